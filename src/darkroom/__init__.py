@@ -1,0 +1,1 @@
+"""Darkroom: a folder of competition images, turned into a checked Kaggle submission."""

@@ -1,0 +1,79 @@
+"""Everything Darkroom raises on purpose, and the exit code of each kind.
+
+DarkroomError
+├── ParamsError     2   params.yaml or the command line asks for what cannot be
+├── DataError       3   a raw file, table, image or mask is not what it must be
+├── ResourceError   5   the machine lacks disk, memory or a permission
+└── ArtifactError   6   something made earlier (shard, model, submission) can't be trusted
+
+Code 2 is also argparse's own; 4 is kept for the network.
+"""
+
+from collections.abc import Sequence
+
+MAX_DETAILS = 20
+
+
+class DarkroomError(Exception):
+    """An error that tells its reader what was found, what was expected and what to do.
+
+    Args:
+        what: One line: what is wrong.
+        file: The file at fault, as the user knows it.
+        row: The row of that file, counted from 1 as an editor shows it (a header is row 1).
+        found: What was there.
+        expected: What should have been.
+        fix: What to do next.
+        details: Further faults of the same kind; the first 20 are shown and the rest counted.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        file: object = None,
+        row: int | None = None,
+        found: object = None,
+        expected: object = None,
+        fix: str | None = None,
+        details: Sequence[str] = (),
+    ) -> None:
+        place = [str(file)] if file is not None else []
+        if row is not None:
+            place.append(f"row {row}")
+        lines = [f"{', '.join(place)}: {what}" if place else what]
+        lines += [f"  {line}" for line in details[:MAX_DETAILS]]
+        if len(details) > MAX_DETAILS:
+            lines.append(f"  … and {len(details) - MAX_DETAILS} more")
+        lines += [
+            f"  {label}: {value}"
+            for label, value in (("found", found), ("expected", expected), ("to do", fix))
+            if value is not None
+        ]
+        super().__init__("\n".join(lines))
+
+
+class ParamsError(DarkroomError):
+    """params.yaml or the command line asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class DataError(DarkroomError):
+    """A raw file, table, image or mask is not what it must be."""
+
+    exit_code = 3
+
+
+class ResourceError(DarkroomError):
+    """The machine lacks disk, memory or a permission."""
+
+    exit_code = 5
+
+
+class ArtifactError(DarkroomError):
+    """Something made by an earlier stage is absent, damaged or of another make."""
+
+    exit_code = 6
