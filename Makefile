@@ -1,0 +1,64 @@
+# Darkroom: `make demo` shows it, `make test` proves it. Everything is installed into .venv.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+UV := uv==0.13.8
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+INSTALLED := .venv/installed
+
+.PHONY: help install demo repro test test-fast check format bench tensorboard schema lock clean
+
+help: ## Show these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(INSTALLED) ## Make .venv with the locked packages and this one
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Darkroom needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: install ## Run the three competitions on the drawn sample, and show what came out
+	dvc repro
+	darkroom summary
+
+repro: install ## Run what params.yaml asks for, and only what changed
+	dvc repro
+
+test: install ## Run every test
+	python -m pytest
+
+test-fast: install ## Run the tests that take seconds
+	python -m pytest -m "not slow"
+
+check: install ## Lint, formatting, types, and the parameters' schema
+	ruff check .
+	ruff format --check .
+	mypy
+	darkroom schema | diff -u params.schema.json - || { echo "run: make schema" >&2; exit 1; }
+
+format: install ## Format the code and mend what the linter can
+	ruff check --fix .
+	ruff format .
+
+bench: install ## Measure the loader and the submission writer against the usual ones
+	python -m benchmarks.loader
+	python -m benchmarks.submission
+
+tensorboard: install ## Open every training run
+	tensorboard --logdir runs --host 127.0.0.1
+
+schema: install ## Write params.schema.json anew
+	darkroom schema > params.schema.json
+
+lock: install ## Resolve pyproject.toml into requirements.lock
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --quiet --output-file requirements.lock
+
+clean: ## Remove what stages made in the work tree (the DVC cache keeps it) and caches
+	rm -rf .darkroom .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,103 @@
+"""The command line: `darkroom VERB NAME`. A stage is imported only when it runs."""
+
+import argparse
+import errno
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from darkroom.errors import DarkroomError, ResourceError
+
+STAGES = {
+    "fetch": "draw the sample, or link the raw files, and list them",
+    "index": "read the raw tables into one canonical table",
+    "split": "cut the training images into folds",
+    "preprocess": "decode and resize every image into shards",
+    "audit": "tell what is odd about the data, in numbers and a picture",
+    "train": "train one fold",
+    "evaluate": "score the validation images and choose the threshold",
+    "predict": "stream predictions into a submission",
+}
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code: 0, or that of the error's kind."""
+    given = parser().parse_args(arguments)
+    place = " ".join(
+        str(word) for word in ("darkroom", given.verb, vars(given).get("name")) if word
+    )
+    try:
+        return _run(given)
+    except DarkroomError as error:
+        return _fail(place, error)
+    except OSError as error:
+        return _fail(place, _resource_error(error))
+    except MemoryError:
+        return _fail(
+            place, ResourceError("memory ran out", fix="lower batch_size or the image size")
+        )
+    except KeyboardInterrupt:
+        print(f"{place}: interrupted", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="darkroom",
+        description="From a folder of competition images to a checked Kaggle submission.",
+        epilog="`dvc repro` runs the stages in order, and only those that an edit touches. "
+        "Exit codes: 2 parameters or usage, 3 data, 5 resources, 6 an artefact not to be trusted.",
+    )
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for stage, purpose in STAGES.items():
+        verb = verbs.add_parser(stage, help=purpose, description=_sentence(purpose))
+        verb.add_argument("name", metavar="NAME", help="a competition of params.yaml")
+        if stage == "train":
+            verb.add_argument(
+                "--fold", type=int, default=0, help="the fold to hold out (default 0)"
+            )
+    check = verbs.add_parser(
+        "check",
+        help="verify a submission as its judge would",
+        description="Verify a submission as its judge would: header, ids, values.",
+    )
+    check.add_argument("name", metavar="NAME", help="a competition of params.yaml")
+    check.add_argument("file", metavar="FILE", nargs="?", type=Path, help="default: its submission")
+    verbs.add_parser("summary", help="print every submission's path, score and checks")
+    verbs.add_parser("schema", help="print the JSON schema of params.yaml")
+    return top
+
+
+def _run(given: argparse.Namespace) -> int:
+    if given.verb == "schema":
+        from darkroom import paramfile  # noqa: PLC0415  (each verb loads what it needs)
+
+        print(paramfile.schema_text(), end="")
+        return 0
+    stage = import_module(f"darkroom.stages.{given.verb}")
+    options = {key: value for key, value in vars(given).items() if key != "verb"}
+    code = stage.run(**options)
+    return code if isinstance(code, int) else 0
+
+
+def _sentence(purpose: str) -> str:
+    return f"{purpose[0].upper()}{purpose[1:]}."
+
+
+def _resource_error(error: OSError) -> ResourceError:
+    fix = "free some space and run again" if error.errno in FULL else None
+    return ResourceError(
+        error.strerror or str(error) or type(error).__name__, file=error.filename, fix=fix
+    )
+
+
+def _fail(place: str, error: DarkroomError) -> int:
+    print(f"{place}: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""Where everything lies, stated once: dvc.yaml names the same paths, and a test compares them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PARAMS = "params.yaml"
+SCHEMA = "params.schema.json"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one competition, relative to the project's root.
+
+    Args:
+        name: The competition's name in params.yaml.
+        root: The project's root; stages run there, so it is `.`.
+    """
+
+    name: str
+    root: Path = Path()
+
+    @property
+    def raw(self) -> Path:
+        """The raw files, as delivered, and manifest.json."""
+        return self.root / "data" / "raw" / self.name
+
+    @property
+    def manifest(self) -> Path:
+        """Name, bytes and sha256 of every raw file."""
+        return self.raw / "manifest.json"
+
+    @property
+    def index(self) -> Path:
+        """One row an image."""
+        return self.root / "data" / "index" / f"{self.name}.csv"
+
+    @property
+    def card(self) -> Path:
+        """What the index's rows mean: task, classes, submission format."""
+        return self.index.with_suffix(".json")
+
+    @property
+    def split(self) -> Path:
+        """The fold that each training image validates."""
+        return self.root / "data" / "split" / f"{self.name}.csv"
+
+    @property
+    def processed(self) -> Path:
+        """Shards, and facts.csv about every raw image."""
+        return self.root / "data" / "processed" / self.name
+
+    @property
+    def facts(self) -> Path:
+        """What decoding told of every image and mask."""
+        return self.processed / "facts.csv"
+
+    @property
+    def reports(self) -> Path:
+        """What people read: audit, metrics, curves, sheets."""
+        return self.root / "reports" / self.name
+
+    @property
+    def audit(self) -> Path:
+        """What is odd about the data, as JSON."""
+        return self.reports / "audit.json"
+
+    @property
+    def contact_sheet(self) -> Path:
+        """A picture of the data."""
+        return self.reports / "contact_sheet.jpg"
+
+    def history(self, fold: int) -> Path:
+        """Losses and metrics of one fold's training, a row an epoch."""
+        return self.reports / "history" / f"fold{fold}.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """The validation scores."""
+        return self.reports / "metrics.json"
+
+    @property
+    def decision(self) -> Path:
+        """The threshold chosen on validation predictions."""
+        return self.reports / "decision.json"
+
+    @property
+    def scores(self) -> Path:
+        """One row a validation image: what was predicted, and how well."""
+        return self.reports / "scores.csv"
+
+    @property
+    def curves(self) -> Path:
+        """Tables that `dvc plots` draws."""
+        return self.reports / "curves"
+
+    @property
+    def evaluation_sheet(self) -> Path:
+        """The best and the worst validation images."""
+        return self.reports / "best_and_worst.jpg"
+
+    def model(self, fold: int) -> Path:
+        """Weights and model.json of one fold."""
+        return self.root / "models" / self.name / f"fold{fold}"
+
+    @property
+    def submission(self) -> Path:
+        """What to upload; its facts lie beside it as .json."""
+        return self.root / "submissions" / f"{self.name}.csv.gz"
+
+    @property
+    def submission_facts(self) -> Path:
+        """Rows, sha256, fingerprint and threshold of the submission."""
+        return self.root / "submissions" / f"{self.name}.json"
+
+    def runs(self, fold: int, fingerprint: str) -> Path:
+        """TensorBoard's events of one training; another fingerprint is another run."""
+        return self.root / "runs" / self.name / f"fold{fold}-{fingerprint[:8]}"
+
+    def work(self, fingerprint: str) -> Path:
+        """What is half done, by the fingerprint of what it will become."""
+        return self.root / ".darkroom" / fingerprint[:16]

@@ -1,0 +1,212 @@
+"""params.yaml read from disk: every fault is told at once, with its path and the nearest key."""
+
+import json
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from darkroom.errors import ParamsError
+from darkroom.params import NAME, Params
+
+Location = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose keys may not be given twice (plain YAML silently keeps the last)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is not text", key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read(path: Path) -> Params:
+    """Return the parameters of a file.
+
+    Raises:
+        ParamsError: The file is absent or not YAML, or keys and values in it are not as
+            `darkroom.params` has them; all of these are listed at once.
+    """
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except FileNotFoundError as error:
+        raise ParamsError(
+            "there is no such file", file=path, fix="run in the project's root folder"
+        ) from error
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise ParamsError("it can't be read", file=path, found=error) from error
+    except yaml.YAMLError as error:
+        raise ParamsError(f"it is not YAML: {_yaml_problem(error)}", file=path) from error
+    if not isinstance(raw, dict):
+        raise ParamsError(
+            "it must be a mapping", file=path, found=type(raw).__name__, expected="key: value lines"
+        )
+    return validate(raw, file=path)
+
+
+def validate(raw: dict[str, Any], *, file: object = "params.yaml") -> Params:
+    """Return typed parameters, or raise ParamsError with every fault found."""
+    try:
+        params = Params.model_validate(raw)
+    except ValidationError as error:
+        schema = Params.model_json_schema()
+        faults = _merged([_fault(detail, raw, schema) for detail in error.errors()])
+        raise ParamsError(_count(faults), file=file, details=faults) from error
+    faults = _contradictions(params)
+    if faults:
+        raise ParamsError(_count(faults), file=file, details=faults)
+    return params
+
+
+def schema_text() -> str:
+    """Return the JSON schema of params.yaml, as params.schema.json holds it."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps(schema | Params.model_json_schema(), indent=2) + "\n"
+
+
+def _count(faults: list[str]) -> str:
+    return (
+        "1 key or value is wrong" if len(faults) == 1 else f"{len(faults)} keys or values are wrong"
+    )
+
+
+def _merged(faults: list[str]) -> list[str]:
+    """Join the faults of one value: each member of a union has its own complaint."""
+    joined: dict[str, list[str]] = {}
+    for fault in faults:
+        value, _, complaint = fault.partition("; ")
+        joined.setdefault(value, []).append(complaint)
+    return [
+        f"{value}; {', or '.join(complaints)}" if complaints[0] else value
+        for value, complaints in joined.items()
+    ]
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    where = f", line {mark.line + 1}" if mark else ""
+    return f"{getattr(error, 'problem', None) or error}{where}"
+
+
+def _fault(detail: ErrorDetails, raw: Any, schema: dict[str, Any]) -> str:
+    """Put one of pydantic's errors in our words: path, found, allowed, nearest."""
+    path = _path(detail["loc"], raw)
+    found = _shown(detail["input"])
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        return f"{path}: unknown key{_nearest(detail['loc'], schema)}"
+    if kind == "missing":
+        return f"{path}: this key is missing"
+    if len(detail["loc"]) == 1 and kind == "model_type":
+        near = _nearest(detail["loc"], schema)
+        return f"{path}: not a key of ours, nor the section of a competition; found {found}{near}"
+    if kind == "union_tag_not_found":
+        tag = str(detail["ctx"]["discriminator"]).strip("'")
+        return f"{path}.{tag}: this key is missing"
+    if kind == "union_tag_invalid":
+        tag = str(detail["ctx"]["discriminator"]).strip("'")
+        allowed = detail["ctx"]["expected_tags"]
+        return f"{path}.{tag}: found {detail['ctx']['tag']!r}, allowed {allowed}"
+    return f"{path}: found {found}; {detail['msg'][0].lower()}{detail['msg'][1:]}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '…'} ({type(value).__name__})"
+
+
+def _path(loc: Location, raw: Any) -> str:
+    """Return the key path as the file has it: pydantic mixes in the names of union members."""
+    names: list[str] = []
+    for place, key in enumerate(loc):
+        here = (isinstance(raw, dict) and key in raw) or (
+            isinstance(raw, list) and isinstance(key, int)
+        )
+        if not here and not (place == len(loc) - 1 and isinstance(raw, dict)):
+            continue
+        names.append(f"[{key}]" if isinstance(key, int) else f".{key}")
+        raw = raw[key] if here else None
+    return "".join(names).removeprefix(".")
+
+
+def _nearest(loc: Location, schema: dict[str, Any]) -> str:
+    known = _known_keys(loc[:-1], schema)
+    near = get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(known)}"
+
+
+def _known_keys(loc: Location, schema: dict[str, Any]) -> list[str]:
+    """Return the keys that the schema knows at a place."""
+    node = schema
+    for key in loc:
+        node = _resolved(node, schema)
+        if isinstance(key, int):
+            node = node.get("items", {})
+        elif key in node.get("properties", {}):
+            node = node["properties"][key]
+        elif "discriminator" in node:
+            node = {"$ref": node["discriminator"]["mapping"].get(key, "")}
+        elif isinstance(node.get("additionalProperties"), dict):
+            node = node["additionalProperties"]
+    return list(_resolved(node, schema).get("properties", {}))
+
+
+def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        node = schema["$defs"].get(node["$ref"].rsplit("/", 1)[-1], {})
+    for choice in node.get("anyOf", []):
+        if "$ref" in choice:
+            return _resolved(choice, schema)
+    return node
+
+
+def _contradictions(params: Params) -> list[str]:
+    """Return what no single key can tell: names without sections, folds that are not cut."""
+    faults = [
+        f"{name}: a competition's name is lower-case letters, digits and _, found {name!r}"
+        for name in params.sections
+        if not NAME.fullmatch(name)
+    ]
+    for place, name in enumerate(params.competitions):
+        if name not in params.sections:
+            near = get_close_matches(name, params.sections, n=1)
+            hint = (
+                f"; did you mean {near[0]!r}?"
+                if near
+                else f"; there are: {', '.join(params.sections)}"
+            )
+            faults.append(f"competitions[{place}]: {name!r} has no section of its own{hint}")
+    for key, values in (("competitions", params.competitions), ("folds", params.folds)):
+        if len(set(values)) != len(values):
+            faults.append(f"{key}: an entry is given twice, found {values}")
+    for name in sorted(set(params.competitions) & set(params.sections)):
+        faults += _impossible_folds(name, params)
+    return faults
+
+
+def _impossible_folds(name: str, params: Params) -> list[str]:
+    split = params.section(name).split
+    count = 1 if split.by == "official" else split.folds
+    wrong = [fold for fold in params.folds if fold >= count]
+    if not wrong:
+        return []
+    reason = (
+        "an official partition has one fold"
+        if split.by == "official"
+        else f"split.folds is {count}"
+    )
+    return [f"folds: found {wrong}, but {name} has folds 0 to {count - 1} ({reason})"]

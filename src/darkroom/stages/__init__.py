@@ -1,0 +1,1 @@
+"""One module a stage, named like it: its parameters, its inputs, one verb, its outputs."""

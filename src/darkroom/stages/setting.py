@@ -1,0 +1,47 @@
+"""What every stage begins with: the parameters of one competition, and its paths."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from darkroom import paramfile
+from darkroom.errors import ArtifactError, ParamsError
+from darkroom.layout import PARAMS, Layout
+from darkroom.params import Competition
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The choices for one competition, and where its files lie."""
+
+    seed: int
+    folds: tuple[int, ...]
+    section: Competition
+    paths: Layout
+
+
+def read(name: str) -> Setting:
+    """Return the setting of a competition in the current folder's params.yaml.
+
+    Raises:
+        ParamsError: The file is at fault, or has no section of that name.
+    """
+    params = paramfile.read(Path(PARAMS))
+    if name not in params.sections:
+        near = get_close_matches(name, params.sections, n=1)
+        raise ParamsError(
+            f"there is no competition {name!r}",
+            file=PARAMS,
+            expected=f"one of {', '.join(params.sections)}",
+            fix=f"did you mean {near[0]!r}?" if near else None,
+        )
+    return Setting(params.seed, tuple(params.folds), params.section(name), Layout(name))
+
+
+def require(path: Path, stage: str, name: str) -> Path:
+    """Return an earlier stage's output, or raise ArtifactError saying which stage makes it."""
+    if not path.exists():
+        raise ArtifactError(
+            "it is not there", file=path, fix=f"run `dvc repro {stage}@{name}` first"
+        )
+    return path

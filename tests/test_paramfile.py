@@ -1,0 +1,170 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from darkroom import paramfile
+from darkroom.errors import ParamsError
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def raw() -> Any:
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def _faults(raw: Any) -> str:
+    with pytest.raises(ParamsError) as caught:
+        paramfile.validate(raw)
+    return str(caught.value)
+
+
+def test_the_file_that_ships_is_right() -> None:
+    params = paramfile.read(ROOT / "params.yaml")
+    assert params.competitions == ["carvana", "celeba", "banknotes"]
+    assert set(params.sections) == set(params.competitions)
+
+
+def test_every_fault_is_told_at_once_with_path_and_remedy(raw: Any) -> None:
+    raw["sede"] = 7
+    raw["carvana"]["model"]["widht"] = 3
+    raw["carvana"]["train"]["epochs"] = "many"
+    raw["celeba"]["model"]["name"] = "resnet19"
+    raw["celeba"]["data"]["quality"] = "hq"
+    del raw["celeba"]["train"]["lr"]
+    raw["banknotes"]["evaluate"]["threshold"] = 2
+    raw["competitions"].append(3)
+    text = _faults(raw)
+    assert "8 keys or values are wrong" in text
+    assert "sede: not a key of ours, nor the section of a competition; found 7" in text
+    assert "did you mean 'seed'?" in text
+    assert "carvana.model.widht: unknown key; did you mean 'width'?" in text
+    assert "carvana.train.epochs: found 'many' (str); input should be a valid integer" in text
+    assert "celeba.model.name: found 'resnet19', allowed 'unet', 'encoder_unet', 'resnet18'" in text
+    assert "celeba.data.quality: unknown key; known here: source, format" in text
+    assert "celeba.train.lr: this key is missing" in text
+    assert "banknotes.evaluate.threshold: found 2 (int); input should be 'auto', or" in text
+    assert "competitions[3]: found 3 (int)" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "is_right"),
+    [(0.001, True), (1, True), ("1e-4", True), ("0.001", False), (True, False), (0, False),
+     (float("nan"), False), (None, False)],
+)  # fmt: skip
+def test_numbers_are_numbers(raw: Any, value: Any, is_right: bool) -> None:
+    raw["carvana"]["train"]["lr"] = value
+    if is_right:
+        assert paramfile.validate(raw).section("carvana").train.lr == float(value)
+    else:
+        assert "carvana.train.lr: found" in _faults(raw)
+
+
+def test_an_exponent_without_a_dot_is_a_number_in_the_file_too(tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text().replace("lr: 0.01 ", "lr: 1e-4 ")
+    (tmp_path / "params.yaml").write_text(text)
+    assert paramfile.read(tmp_path / "params.yaml").section("carvana").train.lr == 1e-4
+
+
+def test_a_competition_without_a_section_is_named(raw: Any) -> None:
+    raw["competitions"] = ["celba"]
+    text = _faults(raw)
+    assert "competitions[0]: 'celba' has no section of its own; did you mean 'celeba'?" in text
+
+
+def test_folds_that_are_not_cut_are_refused(raw: Any) -> None:
+    raw["folds"] = [0, 4]
+    text = _faults(raw)
+    assert "folds: found [4], but carvana has folds 0 to 3 (split.folds is 4)" in text
+    assert "folds: found [4], but celeba has folds 0 to 0 (an official partition has one" in text
+
+
+@pytest.mark.parametrize("key", ["folds", "competitions"])
+def test_an_entry_given_twice_is_refused(raw: Any, key: str) -> None:
+    raw[key] = raw[key] + raw[key][:1]
+    assert f"{key}: an entry is given twice" in _faults(raw)
+
+
+def test_a_bad_name_is_refused(raw: Any) -> None:
+    raw["../evil"] = raw["carvana"]
+    assert "../evil: a competition's name is lower-case" in _faults(raw)
+
+
+def test_a_csv_competition_needs_no_python(raw: Any) -> None:
+    table = {"table": "train.csv", "image": "image", "image_path": "train.zip/{}", "mask": 1}
+    raw["nuclei"] = dict(raw["carvana"]) | {
+        "data": {
+            "format": "csv",
+            "source": "x",
+            "task": "segmentation",
+            "train": table,
+            "test": {"table": "test.csv", "image": 0},
+            "header": ["img", "rle_mask"],
+        }
+    }
+    data = paramfile.validate(raw).section("nuclei").data
+    assert data.format == "csv"
+    assert data.train.mask == 1
+    raw["nuclei"]["data"]["train"]["imag_path"] = ""
+    assert "nuclei.data.train.imag_path: unknown key; did you mean 'image_path'?" in _faults(raw)
+    raw["nuclei"]["data"] = {"format": "tsv"}
+    assert "nuclei.data.format: found 'tsv', allowed 'carvana', 'celeba'" in _faults(raw)
+    raw["nuclei"]["data"] = {}
+    assert "nuclei.data.format: this key is missing" in _faults(raw)
+    raw["nuclei"]["data"] = None
+    assert "nuclei.data: found None" in _faults(raw)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seed: 1\nseed: 2\n", "the key 'seed' is given twice, line 2"),
+        ("a: {b: 1, b: 2}", "the key 'b' is given twice"),
+        ("1: 2", "the key 1 is not text"),
+        ("a: [", "it is not YAML"),
+        ("!!python/object:os.system x", "it is not YAML"),
+        ("", "it must be a mapping"),
+        ("- 1", "it must be a mapping"),
+    ],
+)
+def test_what_is_not_a_mapping_of_yaml_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(ParamsError, match=r"params\.yaml") as caught:
+        paramfile.read(tmp_path / "params.yaml")
+    assert words in str(caught.value)
+
+
+def test_absent_or_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="no such file"):
+        paramfile.read(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ParamsError, match="can't be read"):
+        paramfile.read(tmp_path / "params.yaml")
+
+
+def test_the_schema_that_ships_is_ours_and_tells_every_key() -> None:
+    text = paramfile.schema_text()
+    assert (ROOT / "params.schema.json").read_text() == text
+    schema = json.loads(text)
+    assert schema["additionalProperties"] == {"$ref": "#/$defs/Competition"}
+    assert "did" not in schema["$defs"]["Train"]["properties"]
+    for name, section in schema["$defs"].items():
+        assert section["additionalProperties"] is False, name
+
+
+def test_every_key_that_ships_is_explained_in_the_file() -> None:
+    """Each section's key has its comment the first time it stands in params.yaml."""
+    seen, section = set[tuple[str, str]](), ""
+    for line in (ROOT / "params.yaml").read_text().splitlines():
+        key, _, rest = line.strip().partition(":")
+        if line.startswith("  ") and not line.startswith("   "):
+            section = key
+        elif line.strip() and line[0] not in "# " and key not in ("celeba", "banknotes"):
+            assert "#" in rest, f"no word on {key}"
+        elif line.startswith("    ") and (section, key) not in seen:
+            assert "#" in rest or key in ("image", "target"), f"no word on {section}.{key}"
+            seen.add((section, key))
+    assert len(seen) > 25
