@@ -1,0 +1,193 @@
+"""The names of files in folders and archives: which are safe, which are junk, which was meant."""
+
+import bisect
+import difflib
+import re
+import stat
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from darkroom.errors import DataError, ResourceError
+
+CONTAINER_SUFFIXES = (".zip", ".tar.gz", ".tgz", ".tar")
+
+_JUNK = re.compile(r"(?:^|/)(?:__MACOSX/.*|\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini)$")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_DRIVE = re.compile(r"^[A-Za-z]:")
+_REPACK = "pack it again: plain files, relative names, each once, no password"
+_NEIGHBOURS = 50
+_MAGIC = (
+    (b"PK\x03\x04", "a zip archive"),
+    (b"PK\x05\x06", "a zip archive"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!", "a rar archive"),
+    (b"BZh", "a bzip2 file"),
+    (b"\xfd7zXZ\x00", "an xz file"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"\x89PNG", "a PNG image"),
+    (b"%PDF", "a PDF"),
+    (b"\xff\xfe", "UTF-16 text"),
+    (b"\xfe\xff", "UTF-16 text"),
+)
+
+
+def describe(head: bytes) -> str:
+    """Return in words what a file is, from its first 512 bytes or more."""
+    if not head:
+        return "an empty file"
+    for magic, words in _MAGIC:
+        if head.startswith(magic):
+            return words
+    if head[257:262] == b"ustar":
+        return "a tar archive"
+    if re.match(rb"(\xef\xbb\xbf)?\s*<(!doctype|html|head|body|\?xml|script)", head, re.IGNORECASE):
+        return "an HTML page"
+    return "binary data" if b"\0" in head else "text"
+
+
+def safe_name(name: str, file: object) -> str:
+    """Return a member's name without "./" and doubled slashes.
+
+    Raises:
+        DataError: The name leads out of its archive, or could on some system.
+    """
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    faults = {
+        "an absolute path": name.startswith("/"),
+        "a path with ..": ".." in parts,
+        "a path with a backslash": "\\" in name,
+        "a path with a drive letter": bool(_DRIVE.match(name)),
+        "a path with a NUL": "\0" in name,
+        "a path that is not UTF-8": bool(_SURROGATE.search(name)),
+        "a path without a name": not parts,
+    }
+    for fault, is_so in faults.items():
+        if is_so:
+            raise DataError(
+                "a path that may lead out of its archive",
+                file=file,
+                found=f"{fault}: {name!r}",
+                expected="a relative path such as train/0001.jpg",
+                fix=_REPACK,
+            )
+    return "/".join(parts)
+
+
+def kind_of(mode: int) -> str:
+    """Return what a Unix mode says a file is: "" for a plain file, "a link", "a device"."""
+    kind = stat.S_IFMT(mode)
+    if kind in (0, stat.S_IFREG):
+        return ""
+    return "a link" if kind == stat.S_IFLNK else "a device, pipe or folder"
+
+
+def listed(file: Path, entries: Iterable[tuple[str, int, str]]) -> dict[str, int]:
+    """Return sizes in bytes by member name, junk left out.
+
+    Args:
+        file: The container, for messages.
+        entries: Name, size, and what keeps a member from being read ("a link", "encrypted")
+            or "".
+
+    Raises:
+        DataError: A member is no plain file, comes twice, or has an unsafe name.
+    """
+    sizes: dict[str, int] = {}
+    for raw, size, fault in entries:
+        name = safe_name(raw, file)
+        if _JUNK.search(name):
+            continue
+        if fault or name in sizes:
+            raise DataError(
+                "a member that can't be read safely",
+                file=file,
+                found=f"{name}: {fault or 'two members of this name'}",
+                expected="plain files, each name once",
+                fix=_REPACK,
+            )
+        sizes[name] = size
+    return sizes
+
+
+def nearest(name: str, names: Collection[str]) -> str | None:
+    """Return the existing name most like one that is missing; None if there are no names.
+
+    Quick over 200,000 names: the same file elsewhere or with another suffix first, then
+    whatever is like it among its neighbours in order.
+    """
+    if not names:
+        return None
+    base = name.rsplit("/", 1)[-1]
+    stem = base.split(".", 1)[0].lower()
+    ordered = sorted(names)
+    for other in ordered:
+        if other.rsplit("/", 1)[-1] == base:
+            return other
+    for other in ordered:
+        if other.rsplit("/", 1)[-1].split(".", 1)[0].lower() == stem:
+            return other
+    place = bisect.bisect(ordered, name)
+    around = ordered[max(0, place - _NEIGHBOURS) : place + _NEIGHBOURS]
+    return difflib.get_close_matches(name, around, n=1, cutoff=0.0)[0]
+
+
+def listing(folder: Path) -> list[str]:
+    """Return the names in a folder, sorted, junk left out."""
+    with reported(folder):
+        return sorted(path.name for path in folder.iterdir() if not _JUNK.search(path.name))
+
+
+def pick(
+    names: Collection[str],
+    stem: str,
+    *,
+    suffixes: Iterable[str] = (*CONTAINER_SUFFIXES, ""),
+    file: object = None,
+) -> str:
+    """Return which of the names is that stem with a suffix, as delivered before unpacked.
+
+    Raises:
+        DataError: None is; names what is there and the nearest.
+    """
+    wanted = [stem + suffix for suffix in suffixes]
+    for name in wanted:
+        if name in names:
+            return name
+    near = nearest(stem, names)
+    raise DataError(
+        f"{stem} is missing",
+        file=file,
+        found=_words(names),
+        expected=" or ".join(wanted),
+        fix=f"if {near} is it, rename it; else download {stem}" if near else f"download {stem}",
+    )
+
+
+def _words(names: Collection[str]) -> str:
+    shown = sorted(names)[:12]
+    more = f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else ""
+    return (", ".join(shown) or "nothing") + more
+
+
+@contextmanager
+def reported(file: Path, *errors: type[Exception]) -> Iterator[None]:
+    """Turn what reading a file raises into a DataError (or ResourceError) that names the file."""
+    try:
+        yield
+    except PermissionError as error:
+        raise ResourceError(
+            "may not be read", file=file, found=error.strerror, fix="give yourself the permission"
+        ) from error
+    except Exception as error:
+        if not isinstance(error, (OSError, *errors)):
+            raise
+        words = error.strerror if isinstance(error, OSError) else None
+        raise DataError(
+            "can't be read",
+            file=file,
+            found=words or str(error) or type(error).__name__,
+            expected="a whole file",
+            fix="download it again; it is damaged or cut short",
+        ) from error
