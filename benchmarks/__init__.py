@@ -1,0 +1,1 @@
+"""What the pipeline is measured by, beside what people usually do and what physics allows."""

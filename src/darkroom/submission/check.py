@@ -1,0 +1,243 @@
+"""A submission, verified as its judge would: once through, row by row, whatever its bytes."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from darkroom.errors import ArtifactError, DataError
+from darkroom.submission import rle
+from darkroom.submission.lines import Fault, Line, fields_of, lines_of
+
+Kind = Literal["segmentation", "multilabel", "binary", "multiclass", "regression"]
+Size = tuple[int, int]
+
+SHOWN_FAULTS = 20
+_SHOWN_CHARACTERS = 60
+_NUMBER = re.compile(r"[+-]?(\d++\.?\d*+|\.\d++)([eE][+-]?\d++)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Attributes:
+        rows: Rows read, without the header.
+        faults: The first 20.
+        fault_count: All of them.
+        facts: segmentation: `empty share` of the masks; regression: `least` and `greatest`
+            value; else `share of <label>` for each label text.
+    """
+
+    rows: int
+    faults: tuple[Fault, ...]
+    fault_count: int
+    facts: Mapping[str, float]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.fault_count == 0
+
+
+def check(
+    path: Path,
+    *,
+    header: Sequence[str],
+    ids: Iterable[str],
+    kind: Kind,
+    sizes: Mapping[str, Size] | Iterable[Size] | None = None,
+    labels: Sequence[str] = (),
+) -> Report:
+    """Verify a submission, `.csv` or `.csv.gz`: header, ids, columns, values.
+
+    The ids are held in memory, the file is not: 100,000 masks take as much as one.
+
+    Args:
+        path: The file; it must be gzip if its name ends in `.gz`.
+        header: The column names; the first is that of the id.
+        ids: Those expected, in the order expected, once each.
+        kind: What the values are.
+        sizes: segmentation: (height, width) of each id's mask, pixels: by id, or in the order
+            of ids.
+        labels: multilabel, binary: the two texts of a value; multiclass: those of the classes.
+
+    Raises:
+        ArtifactError: There is no such file, or it cannot be read.
+        ValueError: Sizes or labels that the kind needs are absent, or sizes are not as many.
+    """
+    expected = list(ids)
+    judge = _Judge(tuple(header), expected, _values(kind, expected, sizes, labels))
+    try:
+        for item in lines_of(path):
+            judge.take(item)
+    except OSError as error:
+        raise ArtifactError(
+            "the submission cannot be read",
+            file=path,
+            found=error.strerror,
+            fix="run the stage that makes it",
+        ) from error
+    judge.close()
+    return Report(judge.rows, tuple(judge.faults), judge.fault_count, judge.values.facts())
+
+
+@dataclass
+class _Judge:
+    """What is remembered from row to row: ids and faults."""
+
+    header: tuple[str, ...]
+    expected: list[str]
+    values: "_Values"
+    rows: int = 0
+    fault_count: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    first_row: dict[str, int] = field(default_factory=dict)
+    furthest: int = -1
+
+    def __post_init__(self) -> None:
+        self.place = {name: place for place, name in enumerate(self.expected)}
+
+    def take(self, item: Line | Fault) -> None:
+        if isinstance(item, Fault):
+            self.add(item.row, item.what)
+        elif item.number == 1:
+            self._take_header(item)
+        else:
+            self.rows += 1
+            self._take_row(item)
+
+    def add(self, row: int | None, what: str) -> None:
+        self.fault_count += 1
+        if len(self.faults) < SHOWN_FAULTS:
+            self.faults.append(Fault(row, what))
+
+    def close(self) -> None:
+        for name in self.expected:
+            if name not in self.first_row:
+                self.add(None, f"{_shown(name)} is missing")
+
+    def _take_header(self, line: Line) -> None:
+        found = fields_of(line.text)
+        if found != list(self.header):
+            wanted = _shown(",".join(self.header))
+            self.add(1, f"the header is {_shown(line.text)}, expected {wanted}")
+
+    def _take_row(self, line: Line) -> None:
+        if not line.text:
+            self.add(line.number, "an empty line")
+            return
+        fields = fields_of(line.text)
+        if fields is None:
+            self.add(line.number, f"quotes do not match in {_shown(line.text)}")
+            return
+        name, *values = fields
+        self._take_id(line.number, name)
+        if len(fields) != len(self.header):
+            self.add(line.number, f"{len(fields)} columns, expected {len(self.header)}")
+        elif name in self.place:
+            for column, value in zip(self.header[1:], values, strict=True):
+                if fault := self.values.fault(name, value):
+                    self.add(line.number, f"{column}: {fault}")
+
+    def _take_id(self, row: int, name: str) -> None:
+        if name in self.first_row:
+            self.add(row, f"{_shown(name)} stands in row {self.first_row[name]} already")
+        elif name not in self.place:
+            self.add(row, f"{_shown(name)} is not an id of the test set")
+        else:
+            self.first_row[name] = row
+            if self.place[name] < self.furthest:
+                after = self.expected[self.furthest]
+                self.add(row, f"{_shown(name)} is out of order, it belongs before {_shown(after)}")
+            self.furthest = max(self.furthest, self.place[name])
+
+
+class _Values(Protocol):
+    """One kind of value: what is wrong with one, and what all were like."""
+
+    def fault(self, name: str, value: str) -> str | None: ...
+    def facts(self) -> dict[str, float]: ...
+
+
+def _values(
+    kind: Kind,
+    ids: list[str],
+    sizes: Mapping[str, Size] | Iterable[Size] | None,
+    labels: Sequence[str],
+) -> _Values:
+    if kind == "segmentation":
+        if sizes is None:
+            raise ValueError("a segmentation is checked against the sizes of its masks")
+        by_id = sizes if isinstance(sizes, Mapping) else dict(zip(ids, sizes, strict=True))
+        if unsized := next((name for name in ids if name not in by_id), None):
+            raise ValueError(f"no size is given for {unsized}")
+        return _Masks(by_id)
+    if kind == "regression":
+        return _Numbers()
+    if not labels:
+        raise ValueError(f"{kind} values are checked against the texts of their labels")
+    return _Labels(tuple(labels))
+
+
+@dataclass
+class _Masks:
+    sizes: Mapping[str, Size]
+    count: int = 0
+    empty: int = 0
+
+    def fault(self, name: str, value: str) -> str | None:
+        height, width = self.sizes[name]
+        self.count += 1
+        self.empty += not value
+        try:
+            rle.read(value, height * width)
+        except DataError as error:
+            return ", ".join(line.strip() for line in str(error).splitlines())
+        return None
+
+    def facts(self) -> dict[str, float]:
+        return {"empty share": self.empty / self.count} if self.count else {}
+
+
+@dataclass
+class _Labels:
+    labels: tuple[str, ...]
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def fault(self, name: str, value: str) -> str | None:  # noqa: ARG002
+        if value not in self.labels:
+            return f"{_shown(value)} is not one of {_shown(', '.join(self.labels))}"
+        self.counts[value] += 1
+        return None
+
+    def facts(self) -> dict[str, float]:
+        total = self.counts.total()
+        return {f"share of {text}": self.counts[text] / total for text in self.labels if total}
+
+
+@dataclass
+class _Numbers:
+    least: float = math.inf
+    greatest: float = -math.inf
+
+    def fault(self, name: str, value: str) -> str | None:  # noqa: ARG002
+        number = float(value) if _NUMBER.fullmatch(value) else math.nan
+        if not math.isfinite(number):
+            return f"{_shown(value)} is not a finite number"
+        self.least, self.greatest = min(self.least, number), max(self.greatest, number)
+        return None
+
+    def facts(self) -> dict[str, float]:
+        if self.least > self.greatest:
+            return {}
+        return {"least": self.least, "greatest": self.greatest}
+
+
+def _shown(text: str) -> str:
+    if len(text) > _SHOWN_CHARACTERS:
+        text = text[:_SHOWN_CHARACTERS] + "…"
+    return repr(text)

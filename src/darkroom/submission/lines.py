@@ -1,0 +1,158 @@
+"""The lines of a CSV file, plain or gzip, out of any bytes; what is wrong is told, not raised.
+
+Every line is a row: a quoted value may hold commas and quotes but no line break, so that no
+stray quote can swallow a file. gzip is read by zlib, not by the library that wrote it.
+"""
+
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+LONGEST_LINE_BYTES = 1 << 26  # six times the text of the worst 1918x1280 mask
+_CHUNK_BYTES = 1 << 20
+_MAGIC = b"\x1f\x8b"
+_GZIP = 31  # window bits that ask for a gzip member
+_BOM = b"\xef\xbb\xbf"
+_FIELD = re.compile(r'"((?:[^"]++|"")*+)"|([^",]*+)')
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong, and in which row: counted from 1, the header's; None: the whole file."""
+
+    row: int | None
+    what: str
+
+    def __str__(self) -> str:
+        return self.what if self.row is None else f"row {self.row}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of text without its end, counted from 1."""
+
+    number: int
+    text: str
+
+
+def lines_of(path: Path) -> Iterator[Line | Fault]:
+    """Yield the lines and the faults of a file, which is gzip if its name ends in `.gz`.
+
+    Memory is bounded by the longest line allowed. After a fault of the whole file no more
+    follows.
+
+    Raises:
+        OSError: The file cannot be opened or read.
+    """
+    with path.open("rb") as file:
+        chunks = _inflated(file) if path.name.endswith(".gz") else _plain(file)
+        yield from _lines(chunks)
+
+
+def fields_of(text: str) -> list[str] | None:
+    """Return the values of a CSV line; None if its quotes do not match."""
+    if '"' not in text:
+        return text.split(",")
+    values: list[str] = []
+    at = 0
+    while match := _FIELD.match(text, at):
+        quoted, bare = match.groups()
+        values.append(bare if quoted is None else quoted.replace('""', '"'))
+        at = match.end() + 1
+        if at > len(text):
+            return values
+        if text[at - 1] != ",":
+            return None
+    return None
+
+
+def _plain(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK_BYTES):
+        yield chunk
+
+
+def _inflated(file: IO[bytes]) -> Iterator[bytes | Fault]:
+    """Yield what the only member of a gzip file holds, never more than a chunk at once."""
+    data = file.read(_CHUNK_BYTES)
+    if data and not data.startswith(_MAGIC):
+        yield Fault(None, "the name ends in .gz but the file is not gzip")
+        return
+    member = zlib.decompressobj(_GZIP)
+    while data and not member.eof:
+        try:
+            yield member.decompress(data, _CHUNK_BYTES)
+        except zlib.error as error:
+            yield Fault(None, f"the gzip is damaged: {error}")
+            return
+        data = b"" if member.eof else member.unconsumed_tail or file.read(_CHUNK_BYTES)
+    if not member.eof and file.tell():
+        yield member.flush()
+        yield Fault(None, "the gzip is cut off: it ends before its end")
+    elif rest := member.unused_data or file.read(2):
+        what = "a second gzip member" if rest.startswith(_MAGIC) else "foreign bytes"
+        yield Fault(None, f"{what} after the end of the gzip")
+
+
+def _lines(chunks: Iterator[bytes] | Iterator[bytes | Fault]) -> Iterator[Line | Fault]:
+    reader = _Reader()
+    rest = b""
+    last: Fault | None = None
+    for chunk in chunks:
+        if isinstance(chunk, Fault):
+            last = chunk
+            break
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield from reader.take(line, ended=True)
+        if len(rest) > LONGEST_LINE_BYTES:
+            last = Fault(reader.number + 1, f"a line of more than {LONGEST_LINE_BYTES} bytes")
+            break
+    if rest and last is None:
+        yield from reader.take(rest, ended=False)
+    if last is not None:
+        yield last
+    elif reader.number == 0:
+        yield Fault(None, "the file is empty")
+
+
+class _Reader:
+    """Counts lines and remembers how they end."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._carriage: bool | None = None
+        self._mixed = False
+
+    def take(self, line: bytes, *, ended: bool) -> Iterator[Line | Fault]:
+        self.number += 1
+        if self.number == 1 and line.startswith(_BOM):
+            yield Fault(1, "a byte-order mark before the header")
+            line = line.removeprefix(_BOM)
+        if ended:
+            yield from self._ending(line)
+            line = line.removesuffix(b"\r")
+        if b"\r" in line:
+            yield Fault(self.number, "a carriage return within a line")
+        text = line.decode("utf-8", "replace")
+        if "\ufffd" in text and not _is_utf8(line):
+            yield Fault(self.number, "bytes that are not UTF-8")
+        yield Line(self.number, text)
+
+    def _ending(self, line: bytes) -> Iterator[Fault]:
+        carriage = line.endswith(b"\r")
+        if self._carriage is None:
+            self._carriage = carriage
+        elif carriage != self._carriage and not self._mixed:
+            self._mixed = True
+            yield Fault(self.number, "lines end in LF and in CR LF by turns")
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

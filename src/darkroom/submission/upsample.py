@@ -1,0 +1,239 @@
+"""Run lengths at the original size, straight from probabilities at the network's.
+
+What is meant is plain: enlarge the probabilities bilinearly (half-pixel centres, clamped
+borders: `cv2.INTER_LINEAR`), take what lies above the threshold, and write its runs. But an
+enlarged picture has 2.5 million pixels, and all that matters is where they cross the
+threshold. Between four neighbours on one side of it nothing crosses; so only the few
+thousand *mixed* cells along an outline are looked at. Along one output row, the value is
+linear inside a cell: it crosses once or not at all, at a place that follows by division.
+
+The values are those of float64; `cv2` works in float32. A pixel whose value equals the
+threshold to within float32's rounding may therefore fall on either side.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from darkroom.errors import DataError
+from darkroom.submission import rle
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
+Bools = npt.NDArray[np.bool_]
+
+_DENSE_SHARE = 1 / 200
+"""With more mixed octets of cells than this, for each row of the grid and column of the output,
+the full picture is the faster way (measured): 7 % of 1024x1024 for 1280x1918."""
+
+
+class Box(NamedTuple):
+    """A rectangle of whole pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def encode_probabilities(
+    probabilities: Floats,
+    threshold: float,
+    height: int,
+    width: int,
+    *,
+    order: rle.Order = "row",
+    box: Box | None = None,
+) -> str:
+    """Return the run-length text, at (height, width), of what is above the threshold.
+
+    Args:
+        probabilities: (h, w) float32 of any strides: the part of the network's
+            output that shows the picture, so without padding. Whoever ran the network sees
+            to it that they are finite: here only an outline is looked at.
+        threshold: A pixel belongs to the mask if its value is greater; compared as float32.
+        height: Of the original, pixels.
+        width: Of the original, pixels.
+        order: Along rows or down columns.
+        box: The rectangle of the original that the probabilities cover; outside is
+            background. None: all of it.
+
+    Raises:
+        DataError: A value that tells where an outline runs is not finite.
+        ValueError: The box is not within the original.
+    """
+    box = box or Box(0, 0, height, width)
+    if min(box) < 0 or box.top + box.height > height or box.left + box.width > width:
+        raise ValueError(f"{box} is not within {height}x{width}")
+    if order == "column":
+        probabilities, height, width = probabilities.T, width, height
+        box = Box(box.left, box.top, box.width, box.height)
+    limit = np.float32(threshold)
+    inside = _above(probabilities, limit)
+    most = int(_DENSE_SHARE * inside.shape[0] * box.width)
+    cells = _mixed_cells(inside, most) if _enlarges(probabilities, box) else None
+    if cells is None:
+        return rle.text_of(_dense_bounds(probabilities, limit, height, width, box))
+    changes = [_crossings(probabilities, *cells, limit, box)]
+    for edge, x in ((0, 0), (-1, box.width)):  # each row begins and ends as background
+        if inside[:, edge].any():
+            y = _rows_above(probabilities[:, edge], limit, box.height)
+            changes.append((y, np.full_like(y, x)))
+    places = [(box.top + y) * width + box.left + x for y, x in changes]
+    return rle.text_of(_told_once(np.concatenate(places)))
+
+
+def _enlarges(grid: Floats, box: Box) -> bool:
+    height, width = (int(side) for side in grid.shape)
+    return box.height >= height >= 2 and box.width >= width >= 2
+
+
+def _above(grid: Floats, limit: np.float32) -> Bools:
+    """Return grid > limit, rows contiguous."""
+    inside = grid > limit
+    if inside.flags.c_contiguous:
+        return inside
+    turned = np.ascontiguousarray(inside.T).view(np.uint8)
+    across: npt.NDArray[np.uint8] = cv2.transpose(turned)  # in blocks: 10 times numpy's copy
+    return across.view(np.bool_)
+
+
+def _mixed_cells(inside: Bools, most: int) -> tuple[Ints, Ints] | None:
+    """Return rows and columns of the 2x2 cells that hold both values.
+
+    Works on octets of pixels: eight times less to look through. None if more octets than
+    `most` hold such a cell.
+    """
+    octets = np.packbits(inside, axis=1)
+    count = octets.shape[1]
+    flat = octets.ravel()
+    sideways = flat + flat  # each pixel's right neighbour, of the next row at a row's end
+    sideways[:-1] |= flat[1:] >> 7
+    sideways ^= flat
+    mixed = flat[count:] ^ flat[:-count]
+    mixed |= sideways[count:]
+    mixed |= sideways[:-count]
+    at = np.flatnonzero(mixed != 0)
+    if at.size > most:
+        return None
+    bits = np.flatnonzero(np.unpackbits(mixed[at]).view(np.bool_))
+    octet = at[bits >> 3]
+    row = octet // count
+    column = (octet - row * count) * 8 + (bits & 7)
+    real = column < inside.shape[1] - 1  # not a row's end nor the filling of its last octet
+    return row[real], column[real]
+
+
+@np.errstate(invalid="ignore")  # what is not finite is refused, not warned of
+def _crossings(
+    grid: Floats, row: Ints, column: Ints, limit: np.float32, box: Box
+) -> tuple[Ints, Ints]:
+    """Return y and x of the output pixels, in the box, that differ from their left neighbour.
+
+    In each output row of a cell the value runs from `left` to `right` in a straight line.
+    """
+    ys, xs = _axis(grid.shape[0], box.height), _axis(grid.shape[1], box.width)
+    cell, y = _spread(ys.first[row], ys.first[row + 1])
+    weight = ys.weight[y]
+    corners = _corners(grid, row, column)
+    left = _between(corners[0], corners[2], cell, weight)
+    right = _between(corners[1], corners[3], cell, weight)
+    rises = right > limit
+    crossed = np.flatnonzero((left > limit) != rises)
+    left, right, rises = left[crossed], right[crossed], rises[crossed]
+    column = column[cell[crossed]]
+    place = column + (limit - left) / (right - left)
+    _require_finite(place)
+    sample = (place + 0.5) * box.width / grid.shape[1] - 0.5
+    x = np.where(rises, np.floor(sample) + 1, np.ceil(sample)).astype(np.intp)
+    # A place that rounds up to the next cell must not carry its pixel along.
+    return y[crossed], np.clip(x, xs.first[column], xs.first[column + 1])
+
+
+def _corners(grid: Floats, row: Ints, column: Ints) -> list[Floats]:
+    """Return, for each cell, upper left, upper right, lower left, lower right."""
+    if grid.flags.c_contiguous:
+        flat, width = grid.ravel(), grid.shape[1]  # one index is 3 times as fast as two
+        at = row * width + column
+        return [flat[at], flat[at + 1], flat[at + width], flat[at + width + 1]]
+    if grid.flags.f_contiguous:
+        upper_left, lower_left, upper_right, lower_right = _corners(grid.T, column, row)
+        return [upper_left, upper_right, lower_left, lower_right]
+    below, beside = row + 1, column + 1
+    return [grid[row, column], grid[row, beside], grid[below, column], grid[below, beside]]
+
+
+def _require_finite(values: Floats | Doubles) -> None:
+    if not np.isfinite(values).all():
+        raise DataError("a prediction holds values that are not finite", expected="0 to 1")
+
+
+class _Axis(NamedTuple):
+    """How the samples of an enlarged axis lie between those of the small one.
+
+    Attributes:
+        first: (n,) the first sample in each of the n - 1 cells, and the number of samples.
+        weight: Of each sample, how far it lies in its cell, 0 to 1.
+    """
+
+    first: Ints
+    weight: Doubles
+
+
+@lru_cache(maxsize=64)
+def _axis(small: int, large: int) -> _Axis:
+    """Return the layout of half-pixel centres, clamped to the outermost of the small axis."""
+    place = np.clip((np.arange(large) + 0.5) * small / large - 0.5, 0, small - 1)
+    cell = np.minimum(place.astype(np.intp), small - 2)
+    return _Axis(np.searchsorted(cell, np.arange(small)), place - cell)
+
+
+def _spread(first: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """Return (index, number) for every number in each first[index] <= number < end[index]."""
+    counts = end - first
+    index = np.repeat(np.arange(first.size), counts)
+    offset = first - np.cumsum(counts) + counts
+    return index, np.arange(index.size) + offset[index]
+
+
+def _between(upper: Floats, lower: Floats, index: Ints, weight: Doubles) -> Doubles:
+    """Return what lies between upper[index] and lower[index], so far down as the weight tells.
+
+    In float64, and the same wherever the same two values meet: two cells that share an edge
+    agree on its side, so that runs always close.
+    """
+    start = upper.astype(np.float64)
+    values: Doubles = start[index] + weight * (lower - start)[index]
+    return values
+
+
+def _rows_above(edge: Floats, limit: np.float32, height: int) -> Ints:
+    """Return the output rows whose first (or last) pixel, from an edge (h,), is inside."""
+    axis = _axis(edge.size, height)
+    cell = np.repeat(np.arange(edge.size - 1), np.diff(axis.first))
+    return np.flatnonzero(_between(edge[:-1], edge[1:], cell, axis.weight) > limit)
+
+
+def _told_once(places: Ints) -> rle.Bounds:
+    """Return places sorted, without those told twice: a change there and back is none."""
+    places.sort()
+    if not (places[1:] == places[:-1]).any():
+        return places
+    unique, times = np.unique(places, return_counts=True)
+    told_once: rle.Bounds = unique[times % 2 == 1]
+    return told_once
+
+
+def _dense_bounds(grid: Floats, limit: np.float32, height: int, width: int, box: Box) -> rle.Bounds:
+    """Return the bounds by way of the full picture: to shrink, or where nearly all is outline."""
+    _require_finite(grid)
+    picture = np.zeros((height, width), np.bool_)
+    enlarged = cv2.resize(
+        np.ascontiguousarray(grid), (box.width, box.height), interpolation=cv2.INTER_LINEAR
+    )
+    picture[box.top : box.top + box.height, box.left : box.left + box.width] = enlarged > limit
+    return rle.bounds_of(picture)

@@ -1,0 +1,133 @@
+import csv
+import errno
+import gzip
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from darkroom.errors import DataError, ResourceError
+from darkroom.submission.writer import Writer, card_path, line_of
+
+HEADER = ["img", "rle_mask"]
+
+
+def write(path: Path, rows: list[list[str]], work: Path | None = None) -> None:
+    with Writer(path, HEADER, facts={"threshold": 0.5}, work=work) as writer:
+        for row in rows:
+            writer.write(row)
+
+
+def interrupt(path: Path) -> None:
+    with Writer(path, HEADER) as writer:
+        writer.write(["a", "2 2"])
+        raise KeyboardInterrupt
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_file_and_its_facts(tmp_path: Path) -> None:
+    path = tmp_path / "submissions" / "carvana.csv.gz"
+    write(path, [["a.jpg", "1 1"], ["b.jpg", ""]])
+    data = path.read_bytes()
+    assert gzip.decompress(data) == b"img,rle_mask\na.jpg,1 1\nb.jpg,\n"
+    assert json.loads((tmp_path / "submissions" / "carvana.json").read_text()) == {
+        "bytes": len(data),
+        "rows": 2,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "threshold": 0.5,
+    }
+    assert names_in(tmp_path) == ["carvana.csv.gz", "carvana.json"]
+
+
+def test_gzip_is_one_member_without_name_or_time(tmp_path: Path) -> None:
+    write(tmp_path / "x.csv.gz", [[f"{row:06}", "1 1 " * 500] for row in range(5_000)])
+    data = (tmp_path / "x.csv.gz").read_bytes()
+    assert data[:8] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00"  # deflate, no flags, time 0
+    assert int.from_bytes(data[-4:], "little") == len(gzip.decompress(data))  # all in the last
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
+    rows = [[f"{row}.jpg", f"{row + 1} 7"] for row in range(30_000)]
+    write(tmp_path / "a.csv.gz", rows)
+    write(tmp_path / "b.csv.gz", rows, work=tmp_path / "work")
+    assert (tmp_path / "a.csv.gz").read_bytes() == (tmp_path / "b.csv.gz").read_bytes()
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_an_exception_leaves_what_stood_before(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv.gz"
+    write(path, [["a", "1 1"]])
+    before = path.read_bytes(), card_path(path).read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(path)
+    assert (path.read_bytes(), card_path(path).read_bytes()) == before
+    assert names_in(tmp_path) == ["x.csv.gz", "x.json"]
+
+
+def test_the_part_waits_in_the_work_folder(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    with Writer(tmp_path / "x.csv.gz", HEADER, work=work):
+        assert names_in(tmp_path) == ["x.csv.gz.part"]
+        assert (work / "x.csv.gz.part").exists()
+    assert names_in(tmp_path) == ["x.csv.gz", "x.json"]
+
+
+def test_a_work_folder_on_another_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.csv.gz"
+    true_replace = Path.replace
+
+    def replace(source: Path, target: Path) -> Path:
+        if source.parent != target.parent:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        return true_replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    write(path, [["a", "1 1"]], work=tmp_path / "work")
+    assert gzip.decompress(path.read_bytes()) == b"img,rle_mask\na,1 1\n"
+    assert names_in(tmp_path) == ["x.csv.gz", "x.json"]
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(ResourceError, match=r"x\.csv\.gz: .*could not be written\n  found: No sp"):
+        write(tmp_path / "x.csv.gz", [["a", "1 1"]])
+    assert names_in(tmp_path) == []
+
+
+def test_a_row_of_another_length_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"row 3: .*\n  found: 3\n  expected: 2: img, rle_mask"):
+        write(tmp_path / "x.csv.gz", [["a", "1 1"], ["b", "1", "1"]])
+    assert names_in(tmp_path) == []
+
+
+def test_a_line_break_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"breaks the line\n  found: 'b\\n'"):
+        write(tmp_path / "x.csv.gz", [["a", "b\n"]])
+    assert names_in(tmp_path) == []
+
+
+def test_quotes() -> None:
+    assert line_of(["a,b", 'say "x"', "", "plain"]) == '"a,b","say ""x""",,plain'
+    assert line_of([""]) == '""'
+
+
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"])), min_size=1
+    )
+)
+def test_lines_read_back_with_the_csv_module(row: list[str]) -> None:
+    assert list(csv.reader(io.StringIO(line_of(row) + "\n", newline=""), strict=True)) == [row]
