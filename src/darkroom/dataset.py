@@ -1,0 +1,214 @@
+"""Rows of a store to batches of tensors.
+
+A batch is one call that fills one block of memory: uint8 images (N, H, W, 3), which the tensor
+(N, 3, H, W) views with channels-last strides. Pixels stay uint8 until they are on the device that
+normalises them. A batch is a pure function of (store, rows, targets, seed, epoch): how many
+workers there are changes nothing.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from darkroom.buffers import Buffers
+from darkroom.errors import ArtifactError, DarkroomError
+from darkroom.images import Pixels
+from darkroom.sampling import EpochSampler, Order
+from darkroom.store import Store
+
+Augment = Callable[[Pixels, Pixels | None, int], tuple[Pixels, Pixels | None]]
+"""(image (H, W, 3), mask (H, W) or None, 64-bit seed) -> the same, changed, of the same size."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step of training, evaluation or prediction reads.
+
+    Attributes:
+        ids: N names, as in the index.
+        images: uint8 (N, 3, H, W), RGB, 0..255, channels-last in memory.
+        targets: Masks uint8 (N, H, W) of 0 and 1; or float32 (N, K), or int64 (N,), as given to
+            `loader`; None where there are none.
+        originals: int64 (N, 2), height and width of the original pictures.
+    """
+
+    ids: list[str]
+    images: torch.Tensor
+    targets: torch.Tensor | None
+    originals: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
+        """Return the batch with its images and targets on `device`; sizes stay on the host."""
+        return self._with(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Batch":
+        """Return the batch in page-locked memory, for copies to a GPU that don't wait."""
+        return self._with(torch.Tensor.pin_memory)
+
+    def _with(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        targets = None if self.targets is None else change(self.targets)
+        return replace(self, images=change(self.images), targets=targets)
+
+
+class Rows(Dataset["Batch | DarkroomError"]):
+    """Makes the batch that an `Order` names. It has no state that outlives a call but memory.
+
+    Args:
+        store: The pictures.
+        targets: One entry a row of the store; or None for the store's masks, where it has any.
+        masks: Whether to read the store's masks as targets.
+        augment: Changes an image and its mask, given a seed.
+        seed: From which, with the epoch and the id, the seed of an augmentation is derived.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        targets: NDArray[Any] | None,
+        *,
+        masks: bool,
+        augment: Augment | None,
+        seed: int | None,
+    ) -> None:
+        self.store, self.targets, self.masks = store, targets, masks
+        self.augment, self.seed = augment, seed
+        self.buffers = Buffers()
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, order: Order) -> "Batch | DarkroomError":
+        try:
+            return self.read(order)
+        except DarkroomError as fault:
+            # Raised in a worker it would arrive with a traceback for its message: it travels as
+            # a value, and the loader raises it.
+            if get_worker_info() is None:
+                raise
+            return fault
+
+    def read(self, order: Order) -> Batch:
+        """Return the batch.
+
+        Raises:
+            ArtifactError: A stored JPEG is damaged.
+        """
+        store, rows = self.store, order.rows
+        images = self.buffers.take((len(rows), store.height, store.width, 3))
+        masks = store.masks(rows) if self.masks else None
+        for place, row in enumerate(rows):
+            self._fill(order.epoch, row, images[place], None if masks is None else masks[place])
+        return Batch(
+            ids=[store.ids[row] for row in rows],
+            images=torch.from_numpy(images).permute(0, 3, 1, 2),
+            targets=self._targets(rows, masks),
+            originals=torch.from_numpy(store.originals[list(rows)].astype(np.int64)),
+        )
+
+    def _fill(self, epoch: int, row: int, image: Pixels, mask: Pixels | None) -> None:
+        """Read a picture into `image`; augment it there, and `mask` in its place."""
+        if self.augment is None or self.seed is None:
+            self.store.read_image(row, image)
+            return
+        seed = item_seed(self.seed, epoch, self.store.ids[row])
+        image[:], changed = self.augment(self.store.image(row), mask, seed)
+        if mask is not None and changed is not None:
+            mask[:] = changed
+
+    def _targets(self, rows: Sequence[int], masks: Pixels | None) -> torch.Tensor | None:
+        if masks is not None:
+            return torch.from_numpy(masks)
+        return None if self.targets is None else torch.from_numpy(self.targets[list(rows)])
+
+
+def item_seed(seed: int, epoch: int, row_id: str) -> int:
+    """Return 64 random bits that depend on these three alone."""
+    text = f"{seed}\n{epoch}\n{row_id}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+
+
+class Loader(DataLoader["Batch | DarkroomError"]):
+    """A DataLoader of batches, whose workers' errors arrive as themselves."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch names its own iterator
+        for batch in super().__iter__():
+            if isinstance(batch, DarkroomError):
+                raise batch
+            yield batch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch, counted from 0. Lightning does so by itself."""
+        sampler = self.sampler
+        assert isinstance(sampler, EpochSampler)
+        sampler.set_epoch(epoch)
+
+
+def loader(
+    store: Store,
+    rows: Sequence[int],
+    targets: NDArray[Any] | None,
+    *,
+    batch_size: int,
+    seed: int | None,
+    augment: Augment | None = None,
+    workers: int = 0,
+    drop_last: bool = False,
+) -> Loader:
+    """Return a loader of `Batch`.
+
+    Args:
+        store: The pictures.
+        rows: Which rows of the store to read.
+        targets: float32 (len(store), K) or int64 (len(store),): one entry for every row of the
+            store, read or not. None for masks, which are read where the rows have them.
+        batch_size: Rows in a batch; the last has what is left.
+        seed: Of the shuffling and the augmentation. None: given order, no augmentation.
+        augment: See `darkroom.augment.build`; needs a seed.
+        workers: Processes that read ahead; 0 reads in this process. They change no batch.
+        drop_last: Leave out a last batch that is not full.
+
+    Raises:
+        ArtifactError: Some rows have a mask and others have none.
+    """
+    if augment is not None and seed is None:
+        raise ValueError("augmentation needs a seed")
+    if targets is not None and len(targets) != len(store):
+        raise ValueError(f"{len(targets)} targets for a store of {len(store)} rows")
+    masks = targets is None and _have_masks(store, rows)
+    # A generator of the loader's own leaves torch's global random state to the training.
+    return Loader(
+        Rows(store, targets, masks=masks, augment=augment, seed=seed),
+        batch_size=None,
+        sampler=EpochSampler(rows, batch_size, seed=seed, drop_last=drop_last),
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        multiprocessing_context="spawn" if workers else None,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def _have_masks(store: Store, rows: Sequence[int]) -> bool:
+    present = store.has_mask[np.asarray(rows, dtype=np.int64)]
+    if present.any() and not present.all():
+        lacking = store.ids[rows[int(np.flatnonzero(~present)[0])]]
+        raise ArtifactError(
+            "some rows have a mask and others have none",
+            file=store.folder,
+            found=f"{int((~present).sum())} of {len(rows)} without, such as {lacking}",
+        )
+    return bool(present.any())
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -1,0 +1,108 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from darkroom.errors import DataError, ResourceError
+from darkroom.executors import pool, serial
+
+
+def square(number: int) -> int:
+    time.sleep(0.002 * (number % 3))
+    return number * number
+
+
+def square_or_fail(number: int) -> int:
+    if number == 5:
+        raise DataError("cannot decode the image", file="train/5.jpg")
+    return number * number
+
+
+def square_or_die(number: int) -> int:
+    if number == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+def children() -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if "spawn_main" in " ".join(child.cmdline())
+    ]
+
+
+def test_serial_and_pool_give_the_same_in_order() -> None:
+    expected = [number**2 for number in range(20)]
+    assert list(serial(square, range(20))) == expected
+    assert list(pool(square, range(20), 2)) == expected
+    assert list(pool(square, [], 2)) == []
+
+
+def test_items_are_taken_as_results_are() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    results = pool(square, items(), 2)
+    for done in range(10):
+        assert next(results) == done * done
+        assert len(taken) <= done + 4
+    results.close()  # type: ignore[attr-defined]  # a generator
+    assert children() == []
+
+
+def test_a_workers_error_arrives_as_itself() -> None:
+    results = pool(square_or_fail, range(1000), 2)
+    assert [next(results) for _ in range(5)] == [0, 1, 4, 9, 16]
+    with pytest.raises(DataError) as fault:
+        next(results)
+    assert str(fault.value) == "train/5.jpg: cannot decode the image"
+    assert children() == []
+
+
+def test_a_killed_worker_is_a_lack_of_resources() -> None:
+    with pytest.raises(ResourceError) as fault:
+        list(pool(square_or_die, range(20), 2))
+    assert "a worker process was killed" in str(fault.value)
+    assert "use fewer workers" in str(fault.value)
+    assert children() == []
+
+
+SCRIPT = """
+    import os, time
+    from darkroom.executors import pool
+
+    def slow(number):
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+
+    if __name__ == "__main__":
+        list(pool(slow, range(10), 2))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupt_leaves_no_orphans(tmp_path: Path, sent: signal.Signals) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    with subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        workers = [psutil.Process(int(process.stdout.readline())) for _ in range(2)]
+        process.send_signal(sent)
+        process.wait(timeout=10)
+        _, alive = psutil.wait_procs(workers, timeout=10)
+        assert alive == []

@@ -1,0 +1,45 @@
+import pytest
+
+from darkroom.sampling import EpochSampler, Order
+
+
+def rows_of(sampler: EpochSampler) -> list[int]:
+    return [row for order in sampler for row in order.rows]
+
+
+def test_without_a_seed_the_order_is_that_given() -> None:
+    sampler = EpochSampler([3, 1, 2], 2, seed=None)
+    assert list(sampler) == [Order(0, (3, 1)), Order(0, (2,))]
+    sampler.set_epoch(5)
+    assert list(sampler) == [Order(5, (3, 1)), Order(5, (2,))]
+
+
+def test_the_order_is_a_function_of_seed_and_epoch() -> None:
+    one, other = (EpochSampler(range(100), 8, seed=7) for _ in range(2))
+    first = rows_of(one)
+    one.set_epoch(1)
+    second = rows_of(one)
+    assert first != second
+    assert sorted(first) == sorted(second) == list(range(100))
+    other.set_epoch(1)
+    assert rows_of(other) == second
+    assert rows_of(EpochSampler(range(100), 8, seed=8)) != first
+
+
+def test_the_order_is_pinned() -> None:
+    assert rows_of(EpochSampler(range(8), 3, seed=7)) == PINNED
+
+
+PINNED = [0, 6, 7, 2, 4, 5, 1, 3]
+
+
+@pytest.mark.parametrize(("drop_last", "sizes"), [(False, [4, 4, 2]), (True, [4, 4])])
+def test_the_last_batch_is_kept_unless_told(drop_last: bool, sizes: list[int]) -> None:
+    sampler = EpochSampler(range(10), 4, seed=1, drop_last=drop_last)
+    assert [len(order.rows) for order in sampler] == sizes
+    assert len(sampler) == len(sizes)
+
+
+def test_a_batch_size_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        EpochSampler([1], 0, seed=None)
