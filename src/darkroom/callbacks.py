@@ -1,0 +1,150 @@
+"""What happens around training: the best weights, a line an epoch, what TensorBoard is told."""
+
+# ruff: noqa: ARG002  # Lightning's hooks take more than each of them needs
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor, nn
+from torch.utils.tensorboard.summary import hparams
+from tqdm import tqdm
+
+from darkroom.dataset import Batch
+from darkroom.learner import Learner, Row
+from darkroom.tasks import Metric, Task
+
+
+class BestWeights(Callback):
+    """Keeps the weights of the best epoch, and stops when no better one comes.
+
+    Better is a better metric, or an equal one with a lower validation loss: on a small
+    validation set many epochs share one accuracy.
+
+    Args:
+        monitor: The metric that decides.
+        patience: Epochs in a row that are no better, after which training stops.
+    """
+
+    def __init__(self, monitor: Metric, patience: int) -> None:
+        self.monitor, self.patience = monitor, patience
+        self.row: Row = {}
+        self._weights: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the epoch's row."""
+        assert isinstance(pl_module, Learner)
+        row = pl_module.history[-1]
+        if not self.row or self._rank(row) > self._rank(self.row):
+            self.row = row
+            state = pl_module.net.state_dict()
+            self._weights = {name: t.detach().to("cpu", copy=True) for name, t in state.items()}
+        elif row["epoch"] - self.row["epoch"] >= self.patience:
+            trainer.should_stop = True
+
+    def restore(self, net: nn.Module) -> None:
+        """Put the best weights into the network."""
+        net.load_state_dict(self._weights)
+
+    def _rank(self, row: Row) -> tuple[float, float]:
+        value = row[f"{self.monitor.name}/val"]
+        return value if self.monitor.best == "max" else -value, -row["loss/val"]
+
+
+class Progress(Callback):
+    """A line an epoch on stderr; in a terminal also a bar over all the batches.
+
+    Args:
+        best: Knows whether the epoch was the best so far.
+    """
+
+    def __init__(self, best: BestWeights) -> None:
+        self.best = best
+        self._bar: tqdm[Any] | None = None
+        self._images, self._started, self._rate = 0, 0.0, 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the bar."""
+        if sys.stderr.isatty():
+            steps = int(trainer.num_training_batches) + int(trainer.num_val_batches[0])
+            total = (trainer.max_epochs or 0) * steps
+            self._bar = tqdm(total=total, unit="batch", dynamic_ncols=True, leave=False)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._images, self._started = 0, time.perf_counter()
+        if self._bar is not None:
+            self._bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Count its images."""
+        self._images += len(batch.ids)
+        if self._bar is not None:
+            self._bar.update()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop the clock: validation is not training speed."""
+        self._rate = self._images / max(1e-9, time.perf_counter() - self._started)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say how the epoch went."""
+        assert isinstance(pl_module, Learner)
+        row = pl_module.history[-1]
+        line = epoch_line(row, trainer.max_epochs or 0, [m.name for m in pl_module.task.metrics])
+        line += f"  {self._rate:.3g} img/s{'  best' if row is self.best.row else ''}"
+        # Through tqdm, which moves an open bar out of the way.
+        tqdm.write(line, file=sys.stderr)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Close the bar, also after an error."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def epoch_line(row: Row, epochs: int, metrics: Sequence[str]) -> str:
+    """Return `epoch  3/10  loss 0.4120 val 0.3980  dice 0.9210 val 0.9130`."""
+    figures = [
+        f"{name} {row[f'{name}/train']:.4f} val {row[f'{name}/val']:.4f}"
+        for name in ("loss", *metrics)
+    ]
+    return "  ".join([f"epoch {row['epoch']:{len(str(epochs))}.0f}/{epochs}", *figures])
+
+
+def describe_run(logger: TensorBoardLogger, task: Task, facts: dict[str, Any]) -> None:
+    """Tell TensorBoard what the run is: its table of hyperparameters, and which curves pair up.
+
+    Args:
+        logger: Of the run.
+        task: Its metrics get a chart each, training and validation in one.
+        facts: Hyperparameters: names to numbers or words.
+    """
+    names = ["loss", *(metric.name for metric in task.metrics)]
+    charts = {name: ["Multiline", [f"{name}/train", f"{name}/val"]] for name in names}
+    logger.experiment.add_custom_scalars({"training and validation": charts})
+    # Not logger.log_hyperparams: it would draw a point of the metric before training.
+    for summary in hparams(facts, {f"{task.monitor.name}/val": 0.0}):  # type: ignore[no-untyped-call]
+        logger.experiment.file_writer.add_summary(summary)
+    logger.hparams.update(facts)

@@ -1,0 +1,118 @@
+"""Saved models: there and back to the bit; and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from darkroom.errors import ArtifactError
+from darkroom.models import build, saved
+
+INFO: dict[str, Any] = {
+    "model": {"name": "unet", "outputs": 1, "width": 2, "depth": 1},
+    "task": "segmentation",
+    "mean": [0.5, 0.5, 0.5],
+}
+
+
+def save(folder: Path, info: dict[str, Any] = INFO) -> None:
+    saved.save(folder, build("unet", outputs=1, seed=1, width=2, depth=1), info)
+
+
+def test_there_and_back(tmp_path: Path) -> None:
+    net = build("unet", outputs=1, seed=1, width=2, depth=1)
+    saved.save(tmp_path / "a" / "fold0", net.to(memory_format=torch.channels_last), INFO)
+    loaded, info = saved.load(tmp_path / "a" / "fold0")
+    assert all(torch.equal(t, loaded.state_dict()[n]) for n, t in net.state_dict().items())
+    assert not loaded.training
+    assert {key: info[key] for key in INFO} == INFO
+    images = torch.randn(1, 3, 16, 16)
+    assert torch.allclose(loaded(images), net.eval()(images), atol=1e-6)
+    assert sorted(p.name for p in (tmp_path / "a").rglob("*")) == [
+        "fold0",
+        "model.json",
+        "model.safetensors",
+    ]
+
+
+def test_same_bytes_for_the_same_net(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save(tmp_path / name)
+    for file in (saved.WEIGHTS, saved.INFO):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_where_first_weights_came_from_is_told_but_not_needed(tmp_path: Path) -> None:
+    model = {
+        "name": "resnet18",
+        "outputs": 2,
+        "weights": "gone.pth",
+        "freeze": "backbone",
+        "seed": 4,
+    }
+    net = build("resnet18", outputs=2, seed=4)
+    saved.save(tmp_path / "m", net, {"model": model})
+    loaded, info = saved.load(tmp_path / "m")
+    assert info["model"] == model
+    assert torch.equal(loaded.state_dict()["fc.weight"], net.state_dict()["fc.weight"])
+
+
+def test_a_failed_save_leaves_what_stood_there(tmp_path: Path) -> None:
+    save(tmp_path / "m")
+    before = (tmp_path / "m" / saved.INFO).read_bytes()
+    with pytest.raises(ValueError, match="JSON compliant"):
+        save(tmp_path / "m", INFO | {"score": float("nan")})
+    assert (tmp_path / "m" / saved.INFO).read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="there is no model here"):
+        saved.load(tmp_path)
+
+
+def test_weights_of_another_run_are_refused(tmp_path: Path) -> None:
+    save(tmp_path / "m")
+    other = build("unet", outputs=1, seed=2, width=2, depth=1)
+    saved.save(tmp_path / "n", other, INFO)
+    (tmp_path / "n" / saved.WEIGHTS).replace(tmp_path / "m" / saved.WEIGHTS)
+    with pytest.raises(ArtifactError, match="these weights are not the ones"):
+        saved.load(tmp_path / "m")
+
+
+def test_truncated_weights_are_refused(tmp_path: Path) -> None:
+    save(tmp_path / "m")
+    file = tmp_path / "m" / saved.WEIGHTS
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        saved.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": 9}, "found: version 9"),
+        ({"model": {"name": "unet", "outputs": 1, "width": 3, "depth": 1}}, "should be"),
+        ({"model": {"name": "vnet", "outputs": 1}}, "no network can be built from this"),
+        ({"model": {"outputs": 1}}, "no network can be built from this"),
+        ({"model": None}, "does not describe a model"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    save(tmp_path / "m")
+    file = tmp_path / "m" / saved.INFO
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(ArtifactError, match=words):
+        saved.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("{", "this is not JSON"), ("{}", "found: no version")]
+)
+def test_damaged_info_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    save(tmp_path / "m")
+    (tmp_path / "m" / saved.INFO).write_text(text)
+    with pytest.raises(ArtifactError, match=words):
+        saved.load(tmp_path / "m")
