@@ -29,7 +29,7 @@ from darkroom.opencv import cv2
 from darkroom.store import ImageKind, Row, Store, pack_image, pack_mask, write_shard
 
 HEIGHT, WIDTH = 640, 959
-QUALITY = 95  # of the JPEG shards: the default of params.yaml
+QUALITY = 90  # of the JPEG shards: the default of params.yaml
 BATCH_SIZE = 4
 DATA = Path(__file__).parents[2] / "shared" / "realdata" / "carvana"
 TARGETS = {"jpeg shards": 25, "raw shards": 200}
@@ -130,7 +130,7 @@ def _rows(pictures: list[Raw], kind: ImageKind) -> Iterator[Row]:
         original = (header.height, header.width)
         pixels = images.decode_image(raw.image, at_least=(HEIGHT, WIDTH))
         pixels = geometry.fit_image(pixels, HEIGHT, WIDTH, "stretch", original=original)
-        mask = geometry.fit_mask(images.decode_mask(raw.mask), HEIGHT, WIDTH, "stretch")
+        mask = geometry.fit_mask(images.decode_mask(raw.mask)[0], HEIGHT, WIDTH, "stretch")
         image, packed = pack_image(pixels, kind, QUALITY), pack_mask(mask)
         yield Row(f"{number:03d}", image, packed, *original)
 

@@ -24,11 +24,11 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_result_depends_on_the_seed_alone(preset: str) -> None:
     image, mask = scene()
-    augment = build(preset, "segmentation")
+    augment = build(preset)
     first = augment(image, mask, 5)
     for seed in (6, 7, 2**64 - 1):
         augment(image, mask, seed)
-    for again in (augment, build(preset, "segmentation"), pickle.loads(pickle.dumps(augment))):
+    for again in (augment, build(preset), pickle.loads(pickle.dumps(augment))):
         second = again(image, mask, 5)
         assert np.array_equal(first[0], second[0])
         assert first[1] is not None
@@ -39,7 +39,7 @@ def test_the_result_depends_on_the_seed_alone(preset: str) -> None:
 @pytest.mark.parametrize("preset", CHANGING)
 def test_seeds_give_different_pictures_and_leave_the_given_one(preset: str) -> None:
     image, mask = scene()
-    augment = build(preset, "segmentation")
+    augment = build(preset)
     results = {augment(image, mask, seed)[0].tobytes() for seed in range(12)}
     assert len(results) == 2 if preset == "flip" else len(results) > 8
     assert np.array_equal(image, scene()[0])
@@ -49,7 +49,7 @@ def test_seeds_give_different_pictures_and_leave_the_given_one(preset: str) -> N
 @pytest.mark.parametrize("preset", PRESETS)
 def test_masks_stay_exact_and_follow_the_picture(preset: str) -> None:
     image, mask = scene()
-    augment = build(preset, "segmentation")
+    augment = build(preset)
     for seed in range(30):
         changed, moved = augment(image, mask, seed)
         assert moved is not None
@@ -63,7 +63,7 @@ def test_masks_stay_exact_and_follow_the_picture(preset: str) -> None:
 
 def test_none_changes_nothing() -> None:
     image, mask = scene()
-    changed, moved = build("none", "segmentation")(image, mask, 1)
+    changed, moved = build("none")(image, mask, 1)
     assert np.array_equal(changed, image)
     assert moved is not None
     assert np.array_equal(moved, mask)
@@ -71,7 +71,7 @@ def test_none_changes_nothing() -> None:
 
 def test_banknotes_are_never_mirrored() -> None:
     image, mask = scene()
-    augment = build("notes", "multiclass")
+    augment = build("notes")
     for seed in range(40):
         _, moved = augment(image, mask, seed)
         assert moved is not None
@@ -80,14 +80,14 @@ def test_banknotes_are_never_mirrored() -> None:
 
 def test_images_go_without_masks() -> None:
     image, _ = scene()
-    changed, moved = build("light", "multilabel")(image, None, 3)
+    changed, moved = build("light")(image, None, 3)
     assert moved is None
     assert changed.shape == image.shape
 
 
 def test_an_unknown_preset_is_refused() -> None:
     with pytest.raises(ParamsError) as fault:
-        build("heavy", "binary")
+        build("heavy")
     assert "no such augmentation" in str(fault.value)
     assert "expected: none, flip, light, strong, notes" in str(fault.value)
 

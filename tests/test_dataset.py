@@ -209,4 +209,4 @@ def test_lightning_sets_the_epoch_also_when_it_resumes(store: Store, tmp_path: P
 
 
 def light() -> augment.Augmentation:
-    return augment.build("light", "segmentation")
+    return augment.build("light")

@@ -174,7 +174,7 @@ def test_ultra_thin_images_are_fine() -> None:
 def test_masks_of_two_values_become_0_and_1(values: tuple[int, int]) -> None:
     pixels = np.array([values], np.uint8)
     for picture in (Image.fromarray(pixels), Image.fromarray(pixels).convert("RGB")):
-        mask = images.decode_mask(saved(picture, "PNG"))
+        mask, _ = images.decode_mask(saved(picture, "PNG"))
         assert mask.dtype == np.uint8
         assert mask.tolist() == (pixels > 0).astype(int).tolist()
 
@@ -184,12 +184,14 @@ def test_palette_indices_are_labels_whatever_their_colours(palette: list[int]) -
     picture = Image.new("P", (2, 1))
     picture.putpalette(palette)
     picture.putpixel((1, 0), 1)
-    assert images.decode_mask(saved(picture, "GIF")).tolist() == [[0, 1]]
+    mask, value = images.decode_mask(saved(picture, "GIF"))
+    assert (mask.tolist(), value) == ([[0, 1]], 1)
 
 
 def test_a_one_bit_mask_is_read() -> None:
     picture = Image.fromarray(GREYS).convert("1", dither=Image.Dither.NONE)
-    assert images.decode_mask(saved(picture, "PNG")).tolist() == [[0, 0], [1, 1]]
+    mask, value = images.decode_mask(saved(picture, "PNG"))
+    assert (mask.tolist(), value) == ([[0, 0], [1, 1]], 1)
 
 
 def test_other_mask_values_are_named() -> None:

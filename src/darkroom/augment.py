@@ -60,12 +60,11 @@ class Augmentation:
         return result["image"], result["mask"]
 
 
-def build(preset: str, task: str) -> Augmentation:
+def build(preset: str) -> Augmentation:
     """Return the augmentation of that name.
 
     Args:
         preset: One of PRESETS.
-        task: The competition's task.
 
     Raises:
         ParamsError: There is no such preset.
@@ -76,7 +75,7 @@ def build(preset: str, task: str) -> Augmentation:
             file="params.yaml",
             found=preset,
             expected=", ".join(PRESETS),
-            fix=f"set train.augment of the {task} competition to one of these",
+            fix="set train.augment to one of these",
         )
     return Augmentation(preset)
 

@@ -100,11 +100,11 @@ def decode_image(
             return _to_rgb(picture, name)
 
 
-def decode_mask(data: bytes, *, name: str = "mask") -> Pixels:
-    """Return the mask as uint8 (H, W) of 0 and 1.
+def decode_mask(data: bytes, *, name: str = "mask") -> tuple[Pixels, int]:
+    """Return the mask as uint8 (H, W) of 0 and 1, and the value that 1 was in the file.
 
     Values {0, 1} and {0, largest} are read, and palette indices 0 and 1, whatever their colours.
-    A coloured file must have equal channels; alpha is dropped.
+    A coloured file must have equal channels; alpha is dropped. The value of an empty mask is 0.
 
     Raises:
         DataError: It is broken, or has other values, which the message names.
@@ -288,10 +288,10 @@ def _samples(picture: Image.Image, name: str) -> NDArray[np.unsignedinteger]:
     return np.asarray(colours[:, :, 0])
 
 
-def _to_labels(samples: NDArray[np.unsignedinteger], name: str) -> Pixels:
+def _to_labels(samples: NDArray[np.unsignedinteger], name: str) -> tuple[Pixels, int]:
     top = int(samples.max())
     if top in _FOREGROUND and bool(((samples == 0) | (samples == top)).all()):
-        return np.asarray(samples != 0, dtype=np.uint8)
+        return np.asarray(samples != 0, dtype=np.uint8), top
     values = np.unique(samples)
     shown = ", ".join(str(value) for value in values[:_SHOWN_VALUES])
     more = f", … ({len(values)} values)" if len(values) > _SHOWN_VALUES else ""

@@ -30,6 +30,11 @@ class Layout:
         return self.raw / "manifest.json"
 
     @property
+    def spool(self) -> Path:
+        """Large compressed tars, unpacked once for random access; safe to delete."""
+        return self.root / ".darkroom" / "spool" / self.name
+
+    @property
     def index(self) -> Path:
         """One row an image."""
         return self.root / "data" / "index" / f"{self.name}.csv"

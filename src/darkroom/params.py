@@ -132,7 +132,7 @@ class Preprocess(Section):
     store: Literal["jpeg", "raw"] = Field(
         "jpeg", description="`jpeg` is small, `raw` is exact and loads ten times faster."
     )
-    quality: int = Field(95, ge=50, le=100, description="JPEG quality of a `jpeg` store.")
+    quality: int = Field(90, ge=50, le=100, description="JPEG quality of a `jpeg` store.")
 
 
 class UNet(Section):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+import pandas as pd
+
 from darkroom import paramfile
 from darkroom.errors import ArtifactError, ParamsError
 from darkroom.layout import PARAMS, Layout
@@ -45,3 +47,14 @@ def require(path: Path, stage: str, name: str) -> Path:
             "it is not there", file=path, fix=f"run `dvc repro {stage}@{name}` first"
         )
     return path
+
+
+def read_split(paths: Layout, name: str) -> pd.DataFrame:
+    """Return the split stage's table: columns id (str) and fold (int)."""
+    path = require(paths.split, "split", name)
+    try:
+        return pd.read_csv(path, dtype={"id": str, "fold": int}, keep_default_na=False)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise ArtifactError(
+            "it is damaged", file=path, found=error, fix=f"run `dvc repro -f split@{name}`"
+        ) from error

@@ -14,11 +14,11 @@ threshold to within float32's rounding may therefore fall on either side.
 from functools import lru_cache
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from darkroom.errors import DataError
+from darkroom.opencv import cv2
 from darkroom.submission import rle
 
 Floats = npt.NDArray[np.float32]

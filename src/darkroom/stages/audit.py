@@ -1,0 +1,69 @@
+"""audit: index, split, facts and shards -> what is odd about the data, and a contact sheet."""
+
+import json
+
+import pandas as pd
+
+from darkroom import audit, contact, files, index, sheets
+from darkroom.errors import ArtifactError
+from darkroom.layout import Layout
+from darkroom.stages import setting
+from darkroom.store import Store
+
+SHOWN_TRAIN, SHOWN_TEST = 16, 4
+
+
+def run(name: str) -> None:
+    """Report on a competition's data: counts, sizes, balance, duplicates, leaks."""
+    paths = setting.read(name).paths
+
+    known = index.read(paths.index, paths.card)
+    folds = setting.read_split(paths, name)
+    facts = _facts(paths, name)
+
+    report = audit.audit(known, facts, folds)
+    page = _contact_sheet(name, report, known, folds, paths)
+    sheets.write_jpeg(paths.contact_sheet, page)
+    files.write(paths.audit, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+
+    warnings = report["warnings"]
+    print(f"{name}: {len(warnings)} warnings" if warnings else f"{name}: nothing odd")
+    for warning in warnings:
+        print(f"  {warning}")
+
+
+def _facts(paths: Layout, name: str) -> pd.DataFrame:
+    path = setting.require(paths.facts, "preprocess", name)
+    text = {"id": str, "thumb": str, "mode": str, "format": str, "mask_values": str}
+    try:
+        return pd.read_csv(path, dtype=text, keep_default_na=False)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise ArtifactError(
+            "it is damaged", file=path, found=error, fix=f"run `dvc repro -f preprocess@{name}`"
+        ) from error
+
+
+def _contact_sheet(
+    name: str, report: audit.Report, known: index.Index, folds: pd.DataFrame, paths: Layout
+) -> sheets.Pixels:
+    """Return the sheet of images spread over the training part, then some of the test part."""
+    card, fold_of = known.card, folds.set_index("id")["fold"]
+    by = card.targets[0] if card.task in ("multiclass", "binary") else None
+    pictures, masks, captions = [], [], []
+    for part, count in (("train", SHOWN_TRAIN), ("test", SHOWN_TEST)):
+        rows = known.rows[known.rows["part"] == part].reset_index(drop=True)
+        shards = Store(paths.processed, part)
+        for row in contact.choose(rows, count, by=by if part == "train" else None):
+            one = rows.iloc[row]
+            pictures.append(shards.image(row))
+            masks.append(shards.mask(row))
+            captions.append(
+                contact.caption(
+                    one,
+                    task=card.task,
+                    targets=card.targets,
+                    classes=card.classes,
+                    fold=int(fold_of[one["id"]]) if part == "train" else None,
+                )
+            )
+    return contact.contact_sheet(name, report, pictures, masks, captions)

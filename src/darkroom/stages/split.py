@@ -1,0 +1,30 @@
+"""split: the index's training rows -> the fold that each validates."""
+
+from darkroom import files, index, split
+from darkroom.stages import setting
+
+
+def run(name: str) -> None:
+    """Cut the training images of a competition into folds."""
+    here = setting.read(name)
+    paths, choice = here.paths, here.section.split
+
+    known = index.read(paths.index, paths.card)
+    rows = known.rows[known.rows["part"] == "train"]
+    folds = split.folds(
+        rows,
+        by=choice.by,
+        count=choice.folds,
+        seed=here.seed,
+        task=known.card.task,
+        targets=known.card.targets,
+        classes=known.card.classes,
+    )
+    files.write(paths.split, folds.to_csv(index=False, lineterminator="\n"))
+
+    sizes = folds["fold"].value_counts().sort_index()
+    told = ", ".join(
+        f"{count} never validated" if fold == split.NEVER_VALIDATED else f"fold {fold}: {count}"
+        for fold, count in sizes.items()
+    )
+    print(f"{name}: {len(folds)} training images by {choice.by}: {told}")

@@ -1,0 +1,148 @@
+"""train: shards and split -> the weights of one fold."""
+
+import shutil
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from darkroom import augment, executors, files, fingerprint, index, models, split, training
+from darkroom.dataset import Loader, loader
+from darkroom.errors import ParamsError
+from darkroom.index import Card
+from darkroom.models import saved
+from darkroom.params import Train
+from darkroom.stages import setting
+from darkroom.store import Store
+
+MASK_MODELS = ("unet", "encoder_unet")
+
+
+def run(name: str, fold: int = 0) -> None:
+    """Train one fold of a competition; the model appears when training has ended."""
+    here = setting.read(name)
+    paths, choice, model = here.paths, here.section.train, here.section.model
+
+    known = index.read(paths.index, paths.card)
+    rows = known.rows[known.rows["part"] == "train"].reset_index(drop=True)
+    folds = setting.read_split(paths, name)
+    split.check(rows, folds)
+    shards = Store(setting.require(paths.processed, "preprocess", name), "train")
+    _check_model(model.name, known.card.task)
+    learning, validating = _sides(rows, folds, fold)
+
+    story = fingerprint.of(
+        "train",
+        {
+            "model": model.model_dump(),
+            "train": choice.model_dump(),
+            "fold": fold,
+            "seed": here.seed,
+        },
+        [paths.index, paths.card, paths.split, paths.processed],
+    )
+    arguments = model.model_dump() | {"outputs": _outputs(known.card)}
+    net = models.build(**arguments, seed=here.seed)
+    result = training.fit(
+        net,
+        *_loaders(shards, learning, validating, _targets(rows, known.card), choice, here.seed),
+        task=known.card.task,
+        classes=known.card.classes or known.card.targets,
+        epochs=choice.epochs,
+        lr=choice.lr,
+        weight_decay=choice.weight_decay,
+        patience=choice.patience,
+        seed=here.seed,
+        accelerator=choice.accelerator,
+        log_dir=paths.runs(fold, story),
+        work_dir=paths.work(story),
+    )
+    history = pd.DataFrame(result.history).to_csv(index=False, lineterminator="\n")
+    files.write(paths.history(fold), history)
+    told = {"model": arguments, "fold": fold, "metrics": result.best, "fingerprint": story}
+    saved.save(paths.model(fold), result.net, _described(known.card, shards) | told)
+    shutil.rmtree(paths.work(story), ignore_errors=True)
+
+
+def _described(card: Card, shards: Store) -> dict[str, Any]:
+    """Return what it takes to use the weights, beside the network itself."""
+    return {
+        "task": card.task,
+        "targets": card.targets,
+        "classes": card.classes,
+        "height": shards.height,
+        "width": shards.width,
+        "fit": shards.fit,
+        "mean": models.MEAN,
+        "std": models.STD,
+    }
+
+
+def _loaders(
+    shards: Store,
+    learning: list[int],
+    validating: list[int],
+    targets: NDArray[Any] | None,
+    choice: Train,
+    seed: int,
+) -> tuple[Loader, Loader]:
+    """Return the loaders of the rows to learn from, shuffled and augmented, and to validate on."""
+    size, workers = choice.batch_size, _workers(choice.workers)
+    learn = loader(
+        shards,
+        learning,
+        targets,
+        batch_size=size,
+        seed=seed,
+        augment=augment.build(choice.augment),
+        workers=workers,
+        drop_last=training.leaves_one(len(learning), size),
+    )
+    return learn, loader(shards, validating, targets, batch_size=size, seed=None, workers=workers)
+
+
+def _check_model(model: str, task: str) -> None:
+    """Refuse a network whose output is not what the task needs."""
+    makes_masks = model in MASK_MODELS
+    if makes_masks != (task == "segmentation"):
+        raise ParamsError(
+            f"model.name: {model} does not fit the task {task}",
+            found=f"a network that predicts {'masks' if makes_masks else 'labels'}",
+            expected=f"{' or '.join(MASK_MODELS)} for masks, resnet18 to resnet152 for labels",
+            fix="edit model.name in params.yaml",
+        )
+
+
+def _sides(rows: pd.DataFrame, folds: pd.DataFrame, fold: int) -> tuple[list[int], list[int]]:
+    """Return the row numbers to learn from and to validate on."""
+    fold_of = rows["id"].map(folds.set_index("id")["fold"]).to_numpy(np.int64)
+    validating = np.flatnonzero(fold_of == fold).tolist()
+    if not validating:
+        raise ParamsError(
+            f"fold {fold} has no image to validate on",
+            found=f"folds {', '.join(map(str, sorted(set(fold_of.tolist()) - {-1})))}",
+            fix="edit folds in params.yaml",
+        )
+    return np.flatnonzero(fold_of != fold).tolist(), validating
+
+
+def _targets(rows: pd.DataFrame, card: Card) -> NDArray[Any] | None:
+    """Return float32 (n, K), for classes int64 (n,), or None for masks, which shards hold."""
+    if card.task == "segmentation":
+        return None
+    if card.task == "multiclass":
+        return rows[card.targets[0]].to_numpy(np.int64)
+    return rows[list(card.targets)].to_numpy(np.float32)
+
+
+def _outputs(card: Card) -> int:
+    return {"segmentation": 1, "multiclass": len(card.classes)}.get(card.task, len(card.targets))
+
+
+def _workers(asked: int | str) -> int:
+    """Return loader processes: a CPU has no core to spare for them, a GPU waits for them."""
+    if isinstance(asked, int):
+        return asked
+    return min(8, executors.cores()) if torch.cuda.is_available() else 0

@@ -1,0 +1,82 @@
+"""Probabilities to the text of a submission's cells, as each kind of target is answered."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from darkroom.geometry import Fit, valid_box
+from darkroom.index import Card
+from darkroom.submission.rle import Order
+from darkroom.submission.upsample import Box, encode_probabilities
+from darkroom.tasks import TASKS
+
+Floats = NDArray[np.float32]
+Cells = list[str]
+Answer = Callable[[Floats, Sequence[tuple[int, int]]], Iterator[Cells]]
+"""(a batch of probabilities, the originals' heights and widths) -> cells, one list an image."""
+
+
+def answerer(card: Card, *, threshold: float, fit: Fit) -> Answer:
+    """Return the function that turns a batch of predictions into cells, the id left out.
+
+    Args:
+        card: The task, and the texts that its judge expects.
+        threshold: A pixel or label is present if its probability is greater.
+        fit: How the pictures were fitted to the stored size, to undo it for masks.
+    """
+    if card.task == "segmentation":
+        return partial(_masks, threshold=threshold, fit=fit, order=card.rle_order)
+    if card.task == "multiclass":
+        return partial(_labels, decode=_decoder(card, threshold), texts=card.classes)
+    if card.task == "regression":
+        return _numbers
+    return partial(_labels, decode=_decoder(card, threshold), texts=card.label_values)
+
+
+def _decoder(card: Card, threshold: float) -> Callable[[Floats], NDArray[Any]]:
+    decode = TASKS[card.task].decode
+    return lambda probabilities: decode(probabilities, threshold)
+
+
+def _masks(
+    probabilities: Floats,
+    originals: Sequence[tuple[int, int]],
+    *,
+    threshold: float,
+    fit: Fit,
+    order: Order,
+) -> Iterator[Cells]:
+    """Yield the run lengths, at original size, of probabilities (N, H, W)."""
+    for picture, (height, width) in zip(probabilities, originals, strict=True):
+        placement = valid_box(height, width, picture.shape[0], picture.shape[1], fit)
+        source = placement.source
+        text = encode_probabilities(
+            picture[placement.stored.slices],
+            threshold,
+            height,
+            width,
+            order=order,
+            box=Box(source.top, source.left, source.height, source.width),
+        )
+        yield [text]
+
+
+def _labels(
+    probabilities: Floats,
+    _originals: Sequence[tuple[int, int]],
+    *,
+    decode: Callable[[Floats], NDArray[Any]],
+    texts: Sequence[str],
+) -> Iterator[Cells]:
+    """Yield the label texts of probabilities (N, K): one class, or K answers of yes or no."""
+    for numbers in decode(probabilities):
+        yield [texts[number] for number in np.atleast_1d(numbers)]
+
+
+def _numbers(values: Floats, _originals: Sequence[tuple[int, int]]) -> Iterator[Cells]:
+    """Yield values (N, K) as text that reads back to the same float32."""
+    for row in values:
+        yield [np.format_float_positional(value, trim="-") for value in row]
