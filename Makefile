@@ -5,6 +5,8 @@ PYTHON ?= python3
 UV := uv==0.13.8
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
+# Without it every command would compile the packages anew.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALLED := .venv/installed
 
 .PHONY: help install demo repro test test-fast check format bench tensorboard schema lock clean
@@ -19,7 +21,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	  { echo "Darkroom needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
