@@ -89,16 +89,18 @@ def _leaves(section: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tup
 
 
 RAW = yaml.safe_load((ROOT / "params.yaml").read_text())
-EDITS = [
-    (name, leaf) for name in RAW["competitions"] for leaf in _leaves(RAW[name])
-]
+EDITS = [(name, leaf) for name in RAW["competitions"] for leaf in _leaves(RAW[name])]
 
 
 def test_nothing_edited_nothing_runs(project: Path, params: dict[str, Any]) -> None:
     assert _reruns(project, params) == set()
 
 
-@pytest.mark.parametrize(("name", "leaf"), EDITS, ids=lambda value: ".".join(value) if isinstance(value, tuple) else value)
+@pytest.mark.parametrize(
+    ("name", "leaf"),
+    EDITS,
+    ids=lambda value: ".".join(value) if isinstance(value, tuple) else value,
+)
 def test_an_edit_reruns_what_the_table_says(
     project: Path, params: dict[str, Any], name: str, leaf: tuple[str, ...]
 ) -> None:

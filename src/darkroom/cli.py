@@ -1,13 +1,13 @@
 """The command line: `darkroom VERB NAME`. A stage is imported only when it runs."""
 
 import argparse
-import errno
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
 from darkroom.errors import DarkroomError, ResourceError
+from darkroom.files import FULL
 
 STAGES = {
     "fetch": "draw the sample, or link the raw files, and list them",
@@ -19,7 +19,6 @@ STAGES = {
     "evaluate": "score the validation images and choose the threshold",
     "predict": "stream predictions into a submission",
 }
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from darkroom import files
 from darkroom.errors import DataError, ParamsError
 from darkroom.fingerprint import file_sha256
+from darkroom.members import is_junk
 
 MANIFEST = "manifest.json"
 CANNOT_LINK = (
@@ -37,6 +38,7 @@ def gather(source: Path, names: list[str], folder: Path) -> None:
     """Put files and folders of a source into another folder, by hard link or else by copy.
 
     A hard link shares the bytes: nothing is copied, and DVC makes such files read-only.
+    What operating systems leave behind in folders (.DS_Store, __MACOSX) is not taken.
 
     Raises:
         DataError: A file is empty, or neither a file nor a folder.
@@ -45,7 +47,9 @@ def gather(source: Path, names: list[str], folder: Path) -> None:
         place = source / name
         if place.is_dir():
             for path in sorted(path for path in place.rglob("*") if not path.is_dir()):
-                _take(path, folder / path.relative_to(source))
+                name_inside = path.relative_to(source)
+                if not is_junk(name_inside.as_posix()):
+                    _take(path, folder / name_inside)
         else:
             _take(place, folder / name)
 

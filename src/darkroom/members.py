@@ -6,7 +6,7 @@ import re
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from darkroom.errors import DataError, ResourceError
 
@@ -97,7 +97,7 @@ def listed(file: Path, entries: Iterable[tuple[str, int, str]]) -> dict[str, int
     sizes: dict[str, int] = {}
     for raw, size, fault in entries:
         name = safe_name(raw, file)
-        if _JUNK.search(name):
+        if is_junk(name):
             continue
         if fault or name in sizes:
             raise DataError(
@@ -133,10 +133,15 @@ def nearest(name: str, names: Collection[str]) -> str | None:
     return difflib.get_close_matches(name, around, n=1, cutoff=0.0)[0]
 
 
+def is_junk(name: str) -> bool:
+    """Return whether a relative path is what operating systems leave behind (.DS_Store, ...)."""
+    return bool(_JUNK.search(name))
+
+
 def listing(folder: Path) -> list[str]:
     """Return the names in a folder, sorted, junk left out."""
     with reported(folder):
-        return sorted(path.name for path in folder.iterdir() if not _JUNK.search(path.name))
+        return sorted(path.name for path in folder.iterdir() if not is_junk(path.name))
 
 
 def pick(
@@ -155,7 +160,8 @@ def pick(
     for name in wanted:
         if name in names:
             return name
-    near = nearest(stem, names)
+    ends = tuple(PurePath(name).suffix for name in wanted)
+    near = nearest(stem, [name for name in names if name.endswith(ends)] or names)
     raise DataError(
         f"{stem} is missing",
         file=file,

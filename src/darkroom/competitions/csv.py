@@ -22,6 +22,13 @@ from darkroom.index import COLUMNS, Card, Index
 from darkroom.members import pick
 from darkroom.tables import Table
 
+# Later tables put the fold and the facts of each image beside the index's columns.
+TAKEN = (
+    *COLUMNS,
+    "fold",
+    *("height", "width", "format", "mode", "bytes", "exif", "mask_pixels", "mask_values", "thumb"),
+)
+
 Column = int | str
 RleOrder = Literal["row", "column"]
 
@@ -257,12 +264,12 @@ def _check_ids(parts: Sequence[_Part]) -> None:
 
 
 def _target_names(part: _Part) -> tuple[str, ...]:
-    """Return the targets' names: their headers, but never one of the index's own columns."""
+    """Return the targets' names: their headers, but never a name that is TAKEN."""
     names = []
     for column in part.section.targets:
         place = part.table.position(column)
         name = part.table.header[place] or f"column_{place}"
-        names.append(f"{name}_target" if name in COLUMNS else name)
+        names.append(f"{name}_target" if name in TAKEN else name)
     return tuple(names)
 
 

@@ -55,6 +55,8 @@ def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     """
     info = _read_info(folder / INFO)
     file = folder / WEIGHTS
+    if not file.is_file():
+        raise ArtifactError("there are no weights here", file=file, fix="train again")
     weights = read_weights(file)
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()

@@ -7,10 +7,13 @@ import pandas as pd
 from darkroom import audit, contact, files, index, sheets
 from darkroom.errors import ArtifactError
 from darkroom.layout import Layout
-from darkroom.stages import setting
-from darkroom.store import Store
+from darkroom.stages import pictures, setting
 
 SHOWN_TRAIN, SHOWN_TEST = 16, 4
+FACTS: dict[str, type] = {
+    **dict.fromkeys(("id", "part", "format", "mode", "mask_values", "thumb"), str),
+    **dict.fromkeys(("height", "width", "bytes", "exif", "mask_pixels"), int),
+}
 
 
 def run(name: str) -> None:
@@ -34,9 +37,8 @@ def run(name: str) -> None:
 
 def _facts(paths: Layout, name: str) -> pd.DataFrame:
     path = setting.require(paths.facts, "preprocess", name)
-    text = {"id": str, "thumb": str, "mode": str, "format": str, "mask_values": str}
     try:
-        return pd.read_csv(path, dtype=text, keep_default_na=False)
+        return pd.read_csv(path, dtype=FACTS, usecols=list(FACTS), keep_default_na=False)
     except (ValueError, pd.errors.ParserError) as error:
         raise ArtifactError(
             "it is damaged", file=path, found=error, fix=f"run `dvc repro -f preprocess@{name}`"
@@ -49,13 +51,12 @@ def _contact_sheet(
     """Return the sheet of images spread over the training part, then some of the test part."""
     card, fold_of = known.card, folds.set_index("id")["fold"]
     by = card.targets[0] if card.task in ("multiclass", "binary") else None
-    pictures, masks, captions = [], [], []
+    shown, masks, captions = [], [], []
     for part, count in (("train", SHOWN_TRAIN), ("test", SHOWN_TEST)):
-        rows = known.rows[known.rows["part"] == part].reset_index(drop=True)
-        shards = Store(paths.processed, part)
+        shards, rows = pictures.of(paths, known, part)
         for row in contact.choose(rows, count, by=by if part == "train" else None):
             one = rows.iloc[row]
-            pictures.append(shards.image(row))
+            shown.append(shards.image(row))
             masks.append(shards.mask(row))
             captions.append(
                 contact.caption(
@@ -66,4 +67,4 @@ def _contact_sheet(
                     fold=int(fold_of[one["id"]]) if part == "train" else None,
                 )
             )
-    return contact.contact_sheet(name, report, pictures, masks, captions)
+    return contact.contact_sheet(name, report, shown, masks, captions)

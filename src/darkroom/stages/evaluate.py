@@ -2,25 +2,27 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from torch import nn
 from tqdm import tqdm
 
 from darkroom import files, index, review, scoring, sheets, split
 from darkroom.archives import Archives
-from darkroom.dataset import loader
 from darkroom.evaluation import Evaluation
-from darkroom.inference import Prediction, device_for, probabilities
+from darkroom.index import Card
 from darkroom.layout import Layout
-from darkroom.models import saved
 from darkroom.scoring import Side
-from darkroom.stages import setting
+from darkroom.sheets import Pixels
+from darkroom.stages import nets as trained
+from darkroom.stages import pictures, setting
+from darkroom.stages.nets import Nets
+from darkroom.stages.setting import Setting
 from darkroom.store import Store
 from darkroom.tasks import Floats
 
+BAR: dict[str, Any] = {"unit": "img", "file": sys.stderr, "disable": None}
 SHOWN = 8  # images of each kind, best and worst, on the sheet
 
 
@@ -30,70 +32,55 @@ def run(name: str) -> None:
     paths, choice = here.paths, here.section.evaluate
 
     known = index.read(paths.index, paths.card)
-    train, test = _rows(known.rows, "train"), _rows(known.rows, "test")
+    shards, train = pictures.of(paths, known, "train")
     folds = setting.read_split(paths, name)
     split.check(train, folds)
     train["fold"] = train["id"].map(folds.set_index("id")["fold"])
-    shards = Store(setting.require(paths.processed, "preprocess", name), "train")
-    nets = {
-        fold: saved.load(setting.require(paths.model(fold), "train", name))[0]
-        for fold in here.folds
-    }
+    card = known.card
+    nets = trained.load(here, card, shards, batch_size=choice.batch_size)
     wanted = None if choice.threshold == "auto" else choice.threshold
-    card, size = known.card, choice.batch_size
 
-    sides = [_side(fold, net, train, shards, card.task, size) for fold, net in nets.items()]
+    sides = [_side(fold, nets, train, shards) for fold in here.folds]
     if card.task == "segmentation":
-        archives = Archives(paths.raw, paths.spool)
-        with _progress(name, sum(len(side.rows) for side in sides)) as bar:
+        archives = Archives(setting.require(paths.raw, "fetch", name), paths.spool)
+        with tqdm(
+            total=train["fold"].isin(here.folds).sum(), desc=f"evaluate {name}", **BAR
+        ) as bar:
             made = scoring.segmentation(
                 sides, shards, archives, threshold=wanted, progress=bar.update
             )
     else:
         made = scoring.labels(sides, card, threshold=wanted)
     scores = {"validation": made.metrics}
+    tests, test = pictures.of(paths, known, "test")
     if card.targets and test[list(card.targets)].notna().all(axis=None):
-        of_test = Store(paths.processed, "test")
-        side = Side(test, train, _ask([*nets.values()], of_test, test, card.task, size))
+        side = Side(test, train, nets.ask(here.folds, tests, test))
         scores["test"] = scoring.labels([side], card, threshold=made.threshold).metrics
 
-    shown = review.best_and_worst(made.rows, SHOWN)
-    found: dict[str, Floats] = {}
-    for fold, net in nets.items():
-        rows = train[train["id"].isin(shown) & (train["fold"] == fold)]
-        for ids, predicted, _ in _ask([net], shards, rows, card.task, size):
-            found |= dict(zip(ids, predicted, strict=True))
-    page = review.sheet(name, made, shown, found, train, card, shards)
-    sheets.write_jpeg(paths.evaluation_sheet, page)
+    sheets.write_jpeg(paths.evaluation_sheet, _sheet(here, made, nets, train, shards, card))
     _write(paths, made, scores)
-
     told = [f"{key} {value:.4f}" for key, value in made.metrics.items() if value is not None]
     print(f"{name}: {', '.join(told[:2])}, on {len(made.rows)} validation images")
 
 
-def _rows(rows: pd.DataFrame, part: str) -> pd.DataFrame:
-    """Return the rows of a part, numbered as the store numbers them."""
-    return rows[rows["part"] == part].reset_index(drop=True)
+def _sheet(
+    here: Setting, made: Evaluation, nets: Nets, train: pd.DataFrame, shards: Store, card: Card
+) -> Pixels:
+    """Return the page of the best and worst, asking the networks once more about these few."""
+    shown = review.best_and_worst(made.rows, SHOWN)
+    found: dict[str, Floats] = {}
+    for fold in here.folds:
+        rows = train[train["id"].isin(shown) & (train["fold"] == fold)]
+        for ids, predicted, _ in nets.ask([fold], shards, rows):
+            found |= dict(zip(ids, predicted, strict=True))
+    return review.sheet(here.paths.name, made, shown, found, train, card, shards)
 
 
-def _side(
-    fold: int, net: nn.Module, train: pd.DataFrame, shards: Store, task: str, batch_size: int
-) -> Side:
+def _side(fold: int, nets: Nets, train: pd.DataFrame, shards: Store) -> Side:
     """Return the validation images of a fold, and what its network says of them."""
     validated = train[train["fold"] == fold]
-    asked = _ask([net], shards, validated, task, batch_size)
-    return Side(validated, train[train["fold"] != fold], asked)
-
-
-def _ask(
-    nets: Sequence[nn.Module], shards: Store, rows: pd.DataFrame, task: str, batch_size: int
-) -> Iterator[Prediction]:
-    batches = loader(shards, rows.index.tolist(), None, batch_size=batch_size, seed=None)
-    return probabilities(nets, batches, task, device_for("auto"))
-
-
-def _progress(name: str, total: int) -> "tqdm[Any]":
-    return tqdm(total=total, desc=f"evaluate {name}", unit="img", file=sys.stderr)
+    learned = train[train["fold"] != fold]
+    return Side(validated, learned, nets.ask([fold], shards, validated))
 
 
 def _write(paths: Layout, made: Evaluation, scores: Mapping[str, object]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from darkroom import executors, files, gathering
 from darkroom.competitions.sample import draw_banknotes, draw_carvana, draw_celeba
 from darkroom.errors import ParamsError
+from darkroom.members import listing
 from darkroom.params import Data
 from darkroom.stages import adapter, setting
 
@@ -48,5 +49,4 @@ def _draw(format: str, folder: Path) -> None:
 def _take(data: Data, folder: Path) -> None:
     source = gathering.source_folder(data.source)
     format, options = adapter.of(data)
-    names = sorted(path.name for path in source.iterdir())
-    gathering.gather(source, format.wanted(names, options), folder)
+    gathering.gather(source, format.wanted(listing(source), options), folder)

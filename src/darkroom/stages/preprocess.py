@@ -21,7 +21,7 @@ def run(name: str) -> None:
     finish = Finish(choice.height, choice.width, choice.fit, choice.store, choice.quality)
 
     rows = index.read(paths.index, paths.card).rows
-    archives = Archives(paths.raw, paths.spool)
+    archives = Archives(setting.require(paths.raw, "fetch", name), paths.spool)
     with files.replacing_folder(paths.processed) as folder:
         jobs = list(_jobs(rows, folder, archives, finish))
         developed = _all_developed(jobs, total=len(rows), name=name)
@@ -52,7 +52,9 @@ def _all_developed(jobs: list[ShardJob], *, total: int, name: str) -> list[Devel
     workers = min(executors.cores(), len(jobs))
     results = executors.pool(develop, jobs, workers) if workers > 1 else map(develop, jobs)
     developed = []
-    with tqdm(total=total, desc=f"preprocess {name}", unit="img", file=sys.stderr) as bar:
+    with tqdm(
+        total=total, desc=f"preprocess {name}", unit="img", file=sys.stderr, disable=None
+    ) as bar:
         for result in results:
             developed.append(result)
             bar.update(len(result.facts) + len(result.faults))

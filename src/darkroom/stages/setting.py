@@ -53,7 +53,10 @@ def read_split(paths: Layout, name: str) -> pd.DataFrame:
     """Return the split stage's table: columns id (str) and fold (int)."""
     path = require(paths.split, "split", name)
     try:
-        return pd.read_csv(path, dtype={"id": str, "fold": int}, keep_default_na=False)
+        folds = pd.read_csv(path, dtype={"id": str, "fold": int}, keep_default_na=False)
+        if folds.columns.tolist() != ["id", "fold"]:
+            raise ValueError(f"columns {', '.join(folds.columns)}")
+        return folds
     except (ValueError, pd.errors.ParserError) as error:
         raise ArtifactError(
             "it is damaged", file=path, found=error, fix=f"run `dvc repro -f split@{name}`"

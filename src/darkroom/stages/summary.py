@@ -1,38 +1,43 @@
-"""summary: every submission's path, score and checks, and how to see what the networks see."""
+"""summary: every submission's path, score and check, and how to see what the networks see."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from darkroom import paramfile
 from darkroom.layout import PARAMS, Layout
 from darkroom.stages.check import verify
 
+BASELINES = ("baseline_{}", "baseline_mean_mask")
+
 
 def run() -> int:
-    """Print a table of the submissions; return 0 if all are there and right, else 6."""
-    params = paramfile.read(Path(PARAMS))
-    all_right = True
-    for name in params.competitions:
-        paths = Layout(name)
-        if not paths.submission.exists() or not paths.metrics.exists():
-            print(f"\n{name}\n  no submission yet: run `dvc repro`")
-            all_right = False
-            continue
-        report = verify(paths, paths.submission, name)
-        all_right &= report.ok
-        scores = json.loads(paths.metrics.read_text())
-        print(f"\n{name}")
-        print(f"  submission  {paths.submission}")
-        for part in ("validation", "test"):
-            if part in scores:
-                told = ", ".join(
-                    f"{what} {value:.4f}"
-                    for what, value in scores[part].items()
-                    if isinstance(value, float)
-                )
-                print(f"  {part:<10}  {told}")
-        state = "right" if report.ok else f"{report.fault_count} faults: darkroom check {name}"
-        print(f"  check       {report.rows} rows, {state}")
-        print(f"  look at     {paths.evaluation_sheet}, {paths.contact_sheet}")
-    print("\nWhat the networks see: make tensorboard  (tensorboard --logdir runs)")
-    return 0 if all_right else 6
+    """Print what came of each competition; return 0 if every submission is right, else 6."""
+    names = paramfile.read(Path(PARAMS)).competitions
+    right = [_told(Layout(name)) for name in names]
+    print("\nwhat the networks see:  make tensorboard")
+    return 0 if all(right) else 6
+
+
+def _told(paths: Layout) -> bool:
+    """Print one competition's lines; return whether its submission is there and right."""
+    print(f"\n{paths.name}")
+    if not paths.submission.exists() or not paths.metrics.exists():
+        print(f"  no submission yet: run `dvc repro predict@{paths.name}`")
+        return False
+    for part, scores in json.loads(paths.metrics.read_text()).items():
+        print(f"  {part:<11} {_headline(scores)}")
+    report = verify(paths, paths.submission)
+    state = "right" if report.ok else f"{report.fault_count} faults: darkroom check {paths.name}"
+    print(f"  submission  {paths.submission}")
+    print(f"  checked     {report.rows} rows: {state}")
+    print(f"  pictures    {paths.contact_sheet} {paths.evaluation_sheet}")
+    return report.ok
+
+
+def _headline(scores: Mapping[str, float | None]) -> str:
+    """Return the first figure, beside what can be had without looking at the pictures."""
+    name, value = next(iter(scores.items()))
+    free = next((scores[key] for b in BASELINES if (key := b.format(name)) in scores), None)
+    beside = "" if free is None else f" (without looking: {free:.4f})"
+    return f"{name} {value:.4f}{beside} on {scores['images']} images"

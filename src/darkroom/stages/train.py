@@ -14,7 +14,7 @@ from darkroom.errors import ParamsError
 from darkroom.index import Card
 from darkroom.models import saved
 from darkroom.params import Train
-from darkroom.stages import setting
+from darkroom.stages import pictures, setting
 from darkroom.store import Store
 
 MASK_MODELS = ("unet", "encoder_unet")
@@ -26,10 +26,9 @@ def run(name: str, fold: int = 0) -> None:
     paths, choice, model = here.paths, here.section.train, here.section.model
 
     known = index.read(paths.index, paths.card)
-    rows = known.rows[known.rows["part"] == "train"].reset_index(drop=True)
+    shards, rows = pictures.of(paths, known, "train")
     folds = setting.read_split(paths, name)
     split.check(rows, folds)
-    shards = Store(setting.require(paths.processed, "preprocess", name), "train")
     _check_model(model.name, known.card.task)
     learning, validating = _sides(rows, folds, fold)
 
@@ -59,11 +58,14 @@ def run(name: str, fold: int = 0) -> None:
         log_dir=paths.runs(fold, story),
         work_dir=paths.work(story),
     )
+
     history = pd.DataFrame(result.history).to_csv(index=False, lineterminator="\n")
-    files.write(paths.history(fold), history)
     told = {"model": arguments, "fold": fold, "metrics": result.best, "fingerprint": story}
     saved.save(paths.model(fold), result.net, _described(known.card, shards) | told)
+    files.write(paths.history(fold), history)
     shutil.rmtree(paths.work(story), ignore_errors=True)
+    best = ", ".join(f"{key} {value:.4f}" for key, value in result.best.items() if "/val" in key)
+    print(f"{name}, fold {fold}: best epoch {result.best['epoch']:.0f}: {best}")
 
 
 def _described(card: Card, shards: Store) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def _sides(rows: pd.DataFrame, folds: pd.DataFrame, fold: int) -> tuple[list[int
     """Return the row numbers to learn from and to validate on."""
     fold_of = rows["id"].map(folds.set_index("id")["fold"]).to_numpy(np.int64)
     validating = np.flatnonzero(fold_of == fold).tolist()
-    if not validating:
+    if fold < 0 or not validating:
         raise ParamsError(
             f"fold {fold} has no image to validate on",
             found=f"folds {', '.join(map(str, sorted(set(fold_of.tolist()) - {-1})))}",

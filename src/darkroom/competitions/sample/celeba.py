@@ -12,7 +12,7 @@ from darkroom.competitions.sample.portrait import draw_portrait, encode_portrait
 CHUNK = 50
 
 
-def draw_celeba(folder: Path, seed: int, *, images: int = 1200, workers: int = 1) -> None:
+def draw_celeba(folder: Path, seed: int, *, images: int = 1000, workers: int = 1) -> None:
     """Draw img_align_celeba.zip and the two lists into `folder`, laid out like the official files.
 
     Partitions are runs of images, 80 %, 10 % and 10 %, as there. The bytes depend on seed and

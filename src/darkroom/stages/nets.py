@@ -1,0 +1,81 @@
+"""The trained folds of a competition, loaded and held against the pictures they will be shown."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from torch import nn
+
+from darkroom.dataset import loader
+from darkroom.errors import ArtifactError
+from darkroom.index import Card
+from darkroom.inference import Prediction, device_for, probabilities
+from darkroom.models import saved
+from darkroom.stages import setting
+from darkroom.stages.setting import Setting
+from darkroom.store import Store
+
+
+@dataclass(frozen=True)
+class Nets:
+    """Networks by fold, with what it takes to ask them.
+
+    Attributes:
+        folds: Fold to network.
+        task: A name of `darkroom.tasks.TASKS`.
+        mean: Of the normalisation that they were trained with.
+        std: Likewise.
+        batch_size: Images at once.
+    """
+
+    folds: dict[int, nn.Module]
+    task: str
+    mean: Sequence[float]
+    std: Sequence[float]
+    batch_size: int
+
+    def ask(self, folds: Sequence[int], shards: Store, rows: pd.DataFrame) -> Iterator[Prediction]:
+        """Yield the predictions of some folds, averaged, for rows numbered as the store's."""
+        batches = loader(shards, rows.index.tolist(), None, batch_size=self.batch_size, seed=None)
+        return probabilities(
+            [self.folds[fold] for fold in folds],
+            batches,
+            self.task,
+            device_for("auto"),
+            mean=self.mean,
+            std=self.std,
+        )
+
+
+def load(here: Setting, card: Card, shards: Store, *, batch_size: int) -> Nets:
+    """Return the folds that params.yaml names.
+
+    Raises:
+        ArtifactError: One is absent or damaged, or was trained for other targets or pictures.
+    """
+    name = here.paths.name
+    folders = {fold: setting.require(here.paths.model(fold), "train", name) for fold in here.folds}
+    loaded = {fold: saved.load(folder) for fold, folder in folders.items()}
+    _, first = loaded[here.folds[0]]
+    expected = {
+        "task": card.task,
+        "targets": list(card.targets),
+        "classes": list(card.classes),
+        "height": shards.height,
+        "width": shards.width,
+        "fit": shards.fit,
+        "mean": first.get("mean", "three numbers"),
+        "std": first.get("std", "three numbers"),
+    }
+    for fold, (_, told) in loaded.items():
+        for key, value in expected.items():
+            if told.get(key) != value:
+                raise ArtifactError(
+                    f"this model was trained for another {key}",
+                    file=folders[fold],
+                    found=told.get(key),
+                    expected=value,
+                    fix=f"run `dvc repro train@{name}-{fold}`",
+                )
+    nets = {fold: net for fold, (net, _) in loaded.items()}
+    return Nets(nets, card.task, first["mean"], first["std"], batch_size)
