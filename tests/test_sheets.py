@@ -36,15 +36,27 @@ def test_tiles_keep_their_shape_and_share_a_height() -> None:
 def test_captions_are_drawn_below_and_never_run_into_the_next_tile() -> None:
     tiles = [plain((0, 0, 0)), plain((0, 0, 0))]
     bare = sheets.grid(tiles, ["", ""], columns=2, tile_height=40)
-    page = sheets.grid(tiles, ["a caption much wider than its tile\n×é", ""], columns=2)
+    page = sheets.grid(tiles, ["a_caption_much_wider_than_its_tile\n×é", ""], columns=2)
     short = sheets.grid(
-        tiles, ["a caption much wider than its tile", ""], columns=2, tile_height=40
+        tiles, ["a_caption_much_wider_than_its_tile", ""], columns=2, tile_height=40
     )
     changed = np.argwhere((short != bare).any(axis=2))
     assert len(changed) > 50
     assert changed[:, 0].min() >= sheets.MARGIN_PX // 2 + 40
     assert changed[:, 1].max() < sheets.MARGIN_PX + 60
     assert page.shape[0] > short.shape[0]
+
+
+def test_long_captions_go_on_below_up_to_four_lines() -> None:
+    tile = [plain((0, 0, 0))]
+    heights = [
+        sheets.grid(tile, [" ".join(["word"] * words)], columns=1, tile_height=40).shape[0]
+        for words in (1, 2, 4, 40)
+    ]
+    line = heights[1] - heights[0]
+    assert line > 0
+    assert heights[2] == heights[0] + 3 * line
+    assert heights[3] == heights[2]
 
 
 def test_marks_colour_the_foot_of_a_tile() -> None:

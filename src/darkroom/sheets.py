@@ -36,6 +36,7 @@ CAPTION_SIZE_PX = 14
 TITLE_SIZE_PX = 26
 TEXT_SIZE_PX = 15
 LEADING = 1.3
+MOST_LINES = 4
 
 
 def grid(
@@ -54,8 +55,8 @@ def grid(
     Args:
         tiles: Pictures of any sizes; each is scaled to `tile_height`, its shape kept. A very
             wide one is made lower instead, so that no tile is over three times as wide as high.
-        captions: One a tile (lines parted by a newline; what is too wide ends in an
-            ellipsis), or none at all.
+        captions: One a tile (lines parted by a newline or, where too wide, between words;
+            more than 4 end in an ellipsis), or none at all.
         columns: Tiles a row; the page is no wider than the tiles need.
         tile_height: Pixels.
         title: A heading over a coloured bar; with `text`, lines below it, and `legend`,
@@ -65,7 +66,7 @@ def grid(
     _check_lengths(len(tiles), captions=len(captions), marks=len(marks))
     scaled = [_scale(tile, tile_height) for tile in tiles]
     width = max([tile.shape[1] for tile in scaled], default=tile_height)
-    lines = [caption.split("\n") for caption in captions]
+    lines = [_caption_lines(caption, width) for caption in captions]
     caption_height = max(map(len, lines), default=0) * _leading(CAPTION_SIZE_PX)
     across = max(1, min(columns, len(tiles)))
     page_width = 2 * MARGIN_PX + across * width + (across - 1) * GAP_PX
@@ -162,7 +163,8 @@ def _header(
     if not (title or text or legend):
         return _blank(0, 0)
     rows = [(title, TITLE_SIZE_PX, INK)] if title else []
-    rows += [(line, TEXT_SIZE_PX, FAINT) for one in text for line in _wrapped(one, width)]
+    room = width - 2 * MARGIN_PX
+    rows += [(line, TEXT_SIZE_PX, FAINT) for a in text for line in _wrapped(a, TEXT_SIZE_PX, room)]
     heights = [_leading(size) for _, size, _ in rows]
     height = 4 + MARGIN_PX // 2 + sum(heights) + (_leading(TEXT_SIZE_PX) + 6 if legend else 0)
     page = _blank(height + 4, width)
@@ -212,12 +214,22 @@ def _scale(tile: Pixels, height: int) -> Pixels:
     return np.asarray(cv2.resize(tile, size, interpolation=how), np.uint8)
 
 
-def _wrapped(line: str, width: int) -> Iterator[str]:
-    """Yield the line broken between words, each piece fitting a page of this width."""
+def _caption_lines(caption: str, width: int) -> list[str]:
+    """Return a caption's lines, broken between words to `width`; an ellipsis ends too many."""
+    lines = [
+        piece for line in caption.split("\n") for piece in _wrapped(line, CAPTION_SIZE_PX, width)
+    ]
+    if len(lines) > MOST_LINES:
+        lines[MOST_LINES - 1] += " …"
+    return lines[:MOST_LINES]
+
+
+def _wrapped(line: str, size: int, width: int) -> Iterator[str]:
+    """Yield the line broken between words, each piece no wider than `width` pixels."""
     piece = ""
     for word in line.split(" "):
         longer = f"{piece} {word}" if piece else word
-        if piece and _font(TEXT_SIZE_PX).getlength(longer) > width - 2 * MARGIN_PX:
+        if piece and _font(size).getlength(longer) > width:
             yield piece
             longer = word
         piece = longer
