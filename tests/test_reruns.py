@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"^\| `([\w.*<>]+)` \| (.+?) \|", re.MULTILINE)
 STAGES = ("fetch", "index", "split", "preprocess", "audit", "train", "evaluate", "predict")
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),  # of DVC's pygtrie
+]
 
 
 def _table() -> dict[str, list[str]]:
@@ -34,16 +38,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(source, place / name, ignore=ignored)
         else:
             shutil.copy(source, place / name)
-    repo = Repo.init(str(place), no_scm=True)
-    for out in repo.index.outs:
-        path = Path(out.fs_path)
-        if path.suffix:
+    with chdir(place), Repo.init(no_scm=True) as repo:  # DVC takes stages from where it stands
+        for out in repo.index.outs:
+            path = Path(out.fs_path)
+            if not path.suffix:
+                path /= "content"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(out.def_path)
-        else:
-            path.mkdir(parents=True)
-            (path / "content").write_text(out.def_path)
-    repo.commit(force=True)
+        repo.commit(force=True)
     return place
 
 
@@ -59,7 +61,7 @@ def params(project: Path) -> Iterator[dict[str, Any]]:
 def _reruns(project: Path, params: dict[str, Any]) -> set[str]:
     """Return the stages that have changed, and those that depend on them."""
     (project / "params.yaml").write_text(yaml.safe_dump(params))
-    with Repo(str(project)) as repo:
+    with chdir(project), Repo() as repo:
         changed = set(repo.status())
         graph = repo.index.graph
         todo = [stage for stage in graph if stage.addressing in changed]
