@@ -3,8 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 UV := uv==0.13.8
-BIN := $(CURDIR)/.venv/bin
-export PATH := $(BIN):$(PATH)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Without it every command would compile the packages anew.
 unexport PYTHONDONTWRITEBYTECODE
 INSTALLED := .venv/installed
@@ -20,9 +19,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Darkroom needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes --compile-bytecode -r requirements.lock
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
 	@touch $@
 
 demo: install ## Run the three competitions on the drawn sample, and show what came out
@@ -62,5 +61,5 @@ lock: install ## Resolve pyproject.toml into requirements.lock
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --quiet --output-file requirements.lock
 
-clean: ## Remove what stages made in the work tree (the DVC cache keeps it) and caches
+clean: ## Remove half-done work and the tools' caches; results stay
 	rm -rf .darkroom .mypy_cache .ruff_cache .pytest_cache .hypothesis

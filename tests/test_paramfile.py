@@ -64,7 +64,7 @@ def test_numbers_are_numbers(raw: Any, value: Any, is_right: bool) -> None:
 
 
 def test_an_exponent_without_a_dot_is_a_number_in_the_file_too(tmp_path: Path) -> None:
-    text = (ROOT / "params.yaml").read_text().replace("lr: 0.01 ", "lr: 1e-4 ")
+    text = (ROOT / "params.yaml").read_text().replace("lr: 0.02 ", "lr: 1e-4 ")
     (tmp_path / "params.yaml").write_text(text)
     assert paramfile.read(tmp_path / "params.yaml").section("carvana").train.lr == 1e-4
 
@@ -78,8 +78,9 @@ def test_a_competition_without_a_section_is_named(raw: Any) -> None:
 def test_folds_that_are_not_cut_are_refused(raw: Any) -> None:
     raw["folds"] = [0, 4]
     text = _faults(raw)
-    assert "folds: found [4], but carvana has folds 0 to 3 (split.folds is 4)" in text
-    assert "folds: found [4], but celeba has folds 0 to 0 (an official partition has one" in text
+    assert "folds: found [4], but carvana.split.folds is 4: folds 0 to 3" in text
+    assert "but celeba is split by its official partition, which has fold 0 alone" in text
+    assert "set celeba.split.by to stratify, or take celeba out of competitions" in text
 
 
 @pytest.mark.parametrize("key", ["folds", "competitions"])
@@ -135,6 +136,14 @@ def test_what_is_not_a_mapping_of_yaml_is_refused(tmp_path: Path, text: str, wor
     with pytest.raises(ParamsError, match=r"params\.yaml") as caught:
         paramfile.read(tmp_path / "params.yaml")
     assert words in str(caught.value)
+
+
+def test_sections_may_share_keys_by_yaml_merge(tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    text = text.replace("  predict:\n    batch_size: 64\n", "  predict:\n    <<: *few\n")
+    text = text.replace("  predict:\n    batch_size: 8 ", "  predict: &few\n    batch_size: 8 ", 1)
+    (tmp_path / "params.yaml").write_text(text)
+    assert paramfile.read(tmp_path / "params.yaml").section("celeba").predict.batch_size == 8
 
 
 def test_absent_or_unreadable(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from darkroom import closure, paramfile
 from darkroom.cli import STAGES
 from darkroom.layout import Layout
 from darkroom.params import Params
+from darkroom.submission.writer import card_path
 
 ROOT = Path(__file__).parents[1]
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
@@ -100,7 +101,7 @@ def test_paths_are_those_of_the_layout() -> None:
                 paths.evaluation_sheet,
             )
         ),
-        "predict": [str(paths.submission), str(paths.submission_facts)],
+        "predict": [str(paths.submission), str(card_path(paths.submission))],
     }
     assert paths.history(3).as_posix() == history.replace(FOLD, "3")
 

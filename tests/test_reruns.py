@@ -11,6 +11,8 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
+from darkroom import paramfile
+
 ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"^\| `([\w.*<>]+)` \| (.+?) \|", re.MULTILINE)
 STAGES = ("fetch", "index", "split", "preprocess", "audit", "train", "evaluate", "predict")
@@ -129,8 +131,9 @@ def test_the_seed(project: Path, params: dict[str, Any]) -> None:
 
 
 def test_a_further_fold_trains_only_that_fold(project: Path, params: dict[str, Any]) -> None:
-    names = params["competitions"]
+    params["competitions"] = names = ["carvana"]  # the others have one fold, the official
     params["folds"] = [0, 1]
+    paramfile.validate(params)
     expected = {f"train@{name}-1" for name in names}
     expected |= {f"{stage}@{name}" for stage in ("evaluate", "predict") for name in names}
     assert _table()["folds"] == ["train", "evaluate", "predict"]
@@ -143,6 +146,13 @@ def test_a_further_competition_runs_alone(project: Path, params: dict[str, Any])
     expected = {f"{stage}@cars2" + ("-0" if stage == "train" else "") for stage in STAGES}
     assert tuple(_table()["competitions"]) == STAGES
     assert _reruns(project, params) == expected
+
+
+def test_the_readme_s_own_competition_runs_alone(project: Path, params: dict[str, Any]) -> None:
+    example = yaml.safe_load((ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0])
+    paramfile.validate(example)
+    expected = {f"{stage}@nuclei" + ("-0" if stage == "train" else "") for stage in STAGES}
+    assert _reruns(project, example) == expected
 
 
 def test_the_table_has_a_row_for_every_section() -> None:

@@ -1,13 +1,17 @@
 """The command line: `darkroom VERB NAME`. A stage is imported only when it runs."""
 
 import argparse
+import fcntl
+import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 
 from darkroom.errors import DarkroomError, ResourceError
 from darkroom.files import FULL
+from darkroom.layout import PARAMS
 
 STAGES = {
     "fetch": "draw the sample, or link the raw files, and list them",
@@ -27,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place = " ".join(
         str(word) for word in ("darkroom", given.verb, vars(given).get("name")) if word
     )
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an id may hold what a terminal can't show
+            stream.reconfigure(errors="backslashreplace")
     try:
         return _run(given)
     except DarkroomError as error:
@@ -78,8 +85,28 @@ def _run(given: argparse.Namespace) -> int:
         return 0
     stage = import_module(f"darkroom.stages.{given.verb}")
     options = {key: value for key, value in vars(given).items() if key != "verb"}
-    code = stage.run(**options)
+    with _alone(options) if given.verb in STAGES and Path(PARAMS).is_file() else nullcontext():
+        code = stage.run(**options)
     return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _alone(options: Mapping[str, object]) -> Iterator[None]:
+    """Keep a second run of a competition's stages out: the two would mix their outputs.
+
+    Folds may be trained side by side.
+    """
+    fold = f"-fold{options['fold']}" if "fold" in options else ""
+    path = Path(".darkroom", f"{Path(str(options['name'])).name}{fold}.lock")
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ResourceError(
+                "another run of this competition is under way", fix="wait until it has ended"
+            ) from error
+        yield
 
 
 def _sentence(purpose: str) -> str:

@@ -2,11 +2,30 @@
 
 import hashlib
 import json
+import platform
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from darkroom import closure
+
+LIBRARIES = (
+    "albumentations",
+    "lightning",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "segmentation-models-pytorch",
+    "simplejpeg",
+    "torch",
+    "torchvision",
+)
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of Python and of the packages that decide what pixels and weights are."""
+    return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
 
 
 def file_sha256(path: Path) -> str:
@@ -16,7 +35,7 @@ def file_sha256(path: Path) -> str:
 
 
 def of(stage: str, params: Mapping[str, Any], inputs: Sequence[Path]) -> str:
-    """Return the fingerprint of what a stage would make, as 64 hexadecimal digits.
+    """Return the fingerprint of what a stage would make here, as 64 hexadecimal digits.
 
     Args:
         stage: The stage, such as `train`; its module's source files count.
@@ -32,5 +51,5 @@ def of(stage: str, params: Mapping[str, Any], inputs: Sequence[Path]) -> str:
         for path in inputs
         for file in (sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path])
     ]
-    story = json.dumps([stage, params, contents, code], sort_keys=True)
+    story = json.dumps([stage, params, contents, code, libraries()], sort_keys=True)
     return hashlib.sha256(story.encode()).hexdigest()

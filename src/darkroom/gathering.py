@@ -34,24 +34,71 @@ def source_folder(source: str) -> Path:
     return folder
 
 
+def refuse_foreign(folder: Path) -> None:
+    """Raise DataError unless a folder holds only what an earlier fetch put there.
+
+    It is about to be replaced: what somebody else put into it would be lost.
+    """
+    if not folder.exists():
+        return
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    try:
+        listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        ours = {entry["name"] for entry in listed} | {MANIFEST}
+    except FileNotFoundError:
+        ours = {MANIFEST}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError("it is not a manifest of ours", file=folder / MANIFEST) from error
+    if foreign := sorted(there - ours):
+        raise DataError(
+            f"{len(foreign)} files here were not fetched, and fetching replaces the folder",
+            file=folder,
+            details=foreign,
+            fix="move them to a folder of their own, and name that folder in data.source",
+        )
+
+
+def refuse_overlap(source: Path, folder: Path) -> None:
+    """Raise ParamsError if the source lies in the folder that is filled from it, or around it."""
+    inner, outer = source.resolve(), folder.resolve()
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise ParamsError(
+            "data.source and the folder to fetch into overlap",
+            found=source,
+            expected=f"a folder apart from {folder}",
+            fix="keep the raw files in a folder of their own",
+        )
+
+
 def gather(source: Path, names: list[str], folder: Path) -> None:
     """Put files and folders of a source into another folder, by hard link or else by copy.
 
-    A hard link shares the bytes: nothing is copied, and DVC makes such files read-only.
-    What operating systems leave behind in folders (.DS_Store, __MACOSX) is not taken.
+    A hard link shares the bytes until DVC has put its own copy into its cache. What operating
+    systems leave behind in folders (.DS_Store, __MACOSX) is not taken.
 
     Raises:
-        DataError: A file is empty, or neither a file nor a folder.
+        DataError: A file is empty, or neither a file nor a folder; a folder inside is a link.
     """
     for name in sorted(names):
         place = source / name
-        if place.is_dir():
-            for path in sorted(path for path in place.rglob("*") if not path.is_dir()):
-                name_inside = path.relative_to(source)
-                if not is_junk(name_inside.as_posix()):
-                    _take(path, folder / name_inside)
-        else:
-            _take(place, folder / name)
+        for path in _inside(place) if place.is_dir() else [place]:
+            taken = path.relative_to(source)
+            if not is_junk(taken.as_posix()):
+                _take(path, folder / taken)
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Return the files of a folder, at any depth, sorted."""
+    paths = sorted(folder.rglob("*"))
+    linked = [path for path in paths if path.is_symlink() and path.is_dir()]
+    if linked:
+        raise DataError(
+            "a folder inside it is a link, which could lead round in circles",
+            file=folder,
+            found=linked[0],
+            fix="put the folder itself there",
+        )
+    return [path for path in paths if not path.is_dir()]
 
 
 def write_manifest(folder: Path) -> tuple[int, int]:

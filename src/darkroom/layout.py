@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PARAMS = "params.yaml"
-SCHEMA = "params.schema.json"
 
 
 @dataclass(frozen=True)
@@ -23,11 +22,6 @@ class Layout:
     def raw(self) -> Path:
         """The raw files, as delivered, and manifest.json."""
         return self.root / "data" / "raw" / self.name
-
-    @property
-    def manifest(self) -> Path:
-        """Name, bytes and sha256 of every raw file."""
-        return self.raw / "manifest.json"
 
     @property
     def spool(self) -> Path:
@@ -111,11 +105,6 @@ class Layout:
     def submission(self) -> Path:
         """What to upload; its facts lie beside it as .json."""
         return self.root / "submissions" / f"{self.name}.csv.gz"
-
-    @property
-    def submission_facts(self) -> Path:
-        """Rows, sha256, fingerprint and threshold of the submission."""
-        return self.root / "submissions" / f"{self.name}.json"
 
     def runs(self, fold: int, fingerprint: str) -> Path:
         """TensorBoard's events of one training; another fingerprint is another run."""

@@ -21,6 +21,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue  # `<<: *anchor`, whose keys a mapping may override
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.constructor.ConstructorError(
@@ -204,9 +206,9 @@ def _impossible_folds(name: str, params: Params) -> list[str]:
     wrong = [fold for fold in params.folds if fold >= count]
     if not wrong:
         return []
-    reason = (
-        "an official partition has one fold"
-        if split.by == "official"
-        else f"split.folds is {count}"
-    )
-    return [f"folds: found {wrong}, but {name} has folds 0 to {count - 1} ({reason})"]
+    if split.by == "official":
+        return [
+            f"folds: found {wrong}, but {name} is split by its official partition, which has fold "
+            f"0 alone; set {name}.split.by to stratify, or take {name} out of competitions"
+        ]
+    return [f"folds: found {wrong}, but {name}.split.folds is {count}: folds 0 to {count - 1}"]

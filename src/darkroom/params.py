@@ -28,6 +28,12 @@ Column = Annotated[
 ]
 
 
+Accelerator = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"],
+    Field(description="Where to compute; auto takes an NVIDIA GPU where there is one."),
+]
+
+
 class Section(BaseModel):
     """Unknown keys and wrong types are refused; nothing is converted silently."""
 
@@ -161,7 +167,9 @@ class ResNet(Section):
 
     name: Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
     weights: str | None = Field(
-        None, description="`imagenet` (downloaded), a .safetensors or .pth file, or null: random."
+        None,
+        description="`imagenet` (downloaded), a .safetensors or .pth file, the folder of another "
+        "run (models/celeba/fold0), or null: random. DVC does not watch the file.",
     )
     freeze: Literal["none", "backbone"] = Field(
         "none", description="`backbone`: only the new head learns."
@@ -187,24 +195,26 @@ class Train(Section):
     workers: Literal["auto"] | Annotated[int, Field(ge=0, le=256)] = Field(
         "auto", description="Loader processes; auto: 0 on a CPU, up to 8 beside a GPU."
     )
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        "auto", description="Where to compute; auto takes a GPU where there is one."
-    )
+    accelerator: Accelerator = "auto"
 
 
 class Evaluate(Section):
     """How predictions are scored."""
 
     batch_size: int = Field(8, ge=1, le=4096, description="Images at once.")
-    threshold: Literal["auto"] | Annotated[Number, Field(gt=0, lt=1)] = Field(
-        "auto", description="`auto` chooses it on the validation images; or a number in 0..1."
+    threshold: Literal["auto"] | Annotated[Number, Field(ge=1 / 256, le=255 / 256)] = Field(
+        "auto",
+        description="`auto` chooses it on the validation images; or a number in 0..1, taken to "
+        "the nearest multiple of 1/256.",
     )
+    accelerator: Accelerator = "auto"
 
 
 class Predict(Section):
     """How the submission is made."""
 
     batch_size: int = Field(8, ge=1, le=4096, description="Images at once.")
+    accelerator: Accelerator = "auto"
 
 
 class Competition(Section):
@@ -215,8 +225,8 @@ class Competition(Section):
     preprocess: Preprocess
     model: Model
     train: Train
-    evaluate: Evaluate = Evaluate()
-    predict: Predict = Predict()
+    evaluate: Evaluate
+    predict: Predict
 
 
 class Params(Section):

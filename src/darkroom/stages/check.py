@@ -1,13 +1,16 @@
 """check: a submission -> what its judge would say of it. A command, not a stage of the graph."""
 
+import json
 from pathlib import Path
 from typing import cast
 
 from darkroom import index
 from darkroom.errors import ArtifactError
+from darkroom.fingerprint import file_sha256
 from darkroom.layout import Layout
 from darkroom.stages import pictures, setting
 from darkroom.submission.check import Kind, Report, check
+from darkroom.submission.writer import card_path
 
 
 def run(name: str, file: Path | None = None) -> None:
@@ -21,8 +24,28 @@ def run(name: str, file: Path | None = None) -> None:
             file=path,
             details=[str(fault) for fault in report.faults],
         )
+    if file is None:
+        refuse_foreign(paths)
     told = "".join(f", {what} {value:.4g}" for what, value in report.facts.items())
     print(f"{path}: right: {report.rows} rows, every id once, every value legal{told}")
+
+
+def refuse_foreign(paths: Layout) -> None:
+    """Raise ArtifactError unless the submission is the one that its facts were written with."""
+    facts, again = card_path(paths.submission), f"run `dvc repro -f predict@{paths.name}`"
+    try:
+        expected = json.loads(setting.require(facts, "predict", paths.name).read_text())["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError("it is damaged", file=facts, found=repr(error), fix=again) from error
+    found = file_sha256(paths.submission)
+    if found != expected:
+        raise ArtifactError(
+            "it is not the file that was predicted",
+            file=paths.submission,
+            found=f"sha256 {found}",
+            expected=f"sha256 {expected}, as {facts} says",
+            fix=again,
+        )
 
 
 def verify(paths: Layout, path: Path) -> Report:

@@ -1,6 +1,7 @@
 """evaluate: all folds' models and their validation images -> scores, the threshold, pictures."""
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from tqdm import tqdm
 from darkroom import files, index, review, scoring, sheets, split
 from darkroom.archives import Archives
 from darkroom.evaluation import Evaluation
+from darkroom.fingerprint import file_sha256
 from darkroom.index import Card
 from darkroom.layout import Layout
 from darkroom.scoring import Side
@@ -37,7 +39,7 @@ def run(name: str) -> None:
     split.check(train, folds)
     train["fold"] = train["id"].map(folds.set_index("id")["fold"])
     card = known.card
-    nets = trained.load(here, card, shards, batch_size=choice.batch_size)
+    nets = trained.load(here, card, shards, choice, split_sha256=file_sha256(paths.split))
     wanted = None if choice.threshold == "auto" else choice.threshold
 
     sides = [_side(fold, nets, train, shards) for fold in here.folds]
@@ -59,6 +61,7 @@ def run(name: str) -> None:
 
     sheets.write_jpeg(paths.evaluation_sheet, _sheet(here, made, nets, train, shards, card))
     _write(paths, made, scores)
+    shutil.rmtree(paths.spool, ignore_errors=True)
     told = [f"{key} {value:.4f}" for key, value in made.metrics.items() if value is not None]
     print(f"{name}: {', '.join(told[:2])}, on {len(made.rows)} validation images")
 

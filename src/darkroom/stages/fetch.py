@@ -25,11 +25,14 @@ def run(name: str) -> None:
     here = setting.read(name)
     paths, data = here.paths, here.section.data
 
+    gathering.refuse_foreign(paths.raw)
     with files.replacing_folder(paths.raw) as folder:
         if data.source == SAMPLE:
             _draw(data.format, folder)
         else:
-            _take(data, folder)
+            source = gathering.source_folder(data.source)
+            gathering.refuse_overlap(source, paths.raw)
+            _take(data, source, folder)
         count, size = gathering.write_manifest(folder)
 
     print(f"{name}: {count} raw files, {size / 1e6:.1f} MB, from {data.source}")
@@ -46,7 +49,6 @@ def _draw(format: str, folder: Path) -> None:
     DRAWN[format](folder, SAMPLE_SEED, workers=executors.cores())
 
 
-def _take(data: Data, folder: Path) -> None:
-    source = gathering.source_folder(data.source)
+def _take(data: Data, source: Path, folder: Path) -> None:
     format, options = adapter.of(data)
     gathering.gather(source, format.wanted(listing(source), options), folder)

@@ -11,6 +11,7 @@ from darkroom.errors import ArtifactError
 from darkroom.index import Card
 from darkroom.inference import Prediction, device_for, probabilities
 from darkroom.models import saved
+from darkroom.params import Evaluate, Predict
 from darkroom.stages import setting
 from darkroom.stages.setting import Setting
 from darkroom.store import Store
@@ -26,6 +27,7 @@ class Nets:
         mean: Of the normalisation that they were trained with.
         std: Likewise.
         batch_size: Images at once.
+        accelerator: Where to compute: "auto", "cpu", "cuda" or "mps".
     """
 
     folds: dict[int, nn.Module]
@@ -33,22 +35,40 @@ class Nets:
     mean: Sequence[float]
     std: Sequence[float]
     batch_size: int
+    accelerator: str
 
     def ask(self, folds: Sequence[int], shards: Store, rows: pd.DataFrame) -> Iterator[Prediction]:
         """Yield the predictions of some folds, averaged, for rows numbered as the store's."""
-        batches = loader(shards, rows.index.tolist(), None, batch_size=self.batch_size, seed=None)
+        batches = loader(
+            shards, rows.index.tolist(), None, masks=False, batch_size=self.batch_size, seed=None
+        )
         return probabilities(
             [self.folds[fold] for fold in folds],
             batches,
             self.task,
-            device_for("auto"),
+            device_for(self.accelerator),
             mean=self.mean,
             std=self.std,
         )
 
 
-def load(here: Setting, card: Card, shards: Store, *, batch_size: int) -> Nets:
+def load(
+    here: Setting,
+    card: Card,
+    shards: Store,
+    choice: Evaluate | Predict,
+    *,
+    split_sha256: str | None = None,
+) -> Nets:
     """Return the folds that params.yaml names.
+
+    Args:
+        here: The setting: which folds, and where they lie.
+        card: What the targets are.
+        shards: The pictures that they will be shown.
+        choice: How many at once, and where to compute.
+        split_sha256: Of the split that they must have been trained with: with another one,
+            validation images may be among those they learned from. None: any split will do.
 
     Raises:
         ArtifactError: One is absent or damaged, or was trained for other targets or pictures.
@@ -57,7 +77,7 @@ def load(here: Setting, card: Card, shards: Store, *, batch_size: int) -> Nets:
     folders = {fold: setting.require(here.paths.model(fold), "train", name) for fold in here.folds}
     loaded = {fold: saved.load(folder) for fold, folder in folders.items()}
     _, first = loaded[here.folds[0]]
-    expected = {
+    expected: dict[str, object] = {
         "task": card.task,
         "targets": list(card.targets),
         "classes": list(card.classes),
@@ -67,8 +87,10 @@ def load(here: Setting, card: Card, shards: Store, *, batch_size: int) -> Nets:
         "mean": first.get("mean", "three numbers"),
         "std": first.get("std", "three numbers"),
     }
+    if split_sha256 is not None:
+        expected["split_sha256"] = split_sha256
     for fold, (_, told) in loaded.items():
-        for key, value in expected.items():
+        for key, value in (expected | {"fold": fold}).items():
             if told.get(key) != value:
                 raise ArtifactError(
                     f"this model was trained for another {key}",
@@ -78,4 +100,4 @@ def load(here: Setting, card: Card, shards: Store, *, batch_size: int) -> Nets:
                     fix=f"run `dvc repro train@{name}-{fold}`",
                 )
     nets = {fold: net for fold, (net, _) in loaded.items()}
-    return Nets(nets, card.task, first["mean"], first["std"], batch_size)
+    return Nets(nets, card.task, first["mean"], first["std"], choice.batch_size, choice.accelerator)

@@ -23,16 +23,16 @@ def run(name: str) -> None:
 
     known = index.read(paths.index, paths.card)
     shards, test = pictures.of(paths, known, "test")
-    nets = trained.load(here, known.card, shards, batch_size=choice.batch_size)
+    nets = trained.load(here, known.card, shards, choice)
     threshold = _threshold(paths, name)
 
-    story = fingerprint.of(
+    stamp = fingerprint.of(
         "predict",
         {"folds": here.folds},
-        [paths.index, paths.card, paths.processed, paths.decision, *map(paths.model, here.folds)],
+        [paths.index, paths.card, *shards.paths, paths.decision, *map(paths.model, here.folds)],
     )
     answer = answerer(known.card, threshold=threshold, fit=shards.fit)
-    facts = {"fingerprint": story, "threshold": threshold, "folds": list(here.folds)}
+    facts = {"fingerprint": stamp, "threshold": threshold, "folds": list(here.folds)}
     bar = tqdm(total=len(shards), desc=f"predict {name}", unit="img", file=sys.stderr, disable=None)
     with Writer(paths.submission, known.card.header, facts=facts) as writer, bar:
         for ids, probabilities, originals in nets.ask(here.folds, shards, test):

@@ -1,5 +1,6 @@
 """preprocess: raw images and masks -> shards, and facts about each of them."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ def run(name: str) -> None:
         table = pd.DataFrame(facts).to_csv(index=False, lineterminator="\n")
         files.write(folder / paths.facts.name, table)
 
+    shutil.rmtree(paths.spool, ignore_errors=True)
     print(f"{name}: {len(rows)} images in {len(jobs)} shards, {choice.height} x {choice.width} px")
 
 

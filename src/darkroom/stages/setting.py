@@ -49,6 +49,14 @@ def require(path: Path, stage: str, name: str) -> Path:
     return path
 
 
+def given(path: str, key: str) -> Path:
+    """Return a file or folder that params.yaml names, or raise ParamsError if it is not there."""
+    found = Path(path).expanduser()
+    if not found.exists():
+        raise ParamsError(f"{key}: there is no such file or folder", file=PARAMS, found=path)
+    return found
+
+
 def read_split(paths: Layout, name: str) -> pd.DataFrame:
     """Return the split stage's table: columns id (str) and fold (int)."""
     path = require(paths.split, "split", name)

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from darkroom import paramfile
+from darkroom.errors import ArtifactError
 from darkroom.layout import PARAMS, Layout
-from darkroom.stages.check import verify
+from darkroom.stages.check import refuse_foreign, verify
 
 BASELINES = ("baseline_{}", "baseline_mean_mask")
 
@@ -25,14 +26,30 @@ def _told(paths: Layout) -> bool:
     if not paths.submission.exists() or not paths.metrics.exists():
         print(f"  no submission yet: run `dvc repro predict@{paths.name}`")
         return False
-    for part, scores in json.loads(paths.metrics.read_text()).items():
-        print(f"  {part:<11} {_headline(scores)}")
+    for part, headline in _headlines(paths):
+        print(f"  {part:<11} {headline}")
     report = verify(paths, paths.submission)
+    if report.ok:
+        refuse_foreign(paths)
     state = "right" if report.ok else f"{report.fault_count} faults: darkroom check {paths.name}"
     print(f"  submission  {paths.submission}")
     print(f"  checked     {report.rows} rows: {state}")
     print(f"  pictures    {paths.contact_sheet} {paths.evaluation_sheet}")
     return report.ok
+
+
+def _headlines(paths: Layout) -> list[tuple[str, str]]:
+    """Return each part that was scored, and its headline."""
+    try:
+        every = json.loads(paths.metrics.read_text())
+        return [(part, _headline(scores)) for part, scores in every.items()]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(
+            "it holds no scores",
+            file=paths.metrics,
+            found=repr(error),
+            fix=f"run `dvc repro -f evaluate@{paths.name}`",
+        ) from error
 
 
 def _headline(scores: Mapping[str, float | None]) -> str:

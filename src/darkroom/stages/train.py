@@ -1,6 +1,7 @@
 """train: shards and split -> the weights of one fold."""
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from darkroom.dataset import Loader, loader
 from darkroom.errors import ParamsError
 from darkroom.index import Card
 from darkroom.models import saved
-from darkroom.params import Train
+from darkroom.params import Model, Train
 from darkroom.stages import pictures, setting
 from darkroom.store import Store
 
@@ -32,15 +33,17 @@ def run(name: str, fold: int = 0) -> None:
     _check_model(model.name, known.card.task)
     learning, validating = _sides(rows, folds, fold)
 
-    story = fingerprint.of(
+    inputs = [paths.index, paths.card, paths.split, *shards.paths]
+    stamp = fingerprint.of(
         "train",
         {
             "model": model.model_dump(),
             "train": choice.model_dump(),
             "fold": fold,
             "seed": here.seed,
+            "threads": torch.get_num_threads(),  # sums are rounded in another order by more
         },
-        [paths.index, paths.card, paths.split, paths.processed],
+        inputs + _weights(model),
     )
     arguments = model.model_dump() | {"outputs": _outputs(known.card)}
     net = models.build(**arguments, seed=here.seed)
@@ -55,17 +58,30 @@ def run(name: str, fold: int = 0) -> None:
         patience=choice.patience,
         seed=here.seed,
         accelerator=choice.accelerator,
-        log_dir=paths.runs(fold, story),
-        work_dir=paths.work(story),
+        log_dir=paths.runs(fold, stamp),
+        work_dir=paths.work(stamp),
     )
 
     history = pd.DataFrame(result.history).to_csv(index=False, lineterminator="\n")
-    told = {"model": arguments, "fold": fold, "metrics": result.best, "fingerprint": story}
-    saved.save(paths.model(fold), result.net, _described(known.card, shards) | told)
+    made = {
+        "model": arguments,
+        "fold": fold,
+        "split_sha256": fingerprint.file_sha256(paths.split),
+        "metrics": result.best,
+        "fingerprint": stamp,
+        "libraries": fingerprint.libraries(),
+    }
+    saved.save(paths.model(fold), result.net, _described(known.card, shards) | made)
     files.write(paths.history(fold), history)
-    shutil.rmtree(paths.work(story), ignore_errors=True)
+    shutil.rmtree(paths.work(stamp), ignore_errors=True)
     best = ", ".join(f"{key} {value:.4f}" for key, value in result.best.items() if "/val" in key)
     print(f"{name}, fold {fold}: best epoch {result.best['epoch']:.0f}: {best}")
+
+
+def _weights(model: Model) -> list[Path]:
+    """Return the file or folder that the first weights come from, if one is named."""
+    weights = getattr(model, "weights", None)
+    return [] if weights in (None, "imagenet") else [setting.given(weights, "model.weights")]
 
 
 def _described(card: Card, shards: Store) -> dict[str, Any]:
@@ -96,13 +112,23 @@ def _loaders(
         shards,
         learning,
         targets,
+        masks=targets is None,
         batch_size=size,
         seed=seed,
         augment=augment.build(choice.augment),
         workers=workers,
         drop_last=training.leaves_one(len(learning), size),
     )
-    return learn, loader(shards, validating, targets, batch_size=size, seed=None, workers=workers)
+    validate = loader(
+        shards,
+        validating,
+        targets,
+        masks=targets is None,
+        batch_size=size,
+        seed=None,
+        workers=workers,
+    )
+    return learn, validate
 
 
 def _check_model(model: str, task: str) -> None:

@@ -1,0 +1,187 @@
+"""The command line: help, exit codes by kind, words on stderr, and nothing imported too early."""
+
+import errno
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from darkroom import cli
+from darkroom.errors import ArtifactError, DarkroomError, DataError, ParamsError, ResourceError
+
+ROOT = Path(__file__).parents[1]
+
+
+def stage(monkeypatch: pytest.MonkeyPatch, run: Callable[..., Any]) -> list[str]:
+    """Put a function in the place of every stage; return the modules asked for, as they come."""
+    asked: list[str] = []
+
+    def load(name: str) -> SimpleNamespace:
+        asked.append(name)
+        return SimpleNamespace(run=run)
+
+    monkeypatch.setattr(cli, "import_module", load)
+    return asked
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    def run(**_: Any) -> None:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize("verb", [*cli.STAGES, "check", "summary", "schema"])
+def test_every_verb_helps(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([verb, "--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert f"usage: darkroom {verb}" in told
+    assert ("a competition of params.yaml" in told) == (verb not in ("summary", "schema"))
+    assert ("--fold" in told) == (verb == "train")
+
+
+def test_the_help_lists_the_stages_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    told = capsys.readouterr().out
+    listed = re.findall(r"^    (\w+)\b", told, re.MULTILINE)
+    assert listed == [*cli.STAGES, "check", "summary", "schema"]
+    assert "Exit codes: 2 parameters or usage, 3 data, 5 resources, 6 an" in " ".join(told.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "the following arguments are required: VERB"),
+        (["develop"], "invalid choice: 'develop'"),
+        (["index"], "the following arguments are required: NAME"),
+        (["train", "cars", "--fold", "one"], "argument --fold: invalid int value: 'one'"),
+        (["index", "cars", "more"], "unrecognized arguments: more"),
+    ],
+)
+def test_wrong_usage_is_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module", "options"),
+    [
+        (["index", "cars"], "index", {"name": "cars"}),
+        (["train", "cars", "--fold", "3"], "train", {"name": "cars", "fold": 3}),
+        (["train", "cars"], "train", {"name": "cars", "fold": 0}),
+        (["check", "cars"], "check", {"name": "cars", "file": None}),
+        (["check", "cars", "a.csv"], "check", {"name": "cars", "file": Path("a.csv")}),
+        (["summary"], "summary", {}),
+    ],
+)
+def test_a_verb_runs_its_stage_with_its_arguments(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], module: str, options: dict[str, Any]
+) -> None:
+    given: list[dict[str, Any]] = []
+    asked = stage(monkeypatch, lambda **options: given.append(options))
+    assert cli.main(arguments) == 0
+    assert asked == [f"darkroom.stages.{module}"]
+    assert given == [options]
+
+
+def test_a_stage_may_choose_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage(monkeypatch, lambda: 6)
+    assert cli.main(["summary"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [(ParamsError, 2), (DataError, 3), (ResourceError, 5), (ArtifactError, 6)]
+)
+def test_each_kind_of_error_has_its_code(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kind: type[DarkroomError],
+    code: int,
+) -> None:
+    stage(monkeypatch, raising(kind("it is odd", file="a.csv", row=3, found=1, expected=2)))
+    assert cli.main(["index", "cars"]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    expected = "darkroom index cars: a.csv, row 3: it is odd\n  found: 1\n  expected: 2\n"
+    assert err == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "data/x.part"),
+            "data/x.part: No space left on device\n  to do: free some space and run again\n",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "data"), "data: Permission denied\n"),
+        (OSError("odd"), "odd\n"),
+        (OSError(), "OSError\n"),
+        (
+            MemoryError(),
+            "memory ran out\n  to do: lower batch_size or the image size\n",
+        ),
+    ],
+)
+def test_what_the_machine_lacks_is_5(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    words: str,
+) -> None:
+    stage(monkeypatch, raising(error))
+    assert cli.main(["train", "cars"]) == 5
+    assert capsys.readouterr().err == f"darkroom train cars: {words}"
+
+
+def test_an_interrupt_is_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage(monkeypatch, raising(KeyboardInterrupt()))
+    assert cli.main(["summary"]) == 130
+    assert capsys.readouterr().err == "darkroom summary: interrupted\n"
+
+
+def test_a_mistake_of_ours_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage(monkeypatch, raising(ZeroDivisionError("ours")))
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        cli.main(["index", "cars"])
+
+
+def test_schema_prints_the_file_that_editors_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["schema"]) == 0
+    assert capsys.readouterr().out == (ROOT / "params.schema.json").read_text()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from darkroom.cli import main\n"
+        "try:\n    main(['--help'])\n"
+        "finally:\n"
+        "    print([m for m in ('torch', 'pandas', 'numpy', 'pydantic') if m in sys.modules],"
+        " file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "usage: darkroom" in done.stdout
+    assert done.stderr == "[]\n"
+
+
+def test_the_command_runs_by_its_module() -> None:
+    command = [sys.executable, "-m", "darkroom.cli", "index", "cars"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT / "src")
+    assert done.returncode == 2
+    expected = "darkroom index cars: params.yaml: there is no such file\n"
+    assert done.stderr.startswith(expected)
