@@ -186,7 +186,7 @@ def contenders(pictures: list[Raw], folder: Path, *, quick: bool) -> dict[str, C
     masks = raw.masks(range(len(raw)))
     passes = 1 if quick else 4
     rows = list(range(len(pictures)))
-    options: dict[str, Any] = {"batch_size": BATCH_SIZE, "seed": 0}
+    options: dict[str, Any] = {"masks": True, "batch_size": BATCH_SIZE, "seed": 0}
     from_jpeg = dataset.loader(jpeg, rows, None, **options)
     from_raw = dataset.loader(raw, rows * passes, None, **options)
     return {

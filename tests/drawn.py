@@ -37,7 +37,9 @@ def colours(folder: Path, count: int, *, side: int = SIDE) -> Store:
 def batches(store: Store, targets: NDArray[Any] | None = None, **options: Any) -> Loader:
     """Return a loader of the whole store, four to a batch, in order, unless told otherwise."""
     rows = options.pop("rows", range(len(store)))
-    return loader(store, rows, targets, **({"batch_size": 4, "seed": None} | options))
+    masks = targets is None and bool(store.has_mask.all())
+    plain = {"masks": masks, "batch_size": 4, "seed": None}
+    return loader(store, rows, targets, **(plain | options))
 
 
 def _store(folder: Path, pictures: list[tuple[NDArray[Any], NDArray[np.uint8] | None]]) -> Store:

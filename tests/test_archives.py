@@ -273,12 +273,15 @@ def test_a_fork_reopens_its_files(raw: Archives, monkeypatch: pytest.MonkeyPatch
     assert raw._container("t.zip") is not before
 
 
-def test_a_pickle_drops_what_is_open(raw: Archives) -> None:
+def test_a_pickle_drops_what_is_open_and_its_copies_are_one(raw: Archives) -> None:
     zip_of(raw.root / "t.zip", MEMBERS)
     raw.names("t.zip")
-    again = pickle.loads(pickle.dumps(raw))
-    assert again._open == {}
-    assert again.read("t.zip/train/b.jpg") == b"bb"
+    first, second = (pickle.loads(pickle.dumps(raw)) for _ in range(2))
+    assert first is second is not raw
+    assert first._open == {}
+    assert first.read("t.zip/train/b.jpg") == b"bb"
+    assert list(second._open) == ["t.zip"], "opened once for both"
+    assert pickle.loads(pickle.dumps(Archives(raw.root, raw.root))) is not first
 
 
 @needs_realdata

@@ -33,7 +33,7 @@ def digest(batches: Loader) -> str:
 
 
 def test_a_batch_holds_the_rows_in_the_order_given(store: Store) -> None:
-    batches = list(loader(store, [4, 0, 7], None, batch_size=2, seed=None))
+    batches = list(loader(store, [4, 0, 7], None, masks=True, batch_size=2, seed=None))
     assert [batch.ids for batch in batches] == [["car_04", "car_00"], ["car_07"]]
     first = batches[0]
     assert first.images.dtype == torch.uint8
@@ -52,46 +52,57 @@ def test_a_batch_holds_the_rows_in_the_order_given(store: Store) -> None:
 def test_given_targets_follow_their_rows(store: Store, dtype: Any) -> None:
     values = np.arange(8, dtype=dtype)
     targets = values if dtype is np.int64 else np.stack([values, -values], axis=1)
-    for batch in loader(store, [6, 2], targets, batch_size=2, seed=None):
+    for batch in loader(store, [6, 2], targets, masks=False, batch_size=2, seed=None):
         assert batch.targets is not None
         assert np.array_equal(batch.targets.numpy(), targets[[6, 2]])
         assert batch.targets.numpy().dtype == dtype
 
 
-def test_without_masks_or_targets_there_are_none(tmp_path: Path) -> None:
-    path = tmp_path / shard_name("test", 0)
-    plain = rows("raw", 3, masks=False)
-    write_shard(path, plain, height=HEIGHT, width=WIDTH, fit="pad", image="raw")
-    for batch in loader(Store(tmp_path, "test"), range(3), None, batch_size=2, seed=None):
+def test_masks_are_read_only_on_demand(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "masks", None)
+    for batch in loader(store, range(3), None, masks=False, batch_size=2, seed=None):
         assert batch.targets is None
 
 
-def test_masks_are_all_or_none(tmp_path: Path) -> None:
+def test_rows_without_a_mask_are_refused_only_where_masks_are_read(tmp_path: Path) -> None:
     mixed = rows("raw", 2) + rows("raw", 1, 2, masks=False)
     path = tmp_path / shard_name("train", 0)
     write_shard(path, mixed, height=HEIGHT, width=WIDTH, fit="pad", image="raw")
     store = Store(tmp_path, "train")
-    with pytest.raises(ArtifactError) as fault:
-        loader(store, [0, 1, 2], None, batch_size=2, seed=None)
-    assert "1 of 3 without, such as car_02" in str(fault.value)
-    assert len(list(loader(store, [0, 1], None, batch_size=2, seed=None))) == 1
+    with pytest.raises(ArtifactError, match="images to learn from have no mask in the") as fault:
+        loader(store, [0, 1, 2], None, masks=True, batch_size=2, seed=None)
+    assert "found: 1 of 3 without, such as car_02" in str(fault.value)
+    assert "to do: run the preprocess stage: `dvc repro -f preprocess@NAME`" in str(fault.value)
+    assert len(list(loader(store, [0, 1], None, masks=True, batch_size=2, seed=None))) == 1
+    batches = list(loader(store, [0, 1, 2], None, masks=False, batch_size=3, seed=None))
+    assert batches[0].ids == ["car_00", "car_01", "car_02"]
+
+
+def test_targets_are_masks_or_given(store: Store) -> None:
+    with pytest.raises(ValueError, match="the targets are masks or what is given, not both"):
+        loader(store, [0], np.zeros(8, np.int64), masks=True, batch_size=1, seed=None)
 
 
 def test_an_epoch_is_a_function_of_the_seed_and_the_epoch(store: Store) -> None:
-    batches = loader(store, range(8), None, batch_size=3, seed=1, augment=light())
+    batches = loader(store, range(8), None, masks=True, batch_size=3, seed=1, augment=light())
     first = digest(batches)
     assert digest(batches) == first
     batches.set_epoch(1)
     assert digest(batches) != first
     batches.set_epoch(0)
     assert digest(batches) == first
-    assert digest(loader(store, range(8), None, batch_size=3, seed=2, augment=light())) != first
+    assert (
+        digest(loader(store, range(8), None, masks=True, batch_size=3, seed=2, augment=light()))
+        != first
+    )
 
 
 def test_an_augmented_item_does_not_depend_on_its_batch(store: Store) -> None:
     pictures = []
     for size in (1, 8):
-        for batch in loader(store, range(8), None, batch_size=size, seed=1, augment=light()):
+        for batch in loader(
+            store, range(8), None, masks=True, batch_size=size, seed=1, augment=light()
+        ):
             if "car_03" in batch.ids:
                 pictures.append(batch.images[batch.ids.index("car_03")].clone())
     assert torch.equal(*pictures)
@@ -100,8 +111,8 @@ def test_an_augmented_item_does_not_depend_on_its_batch(store: Store) -> None:
 @pytest.mark.slow
 def test_workers_change_no_batch(store: Store) -> None:
     options: dict[str, Any] = {"batch_size": 3, "seed": 5, "augment": light()}
-    alone = loader(store, range(8), None, **options)
-    helped = loader(store, range(8), None, workers=2, **options)
+    alone = loader(store, range(8), None, masks=True, **options)
+    helped = loader(store, range(8), None, masks=True, workers=2, **options)
     for epoch in (0, 1):
         alone.set_epoch(epoch)
         helped.set_epoch(epoch)
@@ -115,7 +126,13 @@ def test_a_workers_error_arrives_as_itself(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(jpeg[-60:], b"\xff\xd9" + bytes(58)))
     for workers in (0, 1):
         damaged = loader(
-            Store(tmp_path, "train"), range(3), None, batch_size=3, seed=None, workers=workers
+            Store(tmp_path, "train"),
+            range(3),
+            None,
+            masks=True,
+            batch_size=3,
+            seed=None,
+            workers=workers,
         )
         with pytest.raises(ArtifactError) as fault:
             list(damaged)
@@ -124,25 +141,27 @@ def test_a_workers_error_arrives_as_itself(tmp_path: Path) -> None:
 
 
 def test_batches_kept_by_their_reader_stay_as_they_are(store: Store) -> None:
-    kept = [batch.images for batch in loader(store, range(8), None, batch_size=1, seed=None)]
+    kept = [
+        batch.images for batch in loader(store, range(8), None, masks=True, batch_size=1, seed=None)
+    ]
     for number, tensor in enumerate(kept):
         assert np.array_equal(tensor[0].permute(1, 2, 0).numpy(), picture(number))
 
 
 def test_reading_leaves_the_global_random_state_alone(store: Store) -> None:
     before = torch.get_rng_state()
-    list(loader(store, range(8), None, batch_size=2, seed=3, augment=light()))
+    list(loader(store, range(8), None, masks=True, batch_size=2, seed=3, augment=light()))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_augmentation_needs_a_seed(store: Store) -> None:
     with pytest.raises(ValueError, match="augmentation needs a seed"):
-        loader(store, [0], None, batch_size=1, seed=None, augment=light())
+        loader(store, [0], None, masks=True, batch_size=1, seed=None, augment=light())
 
 
 def test_targets_must_fit_the_store(store: Store) -> None:
     with pytest.raises(ValueError, match="2 targets for a store of 8 rows"):
-        loader(store, [0, 1], np.zeros(2, np.int64), batch_size=1, seed=None)
+        loader(store, [0, 1], np.zeros(2, np.int64), masks=False, batch_size=1, seed=None)
 
 
 def test_item_seeds_are_pinned() -> None:
@@ -154,7 +173,7 @@ PINNED = 15646070325214286317
 
 
 def test_a_batch_goes_to_a_device(store: Store) -> None:
-    batch = next(iter(loader(store, [0], None, batch_size=1, seed=None)))
+    batch = next(iter(loader(store, [0], None, masks=True, batch_size=1, seed=None)))
     moved = batch.to("meta", non_blocking=True)
     assert moved.targets is not None
     assert moved.images.device.type == moved.targets.device.type == "meta"
@@ -200,7 +219,11 @@ def test_lightning_sets_the_epoch_also_when_it_resumes(store: Store, tmp_path: P
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            trainer.fit(net, loader(store, range(8), None, batch_size=3, seed=4), ckpt_path=resume)
+            trainer.fit(
+                net,
+                loader(store, range(8), None, masks=True, batch_size=3, seed=4),
+                ckpt_path=resume,
+            )
         trainer.save_checkpoint(tmp_path / "last.ckpt")
         return net
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from darkroom import executors
 from darkroom.errors import DataError, ResourceError
-from darkroom.executors import pool, serial
+from darkroom.executors import pool
 
 
 def square(number: int) -> int:
@@ -39,10 +40,31 @@ def children() -> list[psutil.Process]:
     ]
 
 
-def test_serial_and_pool_give_the_same_in_order() -> None:
-    expected = [number**2 for number in range(20)]
-    assert list(serial(square, range(20))) == expected
-    assert list(pool(square, range(20), 2)) == expected
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("200000 100000\n", 2),
+        ("150000 100000\n", 2),
+        ("5000 100000\n", 1),
+        ("9900000 100000\n", 8),
+        ("max 100000\n", 8),
+        ("", 8),
+        ("7 0\n", 8),
+    ],
+)
+def test_a_container_s_quota_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, expected: int
+) -> None:
+    (tmp_path / "cpu.max").write_text(told)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(executors, "CPU_MAX", tmp_path / "cpu.max")
+    assert executors.cores() == expected
+    monkeypatch.setattr(executors, "CPU_MAX", tmp_path / "absent")
+    assert executors.cores() == 8
+
+
+def test_results_come_in_order() -> None:
+    assert list(pool(square, range(20), 2)) == [number**2 for number in range(20)]
     assert list(pool(square, [], 2)) == []
 
 
@@ -74,8 +96,13 @@ def test_a_workers_error_arrives_as_itself() -> None:
 def test_a_killed_worker_is_a_lack_of_resources() -> None:
     with pytest.raises(ResourceError) as fault:
         list(pool(square_or_die, range(20), 2))
-    assert "a worker process was killed" in str(fault.value)
-    assert "use fewer workers" in str(fault.value)
+    assert str(fault.value) == (
+        "a worker process ended early\n"
+        "  found: one of 2 that was killed, as the system does when memory runs out, "
+        "or could not start\n"
+        "  to do: free memory, or use fewer workers; if lines above tell why it could not start, "
+        "mend that"
+    )
     assert children() == []
 
 

@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,50 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path: Path) -> None:
         fail()
     assert [p.name for p in folder.iterdir()] == ["old"]
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_folder_that_a_killed_run_had_put_aside_comes_back(tmp_path: Path) -> None:
+    folder, aside = tmp_path / "f", tmp_path / ".f.old"
+    aside.mkdir()
+    (aside / "old").touch()
+
+    def fail() -> None:
+        with files.replacing_folder(folder):
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        fail()
+    assert [p.name for p in folder.iterdir()] == ["old"]
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    (folder / "old").touch()
+    rename = Path.rename
+
+    def refusing(path: Path, to: Path) -> Path:
+        if path.name.endswith(".part"):
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", refusing)
+    with pytest.raises(OSError, match=rf"Disk quota exceeded: '{folder}'"):  # noqa: SIM117
+        with files.replacing_folder(folder):
+            pass
+    assert [p.name for p in folder.iterdir()] == ["old"]
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as caught:  # noqa: SIM117
+        with files.replacing(tmp_path / "a.txt"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "a.txt")
+    with pytest.raises(OSError, match="odd") as caught:  # noqa: SIM117
+        with files.replacing(tmp_path / "a.txt"):
+            raise OSError(errno.EIO, "odd")
+    assert caught.value.filename is None

@@ -281,3 +281,18 @@ def test_damage_gives_pixels_or_a_data_error_and_nothing_else(
     for read in (images.decode_image, images.decode_mask, images.read_header):
         words = refusal(read, broken, "raw/odd")
         assert not words or words.startswith("raw/odd: ")
+
+
+def test_the_machine_s_lack_of_memory_is_not_the_file_s_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    jpeg = images.encode_jpeg(np.zeros((8, 8, 3), np.uint8), 90)
+    monkeypatch.setattr("simplejpeg.decode_jpeg", full)
+    with pytest.raises(MemoryError):
+        images.decode_image(jpeg)
+    monkeypatch.setattr("PIL.Image.open", full)
+    with pytest.raises(MemoryError):
+        images.decode_mask(jpeg)

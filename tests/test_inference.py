@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from darkroom.dataset import Batch
-from darkroom.errors import ParamsError, ResourceError
+from darkroom.errors import ArtifactError, ParamsError, ResourceError
 from darkroom.inference import device_for, probabilities
 from darkroom.models import build
 from tests.drawn import batches, colours, discs
@@ -77,3 +78,47 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         device_for("gpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert device_for("auto").type == "cuda"
+
+
+@pytest.mark.parametrize("task", ["segmentation", "multilabel", "regression"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_outputs_that_are_not_finite_are_refused(tmp_path: Path, task: str, value: float) -> None:
+    class Broken(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits = images[:, :1] if task == "segmentation" else images.mean((2, 3))
+            logits[1:3] = value
+            return logits
+
+    found = probabilities([Broken()], batches(discs(tmp_path, 4)), task, CPU)
+    with pytest.raises(ArtifactError, match="outputs are infinite or not a number") as caught:
+        next(found)
+    assert "found: 2 of 4 images of a batch: 001, 002\n" in str(caught.value)
+    assert "to do: train again, with a lower train.lr" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried 2 GiB"), "CUDA out of memory. Tried 2"),
+        (MemoryError(), "MemoryError"),
+        (None, "DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_too_little_memory_is_told_with_what_to_lower(
+    tmp_path: Path, fault: Exception | None, words: str
+) -> None:
+    class Greedy(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            if fault is not None:
+                raise fault
+            return images + torch.empty(1 << 50)
+
+    with pytest.raises(ResourceError, match="there is not enough memory to predict") as caught:
+        next(probabilities([Greedy()], batches(discs(tmp_path, 2)), "segmentation", CPU))
+    assert words in str(caught.value)
+    assert "to do: lower batch_size of evaluate or predict" in str(caught.value)
+
+
+def test_other_faults_of_a_net_are_not_taken_for_a_lack_of_memory(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        next(probabilities([nn.Linear(7, 1)], batches(discs(tmp_path, 2)), "segmentation", CPU))

@@ -1,3 +1,4 @@
+import random
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,10 @@ def test_a_cell_may_be_long(tmp_path: Path) -> None:
     ("data", "words"),
     [
         (b"", "t.csv: not a table\n  found: an empty file"),
-        (b"\n \n", "found: blank lines"),
+        (b"\n \n", "t.csv: the file is empty\n  found: blank lines\n  expected: a table of text"),
+        (b"\xef\xbb\xbf\n", "t.csv: the file is empty\n  found: blank lines"),
+        (b"\xef\xbb\xbf", "t.csv: the file is empty\n  found: blank lines"),
+        (b"\t\n\x1c\t", "t.csv: the file is empty\n  found: blank lines"),
         (b"<!DOCTYPE html><html>quota", "found: an HTML page\n  expected: a table of text, UTF-8"),
         (b"PK\x03\x04", "found: a zip archive"),
         ("a,b\n".encode("utf-16"), "found: UTF-16 text"),
@@ -115,3 +119,18 @@ def test_a_table_without_a_header_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="row 1: the first row is data, not a header") as caught:
         tables.read(tmp_path, "t.csv").names(0)
     assert "found: 0.jpeg\n  expected: the names of the columns" in str(caught.value)
+
+
+def test_any_damage_is_harmless_or_told(tmp_path: Path) -> None:
+    whole, chance, told = b'a,b\n1,"x ""y"\n2,y\n', random.Random(1), 0
+    for _ in range(400):
+        data = bytearray(whole)
+        start = chance.randrange(len(data))
+        end = start + chance.choice([0, 1, 1, 2, 20])
+        data[start:end] = chance.choice([b"", b'"', b"\n", b",", b"\r", b"\xef\xbb\xbf", b"\xff"])
+        (tmp_path / "t.csv").write_bytes(data)
+        try:
+            tables.read(tmp_path, "t.csv")
+        except DataError:
+            told += 1
+    assert 100 < told < 300

@@ -10,7 +10,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from darkroom.errors import DataError, ParamsError
+from darkroom.errors import DataError, ParamsError, ResourceError
 from darkroom.models import build
 from darkroom.store import Store
 from darkroom.training import FitResult, fit, leaves_one
@@ -187,3 +187,28 @@ def test_one_step_of_training_is_enough(tmp_path: Path) -> None:
 )
 def test_leaves_one(images: int, size: int, one: bool) -> None:
     assert leaves_one(images, size) is one
+
+
+@pytest.mark.parametrize("count", [5, 9])
+def test_a_single_value_for_batch_norm_is_told_with_the_parameters(
+    tmp_path: Path, count: int
+) -> None:
+    store = discs(tmp_path / "d", count)  # the last four validate
+    net = build("unet", outputs=1, seed=1, width=2, depth=5)  # 32 px shrink to one
+    with pytest.raises(ParamsError, match="batch norm needs two values or more") as caught:
+        train(store, tmp_path, net, epochs=1)
+    assert "got input size torch.Size([1, 64, 1, 1])" in str(caught.value)
+    assert "raise train.batch_size, or preprocess.height and width, or lower model.depth" in str(
+        caught.value
+    )
+
+
+def test_too_little_memory_is_told_with_what_to_lower(tmp_path: Path) -> None:
+    class Greedy(nn.Conv2d):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(images) + torch.empty(1 << 50)
+
+    with pytest.raises(ResourceError, match="there is not enough memory to train") as caught:
+        train(discs(tmp_path / "d", 8), tmp_path, Greedy(3, 1, 1))
+    assert "can't allocate memory" in str(caught.value)
+    assert "to do: lower train.batch_size, or preprocess.height and width" in str(caught.value)

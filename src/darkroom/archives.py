@@ -11,7 +11,8 @@ import os
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -57,7 +58,7 @@ class Archives:
     """The containers (folders, .zip, .tar, .tar.gz, .tgz) under `root`.
 
     Opens each container once a process, when first asked; threads may read at once. Pickles
-    as its two paths, and survives a fork.
+    as its two paths, of which a process makes one `Archives` and no more; survives a fork.
 
     Args:
         root: The folder that the containers lie in.
@@ -69,8 +70,8 @@ class Archives:
         self._open: dict[str, _Container] = {}
         self._process = os.getpid()
 
-    def __reduce__(self) -> tuple[type["Archives"], tuple[Path, Path]]:
-        return Archives, (self.root, self.spool)
+    def __reduce__(self) -> tuple[Callable[[Path, Path], "Archives"], tuple[Path, Path]]:
+        return _shared, (self.root, self.spool)
 
     def find(self, stem: str) -> str:
         """Return the container of that stem: "train" finds "train.zip" or a folder "train".
@@ -154,10 +155,11 @@ class Archives:
     def _divided(self, path: str) -> tuple[str, str]:
         """Divide a path at its archive, or after its first folder; "." holds bare files."""
         parts = path.split("/")
-        for depth in range(1, len(parts)):
-            label = "/".join(parts[:depth])
-            if (self.root / label).is_file():
-                return label, "/".join(parts[depth:])
+        with reported(self.root / path):  # a name may be longer than names can be
+            for depth in range(1, len(parts)):
+                label = "/".join(parts[:depth])
+                if (self.root / label).is_file():
+                    return label, "/".join(parts[depth:])
         return (parts[0], "/".join(parts[1:])) if len(parts) > 1 else (".", path)
 
     def _container(self, label: str) -> _Container:
@@ -186,6 +188,12 @@ class Archives:
             expected=f"a folder, or an archive ({', '.join(CONTAINER_SUFFIXES)})",
             fix=_DOWNLOAD,
         )
+
+
+@lru_cache(maxsize=4)
+def _shared(root: Path, spool: Path) -> Archives:
+    """Return this process's copy: a worker gets one with every job, and listing takes seconds."""
+    return Archives(root, spool)
 
 
 class _Folder:

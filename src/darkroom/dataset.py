@@ -20,6 +20,7 @@ from darkroom.buffers import Buffers
 from darkroom.errors import ArtifactError, DarkroomError
 from darkroom.images import Pixels
 from darkroom.sampling import EpochSampler, Order
+from darkroom.shard import REMAKE
 from darkroom.store import Store
 
 Augment = Callable[[Pixels, Pixels | None, int], tuple[Pixels, Pixels | None]]
@@ -64,8 +65,8 @@ class Rows(Dataset["Batch | DarkroomError"]):
 
     Args:
         store: The pictures.
-        targets: One entry a row of the store; or None for the store's masks, where it has any.
-        masks: Whether to read the store's masks as targets.
+        targets: One entry a row of the store; or None.
+        masks: Whether to read the store's masks as targets instead.
         augment: Changes an image and its mask, given a seed.
         seed: From which, with the epoch and the id, the seed of an augmentation is derived.
     """
@@ -157,6 +158,7 @@ def loader(
     rows: Sequence[int],
     targets: NDArray[Any] | None,
     *,
+    masks: bool,
     batch_size: int,
     seed: int | None,
     augment: Augment | None = None,
@@ -169,7 +171,8 @@ def loader(
         store: The pictures.
         rows: Which rows of the store to read.
         targets: float32 (len(store), K) or int64 (len(store),): one entry for every row of the
-            store, read or not. None for masks, which are read where the rows have them.
+            store, read or not. None for masks, or for no targets at all.
+        masks: Whether the targets are the store's masks. To predict they need not be read.
         batch_size: Rows in a batch; the last has what is left.
         seed: Of the shuffling and the augmentation. None: given order, no augmentation.
         augment: See `darkroom.augment.build`; needs a seed.
@@ -177,13 +180,14 @@ def loader(
         drop_last: Leave out a last batch that is not full.
 
     Raises:
-        ArtifactError: Some rows have a mask and others have none.
+        ArtifactError: Masks are asked for, and some rows have none.
     """
     if augment is not None and seed is None:
         raise ValueError("augmentation needs a seed")
     if targets is not None and len(targets) != len(store):
         raise ValueError(f"{len(targets)} targets for a store of {len(store)} rows")
-    masks = targets is None and _have_masks(store, rows)
+    if masks:
+        _check_masks(store, rows, targets)
     # A generator of the loader's own leaves torch's global random state to the training.
     return Loader(
         Rows(store, targets, masks=masks, augment=augment, seed=seed),
@@ -198,16 +202,17 @@ def loader(
     )
 
 
-def _have_masks(store: Store, rows: Sequence[int]) -> bool:
-    present = store.has_mask[np.asarray(rows, dtype=np.int64)]
-    if present.any() and not present.all():
-        lacking = store.ids[rows[int(np.flatnonzero(~present)[0])]]
+def _check_masks(store: Store, rows: Sequence[int], targets: NDArray[Any] | None) -> None:
+    if targets is not None:
+        raise ValueError("the targets are masks or what is given, not both")
+    absent = [store.ids[row] for row in rows if not store.has_mask[row]]
+    if absent:
         raise ArtifactError(
-            "some rows have a mask and others have none",
+            "images to learn from have no mask in the shards",
             file=store.folder,
-            found=f"{int((~present).sum())} of {len(rows)} without, such as {lacking}",
+            found=f"{len(absent)} of {len(rows)} without, such as {absent[0]}",
+            fix=REMAKE,
         )
-    return bool(present.any())
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -1,10 +1,8 @@
-"""One function over many items, in this process or in several: results in order, memory flat.
-
-The function is a pure function of its item, so the results are the same either way.
-"""
+"""One function over many items, in several processes: results in order, memory flat."""
 
 import collections
 import itertools
+import math
 import multiprocessing
 import os
 import signal
@@ -12,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import TypeVar
 
 from darkroom.errors import ResourceError
@@ -19,19 +18,23 @@ from darkroom.errors import ResourceError
 T = TypeVar("T")
 R = TypeVar("R")
 
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+"""Of cgroup v2: microseconds of processor time, or "max", in a period of so many."""
+
 _AHEAD = 2  # items submitted a worker: one in work and one waiting
 
 
 def cores() -> int:
-    """Return how many processors this process may use."""
+    """Return how many processors this process may use, a container's quota rounded up."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def serial(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Yield the function of each item, worked out here."""
-    return map(function, items)
+        present = len(os.sched_getaffinity(0))
+    else:
+        present = os.cpu_count() or 1
+    try:
+        quota, period = map(int, CPU_MAX.read_text().split())
+        return max(1, min(present, math.ceil(quota / period)))
+    except (OSError, ValueError, ZeroDivisionError):  # no such file, or no quota: "max"
+        return present
 
 
 def pool(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
@@ -47,7 +50,7 @@ def pool(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterat
 
     Raises:
         Exception: What the function raised, as itself; the remaining items are dropped.
-        ResourceError: A worker was killed, as the system does when memory runs out.
+        ResourceError: A worker ended early: it was killed, or could not start.
     """
     executor = ProcessPoolExecutor(
         workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
@@ -58,9 +61,11 @@ def pool(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterat
         done = True
     except BrokenProcessPool:
         raise ResourceError(
-            "a worker process was killed",
-            expected=f"memory for {workers} workers",
-            fix="free memory, or use fewer workers",
+            "a worker process ended early",
+            found=f"one of {workers} that was killed, as the system does when memory runs out, "
+            "or could not start",
+            fix="free memory, or use fewer workers; if lines above tell why it could not start, "
+            "mend that",
         ) from None
     finally:
         _stop(executor, at_once=not done)

@@ -155,9 +155,9 @@ def _refusing(name: str) -> Iterator[None]:
         warnings.simplefilter("ignore")
         try:
             yield
-        except DataError:
+        except (DataError, MemoryError):  # the machine's lack is not the file's fault
             raise
-        # OSError, ValueError, SyntaxError, struct.error, KeyError, MemoryError: all mean the same.
+        # OSError, ValueError, SyntaxError, struct.error, KeyError: all mean the same.
         except Exception as fault:
             reason = str(fault) or type(fault).__name__
             reason = re.sub(r" ?<_io\.BytesIO[^>]*>", "", reason)

@@ -27,7 +27,7 @@ RLE_ORDERS = ("row", "column")
 _RLE = r"rle:(?:row|column)(?: [1-9][0-9]* [1-9][0-9]*)*"
 # What breaks a line of the submission, or its encoding.
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_MAKE_AGAIN = "run the index stage again"
+_MAKE_AGAIN = "run the index stage: `dvc repro -f index@NAME`"
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,10 @@ def _check_card(card: Card) -> None:
     count = counts.get(card.task, max(1, len(card.targets)))
     what = f"wrong number of targets for the task {card.task}"
     _expect(len(card.targets) == count, what, _words(card.targets), count)
+    for what in ("targets", "classes", "header", "label_values"):
+        odd = ", ".join(repr(name) for name in getattr(card, what) if not _is_writable(name))
+        expected = "no line breaks, no control characters"
+        _expect(not odd, f"{what} of the index hold what is not a line of text", odd, expected)
     names = [*COLUMNS, *card.targets]
     twice = sorted({name for name in names if names.count(name) > 1})
     _expect(not twice, "a target has a name that is taken", _words(twice), "names of its own")
@@ -150,9 +154,8 @@ def _check_card(card: Card) -> None:
     legal = len(set(card.classes)) == len(card.classes) and "" not in card.classes
     _expect(legal, "class labels must differ and not be empty", _words(card.classes))
     legal = (len(card.classes) >= 2) == (card.task == "multiclass")
-    what = f"wrong number of classes for the task {card.task}"
-    expected = "two or more for multiclass, none for others"
-    _expect(legal, what, _words(card.classes), expected)
+    what, some = f"wrong number of classes for the task {card.task}", _words(card.classes)
+    _expect(legal, what, some, "two or more for multiclass, none for others")
 
 
 def _expect(holds: bool, what: str, found: object, expected: object = None) -> None:

@@ -7,12 +7,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from darkroom import memory
 from darkroom.dataset import Batch
-from darkroom.errors import ParamsError, ResourceError
+from darkroom.errors import ArtifactError, ParamsError, ResourceError
 from darkroom.models import MEAN, STD, normalise
 from darkroom.tasks import TASKS
 
 Prediction = tuple[list[str], npt.NDArray[np.float32], npt.NDArray[np.int64]]
+
+_LESS = "lower batch_size of evaluate or predict, or train a smaller model or on smaller pictures"
+_SHOWN = 5  # ids in an error
 
 
 def device_for(accelerator: str) -> torch.device:
@@ -65,22 +69,51 @@ def probabilities(
     Yields:
         Ids; float32 (n, H, W) for masks at the stored size, (n, K) for the others (values
         for regression); heights and widths of the original images, int64 (n, 2).
+
+    Raises:
+        ArtifactError: A net's output is infinite or not a number.
+        ResourceError: Memory runs out.
     """
     if not nets:
         raise ValueError("no networks to ask")
-    ready = [net.to(device, memory_format=torch.channels_last).eval() for net in nets]  # type: ignore[call-overload]
+    with memory.enough("predict", fix=_LESS):
+        ready = [net.to(device, memory_format=torch.channels_last).eval() for net in nets]  # type: ignore[call-overload]
     for batch in loader:
-        with torch.inference_mode():
+        with torch.inference_mode(), memory.enough("predict", fix=_LESS):
             images = batch.images.to(device, non_blocking=True)
-            average = _average(ready, normalise(images, mean, std), task)
-        yield batch.ids, average.cpu().numpy(), batch.originals.numpy()
+            average, finite = _average(ready, normalise(images, mean, std), task)
+            found, usable = average.cpu().numpy(), finite.cpu().numpy()
+        if not usable.all():
+            raise _not_finite(batch.ids, usable)
+        yield batch.ids, found, batch.originals.numpy()
 
 
-def _average(nets: Sequence[nn.Module], images: Tensor, task: str) -> Tensor:
-    """Return the mean probabilities of the nets, float32."""
+def _average(nets: Sequence[nn.Module], images: Tensor, task: str) -> tuple[Tensor, Tensor]:
+    """Return the mean probabilities of the nets, float32, and which images' logits are finite.
+
+    It is the logits that tell: an infinite one has a plausible probability, 0 or 1.
+    """
     activate = TASKS[task].activate
     with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
-        total = activate(nets[0](images))
+        logits = nets[0](images)
+        total, finite = activate(logits), _finite(logits)
         for net in nets[1:]:
-            total += activate(net(images))
-    return total / len(nets)
+            logits = net(images)
+            total += activate(logits)
+            finite &= _finite(logits)
+    return total / len(nets), finite
+
+
+def _finite(logits: Tensor) -> Tensor:
+    return logits.isfinite().flatten(1).all(dim=1)
+
+
+def _not_finite(ids: Sequence[str], usable: npt.NDArray[np.bool_]) -> ArtifactError:
+    bad = [name for name, good in zip(ids, usable.tolist(), strict=True) if not good]
+    more = ", …" if len(bad) > _SHOWN else ""
+    return ArtifactError(
+        "a network's outputs are infinite or not a number",
+        found=f"{len(bad)} of {len(ids)} images of a batch: {', '.join(bad[:_SHOWN])}{more}",
+        expected="finite numbers",
+        fix="train again, with a lower train.lr",
+    )

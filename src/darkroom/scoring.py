@@ -17,10 +17,10 @@ from darkroom.evaluation import Evaluation
 from darkroom.geometry import restore
 from darkroom.index import Card
 from darkroom.inference import Prediction
-from darkroom.opencv import cv2
 from darkroom.store import Store
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,9 @@ def segmentation(
         progress: Called with the number of images done.
     """
     ids: list[str] = []
-    curves, plain, covered = [], [], []
+    curves: list[Doubles] = []
+    plain: list[Doubles] = []
+    covered: list[float] = []
     for side in sides:
         mean = _mean_mask(shards, side.learned)
         paths = iter(side.rows[["image", "mask"]].itertuples(index=False, name=None))
@@ -107,11 +109,10 @@ def segmentation(
             for found, (height, width) in zip(probabilities, originals.tolist(), strict=True):
                 image, mask = next(paths)
                 truth = masks.read(archives, mask, height, width, name=image).pixels
-                # Interpolation keeps within 0..1 but for a rounding.
-                whole = np.clip(restore(found, height, width, shards.fit), 0, 1)
-                curves.append(thresholds.dice_curve(whole, truth))
-                average = cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR)
-                plain.append(thresholds.dice_curve(np.asarray(average, np.float32), truth))
+                for picture, all_curves in ((found, curves), (mean, plain)):
+                    # Interpolation keeps within 0..1 but for a rounding.
+                    whole = np.clip(restore(picture, height, width, shards.fit), 0, 1)
+                    all_curves.append(thresholds.dice_curve(whole, truth))
                 covered.append(float(truth.mean()))
             ids += names
             progress(len(names))

@@ -22,7 +22,7 @@ from darkroom.images import Pixels
 ImageKind = Literal["jpeg", "raw"]
 KINDS: tuple[ImageKind, ...] = ("jpeg", "raw")
 VERSION = "1"
-REMAKE = "make the shards again: dvc repro --single-item --force preprocess@NAME"
+REMAKE = "run the preprocess stage: `dvc repro -f preprocess@NAME`"
 COLUMNS = (
     pa.field("id", pa.string()),
     pa.field("image", pa.large_binary()),

@@ -9,13 +9,13 @@ from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 
-import cv2
 import matplotlib
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from darkroom import files
+from darkroom.opencv import cv2
 
 Pixels = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]

@@ -4,7 +4,6 @@ A small one stays in memory; a large one is written once into a folder of our ow
 processes.
 """
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -65,7 +64,7 @@ def _unpack(path: Path, target: Path, limit: int) -> None:
                     )
                 out.write(chunk)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in files.FULL:
             raise
         raise ResourceError(
             "no disk space to unpack an archive", file=path, found=f"{done:,} bytes unpacked"

@@ -139,6 +139,7 @@ class Store:
     of the memory map. It pickles as its path, so worker processes map the files themselves.
 
     Attributes:
+        paths: Of the shards, in order.
         ids: Of the rows, in index order.
         height: Stored height, in pixels.
         width: Stored width, in pixels.
@@ -152,8 +153,8 @@ class Store:
 
     def __init__(self, folder: Path, part: str) -> None:
         self.folder, self.part = folder, part
-        paths = _shard_paths(folder, part)
-        shards = [Shard(path) for path in paths]
+        self.paths = _shard_paths(folder, part)
+        shards = [Shard(path) for path in self.paths]
         layout = shards[0].layout
         for shard in shards:
             if shard.layout != layout:

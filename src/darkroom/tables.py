@@ -211,8 +211,6 @@ def _decoded(data: bytes, file: str) -> str:
     kind = describe(data[:512])
     if kind == "text" and b"\0" in data:
         kind = "binary data"
-    if kind == "text" and not data.strip():
-        kind = "blank lines"
     if kind != "text":
         raise DataError(
             "not a table",
@@ -222,7 +220,7 @@ def _decoded(data: bytes, file: str) -> str:
             fix="download it again" if kind != "UTF-16 text" else "save it as UTF-8",
         )
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
             "not UTF-8 text",
@@ -232,3 +230,12 @@ def _decoded(data: bytes, file: str) -> str:
             expected="UTF-8",
             fix="save it as UTF-8",
         ) from error
+    if not text.strip():
+        raise DataError(
+            "the file is empty",
+            file=file,
+            found="blank lines",
+            expected="a table of text, UTF-8",
+            fix="download it again",
+        )
+    return text

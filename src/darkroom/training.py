@@ -1,6 +1,7 @@
 """Training: a network, two loaders and plain values in; the best weights and a history out."""
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,14 +13,17 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
+from darkroom import memory
 from darkroom.callbacks import BestWeights, Progress, describe_run
 from darkroom.dataset import Loader
-from darkroom.errors import DataError
+from darkroom.errors import DataError, ParamsError
 from darkroom.inference import device_for
 from darkroom.learner import Learner, Row
 from darkroom.models import MEAN, STD
 from darkroom.pictures import Pictures
 from darkroom.tasks import TASKS
+
+_LESS = "lower train.batch_size, or preprocess.height and width, or take a smaller model"
 
 __all__ = ["FitResult", "Learner", "fit", "leaves_one"]
 
@@ -95,8 +99,8 @@ def fit(
 
     Raises:
         DataError: No images to train on or to validate; or images without a target.
-        ParamsError: The loss is not finite any more.
-        ResourceError: There is no such accelerator.
+        ParamsError: The loss is not finite any more; or batch norm finds a single value.
+        ResourceError: There is no such accelerator; or memory runs out.
     """
     _check_not_empty(train_loader, val_loader)
     device = device_for(accelerator)
@@ -114,9 +118,10 @@ def fit(
     facts = {"network": type(net).__name__, "task": task, "epochs": epochs, "lr": lr, "seed": seed}
     describe_run(logger, TASKS[task], facts | {"weight decay": weight_decay})
     callbacks = [best, Pictures(pictures, val_loader, classes), Progress(best)]
-    with _quiet(), _deterministic(seed):
+    with _quiet(), _deterministic(seed), _interruptible():
         trainer = _trainer(device, epochs, logger, callbacks, work_dir)
-        trainer.fit(learner, train_loader, val_loader)
+        with memory.enough("train", fix=_LESS), _single_values_told():
+            trainer.fit(learner, train_loader, val_loader)
     best.restore(net)
     return FitResult(net.cpu().eval(), learner.history, best.row)
 
@@ -168,6 +173,35 @@ def _deterministic(seed: int) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let an interrupt out as itself: Lightning ignores further ones and exits the process."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as ended:
+        if not isinstance(ended.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
+
+
+@contextmanager
+def _single_values_told() -> Iterator[None]:
+    """Say which parameters leave batch norm a single value a channel, with no variance."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ParamsError(
+            "batch norm needs two values or more of each channel",
+            found=f"one image a batch, shrunk to one pixel inside the network: {error}",
+            expected="two images a batch, or larger ones",
+            fix="raise train.batch_size, or preprocess.height and width, or lower model.depth",
+        ) from error
 
 
 @contextmanager

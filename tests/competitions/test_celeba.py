@@ -108,6 +108,9 @@ def test_every_copy_in_the_wild_reads_alike(
     [
         ("<!DOCTYPE html><title>Google Drive - Quota exceeded", "found: an HTML page"),
         ("", "found: an empty file"),
+        ("\ufeff\r\n", "the file is empty\n  found: blank lines"),
+        (official(count="²\r\n"), "row 1: not the line of attribute names\n  found: 1 different"),
+        (official(count="9" * 5000 + "\r\n"), "row 1: not the line of attribute names"),
         ("6\r\n", "row 2: not the line of attribute names\n  found: 0 different names"),
         (
             official(count="7\r\n"),

@@ -84,3 +84,7 @@ def test_a_table_that_does_not_tell_gives_unknowns() -> None:
 def test_numbers() -> None:
     assert all(map(is_number, ["1", "-1.5", ".5", "1e-3", "+2"]))
     assert not any(map(is_number, ["", "nan", "inf", "1_0", "1e999", "0x1", " 1"]))
+
+
+def test_thousands_of_digits_are_a_text() -> None:
+    assert classes(["2", "9" * 5000]) == ("2", "9" * 5000)

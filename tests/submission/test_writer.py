@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darkroom.errors import DataError, ResourceError
+from darkroom.errors import DataError
 from darkroom.submission.writer import Writer, card_path, line_of
 
 HEADER = ["img", "rle_mask"]
 
 
-def write(path: Path, rows: list[list[str]], work: Path | None = None) -> None:
-    with Writer(path, HEADER, facts={"threshold": 0.5}, work=work) as writer:
+def write(path: Path, rows: list[list[str]]) -> None:
+    with Writer(path, HEADER, facts={"threshold": 0.5}) as writer:
         for row in rows:
             writer.write(row)
 
@@ -57,7 +57,7 @@ def test_gzip_is_one_member_without_name_or_time(tmp_path: Path) -> None:
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     rows = [[f"{row}.jpg", f"{row + 1} 7"] for row in range(30_000)]
     write(tmp_path / "a.csv.gz", rows)
-    write(tmp_path / "b.csv.gz", rows, work=tmp_path / "work")
+    write(tmp_path / "b.csv.gz", rows)
     assert (tmp_path / "a.csv.gz").read_bytes() == (tmp_path / "b.csv.gz").read_bytes()
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
 
@@ -72,39 +72,45 @@ def test_an_exception_leaves_what_stood_before(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["x.csv.gz", "x.json"]
 
 
-def test_the_part_waits_in_the_work_folder(tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    with Writer(tmp_path / "x.csv.gz", HEADER, work=work):
-        assert names_in(tmp_path) == ["x.csv.gz.part"]
-        assert (work / "x.csv.gz.part").exists()
-    assert names_in(tmp_path) == ["x.csv.gz", "x.json"]
-
-
-def test_a_work_folder_on_another_file_system(
+def test_a_kill_between_the_two_leaves_facts_that_are_not_the_old_submission_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "x.csv.gz"
-    true_replace = Path.replace
+    write(path, [["a", "1 1"]])
+    before, replace = path.read_bytes(), Path.replace
 
-    def replace(source: Path, target: Path) -> Path:
-        if source.parent != target.parent:
-            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-        return true_replace(source, target)
+    def killed(source: Path, target: Path) -> Path:
+        if target == path:
+            raise KeyboardInterrupt
+        return replace(source, target)
 
-    monkeypatch.setattr(Path, "replace", replace)
-    write(path, [["a", "1 1"]], work=tmp_path / "work")
-    assert gzip.decompress(path.read_bytes()) == b"img,rle_mask\na,1 1\n"
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write(path, [["b", "1 1"]])
+    assert path.read_bytes() == before
+    told = json.loads(card_path(path).read_text())["sha256"]
+    assert told != hashlib.sha256(before).hexdigest()
+
+
+@pytest.mark.parametrize("file", ["x.csv.gz", "x.json"])
+def test_a_full_disk_leaves_both_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    path = tmp_path / "x.csv.gz"
+    write(path, [["a", "1 1"]])
+    before, fsync = (path.read_bytes(), card_path(path).read_bytes()), os.fsync
+
+    def full(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == f"{file}.part":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write(path, [["b", "1 1"]])
+    assert caught.value.filename == str(tmp_path / file)
+    assert (path.read_bytes(), card_path(path).read_bytes()) == before
     assert names_in(tmp_path) == ["x.csv.gz", "x.json"]
-
-
-def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fsync(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(ResourceError, match=r"x\.csv\.gz: .*could not be written\n  found: No sp"):
-        write(tmp_path / "x.csv.gz", [["a", "1 1"]])
-    assert names_in(tmp_path) == []
 
 
 def test_a_row_of_another_length_is_refused(tmp_path: Path) -> None:

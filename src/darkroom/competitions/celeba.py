@@ -6,6 +6,7 @@ the first line and names without one for the file; the mirror's are CSVs. Copies
 """
 
 import io
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ _SUFFIXES = (".csv", ".txt", ".csv.zip", ".txt.zip")
 _ID_NAMES = ("", "image_id", "id", "image", "filename", "file_name", "img")
 _VALUES = {"-1": 0, "0": 0, "1": 1}
 _OFFICIAL = {"0": "train", "1": "valid", "2": "test"}
+_COUNT = re.compile("[0-9]{1,9}")  # of images; str.isdigit() would take "²" too
 _DOWNLOAD = "download the file again"
 
 Record = tuple[int, list[str]]
@@ -112,7 +114,7 @@ def read_attributes(raw: Path) -> Attributes:
     file, records = _records(raw, ATTRIBUTES)
     line, cells = next(records)
     count = None
-    if len(cells) == 1 and cells[0].isdigit():
+    if len(cells) == 1 and _COUNT.fullmatch(cells[0]):
         count = int(cells[0])
         line, cells = next(records, (line + 1, []))
     names = _attribute_names(file, line, cells)

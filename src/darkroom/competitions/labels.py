@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from darkroom.errors import DataError
 from darkroom.tables import Table, refuse_rows
 
-_INTEGER = re.compile(r"[-+]?[0-9]+")
+_INTEGER = re.compile(r"[-+]?[0-9]{1,30}")  # int() refuses thousands of digits
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 # How tables write absent and present, in lower case.
 _PAIRS = (("0", "1"), ("-1", "1"), ("0.0", "1.0"), ("false", "true"), ("no", "yes"))

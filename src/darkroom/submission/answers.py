@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from darkroom.geometry import Fit, valid_box
 from darkroom.index import Card
 from darkroom.submission.rle import Order
-from darkroom.submission.upsample import Box, encode_probabilities
+from darkroom.submission.upsample import encode_probabilities
 from darkroom.tasks import TASKS
 
 Floats = NDArray[np.float32]
@@ -52,14 +52,13 @@ def _masks(
     """Yield the run lengths, at original size, of probabilities (N, H, W)."""
     for picture, (height, width) in zip(probabilities, originals, strict=True):
         placement = valid_box(height, width, picture.shape[0], picture.shape[1], fit)
-        source = placement.source
         text = encode_probabilities(
             picture[placement.stored.slices],
             threshold,
             height,
             width,
             order=order,
-            box=Box(source.top, source.left, source.height, source.width),
+            box=placement.source,
         )
         yield [text]
 

@@ -1,10 +1,8 @@
 """A submission as it grows: rows in, one gzip member out, under its name only when whole."""
 
-import errno
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +11,12 @@ from typing import IO, Self
 
 from isal import isal_zlib
 
-from darkroom.errors import DataError, ResourceError
+from darkroom import files
+from darkroom.errors import DataError
 
 _LEVEL = 2  # of isal: on real rows 1.04 of the size of gzip's level 9 at 30 times its speed
 _GZIP = 31  # window bits that ask for a gzip member; isal writes no name and no time into it
 _FLUSH_BYTES = 1 << 18
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Writer:
@@ -38,12 +36,10 @@ class Writer:
         path: The final name, ending in `.csv.gz`.
         header: The column names.
         facts: What else the `.json` tells: fingerprint, threshold.
-        work: The folder for the half-written part, made if absent; None: beside `path`,
-            as `<name>.part`.
 
     Raises:
         DataError: A row has not as many values as the header, or a value breaks the line.
-        ResourceError: The disk is full, or may not be written.
+        OSError: The disk is full, or may not be written; names the file.
     """
 
     def __init__(
@@ -52,13 +48,12 @@ class Writer:
         header: Sequence[str],
         *,
         facts: Mapping[str, object] | None = None,
-        work: Path | None = None,
     ) -> None:
         self.path = path
         self.rows = 0
         self._header = tuple(header)
         self._facts = dict(facts or {})
-        self._part = (work or path.parent) / f"{path.name}.part"
+        self._whole = self._written()
         self._file: IO[bytes]
         self._deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
         self._sha256 = hashlib.sha256()
@@ -66,11 +61,7 @@ class Writer:
         self._waiting = bytearray()
 
     def __enter__(self) -> Self:
-        self._add(self._header)
-        with _told(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._part.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._part.open("wb")
+        self._whole.__enter__()
         return self
 
     def __exit__(
@@ -79,14 +70,25 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            with self._file:
-                if kind is None:
-                    self._finish()
-            if kind is None:
-                self._publish()
-        finally:
-            self._part.unlink(missing_ok=True)
+        self._whole.__exit__(kind, error, trace)
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """Take rows; then publish the facts, and last the submission that they describe.
+
+        So a submission never stands without its facts, and what a kill between the two leaves,
+        new facts beside an old submission, shows: the sha256 is another's.
+        """
+        with files.replacing(self.path) as part:
+            with part.open("wb") as self._file:
+                self._add(self._header)
+                yield
+                self._put(self._deflate.compress(self._waiting) + self._deflate.flush())
+                self._file.flush()
+                os.fsync(self._file.fileno())  # a disk that is full says so before anything shows
+            own = {"rows": self.rows, "bytes": self._bytes, "sha256": self._sha256.hexdigest()}
+            told = json.dumps({**self._facts, **own}, indent=2, sort_keys=True)
+            files.write(card_path(self.path), f"{told}\n")
 
     def write(self, row: Sequence[str]) -> None:
         """Add a row: its id, then its values, as text."""
@@ -110,28 +112,7 @@ class Writer:
     def _put(self, data: bytes) -> None:
         self._sha256.update(data)
         self._bytes += len(data)
-        with _told(self.path):
-            self._file.write(data)
-
-    def _finish(self) -> None:
-        self._put(self._deflate.compress(self._waiting) + self._deflate.flush())
-        with _told(self.path):
-            _sync(self._file)
-
-    def _publish(self) -> None:
-        own = {"rows": self.rows, "bytes": self._bytes, "sha256": self._sha256.hexdigest()}
-        card = card_path(self.path)
-        card_part = card.with_name(f"{card.name}.part")
-        with _told(self.path):
-            try:
-                with card_part.open("w", encoding="utf-8") as file:
-                    json.dump({**self._facts, **own}, file, indent=2, sort_keys=True)
-                    file.write("\n")
-                    _sync(file)
-                _move(self._part, self.path)
-                card_part.replace(card)
-            finally:
-                card_part.unlink(missing_ok=True)
+        self._file.write(data)
 
 
 def card_path(path: Path) -> Path:
@@ -156,38 +137,3 @@ def _quoted(value: str) -> str:
     if "," in value or '"' in value:
         return '"' + value.replace('"', '""') + '"'
     return value
-
-
-def _move(part: Path, path: Path) -> None:
-    """Give the part its final name, in one step even from another file system."""
-    try:
-        part.replace(path)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        near = path.with_name(f"{path.name}.part")
-        with part.open("rb") as source, near.open("wb") as copy:
-            shutil.copyfileobj(source, copy)
-            _sync(copy)
-        near.replace(path)
-
-
-def _sync(file: IO[bytes] | IO[str]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn a full or closed disk into an error that names the file."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise ResourceError(
-            "a submission could not be written",
-            file=path,
-            found=os.strerror(error.errno),
-            fix="free some space or mend the permissions, then run the stage again",
-        ) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.competitions.sample.packing import in_order, write_bytes, write_tar_gz, write_zip
+from darkroom.competitions.sample.packing import in_order, write_tar_gz, write_zip
 
 MEMBERS = [("a/2.txt", b"two"), ("a/1.txt", b"one" * 100)]
 
@@ -56,12 +56,6 @@ def test_a_file_that_could_not_be_finished_has_no_name(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="disk"):
         write_zip(tmp_path / "a.zip", (m for m in broken()))
     assert (tmp_path / "a.zip").read_bytes() == b"before"
-
-
-def test_bytes_are_written_whole(tmp_path: Path) -> None:
-    write_bytes(tmp_path / "a.txt", b"all")
-    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
-    assert (tmp_path / "a.txt").read_bytes() == b"all"
 
 
 def test_results_come_in_the_order_of_the_items() -> None:

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import simplejpeg
 
+from darkroom import files
 from darkroom.competitions.sample.brush import Canvas
 from darkroom.competitions.sample.notes import DENOMINATIONS, draw_note
-from darkroom.competitions.sample.packing import Member, in_order, write_bytes, write_tar_gz
+from darkroom.competitions.sample.packing import Member, in_order, write_tar_gz
+from darkroom.opencv import cv2
 
 PARTS = ("training", "validation", "test")
 QUALITY = 75
@@ -28,7 +29,7 @@ def draw_banknotes(folder: Path, seed: int, *, each: int = 10, workers: int = 1)
     drawn = in_order(partial(_part, seed, each), PARTS, workers)
     for part, members in zip(PARTS, drawn, strict=True):
         write_tar_gz(folder / f"{part}_data_pytorch.tar.gz", members)
-        write_bytes(folder / f"{part}_labels.csv", table)
+        files.write(folder / f"{part}_labels.csv", table)
 
 
 def _part(seed: int, each: int, part: str) -> list[Member]:

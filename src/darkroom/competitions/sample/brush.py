@@ -7,9 +7,10 @@ pixels of the canvas. A colour is three numbers, 0 to 255.
 from collections.abc import Sequence
 from functools import lru_cache
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+
+from darkroom.opencv import cv2
 
 Canvas = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from darkroom.competitions.sample.brush import Colour, Points, fill, mix, shade, stroke
@@ -20,6 +19,7 @@ from darkroom.competitions.sample.car_body import (
     top,
 )
 from darkroom.competitions.sample.car_wheels import paint_arch, wheels
+from darkroom.opencv import cv2
 
 if TYPE_CHECKING:
     from darkroom.competitions.sample.car_paint import Easel

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +11,7 @@ from darkroom.competitions.sample.camera import HEIGHT, WIDTH, Camera, Floats, t
 from darkroom.competitions.sample.car_body import SILL_RINGS, bottom, skin
 from darkroom.competitions.sample.car_shapes import Car
 from darkroom.competitions.sample.car_wheels import Wheel, paint_tread, paint_wheel, wheels
+from darkroom.opencv import cv2
 
 
 @dataclass(frozen=True)

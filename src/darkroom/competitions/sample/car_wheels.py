@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from darkroom.competitions.sample.brush import fill, mix, stroke
 from darkroom.competitions.sample.camera import Floats
 from darkroom.competitions.sample.car_body import flank
 from darkroom.competitions.sample.car_shapes import Car
+from darkroom.opencv import cv2
 
 if TYPE_CHECKING:
     from darkroom.competitions.sample.car_paint import Easel

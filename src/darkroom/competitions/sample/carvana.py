@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
@@ -18,6 +17,7 @@ from darkroom.competitions.sample.car_paint import footprint, paint_car
 from darkroom.competitions.sample.car_shapes import choose_car
 from darkroom.competitions.sample.packing import in_order, write_zip
 from darkroom.competitions.sample.studio import draw_seams, draw_studio, drop_shadow
+from darkroom.opencv import cv2
 
 Mask = npt.NDArray[np.uint8]
 

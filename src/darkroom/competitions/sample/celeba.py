@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from darkroom import files
 from darkroom.competitions.sample.attributes import NAMES, choose_attributes
-from darkroom.competitions.sample.packing import in_order, write_bytes, write_zip
+from darkroom.competitions.sample.packing import in_order, write_zip
 from darkroom.competitions.sample.portrait import draw_portrait, encode_portrait
 
 CHUNK = 50
@@ -52,4 +53,4 @@ def _partition(index: int, images: int) -> int:
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:
-    write_bytes(path, "".join(f"{line}\r\n" for line in lines).encode("ascii"))
+    files.write(path, "".join(f"{line}\r\n" for line in lines).encode("ascii"))

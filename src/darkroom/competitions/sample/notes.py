@@ -4,7 +4,6 @@ They share with the real set what a network must cope with (hues, numerals, one 
 none of its designs.
 """
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -18,6 +17,7 @@ from darkroom.competitions.sample.brush import (
     mix,
     stroke,
 )
+from darkroom.opencv import cv2
 
 DENOMINATIONS = (5, 10, 20, 50, 100, 200, 500)
 INKS = ((104, 112, 118), (190, 74, 66), (52, 98, 170), (214, 124, 38), (58, 140, 76),

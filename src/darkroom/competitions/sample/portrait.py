@@ -1,6 +1,5 @@
 """A portrait: background, sitter and light, as a JPEG of 178x218."""
 
-import cv2
 import numpy as np
 import simplejpeg
 
@@ -20,6 +19,7 @@ from darkroom.competitions.sample.face_hair import (
 )
 from darkroom.competitions.sample.face_head import outline, paint_body, paint_head
 from darkroom.competitions.sample.sitter import HEIGHT, SCALE, WIDTH, seat
+from darkroom.opencv import cv2
 
 QUALITY = 88
 SETTINGS = ((236, 238, 240), (28, 28, 34), (120, 150, 186), (176, 132, 92), (92, 124, 88),

@@ -1,11 +1,11 @@
 """The empty studio: a white wall with lettering, a grey floor, the ring of the turntable."""
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from darkroom.competitions.sample.brush import SHIFT, Canvas, Points, fixed, soft_noise, stroke
 from darkroom.competitions.sample.camera import HEIGHT, WIDTH, Camera, Floats, turn
+from darkroom.opencv import cv2
 
 LETTERING = "DARKROOM"
 RING_RADIUS = 3.55
