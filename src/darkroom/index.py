@@ -27,7 +27,7 @@ RLE_ORDERS = ("row", "column")
 _RLE = r"rle:(?:row|column)(?: [1-9][0-9]* [1-9][0-9]*)*"
 # What breaks a line of the submission, or its encoding.
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_MAKE_AGAIN = "run the index stage: `dvc repro -f index@NAME`"
+_MAKE_AGAIN = "run the index stage: `dvc repro -sf index@NAME`"
 
 
 @dataclass(frozen=True)
@@ -137,14 +137,13 @@ def read(table: Path, card: Path) -> Index:
 def _check_card(card: Card) -> None:
     _expect(card.task in TASK_NAMES, "unknown task", card.task, " | ".join(TASK_NAMES))
     _expect(card.rle_order in RLE_ORDERS, "unknown RLE order", card.rle_order, "row | column")
-    counts = {"segmentation": 0, "multiclass": 1, "binary": 1}
-    count = counts.get(card.task, max(1, len(card.targets)))
+    several = max(1, len(card.targets))
+    count = {"segmentation": 0, "multiclass": 1, "binary": 1}.get(card.task, several)
     what = f"wrong number of targets for the task {card.task}"
     _expect(len(card.targets) == count, what, _words(card.targets), count)
     for what in ("targets", "classes", "header", "label_values"):
         odd = ", ".join(repr(name) for name in getattr(card, what) if not _is_writable(name))
-        expected = "no line breaks, no control characters"
-        _expect(not odd, f"{what} of the index hold what is not a line of text", odd, expected)
+        _expect(not odd, f"{what} hold what is not a line of text", odd, "no control characters")
     names = [*COLUMNS, *card.targets]
     twice = sorted({name for name in names if names.count(name) > 1})
     _expect(not twice, "a target has a name that is taken", _words(twice), "names of its own")
@@ -154,8 +153,8 @@ def _check_card(card: Card) -> None:
     legal = len(set(card.classes)) == len(card.classes) and "" not in card.classes
     _expect(legal, "class labels must differ and not be empty", _words(card.classes))
     legal = (len(card.classes) >= 2) == (card.task == "multiclass")
-    what, some = f"wrong number of classes for the task {card.task}", _words(card.classes)
-    _expect(legal, what, some, "two or more for multiclass, none for others")
+    what = f"wrong number of classes for the task {card.task}"
+    _expect(legal, what, _words(card.classes), "two or more for multiclass, none for others")
 
 
 def _expect(holds: bool, what: str, found: object, expected: object = None) -> None:
@@ -182,12 +181,8 @@ def _check_text(rows: pd.DataFrame) -> None:
         _none(rows, odd, f"column {name} holds what is not a line of text", show=name)
     for name in ("id", "image"):
         _none(rows, rows[name] == "", f"column {name} is empty", show="image")
-    _none(
-        rows,
-        ~rows["digest"].str.fullmatch("[0-9a-f]{32}"),
-        "column digest is not 32 hexadecimal digits",
-        show="digest",
-    )
+    odd = ~rows["digest"].str.fullmatch("[0-9a-f]{32}")
+    _none(rows, odd, "column digest is not 32 hexadecimal digits", show="digest")
 
 
 def _is_writable(value: object) -> bool:

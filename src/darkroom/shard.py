@@ -22,7 +22,7 @@ from darkroom.images import Pixels
 ImageKind = Literal["jpeg", "raw"]
 KINDS: tuple[ImageKind, ...] = ("jpeg", "raw")
 VERSION = "1"
-REMAKE = "run the preprocess stage: `dvc repro -f preprocess@NAME`"
+REMAKE = "run the preprocess stage: `dvc repro -sf preprocess@NAME`"
 COLUMNS = (
     pa.field("id", pa.string()),
     pa.field("image", pa.large_binary()),

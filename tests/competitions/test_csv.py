@@ -208,6 +208,7 @@ def nuclei(train: Section) -> Options:
 
 def test_a_path_that_no_file_system_takes_is_told(tmp_path: Path) -> None:
     raw = draw(tmp_path, ["a", "b"])
+    (raw / "train").mkdir()
     (raw / "train.csv").write_text(f"img,label\n{'9' * 300}/000,a\n001,b\n")
     words = refused(raw, changed(image_path="train/{}.png"))
     assert "999/000.png: can't be read\n  found: File name too long" in words

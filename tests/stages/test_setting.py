@@ -74,4 +74,4 @@ def test_a_damaged_split_is_refused(tmp_path: Path, text: str, words: str) -> No
         setting.read_split(paths, "cars")
     assert f"{paths.split}: it is damaged\n  found: " in str(caught.value)
     assert words in str(caught.value)
-    assert "to do: run `dvc repro -f split@cars`" in str(caught.value)
+    assert "to do: run `dvc repro -sf split@cars`" in str(caught.value)

@@ -59,4 +59,4 @@ def test_damaged_metrics(project: Project, capfd: pytest.CaptureFixture[str], te
     assert main(["summary"]) == 6
     words = capfd.readouterr().err
     assert "darkroom summary: reports/tiny/metrics.json: it holds no scores\n" in words
-    assert "to do: run `dvc repro -f evaluate@tiny`" in words
+    assert "to do: run `dvc repro -sf evaluate@tiny`" in words

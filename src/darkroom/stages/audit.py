@@ -41,7 +41,7 @@ def _facts(paths: Layout, name: str) -> pd.DataFrame:
         return pd.read_csv(path, dtype=FACTS, usecols=list(FACTS), keep_default_na=False)
     except (ValueError, pd.errors.ParserError) as error:
         raise ArtifactError(
-            "it is damaged", file=path, found=error, fix=f"run `dvc repro -f preprocess@{name}`"
+            "it is damaged", file=path, found=error, fix=f"run `dvc repro -sf preprocess@{name}`"
         ) from error
 
 

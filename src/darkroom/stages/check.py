@@ -32,7 +32,7 @@ def run(name: str, file: Path | None = None) -> None:
 
 def refuse_foreign(paths: Layout) -> None:
     """Raise ArtifactError unless the submission is the one that its facts were written with."""
-    facts, again = card_path(paths.submission), f"run `dvc repro -f predict@{paths.name}`"
+    facts, again = card_path(paths.submission), f"run `dvc repro -sf predict@{paths.name}`"
     try:
         expected = json.loads(setting.require(facts, "predict", paths.name).read_text())["sha256"]
     except (ValueError, KeyError, TypeError) as error:

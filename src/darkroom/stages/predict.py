@@ -57,5 +57,5 @@ def _threshold(paths: Layout, name: str) -> float:
             "it holds no threshold",
             file=path,
             found=error,
-            fix=f"run `dvc repro -f evaluate@{name}`",
+            fix=f"run `dvc repro -sf evaluate@{name}`",
         ) from error

@@ -67,5 +67,5 @@ def read_split(paths: Layout, name: str) -> pd.DataFrame:
         return folds
     except (ValueError, pd.errors.ParserError) as error:
         raise ArtifactError(
-            "it is damaged", file=path, found=error, fix=f"run `dvc repro -f split@{name}`"
+            "it is damaged", file=path, found=error, fix=f"run `dvc repro -sf split@{name}`"
         ) from error

@@ -48,7 +48,7 @@ def _headlines(paths: Layout) -> list[tuple[str, str]]:
             "it holds no scores",
             file=paths.metrics,
             found=repr(error),
-            fix=f"run `dvc repro -f evaluate@{paths.name}`",
+            fix=f"run `dvc repro -sf evaluate@{paths.name}`",
         ) from error
 
 
