@@ -16,6 +16,7 @@ from darkroom.index import Card
 from darkroom.models import saved
 from darkroom.params import Model, Train
 from darkroom.stages import pictures, setting
+from darkroom.stages.setting import Setting
 from darkroom.store import Store
 
 MASK_MODELS = ("unet", "encoder_unet")
@@ -33,18 +34,7 @@ def run(name: str, fold: int = 0) -> None:
     _check_model(model.name, known.card.task)
     learning, validating = _sides(rows, folds, fold)
 
-    inputs = [paths.index, paths.card, paths.split, *shards.paths]
-    stamp = fingerprint.of(
-        "train",
-        {
-            "model": model.model_dump(),
-            "train": choice.model_dump(),
-            "fold": fold,
-            "seed": here.seed,
-            "threads": torch.get_num_threads(),  # sums are rounded in another order by more
-        },
-        inputs + _weights(model),
-    )
+    stamp = _stamp(here, fold, [paths.index, paths.card, paths.split, *shards.paths])
     arguments = model.model_dump() | {"outputs": _outputs(known.card)}
     net = models.build(**arguments, seed=here.seed)
     result = training.fit(
@@ -62,7 +52,6 @@ def run(name: str, fold: int = 0) -> None:
         work_dir=paths.work(stamp),
     )
 
-    history = pd.DataFrame(result.history).to_csv(index=False, lineterminator="\n")
     made = {
         "model": arguments,
         "fold": fold,
@@ -72,10 +61,23 @@ def run(name: str, fold: int = 0) -> None:
         "libraries": fingerprint.libraries(),
     }
     saved.save(paths.model(fold), result.net, _described(known.card, shards) | made)
+    history = pd.DataFrame(result.history).to_csv(index=False, lineterminator="\n")
     files.write(paths.history(fold), history)
     shutil.rmtree(paths.work(stamp), ignore_errors=True)
     best = ", ".join(f"{key} {value:.4f}" for key, value in result.best.items() if "/val" in key)
     print(f"{name}, fold {fold}: best epoch {result.best['epoch']:.0f}: {best}")
+
+
+def _stamp(here: Setting, fold: int, inputs: list[Path]) -> str:
+    """Return the fingerprint of what this training will make."""
+    chosen = {
+        "model": here.section.model.model_dump(),
+        "train": here.section.train.model_dump(),
+        "fold": fold,
+        "seed": here.seed,
+        "threads": torch.get_num_threads(),  # sums are rounded in another order by more
+    }
+    return fingerprint.of("train", chosen, inputs + _weights(here.section.model))
 
 
 def _weights(model: Model) -> list[Path]:
