@@ -49,7 +49,7 @@ class _Album:
 
 
 def draw_carvana(
-    folder: Path, seed: int, *, train_cars: int = 12, test_cars: int = 3, workers: int = 1
+    folder: Path, seed: int, *, train_cars: int = 10, test_cars: int = 3, workers: int = 1
 ) -> None:
     """Draw train.zip, train_masks.zip, test.zip and the three zipped tables into `folder`.
 
