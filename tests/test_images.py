@@ -201,6 +201,14 @@ def test_other_mask_values_are_named() -> None:
     assert "found: 0, 64, 128, 255" in said(fault)
 
 
+def test_a_turned_tiff_is_refused() -> None:
+    data = io.BytesIO()
+    Image.fromarray(drawn()).save(data, "TIFF", tiffinfo={274: 6})
+    for read in (images.decode_image, images.decode_mask):
+        with pytest.raises(DataError, match="a TIFF with an orientation of its own"):
+            read(data.getvalue())
+
+
 def test_a_coloured_mask_is_refused() -> None:
     with pytest.raises(DataError, match="the mask is coloured"):
         images.decode_mask(saved(Image.fromarray(drawn()), "PNG"))
@@ -233,7 +241,7 @@ def refusal(read: Callable[..., Any], data: bytes, name: str) -> str:
 
 @needs_realdata
 def test_nasty_files_are_read_as_pillow_does_or_refused_by_name() -> None:
-    refused_although_readable = {"multi_frame", "pillow__lab", "16bit.s"}
+    refused_although_readable = {"multi_frame", "pillow__lab", "16bit.s", "g4_orientation"}
     with (NASTY / "MANIFEST.csv").open(newline="") as file:
         entries = list(csv.DictReader(file))
     assert len(entries) > 100

@@ -24,7 +24,7 @@ CANNOT_LINK = (
 
 def source_folder(source: str) -> Path:
     """Return the folder that params.yaml names, or raise ParamsError saying what it is instead."""
-    folder = Path(source).expanduser()
+    folder = Path(os.path.expanduser(source))  # noqa: PTH111  (Path's raises for unknown users)
     if not folder.is_dir():
         raise ParamsError(
             "data.source is not a folder",
@@ -49,7 +49,7 @@ def refuse_foreign(folder: Path) -> None:
         ours = {MANIFEST}
     except (ValueError, KeyError, TypeError) as error:
         raise DataError("it is not a manifest of ours", file=folder / MANIFEST) from error
-    if foreign := sorted(there - ours):
+    if foreign := sorted(name for name in there - ours if not is_junk(name)):
         raise DataError(
             f"{len(foreign)} files here were not fetched, and fetching replaces the folder",
             file=folder,

@@ -227,6 +227,15 @@ def _refuse_several(picture: ImageFile.ImageFile, name: str) -> None:
     frames = _count_frames(picture)
     if frames != 1:
         raise DataError("the file holds several pictures", file=name, found=f"{frames} frames")
+    # Pillow turns TIFF pixels by themselves, other formats never: stored pixels are wanted.
+    if picture.format == "TIFF" and _orientation(picture) != 1:
+        raise DataError(
+            "a TIFF with an orientation of its own",
+            file=name,
+            found=f"orientation {_orientation(picture)}",
+            expected="orientation 1: pixels as they are stored",
+            fix="store the picture upright, without the tag",
+        )
 
 
 def _decode_jpeg(data: bytes, name: str, at_least: tuple[int, int] | None) -> Pixels | None:

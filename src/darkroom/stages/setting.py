@@ -1,5 +1,6 @@
 """What every stage begins with: the parameters of one competition, and its paths."""
 
+import os
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -51,7 +52,7 @@ def require(path: Path, stage: str, name: str) -> Path:
 
 def given(path: str, key: str) -> Path:
     """Return a file or folder that params.yaml names, or raise ParamsError if it is not there."""
-    found = Path(path).expanduser()
+    found = Path(os.path.expanduser(path))  # noqa: PTH111  (Path's raises for unknown users)
     if not found.exists():
         raise ParamsError(f"{key}: there is no such file or folder", file=PARAMS, found=path)
     return found
