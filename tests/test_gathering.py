@@ -119,7 +119,9 @@ def test_a_folder_of_ours_may_be_replaced(tmp_path: Path) -> None:
     gathering.refuse_foreign(tmp_path / "absent")
     (tmp_path / "train.zip").write_bytes(b"x")
     _manifest(tmp_path)
+    (tmp_path / ".DS_Store").touch()  # a look with the Finder is no claim to the folder
     gathering.refuse_foreign(tmp_path)
+    assert names(tmp_path) == [".DS_Store", "manifest.json", "train.zip"]
 
 
 def test_files_of_somebody_else_are_not_replaced(tmp_path: Path) -> None:

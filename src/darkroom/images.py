@@ -1,9 +1,9 @@
 """Image files: bytes to pixels, strictly, and pixels to bytes.
 
 Pixels come as they are stored: an EXIF orientation is reported in the header and never applied,
-since masks and boxes are drawn on the stored pixels. An alpha channel is dropped, not blended,
-as OpenCV and Pillow do. 16-bit samples keep their high byte. Whatever would need a guess (float,
-32-bit, LAB, several pictures in one file) is refused.
+since masks and boxes are drawn on the stored pixels (a turned TIFF is refused). An alpha channel
+is dropped, not blended, as OpenCV and Pillow do. 16-bit samples keep their high byte. Whatever
+would need a guess (float, 32-bit, LAB, several pictures in one file) is refused.
 """
 
 import io
