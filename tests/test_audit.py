@@ -33,7 +33,7 @@ def tables(task: str = "segmentation", train: int = 8, test: int = 4) -> Tables:
     rows = rows.assign(image=rows["id"] + ".jpg", mask="", group="", official="")
     rows["digest"] = [hashlib.sha256(each.encode()).hexdigest()[:32] for each in ids]
     facts = rows[["part", "id"]].assign(height=20, width=30, format="JPEG", mode="RGB")
-    facts = facts.assign(bytes=1000, exif=1, thumb=[thumb(i) for i in range(len(ids))])
+    facts = facts.assign(bytes=1000, exif=1, peak=250, thumb=[thumb(i) for i in range(len(ids))])
     masked = (facts["part"] == "train") & (task == "segmentation")
     facts["mask_pixels"] = np.where(masked, 150, -1)
     facts["mask_values"] = np.where(masked, 255, -1)
@@ -61,6 +61,13 @@ def test_sound_data_gives_no_warning() -> None:
     }
     assert report["formats"] == {"train": {"JPEG": 8}, "test": {"JPEG": 4}}
     assert report["orientations"] == {"train": {}, "test": {}}
+    none = {"count": 0, "first": []}
+    assert report["ranges"]["test"] == {
+        "sixteen_bits": 0,
+        "narrow": none,
+        "bits": None,
+        "dark": none,
+    }
     assert report["folds"] == {"0": 4, "1": 4}
     assert report["masks"]["share"] == {"mean": 0.25, "smallest": 0.25, "largest": 0.25}
     assert report["masks"]["values"] == {"255": 8}
@@ -207,6 +214,51 @@ def test_orientations_and_modes() -> None:
     ]
 
 
+@pytest.mark.parametrize(("peak", "bits"), [(15, 12), (3, 10), (0, 8), (63, 14)])
+def test_16_bit_images_of_fewer_bits(peak: int, bits: int) -> None:
+    index, facts, folds = tables()
+    facts["mode"] = "I;16B"
+    facts.loc[1:3, "peak"] = peak
+    report = audit(index, facts, folds)
+    assert report["ranges"]["train"]["sixteen_bits"] == 8
+    assert report["warnings"] == [
+        f"3 of 8 train images of 16 bits use at most {bits} of them: their high bytes, which are "
+        "stored, are nearly black (such as img01). Scale the values up beforehand."
+    ]
+    facts.loc[1:3, "peak"] = 64
+    assert audit(index, facts, folds)["warnings"] == []
+
+
+def test_images_that_are_nearly_black() -> None:
+    index, facts, folds = tables()
+    facts.loc[8, "peak"], facts.loc[9, "peak"] = 15, 16
+    assert audit(index, facts, folds)["warnings"] == [
+        "1 test image nearly black, no value above 15 of 255 (such as t00)."
+    ]
+
+
+def test_classes_that_may_be_one_and_blanks_around_labels() -> None:
+    index, facts, folds = tables("multiclass")
+    for classes, expected in (
+        (
+            ("Dog", "dog"),
+            "1 set of classes of y that differ only in the case or form of their letters "
+            "('Dog' and 'dog'): are they one class?",
+        ),
+        (
+            ("caf\u00e9", "cafe\u0301"),
+            "1 set of classes of y that differ only in the case or form of their letters "
+            "('caf\u00e9' and 'cafe\u0301'): are they one class?",
+        ),
+        (
+            ("cat", " dog"),
+            "Blanks around 1 class label of y (such as ' dog'): the submission will repeat them.",
+        ),
+    ):
+        card = replace(index.card, classes=classes)
+        assert audit(Index(index.rows, card), facts, folds)["warnings"] == [expected]
+
+
 @pytest.mark.parametrize("lost", ["facts", "folds"])
 def test_tables_of_different_images_are_refused(lost: str) -> None:
     index, facts, folds = tables()
@@ -240,6 +292,7 @@ def test_real_banknotes_are_given_away_by_their_size() -> None:
                 facts.append(
                     {"id": member.name, "part": side, "height": grey.shape[0]}
                     | {"width": grey.shape[1], "format": "JPEG", "mode": "RGB", "exif": 1}
+                    | {"peak": int(grey.max())}
                     | {"mask_pixels": -1, "thumb": np.asarray(small).tobytes().hex()}
                 )
     table = pd.DataFrame(rows)

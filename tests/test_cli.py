@@ -1,10 +1,12 @@
 """The command line: help, exit codes by kind, words on stderr, and nothing imported too early."""
 
 import errno
+import fcntl
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from darkroom import cli
 from darkroom.errors import ArtifactError, DarkroomError, DataError, ParamsError, ResourceError
+from tests.stages import tiny
 
 ROOT = Path(__file__).parents[1]
 
@@ -157,6 +160,82 @@ def test_a_mistake_of_ours_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) ->
     stage(monkeypatch, raising(ZeroDivisionError("ours")))
     with pytest.raises(ZeroDivisionError, match="ours"):
         cli.main(["index", "cars"])
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go to a project of the competition `tiny`, whose raw files are there."""
+    root = tiny.project(tmp_path / "project", "multiclass")
+    (root / "data/raw/tiny").mkdir(parents=True)
+    monkeypatch.chdir(root)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    return root
+
+
+@contextmanager
+def another_run(root: Path, name: str) -> Iterator[None]:
+    """Hold a lock as another run would."""
+    (root / ".darkroom").mkdir(exist_ok=True)
+    with (root / ".darkroom" / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def test_an_unknown_competition_leaves_no_lock(project: Path) -> None:
+    assert cli.main(["index", "../tidy"]) == 2
+    assert cli.main(["preprocess", "tidy"]) == 2
+    assert not (project / ".darkroom").exists()
+
+
+def test_two_runs_of_one_competition_do_not_mix(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage(monkeypatch, lambda **_: None)
+    with another_run(project, "tiny"):
+        assert cli.main(["index", "tiny"]) == 5
+        assert "another run of this competition is under way" in capsys.readouterr().err
+        assert cli.main(["train", "tiny"]) == 0
+    assert cli.main(["index", "tiny"]) == 0
+
+
+@pytest.mark.parametrize(("rank", "code"), [("0", 5), ("1", 0), ("7", 0)])
+def test_the_further_processes_of_a_training_take_no_lock(
+    project: Path, monkeypatch: pytest.MonkeyPatch, rank: str, code: int
+) -> None:
+    stage(monkeypatch, lambda **_: None)
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    with another_run(project, "tiny-fold0"):
+        assert cli.main(["train", "tiny", "--fold", "0"]) == code
+
+
+def test_what_a_killed_run_left_is_cleared_once_nobody_can_be_filling_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage(monkeypatch, lambda **_: None)
+    left = [project / "data/raw/.tiny.part/a.zip", project / "data/raw/.tiny.old/a.zip"]
+    tiny.put(project / "data/processed/.tiny.part/a", "no processed data: it may be all there is")
+    for file in left:
+        tiny.put(file, "half")
+    with another_run(project, "tiny"):
+        cli.main(["split", "tiny"])
+    cli.main(["train", "tiny"])
+    assert all(file.exists() for file in left)
+    assert cli.main(["split", "tiny"]) == 0
+    assert [path.name for path in (project / "data/raw").iterdir()] == ["tiny"]
+    assert (project / "data/processed/.tiny.part/a").exists()
+
+
+def test_a_submission_without_its_competition_is_told(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "x.zip").write_bytes(b"PK\x03\x04")
+    assert cli.main(["check", "x.zip"]) == 2
+    assert capsys.readouterr().err == (
+        "darkroom check x.zip: the competition's name is missing before the file\n"
+        "  found: `darkroom check x.zip`\n"
+        "  expected: `darkroom check NAME FILE`, the file a submission: .csv or .csv.gz\n"
+        "  to do: run `darkroom check NAME x.zip`, NAME being a competition of params.yaml\n"
+    )
 
 
 def test_schema_prints_the_file_that_editors_read(capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,6 +92,16 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_name(
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
 
+def test_leftovers_are_cleared_beside_a_folder_that_stands(tmp_path: Path) -> None:
+    for name in ("f", ".f.part", ".f.old", ".g.part", ".g.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    files.clear_leftovers(tmp_path / "f")
+    files.clear_leftovers(tmp_path / "g")  # what was put aside is all that there is of it
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".g.old", ".g.part", "f"]
+    assert (tmp_path / "f" / "file").exists()
+
+
 def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left") as caught:  # noqa: SIM117
         with files.replacing(tmp_path / "a.txt"):

@@ -10,7 +10,7 @@ import pytest
 
 from darkroom import gathering
 from darkroom.errors import DataError, ParamsError
-from tests.packed import folder_of
+from tests.packed import folder_of, zip_of
 
 FILES = {"a.csv": b"x,y\n", "train/1.jpg": b"one", "train/deep/2.jpg": b"two", "other.txt": b"?"}
 
@@ -83,6 +83,35 @@ def test_a_broken_link_is_refused(tmp_path: Path) -> None:
     (source / "train/3.jpg").symlink_to("nowhere")
     with pytest.raises(DataError, match=r"train/3\.jpg: it is not a file\n  to do: mend the link"):
         gathering.gather(source, ["train"], tmp_path / "raw")
+
+
+@pytest.mark.parametrize(
+    ("place", "found", "fix"),
+    [
+        ("tables", "tables/train.csv", "set data.source to SOURCE/tables, or move what is in it"),
+        ("all.zip", "all.zip/train.csv", "unpack all.zip, and set data.source to the folder that"),
+        ("deep.zip", "deep.zip/dogs/train.csv", "unpack deep.zip, and set data.source to"),
+        ("deep", "deep/dogs/train.csv", "set data.source to SOURCE/deep, or move"),
+    ],
+)
+def test_a_file_that_lies_deeper_is_found(tmp_path: Path, place: str, found: str, fix: str) -> None:
+    members = {f"{found.removeprefix(place)[1:]}": b"a\n", "train/1.jpg": b"one"}
+    make = zip_of if place.endswith(".zip") else folder_of
+    make(tmp_path / place, members)
+    (tmp_path / "broken.zip").write_bytes(b"PK")
+    with pytest.raises(DataError) as caught:
+        gathering.refuse_deeper(tmp_path, ["train.csv", "train.csv.zip"])
+    assert str(caught.value).startswith(
+        f"{tmp_path}: train.csv is missing here, but lies deeper\n  found: {found}\n"
+        "  expected: tables and archives in the folder itself\n"
+        f"  to do: {fix.replace('SOURCE', str(tmp_path))}"
+    )
+
+
+def test_nothing_deeper_is_no_fault(tmp_path: Path) -> None:
+    zip_of(tmp_path / "all.zip", {"a/b/train.csv": b"three deep", "x/train.csv.txt": b""})
+    zip_of(tmp_path / "my_train.zip", {"train/1.jpg": b"misnamed, not too deep"})
+    gathering.refuse_deeper(tmp_path, ["train.csv", "train.zip", "train"])
 
 
 def test_the_manifest_lists_name_bytes_and_sha256(tmp_path: Path) -> None:

@@ -4,7 +4,17 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import DataError, ResourceError
-from darkroom.members import describe, kind_of, listed, nearest, pick, reported, safe_name
+from darkroom.members import (
+    MissingFileError,
+    describe,
+    kind_of,
+    listed,
+    nearest,
+    pick,
+    reported,
+    safe_name,
+    unsafe,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +35,13 @@ def test_a_path_out_of_its_archive_is_refused(name: str, fault: str) -> None:
         safe_name(name, "a.zip")
     assert "a.zip: a path that may lead out of its archive" in str(caught.value)
     assert f"found: {fault}: {name!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"), [("a/b.jpg", ""), ("./a", ""), ("a/../b", "a path with ..")]
+)
+def test_a_path_is_judged_without_a_file(name: str, fault: str) -> None:
+    assert unsafe(name) == fault
 
 
 def test_a_safe_path_loses_dots_and_doubled_slashes() -> None:
@@ -89,6 +106,16 @@ def test_a_missing_file_is_named_with_what_is_there() -> None:
         "  expected: train.zip or train.tar.gz or train.tgz or train.tar or train\n"
         "  to do: if Train.zip is it, rename it; else download train"
     )
+
+
+def test_the_parameter_that_names_a_missing_file_is_told() -> None:
+    with pytest.raises(MissingFileError) as caught:
+        pick(["training.csv"], "train.csv", suffixes=["", ".zip"], key="data.train.table")
+    assert str(caught.value).endswith(
+        "to do: if training.csv is it, rename it, or write training.csv in data.train.table; "
+        "else download train.csv"
+    )
+    assert caught.value.wanted == ("train.csv", "train.csv.zip")
 
 
 def test_an_empty_folder_is_said_to_hold_nothing() -> None:

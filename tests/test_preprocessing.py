@@ -1,10 +1,12 @@
 """One shard developed from tiny raw files: pixels, masks and facts known by hand."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from darkroom.archives import Archives
 from darkroom.competitions.csv import TAKEN
@@ -59,6 +61,7 @@ def test_a_picture_and_its_mask_by_hand(tmp_path: Path) -> None:
     fact = told.facts[0]
     assert (fact.id, fact.part, fact.height, fact.width) == ("a", "train", 16, 16)
     assert (fact.format, fact.mode, fact.exif) == ("PNG", "RGB", 1)
+    assert fact.peak == 255
     assert fact.bytes == len(png(QUARTERS))
     assert (fact.mask_pixels, fact.mask_values) == (128, "0/255")
     grey = np.frombuffer(bytes.fromhex(fact.thumb), np.uint8).reshape(16, 16)
@@ -73,6 +76,16 @@ def test_a_picture_without_a_mask(tmp_path: Path) -> None:
     assert store.image(0)[0, 0].tolist() == [255, 255, 255], "grey as RGB"
     assert (told.facts[0].mode, told.facts[0].mask_pixels) == ("L", -1)
     assert told.facts[0].mask_values == ""
+
+
+def test_twelve_bits_in_sixteen_are_told(tmp_path: Path) -> None:
+    made = job(tmp_path, exposure("deep"))
+    values, data = np.linspace(0, 4095, 64).astype(np.uint16).reshape(8, 8), BytesIO()
+    Image.fromarray(values).save(data, "PNG")
+    zip_of(tmp_path / "raw.zip", {"deep.png": data.getvalue()})
+    fact = develop(made).facts[0]
+    assert (fact.mode, fact.peak) == ("I;16", 15)  # the high byte of 4095
+    assert Store(tmp_path, "train").image(0).max() <= 15  # stored as ever
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,17 @@ def test_fewer_groups_than_folds() -> None:
         split.folds(rows, by="group", count=5, seed=7, task="segmentation")
     assert "more folds than groups of images that must stay together" in str(error.value)
     assert "5 folds, 3 groups (12 images)" in str(error.value)
-    assert "at most 3 folds" in str(error.value)
+    assert "at most 3 folds\n  to do: lower split.folds" in str(error.value)
+
+
+def test_one_group_can_not_be_split_by_lowering_the_folds() -> None:
+    rows = table(4, group=["a"] * 4)
+    with pytest.raises(ParamsError) as error:
+        split.folds(rows, by="group", count=2, seed=7, task="segmentation")
+    assert str(error.value).endswith(
+        "found: 2 folds, 1 groups (4 images)\n  expected: 2 groups or more\n"
+        "  to do: group by a column that differs"
+    )
 
 
 @pytest.mark.parametrize("count", [1, 0, -3])
@@ -153,6 +163,15 @@ def test_a_class_with_fewer_images_than_folds() -> None:
     assert "classes with fewer images than the 4 folds" in str(error.value)
     assert "class ten: 3 images" in str(error.value)
     assert "class five" not in str(error.value)
+    assert "to do: lower split.folds to 3, or leave these classes out" in str(error.value)
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_fewer_than_two_folds_are_never_advised(count: int) -> None:
+    rows = table(12, y=[0.0] * 11 + [1.0])
+    with pytest.raises(DataError) as error:
+        split.folds(rows, by="stratify", count=count, seed=7, task="binary", targets=["y"])
+    assert str(error.value).endswith("class 1: 1 images\n  to do: leave these classes out")
 
 
 def test_a_class_of_one_group_is_absent_while_it_is_validated() -> None:

@@ -46,6 +46,14 @@ def test_cells_stay_what_they_are(tmp_path: Path) -> None:
     assert table.lines == [2, 3, 5]
 
 
+def test_a_table_of_one_column_may_hold_other_delimiters(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"a;b\n1\n2;3\n")
+    assert tables.read(tmp_path, "t.csv").rows == [["1"], ["2;3"]]
+    (tmp_path / "t.csv").write_bytes(b"a,b\n1,2\n")
+    with pytest.raises(DataError, match="the cells are parted by a comma"):
+        tables.read(tmp_path, "t.csv", ";")
+
+
 def test_a_cell_may_be_long(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"a,b\n1," + b"9" * 200_000)
     assert len(tables.read(tmp_path, "t.csv").rows[0][1]) == 200_000
@@ -61,7 +69,31 @@ def test_a_cell_may_be_long(tmp_path: Path) -> None:
         (b"\t\n\x1c\t", "t.csv: the file is empty\n  found: blank lines"),
         (b"<!DOCTYPE html><html>quota", "found: an HTML page\n  expected: a table of text, UTF-8"),
         (b"PK\x03\x04", "found: a zip archive"),
-        ("a,b\n".encode("utf-16"), "found: UTF-16 text"),
+        (
+            "a,b\n".encode("utf-16"),
+            "found: UTF-16 text\n  expected: a table of text, UTF-8\n  to do: save it as UTF-8",
+        ),
+        (
+            "a,b\n".encode("utf-16-le"),
+            "found: UTF-16 text without its mark\n  expected: a table of text, UTF-8\n"
+            "  to do: save it as UTF-8",
+        ),
+        ("a,b\n".encode("utf-16-be"), "found: UTF-16 text without its mark"),
+        (b"\0\0\0\0", "found: binary data"),
+        (
+            b"sep=,\na,b\n1,x\n",
+            "row 1: the first line is a note for Excel, not a header\n  found: sep=,\n"
+            "  expected: the names of the columns\n  to do: take this line out",
+        ),
+        (b'"SEP=;"\na;b\n1;x\n', "row 1: the first line is a note for Excel"),
+        (
+            b"a;b\n1;x\n",
+            "row 1: the cells are parted by a semicolon\n  found: 'a;b'\n"
+            '  expected: cells parted by a comma\n  to do: write delimiter: ";" (format csv), or',
+        ),
+        (b"a;b\n1;0,5\n", "row 1: the cells are parted by a semicolon"),
+        (b"a\tb\n1\tx\n", "parted by a tab\n  found: 'a\\tb'\n  expected: cells parted by a comma"),
+        (b"a\tb\n1\tx\n", 'write delimiter: "\\t"'),
         (b"a,b\n1,\0\n", "found: binary data"),
         (b"a,b\n1,\xe9\n", "row 2: not UTF-8 text\n  found: byte 0xe9"),
         (b"a,a\n1,2\n", "row 1: a column name comes twice\n  found: a"),

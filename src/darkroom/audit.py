@@ -19,6 +19,9 @@ from darkroom.index import Card, Index
 
 MOST_LISTED = 20
 MOST_SIZES = 50
+SIXTEEN_BITS = "I;16"  # Pillow's modes begin so; the high byte is stored
+NARROW_PEAK = 64
+DARK_PEAK = 16
 
 Report = dict[str, Any]
 
@@ -29,8 +32,9 @@ def audit(index: Index, facts: pd.DataFrame, folds: pd.DataFrame) -> Report:
     Args:
         index: Of train and test.
         facts: One row an image: part, id, height, width, format, mode, bytes, exif
-            (orientation, 1 is upright), mask_pixels (negative or empty: no mask), thumb
-            (hexadecimal, 16 x 16 grey levels), and mask_values where masks are files.
+            (orientation, 1 is upright), peak (the largest value, 0 to 255), mask_pixels
+            (negative or empty: no mask), thumb (hexadecimal, 16 x 16 grey levels), and
+            mask_values where masks are files.
         folds: Columns id and fold, of the training images.
 
     Raises:
@@ -47,6 +51,7 @@ def audit(index: Index, facts: pd.DataFrame, folds: pd.DataFrame) -> Report:
         "orientations": {
             part: _tally(rows.loc[rows["exif"] > 1, "exif"]) for part, rows in _parts(table)
         },
+        "ranges": {part: _range(rows) for part, rows in _parts(table)},
         "folds": _tally(train["fold"]),
         "exact_duplicates": _exact(table, card),
         "near_duplicates": _near(table),
@@ -109,6 +114,22 @@ def _tally(column: "pd.Series[Any]") -> dict[str, int]:
     return {
         f"{value:g}" if isinstance(value, float) else str(value): int(count)
         for value, count in sorted(counts.items(), key=lambda item: item[0])  # type: ignore[arg-type,return-value]
+    }
+
+
+def _range(rows: pd.DataFrame) -> Report:
+    """Return which images use little of the range of their values.
+
+    "narrow" are 16-bit images of 14 bits or fewer, "bits" how many those have; "dark" are others
+    without a value above 15 of 255.
+    """
+    deep = rows["mode"].str.startswith(SIXTEEN_BITS)
+    narrow = rows[deep & (rows["peak"] < NARROW_PEAK)]
+    return {
+        "sixteen_bits": int(deep.sum()),
+        "narrow": _listed(narrow["id"]),
+        "bits": 8 + int(narrow["peak"].max()).bit_length() if len(narrow) else None,
+        "dark": _listed(rows.loc[~deep & (rows["peak"] < DARK_PEAK), "id"]),
     }
 
 

@@ -1,5 +1,6 @@
 """The sentences at the head of an audit: what its numbers mean, the worst first."""
 
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ def warnings(report: Report) -> list[str]:
     First what makes a score untrue (leaks, contradictions), then what makes it easier than
     it looks (shortcuts), then what is missing or odd.
     """
-    parts = (_leaks, _shortcut, _counts, _near, _masks, _targets, _pictures)
+    parts = (_leaks, _shortcut, _counts, _near, _masks, _classes, _targets, _ranges, _pictures)
     return [sentence for part in parts for sentence in part(report)]
 
 
@@ -73,6 +74,28 @@ def _masks(report: Report) -> Iterator[str]:
             yield f"{_many(count, 'training image')} {what} (such as {masks[kind]['first'][0]})."
 
 
+def _classes(report: Report) -> Iterator[str]:
+    """Tell of labels that may be one, and of blanks that the submission will repeat."""
+    if report["task"] != "multiclass":
+        return
+    for target, counts in report["targets"]["train"].items():
+        alike: dict[str, list[str]] = {}
+        for name in counts:
+            alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), []).append(name)
+        sets = [names for names in alike.values() if len(names) > 1]
+        if sets:
+            yield (
+                f"{_many(len(sets), 'set')} of classes of {target} that differ only in the case or "
+                f"form of their letters ({' and '.join(map(repr, sets[0]))}): are they one class?"
+            )
+        blank = [name for name in counts if name != name.strip()]
+        if blank:
+            yield (
+                f"Blanks around {_many(len(blank), 'class label')} of {target} (such as "
+                f"{blank[0]!r}): the submission will repeat them."
+            )
+
+
 def _targets(report: Report) -> Iterator[str]:
     if report["task"] in ("regression", "segmentation"):
         return
@@ -99,6 +122,21 @@ def _absent(targets: Report, task: str) -> list[str]:
 def _first(names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
+
+
+def _ranges(report: Report) -> Iterator[str]:
+    for part, found in report["ranges"].items():
+        if count := found["narrow"]["count"]:
+            yield (
+                f"{count} of {_many(found['sixteen_bits'], part + ' image')} of 16 bits use at "
+                f"most {found['bits']} of them: their high bytes, which are stored, are nearly "
+                f"black (such as {found['narrow']['first'][0]}). Scale the values up beforehand."
+            )
+        if count := found["dark"]["count"]:
+            yield (
+                f"{_many(count, part + ' image')} nearly black, no value above 15 of 255 "
+                f"(such as {found['dark']['first'][0]})."
+            )
 
 
 def _pictures(report: Report) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import argparse
 import fcntl
 import io
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -10,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 
 from darkroom.errors import DarkroomError, ResourceError
-from darkroom.files import FULL
-from darkroom.layout import PARAMS
+from darkroom.files import FULL, clear_leftovers
+from darkroom.layout import PARAMS, Layout
 
 STAGES = {
     "fetch": "draw the sample, or link the raw files, and list them",
@@ -94,10 +95,16 @@ def _run(given: argparse.Namespace) -> int:
 def _alone(options: Mapping[str, object]) -> Iterator[None]:
     """Keep a second run of a competition's stages out: the two would mix their outputs.
 
-    Folds may be trained side by side.
+    Folds may be trained side by side, and the further processes of one training belong to it.
     """
+    from darkroom import paramfile  # noqa: PLC0415  (the help needs none)
+
+    name, is_further = str(options["name"]), os.environ.get("LOCAL_RANK", "0") != "0"
+    if is_further or name not in paramfile.read(Path(PARAMS)).sections:
+        yield
+        return
     fold = f"-fold{options['fold']}" if "fold" in options else ""
-    path = Path(".darkroom", f"{Path(str(options['name'])).name}{fold}.lock")
+    path = Path(".darkroom", f"{name}{fold}.lock")
     path.parent.mkdir(exist_ok=True)
     with path.open("w") as lock:
         try:
@@ -106,6 +113,9 @@ def _alone(options: Mapping[str, object]) -> Iterator[None]:
             raise ResourceError(
                 "another run of this competition is under way", fix="wait until it has ended"
             ) from error
+        if not fold:
+            for folder in (Layout(name).raw, Layout(name).processed):
+                clear_leftovers(folder)
         yield
 
 

@@ -58,6 +58,16 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def clear_leftovers(path: Path) -> None:
+    """Remove what a killed run left half made beside a folder that stands whole.
+
+    For a caller who knows that nobody is filling that folder.
+    """
+    if path.exists():
+        for end in ("part", "old"):
+            shutil.rmtree(path.with_name(f".{path.name}.{end}"), ignore_errors=True)
+
+
 def _put_back(old: Path, path: Path) -> None:
     if old.exists() and not path.exists():
         old.rename(path)

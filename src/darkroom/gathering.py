@@ -4,7 +4,9 @@ import errno
 import json
 import os
 import shutil
-from pathlib import Path
+import zipfile
+from collections.abc import Collection
+from pathlib import Path, PurePath
 
 from darkroom import files
 from darkroom.errors import DataError, ParamsError
@@ -70,6 +72,31 @@ def refuse_overlap(source: Path, folder: Path) -> None:
         )
 
 
+def refuse_deeper(source: Path, names: Collection[str]) -> None:
+    """Raise DataError if one of some files lies inside a folder or a zip of the source.
+
+    Args:
+        source: The folder in which none of them lies.
+        names: What the missing file may be called.
+    """
+    # A folder of that name in an archive is nothing odd: the archive itself may be misnamed.
+    sought = {name for name in names if PurePath(name).suffix}
+    for place in sorted(source.iterdir()):
+        for inner in _names_in(place):
+            parts = inner.split("/")[:2]
+            if hit := next((part for part in parts if part in sought), None):
+                fix = f"set data.source to {place}, or move what is in it up"
+                if place.is_file():
+                    fix = f"unpack {place.name}, and set data.source to the folder that it fills"
+                raise DataError(
+                    f"{hit} is missing here, but lies deeper",
+                    file=source,
+                    found=f"{place.name}/{'/'.join(parts[: parts.index(hit) + 1])}",
+                    expected="tables and archives in the folder itself",
+                    fix=fix,
+                )
+
+
 def gather(source: Path, names: list[str], folder: Path) -> None:
     """Put files and folders of a source into another folder, by hard link or else by copy.
 
@@ -85,6 +112,18 @@ def gather(source: Path, names: list[str], folder: Path) -> None:
             taken = path.relative_to(source)
             if not is_junk(taken.as_posix()):
                 _take(path, folder / taken)
+
+
+def _names_in(place: Path) -> list[str]:
+    """Return names in a folder, two deep, or of a zip's members; of another file none."""
+    if place.is_dir():
+        paths = sorted([*place.glob("*"), *place.glob("*/*")])
+        return [path.relative_to(place).as_posix() for path in paths]
+    try:
+        with zipfile.ZipFile(place) as archive:
+            return archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return []
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -4,7 +4,7 @@ import bisect
 import difflib
 import re
 import stat
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
@@ -47,32 +47,35 @@ def describe(head: bytes) -> str:
     return "binary data" if b"\0" in head else "text"
 
 
+def unsafe(name: str) -> str:
+    """Return what keeps a path from being one inside a folder ("a path with .."), or ""."""
+    faults = {
+        "an absolute path": name.startswith("/"),
+        "a path with ..": ".." in name.split("/"),
+        "a path with a backslash": "\\" in name,
+        "a path with a drive letter": bool(_DRIVE.match(name)),
+        "a path with a NUL": "\0" in name,
+        "a path that is not UTF-8": bool(_SURROGATE.search(name)),
+        "a path without a name": not set(name.split("/")) - {"", "."},
+    }
+    return next((fault for fault, is_so in faults.items() if is_so), "")
+
+
 def safe_name(name: str, file: object) -> str:
     """Return a member's name without "./" and doubled slashes.
 
     Raises:
         DataError: The name leads out of its archive, or could on some system.
     """
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    faults = {
-        "an absolute path": name.startswith("/"),
-        "a path with ..": ".." in parts,
-        "a path with a backslash": "\\" in name,
-        "a path with a drive letter": bool(_DRIVE.match(name)),
-        "a path with a NUL": "\0" in name,
-        "a path that is not UTF-8": bool(_SURROGATE.search(name)),
-        "a path without a name": not parts,
-    }
-    for fault, is_so in faults.items():
-        if is_so:
-            raise DataError(
-                "a path that may lead out of its archive",
-                file=file,
-                found=f"{fault}: {name!r}",
-                expected="a relative path such as train/0001.jpg",
-                fix=_REPACK,
-            )
-    return "/".join(parts)
+    if fault := unsafe(name):
+        raise DataError(
+            "a path that may lead out of its archive",
+            file=file,
+            found=f"{fault}: {name!r}",
+            expected="a relative path such as train/0001.jpg",
+            fix=_REPACK,
+        )
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
 def kind_of(mode: int) -> str:
@@ -144,17 +147,38 @@ def listing(folder: Path) -> list[str]:
         return sorted(path.name for path in folder.iterdir() if not is_junk(path.name))
 
 
+class MissingFileError(DataError):
+    """None of the names is the file that was asked for.
+
+    Attributes:
+        wanted: The names that it may have.
+    """
+
+    def __init__(self, stem: str, wanted: Sequence[str], *, file: object, found: str, fix: str):
+        what, expected = f"{stem} is missing", " or ".join(wanted)
+        super().__init__(what, file=file, found=found, expected=expected, fix=fix)
+        self.wanted = tuple(wanted)
+
+
 def pick(
     names: Collection[str],
     stem: str,
     *,
     suffixes: Iterable[str] = (*CONTAINER_SUFFIXES, ""),
     file: object = None,
+    key: str = "",
 ) -> str:
     """Return which of the names is that stem with a suffix, as delivered before unpacked.
 
+    Args:
+        names: Those that there are.
+        stem: The name without its suffix.
+        suffixes: The first that fits is taken.
+        file: The folder, for the message.
+        key: The parameter that names the file, if one does, for the message.
+
     Raises:
-        DataError: None is; names what is there and the nearest.
+        MissingFileError: None is; names what is there and the nearest.
     """
     wanted = [stem + suffix for suffix in suffixes]
     for name in wanted:
@@ -162,19 +186,18 @@ def pick(
             return name
     ends = tuple(PurePath(name).suffix for name in wanted)
     near = nearest(stem, [name for name in names if name.endswith(ends)] or names)
-    raise DataError(
-        f"{stem} is missing",
-        file=file,
-        found=_words(names),
-        expected=" or ".join(wanted),
-        fix=f"if {near} is it, rename it; else download {stem}" if near else f"download {stem}",
+    or_write = f", or write {near} in {key}" if key else ""
+    fix = f"if {near} is it, rename it{or_write}; else download {stem}"
+    raise MissingFileError(
+        stem, wanted, file=file, found=shown(names), fix=fix if near else f"download {stem}"
     )
 
 
-def _words(names: Collection[str]) -> str:
-    shown = sorted(names)[:12]
-    more = f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else ""
-    return (", ".join(shown) or "nothing") + more
+def shown(names: Collection[str]) -> str:
+    """Return the first names and how many more there are, for a message."""
+    first = sorted(names)[:12]
+    more = f" and {len(names) - len(first):,} more" if len(names) > len(first) else ""
+    return (", ".join(first) or "nothing") + more
 
 
 @contextmanager

@@ -67,6 +67,8 @@ class Facts:
         mode: Pillow's name of the samples: "RGB", "L", ...
         bytes: The file's size.
         exif: EXIF orientation, 1 to 8 (never applied).
+        peak: The largest value of any channel, 0 to 255, before resizing (except what a JPEG
+            is reduced by while it is decoded).
         mask_pixels: Foreground pixels of the original mask; -1 where there is no mask.
         mask_values: What the mask's 0 and 1 were: see `darkroom.masks.RawMask`; "" without one.
         thumb: The stored picture as 16 x 16 grey levels, in hexadecimal.
@@ -80,6 +82,7 @@ class Facts:
     mode: str
     bytes: int
     exif: int
+    peak: int
     mask_pixels: int
     mask_values: str
     thumb: str
@@ -152,6 +155,7 @@ def _develop_row(exposure: Exposure, archives: Archives, finish: Finish) -> tupl
         mode=header.mode,
         bytes=len(data),
         exif=header.exif,
+        peak=int(decoded.max()),
         mask_pixels=-1 if mask is None else int(np.count_nonzero(mask.pixels)),
         mask_values="" if mask is None else mask.values,
         thumb=_thumb(pixels),

@@ -106,8 +106,8 @@ def _dealt(units: Ints, labels: Ints, count: int, rng: np.random.Generator) -> I
         raise ParamsError(
             "there are more folds than groups of images that must stay together",
             found=f"{count} folds, {len(sizes)} groups ({len(units)} images)",
-            expected=f"at most {len(sizes)} folds",
-            fix="lower split.folds",
+            expected=f"at most {len(sizes)} folds" if len(sizes) > 1 else "2 groups or more",
+            fix="lower split.folds" if len(sizes) > 1 else "group by a column that differs",
         )
     summed = np.zeros((len(sizes), labels.shape[1]), np.int64)
     np.add.at(summed, units, labels)
@@ -201,17 +201,19 @@ def _labels(rows: pd.DataFrame, targets: Sequence[str], task: str) -> Ints:
 
 
 def _check_class_sizes(target: "pd.Series[float]", count: int, classes: Sequence[str]) -> None:
-    known = np.unique(target.dropna().to_numpy(np.float64), return_counts=True)
+    known, images = np.unique(target.dropna().to_numpy(np.float64), return_counts=True)
     small = [
-        f"{_name(each, classes)}: {images} images"
-        for each, images in zip(*known, strict=True)
-        if images < count
+        f"{_name(each, classes)}: {number} images"
+        for each, number in zip(known, images, strict=True)
+        if number < count
     ]
     if small:
+        least = int(images.min())  # a split has two folds or more
+        lower = f"lower split.folds to {least}, or " if least > 1 else ""
         raise DataError(
             f"classes with fewer images than the {count} folds",
             details=small,
-            fix="lower split.folds, or leave these classes out",
+            fix=f"{lower}leave these classes out",
         )
 
 

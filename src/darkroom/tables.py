@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from darkroom.errors import DataError
 from darkroom.members import describe, listing, nearest, pick
 
 SUFFIXES = ("", ".zip")
+DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 
 _IMAGE_NAME = re.compile(r"\.(jpe?g|png|gif|tiff?|bmp|webp)$", re.IGNORECASE)
 
@@ -45,13 +47,14 @@ class Table:
         elif column in self.header:
             return self.header.index(column)
         near = nearest(column, self.header) if isinstance(column, str) else None
+        is_it = f"is it {near!r}? Columns" if near else "columns"
         raise DataError(
             f"no column {column!r}",
             file=self.file,
             row=1,
             found=f"{len(self.header)} columns: {', '.join(map(repr, self.header))}",
             expected=repr(column) if isinstance(column, str) else "a position from 0",
-            fix=f"is it {near!r}? Columns are given by name, or by position from 0; "
+            fix=f"{is_it} are given by name, or by position from 0; "
             "if there is only one, look at the delimiter",
         )
 
@@ -95,6 +98,7 @@ def read(folder: Path, name: str, delimiter: str = ",") -> Table:
     file, text = read_text(folder, name)
     everything = records(text, file, delimiter)
     _, first = next(everything)
+    _refuse_note(first, file, delimiter)
     header = tuple(cell.strip() for cell in first)
     twice = sorted({name for name in header if name and header.count(name) > 1})
     if twice:
@@ -104,10 +108,13 @@ def read(folder: Path, name: str, delimiter: str = ",") -> Table:
             row=1,
             found=", ".join(twice),
             expected="each name once",
-            fix="rename one of the columns",
+            fix="rename one of the columns; if this is data, put a line of column names before it",
         )
-    lines, rows = [], []
+    lines: list[int] = []
+    rows: list[list[str]] = []
     for line, cells in everything:
+        if not lines:
+            _refuse_other_delimiter(header, cells, file, delimiter)
         check_width(cells, len(header), file, line)
         lines.append(line)
         rows.append(cells)
@@ -161,6 +168,38 @@ def records(text: str, file: str, delimiter: str = ",") -> Iterator[tuple[int, l
         ) from error
 
 
+def _refuse_note(first: Sequence[str], file: str, delimiter: str) -> None:
+    """Refuse a first line `sep=;`, by which Excel tells itself the delimiter."""
+    if first[0].strip().lower().startswith("sep="):
+        raise DataError(
+            "the first line is a note for Excel, not a header",
+            file=file,
+            row=1,
+            found=delimiter.join(first),
+            expected="the names of the columns",
+            fix="take this line out",
+        )
+
+
+def _refuse_other_delimiter(
+    header: Sequence[str], row: Sequence[str], file: str, delimiter: str
+) -> None:
+    """Refuse a table of one column whose header and first row hold as many of another delimiter."""
+    if len(header) > 1:
+        return
+    first = delimiter.join(row)
+    for other, name in DELIMITERS.items():
+        if other != delimiter and 0 < header[0].count(other) == first.count(other):
+            raise DataError(
+                f"the cells are parted by {name}",
+                file=file,
+                row=1,
+                found=repr(header[0]),
+                expected=f"cells parted by {DELIMITERS.get(delimiter, repr(delimiter))}",
+                fix=f"write delimiter: {json.dumps(other)} (format csv), or save it as expected",
+            )
+
+
 def check_width(cells: Sequence[str], width: int, file: str, line: int) -> None:
     """Refuse a row of another length than the header's."""
     if len(cells) != width:
@@ -207,17 +246,24 @@ def refuse_rows(table: Table, places: Sequence[int], what: str, **words: str) ->
         )
 
 
+def _is_bare_utf_16(data: bytes) -> bool:
+    """Return whether every other byte is a NUL, as those of English text are."""
+    return any(data[::2]) != any(data[1::2])
+
+
 def _decoded(data: bytes, file: str) -> str:
     kind = describe(data[:512])
     if kind == "text" and b"\0" in data:
         kind = "binary data"
+    if kind == "binary data" and _is_bare_utf_16(data):
+        kind = "UTF-16 text without its mark"
     if kind != "text":
         raise DataError(
             "not a table",
             file=file,
             found=kind,
             expected="a table of text, UTF-8",
-            fix="download it again" if kind != "UTF-16 text" else "save it as UTF-8",
+            fix="save it as UTF-8" if "UTF-16" in kind else "download it again",
         )
     try:
         text = data.decode("utf-8-sig")

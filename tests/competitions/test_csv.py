@@ -144,18 +144,75 @@ def test_an_id_column_of_its_own(tmp_path: Path) -> None:
         ("img,lable,c\n000,x,1\n", "row 1: no column 'label'"),
         ("img,label,c\n000,x,1\n001,,1\n", "row 3: target label is empty for images to train on"),
         ("img,label,c\n000,x,1\n001,x,1\n", "wrong number of classes for the task multiclass"),
-        ("img;label\n000;x\n", "found: 1 columns: 'img;label'"),
+        ("img\n000\n", "row 1: no column 'label'\n  found: 1 columns: 'img'"),
         (
             "img,label,c\n000,x,1\n009,y,1\n",
             "row 3: 1 rows without their image\n  row 3: train.zip/t/009.png",
         ),
-        ("img,label,c\n000,x,1\n../../x,y,1\n", "a path that may lead out of its archive"),
+        (
+            "img,label,c\n000,x,1\n001, x,1\n",
+            "row 3: target label holds ' x', which is 'x' but for its blanks\n  found: 1 of 2 rows",
+        ),
     ],
 )
 def test_a_broken_table_is_refused(tmp_path: Path, table: str, words: str) -> None:
     draw(tmp_path, ["x", "y"])
     (tmp_path / "train.csv").write_text(table)
     assert words in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cell", "fault"),
+    [
+        ("../x", "a path with .."),
+        ("a\\x", "a path with a backslash"),
+        ("/data/x", "an absolute path"),
+    ],
+)
+def test_an_unsafe_cell_is_the_tables_fault(tmp_path: Path, cell: str, fault: str) -> None:
+    draw(tmp_path, ["x", "y"])
+    (tmp_path / "train.csv").write_text(f"img,label\n000,x\n{cell},y\n")
+    whole = changed(image_path="{}") if fault == "an absolute path" else OPTIONS
+    (tmp_path / "000").write_bytes(b"0")
+    words = refused(tmp_path, whole)
+    assert words.startswith(
+        f"{tmp_path}/train.csv, row 3: 1 rows whose image is no path inside the source folder\n"
+        f"  row 3: {cell!r}\n  found: {fault}: {cell!r}\n  expected: a relative path with /"
+    )
+    assert words.endswith("to do: mend the cell")
+
+
+def test_an_unsafe_mask_is_the_tables_fault(tmp_path: Path) -> None:
+    words = refused(draw(tmp_path, ["000", "../001"]), MASKED)
+    assert "train.csv, row 3: 1 rows whose mask is no path inside the source folder" in words
+
+
+def test_a_table_without_a_header_does_not_lose_its_first_image(tmp_path: Path) -> None:
+    draw(tmp_path, ["x", "y", "x"])
+    (tmp_path / "train.csv").write_text("000,x,1\n001,y,1\n002,x,1\n")
+    words = refused(tmp_path, changed(image=0, targets=[1]))
+    assert words == (
+        f"{tmp_path}/train.csv, row 1: the first row is data, not a header\n"
+        "  found: '000', and train.zip/t/000.png is an image\n"
+        "  expected: the names of the columns\n"
+        "  to do: put a line of column names before it; "
+        "if it is one, give the column by its name"
+    )
+    draw(tmp_path, ["x", "y"])
+    (tmp_path / "test.csv").write_text("b\na\n")
+    assert "test.csv, row 1: the first row is data" in refused(tmp_path)
+
+
+def test_a_header_that_names_an_image_is_taken_by_its_name(tmp_path: Path) -> None:
+    draw(tmp_path, ["x", "y", "x"])
+    (tmp_path / "train.csv").write_text("000,label,c\n001,y,1\n002,x,1\n")
+    assert len(index_of(tmp_path, changed(image="000")).rows) == 4
+
+
+@pytest.mark.parametrize("value", ["1e39", "-3.5e38", "1e999", "inf"])
+def test_a_number_that_float32_can_not_hold_is_refused(tmp_path: Path, value: str) -> None:
+    words = refused(draw(tmp_path, ["1.5", value]), replace(OPTIONS, task="regression"))
+    assert f"train.csv, row 3: target label holds '{value}'\n  found: 1 of 2 rows: 3" in words
 
 
 def test_an_absent_image_is_told_with_the_nearest(tmp_path: Path) -> None:
@@ -169,7 +226,10 @@ def test_an_absent_image_is_told_with_the_nearest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (changed(image_path="train.zip/x.png"), "data.train: a path template holds {} once"),
+        (
+            changed(image_path="train.zip/x.png"),
+            "data.train.image_path: a path template holds {} once",
+        ),
         (changed(targets=()), "data.train gives not what multiclass learns from\n  found: nothing"),
         (changed(mask="img"), "expected: the key targets, and neither mask nor rle"),
         (replace(MASKED, train=TRAIN), "data.train gives not what segmentation learns from"),

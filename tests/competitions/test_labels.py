@@ -1,8 +1,17 @@
 import math
 
+import numpy as np
 import pytest
 
-from darkroom.competitions.labels import Cells, classes, is_number, label_values, targets
+from darkroom.competitions.labels import (
+    LARGEST,
+    Cells,
+    classes,
+    is_learnable,
+    is_number,
+    label_values,
+    targets,
+)
 from darkroom.errors import DataError
 from darkroom.tables import Table
 
@@ -60,6 +69,11 @@ def test_absent_and_present_are_read_as_written(column: list[str], pair: tuple[s
         ("binary", ["True", "true", "False"], "target y holds"),
         ("regression", ["1.5", "nan"], "row 3: target y holds 'nan'"),
         ("regression", ["1_000"], "holds '1_000'\n  found: 1 of 1 rows: 2\n  expected: a finite"),
+        ("regression", ["1", "3.5e38"], "row 3: target y holds '3.5e38'\n  found: 1 of 2 rows: 3"),
+        ("regression", ["-1e39"], "expected: at most 3.4e38 in size, as float32 holds"),
+        ("multiclass", ["dog", "dog "], "row 3: target y holds 'dog ', which is 'dog' but for its"),
+        ("multiclass", ["a  b", "a b"], "row 2: target y holds 'a  b', which is 'a b' but for"),
+        ("multiclass", ["a", " "], "row 3: target y is empty for images to train on"),
         ("regression", ["", "1"], "row 2: target y is empty for images to train on"),
         ("multiclass", ["a", ""], "row 3: target y is empty for images to train on"),
     ],
@@ -79,6 +93,23 @@ def test_a_table_that_does_not_tell_gives_unknowns() -> None:
         [True],
         [True],
     ]
+
+
+def test_blanks_of_the_test_table_are_found_too() -> None:
+    test = cells(["", "cat "], complete=False)
+    with pytest.raises(DataError, match="row 3: target y holds 'cat ', which is 'cat'"):
+        targets("multiclass", ["y"], {"train": cells(["cat", "dog"]), "test": test})
+
+
+def test_labels_with_blanks_of_their_own_are_kept() -> None:
+    assert targets("multiclass", ["y"], {"train": cells([" a", "b c"])}).classes == (" a", "b c")
+
+
+def test_the_largest_number_is_that_of_float32() -> None:
+    assert np.finfo(np.float32).max == LARGEST
+    assert np.isfinite(np.float32(LARGEST))
+    assert is_learnable(repr(-LARGEST))
+    assert not is_learnable("3.4028235e38")
 
 
 def test_numbers() -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from darkroom import tables
 from darkroom.archives import Archives
-from darkroom.competitions import labels
+from darkroom.competitions import labels, templates
 from darkroom.competitions.contract import Competition
 from darkroom.competitions.gather import finish, rows
 from darkroom.competitions.labels import Cells
@@ -26,7 +26,8 @@ from darkroom.tables import Table
 TAKEN = (
     *COLUMNS,
     "fold",
-    *("height", "width", "format", "mode", "bytes", "exif", "mask_pixels", "mask_values", "thumb"),
+    *("height", "width", "format", "mode", "bytes", "exif", "peak"),
+    *("mask_pixels", "mask_values", "thumb"),
 )
 
 Column = int | str
@@ -105,15 +106,12 @@ def wanted(names: Collection[str], options: Options) -> list[str]:
 
     All names, if a template leaves the container to the cells.
     """
-    found = set()
-    for section in _sections(options).values():
-        found.add(pick(names, section.table, suffixes=tables.SUFFIXES))
-        for template in _templates(section):
-            top = template.split("/", 1)[0]
-            if "{}" in top:
-                return sorted(names)
-            found.add(pick(names, top, suffixes=[""]))
-    return sorted(found)
+    found: set[str | None] = set()
+    for key, section in _sections(options).items():
+        found.add(pick(names, section.table, suffixes=tables.SUFFIXES, key=f"data.{key}.table"))
+        for path, template in _templates(section).items():
+            found.add(templates.container(names, f"data.{key}.{path}", template))
+    return sorted(names) if None in found else sorted(filter(None, found))
 
 
 def index(raw: Path, spool: Path, options: Options) -> Index:
@@ -160,19 +158,16 @@ def _sections(options: Options) -> dict[str, Section]:
     return given
 
 
-def _templates(section: Section) -> list[str]:
-    return [section.image_path] + ([] if section.mask is None else [section.mask_path])
+def _templates(section: Section) -> dict[str, str]:
+    given = {"image_path": section.image_path}
+    return given if section.mask is None else given | {"mask_path": section.mask_path}
 
 
 def _check_section(key: str, section: Section, task: str) -> None:
     """Refuse what the task does not go with, before anything is read."""
-    for template in _templates(section):
-        if template.count("{}") != 1:
-            raise ParamsError(
-                f"data.{key}: a path template holds {{}} once",
-                found=template,
-                expected="such as train.zip/train/{}.png",
-            )
+    templates.check_table(f"data.{key}.table", section.table)
+    for path, template in _templates(section).items():
+        templates.check(f"data.{key}.{path}", template)
     masks = [name for name in ("mask", "rle") if getattr(section, name) is not None]
     given = ", ".join([*masks, *map(str, section.targets)]) or "nothing"
     if task == "segmentation":
@@ -201,8 +196,10 @@ def _check_widths(sections: dict[str, Section]) -> None:
 def _read(archives: Archives, section: Section, options: Options) -> _Part:
     table = tables.read(archives.root, section.table, options.delimiter)
     cells = table.names(section.image)
-    images = [section.image_path.replace("{}", cell) for cell in cells]
-    _look_up(archives, table, images, "image")
+    if isinstance(section.image, int):
+        templates.refuse_lost_row(archives, table, section.image, section.image_path)
+    images = templates.filled(table, cells, section.image_path, "image")
+    templates.look_up(archives, table, images, "image")
     return _Part(
         section,
         table,
@@ -224,28 +221,9 @@ def _masks(archives: Archives, section: Section, table: Table) -> list[str]:
         return [f"rle:{section.rle_order} {run}".rstrip() for run in runs]
     if section.mask is None:
         return [""] * len(table.rows)
-    cells = table.column(section.mask)
-    masks = [section.mask_path.replace("{}", cell) if cell else "" for cell in cells]
-    _look_up(archives, table, masks, "mask")
+    masks = templates.filled(table, table.column(section.mask), section.mask_path, "mask")
+    templates.look_up(archives, table, masks, "mask")
     return masks
-
-
-def _look_up(archives: Archives, table: Table, paths: Sequence[str], kind: str) -> None:
-    """Refuse rows whose file is absent."""
-    absent = [place for place, path in enumerate(paths) if path and not archives.has(path)]
-    if absent:
-        try:
-            archives.size(paths[absent[0]])
-        except DataError as error:
-            raise DataError(
-                f"{len(absent)} rows without their {kind}",
-                file=table.file,
-                row=table.lines[absent[0]],
-                details=[f"row {table.lines[place]}: {paths[place]}" for place in absent],
-                found=str(error).replace("\n ", ";"),
-                expected=f"a file at each {kind}'s path",
-                fix=f"mend the {kind}_path in the parameters, or the table",
-            ) from error
 
 
 def _check_ids(parts: Sequence[_Part]) -> None:

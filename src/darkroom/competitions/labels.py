@@ -2,11 +2,14 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from darkroom.errors import DataError
 from darkroom.tables import Table, refuse_rows
+
+LARGEST = 3.4028234663852886e38  # what float32, in which networks learn, can hold
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,30}")  # int() refuses thousands of digits
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -60,12 +63,15 @@ def targets(task: str, names: Sequence[str], parts: Mapping[str, Cells]) -> Targ
         _check_empty(cells, names)
     known = [cell for cells in parts.values() for column in cells.columns for cell in column]
     if task == "multiclass":
+        for cells in parts.values():
+            _check_blanks(cells, names, set(known))
         labels = classes(known)
         codes = {label: float(number) for number, label in enumerate(labels)}
         return Targets(_numbers(parts, names, codes), classes=labels)
     if task == "regression":
         for cells in parts.values():
-            _check_values(cells, names, is_number, "a finite number")
+            _check_values(cells, names, is_number, "a finite number, such as -1.5")
+            _check_values(cells, names, is_learnable, "at most 3.4e38 in size, as float32 holds")
         return Targets(_numbers(parts, names, {cell: float(cell) for cell in known if cell}))
     pair = label_values(known)
     for cells in parts.values():
@@ -118,11 +124,41 @@ def is_number(cell: str) -> bool:
     return bool(_NUMBER.fullmatch(cell)) and math.isfinite(float(cell))
 
 
+def is_learnable(cell: str) -> bool:
+    """Return whether float32 can hold a number: beyond, it would be infinite in training."""
+    return abs(float(cell)) <= LARGEST
+
+
+def _check_blanks(cells: Cells, names: Sequence[str], known: set[str]) -> None:
+    """Refuse labels that are others but for their blanks: two classes for one thing."""
+    plain = Counter(_plain(label) for label in known)
+    for name, column in zip(names, cells.columns, strict=bool(cells.columns)):
+        odd = [
+            place
+            for place, cell in enumerate(column)
+            if cell != _plain(cell) and plain[_plain(cell)] > 1
+        ]
+        if odd:
+            cell = column[odd[0]]
+            other = sorted(one for one in known if one != cell and _plain(one) == _plain(cell))[0]
+            refuse_rows(
+                cells.table,
+                odd,
+                f"target {name} holds {cell!r}, which is {other!r} but for its blanks",
+                expected="one text a class",
+                fix="take the blanks out of these cells",
+            )
+
+
+def _plain(label: str) -> str:
+    return " ".join(label.split())
+
+
 def _check_empty(cells: Cells, names: Sequence[str]) -> None:
     if not cells.complete:
         return
     for name, column in zip(names, cells.columns, strict=True):
-        empty = [place for place, cell in enumerate(column) if not cell]
+        empty = [place for place, cell in enumerate(column) if not cell.strip()]
         what = f"target {name} is empty for images to train on"
         refuse_rows(cells.table, empty, what, expected="a value in every row")
 

@@ -12,7 +12,7 @@ from darkroom.stages import pictures, setting
 SHOWN_TRAIN, SHOWN_TEST = 16, 4
 FACTS: dict[str, type] = {
     **dict.fromkeys(("id", "part", "format", "mode", "mask_values", "thumb"), str),
-    **dict.fromkeys(("height", "width", "bytes", "exif", "mask_pixels"), int),
+    **dict.fromkeys(("height", "width", "bytes", "exif", "peak", "mask_pixels"), int),
 }
 
 

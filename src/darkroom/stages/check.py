@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import cast
 
 from darkroom import index
-from darkroom.errors import ArtifactError
+from darkroom.errors import ArtifactError, ParamsError
 from darkroom.fingerprint import file_sha256
-from darkroom.layout import Layout
+from darkroom.layout import PARAMS, Layout
 from darkroom.stages import pictures, setting
 from darkroom.submission.check import Kind, Report, check
 from darkroom.submission.writer import card_path
@@ -15,6 +15,13 @@ from darkroom.submission.writer import card_path
 
 def run(name: str, file: Path | None = None) -> None:
     """Verify a submission and print what was found; raise ArtifactError if it is at fault."""
+    if file is None and (Path(name).suffix or "/" in name):  # which no competition's name has
+        raise ParamsError(
+            "the competition's name is missing before the file",
+            found=f"`darkroom check {name}`",
+            expected="`darkroom check NAME FILE`, the file a submission: .csv or .csv.gz",
+            fix=f"run `darkroom check NAME {name}`, NAME being a competition of {PARAMS}",
+        )
     paths = setting.read(name).paths
     path = file or setting.require(paths.submission, "predict", name)
     report = verify(paths, path)

@@ -7,7 +7,7 @@ from typing import Any
 from darkroom import executors, files, gathering
 from darkroom.competitions.sample import draw_banknotes, draw_carvana, draw_celeba
 from darkroom.errors import ParamsError
-from darkroom.members import listing
+from darkroom.members import MissingFileError, listing
 from darkroom.params import Data
 from darkroom.stages import adapter, setting
 
@@ -51,4 +51,9 @@ def _draw(format: str, folder: Path) -> None:
 
 def _take(data: Data, source: Path, folder: Path) -> None:
     format, options = adapter.of(data)
-    gathering.gather(source, format.wanted(listing(source), options), folder)
+    try:
+        wanted = format.wanted(listing(source), options)
+    except MissingFileError as missing:
+        gathering.refuse_deeper(source, missing.wanted)
+        raise
+    gathering.gather(source, wanted, folder)

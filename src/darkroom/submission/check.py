@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from darkroom.errors import ArtifactError, DataError
+from darkroom.members import describe
 from darkroom.submission import rle
 from darkroom.submission.lines import Fault, Line, fields_of, lines_of
 
@@ -16,6 +17,13 @@ Kind = Literal["segmentation", "multilabel", "binary", "multiclass", "regression
 Size = tuple[int, int]
 
 SHOWN_FAULTS = 20
+_HEAD_BYTES = 512
+_READ = ("text", "binary data", "an empty file")  # row by row, or byte by byte
+_FIXES = {
+    "a zip archive": "unpack it, and check the .csv that is in it",
+    "a gzip file": "let its name end in .csv.gz",
+    "UTF-16 text": "save it as UTF-8",
+}
 _SHOWN_CHARACTERS = 60
 _NUMBER = re.compile(r"[+-]?(\d++\.?\d*+|\.\d++)([eE][+-]?\d++)?", re.ASCII)
 
@@ -66,12 +74,13 @@ def check(
         labels: multilabel, binary: the two texts of a value; multiclass: those of the classes.
 
     Raises:
-        ArtifactError: There is no such file, or it cannot be read.
+        ArtifactError: There is no such file, it cannot be read, or is an archive, say.
         ValueError: Sizes or labels that the kind needs are absent, or sizes are not as many.
     """
     expected = list(ids)
     judge = _Judge(tuple(header), expected, _values(kind, expected, sizes, labels))
     try:
+        _refuse_other_files(path)
         for item in lines_of(path):
             judge.take(item)
     except OSError as error:
@@ -83,6 +92,21 @@ def check(
         ) from error
     judge.close()
     return Report(judge.rows, tuple(judge.faults), judge.fault_count, judge.values.facts())
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Refuse what is known to be no table of text: each of its rows would be at fault."""
+    with path.open("rb") as file:
+        found = describe(file.read(_HEAD_BYTES))
+    if found in _READ or path.name.endswith(".gz"):  # which is held to be gzip as it is read
+        return
+    raise ArtifactError(
+        "not a submission",
+        file=path,
+        found=found,
+        expected="a table of text, UTF-8: .csv, or .csv.gz if it is packed by gzip",
+        fix=_FIXES.get(found, "name the file that is to be uploaded"),
+    )
 
 
 @dataclass
