@@ -1,0 +1,78 @@
+"""The running average of a network's weights, which often scores better than the last ones.
+
+Polyak and Juditsky 1992; in its exponential form Tarvainen and Valpola 2017.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+
+class Average:
+    """Keeps the average of every floating tensor of a network, batch-norm statistics included.
+
+    The n-th update, counted from 0, keeps min(decay, (1 + n) / (10 + n)) of the average, so that
+    the random weights at the start are soon forgotten. Whole numbers, such as counters, are
+    copied.
+
+    Args:
+        net: The network, on its device; the average starts as its weights.
+        decay: Share of the average that an update keeps, 0 to 1.
+    """
+
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        self.decay, self.updates = decay, 0
+        self.weights = {name: value.detach().clone() for name, value in net.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, net: nn.Module) -> None:
+        """Take the weights into the average: once after every step of the optimiser."""
+        kept = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        averages: list[Tensor] = []
+        values: list[Tensor] = []
+        for name, value in net.state_dict().items():
+            if value.is_floating_point():
+                averages.append(self.weights[name])
+                values.append(value)
+            else:
+                self.weights[name].copy_(value)
+        if averages:
+            # All of them in a few kernels, where a device has such.
+            lerp = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
+            lerp(averages, values, self.updates)
+
+    @contextmanager
+    def swap(self, net: nn.Module) -> Iterator[None]:
+        """Put the average into the network for the block; then its own weights again, exactly."""
+        own = {name: value.detach().clone() for name, value in net.state_dict().items()}
+        _put(self.weights, net)
+        try:
+            yield
+        finally:
+            _put(own, net)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the average and the number of updates; the tensors are not copies."""
+        return {"updates": self.updates, "weights": dict(self.weights)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where another average of the same network stood."""
+        weights: dict[str, Tensor] = state["weights"]
+        if weights.keys() != self.weights.keys():
+            odd = sorted(weights.keys() ^ self.weights.keys())
+            raise KeyError(f"the average is of another network: {odd[0]}")
+        self.updates = int(state["updates"])
+        for name, value in weights.items():
+            self.weights[name].copy_(value)
+
+
+@torch.no_grad()
+def _put(weights: dict[str, Tensor], net: nn.Module) -> None:
+    """Copy into the tensors that are there, to which optimisers and other processes hold."""
+    for name, value in net.state_dict().items():
+        value.copy_(weights[name])
