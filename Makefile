@@ -52,7 +52,7 @@ bench: install ## Measure the loader and the submission writer against the usual
 	python -m benchmarks.submission
 
 tensorboard: install ## Open every training run
-	tensorboard --logdir runs --host 127.0.0.1 --samples_per_plugin images=1000
+	tensorboard --logdir runs --host 127.0.0.1 --samples_per_plugin images=1000,pr_curves=1000
 
 schema: install ## Write params.schema.json anew
 	darkroom schema > params.schema.json

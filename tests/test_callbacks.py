@@ -6,9 +6,11 @@ from typing import Any, cast
 import pytest
 import torch
 
+from darkroom import losses
 from darkroom.callbacks import BestWeights, epoch_line
-from darkroom.learner import Learner
-from darkroom.models import build
+from darkroom.learner import Learner, Manner
+from darkroom.models import MEAN, STD, build
+from darkroom.stepping import Optimisation, Stepper
 from darkroom.tasks import TASKS
 
 
@@ -16,7 +18,8 @@ def watch(task: str, values: list[tuple[float, float]], patience: int) -> tuple[
     """Show (metric, loss) epochs; return the best epoch, the last one, and the weight restored."""
     metric = TASKS[task].monitor
     net = build("unet", outputs=1, seed=1, width=2, depth=1)
-    learner = Learner(net, task=task, lr=0.1, weight_decay=0, total_steps=9)
+    manner = Manner(task, losses.build(task), 1, MEAN, STD)
+    learner = Learner(net, manner, Stepper(net, Optimisation(lr=0.1), batches=9, epochs=1))
     best = BestWeights(metric, patience)
     trainer = cast(Any, SimpleNamespace(should_stop=False))
     for epoch, (value, loss) in enumerate(values, start=1):

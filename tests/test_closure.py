@@ -20,10 +20,15 @@ def test_imports_are_followed_and_sorted() -> None:
     ]
     assert names == [
         "__init__.py",
+        "contradictions.py",
         "errors.py",
         "layout.py",
         "paramfile.py",
-        "params.py",
+        "params/__init__.py",
+        "params/data.py",
+        "params/model.py",
+        "params/section.py",
+        "params/train.py",
         "stages/__init__.py",
         "stages/setting.py",
     ]

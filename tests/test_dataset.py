@@ -108,9 +108,30 @@ def test_an_augmented_item_does_not_depend_on_its_batch(store: Store) -> None:
     assert torch.equal(*pictures)
 
 
+def test_crops_are_windows_of_the_stored_pictures(store: Store) -> None:
+    cut = augment.build("none", crop=(8, 12), masks=True)
+    for batch in loader(store, range(8), None, masks=True, batch_size=3, seed=1, augment=cut):
+        assert batch.targets is not None
+        assert batch.images.shape == (len(batch), 3, 8, 12)
+        assert batch.targets.shape == (len(batch), 8, 12)
+        assert batch.targets.dtype == torch.uint8
+        assert batch.images.is_contiguous(memory_format=torch.channels_last)
+        for row_id, image, target in zip(batch.ids, batch.images, batch.targets, strict=True):
+            number = int(row_id[-2:])
+            whole = np.concatenate([picture(number), label(number)[..., None]], axis=2)
+            part = np.concatenate([image.permute(1, 2, 0).numpy(), target[..., None].numpy()], 2)
+            assert _is_window(part, whole), row_id
+
+
+def _is_window(part: np.ndarray, whole: np.ndarray) -> bool:
+    windows = np.lib.stride_tricks.sliding_window_view(whole, part.shape)
+    return bool((windows == part).all(axis=(-1, -2, -3)).any())
+
+
 @pytest.mark.slow
 def test_workers_change_no_batch(store: Store) -> None:
-    options: dict[str, Any] = {"batch_size": 3, "seed": 5, "augment": light()}
+    changes = augment.build("light", crop=(8, 12), masks=True)
+    options: dict[str, Any] = {"batch_size": 3, "seed": 5, "augment": changes}
     alone = loader(store, range(8), None, masks=True, **options)
     helped = loader(store, range(8), None, masks=True, workers=2, **options)
     for epoch in (0, 1):
@@ -232,4 +253,4 @@ def test_lightning_sets_the_epoch_also_when_it_resumes(store: Store, tmp_path: P
 
 
 def light() -> augment.Augmentation:
-    return augment.build("light")
+    return augment.build("light", masks=True)

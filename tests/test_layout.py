@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from darkroom.layout import Layout
 
 CARS = Layout("cars")
@@ -31,3 +33,18 @@ def test_everything_lies_under_the_root_and_bears_the_name() -> None:
         assert path == Path("/project") / path.relative_to("/project")
         assert "cars" in path.as_posix()
     assert here.spool == Path("/project/.darkroom/spool/cars")
+
+
+def test_a_queued_experiment_keeps_events_and_half_done_work_in_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / ".dvc/tmp/exps/tmp1"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    mark = "0123456789abcdef0123"
+    assert CARS.runs(0, mark) == tmp_path / "runs/cars/fold0-01234567"
+    assert CARS.work(mark) == tmp_path / ".darkroom/0123456789abcdef"
+    assert CARS.model(0) == Path("models/cars/fold0")
+    monkeypatch.chdir(tmp_path)  # `dvc repro` sets DVC_ROOT too
+    assert CARS.runs(0, mark) == Path("runs/cars/fold0-01234567")

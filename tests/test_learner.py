@@ -1,16 +1,22 @@
 """Figures that do not depend on how images were batched, and losses that run off."""
 
+import itertools
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
+from darkroom import losses
 from darkroom.dataset import Batch
 from darkroom.errors import DataError, ParamsError
-from darkroom.learner import Learner, Totals, not_finite
-from darkroom.models import build
+from darkroom.learner import Learner, Manner, Totals, batch_seed, not_finite, reseed
+from darkroom.mixing import Mixing
+from darkroom.models import MEAN, STD, build
+from darkroom.stepping import Optimisation, Stepper
 from darkroom.tasks import TASKS
 from tests.drawn import batches, colours
 
@@ -22,7 +28,8 @@ def batch(ids: list[str], targets: torch.Tensor | None) -> Batch:
 
 def learner(task: str = "segmentation") -> Learner:
     net = build("unet", outputs=1, seed=1, width=2, depth=1)
-    return Learner(net, task=task, lr=0.1, weight_decay=0.0, total_steps=4)
+    manner = Manner(task, losses.build(task), 1, MEAN, STD)
+    return Learner(net, manner, Stepper(net, Optimisation(lr=0.1), batches=4, epochs=1))
 
 
 def test_uneven_batches_are_summed_and_divided_once() -> None:
@@ -30,7 +37,7 @@ def test_uneven_batches_are_summed_and_divided_once() -> None:
     found, truth = torch.tensor([[1.0], [2.0], [7.0]]), torch.zeros(3, 1)
     totals = Totals(task.metrics)
     for part in (slice(0, 2), slice(2, 3)):
-        loss = task.loss(found[part], truth[part])
+        loss = losses.build("regression")(found[part], truth[part])
         assert totals.add(loss, found[part], truth[part]) == pytest.approx(float(loss))
     assert totals.row("val") == pytest.approx(
         {"loss/val": 18.0, "rmse/val": math.sqrt(18), "mae/val": 10 / 3}
@@ -40,27 +47,39 @@ def test_uneven_batches_are_summed_and_divided_once() -> None:
 def test_learner_takes_pixels() -> None:
     net = learner().eval()
     images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (net.mean, net.std))
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
     assert torch.allclose(net(images), net.net((images / 255 - mean) / std), atol=1e-5)
 
 
-def test_the_rate_rises_to_its_peak_and_falls() -> None:
-    (optimizer,), (cycle,) = learner().configure_optimizers()
-    rates = []
-    for _ in range(4):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        cycle["scheduler"].step()
-    assert max(rates) == pytest.approx(0.1, rel=0.2)
-    assert rates.index(max(rates)) == 1
-    assert rates[-1] < rates[0]
+def test_the_seed_of_a_batch_depends_on_all_four_alone() -> None:
+    places = list(itertools.product(range(3), repeat=4))
+    seeds = [batch_seed(*place) for place in places]
+    assert len(set(seeds)) == len(places)
+    assert all(0 <= seed < 1 << 63 for seed in seeds)
+    # printf '1\\n2\\n3\\n0' | b2sum -l 64: read from its low byte up, without the lowest bit.
+    assert batch_seed(1, 2, 3, 0) == 8784133911023713163
 
 
-def test_only_what_may_learn_is_optimised() -> None:
-    net = build("resnet18", outputs=2, seed=1, freeze="backbone")
-    frozen = Learner(net, task="multiclass", lr=0.1, weight_decay=0.0, total_steps=4)
-    (optimizer,), _ = frozen.configure_optimizers()
-    assert [p.shape for p in optimizer.param_groups[0]["params"]] == [(2, 512), (2,)]
+def test_reseeding_is_what_torch_does() -> None:
+    reseed(torch.device("cpu"), 7)
+    found = torch.rand(3)
+    torch.manual_seed(7)
+    assert torch.equal(found, torch.rand(3))
+
+
+def test_mixed_classes_count_for_what_they_most_are() -> None:
+    net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    mixing = Mixing(mixup=0.4, classes=2)
+    manner = Manner("multiclass", losses.build("multiclass"), 1, MEAN, STD, mixing)
+    one = Learner(net, manner, Stepper(net, Optimisation(lr=0.1), batches=4, epochs=1))
+    classes = torch.tensor([0, 1, 1, 0])
+    images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8)
+    batch = Batch(list("abcd"), images, classes, torch.full((4, 2), 8))
+    loss, probabilities = one._step(batch, "train", 5)
+    mixed, soft = mixing(images, classes, 5)
+    assert loss.item() == pytest.approx(F.cross_entropy(one(mixed), soft).item())
+    right = (probabilities.argmax(1) == soft.argmax(1)).float().mean()
+    assert one.totals["train"].row("train")["accuracy/train"] == pytest.approx(float(right))
 
 
 def test_unknown_targets_are_the_datas_fault() -> None:

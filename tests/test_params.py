@@ -2,29 +2,69 @@
 
 from typing import Any, get_args
 
-from darkroom import augment, competitions, index, inference, models, params, tasks
+from darkroom import (
+    augment,
+    competitions,
+    index,
+    inference,
+    losses,
+    models,
+    optimisers,
+    params,
+    schedules,
+    tasks,
+    views,
+)
+from darkroom.params import data, model, train
+from darkroom.params.section import Section
 
 
-def _allowed(section: type[params.Section], key: str) -> tuple[Any, ...]:
-    return get_args(section.model_fields[key].annotation)
+def _words(annotation: Any) -> set[str]:
+    """Return the words of every Literal in a type, however deep."""
+    found = set[str]()
+    for part in get_args(annotation):
+        found |= {part} if isinstance(part, str) else _words(part)
+    return found
+
+
+def _allowed(section: type[Section], key: str) -> set[str]:
+    return _words(section.model_fields[key].annotation)
 
 
 def test_augmentations_are_the_presets() -> None:
-    assert _allowed(params.Train, "augment") == tuple(augment.PRESETS)
+    assert _words(train.Preset) == set(augment.PRESETS)
+    assert _allowed(train.Train, "augment") == set(augment.PRESETS)
 
 
 def test_models_are_those_that_can_be_built() -> None:
-    sections = (params.UNet, params.EncoderUNet, params.ResNet)
-    assert tuple(name for s in sections for name in _allowed(s, "name")) == models.NAMES
+    masks = _allowed(model.UNet, "name") | _allowed(model.Decoder, "name")
+    labels = _allowed(model.SmallCnn, "name") | _allowed(model.Classifier, "name")
+    assert masks == set(models.MASK_NAMES)
+    assert labels == set(models.LABEL_NAMES)
+    assert masks | labels == set(models.NAMES)
+
+
+def test_losses_are_those_of_some_task() -> None:
+    known = {name for names in losses.NAMES.values() for name in names}
+    assert set(get_args(train.LossName)) == known
+
+
+def test_optimisers_and_schedules_are_those_that_can_be_built() -> None:
+    assert _allowed(train.Train, "optimizer") == set(optimisers.NAMES)
+    assert _allowed(train.Train, "schedule") == set(schedules.SHAPES)
+
+
+def test_views_are_those_that_keep_a_picture_s_size() -> None:
+    assert _words(params.View) < set(views.VIEWS)
 
 
 def test_tasks_are_those_of_the_index_and_the_table() -> None:
-    assert get_args(params.TaskName) == index.TASK_NAMES
+    assert get_args(data.TaskName) == index.TASK_NAMES
     assert set(index.TASK_NAMES) == set(tasks.TASKS)
 
 
 def test_each_format_has_an_adapter_and_its_options_are_keys_of_the_section() -> None:
-    sections = (params.CarvanaData, params.CelebaData, params.BanknotesData, params.CsvData)
+    sections = (data.CarvanaData, data.CelebaData, data.BanknotesData, data.CsvData)
     for section in sections:
         (name,) = _allowed(section, "format")
         options = set(competitions.load(name).options.__dataclass_fields__)

@@ -157,4 +157,18 @@ def test_the_readme_s_own_competition_runs_alone(project: Path, params: dict[str
 
 def test_the_table_has_a_row_for_every_section() -> None:
     sections = {f"<name>.{key}.*" for name in RAW["competitions"] for key in RAW[name]}
-    assert set(_table()) == sections | {"seed", "folds", "competitions"}
+    assert set(_table()) == sections | {"seed", "folds", "competitions", "transfers"}
+
+
+def test_a_transfer_makes_one_training_wait_for_another(
+    project: Path, params: dict[str, Any]
+) -> None:
+    params["transfers"] = [{"to": "banknotes", "from": "models/celeba/fold0"}]
+    params["banknotes"]["model"]["weights"] = "given"
+    paramfile.validate(params)
+    expected = {"transfer@pair0", "train@banknotes-0", "evaluate@banknotes", "predict@banknotes"}
+    assert _reruns(project, params) == expected
+    assert _table()["transfers"] == ["transfer", "train", "evaluate", "predict"]
+
+    params["celeba"]["train"]["lr"] = 0.5
+    assert {"train@celeba-0", *expected} < _reruns(project, params)

@@ -1,4 +1,4 @@
-"""Known answers first: losses and metrics worked out by hand."""
+"""Known answers first: metrics worked out by hand."""
 
 import math
 
@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from darkroom.tasks import TASKS, count_dice, mask_loss
+from darkroom.tasks import TASKS, count_dice
+from tests.losses.cases import case
 
 
 def measure(task: str, probabilities: Tensor, targets: Tensor, metric: int = 0) -> float:
@@ -64,69 +65,63 @@ def test_dice_agrees_with_sets(found: int, truth: int) -> None:
     assert float(total) == pytest.approx(expected, abs=1e-6)
 
 
-def test_mask_loss_by_hand() -> None:
-    logits = torch.log(torch.tensor([[[[4.0, 1.0]]]]))  # probabilities 0.8 and 0.5
-    masks = torch.tensor([[[1, 0]]], dtype=torch.uint8)
-    entropy = -(math.log(0.8) + math.log(0.5)) / 2
-    dice = (2 * 0.8 + 1) / (0.8**2 + 0.5**2 + 1 + 1)
-    assert float(mask_loss(logits, masks)) == pytest.approx(entropy + 1 - dice, abs=1e-6)
-
-
-def test_mask_loss_of_a_batch_is_the_mean_of_its_images() -> None:
-    logits = torch.randn(3, 1, 5, 7, generator=torch.Generator().manual_seed(0))
-    masks = (torch.arange(105).view(3, 5, 7) % 4 == 0).to(torch.uint8)
-    single = [float(mask_loss(logits[i : i + 1], masks[i : i + 1])) for i in range(3)]
-    assert float(mask_loss(logits, masks)) == pytest.approx(sum(single) / 3, abs=1e-6)
-
-
-def test_mask_loss_wants_nothing_where_there_is_nothing() -> None:
-    empty = torch.zeros(1, 4, 4, dtype=torch.uint8)
-    low, high = (float(mask_loss(torch.full((1, 1, 4, 4), v), empty)) for v in (-20.0, 20.0))
-    assert low == pytest.approx(0, abs=1e-6)
-    assert high > 20
-
-
-def test_label_loss_and_accuracy_by_hand() -> None:
-    task = TASKS["multilabel"]
-    logits = torch.log(torch.tensor([[4.0, 1.0, 0.25]]))  # 0.8, 0.5, 0.2
-    labels = torch.tensor([[1.0, 1.0, 1.0]])
-    expected = -(math.log(0.8) + math.log(0.5) + math.log(0.2)) / 3
-    assert float(task.loss(logits, labels)) == pytest.approx(expected, abs=1e-6)
+def test_accuracy_of_labels_by_hand() -> None:
+    found = TASKS["multilabel"].activate(torch.log(torch.tensor([[4.0, 1.0, 0.25]])))
+    assert torch.allclose(found, torch.tensor([[0.8, 0.5, 0.2]]))
     # One half is not more than one half.
-    assert measure("multilabel", task.activate(logits), labels) == pytest.approx(1 / 3)
+    assert measure("multilabel", found, torch.ones(1, 3)) == pytest.approx(1 / 3)
 
 
-def test_class_loss_and_accuracy_by_hand() -> None:
-    task = TASKS["multiclass"]
+def test_accuracy_of_soft_labels_by_hand() -> None:
+    found, soft = torch.tensor([[0.8, 0.8, 0.2, 0.2]]), torch.tensor([[0.6, 0.3, 0.3, 0.5]])
+    assert measure("multilabel", found, soft) == 0.75
+
+
+def test_accuracy_of_classes_by_hand() -> None:
     logits = torch.log(torch.tensor([[1.0, 2.0, 5.0], [6.0, 1.0, 1.0]]))
-    classes = torch.tensor([2, 1])
-    expected = -(math.log(5 / 8) + math.log(1 / 8)) / 2
-    assert float(task.loss(logits, classes)) == pytest.approx(expected, abs=1e-6)
-    found = task.activate(logits)
+    found = TASKS["multiclass"].activate(logits)
     assert torch.allclose(found, torch.tensor([[1, 2, 5], [6, 1, 1]]) / 8)
-    assert measure("multiclass", found, classes) == 0.5
+    assert measure("multiclass", found, torch.tensor([2, 1])) == 0.5
 
 
-def test_values_by_hand() -> None:
-    task = TASKS["regression"]
-    found, truth = torch.tensor([[1.0], [2.0]]), torch.tensor([[4.0], [6.0]])
-    assert float(task.loss(found, truth)) == 12.5
-    assert measure("regression", task.activate(found), truth) == pytest.approx(math.sqrt(12.5))
-    assert measure("regression", found, truth, metric=1) == 3.5
+def test_accuracy_of_soft_classes_by_hand() -> None:
+    found = torch.tensor([[0.1, 0.2, 0.7], [0.8, 0.1, 0.1]])
+    soft = torch.tensor([[0.4, 0.0, 0.6], [0.7, 0.3, 0.0]])
+    assert measure("multiclass", found, soft) == 1
+    assert measure("multiclass", found, soft.flip(0)) == 0
+    # Of equal shares the first one counts.
+    assert measure("multiclass", found, torch.tensor([[0.5, 0.0, 0.5], [0.5, 0.5, 0.0]])) == 0.5
+
+
+def test_values_by_hand_in_the_units_of_the_table() -> None:
+    found, truth = torch.tensor([[100.0], [200.0]]), torch.tensor([[400.0], [600.0]])
+    assert measure("regression", TASKS["regression"].activate(found), truth) == pytest.approx(
+        math.sqrt(125000)
+    )
+    assert measure("regression", found, truth, metric=1) == 350
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_metrics_do_not_depend_on_how_images_are_batched(task: str) -> None:
+    logits, targets = case(task, images=7)
+    found = TASKS[task].activate(logits)
+    for metric in TASKS[task].metrics:
+        whole = metric.sum_and_count(found, targets)
+        parts = [
+            metric.sum_and_count(found[part], targets[part])
+            for part in (slice(0, 1), slice(1, 5), slice(5, 7))
+        ]
+        assert sum(float(total) for total, _ in parts) == pytest.approx(float(whole[0]), rel=1e-6)
+        assert sum(count for _, count in parts) == whole[1]
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_half_precision_logits_give_single_precision(task: str) -> None:
     shape = (2, 1, 4, 4) if task == "segmentation" else (2, 3)
-    targets = {
-        "segmentation": torch.zeros(2, 4, 4, dtype=torch.uint8),
-        "multiclass": torch.zeros(2, dtype=torch.int64),
-    }.get(task, torch.zeros(2, 3))
     logits = torch.zeros(shape, dtype=torch.bfloat16)
     found = TASKS[task].activate(logits)
     assert found.dtype == torch.float32
     assert found.shape == ((2, 4, 4) if task == "segmentation" else (2, 3))
-    assert TASKS[task].loss(logits, targets).dtype == torch.float32
 
 
 def test_decoding() -> None:

@@ -1,21 +1,19 @@
-"""What happens around training: the best weights, a line an epoch, what TensorBoard is told."""
+"""What happens around training: the best weights and a line an epoch."""
 
 # ruff: noqa: ARG002  # Lightning's hooks take more than each of them needs
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
-from torch.utils.tensorboard.summary import hparams
 from tqdm import tqdm
 
 from darkroom.dataset import Batch
 from darkroom.learner import Learner, Row
-from darkroom.tasks import Metric, Task
+from darkroom.tasks import Metric
 
 
 class BestWeights(Callback):
@@ -45,6 +43,14 @@ class BestWeights(Callback):
         elif row["epoch"] - self.row["epoch"] >= self.patience:
             trainer.should_stop = True
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best epoch so far."""
+        return {"row": self.row, "weights": self._weights}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from it."""
+        self.row, self._weights = dict(state_dict["row"]), dict(state_dict["weights"])
+
     def restore(self, net: nn.Module) -> None:
         """Put the best weights into the network."""
         net.load_state_dict(self._weights)
@@ -71,7 +77,14 @@ class Progress(Callback):
         if sys.stderr.isatty():
             steps = int(trainer.num_training_batches) + int(trainer.num_val_batches[0])
             total = (trainer.max_epochs or 0) * steps
-            self._bar = tqdm(total=total, unit="batch", dynamic_ncols=True, leave=False)
+            assert isinstance(pl_module, Learner)
+            self._bar = tqdm(
+                total=total,
+                initial=pl_module.seen + len(pl_module.history) * int(trainer.num_val_batches[0]),
+                unit="batch",
+                dynamic_ncols=True,
+                leave=False,
+            )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -131,20 +144,3 @@ def epoch_line(row: Row, epochs: int, metrics: Sequence[str]) -> str:
         for name in ("loss", *metrics)
     ]
     return "  ".join([f"epoch {row['epoch']:{len(str(epochs))}.0f}/{epochs}", *figures])
-
-
-def describe_run(logger: TensorBoardLogger, task: Task, facts: dict[str, Any]) -> None:
-    """Tell TensorBoard what the run is: its table of hyperparameters, and which curves pair up.
-
-    Args:
-        logger: Of the run.
-        task: Its metrics get a chart each, training and validation in one.
-        facts: Hyperparameters: names to numbers or words.
-    """
-    names = ["loss", *(metric.name for metric in task.metrics)]
-    charts = {name: ["Multiline", [f"{name}/train", f"{name}/val"]] for name in names}
-    logger.experiment.add_custom_scalars({"training and validation": charts})
-    # Not logger.log_hyperparams: it would draw a point of the metric before training.
-    for summary in hparams(facts, {f"{task.monitor.name}/val": 0.0}):  # type: ignore[no-untyped-call]
-        logger.experiment.file_writer.add_summary(summary)
-    logger.hparams.update(facts)

@@ -20,6 +20,7 @@ STAGES = {
     "split": "cut the training images into folds",
     "preprocess": "decode and resize every image into shards",
     "audit": "tell what is odd about the data, in numbers and a picture",
+    "transfer": "take first weights from another run or a file",
     "train": "train one fold",
     "evaluate": "score the validation images and choose the threshold",
     "predict": "stream predictions into a submission",

@@ -24,7 +24,10 @@ from darkroom.shard import REMAKE
 from darkroom.store import Store
 
 Augment = Callable[[Pixels, Pixels | None, int], tuple[Pixels, Pixels | None]]
-"""(image (H, W, 3), mask (H, W) or None, 64-bit seed) -> the same, changed, of the same size."""
+"""(image (H, W, 3), mask (H, W) or None, 64-bit seed) -> the same, changed.
+
+The results have one size (h, w), that of the batch.
+"""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Batch:
 
     Attributes:
         ids: N names, as in the index.
-        images: uint8 (N, 3, H, W), RGB, 0..255, channels-last in memory.
+        images: uint8 (N, 3, H, W), RGB, 0..255, channels-last in memory; of the stored size, or
+            of that which the augmentation gives.
         targets: Masks uint8 (N, H, W) of 0 and 1; or float32 (N, K), or int64 (N,), as given to
             `loader`; None where there are none.
         originals: int64 (N, 2), height and width of the original pictures.
@@ -104,10 +108,13 @@ class Rows(Dataset["Batch | DarkroomError"]):
             ArtifactError: A stored JPEG is damaged.
         """
         store, rows = self.store, order.rows
-        images = self.buffers.take((len(rows), store.height, store.width, 3))
         masks = store.masks(rows) if self.masks else None
-        for place, row in enumerate(rows):
-            self._fill(order.epoch, row, images[place], None if masks is None else masks[place])
+        if self.augment is not None and self.seed is not None:
+            images, masks = self._augmented(order, masks, self.augment, self.seed)
+        else:
+            images = self.buffers.take((len(rows), store.height, store.width, 3))
+            for place, row in enumerate(rows):
+                store.read_image(row, images[place])
         return Batch(
             ids=[store.ids[row] for row in rows],
             images=torch.from_numpy(images).permute(0, 3, 1, 2),
@@ -115,15 +122,25 @@ class Rows(Dataset["Batch | DarkroomError"]):
             originals=torch.from_numpy(store.originals[list(rows)].astype(np.int64)),
         )
 
-    def _fill(self, epoch: int, row: int, image: Pixels, mask: Pixels | None) -> None:
-        """Read a picture into `image`; augment it there, and `mask` in its place."""
-        if self.augment is None or self.seed is None:
-            self.store.read_image(row, image)
-            return
-        seed = item_seed(self.seed, epoch, self.store.ids[row])
-        image[:], changed = self.augment(self.store.image(row), mask, seed)
-        if mask is not None and changed is not None:
-            mask[:] = changed
+    def _augmented(
+        self, order: Order, masks: Pixels | None, augment: Augment, seed: int
+    ) -> tuple[Pixels, Pixels | None]:
+        """Return the pictures of a batch, changed, and their masks, moved likewise."""
+        images, moved = None, None
+        for place, row in enumerate(order.rows):
+            image, mask = augment(
+                self.store.image(row),
+                None if masks is None else masks[place],
+                item_seed(seed, order.epoch, self.store.ids[row]),
+            )
+            if images is None:  # only now is the size known
+                images = self.buffers.take((len(order.rows), *image.shape))
+                moved = None if mask is None else np.empty((len(order.rows), *mask.shape), np.uint8)
+            images[place] = image
+            if moved is not None:
+                moved[place] = mask
+        assert images is not None, "an order of no rows"
+        return images, moved
 
     def _targets(self, rows: Sequence[int], masks: Pixels | None) -> torch.Tensor | None:
         if masks is not None:

@@ -1,5 +1,6 @@
 """Where everything lies, stated once: dvc.yaml names the same paths, and a test compares them."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,9 +40,19 @@ class Layout:
         return self.index.with_suffix(".json")
 
     @property
+    def start(self) -> Path:
+        """What a training begins with, besides pictures: the split, and perhaps first weights."""
+        return self.root / "data" / "start" / self.name
+
+    @property
     def split(self) -> Path:
         """The fold that each training image validates."""
-        return self.root / "data" / "split" / f"{self.name}.csv"
+        return self.start / "split.csv"
+
+    @property
+    def first_weights(self) -> Path:
+        """The weights that `transfers` gives this competition."""
+        return self.start / "weights.safetensors"
 
     @property
     def processed(self) -> Path:
@@ -108,8 +119,18 @@ class Layout:
 
     def runs(self, fold: int, fingerprint: str) -> Path:
         """TensorBoard's events of one training; another fingerprint is another run."""
-        return self.root / "runs" / self.name / f"fold{fold}-{fingerprint[:8]}"
+        return _home(self.root) / "runs" / self.name / f"fold{fold}-{fingerprint[:8]}"
 
     def work(self, fingerprint: str) -> Path:
         """What is half done, by the fingerprint of what it will become."""
-        return self.root / ".darkroom" / fingerprint[:16]
+        return _home(self.root) / ".darkroom" / fingerprint[:16]
+
+
+def _home(root: Path) -> Path:
+    """Return the root; of a copy in which DVC runs a queued experiment, the project's own.
+
+    DVC drops the copy when the experiment has ended, and names the project in DVC_ROOT.
+    """
+    project = os.environ.get("DVC_ROOT", "")
+    is_copy = project and Path(project, ".dvc/tmp/exps").resolve() in root.resolve().parents
+    return Path(project) if is_copy else root

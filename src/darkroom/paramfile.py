@@ -9,10 +9,14 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from darkroom.contradictions import contradictions
 from darkroom.errors import ParamsError
-from darkroom.params import NAME, Params
+from darkroom.params import Params
 
 Location = tuple[str | int, ...]
+
+NAMING = ("extra_forbidden", "missing")  # faults of a key that the file or the schema lacks
+SHOWN = 12  # as many allowed words as a line can hold
 
 
 class _Loader(yaml.SafeLoader):
@@ -66,9 +70,9 @@ def validate(raw: dict[str, Any], *, file: object = "params.yaml") -> Params:
         params = Params.model_validate(raw)
     except ValidationError as error:
         schema = Params.model_json_schema()
-        faults = _merged([_fault(detail, raw, schema) for detail in error.errors()])
+        faults = _merged([_fault(detail, raw, schema) for detail in _deepest(error.errors(), raw)])
         raise ParamsError(_count(faults), file=file, details=faults) from error
-    faults = _contradictions(params)
+    faults = contradictions(params)
     if faults:
         raise ParamsError(_count(faults), file=file, details=faults)
     return params
@@ -84,6 +88,20 @@ def _count(faults: list[str]) -> str:
     return (
         "1 key or value is wrong" if len(faults) == 1 else f"{len(faults)} keys or values are wrong"
     )
+
+
+def _deepest(details: list[ErrorDetails], raw: Any) -> list[ErrorDetails]:
+    """Leave out what a union says of a value as a whole, where another member looked inside it."""
+    paths = [_path(detail["loc"], raw) for detail in details]
+    return [
+        detail
+        for detail, path in zip(details, paths, strict=True)
+        if detail["type"] in NAMING or not any(_inside(other, path) for other in paths)
+    ]
+
+
+def _inside(path: str, other: str) -> bool:
+    return path.startswith((f"{other}.", f"{other}["))
 
 
 def _merged(faults: list[str]) -> list[str]:
@@ -121,9 +139,19 @@ def _fault(detail: ErrorDetails, raw: Any, schema: dict[str, Any]) -> str:
         return f"{path}.{tag}: this key is missing"
     if kind == "union_tag_invalid":
         tag = str(detail["ctx"]["discriminator"]).strip("'")
-        allowed = detail["ctx"]["expected_tags"]
-        return f"{path}.{tag}: found {detail['ctx']['tag']!r}, allowed {allowed}"
-    return f"{path}: found {found}; {detail['msg'][0].lower()}{detail['msg'][1:]}"
+        return f"{path}.{tag}: found {detail['ctx']['tag']!r}{_allowed(detail)}"
+    words = detail["msg"].partition(" or instance of")[0]
+    return f"{path}: found {found}; {words[0].lower()}{words[1:]}"
+
+
+def _allowed(detail: ErrorDetails) -> str:
+    """Return the words allowed, or of many the nearest."""
+    words = [word.strip(" '") for word in detail["ctx"]["expected_tags"].split(",")]
+    if len(words) <= SHOWN:
+        return f", allowed {', '.join(map(repr, words))}"
+    near = get_close_matches(str(detail["ctx"]["tag"]), words, n=3)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"; allowed are {len(words)} names, which params.schema.json lists{hint}"
 
 
 def _shown(value: Any) -> str:
@@ -138,11 +166,17 @@ def _path(loc: Location, raw: Any) -> str:
         here = (isinstance(raw, dict) and key in raw) or (
             isinstance(raw, list) and isinstance(key, int)
         )
-        if not here and not (place == len(loc) - 1 and isinstance(raw, dict)):
+        last = place == len(loc) - 1 and isinstance(raw, dict) and not _of_a_union(key)
+        if not here and not last:
             continue
         names.append(f"[{key}]" if isinstance(key, int) else f".{key}")
         raw = raw[key] if here else None
     return "".join(names).removeprefix(".")
+
+
+def _of_a_union(key: str | int) -> bool:
+    """Return whether a place is pydantic's name for a member of a union, not a key."""
+    return isinstance(key, str) and ("[" in key or key in ("str", "int", "float", "bool"))
 
 
 def _nearest(loc: Location, schema: dict[str, Any]) -> str:
@@ -156,6 +190,8 @@ def _known_keys(loc: Location, schema: dict[str, Any]) -> list[str]:
     node = schema
     for key in loc:
         node = _resolved(node, schema)
+        if _of_a_union(key):
+            continue
         if isinstance(key, int):
             node = node.get("items", {})
         elif key in node.get("properties", {}):
@@ -171,44 +207,6 @@ def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     while "$ref" in node:
         node = schema["$defs"].get(node["$ref"].rsplit("/", 1)[-1], {})
     for choice in node.get("anyOf", []):
-        if "$ref" in choice:
+        if "$ref" in choice or isinstance(choice.get("additionalProperties"), dict):
             return _resolved(choice, schema)
     return node
-
-
-def _contradictions(params: Params) -> list[str]:
-    """Return what no single key can tell: names without sections, folds that are not cut."""
-    faults = [
-        f"{name}: a competition's name is lower-case letters, digits and _, found {name!r}"
-        for name in params.sections
-        if not NAME.fullmatch(name)
-    ]
-    for place, name in enumerate(params.competitions):
-        if name not in params.sections:
-            near = get_close_matches(name, params.sections, n=1)
-            hint = (
-                f"; did you mean {near[0]!r}?"
-                if near
-                else f"; there are: {', '.join(params.sections)}"
-            )
-            faults.append(f"competitions[{place}]: {name!r} has no section of its own{hint}")
-    for key, values in (("competitions", params.competitions), ("folds", params.folds)):
-        if len(set(values)) != len(values):
-            faults.append(f"{key}: an entry is given twice, found {values}")
-    for name in sorted(set(params.competitions) & set(params.sections)):
-        faults += _impossible_folds(name, params)
-    return faults
-
-
-def _impossible_folds(name: str, params: Params) -> list[str]:
-    split = params.section(name).split
-    count = 1 if split.by == "official" else split.folds
-    wrong = [fold for fold in params.folds if fold >= count]
-    if not wrong:
-        return []
-    if split.by == "official":
-        return [
-            f"folds: found {wrong}, but {name} is split by its official partition, which has fold "
-            f"0 alone; set {name}.split.by to stratify, or take {name} out of competitions"
-        ]
-    return [f"folds: found {wrong}, but {name}.split.folds is {count}: folds 0 to {count - 1}"]

@@ -16,14 +16,15 @@ class Order:
 
 
 class EpochSampler(Sampler[Order]):
-    """Yields the batches of an epoch.
+    """Yields the batches of an epoch, or what is left of it.
 
-    Its only state is the epoch, so any batch of any epoch can be named, and made again, without
-    having made those before. Lightning calls `set_epoch`; other loops call it themselves.
+    Its only state is the place where to begin, so any batch of any epoch can be named, and made
+    again, without having made those before. Lightning calls `set_epoch`; other loops call it
+    themselves.
 
     Args:
         rows: The rows to read.
-        batch_size: Rows in a batch.
+        batch_size: Rows in a batch, over all ranks.
         seed: Of the shuffling; None keeps the given order in every epoch.
         drop_last: Leave out a last batch that is not full.
     """
@@ -38,20 +39,44 @@ class EpochSampler(Sampler[Order]):
         self.seed = seed
         self.drop_last = drop_last
         self.epoch = 0
+        self._begun = (0, 0)
+        self._rank, self._world = 0, 1
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch, counted from 0, whose order the next iteration follows."""
         self.epoch = epoch
 
+    def begin(self, epoch: int, batch: int = 0) -> None:
+        """Go to an epoch and to a batch in it; the other epochs are whole."""
+        self.epoch, self._begun = epoch, (epoch, batch)
+
+    def share(self, rank: int, world: int) -> None:
+        """Read every `world`-th row of each batch, from the `rank`-th on.
+
+        Shuffled, a last batch with fewer rows than ranks is left out, so that all ranks take
+        the same steps. In the given order no row is left out: some ranks read a batch less.
+        """
+        if world > self.batch_size:
+            raise ValueError(f"{world} ranks share a batch of {self.batch_size}")
+        self._rank, self._world = rank, world
+
+    def whole(self, batch: int) -> int:
+        """Return how many rows all ranks together read in a batch, counted from 0."""
+        return min(self.batch_size, len(self.rows) - batch * self.batch_size)
+
     def __len__(self) -> int:
         full, rest = divmod(len(self.rows), self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
+        if self.seed is None:
+            return full + (rest > self._rank and not self.drop_last)
+        return full + (rest >= self._world and not self.drop_last)
 
     def __iter__(self) -> Iterator[Order]:
         epoch = self.epoch
         rows = self.rows
         if self.seed is not None:
             rows = np.random.default_rng([self.seed, epoch]).permutation(rows)
-        for number in range(len(self)):
+        begun, batch = self._begun
+        for number in range(batch if epoch == begun else 0, len(self)):
             start = number * self.batch_size
-            yield Order(epoch, tuple(rows[start : start + self.batch_size].tolist()))
+            mine = rows[start : start + self.batch_size][self._rank :: self._world]
+            yield Order(epoch, tuple(mine.tolist()))

@@ -1,11 +1,10 @@
-"""The five kinds of target, one row each: activation, loss, metrics, decoding, and their sources.
+"""The five kinds of target, one row each: activation, metrics, decoding, and their sources.
 
 Shapes, for a batch of N images: logits are (N, 1, H, W) for masks and (N, K) otherwise,
-of any float type; probabilities and losses are float32.
+of any float type; probabilities are float32. The losses are in `darkroom.losses`.
 
 A metric is a sum over a count: batches add up both, and one division follows at the end,
-so the figure does not depend on how the images were batched. Every loss is a mean over
-images of equal weight, so it adds up in the same way.
+so the figure does not depend on how the images were batched.
 """
 
 from collections.abc import Callable
@@ -15,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 Floats = npt.NDArray[np.float32]
@@ -45,17 +43,15 @@ class Task:
     Args:
         name: As the card of an index calls it.
         activation: logits to probabilities, float32; see `activate`.
-        loss: (logits, targets) to a scalar, float32.
         metrics: The first one says which epoch was the best.
         targets: What targets look like.
         answers: What `decode` returns.
         decode: (probabilities, threshold) to answers, in numpy.
-        source: Where loss, metric and rule come from.
+        source: Where its usual loss, its metric and its rule come from.
     """
 
     name: str
     activation: Callable[[Tensor], Tensor]
-    loss: Callable[[Tensor, Tensor], Tensor]
     metrics: tuple[Metric, ...]
     targets: str
     answers: str
@@ -95,36 +91,6 @@ def value_activation(logits: Tensor) -> Tensor:
     return logits
 
 
-def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """Return cross-entropy plus soft Dice loss of logits (N, 1, H, W) and 0/1 masks (N, H, W).
-
-    Dice is 2 Σpg / (Σp² + Σg²) as Milletari et al. 2016 ("V-Net") write it, taken an image
-    at a time, then averaged: a small car weighs what a big one does. The 1 added above and
-    below keeps an empty mask finite, and rewards answering nothing there. Cross-entropy
-    gives the gradient that Dice lacks while a prediction is all wrong.
-    """
-    scores, truth = logits.float().squeeze(1), masks.float()
-    found = torch.sigmoid(scores)
-    overlap = 2 * (found * truth).sum((1, 2)) + 1
-    size = found.square().sum((1, 2)) + truth.square().sum((1, 2)) + 1
-    return F.binary_cross_entropy_with_logits(scores, truth) + (1 - overlap / size).mean()
-
-
-def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross-entropy of independent yes/no labels (N, K), averaged over all."""
-    return F.binary_cross_entropy_with_logits(logits.float(), labels.float())
-
-
-def class_loss(logits: Tensor, classes: Tensor) -> Tensor:
-    """Return the cross-entropy of logits (N, K) and class numbers (N,)."""
-    return F.cross_entropy(logits.float(), classes)
-
-
-def value_loss(logits: Tensor, values: Tensor) -> Tensor:
-    """Return the mean squared error of values (N, K)."""
-    return F.mse_loss(logits.float(), values.float())
-
-
 def count_dice(probabilities: Tensor, masks: Tensor) -> tuple[Tensor, int]:
     """Return the sum of 2|A∩B| / (|A|+|B|) an image, and the number of images.
 
@@ -136,12 +102,19 @@ def count_dice(probabilities: Tensor, masks: Tensor) -> tuple[Tensor, int]:
 
 
 def count_right_labels(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, int]:
-    """Return how many labels of (N, K) are on the right side of one half, and their number."""
+    """Return how many labels of (N, K) are on the right side of one half, and their number.
+
+    Labels may be soft; one half itself counts as no.
+    """
     return ((probabilities > 0.5) == (labels > 0.5)).sum(), labels.numel()
 
 
 def count_right_classes(probabilities: Tensor, classes: Tensor) -> tuple[Tensor, int]:
-    """Return how many images of (N, K) have their class (N,) on top, and their number."""
+    """Return how many images of (N, K) have their class (N,) on top, and their number.
+
+    Of soft classes (N, K), the one with the greatest share is meant; the lower one of equals.
+    """
+    classes = classes if classes.ndim == 1 else classes.argmax(1)
     return (probabilities.argmax(1) == classes).sum(), len(classes)
 
 
@@ -174,7 +147,6 @@ _TABLE = (
     Task(
         name="segmentation",
         activation=mask_activation,
-        loss=mask_loss,
         metrics=(Metric("dice", "max", count_dice),),
         targets="uint8 (N, H, W) of 0 and 1",
         answers="uint8 (N, H, W) of 0 and 1",
@@ -184,7 +156,6 @@ _TABLE = (
     Task(
         name="multilabel",
         activation=torch.sigmoid,
-        loss=label_loss,
         metrics=(Metric("accuracy", "max", count_right_labels),),
         targets="float32 (N, K) of 0 and 1",
         answers="uint8 (N, K) of 0 and 1",
@@ -194,7 +165,6 @@ _TABLE = (
     Task(
         name="multiclass",
         activation=class_activation,
-        loss=class_loss,
         metrics=(Metric("accuracy", "max", count_right_classes),),
         targets="int64 (N,), the number of a class",
         answers="int64 (N,), the number of a class",
@@ -204,7 +174,6 @@ _TABLE = (
     Task(
         name="binary",
         activation=torch.sigmoid,
-        loss=label_loss,
         metrics=(Metric("accuracy", "max", count_right_labels),),
         targets="float32 (N, 1) of 0 and 1",
         answers="uint8 (N, 1) of 0 and 1",
@@ -214,7 +183,6 @@ _TABLE = (
     Task(
         name="regression",
         activation=value_activation,
-        loss=value_loss,
         metrics=(Metric("rmse", "min", sum_squares, np.sqrt), Metric("mae", "min", sum_errors)),
         targets="float32 (N, K), in the units of the table",
         answers="float32 (N, K), in the units of the table",

@@ -1,31 +1,36 @@
 """Training: a network, two loaders and plain values in; the best weights and a history out."""
 
-import logging
-import signal
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import nn
+from torch import Tensor, nn
 
-from darkroom import memory
-from darkroom.callbacks import BestWeights, Progress, describe_run
+from darkroom import losses, memory, resume, running
+from darkroom.batchnorm import leaves_one, single_values_told
+from darkroom.callbacks import BestWeights, Progress
+from darkroom.checkpoints import Checkpoints
 from darkroom.dataset import Loader
 from darkroom.errors import DataError, ParamsError
-from darkroom.inference import device_for
-from darkroom.learner import Learner, Row
+from darkroom.learner import Learner, Manner, Row
+from darkroom.mixing import Mixing
 from darkroom.models import MEAN, STD
-from darkroom.pictures import Pictures
+from darkroom.ranks import Team, together
+from darkroom.resume import Place, State
+from darkroom.running import Running
+from darkroom.sampling import EpochSampler
+from darkroom.stepping import Optimisation, Stepper
+from darkroom.stopping import Stop
 from darkroom.tasks import TASKS
 
 _LESS = "lower train.batch_size, or preprocess.height and width, or take a smaller model"
 
-__all__ = ["FitResult", "Learner", "fit", "leaves_one"]
+__all__ = ["FitResult", "Learner", "Optimisation", "Running", "fit", "leaves_one"]
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,22 @@ class FitResult:
     best: Row
 
 
-def leaves_one(images: int, batch_size: int) -> bool:
-    """Return whether an epoch's last batch would hold a single image.
+@dataclass(frozen=True)
+class _Plan:
+    """All that a rank must know."""
 
-    Batch norm cannot take the variance of a single value, and that of a single image is
-    noise: let the loader drop that batch. Shuffled, it is another image every epoch.
-    """
-    return batch_size > 1 and images > 1 and images % batch_size == 1
+    net: nn.Module
+    train_loader: Loader
+    val_loader: Loader
+    manner: Manner
+    optimisation: Optimisation
+    running: Running
+    epochs: int
+    patience: int
+    log_dir: Path
+    work_dir: Path
+    callbacks: Sequence[Callback]
+    begun: tuple[Place, State] | None = None
 
 
 def fit(
@@ -59,23 +73,24 @@ def fit(
     val_loader: Loader,
     *,
     task: str,
+    optimisation: Optimisation,
+    running: Running = Running(),  # noqa: B008  (frozen)
     epochs: int,
-    lr: float,
-    weight_decay: float,
     patience: int,
     seed: int,
     log_dir: Path,
     work_dir: Path,
-    accelerator: str = "auto",
-    pictures: int = 8,
-    classes: Sequence[str] = (),
+    loss: nn.Module | None = None,
     mean: Sequence[float] = MEAN,
     std: Sequence[float] = STD,
+    mixing: Mixing | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> FitResult:
     """Train a network, keep the best epoch, stop when no better one comes.
 
-    The result is a function of the arguments: to the bit, on one
-    kind of CPU, number of threads and version of torch.
+    The result is a function of the arguments: to the bit, on one kind of CPU, number of threads
+    and version of torch, and however often training was interrupted: it goes on from the
+    checkpoint in `work_dir`, if that is of a training with these arguments.
 
     Args:
         net: From `darkroom.models.build`, which seeds its first weights.
@@ -83,77 +98,174 @@ def fit(
         val_loader: At least one image; in a fixed order.
         task: A name of `darkroom.tasks.TASKS`; its first metric says which epoch is the best,
             and of equals the one with the lower validation loss.
+        optimisation: How the weights follow the gradient.
+        running: Where it computes, in what numbers, and how often it saves. With several
+            devices a batch is shared by as many processes, and batch norm, on cuda, takes its
+            statistics over all of it; on a CPU each process takes those of its own share.
         epochs: Passes over the training images.
-        lr: The peak learning rate.
-        weight_decay: AdamW's decoupled decay.
         patience: Epochs in a row without a better one before stopping.
-        seed: Of what is random in the network while it trains, such as dropout.
-        log_dir: TensorBoard's events; an earlier run there is hidden, not deleted.
-        work_dir: Where Lightning may put files of its own.
-        accelerator: "auto", "cpu", "cuda", "mps". On cuda products are taken in bfloat16
-            (Micikevicius et al. 2018, mixed precision); elsewhere all is float32.
-        pictures: How many validation images to draw with their predictions every epoch.
-        classes: Names for the pictures: of the classes, or of the labels.
+        seed: Of what is random in the network while it trains, such as dropout, and of mixing.
+        log_dir: TensorBoard's events; of an earlier run there, what training goes on from stays
+            and the rest is hidden, not deleted.
+        work_dir: Where the checkpoint lies; it stays there.
+        loss: From `darkroom.losses.build`; None: the task's usual one.
         mean: Of the normalisation.
         std: Likewise.
+        mixing: Mixes the images of training batches; for labels.
+        callbacks: Called on every rank. What they hold between two epochs they give as
+            `state_dict`, of plain values and tensors.
 
     Raises:
         DataError: No images to train on or to validate; or images without a target.
-        ParamsError: The loss is not finite any more; or batch norm finds a single value.
+        ParamsError: The loss is not finite any more; or batch norm finds a single value; or
+            what was chosen does not go together.
         ResourceError: There is no such accelerator; or memory runs out.
+        SystemExit: 143: a SIGTERM came; a checkpoint was written.
     """
-    _check_not_empty(train_loader, val_loader)
-    device = device_for(accelerator)
-    learner = Learner(
-        net.train().to(memory_format=torch.channels_last),
-        task=task,
-        lr=lr,
-        weight_decay=weight_decay,
-        total_steps=epochs * len(train_loader),
-        mean=mean,
-        std=std,
+    _check_not_empty(train_loader, val_loader, running.devices)
+    loss = losses.build(task) if loss is None else loss
+    manner = Manner(task, loss, seed, tuple(mean), tuple(std), mixing)
+    plan = _Plan(
+        net,
+        train_loader,
+        val_loader,
+        manner,
+        optimisation,
+        running,
+        epochs,
+        patience,
+        log_dir,
+        work_dir,
+        tuple(callbacks),
     )
-    best = BestWeights(TASKS[task].monitor, patience)
-    logger = TensorBoardLogger(log_dir, name="", version="", default_hp_metric=False, purge_step=0)
-    facts = {"network": type(net).__name__, "task": task, "epochs": epochs, "lr": lr, "seed": seed}
-    describe_run(logger, TASKS[task], facts | {"weight decay": weight_decay})
-    callbacks = [best, Pictures(pictures, val_loader, classes), Progress(best)]
-    with _quiet(), _deterministic(seed), _interruptible():
-        trainer = _trainer(device, epochs, logger, callbacks, work_dir)
-        with memory.enough("train", fix=_LESS), _single_values_told():
-            trainer.fit(learner, train_loader, val_loader)
-    best.restore(net)
-    return FitResult(net.cpu().eval(), learner.history, best.row)
+    plan = replace(plan, begun=resume.load(resume.path(work_dir), _about(plan)))
+    return together(running.devices, partial(_train, plan))
 
 
-def _trainer(
-    device: torch.device,
-    epochs: int,
-    logger: TensorBoardLogger,
+def _train(plan: _Plan, team: Team) -> FitResult:
+    """Train on one rank."""
+    device = running.device_of(plan.running, team.rank)
+    place, state = plan.begun or (Place(), {})
+    with (
+        Stop() as stop,
+        running.quiet(),
+        running.deterministic(plan.manner.seed),
+        _shared(plan, team),
+    ):
+        with memory.enough("train", fix=_LESS), single_values_told():
+            learner = _learner(plan, device, team)
+            best = BestWeights(learner.task.monitor, plan.patience)
+            others = [best, *plan.callbacks]
+            saving = Checkpoints(
+                resume.path(plan.work_dir),
+                _about(plan),
+                every_steps=plan.running.checkpoint_steps,
+                stop=stop,
+                others=others,
+            )
+            if plan.begun:
+                saving.restore(learner, place, state, len(plan.train_loader))
+            if not state.get("ended"):
+                shown = [Progress(best)] if team.rank == 0 else []
+                _run(plan, learner, [*others, *shown, saving], place, device, team)
+        best.restore(plan.net)
+        stop.obey()
+    return FitResult(plan.net.cpu().eval(), learner.history, best.row)
+
+
+def _run(
+    plan: _Plan,
+    learner: Learner,
     callbacks: list[Callback],
-    work_dir: Path,
-) -> Trainer:
-    on_gpu = device.type == "cuda"
-    return Trainer(
-        accelerator=device.type,
-        devices=1,
-        precision="bf16-mixed" if on_gpu else "32-true",
-        # Some algorithms of a GPU have no deterministic form: there torch warns, here it refuses.
-        deterministic="warn" if on_gpu else True,
-        max_epochs=epochs,
-        logger=logger,
-        log_every_n_steps=1,
+    place: Place,
+    device: torch.device,
+    team: Team,
+) -> None:
+    """Let the trainer work through the epochs that are left."""
+    _sampler(plan.train_loader).begin(place.epoch, place.batch)
+    # Events of this very place were written before its checkpoint.
+    purge_step = learner.seen + 1 if learner.seen else 0
+    logger = TensorBoardLogger(
+        plan.log_dir, name="", version="", default_hp_metric=False, purge_step=purge_step
+    )
+    trainer = running.trainer(
+        device,
+        team,
+        epochs=plan.epochs,
+        logger=logger if team.rank == 0 else None,
         callbacks=callbacks,
-        default_root_dir=work_dir,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
+        work_dir=plan.work_dir,
+    )
+    if place != Place():
+        resume.put(trainer, place, len(plan.train_loader))
+    trainer.fit(learner, plan.train_loader, plan.val_loader)
+
+
+@contextmanager
+def _shared(plan: _Plan, team: Team) -> Iterator[None]:
+    """Let the loaders read this rank's share; afterwards the whole again."""
+    samplers = [_sampler(loader) for loader in (plan.train_loader, plan.val_loader)]
+    for sampler in samplers:
+        sampler.begin(0)
+        sampler.share(team.rank, team.world)
+    try:
+        yield
+    finally:
+        for sampler in samplers:
+            sampler.begin(0)
+            sampler.share(0, 1)
+
+
+def _learner(plan: _Plan, device: torch.device, team: Team) -> Learner:
+    layout = torch.channels_last if plan.running.channels_last else torch.contiguous_format
+    net = plan.net.train().to(device).to(memory_format=layout)
+    if team.world > 1 and device.type == "cuda":
+        net = nn.SyncBatchNorm.convert_sync_batchnorm(net)  # type: ignore[no-untyped-call]
+    kind = running.products(plan.running, device)
+    batches = len(plan.train_loader)
+    stepper = Stepper(
+        net,
+        plan.optimisation,
+        batches=batches,
+        epochs=plan.epochs,
+        best=TASKS[plan.manner.task].monitor.best,
+        fp16=kind == torch.float16,
+        team=team,
+    )
+    ask: Callable[[Tensor], Tensor] = torch.compile(net) if plan.running.compile else net
+    return Learner(
+        net,
+        replace(plan.manner, products=kind),
+        stepper,
+        team=team,
+        ask=ask,
+        whole=_sampler(plan.train_loader).whole,
     )
 
 
-def _check_not_empty(train_loader: Loader, val_loader: Loader) -> None:
+def _about(plan: _Plan) -> Mapping[str, object]:
+    """Return what tells this training from another that would leave its checkpoint there."""
+    sampler, manner = _sampler(plan.train_loader), plan.manner
+    return {
+        "network": [[name, *t.shape] for name, t in plan.net.state_dict().items()],
+        "rows": [len(sampler.rows), sampler.batch_size, sampler.seed],
+        "manner": [manner.task, type(manner.loss).__name__, manner.seed, manner.mean, manner.std],
+        "mixing": repr(manner.mixing),
+        "optimisation": asdict(plan.optimisation),
+        "running": asdict(plan.running) | {"checkpoint_steps": None},
+        "device": running.device_of(plan.running, 0).type,
+        "epochs": [plan.epochs, plan.patience],
+        "callbacks": [callback.state_key for callback in plan.callbacks],
+    }
+
+
+def _sampler(loader: Loader) -> EpochSampler:
+    sampler = loader.sampler
+    assert isinstance(sampler, EpochSampler)
+    return sampler
+
+
+def _check_not_empty(train_loader: Loader, val_loader: Loader, devices: int) -> None:
     for loader, purpose in ((train_loader, "train on"), (val_loader, "validate with")):
         if not len(loader):
             raise DataError(
@@ -161,63 +273,11 @@ def _check_not_empty(train_loader: Loader, val_loader: Loader) -> None:
                 found="0 batches",
                 fix="look at the split: this fold leaves none",
             )
-
-
-@contextmanager
-def _deterministic(seed: int) -> Iterator[None]:
-    """Seed every generator; put back what the trainer asks of torch for the whole process."""
-    before = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    seed_everything(seed, workers=True, verbose=False)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before, warn_only=warn_only)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let an interrupt out as itself: Lightning ignores further ones and exits the process."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as ended:
-        if not isinstance(ended.__context__, KeyboardInterrupt):
-            raise
-        signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from None
-
-
-@contextmanager
-def _single_values_told() -> Iterator[None]:
-    """Say which parameters leave batch norm a single value a channel, with no variance."""
-    try:
-        yield
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise ParamsError(
-            "batch norm needs two values or more of each channel",
-            found=f"one image a batch, shrunk to one pixel inside the network: {error}",
-            expected="two images a batch, or larger ones",
-            fix="raise train.batch_size, or preprocess.height and width, or lower model.depth",
-        ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Lightning's remarks on what is meant here; its other warnings are heard."""
-    remarks = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    level = remarks.level
-    remarks.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        for message in (
-            r"The '\w+' does not have many workers",  # a store in memory needs none on a CPU
-            r"Found \d+ module\(s\) in eval mode",  # a frozen backbone is
-            r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own, with torch 2.15
-        ):
-            warnings.filterwarnings("ignore", message)
-        try:
-            yield
-        finally:
-            remarks.setLevel(level)
+        sampler = _sampler(loader)
+        if min(len(sampler.rows), sampler.batch_size) < devices:
+            raise ParamsError(
+                f"there are too few images to {purpose} for so many devices",
+                found=f"{len(sampler.rows)} images in batches of {sampler.batch_size}",
+                expected=f"{devices} or more of each: one a device",
+                fix="lower train.devices, or raise train.batch_size",
+            )

@@ -1,44 +1,144 @@
-"""U-Nets over ready-made encoders: what can be refused is refused in our words."""
+"""Decoders over ready-made encoders: what can be refused is refused in our words."""
 
 from pathlib import Path
 
+import huggingface_hub
 import pytest
+import segmentation_models_pytorch as smp
 import torch
+from safetensors.torch import save_file
+from segmentation_models_pytorch.encoders import encoders as known
+from torch import nn
 
 from darkroom.errors import ParamsError, ResourceError
-from darkroom.models import encoders
-from darkroom.models.encoders import encoder_unet
+from darkroom.models import build, encoders
+from darkroom.models.names import DECODERS
 
 
-def test_size_that_does_not_divide_names_sizes_that_do() -> None:
-    net = encoder_unet(outputs=1, encoder="resnet18").eval()
-    with pytest.raises(ParamsError, match="both multiples of 32") as caught:
+def over(name: str, encoder: str = "resnet18", **arguments: str) -> nn.Module:
+    return build(name, outputs=2, seed=7, encoder=encoder, **arguments)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_first_weights_are_those_of_the_packages_own(name: str) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        own = getattr(smp, DECODERS[name])("resnet18", encoder_weights=None, classes=2)
+    net = over(name)
+    assert list(net.state_dict()) == list(own.state_dict())
+    assert all(torch.equal(t, own.state_dict()[key]) for key, t in net.state_dict().items())
+
+
+@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("encoder", ["resnet18", "mobilenet_v2", "tu-convnext_tiny"])
+def test_logits_have_the_size_of_the_picture(name: str, encoder: str) -> None:
+    with torch.device("meta"):
+        net = over(name, encoder).eval()
+        assert net(torch.zeros(2, 3, 64, 96)).shape == (2, 2, 64, 96)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_a_size_that_does_not_divide_names_sizes_that_do(name: str) -> None:
+    with torch.device("meta"):
+        net = over(name)
+    stride = 16 if name == "deeplabv3plus" else 32
+    with pytest.raises(ParamsError, match=f"both multiples of {stride}") as caught:
         net(torch.zeros(1, 3, 100, 128))
-    assert "128 x 128 or 96 x 128" in str(caught.value)
+    near = "112 x 128 or 96 x 128" if stride == 16 else "128 x 128 or 96 x 128"
+    assert near in str(caught.value)
+    assert f"the encoder of this {name}" in str(caught.value)
     assert "100 px high and 128 px wide" in str(caught.value)
 
 
-def test_an_unknown_encoder_tells_the_nearest() -> None:
-    with pytest.raises(ParamsError, match="did you mean resnet34"):
-        encoder_unet(outputs=1, encoder="resnet3")
-    with pytest.raises(ParamsError, match="tu-nonesuch"):
-        encoder_unet(outputs=1, encoder="tu-nonesuch")
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        ("deeplabv3plus", "vgg11"),
+        ("deeplabv3plus", "tu-vgg11"),
+        ("deeplabv3plus", "tu-swin_tiny_patch4_window7_224"),
+        ("unetplusplus", "mit_b0"),
+        ("fpn", "tu-vit_tiny_patch16_224"),
+    ],
+)
+def test_an_encoder_that_a_decoder_cannot_be_laid_over(name: str, encoder: str) -> None:
+    with pytest.raises(ParamsError, match=f"{name} cannot be laid over this encoder") as caught:
+        over(name, encoder)
+    assert f"found: {encoder}: " in str(caught.value)
+
+
+def test_an_encoder_of_one_size() -> None:
+    with torch.device("meta"):
+        net = over("fpn", "tu-swin_tiny_patch4_window7_224")
+    with pytest.raises(ParamsError, match=r"pictures of one size[\s\S]*224 x 224"):
+        net(torch.zeros(1, 3, 64, 64))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "near"),
+    [
+        ("resnet3", "resnet34"),
+        ("efficientnet_b0", "efficientnet-b0"),
+        ("tu-resnet1", "tu-resnet1"),
+        ("tu-convnext_tin", "tu-convnext_tiny"),
+    ],
+)
+def test_an_unknown_encoder_tells_the_nearest(encoder: str, near: str) -> None:
+    with pytest.raises(ParamsError, match=f"did you mean .*{near}") as caught:
+        over("fpn", encoder)
+    assert f"found: {encoder}" in str(caught.value)
+
+
+def test_a_tag_of_timm_that_is_not() -> None:
+    with pytest.raises(ParamsError, match=r"found: tu-resnet18\.nonesuch"):
+        over("fpn", "tu-resnet18.nonesuch")
 
 
 def test_weights_that_an_encoder_lacks() -> None:
-    with pytest.raises(ParamsError, match="resnet18 has no weights of this name"):
-        encoder_unet(outputs=1, weights="places")  # type: ignore[arg-type]
+    with pytest.raises(ParamsError, match="resnext101_32x4d has no ImageNet weights"):
+        over("encoder_unet", "resnext101_32x4d", weights="imagenet")
+
+
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(encoders, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return tmp_path
 
 
 def test_imagenet_without_a_network_says_which_files_to_put_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def offline(*_: object, **__: object) -> None:
-        raise FileNotFoundError("cannot find the requested files in the local cache")
-
-    monkeypatch.setattr("segmentation_models_pytorch.encoders.hf_hub_download", offline)
-    monkeypatch.setattr(encoders, "HF_HUB_CACHE", str(tmp_path))
+    """What is then put there is taken."""
+    settings = known["resnet18"]["pretrained_settings"]["imagenet"]
+    place = cache(tmp_path, monkeypatch) / "models--smp-hub--resnet18.imagenet" / "snapshots"
+    place = place / settings["revision"]
     with pytest.raises(ResourceError, match="resnet18 could not be downloaded") as caught:
-        encoder_unet(outputs=1, weights="imagenet")
-    place = tmp_path / "models--smp-hub--resnet18.imagenet" / "snapshots"
+        over("fpn", weights="imagenet")
     assert f"config.json and model.safetensors in {place}" in str(caught.value)
+
+    source = build("resnet18", outputs=1, seed=3).state_dict()
+    body = {key: tensor for key, tensor in source.items() if not key.startswith("fc.")}
+    place.mkdir(parents=True)
+    (place / "config.json").write_text("{}")
+    save_file(body, place / "model.safetensors")
+    net = over("fpn", weights="imagenet").state_dict()
+    assert all(torch.equal(net[f"encoder.{key}"], body[key]) for key in body)
+
+
+def test_timms_weights_without_a_network_say_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is then put there is taken."""
+    place = cache(tmp_path, monkeypatch) / "models--timm--resnet18.a1_in1k"
+    with pytest.raises(ResourceError, match="tu-resnet18 could not be downloaded") as caught:
+        over("fpn", "tu-resnet18", weights="imagenet")
+    assert f"model.safetensors in {place / 'snapshots' / 'main'}, " in str(caught.value)
+    assert f"a file {place / 'refs' / 'main'} that holds the word main" in str(caught.value)
+
+    source = build("resnet18", outputs=1000, seed=3).state_dict()
+    for folder in ("snapshots/main", "refs"):
+        (place / folder).mkdir(parents=True)
+    (place / "refs" / "main").write_text("main")
+    save_file(source, place / "snapshots" / "main" / "model.safetensors")
+    net = over("fpn", "tu-resnet18", weights="imagenet").state_dict()
+    assert torch.equal(net["encoder.model.conv1.weight"], source["conv1.weight"])

@@ -37,6 +37,16 @@ def test_there_and_back(tmp_path: Path) -> None:
     ]
 
 
+def test_units_of_values_come_back(tmp_path: Path) -> None:
+    model = {"name": "small_cnn", "outputs": 1, "width": 2, "depth": 1, "output": "softplus"}
+    model |= {"shift": [0.1], "scale": [0.3]}
+    net = build(**model, seed=1)  # type: ignore[arg-type]
+    saved.save(tmp_path / "m", net, {"model": model})
+    loaded, _ = saved.load(tmp_path / "m")
+    images = torch.randn(2, 3, 8, 8)
+    assert torch.equal(loaded(images), net.eval()(images))
+
+
 def test_same_bytes_for_the_same_net(tmp_path: Path) -> None:
     for name in ("a", "b"):
         save(tmp_path / name)

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from darkroom.competitions import banknotes, carvana, celeba, csv
-from darkroom.params import CsvData, CsvTable, Data
+from darkroom.params.data import CsvData, CsvTable, Data
 from darkroom.stages import adapter
 
 CSV: dict[str, Any] = {

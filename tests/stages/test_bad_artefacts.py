@@ -31,14 +31,14 @@ MISSING = [
     ("preprocess", "data/raw/tiny", "fetch"),
     ("audit", "data/processed/tiny", "preprocess"),
     ("audit", "data/processed/tiny/facts.csv", "preprocess"),
-    ("audit", "data/split/tiny.csv", "split"),
-    ("train", "data/split/tiny.csv", "split"),
+    ("audit", "data/start/tiny/split.csv", "split"),
+    ("train", "data/start/tiny/split.csv", "split"),
     ("train", "data/processed/tiny", "preprocess"),
     ("train", "data/processed/tiny/train-00000.arrow", "preprocess"),
     ("evaluate", "models/tiny/fold0", "train"),
     ("evaluate", "models/tiny/fold0/model.safetensors", "train"),
     ("evaluate", "data/raw/tiny", "fetch"),
-    ("evaluate", "data/split/tiny.csv", "split"),
+    ("evaluate", "data/start/tiny/split.csv", "split"),
     ("predict", "data/processed/tiny", "preprocess"),
     ("predict", "models/tiny", "train"),
     ("predict", "reports/tiny/decision.json", "evaluate"),
@@ -65,14 +65,14 @@ DAMAGED = [
     ("split", put("data/index/tiny.json", "{}"), "not the card of an index"),
     ("train", cut("data/processed/tiny/train-00000.arrow"), "the shard is damaged"),
     ("train", put("data/processed/tiny/train-00000.arrow", HTML), "the shard is damaged"),
-    ("train", put("data/split/tiny.csv", b"\xff\xfe\0"), "tiny.csv: it is damaged"),
-    ("train", put("data/split/tiny.csv", ""), "tiny.csv: it is damaged"),
-    ("train", replace("data/split/tiny.csv", "fold", "part"), "tiny.csv: it is damaged"),
-    ("train", replace("data/split/tiny.csv", "id", "name"), "tiny.csv: it is damaged"),
-    ("train", replace("data/split/tiny.csv", "001", "000"), "names images twice"),
-    ("evaluate", replace("data/split/tiny.csv", "001", "777"), "name different images"),
-    ("evaluate", replace("data/split/tiny.csv", ",0", ",1"), "on both sides of a fold"),
-    ("audit", replace("data/split/tiny.csv", ",0", ",x"), "tiny.csv: it is damaged"),
+    ("train", put("data/start/tiny/split.csv", b"\xff\xfe\0"), "split.csv: it is damaged"),
+    ("train", put("data/start/tiny/split.csv", ""), "split.csv: it is damaged"),
+    ("train", replace("data/start/tiny/split.csv", "fold", "part"), "split.csv: it is damaged"),
+    ("train", replace("data/start/tiny/split.csv", "id", "name"), "split.csv: it is damaged"),
+    ("train", replace("data/start/tiny/split.csv", "001", "000"), "names images twice"),
+    ("evaluate", replace("data/start/tiny/split.csv", "001", "777"), "name different images"),
+    ("evaluate", replace("data/start/tiny/split.csv", ",0", ",1"), "on both sides of a fold"),
+    ("audit", replace("data/start/tiny/split.csv", ",0", ",x"), "split.csv: it is damaged"),
     ("audit", put("data/processed/tiny/facts.csv", "\0"), "facts.csv: it is damaged"),
     (
         "audit",
@@ -90,10 +90,26 @@ DAMAGED = [
         "no network can be built from this",
     ),
     ("predict", cut("data/processed/tiny/test-00000.arrow"), "the shard is damaged"),
-    ("predict", put("reports/tiny/decision.json", "{"), "it holds no threshold"),
-    ("predict", put("reports/tiny/decision.json", "{}"), "it holds no threshold"),
-    ("predict", put("reports/tiny/decision.json", "[0.5]"), "it holds no threshold"),
-    ("predict", put("reports/tiny/decision.json", '{"threshold": NaN}'), "it holds no threshold"),
+    (
+        "predict",
+        put("reports/tiny/decision.json", "{"),
+        "it holds no decision that predict could follow",
+    ),
+    (
+        "predict",
+        put("reports/tiny/decision.json", "{}"),
+        "it holds no decision that predict could follow",
+    ),
+    (
+        "predict",
+        put("reports/tiny/decision.json", "[0.5]"),
+        "it holds no decision that predict could follow",
+    ),
+    (
+        "predict",
+        put("reports/tiny/decision.json", '{"threshold": NaN}'),
+        "it holds no decision that predict could follow",
+    ),
     ("check", put("submissions/tiny.csv.gz", HTML), "faults in"),
     ("check", cut("submissions/tiny.csv.gz"), "faults in"),
     ("check", put("submissions/tiny.csv.gz", b""), "faults in"),
@@ -128,7 +144,7 @@ def test_a_full_disk(
     assert "No space left on device" in words
     assert "to do: free some space" in words
     place = words.split(f"darkroom {verb} tiny: ")[1].splitlines()[0]
-    assert "tiny" in place, "the file is named"
+    assert ("training.ckpt" if verb == "train" else "tiny") in place, "the file is named"
     assert code == 5
 
 

@@ -134,7 +134,7 @@ def unseen_label(root: Path) -> None:
         2,
         (
             "model.name: resnet18 does not fit the task segmentation",
-            "expected: unet or encoder_unet for masks, resnet18 to resnet152 for labels",
+            "expected: unet, encoder_unet, unetplusplus, fpn, deeplabv3plus, segformer",
         ),
         first="train",
     ),

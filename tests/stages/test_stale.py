@@ -3,7 +3,6 @@
 import fcntl
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,37 +56,25 @@ def test_a_submission_that_was_not_predicted_is_not_right(
 
 
 def test_the_weights_that_training_began_with_are_part_of_the_fingerprint(
-    project: Project, tmp_path: Path
+    project: Project,
 ) -> None:
     root = project("multiclass")
     tiny.run("preprocess", "audit")
+
+    def begin(params: dict[str, Any]) -> None:
+        params["transfers"] = [{"to": "tiny", "from": "begin.safetensors"}]
+        params["tiny"]["model"]["weights"] = "given"
+
+    tiny.edit(root, begin)
     marks = []
     for seed in (1, 2):
         net = models.build("resnet18", outputs=3, seed=seed)
         save_file(net.state_dict(), root / "begin.safetensors")
-
-        def begin(params: dict[str, Any]) -> None:
-            params["tiny"]["model"]["weights"] = "begin.safetensors"
-
-        tiny.edit(root, begin)
-        tiny.run("train")
-        marks.append(json.loads((root / "models/tiny/fold0/model.json").read_text())["fingerprint"])
+        tiny.run("transfer", "train")
+        told = json.loads((root / "models/tiny/fold0/model.json").read_text())
+        assert told["model"]["weights"] == "given"
+        marks.append(told["fingerprint"])
     assert marks[0] != marks[1]
-
-
-def test_weights_that_are_not_there(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    root = project("multiclass")
-    tiny.run("preprocess")
-
-    def begin(params: dict[str, Any]) -> None:
-        params["tiny"]["model"]["weights"] = "absent.pth"
-
-    tiny.edit(root, begin)
-    capsys.readouterr()
-    assert cli.main(["train", "tiny"]) == 2
-    text = capsys.readouterr().err
-    assert "model.weights: there is no such file or folder" in text
-    assert "found: absent.pth" in text
 
 
 def test_two_runs_of_one_competition_do_not_mix(

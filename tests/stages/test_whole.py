@@ -157,7 +157,7 @@ def _check_reports(root: Path, kind: str, task: str) -> None:
     assert threshold == scores.get("threshold")
     assert [path.name for path in sorted((reports / "curves").iterdir())] == CURVES[task]
     ids = pd.read_csv(reports / "scores.csv", dtype={"id": str})["id"]
-    split = pd.read_csv(root / "data/split/tiny.csv", dtype={"id": str})
+    split = pd.read_csv(root / "data/start/tiny/split.csv", dtype={"id": str})
     folds = [0, 1] if kind == "masks" else [0]
     assert sorted(ids) == sorted(split.loc[split["fold"].isin(folds), "id"])
     assert json.loads((reports / "audit.json").read_text())["warnings"] == []

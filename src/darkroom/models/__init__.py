@@ -1,8 +1,10 @@
 """The networks, by name, and what they eat.
 
-    unet                      the classic U-Net, ours
-    encoder_unet              a U-Net over a ready-made encoder (segmentation_models_pytorch)
-    resnet18 .. resnet152     torchvision's ResNets with a new head
+    unet                       the classic U-Net, ours
+    encoder_unet, unetplusplus, fpn, deeplabv3plus, segformer
+                               a decoder over a ready-made encoder (segmentation_models_pytorch)
+    small_cnn                  a small convolutional network, ours
+    resnet18, convnext_tiny .. torchvision's classifiers with a new head
 
 Importing this module costs no more than torch: what a network needs is imported with it.
 """
@@ -11,33 +13,44 @@ import difflib
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from darkroom.errors import ParamsError
+from darkroom.models.names import CLASSIFIERS, DECODERS, LABEL_NAMES, MASK_NAMES, NAMES
+from darkroom.models.weights import fill
+
+__all__ = ["LABEL_NAMES", "MASK_NAMES", "MEAN", "NAMES", "STD", "build", "normalise"]
 
 # What ImageNet's own weights were trained with; as good as any for other weights.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
-RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-NAMES = ("unet", "encoder_unet", *RESNETS)
+# Arguments of makers that are not the reader's to give.
+HIDDEN = ("in_channels", "imagenet")
 
 
-def build(name: str, *, outputs: int, seed: int, **arguments: Any) -> nn.Module:
+def build(
+    name: str, *, outputs: int, seed: int, weights: str | None = None, **arguments: Any
+) -> nn.Module:
     """Return a network whose first weights are a pure function of the arguments.
 
     It takes images (N, 3, H, W), float32, normalised (`normalise`), and returns logits:
-    (N, outputs, H, W) for the U-Nets, (N, outputs) for the ResNets.
+    (N, outputs, H, W) for one of `MASK_NAMES`, (N, outputs) for one of `LABEL_NAMES`; or
+    values, if it was told how to make them.
 
     Args:
         name: One of `NAMES`.
         outputs: How many logits.
         seed: Of the random weights; the generator of the process is left as it was.
-        arguments: Those of the network: width, depth, bilinear (unet); encoder, weights
-            (encoder_unet); weights, freeze (resnet..).
+        weights: None: random. "imagenet": as their makers publish them. Or a file, or the
+            folder of another run; see `darkroom.models.weights.fill`.
+        arguments: Those of the network: width, depth, bilinear (unet); encoder (the other ones
+            for masks); width, depth, dropout (small_cnn); output, shift, scale (all for
+            labels; see `darkroom.models.heads.Values`).
 
     Raises:
         ParamsError: An unknown name or argument, or a value that cannot be.
@@ -48,15 +61,28 @@ def build(name: str, *, outputs: int, seed: int, **arguments: Any) -> nn.Module:
         >>> net = build("unet", outputs=1, seed=7, width=16, depth=3)
     """
     maker = _maker(name)
-    allowed = [key for key in inspect.signature(maker).parameters if key != "in_channels"]
+    allowed = [key for key in inspect.signature(maker).parameters if key not in HIDDEN]
     for key in arguments:
         if key not in allowed:
             raise ParamsError(
-                f"{name} has no argument {key!r}", found=key, expected=", ".join(allowed)
+                f"{name} has no argument {key!r}",
+                found=key,
+                expected=", ".join([*allowed, "weights"]),
             )
+    if weights == "imagenet":
+        if "imagenet" not in inspect.signature(maker).parameters:
+            raise ParamsError(
+                f"nobody publishes ImageNet weights of {name}",
+                found="weights: imagenet",
+                expected="null, a file, or another run",
+            )
+        arguments["imagenet"] = True
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return maker(outputs=outputs, **arguments)
+        net = maker(outputs=outputs, **arguments)
+    if weights and weights != "imagenet":
+        fill(net, Path(weights))
+    return net
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -77,14 +103,18 @@ def _maker(name: str) -> Callable[..., nn.Module]:
         from darkroom.models.unet import UNet  # noqa: PLC0415
 
         return UNet
-    if name == "encoder_unet":
-        from darkroom.models.encoders import encoder_unet  # noqa: PLC0415
+    if name == "small_cnn":
+        from darkroom.models.small_cnn import small_cnn  # noqa: PLC0415
 
-        return encoder_unet
-    if name in RESNETS:
-        from darkroom.models.resnet import resnet  # noqa: PLC0415
+        return small_cnn
+    if name in DECODERS:
+        from darkroom.models.encoders import decoder  # noqa: PLC0415
 
-        return partial(resnet, name)
+        return partial(decoder, name)
+    if name in CLASSIFIERS:
+        from darkroom.models.classifiers import classifier  # noqa: PLC0415
+
+        return partial(classifier, name)
     near = difflib.get_close_matches(name, NAMES, n=1)
     raise ParamsError(
         "there is no network of this name",

@@ -1,93 +1,110 @@
-"""U-Nets over ready-made encoders, through segmentation_models_pytorch."""
+"""Networks for masks: a decoder over any ready-made encoder (segmentation_models_pytorch).
+
+encoder_unet      Ronneberger, Fischer and Brox 2015 (arXiv 1505.04597)
+unetplusplus      Zhou et al. 2018 (arXiv 1807.10165)
+fpn               Lin et al. 2017 (arXiv 1612.03144), Kirillov et al. 2019 (arXiv 1901.02446)
+deeplabv3plus     Chen et al. 2018 (arXiv 1802.02611)
+segformer         Xie et al. 2021 (arXiv 2105.15203): its decoder; its encoders are mit_b0..5
+"""
 
 import difflib
 from pathlib import Path
-from typing import Literal
 
 import segmentation_models_pytorch as smp
+import timm
 from huggingface_hub.constants import HF_HUB_CACHE
 from segmentation_models_pytorch.encoders import encoders as known_encoders
-from torch import Tensor, nn
+from torch import nn
 
 from darkroom.errors import ParamsError, ResourceError
+from darkroom.models.names import DECODERS
+from darkroom.models.sizes import Sizes
+
+TIMM = "tu-"
+# With which encoders, those packages and their layers, say that they cannot do as asked.
+REFUSALS = (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError)
 
 
-class EncoderUNet(smp.Unet):  # type: ignore[misc]  # segmentation_models_pytorch has no types
-    """Its U-Net, with our word for images of a size that does not divide."""
-
-    def check_input_shape(self, x: Tensor) -> None:
-        """Refuse images (N, 3, H, W) whose sides are no multiples of the encoder's stride.
-
-        Raises:
-            ParamsError: Names the nearest sizes that work.
-        """
-        stride, (height, width) = self.encoder.output_stride, x.shape[-2:]
-        if height % stride or width % stride:
-            up = [-(-side // stride) * stride for side in (height, width)]
-            down = [max(stride, side // stride * stride) for side in (height, width)]
-            raise ParamsError(
-                f"this U-Net's encoder halves the picture until it is {stride} times smaller",
-                found=f"images {height} px high and {width} px wide",
-                expected=f"both multiples of {stride}",
-                fix=f"{up[0]} x {up[1]} or {down[0]} x {down[1]} (height x width)",
-            )
-
-
-def encoder_unet(
-    *, outputs: int, encoder: str = "resnet18", weights: Literal["imagenet"] | None = None
+def decoder(
+    name: str, *, outputs: int, encoder: str = "resnet18", imagenet: bool = False
 ) -> nn.Module:
-    """Return a U-Net for images (N, 3, H, W) and logits (N, outputs, H, W).
+    """Return a network for images (N, 3, H, W), float32, and logits (N, outputs, H, W).
 
     Args:
+        name: One of `darkroom.models.names.DECODERS`.
         outputs: Channels of the logits.
         encoder: An encoder by its name there; `tu-` before a name takes timm's.
-        weights: None, or "imagenet": as that package publishes them.
+        imagenet: With the weights that those packages publish.
 
     Raises:
-        ParamsError: An unknown encoder, or one without such weights.
+        ParamsError: An unknown encoder, one without such weights, or one that the decoder
+            cannot be laid over; and from the network, for pictures of a size that does not
+            divide.
         ResourceError: The weights cannot be had; says which files to put where.
     """
-    timm = encoder.startswith("tu-")
-    if not timm and encoder not in known_encoders:
-        near = difflib.get_close_matches(encoder, known_encoders, n=3)
+    _check(encoder, imagenet)
+    weights = True if encoder.startswith(TIMM) else "imagenet"
+    try:
+        net: nn.Module = getattr(smp, DECODERS[name])(
+            encoder, encoder_weights=weights if imagenet else None, classes=outputs
+        )
+    except OSError as error:
+        raise _no_weights(encoder, error) from error
+    except REFUSALS as error:
+        raise ParamsError(
+            f"{name} cannot be laid over this encoder",
+            found=f"{encoder}: {str(error) or type(error).__name__}",
+            fix="another encoder, or another network",
+        ) from error
+    stride = int(net.get_submodule("encoder").output_stride)  # type: ignore[arg-type]
+    Sizes(name, least=32, multiple=stride, only=_only(encoder)).guard(net)
+    return net
+
+
+def _only(encoder: str) -> int | None:
+    """Return the one size, px, that an encoder of timm is laid out for, if it is so."""
+    card = timm.get_pretrained_cfg(encoder.removeprefix(TIMM)) if encoder.startswith(TIMM) else None
+    return int(card.input_size[1]) if card and card.fixed_input_size else None
+
+
+def _check(encoder: str, imagenet: bool) -> None:
+    """Refuse an encoder that is not known, or has no ImageNet weights."""
+    timms = encoder.startswith(TIMM)
+    known = [f"{TIMM}{name}" for name in timm.list_models()] if timms else list(known_encoders)
+    if encoder.partition(".")[0] not in known:
+        near = difflib.get_close_matches(encoder, known, n=3)
         raise ParamsError(
             "there is no encoder of this name",
             found=encoder,
-            expected=", ".join(known_encoders),
+            expected=f"{TIMM} and a name of timm's" if timms else ", ".join(known),
             fix=f"did you mean {' or '.join(near)}?" if near else None,
         )
-    if weights and not timm and weights not in known_encoders[encoder]["pretrained_settings"]:
+    if imagenet and not timms and "imagenet" not in known_encoders[encoder]["pretrained_settings"]:
         raise ParamsError(
-            f"{encoder} has no weights of this name",
-            found=weights,
-            expected=f"null, or one of {', '.join(known_encoders[encoder]['pretrained_settings'])}",
+            f"{encoder} has no ImageNet weights",
+            found="weights: imagenet",
+            expected="null, a file, another run, or another encoder",
         )
-    try:
-        return EncoderUNet(
-            encoder,
-            encoder_weights=(True if timm else weights) if weights else None,
-            classes=outputs,
-        )
-    except OSError as error:
-        raise _no_weights(encoder, str(weights), error) from error
-    except RuntimeError as error:  # timm's word for a name that it does not know
-        raise ParamsError("this encoder cannot be made", found=f"{encoder}: {error}") from error
 
 
-def _no_weights(encoder: str, weights: str, error: OSError) -> ResourceError:
-    settings = known_encoders.get(encoder, {}).get("pretrained_settings", {}).get(weights)
-    place = fix = None
-    if settings:
-        owner, name = settings["repo_id"].split("/")
-        folder = Path(HF_HUB_CACHE) / f"models--{owner}--{name}" / "snapshots"
-        place = f"config.json and model.safetensors in {folder / settings['revision']}"
-        fix = (
-            f"get them from huggingface.co/{settings['repo_id']} elsewhere and put them there, "
-            "or train with no ready-made weights"
-        )
+def _no_weights(encoder: str, error: OSError) -> ResourceError:
+    """Return the error that says which files, got elsewhere, go where."""
+    if encoder.startswith(TIMM):
+        card = timm.get_pretrained_cfg(encoder.removeprefix(TIMM))
+        repository = str(card.hf_hub_id if card else None)
+        revision, wanted = "main", "model.safetensors"
+    else:
+        settings = known_encoders[encoder]["pretrained_settings"]["imagenet"]
+        repository, revision = str(settings["repo_id"]), settings["revision"]
+        wanted = "config.json and model.safetensors"
+    folder = Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+    place = f"{wanted} in {folder / 'snapshots' / revision}"
+    if revision == "main":  # a name and no number of a commit: it is looked up in a file
+        place += f", and a file {folder / 'refs' / revision} that holds the word {revision}"
     return ResourceError(
         f"the ImageNet weights of {encoder} could not be downloaded",
         found=error,
         expected=place,
-        fix=fix,
+        fix=f"get them from huggingface.co/{repository} elsewhere and put them there, "
+        "or train with no ready-made weights",
     )

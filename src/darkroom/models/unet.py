@@ -123,7 +123,9 @@ class UNet(nn.Module):
         Raises:
             ParamsError: A picture too small to be halved `depth` times, or of other channels.
         """
-        self._check(images)
+        # While a graph is drawn, sizes are part of it and no numbers.
+        if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            self._check(images)
         features = [self.inc(images)]
         for i in range(1, self.depth + 1):
             features.append(self.get_submodule(f"down{i}")(features[-1]))

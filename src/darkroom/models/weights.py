@@ -1,6 +1,7 @@
 """Weights from a file into a network, and a plain word where they do not fit."""
 
 import pickle
+import re
 from pathlib import Path
 
 import torch
@@ -9,8 +10,18 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from darkroom.errors import ArtifactError
+from darkroom.models.parts import last
 
 Weights = dict[str, Tensor]
+
+# torchvision's published files keep the names that its layers had when they were trained.
+RENAMED = (
+    (r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2"),  # densenet
+    (r"(\.mlp)\.linear_1\.", r"\1.0."),  # vit
+    (r"(\.mlp)\.linear_2\.", r"\1.3."),
+)
+# The side heads of googlenet and inception_v3.
+AUXILIARY = ("aux1", "aux2", "AuxLogits")
 
 
 def read_weights(file: Path) -> Weights:
@@ -72,19 +83,69 @@ def put_weights(net: nn.Module, weights: Weights, *, file: Path) -> None:
             expected=type(net).__name__,
             details=faults[:5] + ([f"… and {len(faults) - 5} more"] if len(faults) > 5 else []),
         )
-    net.load_state_dict(own | weights)
+    # Into the network's own table, which says of what version its layers are.
+    own.update(weights)
+    net.load_state_dict(own)
 
 
-def put_body(net: nn.Module, weights: Weights, *, head: str, file: Path) -> None:
-    """Copy weights into a network, but leave its head as it is where theirs has another shape.
+def put_body(net: nn.Module, weights: Weights, *, file: Path) -> None:
+    """Copy weights into a network, but leave its last layer where theirs has another shape.
 
-    Args:
-        head: The name of the last layer, whose outputs are the targets of one data set.
+    Its outputs are the targets of one data set. What turns them into values goes with it.
 
     Raises:
         ArtifactError: Any other layer does not fit.
     """
-    own = {name: tensor for name, tensor in net.state_dict().items() if name.startswith(f"{head}.")}
-    if any(name not in weights or weights[name].shape != own[name].shape for name in own):
-        weights = {name: t for name, t in weights.items() if not name.startswith(f"{head}.")} | own
+    tops = (f"{last(net)}.", "values.")
+    own = {name: tensor for name, tensor in net.state_dict().items() if name.startswith(tops)}
+    theirs = {name: tensor for name, tensor in weights.items() if name.startswith(tops)}
+    if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in theirs.items()}:
+        weights = {name: t for name, t in weights.items() if name not in theirs} | own
     put_weights(net, weights, file=file)
+
+
+def put_encoder(net: nn.Module, weights: Weights, *, file: Path) -> None:
+    """Copy a classifier's weights into the encoder of a network; the decoder stays as it is.
+
+    What the classifier has beyond the modules that the encoder knows is its head, and left.
+
+    Raises:
+        ArtifactError: A layer of the encoder does not fit.
+    """
+    own = net.state_dict()
+    tops = {name.split(".")[1] for name in own if name.startswith("encoder.")}
+    mine = {f"encoder.{name}": t for name, t in weights.items() if name.split(".")[0] in tops}
+    decoder = {name: tensor for name, tensor in own.items() if not name.startswith("encoder.")}
+    put_weights(net, mine | decoder, file=file)
+
+
+def fill(net: nn.Module, file: Path) -> None:
+    """Start a network from a file of weights, or from the folder of another run.
+
+    A network of the same make gives all but a last layer of another shape. A classifier gives
+    its layers to an encoder of the same family.
+
+    Raises:
+        ArtifactError: The file is absent or damaged, or its layers are not this network's.
+    """
+    weights = tidy(net, read_weights(file))
+    ours = {name for name, _ in net.named_children()}
+    theirs = {name.split(".")[0] for name in weights}
+    if "segmentation_head" in ours and "encoder" not in theirs:
+        put_encoder(net, weights, file=file)
+    else:
+        put_body(net, weights, file=file)
+
+
+def tidy(net: nn.Module, weights: Weights) -> Weights:
+    """Return weights by the names that they bear today, without heads that a network lacks."""
+    children = {name for name, _ in net.named_children()}
+    renamed = {_today(name): tensor for name, tensor in weights.items()}
+    lacking = set(AUXILIARY) - children
+    return {name: t for name, t in renamed.items() if name.split(".")[0] not in lacking}
+
+
+def _today(name: str) -> str:
+    for pattern, new in RENAMED:
+        name = re.sub(pattern, new, name)
+    return name

@@ -5,7 +5,7 @@ from typing import Any
 
 from darkroom import competitions
 from darkroom.competitions.contract import Competition
-from darkroom.params import Data
+from darkroom.params.data import Data
 
 
 def of(data: Data) -> tuple[Competition[Any], Any]:

@@ -14,11 +14,12 @@ from darkroom.archives import Archives
 from darkroom.evaluation import Evaluation
 from darkroom.fingerprint import file_sha256
 from darkroom.index import Card
+from darkroom.inference import How
 from darkroom.layout import Layout
 from darkroom.scoring import Side
 from darkroom.sheets import Pixels
+from darkroom.stages import decision, pictures, setting
 from darkroom.stages import nets as trained
-from darkroom.stages import pictures, setting
 from darkroom.stages.nets import Nets
 from darkroom.stages.setting import Setting
 from darkroom.store import Store
@@ -39,7 +40,8 @@ def run(name: str) -> None:
     split.check(train, folds)
     train["fold"] = train["id"].map(folds.set_index("id")["fold"])
     card = known.card
-    nets = trained.load(here, card, shards, choice, split_sha256=file_sha256(paths.split))
+    how = decision.how(choice)
+    nets = trained.load(here, card, shards, choice, how, split_sha256=file_sha256(paths.split))
     wanted = None if choice.threshold == "auto" else choice.threshold
 
     sides = [_side(fold, nets, train, shards) for fold in here.folds]
@@ -60,7 +62,7 @@ def run(name: str) -> None:
         scores["test"] = scoring.labels([side], card, threshold=made.threshold).metrics
 
     sheets.write_jpeg(paths.evaluation_sheet, _sheet(here, made, nets, train, shards, card))
-    _write(paths, made, scores)
+    _write(paths, made, scores, how)
     shutil.rmtree(paths.spool, ignore_errors=True)
     told = [f"{key} {value:.4f}" for key, value in made.metrics.items() if value is not None]
     print(f"{name}: {', '.join(told[:2])}, on {len(made.rows)} validation images")
@@ -86,11 +88,11 @@ def _side(fold: int, nets: Nets, train: pd.DataFrame, shards: Store) -> Side:
     return Side(validated, learned, nets.ask([fold], shards, validated))
 
 
-def _write(paths: Layout, made: Evaluation, scores: Mapping[str, object]) -> None:
+def _write(paths: Layout, made: Evaluation, scores: Mapping[str, object], how: How) -> None:
     """Write the scores, the decision, and the tables for plots."""
     with files.replacing_folder(paths.curves) as folder:
         for curve, table in made.curves.items():
             files.write(folder / f"{curve}.csv", table.to_csv(index=False, lineterminator="\n"))
     files.write(paths.scores, made.rows.to_csv(index=False, lineterminator="\n"))
     files.write(paths.metrics, json.dumps(scores, indent=2) + "\n")
-    files.write(paths.decision, json.dumps({"threshold": made.threshold}) + "\n")
+    decision.write(paths.decision, made.threshold, how)

@@ -8,7 +8,7 @@ from darkroom import executors, files, gathering
 from darkroom.competitions.sample import draw_banknotes, draw_carvana, draw_celeba
 from darkroom.errors import ParamsError
 from darkroom.members import MissingFileError, listing
-from darkroom.params import Data
+from darkroom.params.data import Data
 from darkroom.stages import adapter, setting
 
 SAMPLE = "sample"

@@ -9,7 +9,7 @@ from torch import nn
 from darkroom.dataset import loader
 from darkroom.errors import ArtifactError
 from darkroom.index import Card
-from darkroom.inference import Prediction, device_for, probabilities
+from darkroom.inference import How, Prediction, device_for, probabilities
 from darkroom.models import saved
 from darkroom.params import Evaluate, Predict
 from darkroom.stages import setting
@@ -28,6 +28,7 @@ class Nets:
         std: Likewise.
         batch_size: Images at once.
         accelerator: Where to compute: "auto", "cpu", "cuda" or "mps".
+        how: The views and tiles of each picture.
     """
 
     folds: dict[int, nn.Module]
@@ -36,6 +37,7 @@ class Nets:
     std: Sequence[float]
     batch_size: int
     accelerator: str
+    how: How
 
     def ask(self, folds: Sequence[int], shards: Store, rows: pd.DataFrame) -> Iterator[Prediction]:
         """Yield the predictions of some folds, averaged, for rows numbered as the store's."""
@@ -49,6 +51,7 @@ class Nets:
             device_for(self.accelerator),
             mean=self.mean,
             std=self.std,
+            how=self.how,
         )
 
 
@@ -57,6 +60,7 @@ def load(
     card: Card,
     shards: Store,
     choice: Evaluate | Predict,
+    how: How,
     *,
     split_sha256: str | None = None,
 ) -> Nets:
@@ -67,6 +71,7 @@ def load(
         card: What the targets are.
         shards: The pictures that they will be shown.
         choice: How many at once, and where to compute.
+        how: The views and tiles of each picture.
         split_sha256: Of the split that they must have been trained with: with another one,
             validation images may be among those they learned from. None: any split will do.
 
@@ -100,4 +105,12 @@ def load(
                     fix=f"run `dvc repro train@{name}-{fold}`",
                 )
     nets = {fold: net for fold, (net, _) in loaded.items()}
-    return Nets(nets, card.task, first["mean"], first["std"], choice.batch_size, choice.accelerator)
+    return Nets(
+        folds=nets,
+        task=card.task,
+        mean=first["mean"],
+        std=first["std"],
+        batch_size=choice.batch_size,
+        accelerator=choice.accelerator,
+        how=how,
+    )

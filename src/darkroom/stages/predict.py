@@ -1,19 +1,14 @@
 """predict: shards, all folds and the decision -> a submission, streamed."""
 
-import json
 import sys
 
 from tqdm import tqdm
 
 from darkroom import fingerprint, index
-from darkroom.errors import ArtifactError
-from darkroom.layout import Layout
+from darkroom.stages import decision, pictures, setting
 from darkroom.stages import nets as trained
-from darkroom.stages import pictures, setting
 from darkroom.submission.answers import answerer
 from darkroom.submission.writer import Writer
-
-HALF = 0.5
 
 
 def run(name: str) -> None:
@@ -23,8 +18,9 @@ def run(name: str) -> None:
 
     known = index.read(paths.index, paths.card)
     shards, test = pictures.of(paths, known, "test")
-    nets = trained.load(here, known.card, shards, choice)
-    threshold = _threshold(paths, name)
+    decided = decision.read(setting.require(paths.decision, "evaluate", name), name)
+    nets = trained.load(here, known.card, shards, choice, decided.how)
+    threshold = decided.threshold
 
     stamp = fingerprint.of(
         "predict",
@@ -42,20 +38,3 @@ def run(name: str) -> None:
             bar.update(len(ids))
 
     print(f"{name}: {writer.rows} rows in {paths.submission}")
-
-
-def _threshold(paths: Layout, name: str) -> float:
-    path = setting.require(paths.decision, "evaluate", name)
-    try:
-        threshold = json.loads(path.read_text())["threshold"]
-        threshold = HALF if threshold is None else float(threshold)  # a class needs none
-        if not 0 < threshold < 1:
-            raise ValueError(f"threshold {threshold}")
-        return threshold
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(
-            "it holds no threshold",
-            file=path,
-            found=error,
-            fix=f"run `dvc repro -sf evaluate@{name}`",
-        ) from error

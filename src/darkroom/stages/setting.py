@@ -21,6 +21,7 @@ class Setting:
     folds: tuple[int, ...]
     section: Competition
     paths: Layout
+    transfer: str | None = None  # what the first weights come from, if that is named
 
 
 def read(name: str) -> Setting:
@@ -38,7 +39,14 @@ def read(name: str) -> Setting:
             expected=f"one of {', '.join(params.sections)}",
             fix=f"did you mean {near[0]!r}?" if near else None,
         )
-    return Setting(params.seed, tuple(params.folds), params.section(name), Layout(name))
+    given = params.transfer(name)
+    return Setting(
+        seed=params.seed,
+        folds=tuple(params.folds),
+        section=params.section(name),
+        paths=Layout(name),
+        transfer=given.source if given else None,
+    )
 
 
 def require(path: Path, stage: str, name: str) -> Path:

@@ -1,0 +1,83 @@
+"""What no single key of params.yaml can tell: keys that contradict each other."""
+
+from difflib import get_close_matches
+
+from darkroom.params import NAME, Params
+
+
+def contradictions(params: Params) -> list[str]:
+    """Return the faults, one line each: names without sections, folds that are not cut."""
+    faults = [
+        f"{name}: a competition's name is lower-case letters, digits and _, found {name!r}"
+        for name in params.sections
+        if not NAME.fullmatch(name)
+    ]
+    for place, name in enumerate(params.competitions):
+        if name not in params.sections:
+            near = get_close_matches(name, params.sections, n=1)
+            hint = (
+                f"; did you mean {near[0]!r}?"
+                if near
+                else f"; there are: {', '.join(params.sections)}"
+            )
+            faults.append(f"competitions[{place}]: {name!r} has no section of its own{hint}")
+    for key, values in (("competitions", params.competitions), ("folds", params.folds)):
+        if len(set(values)) != len(values):
+            faults.append(f"{key}: an entry is given twice, found {values}")
+    for name in sorted(set(params.competitions) & set(params.sections)):
+        faults += _impossible_folds(name, params)
+    return faults + _transfers(params) + _sections(params)
+
+
+def _impossible_folds(name: str, params: Params) -> list[str]:
+    split = params.section(name).split
+    count = 1 if split.by == "official" else split.folds
+    wrong = [fold for fold in params.folds if fold >= count]
+    if not wrong:
+        return []
+    if split.by == "official":
+        return [
+            f"folds: found {wrong}, but {name} is split by its official partition, which has fold "
+            f"0 alone; set {name}.split.by to stratify, or take {name} out of competitions"
+        ]
+    return [f"folds: found {wrong}, but {name}.split.folds is {count}: folds 0 to {count - 1}"]
+
+
+def _transfers(params: Params) -> list[str]:
+    """Return first weights that nobody gives, or that are given twice or to nobody."""
+    faults = []
+    receivers = [each.to for each in params.transfers]
+    for place, name in enumerate(receivers):
+        if name not in params.sections:
+            near = get_close_matches(name, params.sections, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            faults.append(f"transfers[{place}].to: {name!r} has no section of its own{hint}")
+        elif name in receivers[:place]:
+            faults.append(f"transfers[{place}].to: {name!r} is given first weights twice")
+    for name in sorted(params.sections):
+        if params.section(name).model.weights == "given" and name not in receivers:
+            faults.append(
+                f"{name}.model.weights: found 'given', but nothing is given; add it to transfers: "
+                f"[{{to: {name}, from: models/.../fold0}}], or a file"
+            )
+    return faults
+
+
+def _sections(params: Params) -> list[str]:
+    """Return keys of one section that need another."""
+    faults = []
+    for name in sorted(params.sections):
+        train = params.section(name).train
+        if train.unfreeze_epoch is not None and train.freeze == "none":
+            faults.append(f"{name}.train.unfreeze_epoch: nothing is frozen; set freeze: backbone")
+        if train.unfreeze_epoch is not None and train.unfreeze_epoch > train.epochs:
+            faults.append(
+                f"{name}.train.unfreeze_epoch: found {train.unfreeze_epoch}, but the training ends "
+                f"after epoch {train.epochs}"
+            )
+        if train.batch_size % train.devices:
+            faults.append(
+                f"{name}.train.batch_size: found {train.batch_size}, which {train.devices} devices "
+                "can't share equally"
+            )
+    return faults

@@ -1,0 +1,102 @@
+"""torchvision's classifiers by name, with a new head.
+
+Two differ from what torchvision hands out. googlenet and inception_v3 come without their side
+heads (Szegedy et al. 2014), which answer in training only and need a loss of their own; batch
+norm has taken over what they were for. squeezenet ends in a ReLU there, and so could never
+answer no to a yes/no question; here it may.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from torch import hub, nn
+from torchvision.models import get_model, get_model_weights
+
+from darkroom.errors import ResourceError
+from darkroom.models.heads import attach
+from darkroom.models.sizes import Sizes
+from darkroom.models.weights import put_body, read_weights, tidy
+
+# By the beginning of a name: the least side, px, that leaves something to average at the end.
+LEAST = {
+    "alexnet": 63,
+    "convnext": 32,
+    "densenet": 29,
+    "googlenet": 15,
+    "inception_v3": 75,
+    "squeezenet1_0": 21,
+    "squeezenet1_1": 17,
+    "vgg": 32,
+}
+# Positions are learnt for a picture of this size, px, and windows cut to it.
+ONLY = {"maxvit": 224, "vit": 224}
+# Inputs go through the same change whether or not the weights are ImageNet's, or a network
+# would see otherwise once its weights had been saved.
+SIDELESS = {"aux_logits": False, "transform_input": True, "init_weights": True}
+EXTRA: dict[str, dict[str, Any]] = {"googlenet": SIDELESS, "inception_v3": SIDELESS}
+# The default ones of vit_h_14 are for another size of picture.
+PUBLISHED = {"vit_h_14": "IMAGENET1K_SWAG_LINEAR_V1"}
+
+
+def classifier(
+    name: str,
+    *,
+    outputs: int,
+    imagenet: bool = False,
+    output: str = "linear",
+    shift: Sequence[float] | None = None,
+    scale: Sequence[float] | None = None,
+) -> nn.Module:
+    """Return a network for images (N, 3, H, W), float32, and logits (N, outputs).
+
+    Args:
+        name: One of `darkroom.models.names.CLASSIFIERS`.
+        outputs: Logits.
+        imagenet: With torchvision's ImageNet weights, but for the head.
+        output: As of `darkroom.models.heads.Values`; so are shift and scale.
+        shift: For regression.
+        scale: For regression.
+
+    Raises:
+        ParamsError: As of `Values`; and from the network, for pictures that it cannot take.
+        ResourceError: ImageNet's weights could not be downloaded.
+    """
+    net: nn.Module = get_model(name, weights=None, num_classes=outputs, **EXTRA.get(name, {}))
+    if name.startswith("squeezenet"):
+        net.get_submodule("classifier")[2] = nn.Identity()  # type: ignore[operator]
+    Sizes(name, least=_by_beginning(LEAST, name) or 1, only=_by_beginning(ONLY, name)).guard(net)
+    if imagenet:
+        file = imagenet_file(name)
+        put_body(net, tidy(net, read_weights(file)), file=file)
+    attach(net, outputs, output=output, shift=shift, scale=scale)
+    return net
+
+
+def imagenet_file(name: str) -> Path:
+    """Return the file with torchvision's ImageNet weights, downloaded if it is not there yet.
+
+    Raises:
+        ResourceError: It cannot be had; says which file to put where.
+    """
+    url: str = get_model_weights(name)[PUBLISHED.get(name, "DEFAULT")].url
+    file = Path(hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+    if file.is_file():
+        return file
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Their names end in the first digits of the sha256, so what comes is checked by it.
+        hub.download_url_to_file(url, str(file), hash_prefix=file.stem.rpartition("-")[2])
+    except (OSError, RuntimeError) as error:
+        raise ResourceError(
+            f"the ImageNet weights of {name} could not be downloaded",
+            found=str(error),
+            expected=f"{file.name} in {file.parent}",
+            fix=f"get {url} elsewhere and put it there, or train with no ready-made weights",
+        ) from error
+    return file
+
+
+def _by_beginning(table: dict[str, int], name: str) -> int | None:
+    return next((size for beginning, size in table.items() if name.startswith(beginning)), None)

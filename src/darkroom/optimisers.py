@@ -1,0 +1,81 @@
+"""The optimisers, by name: what turns gradients into steps.
+
+adamw      Adam with decoupled weight decay (Loshchilov and Hutter 2019)
+adam       Adam (Kingma and Ba 2015); weight decay is added to the gradient
+sgd        gradient descent with momentum (Sutskever et al. 2013); weight decay likewise
+rmsprop    steps divided by a running root mean square (Tieleman and Hinton 2012); likewise
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+
+from darkroom.errors import ParamsError
+from darkroom.models.parts import groups
+
+BETA2 = 0.999
+NAMES = ("adamw", "adam", "sgd", "rmsprop")
+
+
+def build(
+    net: nn.Module,
+    name: str,
+    *,
+    lr: float,
+    weight_decay: float,
+    momentum: float = 0.9,
+    rates: Mapping[str, float] | None = None,
+    fused: bool = True,
+) -> Optimizer:
+    """Return an optimiser over every parameter of a network, one group a layer group.
+
+    Parameters that are frozen are in it too: without a gradient they are passed over, weight
+    decay included, and once unfrozen they learn with no new optimiser. A group holds, beside
+    torch's own keys, `name` and `factor`, its share of the learning rate.
+
+    Args:
+        net: On the device where it will learn.
+        name: One of `NAMES`.
+        lr: The learning rate of a group whose factor is 1.
+        weight_decay: How strongly weights are drawn to zero.
+        momentum: Share of the last step that is kept; of Adam, the first beta.
+        rates: Prefixes of module names, or `backbone` or `head`, to factors on `lr`; see
+            `darkroom.models.parts.groups`.
+        fused: Let one kernel do a whole step, where torch has one. Such a kernel undoes the
+            scaling of fp16 gradients itself, so these cannot be clipped: then give False.
+
+    Raises:
+        ParamsError: There is no optimiser of this name; or a prefix names no parameter.
+
+    Example:
+        >>> optimizer = build(net, "adamw", lr=1e-3, weight_decay=0.01, rates={"backbone": 0.1})
+    """
+    parts: list[dict[str, Any]] = [
+        {
+            "params": list(group.parameters),
+            "lr": lr * group.factor,
+            "name": group.name,
+            "factor": group.factor,
+        }
+        for group in groups(net, rates or {})
+    ]
+    kernel = True if fused and _on_one_kind_of_device(net.parameters()) else None
+    common: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay}
+    if name == "adamw":
+        return AdamW(parts, betas=(momentum, BETA2), fused=kernel, **common)
+    if name == "adam":
+        return Adam(parts, betas=(momentum, BETA2), fused=kernel, **common)
+    if name == "sgd":
+        return SGD(parts, momentum=momentum, nesterov=momentum > 0, fused=kernel, **common)
+    if name == "rmsprop":
+        return RMSprop(parts, momentum=momentum, **common)
+    raise ParamsError("there is no optimiser of this name", found=name, expected=", ".join(NAMES))
+
+
+def _on_one_kind_of_device(parameters: Iterable[nn.Parameter]) -> bool:
+    return all(
+        p.device.type in ("cpu", "cuda", "mps") and torch.is_floating_point(p) for p in parameters
+    )

@@ -1,0 +1,31 @@
+"""What every section of params.yaml is made of: strict keys, and the types they share."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+YAML_1_1_FLOAT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+
+
+def _exponent(value: Any) -> Any:
+    """YAML 1.1 reads `1e-4` as text, for want of a dot: it is a number to everybody else."""
+    if isinstance(value, str) and YAML_1_1_FLOAT.fullmatch(value):
+        return float(value)
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_exponent), Field(allow_inf_nan=False)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Positive = Annotated[Number, Field(gt=0)]
+
+Accelerator = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"],
+    Field(description="Where to compute; auto takes an NVIDIA GPU where there is one."),
+]
+
+
+class Section(BaseModel):
+    """Unknown keys and wrong types are refused; nothing is converted silently."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

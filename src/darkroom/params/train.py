@@ -1,0 +1,109 @@
+"""The `train` section: how the network learns."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from darkroom.params.section import Accelerator, Number, Positive, Section, Share
+
+# fmt: off
+LossName = Literal[
+    "bce", "dice", "bce_dice", "focal", "lovasz", "tversky", "boundary",  # masks
+    "cross_entropy",  # classes; labels have bce and focal
+    "mse", "l1", "huber",  # values
+]
+# fmt: on
+Preset = Literal["none", "flip", "light", "strong", "notes"]
+
+
+class LossOptions(Section):
+    """One loss of several, or with options."""
+
+    weight: Positive = Field(1.0, description="Its weight in the sum.")
+    gamma: Number | None = Field(None, ge=0, le=10, description="focal: how easy pixels fade.")
+    alpha: Share | None = Field(
+        None, description="focal: the weight of what is present; tversky: of false positives."
+    )
+    beta: Share | None = Field(None, description="tversky: the weight of false negatives.")
+    width: int | None = Field(None, ge=1, description="boundary: how far the border reaches, px.")
+    strength: Positive | None = Field(None, description="boundary: what the border adds.")
+    delta: Positive | None = Field(None, description="huber: where square turns to absolute.")
+
+
+class Train(Section):
+    """How the network learns."""
+
+    epochs: int = Field(ge=1, le=10000, description="Passes over the training images.")
+    batch_size: int = Field(ge=1, le=4096, description="Images a step, over all devices.")
+    lr: Number = Field(gt=0, le=10, description="Peak learning rate.")
+    weight_decay: Number = Field(0.01, ge=0, le=10, description="Weight decay.")
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = Field(
+        "adamw", description="What turns gradients into steps."
+    )
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        0.9, description="Of sgd (Nesterov's) and rmsprop, and Adam's first beta."
+    )
+    schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = Field(
+        "one_cycle", description="How the rate changes over the training."
+    )
+    warmup: Share | None = Field(
+        None,
+        description="Share of the steps in which the rate rises; null: 0.3 for one_cycle, 0.05 for "
+        "cosine, else 0.",
+    )
+    rates: dict[str, Annotated[Number, Field(gt=0, le=100)]] = Field(
+        {},
+        description="Factors on lr by layer group: backbone, head, or a layer's name such as "
+        "layer4.",
+    )
+    freeze: Literal["none", "backbone"] = Field(
+        "none", description="`backbone`: only the head learns."
+    )
+    unfreeze_epoch: int | None = Field(
+        None, ge=2, description="The epoch, from 1, in which a frozen backbone begins to learn."
+    )
+    loss: Literal["auto"] | LossName | dict[LossName, Positive | LossOptions] = Field(
+        "auto", description="By name; or several: {bce: 1, lovasz: 0.5}."
+    )
+    label_smoothing: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="Labels and classes: the share of certainty that is spread over all answers.",
+    )
+    class_weights: Literal["balanced"] | Annotated[list[Positive], Field(min_length=1)] | None = (
+        Field(
+            None,
+            description="cross_entropy: one a class; bce: of each label's positives; balanced: "
+            "from the training images.",
+        )
+    )
+    accumulate: int = Field(1, ge=1, le=4096, description="Batches whose gradients make a step.")
+    clip: Positive | None = Field(None, description="The greatest norm of a step's gradient.")
+    precision: Literal["auto", "float32", "bf16", "fp16"] = Field(
+        "auto", description="Of products; auto: bf16 on an NVIDIA GPU, else float32."
+    )
+    channels_last: bool = Field(True, description="Store a pixel's channels side by side.")
+    compile: bool = Field(False, description="Let torch.compile fuse the network's layers.")
+    ema: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+        None, description="Decay of a running mean of the weights, which is then what is kept."
+    )
+    augment: Preset | list[dict[str, Any]] = Field(
+        "light",
+        description="A preset of random changes, or transforms of albumentations by name: "
+        "[{HorizontalFlip: {p: 0.5}}, ...].",
+    )
+    crop: Annotated[list[Annotated[int, Field(ge=8)]], Field(min_length=2, max_length=2)] | None = (
+        Field(None, description="[height, width] of random windows to learn from; null: whole.")
+    )
+    mixup: Number = Field(0.0, ge=0, le=10, description="Mixup's alpha (labels); 0: none.")
+    cutmix: Number = Field(0.0, ge=0, le=10, description="CutMix's alpha (labels); 0: none.")
+    patience: int = Field(
+        10, ge=1, le=10000, description="Epochs without a better metric before stopping."
+    )
+    workers: Literal["auto"] | Annotated[int, Field(ge=0, le=256)] = Field(
+        "auto", description="Loader processes; auto: 0 on a CPU, up to 8 beside a GPU."
+    )
+    accelerator: Accelerator = "auto"
+    devices: int = Field(1, ge=1, le=64, description="GPUs of this machine, or processes.")
+    checkpoint_steps: int | None = Field(
+        None, ge=1, description="Also save what a kill would lose every so many steps."
+    )

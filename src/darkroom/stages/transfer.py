@@ -1,0 +1,26 @@
+"""transfer: another run's weights, or a file of them -> the first weights of a competition."""
+
+from safetensors.torch import save as to_bytes
+
+from darkroom import files
+from darkroom.errors import ParamsError
+from darkroom.layout import PARAMS
+from darkroom.models.weights import read_weights
+from darkroom.stages import setting
+
+
+def run(name: str) -> None:
+    """Take a competition's first weights from where `transfers` of params.yaml says."""
+    here = setting.read(name)
+    given = here.transfer
+    if given is None:
+        raise ParamsError(
+            f"nothing is given to {name}",
+            file=PARAMS,
+            fix=f"add it to transfers: [{{to: {name}, from: models/.../fold0}}], or a file",
+        )
+    source = setting.given(given, "transfers")
+    weights = read_weights(source)
+    tensors = {key: weights[key].detach().contiguous() for key in sorted(weights)}
+    files.write(here.paths.first_weights, to_bytes(tensors))
+    print(f"{name}: {len(tensors)} tensors from {source}")

@@ -1,0 +1,78 @@
+"""First weights from a file or another run, for the competition that `transfers` names."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from darkroom.cli import main
+from tests.stages import tiny
+
+FILE = Path("data/start/tiny/weights.safetensors")
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tiny.project(tmp_path / "project", "multiclass")
+    monkeypatch.chdir(root)
+    return root
+
+
+def _give(root: Path, source: str) -> None:
+    def change(params: dict[str, Any]) -> None:
+        params["transfers"] = [{"to": tiny.NAME, "from": source}]
+
+    tiny.edit(root, change)
+
+
+def test_the_tensors_of_a_file_arrive_bit_by_bit(root: Path) -> None:
+    torch.manual_seed(1)
+    weights = {"b.weight": torch.randn(3, 2).t(), "a.count": torch.tensor(5)}
+    torch.save({"state_dict": weights}, root / "some.pth")
+    _give(root, "some.pth")
+    assert main(["transfer", tiny.NAME]) == 0
+    found = load_file(FILE)
+    assert sorted(found) == sorted(weights)
+    assert all(torch.equal(found[key], weights[key]) for key in weights)
+    before = FILE.read_bytes()
+    assert main(["transfer", tiny.NAME]) == 0
+    assert FILE.read_bytes() == before
+
+
+def test_a_source_that_is_not_there_is_named(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _give(root, "models/other/fold0")
+    assert main(["transfer", tiny.NAME]) == 2
+    told = capsys.readouterr().err
+    assert "transfers: there is no such file or folder" in told
+    assert "models/other/fold0" in told
+
+
+def test_a_file_of_something_else_is_refused(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "page.pth").write_text("<html>quota</html>")
+    _give(root, "page.pth")
+    assert main(["transfer", tiny.NAME]) == 6
+    assert "these weights cannot be read" in capsys.readouterr().err
+    assert not FILE.exists()
+
+
+def test_nothing_given_is_told_with_the_line_to_add(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["transfer", tiny.NAME]) == 2
+    assert "[{to: tiny, from: models/.../fold0}]" in capsys.readouterr().err
+
+
+def test_training_with_given_weights_asks_for_the_transfer_first(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.run("fetch", "index", "split", "preprocess")
+    _give(root, "models/other/fold0")
+    tiny.edit(root, lambda params: params[tiny.NAME]["model"].update(weights="given"))
+    assert main(["train", tiny.NAME]) == 6
+    assert "run `dvc repro transfer@tiny` first" in capsys.readouterr().err
