@@ -39,14 +39,14 @@ def raising(error: BaseException) -> Callable[..., None]:
     return run
 
 
-@pytest.mark.parametrize("verb", [*cli.STAGES, "check", "summary", "schema"])
+@pytest.mark.parametrize("verb", [*cli.STAGES, "check", "summary", "use", "schema"])
 def test_every_verb_helps(capsys: pytest.CaptureFixture[str], verb: str) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([verb, "--help"])
     assert ended.value.code == 0
     told = capsys.readouterr().out
     assert f"usage: darkroom {verb}" in told
-    assert ("a competition of params.yaml" in told) == (verb not in ("summary", "schema"))
+    assert ("a competition of params.yaml" in told) == (verb not in ("summary", "use", "schema"))
     assert ("--fold" in told) == (verb == "train")
 
 
@@ -55,7 +55,7 @@ def test_the_help_lists_the_stages_in_their_order(capsys: pytest.CaptureFixture[
         cli.main(["--help"])
     told = capsys.readouterr().out
     listed = re.findall(r"^    (\w+)\b", told, re.MULTILINE)
-    assert listed == [*cli.STAGES, "check", "summary", "schema"]
+    assert listed == [*cli.STAGES, "check", "summary", "use", "schema"]
     assert "Exit codes: 2 parameters or usage, 3 data, 5 resources, 6 an" in " ".join(told.split())
 
 
@@ -87,6 +87,8 @@ def test_wrong_usage_is_2(
         (["check", "cars"], "check", {"name": "cars", "file": None}),
         (["check", "cars", "a.csv"], "check", {"name": "cars", "file": Path("a.csv")}),
         (["summary"], "summary", {}),
+        (["use"], "use", {"recipe": None}),
+        (["use", "a.yaml"], "use", {"recipe": "a.yaml"}),
     ],
 )
 def test_a_verb_runs_its_stage_with_its_arguments(

@@ -75,6 +75,15 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("name", metavar="NAME", help="a competition of params.yaml")
     check.add_argument("file", metavar="FILE", nargs="?", type=Path, help="default: its submission")
     verbs.add_parser("summary", help="print every submission's path, score and checks")
+    use = verbs.add_parser(
+        "use",
+        help="take a recipe into params.yaml, or list the recipes",
+        description="Take a recipe into params.yaml, keeping its comments and your data's source; "
+        "or list the recipes, with the time and the score to expect.",
+    )
+    use.add_argument(
+        "recipe", metavar="RECIPE", nargs="?", help="a name of the list, or a YAML file"
+    )
     verbs.add_parser("schema", help="print the JSON schema of params.yaml")
     return top
 

@@ -1,0 +1,82 @@
+"""Take a recipe into params.yaml, comments and all; or list the recipes."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from darkroom import files, paramedit, paramfile, recipes
+from darkroom.errors import ParamsError
+from darkroom.layout import PARAMS
+from darkroom.params import Params
+
+RECIPES = Path("recipes")
+
+
+def run(recipe: str | None = None) -> None:
+    """Merge a recipe, or list them all."""
+    if recipe is None:
+        print(_listing(recipes.read_all(RECIPES)))
+        return
+    chosen = recipes.read(recipes.find(recipe, RECIPES))
+
+    file = Path(PARAMS)
+    paramfile.read(file)
+    text = file.read_text(encoding="utf-8")
+    old = yaml.safe_load(text)
+
+    merged = recipes.merged(old, chosen)
+    params = paramfile.validate(merged, file=chosen.file)
+    new = _with_defaults(old, merged, params)
+    edited = paramedit.edit(text, new, chosen.text)
+    _check(edited, params)
+
+    files.write(file, edited)
+    print(_told(chosen, paramedit.changes(old, new)))
+
+
+def _with_defaults(old: dict[str, Any], merged: dict[str, Any], params: Params) -> dict[str, Any]:
+    """Keep the lines whose keys a recipe leaves out, where they have a default: set to that."""
+    new = dict(merged)
+    for name in params.sections.keys() & old.keys():
+        typed = params.section(name).model_dump(by_alias=True)
+        new[name] = {}
+        for section, keys in merged[name].items():
+            known = [key for key in old[name][section] if key in typed[section]]
+            defaults = {key: typed[section][key] for key in known}
+            new[name][section] = keys if section == "data" else defaults | keys
+    return new
+
+
+def _check(edited: str, params: Params) -> None:
+    """Refuse an edit that means something else than was meant."""
+    try:
+        found = paramfile.validate(yaml.safe_load(edited))
+    except (yaml.YAMLError, ParamsError):
+        found = None
+    if found != params:
+        raise ParamsError(
+            "a recipe can't be merged into it",
+            file=PARAMS,
+            found="values shared by anchors (&, *, <<), or a layout other than key: value lines",
+            fix="write out what is shared, or edit by hand",
+        )
+
+
+def _told(recipe: recipes.Recipe, changes: list[paramedit.Change]) -> str:
+    if not changes:
+        return f"{PARAMS} is already as {recipe.name} has it"
+    lines = [*(str(change) for change in changes), ""]
+    if recipe.expected:
+        lines.append(f"expect {recipe.expected}")
+    return "\n".join([*lines, "run it: dvc repro"])
+
+
+def _listing(known: list[recipes.Recipe]) -> str:
+    if not known:
+        raise ParamsError("there are no recipes", file=RECIPES, fix="run in the project's root")
+    widths = [max(len(getattr(each, key)) for each in known) for key in ("name", "expected")]
+    return "\n".join(
+        f"{each.name:{widths[0]}}  {each.expected:{widths[1]}}  {each.purpose}".rstrip()
+        for each in known
+    )
