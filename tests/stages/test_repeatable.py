@@ -1,6 +1,7 @@
 """What all stages promise together: the same bytes, a stream, folds kept apart, the fit undone."""
 
 import gzip
+import hashlib
 import json
 import shutil
 from functools import partial
@@ -42,6 +43,28 @@ def test_the_same_again_gives_the_same_bytes(project: Project) -> None:
         shutil.rmtree(root / made)
     tiny.run(*tiny.VERBS)
     assert tiny.tree(root) == first, "from nothing"
+
+
+@pytest.mark.slow
+def test_twenty_trainings_with_all_that_is_random_have_one_hash(project: Project) -> None:
+    root = project("multiclass")
+    tiny.run("preprocess")
+
+    def all_random(params: dict[str, Any]) -> None:
+        network = {"name": "small_cnn", "width": 8, "depth": 2, "dropout": 0.3}
+        train = {"augment": "strong", "ema": 0.9, "mixup": 0.2, "cutmix": 0.5, "accumulate": 2}
+        params["tiny"]["model"] = network
+        params["tiny"]["train"] |= train | {"epochs": 2, "batch_size": 3}
+
+    def trained(seed: int) -> bytes:
+        tiny.edit(root, lambda params: params.update(seed=seed))
+        tiny.run("train")
+        return (root / "models/tiny/fold0/model.safetensors").read_bytes()
+
+    tiny.edit(root, all_random)
+    hashes = {hashlib.sha256(trained(7)).hexdigest() for _ in range(20)}
+    assert len(hashes) == 1
+    assert hashlib.sha256(trained(8)).hexdigest() not in hashes
 
 
 def test_another_seed_gives_other_weights(project: Project) -> None:
