@@ -1,0 +1,127 @@
+"""What a second fold, mirrored views and a chosen threshold bring, on pictures nobody learned from.
+
+    python -m benchmarks.ablation carvana [--groups N]
+
+In a project whose images are preprocessed. Each group (a car, say) is held out in turn; of the
+others two networks leave out one more each, to validate on: two folds. They are asked alone and
+together, with and without the mirrored view; the threshold is one half, or the best on what
+they validated. Scores are mean Dice at the original size over all the groups held out.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from darkroom import index, models, scoring, thresholds, training
+from darkroom.archives import Archives
+from darkroom.dataset import loader
+from darkroom.errors import DataError
+from darkroom.inference import How, device_for, probabilities
+from darkroom.scoring import Side
+from darkroom.stages import learning, pictures, setting
+from darkroom.stages.setting import Setting
+
+VIEWS = {"plain": How(), "hflip": How(tta=("hflip",))}
+HALF = thresholds.position(0.5)
+Curve = NDArray[np.float64]  # mean Dice at each of thresholds.THRESHOLDS
+
+
+class Bench:
+    """One competition's pictures, and networks trained on some of its groups."""
+
+    def __init__(self, here: Setting, work: Path) -> None:
+        self.here, self.work = here, work
+        self.known = index.read(here.paths.index, here.paths.card)
+        self.shards, self.rows = pictures.of(here.paths, self.known, "train")
+        self.archives = Archives(here.paths.raw, here.paths.spool)
+        if self.known.card.task != "segmentation":
+            raise DataError("views of masks are compared here", found=self.known.card.task)
+
+    def train(self, learned: Sequence[str], validated: str, name: str) -> nn.Module:
+        """Return a network that learned from some groups, and chose its epoch by another."""
+        section, group = self.here.section, self.rows["group"]
+        loaders = learning.loaders(
+            self.shards,
+            np.flatnonzero(group.isin(learned)).tolist(),
+            np.flatnonzero(group == validated).tolist(),
+            None,
+            section.train,
+            self.here.seed,
+        )
+        arguments = learning.network(section, self.known.card, None, "")
+        return training.fit(
+            models.build(**arguments, seed=self.here.seed),
+            *loaders,
+            task="segmentation",
+            loss=learning.loss(section.train, self.known.card, None, None),
+            optimisation=learning.optimisation(section.train),
+            running=learning.running(section.train),
+            epochs=section.train.epochs,
+            patience=section.train.patience,
+            seed=self.here.seed,
+            log_dir=self.work / name / "log",
+            work_dir=self.work / name,
+        ).net
+
+    def curve(self, nets: Sequence[nn.Module], group: str, how: How) -> Curve:
+        """Return the mean Dice of a group's pictures at every threshold."""
+        rows = self.rows[self.rows["group"] == group]
+        batches = loader(
+            self.shards, rows.index.tolist(), None, masks=False, batch_size=8, seed=None
+        )
+        device = device_for("cpu")
+        found = probabilities(nets, batches, "segmentation", device, how=how)
+        made = scoring.segmentation(
+            [Side(rows, rows, found)],
+            self.shards,
+            self.archives,
+            threshold=None,
+            progress=lambda _done: None,
+        )
+        return made.curves["threshold"]["dice"].to_numpy(np.float64)
+
+
+def table(bench: Bench, count: int) -> dict[tuple[str, str, str], float]:
+    """Return the score by (folds, view, threshold), over so many groups held out."""
+    groups = sorted(bench.rows["group"].unique())
+    if len(groups) < 4:
+        raise DataError("too few groups to hold out two", found=len(groups), expected="4 or more")
+    scores: dict[tuple[str, str, str], list[float]] = {}
+    for place, held_out in enumerate(groups[:count]):
+        rest = groups[place + 1 :] + groups[:place]
+        nets = {
+            validated: bench.train([g for g in rest if g != validated], validated, f"{place}-{k}")
+            for k, validated in enumerate(rest[:2])
+        }
+        for view, how in VIEWS.items():
+            chosen = np.mean([bench.curve([net], g, how) for g, net in nets.items()], axis=0)
+            best = thresholds.best(chosen)
+            asked = {"one": [[net] for net in nets.values()], "two": [list(nets.values())]}
+            for folds, ways in asked.items():
+                for way in ways:
+                    curve = bench.curve(way, held_out, how)
+                    scores.setdefault((folds, view, "0.5"), []).append(float(curve[HALF]))
+                    scores.setdefault((folds, view, "chosen"), []).append(float(curve[best]))
+        print(f"held out {place + 1} of {min(count, len(groups))}", flush=True)
+    return {key: float(np.mean(values)) for key, values in scores.items()}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", help="a competition of params.yaml, of masks")
+    parser.add_argument("--groups", type=int, default=4, help="how many to hold out (default 4)")
+    given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as work:
+        scores = table(Bench(setting.read(given.name), Path(work)), given.groups)
+    print("\n| folds averaged | views | threshold | Dice |\n|---|---|---|---|")
+    for (folds, view, threshold), score in scores.items():
+        print(f"| {folds} | {view} | {threshold} | {score:.4f} |")
+
+
+if __name__ == "__main__":
+    main()
