@@ -14,13 +14,15 @@ from darkroom.stepping import Optimisation, Stepper
 from darkroom.tasks import TASKS
 
 
-def watch(task: str, values: list[tuple[float, float]], patience: int) -> tuple[float, int, float]:
+def watch(
+    task: str, values: list[tuple[float, float]], patience: int, thaw: int | None = None
+) -> tuple[float, int, float]:
     """Show (metric, loss) epochs; return the best epoch, the last one, and the weight restored."""
     metric = TASKS[task].monitor
     net = build("unet", outputs=1, seed=1, width=2, depth=1)
     manner = Manner(task, losses.build(task), 1, MEAN, STD)
     learner = Learner(net, manner, Stepper(net, Optimisation(lr=0.1), batches=9, epochs=1))
-    best = BestWeights(metric, patience)
+    best = BestWeights(metric, patience, thaw)
     trainer = cast(Any, SimpleNamespace(should_stop=False))
     for epoch, (value, loss) in enumerate(values, start=1):
         with torch.no_grad():
@@ -49,6 +51,13 @@ def test_best_epoch_and_patience(
     best, last, weight = watch(task, values, patience=2)
     assert (best, last) == expected
     assert weight == best
+
+
+def test_what_thaws_late_has_its_chance() -> None:
+    values = [(0.9, 1.0), *[(0.5, 1.0)] * 8]
+    assert watch("multiclass", values, patience=2)[1] == 3
+    assert watch("multiclass", values, patience=2, thaw=6)[1] == 7
+    assert watch("multiclass", [*values[:6], (1.0, 1.0), *values[1:6]], 2, 6)[:2] == (7, 9)
 
 
 def test_epoch_line() -> None:

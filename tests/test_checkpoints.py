@@ -98,6 +98,14 @@ def test_an_interrupt_saves_too(tmp_path: Path, undisturbed: dict[str, Any]) -> 
     assert told(train(tmp_path, callbacks=[Interrupt()])) == undisturbed
 
 
+def test_terminated_before_the_first_batch(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+    """While other callbacks start it is Lightning that hears signals; 0 would mean success."""
+    with pytest.raises(SystemExit) as left:
+        train(tmp_path, callbacks=[Interrupt("on_train_start", 1, signal.SIGTERM)])
+    assert left.value.code == 143
+    assert told(train(tmp_path, callbacks=[Interrupt()])) == undisturbed
+
+
 def test_what_has_ended_is_not_done_again(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
     train(tmp_path, callbacks=[Interrupt()])
     batches = Interrupt("on_train_batch_start")

@@ -40,6 +40,24 @@ def test_weights_are_given_by_a_transfer(raw: dict[str, Any]) -> None:
     assert given.source == "models/celeba/fold0"
 
 
+def test_given_weights_that_nobody_takes_are_told(raw: dict[str, Any]) -> None:
+    raw["transfers"] = [{"to": "banknotes", "from": "models/celeba/fold0"}]
+    assert (
+        "banknotes.model.weights: found null, so what transfers gives would not be used; "
+        "set it to given, or take the entry out of transfers"
+    ) in _told(raw)
+
+
+@pytest.mark.parametrize("weights", [None, "given"])
+def test_a_section_that_does_not_run_may_keep_its_weights(
+    raw: dict[str, Any], weights: str | None
+) -> None:
+    raw["competitions"] = ["carvana"]
+    raw["banknotes"]["model"]["weights"] = weights
+    raw["transfers"] = [] if weights else [{"to": "banknotes", "from": "a.pth"}]
+    paramfile.validate(raw)
+
+
 def test_a_transfer_to_nobody_and_a_second_one_are_refused(raw: dict[str, Any]) -> None:
     raw["transfers"] = [
         {"to": "celebs", "from": "a.pth"},
@@ -63,3 +81,37 @@ def test_unfreezing_needs_something_frozen_and_an_epoch_that_comes(raw: dict[str
 def test_devices_share_a_batch_equally(raw: dict[str, Any]) -> None:
     raw["carvana"]["train"] |= {"devices": 4, "batch_size": 6}
     assert "carvana.train.batch_size: found 6, which 4 devices can't share equally" in _told(raw)
+
+
+def test_windows_fit_into_the_stored_pictures(raw: dict[str, Any]) -> None:
+    raw["carvana"]["train"]["crop"] = [128, 192]
+    paramfile.validate(raw)
+    raw["carvana"]["train"]["crop"] = [64, 200]
+    assert (
+        "carvana.train.crop: found [64, 200], but carvana.preprocess stores pictures of [128, 192]"
+    ) in _told(raw)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "told"),
+    [
+        ("banknotes", {"threshold": 0.3}, "threshold: found 0.3, but the task multiclass has none"),
+        ("celeba", {"scales": [0.5, 1]}, "scales: is for masks, and the task is multilabel"),
+        ("celeba", {"tiles": {"height": 64, "width": 64}}, "tiles: is for masks"),
+    ],
+)
+def test_what_a_task_has_no_use_for(
+    raw: dict[str, Any], name: str, written: dict[str, Any], told: str
+) -> None:
+    for other in ("carvana", "celeba"):
+        raw[other]["evaluate"]["threshold"] = 0.3
+    raw["carvana"]["evaluate"] |= {"scales": [0.5, 1], "tiles": {"height": 64, "width": 64}}
+    paramfile.validate(raw)
+    raw[name]["evaluate"] |= written
+    assert f"{name}.evaluate.{told}" in _told(raw)
+
+
+@pytest.mark.parametrize("name", ["carvana", "celeba", "banknotes"])
+def test_the_task_of_a_layout_is_that_of_its_reader(raw: dict[str, Any], name: str) -> None:
+    source = (ROOT / f"src/darkroom/competitions/{name}.py").read_text()
+    assert f'task="{paramfile.validate(raw).section(name).data.task}"' in source

@@ -1,4 +1,7 @@
 import hashlib
+import multiprocessing
+import os
+import signal
 import warnings
 from pathlib import Path
 from typing import Any
@@ -159,6 +162,22 @@ def test_a_workers_error_arrives_as_itself(tmp_path: Path) -> None:
             list(damaged)
         assert "(train, id car_01): a stored JPEG is damaged" in str(fault.value)
         assert "Traceback" not in str(fault.value)
+
+
+@pytest.mark.slow
+def test_workers_leave_the_signals_of_their_group_to_the_reader(store: Store) -> None:
+    others = multiprocessing.active_children()
+    helped = loader(store, range(8), None, masks=True, batch_size=1, seed=None, workers=1)
+    read = iter(helped)
+    ids = next(read).ids
+    (worker,) = set(multiprocessing.active_children()) - set(others)
+    assert worker.pid is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(worker.pid, number)
+    for batch in read:
+        ids += batch.ids
+    assert ids == [f"car_{row:02d}" for row in range(8)]
+    assert worker.is_alive()
 
 
 def test_batches_kept_by_their_reader_stay_as_they_are(store: Store) -> None:

@@ -72,7 +72,10 @@ def test_numbers_are_numbers(raw: Any, value: Any, is_right: bool) -> None:
         ({"loss": {"bec": 1}}, "loss.bec: found 'bec' (str); input should be 'bce', 'dice'"),
         ({"loss": {"focal": {"gama": 2}}}, "loss.focal.gama: unknown key; did you mean 'gamma'?"),
         ({"class_weights": [1, "x"]}, "class_weights[1]: found 'x' (str); input should be a valid"),
-        ({"crop": [64]}, "crop: found [64] (list); list should have at least 2 items"),
+        ({"crop": [64]}, "crop: found [64] (list); input should be a list of 2 or more, or null"),
+        ({"crop": 64}, "crop: found 64 (int); input should be a list: [...], or null"),
+        ({"ema": 1}, "ema: found 1 (int); input should be less than 1, or null"),
+        ({"rates": [1]}, "rates: found [1] (list); input should be a mapping: {key: value}"),
         ({"augment": "lihgt"}, "augment: found 'lihgt' (str); input should be 'none', 'flip'"),
         ({"rates": {"backbone": False}}, "rates.backbone: found False (bool)"),
     ],
@@ -82,6 +85,13 @@ def test_a_value_of_several_shapes_is_told_once(raw: Any, written: Any, told: st
     text = _faults(raw)
     assert "1 key or value is wrong" in text
     assert f"carvana.train.{told}" in text
+
+
+@pytest.mark.parametrize("written", ["imagnet", "models/carvana/fold0"])
+def test_weights_are_null_or_given_by_transfers(raw: Any, written: str) -> None:
+    raw["celeba"]["model"]["weights"] = written
+    told = "input should be 'imagenet' or 'given' (what transfers names), or null"
+    assert f"celeba.model.weights: found '{written}' (str); {told}" in _faults(raw)
 
 
 def test_an_exponent_without_a_dot_is_a_number_in_the_file_too(tmp_path: Path) -> None:
@@ -137,7 +147,7 @@ def test_a_csv_competition_needs_no_python(raw: Any) -> None:
     raw["nuclei"]["data"] = {}
     assert "nuclei.data.format: this key is missing" in _faults(raw)
     raw["nuclei"]["data"] = None
-    assert "nuclei.data: found None" in _faults(raw)
+    assert "nuclei.data: found null; input should be a mapping" in _faults(raw)
 
 
 @pytest.mark.parametrize(

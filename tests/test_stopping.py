@@ -51,12 +51,15 @@ def exit_for_an_interrupt() -> None:
             raise SystemExit(1)  # noqa: B904  (the context is what counts)
 
 
-def lose_a_worker(*, terminated: bool) -> None:
+KILLED = RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated.")
+
+
+def lose_a_worker(error: Exception, *, terminated: bool) -> None:
     """Leave as torch does when a loader's worker has ended."""
     with Stop():
         if terminated:
             send(signal.SIGTERM)
-        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated.")
+        raise error
 
 
 def test_an_exit_made_of_an_interrupt_is_an_interrupt() -> None:
@@ -64,12 +67,13 @@ def test_an_exit_made_of_an_interrupt_is_an_interrupt() -> None:
         exit_for_an_interrupt()
 
 
-def test_workers_that_the_signal_ended_first() -> None:
+@pytest.mark.parametrize("error", [KILLED, FileNotFoundError(2, "its socket"), EOFError("pid")])
+def test_workers_that_the_signal_ended_first(error: Exception) -> None:
     with pytest.raises(SystemExit) as left:
-        lose_a_worker(terminated=True)
+        lose_a_worker(error, terminated=True)
     assert left.value.code == 143
-    with pytest.raises(RuntimeError, match="pid 7"):
-        lose_a_worker(terminated=False)
+    with pytest.raises(type(error), match=r"pid|socket"):
+        lose_a_worker(error, terminated=False)
 
 
 def test_outside_of_the_main_thread_nothing_is_heard() -> None:

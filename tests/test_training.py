@@ -265,7 +265,7 @@ def test_compiled_weights_have_the_same_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, compile_ = discs(tmp_path / "d", 8), torch.compile
-    monkeypatch.setattr(torch, "compile", lambda net: compile_(net, backend="eager"))
+    monkeypatch.setattr(torch, "compile", lambda net, **_: compile_(net, backend="eager"))
     plain = train(store, tmp_path / "a", epochs=1)
     compiled = train(store, tmp_path / "b", epochs=1, running={"compile": True})
     assert list(compiled.net.state_dict()) == list(plain.net.state_dict())

@@ -25,10 +25,11 @@ class BestWeights(Callback):
     Args:
         monitor: The metric that decides.
         patience: Epochs in a row that are no better, after which training stops.
+        thaw: The epoch, from 1, in which what is frozen begins to learn: it has its chance.
     """
 
-    def __init__(self, monitor: Metric, patience: int) -> None:
-        self.monitor, self.patience = monitor, patience
+    def __init__(self, monitor: Metric, patience: int, thaw: int | None = None) -> None:
+        self.monitor, self.patience, self.thaw = monitor, patience, thaw or 1
         self.row: Row = {}
         self._weights: dict[str, Tensor] = {}
 
@@ -40,7 +41,7 @@ class BestWeights(Callback):
             self.row = row
             state = pl_module.net.state_dict()
             self._weights = {name: t.detach().to("cpu", copy=True) for name, t in state.items()}
-        elif row["epoch"] - self.row["epoch"] >= self.patience:
+        elif row["epoch"] - max(self.row["epoch"], self.thaw - 1) >= self.patience:
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from difflib import get_close_matches
 
-from darkroom.params import NAME, Params
+from darkroom.params import NAME, Competition, Params
 
 
 def contradictions(params: Params) -> list[str]:
@@ -54,11 +54,18 @@ def _transfers(params: Params) -> list[str]:
             faults.append(f"transfers[{place}].to: {name!r} has no section of its own{hint}")
         elif name in receivers[:place]:
             faults.append(f"transfers[{place}].to: {name!r} is given first weights twice")
-    for name in sorted(params.sections):
-        if params.section(name).model.weights == "given" and name not in receivers:
+    # A section that does not run may keep what one recipe left there when the next one comes.
+    for name in sorted(set(params.competitions) & set(params.sections)):
+        weights = params.section(name).model.weights
+        if weights == "given" and name not in receivers:
             faults.append(
                 f"{name}.model.weights: found 'given', but nothing is given; add it to transfers: "
                 f"[{{to: {name}, from: models/.../fold0}}], or a file"
+            )
+        if weights != "given" and name in receivers:
+            faults.append(
+                f"{name}.model.weights: found {weights or 'null'}, so what transfers gives would "
+                "not be used; set it to given, or take the entry out of transfers"
             )
     return faults
 
@@ -80,4 +87,34 @@ def _sections(params: Params) -> list[str]:
                 f"{name}.train.batch_size: found {train.batch_size}, which {train.devices} devices "
                 "can't share equally"
             )
+        faults += _sizes(name, params.section(name)) + _aimless(name, params.section(name))
+    return faults
+
+
+def _sizes(name: str, section: Competition) -> list[str]:
+    """Return windows that are larger than the pictures, before these are made."""
+    crop, stored = section.train.crop, section.preprocess
+    if crop is None or (crop[0] <= stored.height and crop[1] <= stored.width):
+        return []
+    return [
+        f"{name}.train.crop: found {crop}, but {name}.preprocess stores pictures of "
+        f"[{stored.height}, {stored.width}]"
+    ]
+
+
+def _aimless(name: str, section: Competition) -> list[str]:
+    """Return keys of `evaluate` that the task has no use for, before anything is trained."""
+    task, asked = section.data.task, section.evaluate
+    faults = []
+    if asked.threshold != "auto" and task in ("multiclass", "regression"):
+        faults.append(
+            f"{name}.evaluate.threshold: found {asked.threshold}, but the task {task} has none; "
+            "set it to auto"
+        )
+    if task != "segmentation":
+        for key, usual in (("scales", [1.0]), ("tiles", None)):
+            if getattr(asked, key) != usual:
+                faults.append(
+                    f"{name}.evaluate.{key}: is for masks, and the task is {task}; take it out"
+                )
     return faults

@@ -7,6 +7,7 @@ workers there are changes nothing.
 """
 
 import hashlib
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -214,6 +215,7 @@ def loader(
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
         persistent_workers=workers > 0,
+        worker_init_fn=_deaf,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(0),
     )
@@ -230,6 +232,15 @@ def _check_masks(store: Store, rows: Sequence[int], targets: NDArray[Any] | None
             found=f"{len(absent)} of {len(rows)} without, such as {absent[0]}",
             fix=REMAKE,
         )
+
+
+def _deaf(_worker: int) -> None:
+    """Leave the signals of a whole process group to the process that reads: workers end with it.
+
+    Without them it could not come to the place where it saves.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _as_it_is(batch: Any) -> Any:

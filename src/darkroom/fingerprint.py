@@ -18,6 +18,7 @@ LIBRARIES = (
     "pillow",
     "segmentation-models-pytorch",
     "simplejpeg",
+    "timm",
     "torch",
     "torchvision",
 )

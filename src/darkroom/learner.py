@@ -38,6 +38,8 @@ class Manner:
         mixing: Mixes training batches; or None.
         products: The type in which products are taken on the device (Micikevicius et al. 2018,
             mixed precision).
+        channels_last: Show the network images whose channels lie side by side, as the loader
+            makes them; else a channel after the other: convolutions follow what they are given.
     """
 
     task: str
@@ -47,6 +49,7 @@ class Manner:
     std: Sequence[float]
     mixing: Mixing | None = None
     products: torch.dtype = torch.float32
+    channels_last: bool = True
 
 
 class Learner(LightningModule):
@@ -101,7 +104,8 @@ class Learner(LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits for images (N, 3, H, W), uint8."""
-        return self._ask[0](normalise(images, self.manner.mean, self.manner.std))
+        pixels = normalise(images, self.manner.mean, self.manner.std)
+        return self._ask[0](pixels if self.manner.channels_last else pixels.contiguous())
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Learn from a batch; return its loss.

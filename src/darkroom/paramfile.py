@@ -47,6 +47,15 @@ def read(path: Path) -> Params:
         ParamsError: The file is absent or not YAML, or keys and values in it are not as
             `darkroom.params` has them; all of these are listed at once.
     """
+    return validate(mapping(path), file=path)
+
+
+def mapping(path: Path) -> dict[str, Any]:
+    """Return what a YAML file holds, as it stands: keys of text, each given once.
+
+    Raises:
+        ParamsError: The file is absent or not YAML, or holds something else.
+    """
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError as error:
@@ -61,7 +70,7 @@ def read(path: Path) -> Params:
         raise ParamsError(
             "it must be a mapping", file=path, found=type(raw).__name__, expected="key: value lines"
         )
-    return validate(raw, file=path)
+    return raw
 
 
 def validate(raw: dict[str, Any], *, file: object = "params.yaml") -> Params:
@@ -70,7 +79,9 @@ def validate(raw: dict[str, Any], *, file: object = "params.yaml") -> Params:
         params = Params.model_validate(raw)
     except ValidationError as error:
         schema = Params.model_json_schema()
-        faults = _merged([_fault(detail, raw, schema) for detail in _deepest(error.errors(), raw)])
+        details = _deepest(error.errors(), raw)
+        told = [_fault(detail, raw, schema) for detail in details]
+        faults = _merged(told + _nulls(details, raw, schema))
         raise ParamsError(_count(faults), file=file, details=faults) from error
     faults = contradictions(params)
     if faults:
@@ -111,7 +122,7 @@ def _merged(faults: list[str]) -> list[str]:
         value, _, complaint = fault.partition("; ")
         joined.setdefault(value, []).append(complaint)
     return [
-        f"{value}; {', or '.join(complaints)}" if complaints[0] else value
+        f"{value}; {', or '.join(dict.fromkeys(complaints))}" if complaints[0] else value
         for value, complaints in joined.items()
     ]
 
@@ -140,8 +151,32 @@ def _fault(detail: ErrorDetails, raw: Any, schema: dict[str, Any]) -> str:
     if kind == "union_tag_invalid":
         tag = str(detail["ctx"]["discriminator"]).strip("'")
         return f"{path}.{tag}: found {detail['ctx']['tag']!r}{_allowed(detail)}"
+    return f"{path}: found {found}; {_complaint(detail)}"
+
+
+def _complaint(detail: ErrorDetails) -> str:
+    """Return what a value should be, of mappings and lists in the words of YAML."""
+    kind = detail["type"]
+    if kind in ("dict_type", "model_type", "model_attributes_type"):
+        return "input should be a mapping: {key: value}"
+    if kind == "list_type":
+        return "input should be a list: [...]"
+    if kind in ("too_short", "too_long"):
+        least, most = (detail["ctx"].get(key) for key in ("min_length", "max_length"))
+        return f"input should be a list of {f'{least} or more' if least else f'at most {most}'}"
     words = detail["msg"].partition(" or instance of")[0]
-    return f"{path}: found {found}; {words[0].lower()}{words[1:]}"
+    hint = " (what transfers names)" if detail["loc"][-1] == "weights" else ""
+    return f"{words[0].lower()}{words[1:]}{hint}"
+
+
+def _nulls(details: list[ErrorDetails], raw: Any, schema: dict[str, Any]) -> list[str]:
+    """Return, for each value that might be null too, this complaint: pydantic keeps it back."""
+    return [
+        f"{_path(detail['loc'], raw)}: found {_shown(detail['input'])}; null"
+        for detail in details
+        if detail["type"] not in NAMING
+        and {"type": "null"} in _place(detail["loc"], schema).get("anyOf", [])
+    ]
 
 
 def _allowed(detail: ErrorDetails) -> str:
@@ -155,6 +190,8 @@ def _allowed(detail: ErrorDetails) -> str:
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
     text = repr(value)
     return f"{text if len(text) <= 60 else text[:57] + '…'} ({type(value).__name__})"
 
@@ -187,6 +224,11 @@ def _nearest(loc: Location, schema: dict[str, Any]) -> str:
 
 def _known_keys(loc: Location, schema: dict[str, Any]) -> list[str]:
     """Return the keys that the schema knows at a place."""
+    return list(_resolved(_place(loc, schema), schema).get("properties", {}))
+
+
+def _place(loc: Location, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return what the schema says of a place."""
     node = schema
     for key in loc:
         node = _resolved(node, schema)
@@ -200,7 +242,7 @@ def _known_keys(loc: Location, schema: dict[str, Any]) -> list[str]:
             node = {"$ref": node["discriminator"]["mapping"].get(key, "")}
         elif isinstance(node.get("additionalProperties"), dict):
             node = node["additionalProperties"]
-    return list(_resolved(node, schema).get("properties", {}))
+    return node
 
 
 def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

@@ -14,8 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from darkroom import paramfile
 from darkroom.errors import ParamsError
 
 HEADER = "recipe"
@@ -88,15 +87,9 @@ def read(file: Path) -> Recipe:
     """Return a recipe.
 
     Raises:
-        ParamsError: It is not YAML, or not a mapping, or its head is not as above.
+        ParamsError: It is not a mapping of YAML, or its head is not as above.
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-        keys = yaml.safe_load(text)
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ParamsError("it is not YAML", file=file, found=error) from error
-    if not isinstance(keys, dict) or not all(isinstance(key, str) for key in keys):
-        raise ParamsError("a recipe must be a mapping, as params.yaml is", file=file)
+    keys = paramfile.mapping(file)
     head = _words(file, HEADER, keys.pop(HEADER, {}), {"for": "", "expected": {}, "data": "keep"})
     plain = {"time": "", "score": "", "basis": BASES[1], "source": ""}
     expected = _words(file, f"{HEADER}.expected", head["expected"], plain)
@@ -105,7 +98,7 @@ def read(file: Path) -> Recipe:
     return Recipe(
         name=file.stem,
         file=file,
-        text=text,
+        text=file.read_text(encoding="utf-8"),
         keys=keys,
         purpose=head["for"],
         time=str(expected["time"]),

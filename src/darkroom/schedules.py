@@ -18,8 +18,8 @@ from darkroom.errors import ParamsError
 
 # Of one_cycle: the first rate is a 25th of the peak, the last a 10,000th of the first.
 FIRST, LAST = 25.0, 1e4
-# Of plateau: what the rate is multiplied by, after how many epochs in a row without a metric
-# better by this share.
+# Of plateau: what the rate is multiplied by, after more than how many epochs in a row without a
+# metric better by this share: torch's defaults, but for the patience.
 DROP, PATIENCE, MARGIN = 0.1, 3, 1e-4
 
 Shape = Callable[[int, int, float, float], float]

@@ -57,10 +57,19 @@ class Stop:
             signal.signal(number, handler)
         if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None  # Lightning had made it an exit with code 1
-        if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
-            self.obey()  # the signal was the whole process group's, and reached the workers first
+        if isinstance(error, SystemExit) and not error.code:
+            self.obey()  # Lightning heard it before `listen`, and leaves as if all were done
+        if _is_of_a_worker(error):
+            self.obey()  # the signal was the whole process group's, and reached a worker in time
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.asked is not None:
             raise KeyboardInterrupt
         self.asked = self.asked or number
+
+
+def _is_of_a_worker(error: BaseException | None) -> bool:
+    """Return whether an error may be that of a loader which has lost a worker, or its pipes."""
+    if isinstance(error, RuntimeError):
+        return "DataLoader worker" in str(error)
+    return isinstance(error, ConnectionError | FileNotFoundError | EOFError)

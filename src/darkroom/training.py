@@ -154,7 +154,8 @@ def _train(plan: _Plan, team: Team) -> FitResult:
     ):
         with memory.enough("train", fix=_LESS), single_values_told():
             learner = _learner(plan, device, team)
-            best = BestWeights(learner.task.monitor, plan.patience)
+            thaw = plan.optimisation.unfreeze_epoch
+            best = BestWeights(learner.task.monitor, plan.patience, thaw)
             others = [best, *plan.callbacks]
             saving = Checkpoints(
                 resume.path(plan.work_dir),
@@ -232,10 +233,13 @@ def _learner(plan: _Plan, device: torch.device, team: Team) -> Learner:
         fp16=kind == torch.float16,
         team=team,
     )
-    ask: Callable[[Tensor], Tensor] = torch.compile(net) if plan.running.compile else net
+    # One graph for all sizes of batch would have other bits than one for each, and whether it is
+    # made depends on the sizes that came before: a training that goes on would not see the same.
+    compiled = plan.running.compile
+    ask: Callable[[Tensor], Tensor] = torch.compile(net, dynamic=False) if compiled else net
     return Learner(
         net,
-        replace(plan.manner, products=kind),
+        replace(plan.manner, products=kind, channels_last=plan.running.channels_last),
         stepper,
         team=team,
         ask=ask,

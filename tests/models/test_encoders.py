@@ -5,13 +5,14 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import segmentation_models_pytorch as smp
+import timm
 import torch
 from safetensors.torch import save_file
 from segmentation_models_pytorch.encoders import encoders as known
 from torch import nn
 
 from darkroom.errors import ParamsError, ResourceError
-from darkroom.models import build, encoders
+from darkroom.models import MEAN, STD, build, encoders, normalise
 from darkroom.models.names import DECODERS
 
 
@@ -142,3 +143,45 @@ def test_timms_weights_without_a_network_say_the_same(
     save_file(source, place / "snapshots" / "main" / "model.safetensors")
     net = over("fpn", "tu-resnet18", weights="imagenet").state_dict()
     assert torch.equal(net["encoder.model.conv1.weight"], source["conv1.weight"])
+
+
+# The same network of timm's, which says how its weights were trained, for each of the package's.
+@pytest.mark.parametrize(
+    ("encoder", "timms"),
+    [
+        ("resnet34", "resnet34"),
+        ("dpn68", "dpn68"),
+        ("inceptionv4", "inception_v4"),
+        ("inceptionresnetv2", "inception_resnet_v2"),
+        ("timm-tf_efficientnet_lite0", "tf_efficientnet_lite0"),
+        ("timm-efficientnet-b0", "tf_efficientnet_b0"),
+        ("xception", "legacy_xception"),
+    ],
+)
+def test_normalised_as_the_published_weights_expect(encoder: str, timms: str) -> None:
+    card = timm.get_pretrained_cfg(timms)
+    assert card is not None
+    for name in (encoder, f"tu-{timms}"):
+        mean, std = encoders._normalised(name)
+        assert tuple(mean) == pytest.approx(card.mean)
+        assert tuple(std) == pytest.approx(card.std)
+
+
+def test_an_encoder_is_shown_what_its_weights_were_trained_with() -> None:
+    pixels = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    net = over("fpn", "tu-tf_efficientnet_lite0").eval()
+    shown: list[torch.Tensor] = []
+    net.get_submodule("encoder").register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    with torch.no_grad():
+        net(normalise(pixels, MEAN, STD))
+    torch.testing.assert_close(shown[0], pixels / 127.5 - 1)
+
+
+def test_most_encoders_are_shown_the_images_as_they_are() -> None:
+    images = torch.randn(1, 3, 64, 64)
+    net = over("fpn", "tu-resnet18").eval()
+    shown: list[torch.Tensor] = []
+    net.get_submodule("encoder").register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    with torch.no_grad():
+        net(images)
+    assert shown[0] is images

@@ -96,6 +96,17 @@ def test_dropout_of_what_is_frozen_rests_and_that_of_the_head_goes_on() -> None:
     assert not net.get_submodule("classifier.0").training
 
 
+def test_dropout_between_frozen_layers_rests() -> None:
+    """VGG and AlexNet end in three linear layers with dropout between them."""
+    layers = [nn.Linear(4, 4), nn.Dropout(), nn.Linear(4, 4), nn.Dropout(), nn.Linear(4, 2)]
+    net = nn.Sequential(*layers)
+    freeze(net)
+    keep_frozen(net.train())
+    assert [module.training for module in net] == [False, False, False, True, True]
+    unfreeze(net)
+    assert all(module.training for module in net)
+
+
 def test_unfreezing_brings_all_back() -> None:
     net = net_of("resnet18")
     freeze(net)

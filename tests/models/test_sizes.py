@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from darkroom.errors import ParamsError
-from darkroom.models import build
+from darkroom.models import build, sizes
 from darkroom.models.sizes import Sizes
 
 
 @pytest.mark.parametrize(
-    ("sizes", "side", "words"),
+    ("some", "side", "words"),
     [
         (Sizes("vit", only=224), 225, r"laid out for pictures of one size[\s\S]*224 x 224"),
         (Sizes("fpn", multiple=32), 33, r"both multiples of 32[\s\S]*64 x 64 or 32 x 32"),
@@ -23,24 +23,24 @@ from darkroom.models.sizes import Sizes
         (Sizes("vgg", least=32), 31, r"at least 32 px each way"),
     ],
 )
-def test_what_is_refused(sizes: Sizes, side: int, words: str) -> None:
+def test_what_is_refused(some: Sizes, side: int, words: str) -> None:
     with pytest.raises(ParamsError, match=words) as caught:
-        sizes.check(side, side)
+        some.check(side, side)
     assert f"images {side} px high and {side} px wide" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    "sizes", [Sizes("a", only=64), Sizes("a", multiple=32), Sizes("a", least=64), Sizes("a")]
+    "some", [Sizes("a", only=64), Sizes("a", multiple=32), Sizes("a", least=64), Sizes("a")]
 )
-def test_what_is_let_through(sizes: Sizes) -> None:
-    sizes.check(64, 64)
+def test_what_is_let_through(some: Sizes) -> None:
+    some.check(64, 64)
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 33), (33, 64)])
 def test_each_side_counts(height: int, width: int) -> None:
-    for sizes in (Sizes("a", multiple=32), Sizes("a", least=64), Sizes("a", only=64)):
+    for some in (Sizes("a", multiple=32), Sizes("a", least=64), Sizes("a", only=64)):
         with pytest.raises(ParamsError, match=f"{height} px high and {width} px wide"):
-            sizes.check(height, width)
+            some.check(height, width)
 
 
 def test_a_guarded_network_looks_first_and_its_copy_too() -> None:
@@ -60,3 +60,11 @@ def test_a_graph_can_be_drawn(name: str) -> None:
         drawn = torch.jit.trace(net, torch.zeros(1, 3, 16, 16))  # type: ignore[no-untyped-call]
     images = torch.randn(1, 3, 16, 16)
     torch.testing.assert_close(drawn(images), net(images))
+
+
+def test_a_network_is_asked_before_it_is_shown_anything() -> None:
+    net = build("encoder_unet", outputs=1, seed=1)
+    sizes.check(net, 64, 96)
+    with pytest.raises(ParamsError, match="expected: both multiples of 32"):
+        sizes.check(net, 64, 100)
+    sizes.check(build("small_cnn", outputs=2, seed=1, width=2, depth=1), 33, 17)

@@ -37,10 +37,18 @@ def test_every_form_gives_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
-def test_damage_is_told(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(b"not weights at all")
-    with pytest.raises(ArtifactError, match="these weights cannot be read"):
+@pytest.mark.parametrize("content", [b"not weights at all", b"", b"a,b\n1,2\n", b"PK\x03\x04"])
+def test_damage_is_told(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ArtifactError, match="these weights cannot be read") as caught:
         read_weights(tmp_path / name)
+    assert "weights_only" not in str(caught.value)
+
+
+def test_a_table_of_something_else_is_told(tmp_path: Path) -> None:
+    torch.save({"epoch": 3, "optimizer": {}}, tmp_path / "w.pth")
+    with pytest.raises(ArtifactError, match=r"no weights in this file[\s\S]*epoch, optimizer"):
+        read_weights(tmp_path / "w.pth")
 
 
 def test_a_pickle_that_would_run_is_refused(
@@ -75,7 +83,7 @@ def test_what_does_not_fit_is_listed() -> None:
         "inc.double_conv.0.weight: absent, should be (2, 3, 3, 3)",
         "outc.conv.bias: (9,), should be (1,)",
         "extra: unknown to the network",
-        "3 of",
+        "3 names or shapes that do not fit",
     ):
         assert words in str(caught.value)
 

@@ -23,6 +23,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _give(root: Path, source: str) -> None:
     def change(params: dict[str, Any]) -> None:
         params["transfers"] = [{"to": tiny.NAME, "from": source}]
+        params[tiny.NAME]["model"]["weights"] = "given"
 
     tiny.edit(root, change)
 
@@ -30,6 +31,7 @@ def _give(root: Path, source: str) -> None:
 def test_the_tensors_of_a_file_arrive_bit_by_bit(root: Path) -> None:
     torch.manual_seed(1)
     weights = {"b.weight": torch.randn(3, 2).t(), "a.count": torch.tensor(5)}
+    weights["c.tied"] = weights["b.weight"]
     torch.save({"state_dict": weights}, root / "some.pth")
     _give(root, "some.pth")
     assert main(["transfer", tiny.NAME]) == 0
@@ -73,6 +75,5 @@ def test_training_with_given_weights_asks_for_the_transfer_first(
 ) -> None:
     tiny.run("fetch", "index", "split", "preprocess")
     _give(root, "models/other/fold0")
-    tiny.edit(root, lambda params: params[tiny.NAME]["model"].update(weights="given"))
     assert main(["train", tiny.NAME]) == 6
     assert "run `dvc repro transfer@tiny` first" in capsys.readouterr().err

@@ -71,6 +71,16 @@ def test_a_recipe_is_merged_and_told(root: Path, capsys: pytest.CaptureFixture[s
         assert raw(root)[section] == before[section]
 
 
+def test_the_ends_of_lines_stay(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = root / "params.yaml"
+    plain = file.read_bytes()
+    told(capsys, "cars-fast")
+    expected = file.read_bytes().replace(b"\n", b"\r\n")
+    file.write_bytes(plain.replace(b"\n", b"\r\n"))
+    told(capsys, "cars-fast")
+    assert file.read_bytes() == expected
+
+
 def test_comments_and_all_other_lines_stay(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (root / "params.yaml").read_text().splitlines()
     changed = len(re.findall(r" -> ", told(capsys, "cars-fast")))
@@ -202,6 +212,19 @@ def test_a_recipe_that_ships_is_complete_and_right(
     mine = paramfile.validate(alone)
     for name in recipe.keys["competitions"]:
         assert params.section(name) == mine.section(name)
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
+def test_any_recipe_can_follow_one_that_transfers(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    file: Path,
+) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    told(capsys, str(ROOT / "recipes/banknotes-transfer.yaml"))
+    told(capsys, str(file))
 
 
 def test_recipes_ship() -> None:

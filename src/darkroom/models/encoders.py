@@ -8,21 +8,54 @@ segformer         Xie et al. 2021 (arXiv 2105.15203): its decoder; its encoders 
 """
 
 import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
 from huggingface_hub.constants import HF_HUB_CACHE
 from segmentation_models_pytorch.encoders import encoders as known_encoders
-from torch import nn
+from torch import Tensor, nn
 
 from darkroom.errors import ParamsError, ResourceError
+from darkroom.models import MEAN, STD
 from darkroom.models.names import DECODERS
 from darkroom.models.sizes import Sizes
 
 TIMM = "tu-"
 # With which encoders, those packages and their layers, say that they cannot do as asked.
 REFUSALS = (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError)
+# By the beginning of a name: mean and std that published weights were trained with, where these
+# are others than ours. The package tells them in a file that comes with the weights.
+HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+NORMALISED = {
+    "dpn": ((124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3),
+    "inception": HALF,
+    "timm-tf_efficientnet_lite": HALF,
+    "xception": HALF,
+}
+
+
+@dataclass(frozen=True)
+class Renormalised:
+    """Images (N, 3, H, W), normalised by our mean and std, as an encoder's own have them.
+
+    It goes before `forward`, whatever the weights: a network that has learnt through it must
+    see the same once its weights are loaded again.
+    """
+
+    mean: Sequence[float]
+    std: Sequence[float]
+
+    def __call__(self, _net: nn.Module, arguments: tuple[Any, ...]) -> tuple[Tensor]:
+        """Return the images to show instead."""
+        images: Tensor = arguments[0]
+        both = list(zip(MEAN, STD, self.mean, self.std, strict=True))
+        factor = images.new_tensor([ours / theirs for _, ours, _, theirs in both])
+        offset = images.new_tensor([(ours - theirs) / std for ours, _, theirs, std in both])
+        return (images * factor.view(1, 3, 1, 1) + offset.view(1, 3, 1, 1),)
 
 
 def decoder(
@@ -58,7 +91,19 @@ def decoder(
         ) from error
     stride = int(net.get_submodule("encoder").output_stride)  # type: ignore[arg-type]
     Sizes(name, least=32, multiple=stride, only=_only(encoder)).guard(net)
+    mean, std = _normalised(encoder)
+    if (mean, std) != (MEAN, STD):
+        net.register_forward_pre_hook(Renormalised(mean, std))
     return net
+
+
+def _normalised(encoder: str) -> tuple[Sequence[float], Sequence[float]]:
+    """Return the mean and the std that the published weights of an encoder were trained with."""
+    if encoder.startswith(TIMM):
+        card = timm.get_pretrained_cfg(encoder.removeprefix(TIMM))
+        return (tuple(card.mean), tuple(card.std)) if card else (MEAN, STD)
+    own = (both for beginning, both in NORMALISED.items() if encoder.startswith(beginning))
+    return next(own, (MEAN, STD))
 
 
 def _only(encoder: str) -> int | None:

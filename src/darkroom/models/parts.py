@@ -77,8 +77,14 @@ def keep_frozen(net: nn.Module) -> None:
     if parameters and not any(parameter.requires_grad for parameter in parameters):
         net.eval()
         return
-    for child in net.children():
-        keep_frozen(child)
+    feeds_frozen = False
+    for child in reversed(list(net.children())):
+        own = list(child.parameters())
+        if own:
+            feeds_frozen |= not any(parameter.requires_grad for parameter in own)
+            keep_frozen(child)
+        elif feeds_frozen:  # dropout between two layers that are frozen
+            child.eval()
 
 
 def groups(net: nn.Module, rates: Mapping[str, float]) -> list[Group]:

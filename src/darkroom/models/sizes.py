@@ -75,3 +75,14 @@ class Sizes:
                 expected=f"at least {self.least} px each way",
                 fix="larger images, or another network",
             )
+
+
+def check(net: nn.Module, height: int, width: int) -> None:
+    """Refuse pictures of a size that a network cannot take, before any is shown to it.
+
+    Raises:
+        ParamsError: Naming the sizes that work.
+    """
+    for hook in net._forward_pre_hooks.values():
+        if isinstance(hook, Sizes):
+            hook.check(height, width)

@@ -22,6 +22,16 @@ RENAMED = (
 )
 # The side heads of googlenet and inception_v3.
 AUXILIARY = ("aux1", "aux2", "AuxLogits")
+# With which the readers of either form meet a file of something else; an empty one, or one of
+# text, lets torch's look for what it lacks.
+UNREADABLE = (
+    SafetensorError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    pickle.UnpicklingError,
+)
 
 
 def read_weights(file: Path) -> Weights:
@@ -42,11 +52,11 @@ def read_weights(file: Path) -> Weights:
         if file.suffix == ".safetensors":
             return dict(load_file(file))
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except UNREADABLE as error:
         raise ArtifactError(
             "these weights cannot be read",
             file=file,
-            found=str(error).splitlines()[0],
+            found=_in_short(error),
             expected=".safetensors, or a .pth file that holds tensors only",
         ) from error
     for key in ("state_dict", "model"):
@@ -54,7 +64,15 @@ def read_weights(file: Path) -> Weights:
             content = content[key]
     if not isinstance(content, dict):
         raise ArtifactError("this is no table of weights", file=file, found=type(content).__name__)
-    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise ArtifactError(
+            "there are no weights in this file",
+            file=file,
+            found=", ".join(map(str, list(content)[:8])) or "nothing",
+            expected="tensors by name, or such a table under state_dict or model",
+        )
+    return tensors
 
 
 def put_weights(net: nn.Module, weights: Weights, *, file: Path) -> None:
@@ -79,8 +97,8 @@ def put_weights(net: nn.Module, weights: Weights, *, file: Path) -> None:
         raise ArtifactError(
             "these weights are another network's",
             file=file,
-            found=f"{len(faults)} of {len(own)} tensors do not fit",
-            expected=type(net).__name__,
+            found=f"{len(faults)} names or shapes that do not fit",
+            expected=f"the {len(own)} tensors of a {type(net).__name__} with these arguments",
             details=faults[:5] + ([f"… and {len(faults) - 5} more"] if len(faults) > 5 else []),
         )
     # Into the network's own table, which says of what version its layers are.
@@ -143,6 +161,12 @@ def tidy(net: nn.Module, weights: Weights) -> Weights:
     renamed = {_today(name): tensor for name, tensor in weights.items()}
     lacking = set(AUXILIARY) - children
     return {name: t for name, t in renamed.items() if name.split(".")[0] not in lacking}
+
+
+def _in_short(error: Exception) -> str:
+    """Return the first sentence of an error; torch's go on to advice that would run the file."""
+    words = str(error).strip() or type(error).__name__
+    return words.splitlines()[0].partition(". ")[0]
 
 
 def _today(name: str) -> str:

@@ -1,6 +1,6 @@
 """The `data` section: where the raw files come from, one shape a raw layout."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ class Source(Section):
 class CarvanaData(Source):
     """The Carvana Image Masking Challenge, as Kaggle delivers it."""
 
+    task: ClassVar[TaskName] = "segmentation"
     format: Literal["carvana"]
     quality: Literal["normal", "hq"] = Field(
         "normal", description="`normal` reads train.zip and test.zip, `hq` the _hq archives."
@@ -34,6 +35,7 @@ class CarvanaData(Source):
 class CelebaData(Source):
     """CelebA, from its official files or the Kaggle mirror."""
 
+    task: ClassVar[TaskName] = "multilabel"
     format: Literal["celeba"]
 
 
@@ -47,6 +49,7 @@ class BanknoteColumns(Section):
 class BanknotesData(Source):
     """ATM banknotes: three archives, three label tables."""
 
+    task: ClassVar[TaskName] = "multiclass"
     format: Literal["banknotes"]
     columns: BanknoteColumns = Field(
         BanknoteColumns(), description="Where the label tables keep the file name and the class."

@@ -48,6 +48,14 @@ def check(section: Competition, task: str) -> None:
                 found=asked,
                 fix=f"take {key} out of the train section",
             )
+        if asked and train.batch_size // train.devices < 2:
+            raise ParamsError(
+                f"train.{key} mixes the images of a batch, and finds a single one on each device",
+                file=PARAMS,
+                found=f"batch_size {train.batch_size}, devices {train.devices}",
+                expected="two images or more on each device",
+                fix=f"raise batch_size, or take {key} out of the train section",
+            )
     if getattr(section.model, "output", "linear") != "linear" and task != "regression":
         raise ParamsError(
             f"model.output shapes the numbers of a regression; the task is {task}",

@@ -10,7 +10,7 @@ import torch
 from darkroom import board, files, fingerprint, index, models, split, training
 from darkroom.errors import ParamsError
 from darkroom.index import Card
-from darkroom.models import saved
+from darkroom.models import saved, sizes
 from darkroom.stages import learning, pictures, setting
 from darkroom.stages.setting import Setting
 from darkroom.store import Store
@@ -35,9 +35,11 @@ def run(name: str, fold: int = 0) -> None:
     targets = learning.targets_of(rows, card)
     learned = None if targets is None else targets[learn]
     arguments = learning.network(section, card, learned, str(paths.first_weights))
+    net = models.build(**arguments, seed=here.seed)
+    sizes.check(net, shards.height, shards.width)  # of validation, whatever windows it learns from
     loaders = learning.loaders(shards, learn, validate, targets, train, here.seed)
     result = training.fit(
-        models.build(**arguments, seed=here.seed),
+        net,
         *loaders,
         task=card.task,
         loss=learning.loss(train, card, learned, arguments.get("scale")),
@@ -53,7 +55,7 @@ def run(name: str, fold: int = 0) -> None:
             card.task,
             loaders[1],
             names=card.classes or card.targets,
-            facts=_facts(here, fold),
+            facts=_facts(here, fold, shards),
         ),
     )
 
@@ -89,10 +91,11 @@ def _stamp(here: Setting, fold: int, shards: Store) -> str:
     return fingerprint.of("train", chosen, inputs)
 
 
-def _facts(here: Setting, fold: int) -> dict[str, Any]:
+def _facts(here: Setting, fold: int, shards: Store) -> dict[str, Any]:
     """Return what TensorBoard's table of hyperparameters says of this run."""
     model = {"model": here.section.model.model_dump()}
-    return here.section.train.model_dump() | model | {"fold": fold, "seed": here.seed}
+    pictures = {"height": shards.height, "width": shards.width, "fit": shards.fit}
+    return here.section.train.model_dump() | model | pictures | {"fold": fold, "seed": here.seed}
 
 
 def _described(card: Card, shards: Store) -> dict[str, Any]:

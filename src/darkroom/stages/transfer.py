@@ -1,5 +1,6 @@
 """transfer: another run's weights, or a file of them -> the first weights of a competition."""
 
+import torch
 from safetensors.torch import save as to_bytes
 
 from darkroom import files
@@ -21,6 +22,10 @@ def run(name: str) -> None:
         )
     source = setting.given(given, "transfers")
     weights = read_weights(source)
-    tensors = {key: weights[key].detach().contiguous() for key in sorted(weights)}
+    # Copied: a .pth file may hold one tensor under two names, which safetensors refuses.
+    tensors = {
+        key: weights[key].detach().clone(memory_format=torch.contiguous_format)
+        for key in sorted(weights)
+    }
     files.write(here.paths.first_weights, to_bytes(tensors))
     print(f"{name}: {len(tensors)} tensors from {source}")

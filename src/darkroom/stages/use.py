@@ -22,7 +22,8 @@ def run(recipe: str | None = None) -> None:
 
     file = Path(PARAMS)
     paramfile.read(file)
-    text = file.read_text(encoding="utf-8")
+    written = file.read_bytes().decode("utf-8")
+    text = written.replace("\r\n", "\n")
     old = yaml.safe_load(text)
 
     merged = recipes.merged(old, chosen)
@@ -31,7 +32,7 @@ def run(recipe: str | None = None) -> None:
     edited = paramedit.edit(text, new, chosen.text)
     _check(edited, params)
 
-    files.write(file, edited)
+    files.write(file, edited if text == written else edited.replace("\n", "\r\n"))
     print(_told(chosen, paramedit.changes(old, new)))
 
 
