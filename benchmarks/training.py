@@ -1,0 +1,157 @@
+"""Training speed: what channels_last, half precision and compilation bring.
+
+    python -m benchmarks.training [--accelerator cuda] [--network encoder_unet] [--batch 8] ...
+
+Each way trains the same network on the same drawn pictures from first weights, for one short
+epoch; the ways take turns, so that a busy machine is unfair to none, and the median of the
+rounds counts. The first batches of an epoch, in which kernels are chosen and layers compiled,
+are not timed. Rates are of steps alone: loading is `benchmarks.loader`.
+"""
+
+# ruff: noqa: ARG002  # the trainer's hooks take more than each of them needs
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from darkroom import models, training
+from darkroom.dataset import Batch, loader
+from darkroom.inference import device_for
+from darkroom.store import Row, Store, pack_image, pack_mask, shard_name, write_shard
+from darkroom.training import Optimisation, Running
+
+WARM = 3  # batches
+ROUNDS = 3
+
+
+class Clock(Callback):
+    """Times the batches of an epoch after the first few."""
+
+    def __init__(self) -> None:
+        self.images, self.seconds, self._started = 0, 0.0, 0.0
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Start after the warm-up."""
+        if batch_idx == WARM:
+            self._started = _now()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Count, and stop with the last one."""
+        if batch_idx >= WARM:
+            self.images += len(batch)
+            self.seconds = _now() - self._started
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def ways(accelerator: str, *, compiled: bool) -> dict[str, Running]:
+    """Return what is compared, each with one thing more than the one before."""
+    plain: dict[str, Any] = {"accelerator": accelerator, "precision": "float32"}
+    found = {
+        "float32": Running(**plain, channels_last=False),
+        "float32, channels_last": Running(**plain),
+        "bf16, channels_last": Running(**plain | {"precision": "bf16"}),
+    }
+    if device_for(accelerator).type == "cuda":
+        found["fp16, channels_last"] = Running(**plain | {"precision": "fp16"})
+    if compiled:
+        found["bf16, channels_last, compiled"] = Running(
+            **plain | {"precision": "bf16"}, compile=True
+        )
+    return found
+
+
+def drawn(folder: Path, count: int, height: int, width: int) -> Store:
+    """Write and open a shard of noise and of masks of half the picture."""
+    rng = np.random.default_rng(0)
+    mask = np.zeros((height, width), np.uint8)
+    mask[:, : width // 2] = 1
+    folder.mkdir()
+    rows = [
+        Row(
+            id=str(number),
+            image=pack_image(rng.integers(0, 256, (height, width, 3), dtype=np.uint8), "raw", 95),
+            mask=pack_mask(mask),
+            height=height,
+            width=width,
+        )
+        for number in range(count)
+    ]
+    path = folder / shard_name("train", 0)
+    write_shard(path, rows, height=height, width=width, fit="stretch", image="raw")
+    return Store(folder, "train")
+
+
+def rate(store: Store, running: Running, network: dict[str, Any], batch: int, work: Path) -> float:
+    """Return images a second of one short epoch."""
+    clock = Clock()
+    rows = range(len(store))
+    training.fit(
+        models.build(**network, outputs=1, seed=0),
+        loader(store, rows, None, masks=True, batch_size=batch, seed=0),
+        loader(store, rows[:batch], None, masks=True, batch_size=batch, seed=None),
+        task="segmentation",
+        optimisation=Optimisation(lr=1e-4),
+        running=running,
+        epochs=1,
+        patience=1,
+        seed=0,
+        log_dir=work / "log",
+        work_dir=work,
+        callbacks=[clock],
+    )
+    return clock.images / clock.seconds
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--accelerator", default="auto")
+    parser.add_argument("--network", default="encoder_unet", help="of masks (default encoder_unet)")
+    parser.add_argument("--height", type=int, default=512)
+    parser.add_argument("--width", type=int, default=768)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batches", type=int, default=30, help="of an epoch (default 30)")
+    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    given = parser.parse_args(arguments)
+    found: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        count = given.batch * (WARM + given.batches)
+        store = drawn(place / "store", count, given.height, given.width)
+        for number in range(ROUNDS):
+            for name, running in ways(given.accelerator, compiled=not given.no_compile).items():
+                work = place / f"{number}-{len(found)}-{name}"
+                found.setdefault(name, []).append(
+                    rate(store, running, {"name": given.network}, given.batch, work)
+                )
+    first = statistics.median(next(iter(found.values())))
+    print(f"\n{given.network}, {given.height}x{given.width}, {given.batch} images a batch\n")
+    print("| | img/s | against float32 |\n|---|---|---|")
+    for name, rates in found.items():
+        middle = statistics.median(rates)
+        print(f"| {name} | {middle:,.1f} | {middle / first:.2f}x |")
+
+
+if __name__ == "__main__":
+    main()

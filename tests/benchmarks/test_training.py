@@ -1,0 +1,52 @@
+"""The training benchmark compares what it names, and times what it says."""
+
+import re
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks import training
+from darkroom import models
+from darkroom.training import Running
+
+
+def test_each_way_has_one_thing_more() -> None:
+    found = training.ways("cpu", compiled=True)
+    assert list(found) == [
+        "float32",
+        "float32, channels_last",
+        "bf16, channels_last",
+        "bf16, channels_last, compiled",
+    ]
+    first, second, third, last = found.values()
+    assert first == Running(accelerator="cpu", precision="float32", channels_last=False)
+    assert (second.channels_last, second.precision) == (True, "float32")
+    assert (third.channels_last, third.precision, third.compile) == (True, "bf16", False)
+    assert last.compile
+
+
+@pytest.mark.slow
+def test_it_prints_a_ratio_for_every_way(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, float]] = []
+    ended = training.Clock.on_train_batch_end
+
+    def end(self: training.Clock, *arguments: object) -> None:
+        ended(self, *arguments)  # type: ignore[arg-type]
+        seen.append((self.images, self.seconds))
+
+    monkeypatch.setattr(training.Clock, "on_train_batch_end", end)
+    plain = {"float32": Running(accelerator="cpu"), "again": Running(accelerator="cpu")}
+    monkeypatch.setattr(training, "ways", lambda *_, **__: plain)  # half precision is slow here
+    small = partial(models.build, "unet", outputs=1, seed=0, width=2, depth=1)
+    monkeypatch.setattr(training, "models", SimpleNamespace(build=lambda **_: small()))
+    words = "--accelerator cpu --network unet --height 32 --width 32 --batch 2 --batches 2"
+    training.main(words.split())
+    told = capsys.readouterr().out
+    lines = re.findall(r"^\| (.+?) \| [\d,.]+ \| ([\d.]+)x \|$", told, re.MULTILINE)
+    assert [name for name, _ in lines] == list(plain)
+    assert lines[0][1] == "1.00"
+    assert [images for images, _ in seen[:5]] == [0, 0, 0, 2, 4], "the first batches are not timed"
+    assert len(seen) == len(plain) * training.ROUNDS * 5
