@@ -64,3 +64,14 @@ def test_epoch_line() -> None:
     row = {"epoch": 3, "loss/train": 0.5, "loss/val": 0.25, "dice/train": 0.9, "dice/val": 0.8}
     line = epoch_line(row, 10, ["dice"])
     assert line == "epoch  3/10  loss 0.5000 val 0.2500  dice 0.9000 val 0.8000"
+
+
+def test_best_weights_of_layers_that_count_their_versions() -> None:
+    best = BestWeights(TASKS["multiclass"].monitor, 1)
+    net = build("mnasnet0_5", outputs=2, seed=1)  # without its version it refuses weights
+    state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    best.load_state_dict({"row": {"epoch": 1}, "weights": state})
+    with torch.no_grad():
+        next(net.parameters()).zero_()
+    best.restore(net)
+    assert all(torch.equal(state[name], tensor) for name, tensor in net.state_dict().items())

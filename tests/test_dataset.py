@@ -2,6 +2,9 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 import warnings
 from pathlib import Path
 from typing import Any
@@ -273,3 +276,27 @@ def test_lightning_sets_the_epoch_also_when_it_resumes(store: Store, tmp_path: P
 
 def light() -> augment.Augmentation:
     return augment.build("light", masks=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch notices, a little later")
+def test_workers_end_with_a_reader_that_is_killed(tmp_path: Path) -> None:
+    write(tmp_path, "raw")
+    script = """if __name__ == "__main__":
+        import multiprocessing, os, signal, sys
+        from pathlib import Path
+        from torch.utils.data import DataLoader
+        from darkroom.dataset import loader
+        from darkroom.store import Store
+        store = Store(Path(sys.argv[1]), "train")
+        read = loader(store, range(4), None, masks=False, batch_size=1, seed=None, workers=1)
+        batches = DataLoader.__iter__(read)
+        print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)  # while the worker is starting
+    """
+    (tmp_path / "reader.py").write_text(textwrap.dedent(script))
+    # Whoever holds the pipe open is alive: reading to its end waits for the worker too.
+    reader = [sys.executable, str(tmp_path / "reader.py"), str(tmp_path)]
+    ended = subprocess.run(reader, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == -signal.SIGKILL
+    assert len(ended.stdout.split()) == 1, "a worker had been started"

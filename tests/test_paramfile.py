@@ -208,3 +208,8 @@ def test_every_key_that_ships_is_explained_in_the_file() -> None:
             assert "#" in rest or key in ("image", "target"), f"no word on {section}.{key}"
             seen.add((section, key))
     assert len(seen) > 25
+
+
+def test_transfers_must_be_there_for_dvc_reads_them_too(raw: Any) -> None:
+    del raw["transfers"]
+    assert "transfers: this key is missing" in _faults(raw)

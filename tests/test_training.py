@@ -1,6 +1,9 @@
 """Training as a whole, on tiny drawn data: it learns, repeats itself, and stops with a word."""
 
 import hashlib
+import multiprocessing
+import os
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -296,3 +299,29 @@ def test_fp16_needs_cuda(tmp_path: Path) -> None:
 def test_more_devices_than_images(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="too few images to train on for so many devices"):
         train(discs(tmp_path / "d", 8), tmp_path, running={"devices": 5})
+
+
+@pytest.mark.slow
+def test_a_lost_loader_process_is_told_as_such(tmp_path: Path) -> None:
+    class Kill(Callback):
+        def on_train_batch_end(self, *_: object) -> None:
+            for child in multiprocessing.active_children():
+                assert child.pid is not None
+                os.kill(child.pid, signal.SIGKILL)
+
+    store = discs(tmp_path / "d", 8)
+    with pytest.raises(ResourceError, match="a loader process ended early") as caught:
+        fit(
+            build("unet", outputs=1, seed=1, width=2, depth=1),
+            batches(store, seed=1, batch_size=1, workers=1),
+            batches(store, rows=[0]),
+            task="segmentation",
+            optimisation=Optimisation(lr=0.1),
+            epochs=50,
+            patience=50,
+            seed=1,
+            log_dir=tmp_path / "log",
+            work_dir=tmp_path / "work",
+            callbacks=[Kill()],
+        )
+    assert "run again: training goes on from its last checkpoint" in str(caught.value)

@@ -54,7 +54,10 @@ class BestWeights(Callback):
 
     def restore(self, net: nn.Module) -> None:
         """Put the best weights into the network."""
-        net.load_state_dict(self._weights)
+        # Into the network's own table, which says of what version its layers are.
+        table = net.state_dict()
+        table.update(self._weights)
+        net.load_state_dict(table)
 
     def _rank(self, row: Row) -> tuple[float, float]:
         value = row[f"{self.monitor.name}/val"]

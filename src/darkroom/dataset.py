@@ -6,10 +6,15 @@ normalises them. A batch is a pure function of (store, rows, targets, seed, epoc
 workers there are changes nothing.
 """
 
+import ctypes
 import hashlib
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,11 +23,13 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from darkroom.buffers import Buffers
-from darkroom.errors import ArtifactError, DarkroomError
+from darkroom.errors import ArtifactError, DarkroomError, ResourceError
 from darkroom.images import Pixels
 from darkroom.sampling import EpochSampler, Order
 from darkroom.shard import REMAKE
 from darkroom.store import Store
+
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h: the signal sent to a process whose parent dies
 
 Augment = Callable[[Pixels, Pixels | None, int], tuple[Pixels, Pixels | None]]
 """(image (H, W, 3), mask (H, W) or None, 64-bit seed) -> the same, changed.
@@ -215,7 +222,7 @@ def loader(
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
         persistent_workers=workers > 0,
-        worker_init_fn=_deaf,
+        worker_init_fn=partial(_attend, os.getpid()),
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(0),
     )
@@ -234,13 +241,38 @@ def _check_masks(store: Store, rows: Sequence[int], targets: NDArray[Any] | None
         )
 
 
-def _deaf(_worker: int) -> None:
-    """Leave the signals of a whole process group to the process that reads: workers end with it.
+@contextmanager
+def workers_heard() -> Iterator[None]:
+    """Say in our words that a worker was lost: torch raises it wherever the reader just is.
 
-    Without them it could not come to the place where it saves.
+    Raises:
+        ResourceError: In its place.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise ResourceError(
+            "a loader process ended early",
+            found=str(error).splitlines()[0],
+            fix="free memory, or use fewer workers, and run again: training goes on from its last "
+            "checkpoint",
+        ) from error
+
+
+def _attend(reader: int, _worker: int) -> None:
+    """Leave the signals of a whole process group to the process that reads, and end with it.
+
+    Without its workers it could not come to the place where it saves. One that dies while they
+    start would leave them behind: torch looks for a parent that changes, and it has changed.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != reader:
+        os._exit(1)
 
 
 def _as_it_is(batch: Any) -> Any:

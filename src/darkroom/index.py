@@ -27,7 +27,7 @@ RLE_ORDERS = ("row", "column")
 _RLE = r"rle:(?:row|column)(?: [1-9][0-9]* [1-9][0-9]*)*"
 # What breaks a line of the submission, or its encoding.
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_LARGEST = float(np.finfo(np.float32).max)
+_LARGEST = 1e15  # errors are squared in float32
 _MAKE_AGAIN = "run the index stage: `dvc repro -sf index@NAME`"
 
 
@@ -235,7 +235,12 @@ def _check_targets(rows: pd.DataFrame, card: Card) -> None:
         _none(rows, unknown, f"target {name} is unknown for training images", show="image")
         _none(rows, np.isinf(values), f"target {name} is not finite", show=name)
         if card.task == "regression":
-            _none(rows, values.abs() > _LARGEST, f"target {name} is beyond float32", show=name)
+            _none(
+                rows,
+                values.abs() > _LARGEST,
+                f"target {name} is beyond 1e15",
+                show=name,
+            )
             continue
         legal = range(len(card.classes)) if card.task == "multiclass" else range(2)
         odd = values.notna() & ~values.isin(legal)

@@ -232,7 +232,11 @@ class Learner(LightningModule):
         Raises:
             RuntimeError: It is of another network.
         """
-        self.net.load_state_dict(state["net"])
+        table = self.net.state_dict()  # which says of what version its layers are
+        if table.keys() != state["net"].keys():
+            raise RuntimeError("a checkpoint of another network")
+        table.update(state["net"])
+        self.net.load_state_dict(table)
         self.stepper.load_state_dict(state["stepper"])
         self.history, self.last, self.seen = list(state["history"]), dict(state["last"]), seen
         if self.team.rank == 0:  # the others begin to count at 0: the sum is over all

@@ -21,7 +21,6 @@ from lightning.pytorch import Trainer
 from darkroom import files
 
 _DIGEST_BYTES = 32
-_CHUNK_BYTES = 1 << 24
 State = dict[str, Any]
 
 
@@ -59,13 +58,12 @@ def save(file: Path, place: Place, about: Mapping[str, object], state: State) ->
         state: Plain values and tensors.
     """
     whole = {"about": _told(about), "place": (place.epoch, place.batch, place.steps), **state}
-    with files.replacing(file) as part:
-        torch.save(whole, part)
-        with part.open("r+b") as stream:
-            digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-            while chunk := stream.read(_CHUNK_BYTES):
-                digest.update(chunk)
-            stream.write(digest.digest())
+    # In memory first: of a full disk torch's own writer says nothing but that it failed.
+    body = io.BytesIO()
+    torch.save(whole, body)
+    with files.replacing(file) as part, part.open("wb") as stream:
+        stream.write(body.getbuffer())
+        stream.write(digest_of(body.getbuffer()))
 
 
 def digest_of(data: bytes | memoryview) -> bytes:
@@ -87,7 +85,7 @@ def load(file: Path, about: Mapping[str, object]) -> tuple[Place, State] | None:
         why = f"can't be read ({error.strerror})"
     except _Unfit as error:
         why = str(error)
-    except (RuntimeError, pickle.UnpicklingError, KeyError, TypeError, AttributeError):
+    except (RuntimeError, pickle.UnpicklingError, LookupError, TypeError, ValueError, EOFError):
         why = "is of another make"
     print(f"{file}: the checkpoint {why}: training starts afresh", file=sys.stderr)
     return None

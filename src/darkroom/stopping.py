@@ -5,6 +5,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from darkroom.errors import ResourceError
+
 _HEARD = (signal.SIGTERM, signal.SIGINT)
 TERMINATED = 128 + signal.SIGTERM
 """The exit code of a process that a SIGTERM ended, as shells tell it."""
@@ -70,6 +72,6 @@ class Stop:
 
 def _is_of_a_worker(error: BaseException | None) -> bool:
     """Return whether an error may be that of a loader which has lost a worker, or its pipes."""
-    if isinstance(error, RuntimeError):
+    if isinstance(error, RuntimeError | ResourceError):
         return "DataLoader worker" in str(error)
     return isinstance(error, ConnectionError | FileNotFoundError | EOFError)

@@ -15,7 +15,7 @@ from darkroom import losses, memory, resume, running
 from darkroom.batchnorm import leaves_one, single_values_told
 from darkroom.callbacks import BestWeights, Progress
 from darkroom.checkpoints import Checkpoints
-from darkroom.dataset import Loader
+from darkroom.dataset import Loader, workers_heard
 from darkroom.errors import DataError, ParamsError
 from darkroom.learner import Learner, Manner, Row
 from darkroom.mixing import Mixing
@@ -152,7 +152,7 @@ def _train(plan: _Plan, team: Team) -> FitResult:
         running.deterministic(plan.manner.seed),
         _shared(plan, team),
     ):
-        with memory.enough("train", fix=_LESS), single_values_told():
+        with memory.enough("train", fix=_LESS), single_values_told(), workers_heard():
             learner = _learner(plan, device, team)
             thaw = plan.optimisation.unfreeze_epoch
             best = BestWeights(learner.task.monitor, plan.patience, thaw)

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from darkroom.cli import main
+from darkroom.models import build, saved
 from tests.stages import tiny
 
 FILE = Path("data/start/tiny/weights.safetensors")
@@ -77,3 +78,28 @@ def test_training_with_given_weights_asks_for_the_transfer_first(
     _give(root, "models/other/fold0")
     assert main(["train", tiny.NAME]) == 6
     assert "run `dvc repro transfer@tiny` first" in capsys.readouterr().err
+
+
+def test_spoilt_weights_are_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"a": torch.ones(2), "b": torch.tensor([1.0, torch.nan])}, root / "spoilt.pth")
+    _give(root, "spoilt.pth")
+    assert main(["transfer", tiny.NAME]) == 6
+    told = capsys.readouterr().err
+    assert "some of these weights are infinite or not a number" in told
+    assert "found: 1 of 2 tensors, such as b" in told
+
+
+def test_a_run_whose_files_do_not_belong_together_is_refused(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = root / "models/other/fold0"
+    for seed in (1, 2):  # the second run's description stands beside the first one's weights
+        net = build("small_cnn", outputs=2, seed=seed, width=2, depth=1)
+        told: dict[str, Any] = {"name": "small_cnn", "outputs": 2, "width": 2, "depth": 1}
+        weights = (run / saved.WEIGHTS).read_bytes() if seed == 2 else None
+        saved.save(run, net, {"model": told})
+        if weights:
+            (run / saved.WEIGHTS).write_bytes(weights)
+    _give(root, "models/other/fold0")
+    assert main(["transfer", tiny.NAME]) == 6
+    assert "not the ones that model.json was written with" in capsys.readouterr().err

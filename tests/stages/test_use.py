@@ -229,3 +229,25 @@ def test_any_recipe_can_follow_one_that_transfers(
 
 def test_recipes_ship() -> None:
     assert len(RECIPES) >= 8
+
+
+def test_a_link_stays_one_and_its_file_keeps_its_mode(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = root / "real.yaml"
+    (root / "params.yaml").rename(real)
+    real.chmod(0o600)
+    (root / "params.yaml").symlink_to(real)
+    told(capsys, "cars-fast")
+    assert (root / "params.yaml").is_symlink()
+    assert "epochs: 3" in real.read_text()
+    assert real.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_may_not_be_written_to_stays(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (root / "params.yaml").read_bytes()
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may always
+    assert "it may not be written to" in told(capsys, "cars-fast", code=5)
+    assert (root / "params.yaml").read_bytes() == before

@@ -89,7 +89,13 @@ def project(root: Path, kind: str, **sections: Mapping[str, Any]) -> Path:
 
 
 def write_params(root: Path, settings: Params, *, folds: list[int], seed: int = 7) -> None:
-    params = {"seed": seed, "competitions": [NAME], "folds": folds, NAME: settings}
+    params = {
+        "seed": seed,
+        "competitions": [NAME],
+        "folds": folds,
+        "transfers": [],
+        NAME: settings,
+    }
     (root / "params.yaml").write_text(yaml.safe_dump(params))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from darkroom.errors import DataError
 from darkroom.tables import Table, refuse_rows
 
-LARGEST = 3.4028234663852886e38  # what float32, in which networks learn, can hold
+LARGEST = 1e15  # networks learn in float32, which must hold the squares of errors
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,30}")  # int() refuses thousands of digits
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -71,7 +71,7 @@ def targets(task: str, names: Sequence[str], parts: Mapping[str, Cells]) -> Targ
     if task == "regression":
         for cells in parts.values():
             _check_values(cells, names, is_number, "a finite number, such as -1.5")
-            _check_values(cells, names, is_learnable, "at most 3.4e38 in size, as float32 holds")
+            _check_values(cells, names, is_learnable, "at most 1e15 in size")
         return Targets(_numbers(parts, names, {cell: float(cell) for cell in known if cell}))
     pair = label_values(known)
     for cells in parts.values():
@@ -125,7 +125,7 @@ def is_number(cell: str) -> bool:
 
 
 def is_learnable(cell: str) -> bool:
-    """Return whether float32 can hold a number: beyond, it would be infinite in training."""
+    """Return whether float32 can hold the squares of many such numbers: training adds them up."""
     return abs(float(cell)) <= LARGEST
 
 

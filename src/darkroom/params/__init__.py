@@ -115,7 +115,7 @@ class Params(Section):
         min_length=1, description="The folds to train; each validates on its own part."
     )
     transfers: list[Transfer] = Field(
-        [], description="Runs and files that first weights come from: {to: ..., from: ...}."
+        description="Runs and files that first weights come from: {to: ..., from: ...}."
     )
 
     def section(self, name: str) -> Competition:

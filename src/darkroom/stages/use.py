@@ -1,12 +1,13 @@
 """Take a recipe into params.yaml, comments and all; or list the recipes."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from darkroom import files, paramedit, paramfile, recipes
-from darkroom.errors import ParamsError
+from darkroom.errors import ParamsError, ResourceError
 from darkroom.layout import PARAMS
 from darkroom.params import Params
 
@@ -20,8 +21,11 @@ def run(recipe: str | None = None) -> None:
         return
     chosen = recipes.read(recipes.find(recipe, RECIPES))
 
-    file = Path(PARAMS)
-    paramfile.read(file)
+    file = Path(PARAMS).resolve()  # of a link, the file itself
+    paramfile.read(Path(PARAMS))
+    if not os.access(file, os.W_OK):
+        raise ResourceError("it may not be written to", file=PARAMS, fix=f"chmod u+w {PARAMS}")
+    mode = file.stat().st_mode
     written = file.read_bytes().decode("utf-8")
     text = written.replace("\r\n", "\n")
     old = yaml.safe_load(text)
@@ -33,6 +37,7 @@ def run(recipe: str | None = None) -> None:
     _check(edited, params)
 
     files.write(file, edited if text == written else edited.replace("\n", "\r\n"))
+    file.chmod(mode)
     print(_told(chosen, paramedit.changes(old, new)))
 
 
