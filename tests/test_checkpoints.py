@@ -16,6 +16,7 @@ import torch
 from lightning.pytorch import Callback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from darkroom import resume
 from darkroom.board.scalars import Scalars
 from darkroom.resume import path
 from tests.interrupted import BATCHES, EPOCHS, Interrupt, Killed, network, told, train
@@ -72,17 +73,16 @@ def test_terminated_anywhere(
 def test_killed_while_a_checkpoint_is_written(
     tmp_path: Path, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch, nth: int
 ) -> None:
-    written, save = [0], torch.save
+    written, whole = [0], resume.digest_of
 
-    def half(state: object, part: Path) -> None:
+    def half(body: bytes) -> bytes:
         written[0] += 1
-        save(state, part)
         if written[0] == nth:
-            part.write_bytes(part.read_bytes()[:1000])
-            raise Killed
+            raise Killed  # the digest never comes
+        return whole(body)
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", half)
+        patch.setattr(resume, "digest_of", half)
         patch.setattr(Path, "unlink", lambda *_, **__: None)  # a killed process tidies nothing
         with pytest.raises(Killed):
             train(tmp_path, callbacks=[Interrupt()])
