@@ -130,6 +130,6 @@ def test_an_interrupt_leaves_no_orphans(tmp_path: Path, sent: signal.Signals) ->
         assert process.stdout is not None
         workers = [psutil.Process(int(process.stdout.readline())) for _ in range(2)]
         process.send_signal(sent)
-        process.wait(timeout=10)
-        _, alive = psutil.wait_procs(workers, timeout=10)
+        process.wait(timeout=60)
+        _, alive = psutil.wait_procs(workers, timeout=60)
         assert alive == []

@@ -262,13 +262,12 @@ def workers_heard() -> Iterator[None]:
 
 
 def _attend(reader: int, _worker: int) -> None:
-    """Leave the signals of a whole process group to the process that reads, and end with it.
+    """Leave a process group, so that its signals go to the process that reads; and end with it.
 
     Without its workers it could not come to the place where it saves. One that dies while they
     start would leave them behind: torch looks for a parent that changes, and it has changed.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    os.setpgid(0, 0)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != reader:

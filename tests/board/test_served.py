@@ -55,11 +55,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     ) as server:
         lines: Queue[str] = Queue()
         assert server.stderr is not None
-        threading.Thread(target=lambda: [*map(lines.put, server.stderr or ())]).start()
+        reader = threading.Thread(target=lambda: [*map(lines.put, server.stderr or ())])
+        reader.start()
         try:
             yield Served(_address(lines), results)
         finally:
             server.terminate()
+            reader.join()  # before the pipe is closed under it
 
 
 def _address(lines: "Queue[str]") -> str:
