@@ -242,20 +242,24 @@ def _check_masks(store: Store, rows: Sequence[int], targets: NDArray[Any] | None
 
 
 @contextmanager
-def workers_heard() -> Iterator[None]:
+def workers_heard(helped: bool) -> Iterator[None]:
     """Say in our words that a worker was lost: torch raises it wherever the reader just is.
+
+    Args:
+        helped: Whether there are workers. A pipe to one that is gone then says so too.
 
     Raises:
         ResourceError: In its place.
     """
     try:
         yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, ConnectionError, EOFError, FileNotFoundError) as error:
+        told = "DataLoader worker" in str(error)
+        if not told and (isinstance(error, RuntimeError) or not helped):
             raise
         raise ResourceError(
             "a loader process ended early",
-            found=str(error).splitlines()[0],
+            found=str(error).splitlines()[0] if told else f"DataLoader worker: {error!r}",
             fix="free memory, or use fewer workers, and run again: training goes on from its last "
             "checkpoint",
         ) from error

@@ -152,7 +152,8 @@ def _train(plan: _Plan, team: Team) -> FitResult:
         running.deterministic(plan.manner.seed),
         _shared(plan, team),
     ):
-        with memory.enough("train", fix=_LESS), single_values_told(), workers_heard():
+        helped = plan.train_loader.num_workers + plan.val_loader.num_workers > 0
+        with memory.enough("train", fix=_LESS), single_values_told(), workers_heard(helped):
             learner = _learner(plan, device, team)
             thaw = plan.optimisation.unfreeze_epoch
             best = BestWeights(learner.task.monitor, plan.patience, thaw)
