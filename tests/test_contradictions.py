@@ -55,7 +55,10 @@ def test_a_section_that_does_not_run_may_keep_its_weights(
     raw["competitions"] = ["carvana"]
     raw["banknotes"]["model"]["weights"] = weights
     raw["transfers"] = [] if weights else [{"to": "banknotes", "from": "a.pth"}]
-    paramfile.validate(raw)
+    params = paramfile.validate(raw)
+    assert params.section("banknotes").model.weights == weights
+    raw["competitions"] = ["carvana", "banknotes"]
+    assert "banknotes.model.weights: found" in _told(raw)
 
 
 def test_a_transfer_to_nobody_and_a_second_one_are_refused(raw: dict[str, Any]) -> None:

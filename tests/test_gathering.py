@@ -112,6 +112,9 @@ def test_nothing_deeper_is_no_fault(tmp_path: Path) -> None:
     zip_of(tmp_path / "all.zip", {"a/b/train.csv": b"three deep", "x/train.csv.txt": b""})
     zip_of(tmp_path / "my_train.zip", {"train/1.jpg": b"misnamed, not too deep"})
     gathering.refuse_deeper(tmp_path, ["train.csv", "train.zip", "train"])
+    zip_of(tmp_path / "near.zip", {"a/train.csv": b"two deep"})
+    with pytest.raises(DataError, match="lies deeper"):
+        gathering.refuse_deeper(tmp_path, ["train.csv", "train.zip", "train"])
 
 
 def test_the_manifest_lists_name_bytes_and_sha256(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ RLE_ORDERS = ("row", "column")
 _RLE = r"rle:(?:row|column)(?: [1-9][0-9]* [1-9][0-9]*)*"
 # What breaks a line of the submission, or its encoding.
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_LARGEST = 1e15  # errors are squared in float32
+LARGEST = 1e15  # of a value: networks learn in float32, which must hold the squares of errors
 _MAKE_AGAIN = "run the index stage: `dvc repro -sf index@NAME`"
 
 
@@ -237,7 +237,7 @@ def _check_targets(rows: pd.DataFrame, card: Card) -> None:
         if card.task == "regression":
             _none(
                 rows,
-                values.abs() > _LARGEST,
+                values.abs() > LARGEST,
                 f"target {name} is beyond 1e15",
                 show=name,
             )

@@ -125,19 +125,8 @@ def fit(
     _check_not_empty(train_loader, val_loader, running.devices)
     loss = losses.build(task) if loss is None else loss
     manner = Manner(task, loss, seed, tuple(mean), tuple(std), mixing)
-    plan = _Plan(
-        net,
-        train_loader,
-        val_loader,
-        manner,
-        optimisation,
-        running,
-        epochs,
-        patience,
-        log_dir,
-        work_dir,
-        tuple(callbacks),
-    )
+    chosen = (manner, optimisation, running, epochs, patience, log_dir, work_dir)
+    plan = _Plan(net, train_loader, val_loader, *chosen, tuple(callbacks))
     plan = replace(plan, begun=resume.load(resume.path(work_dir), _about(plan)))
     return together(running.devices, partial(_train, plan))
 

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import albumentations
+import numpy as np
 import pytest
 
 from darkroom.augment import build, named
@@ -91,7 +92,11 @@ def test_every_transform_does_the_same_in_every_process() -> None:
 @pytest.mark.slow
 def test_every_transform_passes_the_trial() -> None:
     for name in usable():
-        build([{name: ARGUMENTS.get(name, {})}], masks=True, size=SIZE)
+        made = build([{name: ARGUMENTS.get(name, {})}], masks=True, size=SIZE)
+        image, mask = made(np.full((*SIZE, 3), 99, np.uint8), np.ones(SIZE, np.uint8), 1)
+        assert image.shape == (*SIZE, 3), name
+        assert mask is not None, name
+        assert set(np.unique(mask)) <= {0, 1}, name
 
 
 @pytest.mark.parametrize("name", RESIZING)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from darkroom import sheets
+from darkroom.board import tables
 from darkroom.board.confusion import Confusion, count, picture
 from darkroom.images import decode_jpeg_fast
 from darkroom.tasks import TASKS
@@ -42,7 +43,11 @@ def test_a_cell_has_the_colour_of_its_place_and_share() -> None:
 
 
 def test_no_class_at_all_in_a_row() -> None:
-    picture(TASKS["multiclass"], np.zeros((2, 2), np.int64), ())
+    page = picture(TASKS["multiclass"], np.zeros((2, 2), np.int64), ())
+    cells = page[-sheets.MARGIN_PX - 160 : -sheets.MARGIN_PX, -sheets.MARGIN_PX - 160 :]
+    colours = set(map(tuple, cells.reshape(-1, 3).tolist()))
+    assert tables.EMPTY in colours
+    assert not colours & {sheets.RIGHT, sheets.EXCESS}
 
 
 def test_a_bar_is_as_long_as_its_share() -> None:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from darkroom.competitions.labels import (
-    LARGEST,
     Cells,
     classes,
     is_learnable,
@@ -13,6 +12,7 @@ from darkroom.competitions.labels import (
     targets,
 )
 from darkroom.errors import DataError
+from darkroom.index import LARGEST
 from darkroom.tables import Table
 
 

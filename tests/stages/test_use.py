@@ -225,6 +225,12 @@ def test_any_recipe_can_follow_one_that_transfers(
     monkeypatch.chdir(tmp_path)
     told(capsys, str(ROOT / "recipes/banknotes-transfer.yaml"))
     told(capsys, str(file))
+    keys = recipes.read(file).keys
+    params = paramfile.read(Path("params.yaml"))
+    assert params.competitions == keys["competitions"]
+    assert [(each.to, each.source) for each in params.transfers] == [
+        (each["to"], each["from"]) for each in keys["transfers"]
+    ]
 
 
 def test_recipes_ship() -> None:

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from darkroom.errors import DataError
+from darkroom.index import LARGEST
 from darkroom.tables import Table, refuse_rows
-
-LARGEST = 1e15  # networks learn in float32, which must hold the squares of errors
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,30}")  # int() refuses thousands of digits
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
