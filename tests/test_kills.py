@@ -20,14 +20,14 @@ STAGES = ("train@tiny-0", "evaluate@tiny")
 RESULTS = ("models/tiny/fold0/model.safetensors", "reports/tiny/metrics.json")
 HISTORY = "reports/tiny/history/fold0.csv"
 TRAIN = {
-    "epochs": 200,
+    "epochs": 350,
     "batch_size": 3,
     "accumulate": 2,
     "augment": "strong",
     "ema": 0.9,
     "mixup": 0.2,
     "clip": 1.0,
-    "patience": 200,
+    "patience": 350,
     "checkpoint_steps": 1,
 }
 NETWORK = {"name": "small_cnn", "width": 8, "depth": 2, "dropout": 0.3}
@@ -81,7 +81,7 @@ def _kill(root: Path, rng: random.Random) -> bool:
     process = _dvc(root, "repro", *STAGES)
     before, started = _progress(root), time.monotonic()
     early = rng.random() < 0.2  # anywhere, also while it starts
-    wait = rng.uniform(0, 4) if early else rng.uniform(0, 0.4)
+    wait = rng.uniform(0, 3) if early else rng.uniform(0, 0.12)
     while process.poll() is None:
         if early or _progress(root) != before or time.monotonic() - started > GRACE_S:
             time.sleep(wait)
