@@ -3,10 +3,11 @@
 DarkroomError
 ├── ParamsError     2   params.yaml or the command line asks for what cannot be
 ├── DataError       3   a raw file, table, image or mask is not what it must be
+├── RemoteError     4   Kaggle or another server refused, or could not be reached
 ├── ResourceError   5   the machine lacks disk, memory or a permission
 └── ArtifactError   6   something made earlier (shard, model, submission) can't be trusted
 
-Code 2 is also argparse's own; 4 is kept for the network.
+Code 2 is also argparse's own.
 """
 
 from collections.abc import Sequence
@@ -65,6 +66,12 @@ class DataError(DarkroomError):
     """A raw file, table, image or mask is not what it must be."""
 
     exit_code = 3
+
+
+class RemoteError(DarkroomError):
+    """Kaggle or another server refused, sent what it must not, or could not be reached."""
+
+    exit_code = 4
 
 
 class ResourceError(DarkroomError):

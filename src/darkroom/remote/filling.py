@@ -1,0 +1,207 @@
+"""A folder of the download cache, filled with what is wanted and not there yet.
+
+What is whole is never asked for again; when nothing is missing, nobody is asked anything.
+"""
+
+import sys
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from darkroom.errors import RemoteError
+from darkroom.members import MissingFileError, unsafe
+from darkroom.remote import cache, room
+from darkroom.remote.cache import Listing
+from darkroom.remote.download import Opener, Remote, download
+from darkroom.remote.room import Need
+from darkroom.remote.waits import Waits, again
+
+Sizes = Mapping[str, int | None]
+
+_RESERVED = {cache.LISTING, cache.BUNDLE}  # these names are the cache's own
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a server has, to be fetched file by file.
+
+    Attributes:
+        where: The server, for messages.
+        folder: The folder of the cache that keeps it.
+        ask: Asks for the names, and sizes in bytes as far as they are told.
+        open: Returns what opens a file, by its name.
+        sha256: What a file's bytes must hash to, by name, where that is known.
+        addresses: Of files that have one of their own, by name, for messages; no query.
+    """
+
+    where: str
+    folder: Path
+    ask: Callable[[], Sizes]
+    open: Callable[[str], Opener]
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is wanted of an offer.
+
+    Attributes:
+        choose: From the names that there are, those that are wanted; raises MissingFileError.
+        raw: The project's folder that the files will be linked or copied into.
+        waits: Between tries.
+    """
+
+    choose: Callable[[Collection[str]], list[str]]
+    raw: Path
+    waits: Waits
+
+
+def fill(offer: Offer, order: Order) -> list[str]:
+    """Fetch what is wanted and not in the folder; return the names it has there.
+
+    Raises:
+        RemoteError: A wanted file is a folder of single ones there, or can't be fetched.
+        MissingFileError: The server has no such file.
+        ResourceError: It does not fit on the disk; no body has been asked for.
+    """
+    folder = offer.folder
+    with cache.alone(folder):
+        listing, names = _listed(offer, order)
+        absent = [name for name in names if cache.here(folder, listing, name) is None]
+        listing = _sized(offer, listing, absent, order.waits)
+        missing = {name: listing.sizes[name] for name in absent}
+        whole = _whole(folder, listing, names)
+        tell(offer.where, folder, missing, sum(whole.values()))
+        wanted = {**whole, **{name: size or 0 for name, size in missing.items()}}
+        room.require([to_fetch(folder, missing), to_copy(folder, order.raw, wanted)])
+        if absent:
+            with bar("fetching", sum(wanted.values()), sum(whole.values())) as progress:
+                for name in absent:
+                    remote = Remote(
+                        name=name,
+                        open=offer.open(name),
+                        where=offer.addresses.get(name, offer.where),
+                        size=listing.sizes[name],
+                        sha256=offer.sha256.get(name),
+                    )
+                    path = download(remote, folder, waits=order.waits, bar=progress)
+                    listing = cache.keep(folder, listing, name, path)
+        return sorted(_whole(folder, listing, names))
+
+
+def offered(names: Collection[str]) -> list[str]:
+    """Return the names at the top of a listing, folders among them, without the cache's own."""
+    tops = {name.partition("/")[0] for name in names if not unsafe(name)}
+    return sorted(tops - _RESERVED)
+
+
+def size_of(opener: Opener, name: str, waits: Waits) -> int | None:
+    """Return a body's bytes as its server announces them; only the first byte is asked for."""
+
+    def ask() -> int | None:
+        with opener({"Range": "bytes=0-0", "Accept-Encoding": "identity"}) as answer:
+            told = answer.headers.get("Content-Length", "")
+            if answer.status_code != 200:  # the whole length follows a part's: bytes 0-0/1234
+                told = answer.headers.get("Content-Range", "").rpartition("/")[2]
+            return int(told) if told.isascii() and told.isdigit() else None
+
+    return again(ask, waits, what=name)
+
+
+def tell(where: str, folder: Path, missing: Sizes, here: int) -> None:
+    """Say on stderr what will be fetched from where, what is here already, and what is free."""
+    if not missing:
+        print(f"{where}: everything is here already, in {folder}", file=sys.stderr)
+        return
+    known = room.shown(sum(size or 0 for size in missing.values()))
+    unknown = sum(size is None for size in missing.values())
+    rest = f", and {unknown} whose size is not told" if unknown else ""
+    lines = [f"to fetch from {where}: {known}{rest}"]
+    lines += [
+        f"  {name}  {'?' if size is None else room.shown(size)}" for name, size in missing.items()
+    ]
+    here += sum(_part(folder, name) for name in missing)
+    lines.append(f"into {folder}: {room.shown(here)} here, {room.shown(room.free(folder))} free")
+    print("\n".join(lines), file=sys.stderr)
+
+
+def to_fetch(folder: Path, missing: Sizes) -> Need:
+    """Return the room that a download needs, less what is here of it."""
+    rest = sum(max(0, (size or 0) - _part(folder, name)) for name, size in missing.items())
+    return Need(folder, rest, "to fetch")
+
+
+def to_copy(folder: Path, raw: Path, wanted: Mapping[str, int]) -> Need:
+    """Return the room that the project needs for its copies of files of a cache folder.
+
+    Raw files are hard links to the cache until DVC takes its copy. On another disk they are
+    copies, and DVC's comes on top until it has linked them. What lies in `raw` already, in its
+    size, is not copied again.
+
+    Args:
+        folder: The folder of the cache.
+        raw: The project's folder of raw files.
+        wanted: All that will lie there, bytes by name.
+    """
+    new = sum(size for name, size in wanted.items() if _size(raw / name) != size)
+    copies = 1 if room.one_disk(folder, raw) else 2
+    return Need(raw, copies * new, "for the project's copy")
+
+
+def bar(what: str, total: int, here: int) -> "tqdm[Any]":
+    """Return a progress bar over bytes on stderr, what is here counted in."""
+    return tqdm(total=total, initial=here, desc=what, unit="B", unit_scale=True, disable=None)
+
+
+def _listed(offer: Offer, order: Order) -> tuple[Listing, list[str]]:
+    """Return the listing, asked for only if there is none or it lacks something, and the names."""
+    listing = cache.read(offer.folder)
+    if listing is not None:
+        try:
+            return listing, _chosen(offer, order, listing)
+        except MissingFileError:
+            pass  # it may have come since
+    sizes = again(offer.ask, order.waits, what="the list of files")
+    listing = Listing(sizes, listing.kept if listing else {})
+    cache.write(offer.folder, listing)
+    return listing, _chosen(offer, order, listing)
+
+
+def _chosen(offer: Offer, order: Order, listing: Listing) -> list[str]:
+    names = order.choose(offered(listing.sizes))
+    for name in names:
+        if name not in listing.sizes:
+            inside = sum(other.startswith(f"{name}/") for other in listing.sizes)
+            raise RemoteError(
+                f"{name} is not one file there, but a folder of single files",
+                file=offer.where,
+                found=f"{inside:,} files, each to be asked for by itself",
+                expected="an archive",
+                fix="download all as one zip in a browser, unpack it, and set data.source to it",
+            )
+    return names
+
+
+def _sized(offer: Offer, listing: Listing, absent: list[str], waits: Waits) -> Listing:
+    """Return the listing with the sizes that it lacks of some files, as far as they are told."""
+    lacking = [name for name in absent if listing.sizes[name] is None]
+    asked = {name: size_of(offer.open(name), name, waits) for name in lacking}
+    return replace(listing, sizes={**listing.sizes, **asked})
+
+
+def _whole(folder: Path, listing: Listing, names: list[str]) -> dict[str, int]:
+    """Return the bytes of what is here of some listed files, by the name it has here."""
+    saved = [cache.here(folder, listing, name) for name in names]
+    return {name: (folder / name).stat().st_size for name in saved if name is not None}
+
+
+def _part(folder: Path, name: str) -> int:
+    return _size(folder / f"{name}.part") or 0
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None

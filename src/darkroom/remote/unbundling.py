@@ -1,0 +1,107 @@
+"""A data set in the download cache: its bundle fetched once, taken apart, then let go."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from darkroom.remote import cache, filling, room
+from darkroom.remote.bundle import Bundle
+from darkroom.remote.cache import BUNDLE, Listing
+from darkroom.remote.download import Opener, Remote, download
+from darkroom.remote.filling import Order
+from darkroom.remote.room import Need
+from darkroom.remote.waits import again
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """One version of a data set.
+
+    Attributes:
+        where: Its page, for messages.
+        folder: The folder of the cache that keeps it.
+        size: Asks for its bytes, unpacked; None if that is not told.
+        open: Opens the bundle.
+    """
+
+    where: str
+    folder: Path
+    size: Callable[[], int | None]
+    open: Opener
+
+
+def fill(data_set: Bundled, order: Order) -> list[str]:
+    """Fetch and take apart what is wanted and not in the folder; return the names it has there.
+
+    A version never changes: what its listing lacks is missing, and not looked for again.
+
+    Raises:
+        DataError: The bundle is damaged, or holds what is not safe. It is kept.
+        MissingFileError: It lacks a file.
+        RemoteError: It can't be fetched.
+        ResourceError: It does not fit on the disk; no body has been asked for.
+    """
+    folder = data_set.folder
+    with cache.alone(folder):
+        listing = cache.read(folder)
+        names = [] if listing is None else _chosen(listing, order)
+        if listing is None or _absent(folder, listing, names):
+            _fetch(data_set, order)
+            names = _take_apart(folder, listing, order)
+        else:
+            filling.tell(data_set.where, folder, {}, 0)
+            sizes = {name: (folder / name).stat().st_size for name in names}
+            room.require([filling.to_copy(folder, order.raw, sizes)])
+        (folder / BUNDLE).unlink(missing_ok=True)
+        return names
+
+
+def _fetch(data_set: Bundled, order: Order) -> None:
+    """Fetch the bundle if it is not here."""
+    folder = data_set.folder
+    if (folder / BUNDLE).exists():
+        return
+    size = again(data_set.size, order.waits, what="the size of the data set")
+    if size is None:
+        size = filling.size_of(data_set.open, BUNDLE, order.waits)
+    missing, most = {BUNDLE: size}, size or 0
+    filling.tell(data_set.where, folder, missing, 0)
+    room.require(
+        [
+            filling.to_fetch(folder, missing),
+            Need(folder, most, "to take it apart"),
+            filling.to_copy(folder, order.raw, {BUNDLE: most}),
+        ]
+    )
+    with filling.bar("fetching", most, 0) as progress:
+        remote = Remote(BUNDLE, data_set.open, data_set.where)
+        download(remote, folder, waits=order.waits, bar=progress)
+        progress.total = progress.n  # what is told is the size unpacked
+
+
+def _take_apart(folder: Path, known: Listing | None, order: Order) -> list[str]:
+    """Take what is wanted and not there yet out of the bundle; return the names."""
+    with Bundle(folder / BUNDLE) as bundle:
+        listing = Listing(bundle.sizes, known.kept if known else {})
+        cache.write(folder, listing)
+        names = _chosen(listing, order)
+        absent = _absent(folder, listing, names)
+        for name in absent:
+            (folder / f"{name}.part").unlink(missing_ok=True)  # of a killed run
+        wanted = {name: bundle.sizes[name] for name in names}
+        most = sum(bundle.sizes[name] for name in absent)
+        copies = filling.to_copy(folder, order.raw, wanted)
+        room.require([Need(folder, most, "to take it apart"), copies])
+        with filling.bar("taking apart", most, 0) as progress:
+            bundle.split(absent, folder, progress.update)
+    for name in absent:
+        listing = cache.keep(folder, listing, name, folder / name)
+    return names
+
+
+def _chosen(listing: Listing, order: Order) -> list[str]:
+    return order.choose(filling.offered(listing.sizes))
+
+
+def _absent(folder: Path, listing: Listing, names: list[str]) -> list[str]:
+    return [name for name in names if cache.here(folder, listing, name) is None]

@@ -1,0 +1,142 @@
+"""The download cache: its folders, its listing, one process at a time."""
+
+import multiprocessing
+import threading
+from pathlib import Path
+
+import pytest
+
+from darkroom.remote import cache
+from darkroom.remote.cache import Kept, Listing
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("DARKROOM_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+def test_the_root_is_the_nearest_that_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cache.root() == tmp_path / "home/.cache/darkroom"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert cache.root() == tmp_path / "home/.cache/darkroom"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache.root() == tmp_path / "xdg/darkroom"
+    monkeypatch.setenv("DARKROOM_CACHE", "")
+    assert cache.root() == tmp_path / "xdg/darkroom"
+    monkeypatch.setenv("DARKROOM_CACHE", "~/mine")
+    assert cache.root() == tmp_path / "home/mine"
+    monkeypatch.setenv("DARKROOM_CACHE", "near")
+    assert cache.root() == tmp_path / "near"
+
+
+def test_each_thing_has_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DARKROOM_CACHE", str(tmp_path))
+    assert cache.competition("cars") == tmp_path / "competitions/cars"
+    assert cache.dataset("me/faces") == tmp_path / "datasets/me/faces"
+    assert cache.dataset("me/faces/versions/2") == tmp_path / "datasets/me/faces/2"
+    one, two = ("https://a.org/1", None), ("https://a.org/2", "ab" * 32)
+    folder = cache.addresses([one, two])
+    assert folder.parent == tmp_path / "urls"
+    assert len(folder.name) == 16
+    assert folder == cache.addresses([two, one])
+    assert folder != cache.addresses([one, (two[0], None)])
+    assert folder != cache.addresses([one])
+
+
+def test_a_listing_is_read_as_written(tmp_path: Path) -> None:
+    listing = Listing({"a.zip": 5, "b.csv": None}, {"b.csv": Kept("b.csv.zip", 3)})
+    cache.write(tmp_path, listing)
+    assert cache.read(tmp_path) == listing
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "{}", '{"listed": {}}', '{"listed": 3, "kept": {}}'),
+        *('{"listed": {"a": "x"}, "kept": {}}', '{"listed": {}, "kept": {"a": 3}}'),
+    ],
+)
+def test_a_damaged_listing_is_none(tmp_path: Path, text: str) -> None:
+    assert cache.read(tmp_path) is None
+    (tmp_path / "listing.json").write_text(text)
+    assert cache.read(tmp_path) is None
+
+
+def test_a_file_is_here_when_it_has_its_name(tmp_path: Path) -> None:
+    listing = Listing({"a.zip": 5})
+    assert cache.here(tmp_path, listing, "a.zip") is None
+    (tmp_path / "a.zip.part").write_bytes(b"123")
+    assert cache.here(tmp_path, listing, "a.zip") is None
+    (tmp_path / "a.zip").write_bytes(b"12345")
+    assert cache.here(tmp_path, listing, "a.zip") == "a.zip"
+
+
+def test_what_was_kept_and_is_of_another_size_is_not_here(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"12345")
+    listing = cache.keep(tmp_path, Listing({"a.zip": 5}), "a.zip", path)
+    assert cache.read(tmp_path) == listing
+    assert cache.here(tmp_path, listing, "a.zip") == "a.zip"
+    path.write_bytes(b"1234")
+    assert cache.here(tmp_path, listing, "a.zip") is None
+
+
+def test_a_table_that_came_packed_is_here(tmp_path: Path) -> None:
+    listing, path = Listing({"a.csv": 50}), tmp_path / "a.csv.zip"
+    path.write_bytes(b"PK")
+    assert cache.here(tmp_path, listing, "a.csv") == "a.csv.zip", "the run was killed just then"
+    listing = cache.keep(tmp_path, listing, "a.csv", path)
+    assert cache.here(tmp_path, listing, "a.csv") == "a.csv.zip"
+
+
+def test_an_archive_listed_itself_is_not_taken_for_the_table(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.zip").write_bytes(b"PK")
+    listing = Listing({"a.csv": 50, "a.csv.zip": 2})
+    assert cache.here(tmp_path, listing, "a.csv") is None
+    assert cache.here(tmp_path, listing, "a.csv.zip") == "a.csv.zip"
+
+
+def test_a_second_process_waits_and_says_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder, order = tmp_path / "deep" / "folder", []
+    waiting = threading.Event()
+
+    def second() -> None:
+        waiting.set()
+        with cache.alone(folder):
+            order.append("second")
+
+    with cache.alone(folder):
+        thread = threading.Thread(target=second)  # flock holds per open file: threads count too
+        thread.start()
+        assert waiting.wait(10)
+        thread.join(0.2)
+        assert thread.is_alive()
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
+    assert capfd.readouterr().err == f"waiting for another fetch that is filling {folder}\n"
+
+
+def _hold(folder: Path, held: "multiprocessing.synchronize.Event") -> None:
+    with cache.alone(folder):
+        held.set()
+        threading.Event().wait(60)
+
+
+def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    held = context.Event()
+    process = context.Process(target=_hold, args=(tmp_path, held))
+    process.start()
+    assert held.wait(10)
+    process.kill()
+    process.join(10)
+    with cache.alone(tmp_path):
+        pass

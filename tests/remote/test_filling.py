@@ -1,0 +1,222 @@
+"""A cache folder filled file by file: once, only what is wanted, and only if it fits."""
+
+import hashlib
+import os
+import threading
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import pytest
+
+from darkroom.errors import RemoteError, ResourceError
+from darkroom.members import MissingFileError, pick
+from darkroom.remote import addresses, cache, filling, room
+from darkroom.remote.cache import Listing
+from darkroom.remote.filling import Offer, Order, Sizes
+from darkroom.remote.waits import Waits
+from tests.loopback import Corrupt, Cut, Hang, IgnoreRange, Kaggle, NoHash, Status
+from tests.packed import zip_of
+
+QUICK = Waits(tries=3, sleep=lambda _: None)
+NAMES = ("a.zip", "b.csv", "c.zip")
+
+
+@pytest.fixture
+def kaggle(tmp_path: Path) -> Iterator[Kaggle]:
+    with Kaggle() as server:
+        for name in NAMES:
+            body = zip_of(tmp_path / "made" / name, {"1.jpg": os.urandom(5000)}).read_bytes()
+            server.files[f"/{name}"] = body
+        yield server
+
+
+def offer(kaggle: Kaggle, folder: Path, sizes: Sizes | None = None, **sha256: str) -> Offer:
+    """Return all files of the server, their sizes listed unless others are given."""
+    real = {path[1:]: len(body) for path, body in kaggle.files.items()}
+    return Offer(
+        where="here",
+        folder=folder,
+        ask=lambda: real if sizes is None else sizes,
+        open=lambda name: addresses.opener(kaggle.url(f"/{name}")),
+        sha256={name.replace("_", "."): digest for name, digest in sha256.items()},
+    )
+
+
+def order(raw: Path, *stems: str) -> Order:
+    def choose(names: Collection[str]) -> list[str]:
+        return [pick(names, stem) for stem in stems]
+
+    return Order(choose, raw, QUICK)
+
+
+def same(kaggle: Kaggle, folder: Path, *names: str) -> bool:
+    return all((folder / name).read_bytes() == kaggle.files[f"/{name}"] for name in names)
+
+
+def test_only_what_is_wanted_is_fetched_and_that_once(
+    kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a", "b.csv")
+    assert filling.fill(offer(kaggle, folder), wish) == ["a.zip", "b.csv"]
+    assert same(kaggle, folder, "a.zip", "b.csv")
+    assert [request.path for request in kaggle.requests] == ["/a.zip", "/b.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a.zip", "b.csv", "listing.json"]
+    total = sum(len(kaggle.files[f"/{name}"]) for name in ("a.zip", "b.csv"))
+    told = capfd.readouterr().err
+    assert f"to fetch from here: {room.shown(total)}\n  a.zip  5.1 kB\n  b.csv  5.1 kB\n" in told
+    assert f"into {folder}: 0 bytes here, " in told
+
+    def never() -> Sizes:
+        raise AssertionError("asked for the list again")
+
+    kaggle.requests.clear()
+    again = Offer("here", folder, never, offer(kaggle, folder).open)
+    assert filling.fill(again, wish) == ["a.zip", "b.csv"]
+    assert kaggle.requests == []
+    assert capfd.readouterr().err == f"here: everything is here already, in {folder}\n"
+    assert filling.fill(again, order(tmp_path / "raw", "a", "c")) == ["a.zip", "c.zip"]
+    assert [request.path for request in kaggle.requests] == ["/c.zip"]
+
+
+def test_a_cut_file_is_gone_on_with_by_the_next_run(kaggle: Kaggle, tmp_path: Path) -> None:
+    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a", "c")
+    kaggle.play("storage", None, Cut(0.5), Status(503), Status(503))
+    with pytest.raises(RemoteError, match="gave up"):
+        filling.fill(offer(kaggle, folder), wish)
+    kept = (folder / "c.zip.part").stat().st_size
+    assert kept > 1000
+    assert same(kaggle, folder, "a.zip")
+    kaggle.requests.clear()
+    assert filling.fill(offer(kaggle, folder), wish) == ["a.zip", "c.zip"]
+    assert [(r.path, r.range_start) for r in kaggle.requests] == [("/c.zip", kept)]
+    assert same(kaggle, folder, "a.zip", "c.zip")
+
+
+def test_a_file_spoilt_in_the_cache_is_fetched_again(kaggle: Kaggle, tmp_path: Path) -> None:
+    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a")
+    filling.fill(offer(kaggle, folder), wish)
+    (folder / "a.zip").write_bytes(b"cut short")
+    assert filling.fill(offer(kaggle, folder), wish) == ["a.zip"]
+    assert same(kaggle, folder, "a.zip")
+
+
+def test_sizes_that_are_not_listed_are_asked_for_before_any_body(
+    kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "cache"
+    kaggle.play("storage", None, IgnoreRange())
+    unknown: Sizes = dict.fromkeys(NAMES)
+    assert filling.fill(offer(kaggle, folder, unknown), order(tmp_path / "raw", "a", "c")) == [
+        "a.zip",
+        "c.zip",
+    ]
+    assert [r.path for r in kaggle.requests] == ["/a.zip", "/c.zip", "/a.zip", "/c.zip"]
+    assert kaggle.requests[0].bytes_sent == 1
+    assert "to fetch from here: 10.2 kB\n  a.zip  5.1 kB\n" in capfd.readouterr().err
+
+
+def test_what_does_not_fit_is_refused_before_a_body_is_asked_for(
+    kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, raw = tmp_path / "cache", tmp_path / "project" / "raw"
+    sizes: Sizes = {"a.zip": 700, "b.csv": 10**15, "c.zip": 300}
+    monkeypatch.setattr(room, "free", lambda _: 1999)
+    with pytest.raises(ResourceError) as caught:
+        filling.fill(offer(kaggle, folder, sizes), order(raw, "a", "c"))
+    assert str(caught.value).startswith(
+        f"{folder}: no room on the disk for what is to be fetched\n  found: 2.0 kB free\n"
+        "  expected: 2.0 kB: 1.0 kB to fetch, 1.0 kB for the project's copy\n  to do: free 1 bytes"
+    )
+    assert kaggle.requests == []
+
+
+def test_room_is_needed_for_what_is_not_here_yet(tmp_path: Path) -> None:
+    folder, raw = tmp_path / "cache", tmp_path / "raw"
+    for place in (folder, raw):
+        place.mkdir()
+    (folder / "a.zip.part").write_bytes(bytes(30))
+    (raw / "b.csv").write_bytes(bytes(7))
+    assert filling.to_fetch(folder, {"a.zip": 100, "c.zip": None}).size == 70
+    assert filling.to_copy(folder, raw, {"a.zip": 100, "b.csv": 7, "c.zip": 5}).size == 105
+    assert filling.to_copy(folder, raw, {"b.csv": 8}).size == 8
+
+
+def test_another_disk_holds_two_copies_until_dvc_has_linked_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "one_disk", lambda *_: False)
+    assert filling.to_copy(tmp_path, tmp_path / "raw", {"a.zip": 100}).size == 200
+
+
+def test_a_wrong_sha256_is_refused_and_what_is_whole_stays(kaggle: Kaggle, tmp_path: Path) -> None:
+    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a", "c")
+    right = hashlib.sha256(kaggle.files["/a.zip"]).hexdigest()
+    with pytest.raises(RemoteError) as caught:
+        filling.fill(offer(kaggle, folder, a_zip=right, c_zip="0" * 64), wish)
+    assert "c.zip: what came is not the file: its sha256 differs" in str(caught.value)
+    assert f"expected: {'0' * 64}" in str(caught.value)
+    assert sorted(path.name for path in folder.iterdir()) == ["a.zip", "listing.json"]
+    assert same(kaggle, folder, "a.zip")
+
+
+def test_a_spoilt_body_is_fetched_again(kaggle: Kaggle, tmp_path: Path) -> None:
+    kaggle.play("storage", (Corrupt(), NoHash()))
+    filling.fill(offer(kaggle, tmp_path), order(tmp_path / "raw", "a"))
+    assert same(kaggle, tmp_path, "a.zip")
+    assert len(kaggle.requests) == 2
+
+
+def test_a_missing_file_is_looked_for_in_a_fresh_list(kaggle: Kaggle, tmp_path: Path) -> None:
+    wish = order(tmp_path / "raw", "new")
+    with pytest.raises(MissingFileError, match="new is missing"):
+        filling.fill(offer(kaggle, tmp_path), wish)
+    kaggle.files["/new.zip"] = kaggle.files["/a.zip"]
+    assert filling.fill(offer(kaggle, tmp_path), wish) == ["new.zip"]
+
+
+def test_a_folder_of_single_files_is_refused_with_a_way_out(kaggle: Kaggle, tmp_path: Path) -> None:
+    sizes: Sizes = {f"images/{number}.jpg": 100 for number in range(1200)} | {"b.csv": 5}
+    with pytest.raises(RemoteError) as caught:
+        filling.fill(offer(kaggle, tmp_path, sizes), order(tmp_path / "raw", "b.csv", "images"))
+    assert str(caught.value) == (
+        "here: images is not one file there, but a folder of single files\n"
+        "  found: 1,200 files, each to be asked for by itself\n  expected: an archive\n"
+        "  to do: download all as one zip in a browser, unpack it, and set data.source to it"
+    )
+    assert kaggle.requests == []
+
+
+def test_names_that_lead_out_or_are_the_caches_own_are_not_offered() -> None:
+    names = ["../x.zip", "/y.zip", "listing.json", "bundle.zip", "b/1.jpg", "b/2.jpg", "a.csv"]
+    assert filling.offered(names) == ["a.csv", "b"]
+
+
+def test_a_second_fetch_waits_for_the_first_and_fetches_nothing(
+    kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kaggle.play("storage", Hang(0.5))
+    found: list[list[str]] = []
+
+    def run() -> None:
+        found.append(filling.fill(offer(kaggle, tmp_path), order(tmp_path / "raw", "a", "c")))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert found == [["a.zip", "c.zip"]] * 2
+    assert [request.path for request in kaggle.requests] == ["/a.zip", "/c.zip"]
+    told = capfd.readouterr().err
+    assert f"waiting for another fetch that is filling {tmp_path}\n" in told
+    assert "everything is here already" in told
+
+
+def test_a_damaged_listing_costs_a_question_and_no_file(kaggle: Kaggle, tmp_path: Path) -> None:
+    wish = order(tmp_path / "raw", "a")
+    filling.fill(offer(kaggle, tmp_path), wish)
+    (tmp_path / "listing.json").write_text("{")
+    kaggle.requests.clear()
+    assert filling.fill(offer(kaggle, tmp_path), wish) == ["a.zip"]
+    assert kaggle.requests == []
+    assert cache.read(tmp_path) == Listing({n: len(kaggle.files[f"/{n}"]) for n in NAMES})

@@ -1,0 +1,130 @@
+"""Downloads from servers that answer as no tidy server does."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import requests
+
+from darkroom.errors import RemoteError
+from darkroom.remote.addresses import opener
+from darkroom.remote.download import Opener, Remote, download
+from darkroom.remote.waits import Waits, safe_place
+from tests.remote.canned import Canned, answer
+
+CHUNKED = {"Transfer-Encoding": "chunked", "ETag": '"a"'}
+
+
+def _canned(
+    folder: Path, *answers: bytes, name: str = "f.bin", tries: int = 3, **given: Any
+) -> Path:
+    with Canned(*answers) as server:
+        remote = Remote(name, opener(server.url), safe_place(server.url), **given)
+        return download(remote, folder, waits=Waits(tries=tries, sleep=lambda _: None), bar=None)
+
+
+def test_a_chunked_body_is_whole_with_its_last_chunk(tmp_path: Path) -> None:
+    whole = answer("200 OK", CHUNKED, b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+    assert _canned(tmp_path, whole).read_bytes() == b"abcde"
+    for cut in (b"3\r\nabc\r\n", b"3\r\nab", b"3\r\nabc\r\n2\r\nde\r\n", b""):
+        with pytest.raises(RemoteError, match="the connection was cut"):
+            _canned(tmp_path, answer("200 OK", CHUNKED, cut), name="g.bin", tries=1)
+        assert not (tmp_path / "g.bin").exists()
+
+
+def _strict(url: str) -> Opener:
+    """Return an opener that raises for every refusal, a 416 too, as Kaggle's client does."""
+
+    def open_(headers: Mapping[str, str]) -> requests.Response:
+        response = opener(url)(headers)
+        if response.status_code >= 400:
+            raise requests.HTTPError(response=response)
+        return response
+
+    return open_
+
+
+@pytest.mark.parametrize("make", [opener, _strict])
+@pytest.mark.parametrize("total", [600, 601])
+def test_a_416_ends_a_part_only_if_its_size_is_the_total(
+    tmp_path: Path, make: Callable[[str], Opener], total: int
+) -> None:
+    body = Random(1).randbytes(total)
+    cut = answer("200 OK", CHUNKED, b"258\r\n" + body[:600] + b"\r\n")
+    none = answer("416 Range Not Satisfiable", {"Content-Range": f"bytes */{total}"})
+    whole = answer("200 OK", {"Content-Length": "601", "ETag": '"a"'}, body)
+    with Canned(cut, none, whole) as server:
+        remote = Remote("f.bin", make(server.url), "here")
+        path = download(remote, tmp_path, waits=Waits(sleep=lambda _: None), bar=None)
+        assert len(server.asked) == total - 600 + 2
+    assert path.read_bytes() == body
+
+
+def _range(start: int, end: int, body: bytes, etag: str = '"a"') -> bytes:
+    place = f"bytes {start}-{end - 1}/{len(body)}"
+    length = str(end - start)
+    headers = {"ETag": etag, "Content-Range": place, "Content-Length": length}
+    return answer("206 Partial Content", headers, body[start:end])
+
+
+def test_a_server_that_gives_less_than_asked_is_asked_on(tmp_path: Path) -> None:
+    body = Random(1).randbytes(1000)
+    cut = answer("200 OK", {"ETag": '"a"', "Content-Length": "1000"}, body[:600])
+    with Canned(cut, _range(600, 800, body), _range(800, 1000, body)) as server:
+        remote = Remote("f.bin", opener(server.url), "here")
+        path = download(remote, tmp_path, waits=Waits(sleep=lambda _: None), bar=None)
+        assert ["Range: bytes=800-" in asked for asked in server.asked] == [False, False, True]
+    assert path.read_bytes() == body
+
+
+@pytest.mark.parametrize("etag", ['"b"', 'W/"a"'])
+def test_a_part_of_another_version_is_not_appended(tmp_path: Path, etag: str) -> None:
+    old, new = Random(1).randbytes(1000), Random(2).randbytes(1000)
+    cut = answer("200 OK", {"ETag": '"a"', "Content-Length": "1000"}, old[:600])
+    whole = answer("200 OK", {"ETag": '"b"', "Content-Length": "1000"}, new)
+    assert _canned(tmp_path, cut, _range(600, 1000, new, etag), whole).read_bytes() == new
+
+
+def test_a_body_of_unknown_length_is_not_believed(tmp_path: Path) -> None:
+    endless = answer("200 OK", {"ETag": '"a"'}, b"abcde")
+    with pytest.raises(RemoteError) as caught:
+        _canned(tmp_path, endless)
+    assert "nothing tells its size" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+    assert _canned(tmp_path, endless, size=5).read_bytes() == b"abcde"
+
+
+def test_a_part_where_all_was_asked_for_is_refused(tmp_path: Path) -> None:
+    some = answer(
+        "206 Partial Content", {"Content-Range": "bytes 3-4/5", "Content-Length": "2"}, b"de"
+    )
+    with pytest.raises(RemoteError, match="found: 206 Partial Content"):
+        _canned(tmp_path, some)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_than_announced_is_thrown_away(tmp_path: Path) -> None:
+    body = Random(1).randbytes(1000)
+    head = {"ETag": '"a"', "Content-Length": "1000"}
+    cut = answer("200 OK", head, body[:600])
+    more = answer(
+        "206 Partial Content",
+        {"ETag": '"a"', "Content-Range": "bytes 600-999/1000", "Content-Length": "401"},
+        body[600:] + b"!",
+    )
+    assert _canned(tmp_path, cut, more, answer("200 OK", head, body)).read_bytes() == body
+
+
+def test_answers_and_errors_that_openers_should_not_give_are_told(tmp_path: Path) -> None:
+    def open_(headers: Any) -> requests.Response:
+        raise requests.exceptions.InvalidHeader("?sig=s3cret")
+
+    with pytest.raises(RemoteError) as caught:
+        download(Remote("f", open_, "here"), tmp_path, waits=Waits(), bar=None)
+    assert str(caught.value).splitlines() == [
+        "f: can't be fetched",
+        "  found: the request failed (InvalidHeader)",
+        "  to do: see to that, and run it again: what is here is kept",
+    ]
