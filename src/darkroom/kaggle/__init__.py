@@ -1,0 +1,288 @@
+"""Kaggle, through its own clients: kagglehub to fetch, kaggle to submit.
+
+Each function makes its calls once. What may pass (a cut, a timeout, 429, 5xx) is raised as
+requests raises it, for the caller to try again; a refusal is a RemoteError that says what to do.
+The clients are imported when first used, and say nothing of their own on stdout.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import requests
+
+from darkroom.errors import ParamsError, RemoteError
+from darkroom.kaggle import refusals
+from darkroom.kaggle.clients import Call, calling
+from darkroom.kaggle.refusals import Asked
+from darkroom.kaggle.refusals import page as page
+from darkroom.remote.download import Opener
+
+PAGE_SIZE = 200  # the most that Kaggle lists at a time
+CREATE = "CreateSubmission"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One file as Kaggle lists it; size in bytes, None if it is not told."""
+
+    name: str
+    size: int | None
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """Submissions of the account's team: sent today, and still allowed now."""
+
+    today: int
+    allowed: int
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One submission as Kaggle lists it; date in UTC, size in bytes, scores once it is scored."""
+
+    ref: int
+    date: datetime
+    description: str
+    file_name: str
+    size: int
+    status: Literal["pending", "complete", "error"]
+    public: float | None
+    private: float | None
+    error: str
+
+
+class UploadError(RemoteError):
+    """The file did not get there and nothing was submitted: it is safe to try again.
+
+    Args:
+        name: The file.
+        why: What stopped it, in a few words.
+    """
+
+    def __init__(self, name: str, why: str) -> None:
+        self.why = f"the file did not reach Kaggle: {why}"
+        fix = "run it again: nothing was submitted"
+        super().__init__(self.why, file=name, fix=fix)
+
+
+class UnknownOutcomeError(RemoteError):
+    """A submission was sent and its answer lost: only the list of submissions can tell."""
+
+
+def competition_files(slug: str) -> list[Listed]:
+    """Return every file of a competition.
+
+    Raises:
+        RemoteError: Kaggle refuses, or there is no account.
+        requests.RequestException: What may pass: a cut, a timeout, 429, 5xx.
+    """
+    from kagglesdk.competitions.types.competition_api_service import (  # noqa: PLC0415
+        ApiListDataFilesRequest,
+    )
+
+    listed: dict[str, Listed] = {}
+    with calling(Asked(slug, page(slug))) as call, call.hub() as client:
+        request = ApiListDataFilesRequest()
+        request.competition_name, request.page_size = slug, PAGE_SIZE
+        while True:
+            answer = client.competitions.competition_api_client.list_data_files(request)
+            new = {file.name: Listed(file.name, file.total_bytes or None) for file in answer.files}
+            if not new.keys() - listed.keys():
+                return list(listed.values())
+            listed |= new
+            if not answer.next_page_token:
+                return list(listed.values())
+            request.page_token = answer.next_page_token
+
+
+def competition_file(slug: str, name: str) -> Opener:
+    """Return what opens one file of a competition as a stream, as often as it is called.
+
+    It takes request headers (Range, If-Range) that also reach the storage behind Kaggle, and
+    returns an answer of 200, 206 or 416; it raises what `competition_files` raises.
+    """
+
+    def ask(client: Any) -> Any:
+        from kagglesdk.competitions.types.competition_api_service import (  # noqa: PLC0415
+            ApiDownloadDataFileRequest,
+        )
+
+        request = ApiDownloadDataFileRequest()
+        request.competition_name, request.file_name = slug, name
+        return client.competitions.competition_api_client.download_data_file(request)
+
+    return _opener(Asked(f"{slug}/{name}", page(slug)), ask)
+
+
+def dataset_version(ref: str) -> tuple[str, int | None]:
+    """Return a data set's name with its version, and the bytes that Kaggle lists for it.
+
+    Args:
+        ref: "owner/name" for the current version, or "owner/name/versions/2". Bytes are told of
+            the current version only, and unpacked: its zip is of another size.
+
+    Raises:
+        ParamsError: The name is not of that shape.
+        RemoteError, requests.RequestException: As `competition_files`.
+    """
+    from kagglesdk.datasets.types.dataset_api_service import ApiGetDatasetRequest  # noqa: PLC0415
+
+    owner, name, version = _parts(ref)
+    with calling(Asked(ref, page(ref)), is_public=True) as call, call.hub() as client:
+        request = ApiGetDatasetRequest()
+        request.owner_slug, request.dataset_slug = owner, name
+        found = client.datasets.dataset_api_client.get_dataset(request)
+        current = int(found.current_version_number)
+    size = found.total_bytes or None if version in (None, current) else None
+    return f"{owner}/{name}/versions/{version or current}", size
+
+
+def dataset_bundle(ref: str) -> Opener:
+    """Return what opens a whole data set as one zip; a public one needs no account.
+
+    See `competition_file` for what it takes, returns and raises.
+    """
+    owner, name, version = _parts(ref)
+
+    def ask(client: Any) -> Any:
+        from kagglesdk.datasets.types.dataset_api_service import (  # noqa: PLC0415
+            ApiDownloadDatasetRequest,
+        )
+
+        request = ApiDownloadDatasetRequest()
+        request.owner_slug, request.dataset_slug = owner, name
+        request.dataset_version_number = version
+        return client.datasets.dataset_api_client.download_dataset(request)
+
+    return _opener(Asked(ref, page(ref)), ask, is_public=True)
+
+
+def remaining(slug: str) -> Remaining:
+    """Return how many submissions were sent today and how many are allowed now.
+
+    Raises:
+        RemoteError, requests.RequestException: As `competition_files`.
+    """
+    with calling(Asked(slug, page(slug))) as call:
+        limits = call.api().competition_get_submission_limits(slug)
+        return Remaining(int(limits.num_today), int(limits.num_allowed_now))
+
+
+def submissions(slug: str) -> list[Submission]:
+    """Return every submission of the account's team, newest first.
+
+    Raises:
+        RemoteError, requests.RequestException: As `competition_files`.
+    """
+    found: dict[int, Submission] = {}
+    with calling(Asked(slug, page(slug))) as call:
+        api, number = call.api(), 1
+        while True:
+            listed = api.competition_submissions(slug, page_number=number, page_size=PAGE_SIZE)
+            new = {entry.ref: _submission(entry) for entry in listed or [] if entry is not None}
+            if not new.keys() - found.keys():
+                break
+            found |= new
+            number += 1
+    return sorted(found.values(), key=lambda one: (one.date, one.ref), reverse=True)
+
+
+def submit(
+    slug: str,
+    path: Path,
+    description: str,
+    *,
+    progress: bool,
+    before_create: Callable[[], None] = lambda: None,
+) -> int:
+    """Send a file as a submission, once, and return Kaggle's reference of it.
+
+    Args:
+        slug: The competition.
+        path: The file; Kaggle shows its name.
+        description: What Kaggle lists beside it.
+        progress: Whether to draw a bar of the upload on stderr.
+        before_create: Called when the file is there, right before the one call that submits it.
+
+    Raises:
+        UploadError: The file did not get there; nothing was submitted.
+        UnknownOutcomeError: It was submitted, or it was not: the answer is lost.
+        RemoteError: Kaggle refuses; nothing was submitted.
+        requests.RequestException: What may pass, before anything was submitted.
+    """
+    with calling(Asked(slug, page(slug))) as call:
+        call.wire.before[CREATE] = before_create
+        try:
+            answer = call.api().competition_submit(str(path), description, slug, quiet=not progress)
+        except Exception:
+            is_refused = call.wire.sent[-1:] == [CREATE] and refusals.is_sure(call.wire)
+            if CREATE in call.wire.sent and not is_refused:
+                raise _lost(call) from None
+            raise
+        if CREATE not in call.wire.sent:
+            why = call.asked.clean(call.wire.end or call.wire.printed.getvalue())
+            raise UploadError(path.name, why)
+        if not answer.ref:
+            raise _lost(call)
+        return int(answer.ref)
+
+
+def _lost(call: Call) -> UnknownOutcomeError:
+    return UnknownOutcomeError(
+        "the submission was sent, but Kaggle's answer was lost: it may have arrived or not",
+        file=call.asked.name,
+        found=call.wire.end or "an answer without a reference",
+        fix=f"look at {call.asked.page}/submissions before it is sent again",
+    )
+
+
+def _opener(asked: Asked, ask: Callable[[Any], Any], *, is_public: bool = False) -> Opener:
+    def open_stream(headers: Mapping[str, str]) -> requests.Response:
+        with calling(asked, is_public=is_public) as call, call.hub() as client:
+            # No public way leads to the headers; requests keeps them through the redirect.
+            client.http_client()._session.headers.update(headers)
+            try:
+                answer = ask(client)
+            except requests.HTTPError as error:
+                if error.response is None or error.response.status_code != 416:
+                    raise
+                answer = error.response
+            assert isinstance(answer, requests.Response)
+            return answer
+
+    return open_stream
+
+
+def _submission(entry: Any) -> Submission:
+    return Submission(
+        ref=int(entry.ref),
+        date=entry.date.replace(tzinfo=UTC),
+        description=entry.description,
+        file_name=entry.file_name,
+        size=entry.total_bytes,
+        status=entry.status.name.lower(),
+        public=_score(entry.public_score),
+        private=_score(entry.private_score),
+        error=entry.error_description,
+    )
+
+
+def _score(text: str) -> float | None:
+    score = float(text or "nan")
+    return score if math.isfinite(score) else None
+
+
+def _parts(ref: str) -> tuple[str, str, int | None]:
+    """Return owner, name and version of "owner/name" or "owner/name/versions/2"."""
+    found = re.fullmatch(r"([^/\s]+)/([^/\s]+)(?:/versions/([1-9][0-9]*))?", ref)
+    if not found:
+        raise ParamsError(
+            "it is not the name of a data set", found=ref, expected="owner/name[/versions/2]"
+        )
+    return found[1], found[2], int(found[3]) if found[3] else None

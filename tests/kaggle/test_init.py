@@ -1,0 +1,275 @@
+"""What Kaggle's real clients bring and send, against a server on loopback."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import requests
+
+from darkroom import kaggle
+from darkroom.errors import ParamsError, RemoteError
+from darkroom.kaggle import wire
+from darkroom.remote.waits import is_passing
+from tests.kaggle.quiet import REF, SLUG, quiet_kaggle, send, submission, words
+from tests.loopback import (
+    Cut,
+    CutBody,
+    Fault,
+    Hang,
+    Kaggle,
+    NoAnswer,
+    Page,
+    Redirect,
+    Refuse,
+    Status,
+)
+
+RANGE = {"Range": "bytes=4-", "Accept-Encoding": "identity"}
+# What requests says of any cut on the way to a plain proxy, as the server is to the clients.
+CUT = "the connection was cut"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Kaggle]:
+    with quiet_kaggle(monkeypatch, capfd) as server:
+        yield server
+
+
+@pytest.fixture
+def upload(tmp_path: Path) -> Path:
+    return submission(tmp_path)
+
+
+def test_lists_every_page_of_files(server: Kaggle) -> None:
+    server.competitions[SLUG].files = {f"{number:03}.png": b"x" for number in range(401)}
+    server.competitions[SLUG].files["000.png"] = b""
+    listed = kaggle.competition_files(SLUG)
+    assert [file.name for file in listed] == [f"{number:03}.png" for number in range(401)]
+    assert [file.size for file in listed] == [None] + [1] * 400
+    assert len(server.of("ListDataFiles")) == 3
+
+
+def test_opens_a_file_and_a_part_of_it(server: Kaggle) -> None:
+    opener = kaggle.competition_file(SLUG, "train.zip")
+    with opener({"Accept-Encoding": "identity"}) as whole:
+        assert (whole.status_code, whole.content) == (200, b"0123456789")
+    with opener({**RANGE, "If-Range": whole.headers["ETag"]}) as part:
+        assert (part.status_code, part.content) == (206, b"456789")
+    with opener({"Range": "bytes=10-"}) as beyond:
+        assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, "bytes */10")
+    storage = server.of("storage")
+    assert [request.range_start for request in storage] == [None, 4, 10]
+    assert storage[1].headers["if-range"] == whole.headers["ETag"]
+    assert [request.headers["accept-encoding"] for request in storage[:2]] == ["identity"] * 2
+    assert all(request.authorization is None for request in storage)
+    assert all(request.authorization for request in server.of("DownloadDataFile"))
+
+
+def test_a_page_instead_of_a_file_is_left_to_who_saves_it(server: Kaggle) -> None:
+    server.play("storage", Page())
+    with kaggle.competition_file(SLUG, "train.zip")({}) as answer:
+        assert b"Sign in" in answer.content
+
+
+def test_data_sets_by_version(server: Kaggle) -> None:
+    assert kaggle.dataset_version(REF) == (f"{REF}/versions/2", 7)
+    assert kaggle.dataset_version(f"{REF}/versions/2") == (f"{REF}/versions/2", 7)
+    assert kaggle.dataset_version(f"{REF}/versions/1") == (f"{REF}/versions/1", None)
+    for ref, body in ((REF, b"new zip"), (f"{REF}/versions/1", b"old")):
+        with kaggle.dataset_bundle(ref)({}) as answer:
+            assert answer.content == body
+
+
+def test_a_name_that_is_no_data_set(server: Kaggle) -> None:
+    with pytest.raises(ParamsError, match="it is not the name of a data set"):
+        kaggle.dataset_version(SLUG)
+    assert server.requests == []
+
+
+def test_submits_and_sees_the_score(server: Kaggle, upload: Path) -> None:
+    server.competitions[SLUG].pending = 1
+    noted: list[int] = []
+
+    def note() -> None:
+        noted.append(len(server.of("CreateSubmission")))
+        assert len(server.of("upload")) == 1
+
+    assert kaggle.remaining(SLUG) == kaggle.Remaining(today=0, allowed=5)
+    ref = kaggle.submit(SLUG, upload, "darkroom: a, b", progress=False, before_create=note)
+    assert noted == [0]
+    assert kaggle.remaining(SLUG) == kaggle.Remaining(today=1, allowed=4)
+    kept = server.competitions[SLUG].submissions
+    assert [one.body for one in kept] == [upload.read_bytes()]
+    waiting = kaggle.Submission(
+        ref=ref,
+        date=datetime(2017, 9, 1, 12, tzinfo=UTC),
+        description="darkroom: a, b",
+        file_name=upload.name,
+        size=upload.stat().st_size,
+        status="pending",
+        public=None,
+        private=None,
+        error="",
+    )
+    assert kaggle.submissions(SLUG) == [waiting]
+    (scored,) = kaggle.submissions(SLUG)
+    assert (scored.status, scored.public, scored.private) == ("complete", 0.99512, 0.99487)
+    assert all(request.authorization is None for request in server.of("upload"))
+
+
+def test_a_file_that_kaggle_cannot_score(server: Kaggle, upload: Path) -> None:
+    server.competitions[SLUG].error = "Evaluation Exception: row 3"
+    send(upload)
+    (listed,) = kaggle.submissions(SLUG)
+    assert (listed.status, listed.public) == ("error", None)
+    assert listed.error == "Evaluation Exception: row 3"
+
+
+def test_draws_the_upload_on_stderr_only(
+    server: Kaggle, upload: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kaggle.submit(SLUG, upload, "darkroom", progress=True)
+    out, err = capfd.readouterr()
+    assert "100%" in err
+    assert out == ""
+
+
+def test_lists_every_page_of_submissions_newest_first(server: Kaggle, upload: Path) -> None:
+    server.competitions[SLUG].allowed = 1
+    send(upload)
+    (one,) = server.competitions[SLUG].submissions
+    server.competitions[SLUG].submissions = [
+        type(one)(ref, "", "a.csv", b"", datetime(2017, 9, 1, tzinfo=UTC) + timedelta(hours=ref))
+        for ref in range(1, 402)
+    ]
+    assert [entry.ref for entry in kaggle.submissions(SLUG)] == list(range(401, 0, -1))
+    assert kaggle.submissions(SLUG)[0].size == 0
+
+
+def test_no_submissions(server: Kaggle) -> None:
+    assert kaggle.submissions(SLUG) == []
+
+
+def test_nobody_answers(server: Kaggle, monkeypatch: pytest.MonkeyPatch, upload: Path) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    def leave() -> None:
+        monkeypatch.setattr("urllib3.util.connection.create_connection", refuse)
+
+    with pytest.raises(requests.ConnectionError) as error:  # never sent, so surely not submitted
+        kaggle.submit(SLUG, upload, "darkroom", progress=False, before_create=leave)
+    assert is_passing(error.value)
+    assert len(server.of("upload")) == 1
+    with pytest.raises(requests.ConnectionError):
+        kaggle.remaining(SLUG)
+
+
+UPLOAD_FAULTS: dict[str, tuple[Fault, str]] = {
+    "before": (Refuse(), CUT),
+    "during": (CutBody(0.5), CUT),
+    "after": (NoAnswer(), CUT),
+    "full": (Status(503, retry_after="60"), "the server answered 503 Service Unavailable"),
+    "refused": (Status(403), "the server answered 403 Forbidden"),
+    "silent": (Hang(60), "the server did not answer in time"),
+}
+
+
+@pytest.mark.parametrize("case", UPLOAD_FAULTS)
+def test_a_lost_upload_submits_nothing(
+    server: Kaggle, upload: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    fault, found = UPLOAD_FAULTS[case]
+    monkeypatch.setattr(wire, "TIMEOUTS_S", (5.0, 0.2 if case == "silent" else 5.0))
+    server.play("upload", fault)
+    with pytest.raises(kaggle.UploadError) as error:
+        send(upload)
+    assert words(error) == (
+        f"{upload.name}: the file did not reach Kaggle: {found}\n"
+        "  to do: run it again: nothing was submitted"
+    )
+    kinds = [request.kind for request in server.requests]
+    assert kinds == ["StartSubmissionUpload", "upload"]
+    assert send(upload) == 20_000_001
+
+
+def test_a_file_that_is_gone(server: Kaggle, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        send(tmp_path / "gone.csv.gz")
+    assert server.requests == []
+
+
+LOST: dict[str, tuple[Fault, int, str]] = {
+    "unanswered": (NoAnswer(), 1, CUT),
+    "refused": (Refuse(), 0, CUT),
+    "halved": (Cut(0.5), 1, "an answer without a reference"),
+    "silent": (Hang(60), 1, "the server did not answer in time"),
+    "broken": (Status(500), 0, "the server answered 500 Internal Server Error"),
+    "late": (Status(504, html=True), 0, "the server answered 504 Gateway Timeout"),
+    "slow": (Status(408), 0, "the server answered 408 Request Timeout"),
+    "page": (Page(), 0, "an answer without a reference"),
+    "nothing": (Page("{}"), 0, "an answer without a reference"),
+    "nonsense": (Page("[]"), 0, "an answer without a reference"),
+    "elsewhere": (Redirect(), 0, "the server answered 404 Not Found"),
+}
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_a_lost_answer_is_told_apart(
+    server: Kaggle, upload: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    fault, kept, found = LOST[case]
+    monkeypatch.setattr(wire, "TIMEOUTS_S", (5.0, 0.2 if case == "silent" else 5.0))
+    server.play("CreateSubmission", fault)
+    with pytest.raises(kaggle.UnknownOutcomeError) as error:
+        send(upload)
+    assert words(error) == (
+        f"{SLUG}: the submission was sent, but Kaggle's answer was lost: it may have arrived or "
+        f"not\n  found: {found}\n"
+        f"  to do: look at https://www.kaggle.com/competitions/{SLUG}/submissions before it is "
+        "sent again"
+    )
+    assert len(server.competitions[SLUG].submissions) == kept
+    assert len([one for one in server.of("CreateSubmission") if one.method == "POST"]) == 1
+
+
+def test_a_refused_submission_in_kaggles_words(server: Kaggle, upload: Path) -> None:
+    server.play("CreateSubmission", Status(400, message="Submission file has no row 7"))
+    with pytest.raises(RemoteError) as error:
+        send(upload)
+    assert type(error.value) is RemoteError
+    assert words(error).splitlines()[1] == "  found: 400 Bad Request: Submission file has no row 7"
+    server.competitions[SLUG].allowed = 0
+    with pytest.raises(RemoteError, match="daily Submission allowance") as error:
+        send(upload)
+    server.competitions[SLUG].open = False
+    with pytest.raises(RemoteError, match="This competition is closed") as error:
+        send(upload)
+    assert len(server.of("upload")) == 1
+
+
+def test_a_submission_put_off_may_be_sent_again(server: Kaggle, upload: Path) -> None:
+    server.play("CreateSubmission", Status(429, retry_after="3"))
+    with pytest.raises(requests.HTTPError) as error:
+        send(upload)
+    assert is_passing(error.value)
+    assert not server.competitions[SLUG].submissions
+
+
+def test_an_interruption_before_submitting_submits_nothing(server: Kaggle, upload: Path) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kaggle.submit(SLUG, upload, "darkroom", progress=False, before_create=interrupt)
+    assert server.of("CreateSubmission") == []
+
+
+def test_a_note_that_cannot_be_kept_submits_nothing(server: Kaggle, upload: Path) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        kaggle.submit(SLUG, upload, "darkroom", progress=False, before_create=full)
+    assert server.of("CreateSubmission") == []

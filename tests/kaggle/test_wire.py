@@ -1,0 +1,84 @@
+"""Kaggle's real clients under watch: each request once, and none for ever."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from darkroom import kaggle
+from darkroom.kaggle import wire
+from darkroom.remote.waits import is_passing
+from tests.kaggle.quiet import REF, SLUG, quiet_kaggle, send, submission
+from tests.loopback import (
+    Hang,
+    Kaggle,
+    NoAnswer,
+    Refuse,
+    Stall,
+    Status,
+)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Kaggle]:
+    with quiet_kaggle(monkeypatch, capfd) as server:
+        yield server
+
+
+@pytest.fixture
+def upload(tmp_path: Path) -> Path:
+    return submission(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["DownloadDataFile", "storage"])
+@pytest.mark.parametrize(
+    "fault",
+    [Status(429, retry_after="7"), Status(503, html=True), Status(500), Refuse(), NoAnswer()],
+)
+def test_what_may_pass_is_left_to_the_caller(
+    server: Kaggle, kind: str, fault: Status | Refuse | NoAnswer
+) -> None:
+    server.play(kind, fault)
+    with pytest.raises(requests.RequestException) as error:
+        kaggle.competition_file(SLUG, "train.zip")({})
+    assert is_passing(error.value)
+    assert len(server.of(kind)) == 1
+    if isinstance(fault, Status):
+        assert error.value.response is not None
+        assert error.value.response.headers.get("Retry-After") == fault.retry_after
+
+
+CALLS: dict[str, Callable[[Path], object]] = {
+    "ListDataFiles": lambda _: kaggle.competition_files(SLUG),
+    "DownloadDataFile": lambda _: kaggle.competition_file(SLUG, "train.zip")({}),
+    "storage": lambda _: kaggle.dataset_bundle(REF)({}),
+    "GetDataset": lambda _: kaggle.dataset_version(REF),
+    "DownloadDataset": lambda _: kaggle.dataset_bundle(REF)({}),
+    "GetSubmissionLimits": lambda _: kaggle.remaining(SLUG),
+    "ListSubmissions": lambda _: kaggle.submissions(SLUG),
+    "StartSubmissionUpload": send,
+}
+
+
+@pytest.mark.parametrize("kind", CALLS)
+def test_a_server_that_hangs_is_not_waited_for(
+    server: Kaggle, monkeypatch: pytest.MonkeyPatch, upload: Path, kind: str
+) -> None:
+    monkeypatch.setattr(wire, "TIMEOUTS_S", (5.0, 0.2))
+    server.play(kind, Hang(60))
+    with pytest.raises(requests.Timeout):
+        CALLS[kind](upload)
+    assert server.requests[-1].kind == kind
+
+
+def test_a_body_that_stalls_is_not_waited_for(
+    server: Kaggle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "TIMEOUTS_S", (5.0, 0.2))
+    server.play("storage", Stall(0.5, 60))
+    with (
+        kaggle.competition_file(SLUG, "train.zip")({}) as answer,
+        pytest.raises(requests.ConnectionError, match="Read timed out"),
+    ):
+        list(answer.iter_content(2))
