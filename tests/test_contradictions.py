@@ -118,3 +118,60 @@ def test_what_a_task_has_no_use_for(
 def test_the_task_of_a_layout_is_that_of_its_reader(raw: dict[str, Any], name: str) -> None:
     source = (ROOT / f"src/darkroom/competitions/{name}.py").read_text()
     assert f'task="{paramfile.validate(raw).section(name).data.task}"' in source
+
+
+def test_kaggle_needs_a_name(raw: dict[str, Any]) -> None:
+    raw["carvana"]["data"].update(source="kaggle", kaggle=None)
+    assert (
+        "carvana.data.source: kaggle does not say what to fetch; say what in carvana.data.kaggle: "
+        "a competition's name as in its address, or owner/name"
+    ) in _told(raw)
+
+
+def test_what_is_not_on_kaggle_is_fetched_by_address(raw: dict[str, Any]) -> None:
+    raw["banknotes"]["data"]["source"] = "kaggle"
+    assert ("banknotes.data.source: kaggle does not say what to fetch; set it to urls") in _told(
+        raw
+    )
+    raw["banknotes"]["data"]["source"] = "urls"
+    assert len(paramfile.validate(raw).section("banknotes").data.urls) == 6
+
+
+def test_addresses_must_be_given_and_their_names_differ(raw: dict[str, Any]) -> None:
+    raw["carvana"]["data"]["source"] = "urls"
+    assert "carvana.data.source: found urls, but there are none; add carvana.data.urls" in _told(
+        raw
+    )
+    file = {"url": "https://host.org/a.zip", "name": "train.zip"}
+    raw["carvana"]["data"]["urls"] = [file, file]
+    assert "carvana.data.urls: two files of the name train.zip" in _told(raw)
+
+
+URL = "https://host.org/a.zip"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        (
+            "kaggle",
+            "https://www.kaggle.com/c/carvana-image-masking-challenge",
+            "kaggle: found 'https://www.kaggle.com/c/carvana-image-masking-challenge' (str); input "
+            "should be a competition's name as in its address (carvana-image-masking-challenge)",
+        ),
+        ("kaggle", "../carvana", "kaggle: found '../carvana' (str); input should be a competition"),
+        (
+            "urls",
+            [{"url": "http://host.org/a.zip", "name": "a.zip"}],
+            "urls[0].url: found 'http://host.org/a.zip' (str); input should be an address that "
+            "begins with https://",
+        ),
+        ("urls", [{"url": URL, "name": "../a.zip"}], "should be the file name to save it under"),
+        ("urls", [{"url": URL, "name": "a.zip", "sha256": "abc"}], "64 digits, 0-9 a-f, or null"),
+    ],
+)
+def test_names_addresses_and_digests_have_a_form(
+    raw: dict[str, Any], key: str, value: object, words: str
+) -> None:
+    raw["carvana"]["data"][key] = value
+    assert words in _told(raw)

@@ -45,7 +45,7 @@ def test_every_fault_is_told_at_once_with_path_and_remedy(raw: Any) -> None:
     assert "carvana.train.epochs: found 'many' (str); input should be a valid integer" in text
     assert "celeba.model.name: found 'resnet19'; allowed are " in text
     assert "which params.schema.json lists; did you mean 'resnet18' or " in text
-    assert "celeba.data.quality: unknown key; known here: source, format" in text
+    assert "celeba.data.quality: unknown key; known here: source, kaggle, urls, format" in text
     assert "celeba.train.lr: this key is missing" in text
     assert "banknotes.evaluate.threshold: found 2 (int); input should be 'auto', or" in text
     assert "competitions[3]: found 3 (int)" in text

@@ -68,7 +68,7 @@ def test_each_format_has_an_adapter_and_its_options_are_keys_of_the_section() ->
     for section in sections:
         (name,) = _allowed(section, "format")
         options = set(competitions.load(name).options.__dataclass_fields__)
-        assert options | {"format", "source"} == set(section.model_fields), name
+        assert options | {"format", "source", "kaggle", "urls"} == set(section.model_fields), name
 
 
 def test_the_processor_can_always_be_asked_for() -> None:

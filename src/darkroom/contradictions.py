@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 
 from darkroom.params import NAME, Competition, Params
+from darkroom.params.data import Data
 
 
 def contradictions(params: Params) -> list[str]:
@@ -87,7 +88,28 @@ def _sections(params: Params) -> list[str]:
                 f"{name}.train.batch_size: found {train.batch_size}, which {train.devices} devices "
                 "can't share equally"
             )
+        faults += _sources(name, params.section(name).data)
         faults += _sizes(name, params.section(name)) + _aimless(name, params.section(name))
+    return faults
+
+
+def _sources(name: str, data: Data) -> list[str]:
+    """Return what is to be fetched, but is not said, or said so that it would collide."""
+    faults = []
+    if data.source == "kaggle" and data.kaggle is None:
+        wanted = (
+            "say what in {0}.data.kaggle: a competition's name as in its address, or owner/name"
+        )
+        hint = "set it to urls" if data.urls else wanted.format(name)
+        faults.append(f"{name}.data.source: kaggle does not say what to fetch; {hint}")
+    if data.source == "urls" and not data.urls:
+        faults.append(
+            f"{name}.data.source: found urls, but there are none; add {name}.data.urls: "
+            "[{url: https://..., name: train.zip, sha256: ...}], or set the source to kaggle"
+        )
+    saved = [each.name for each in data.urls]
+    if twice := sorted({each for each in saved if saved.count(each) > 1}):
+        faults.append(f"{name}.data.urls: two files of the name {twice[0]}; name one otherwise")
     return faults
 
 

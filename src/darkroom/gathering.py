@@ -31,7 +31,7 @@ def source_folder(source: str) -> Path:
         raise ParamsError(
             "data.source is not a folder",
             found=f"{source}, {'a file' if folder.exists() else 'which does not exist'}",
-            expected="`sample`, or the folder that holds the raw files",
+            expected="`sample`, `kaggle`, `urls`, or the folder that holds the raw files",
         )
     return folder
 

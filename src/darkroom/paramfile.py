@@ -151,7 +151,16 @@ def _fault(detail: ErrorDetails, raw: Any, schema: dict[str, Any]) -> str:
     if kind == "union_tag_invalid":
         tag = str(detail["ctx"]["discriminator"]).strip("'")
         return f"{path}.{tag}: found {detail['ctx']['tag']!r}{_allowed(detail)}"
+    if kind == "string_pattern_mismatch":
+        return f"{path}: found {found}; input should be {_meaning(_place(detail['loc'], schema))}"
     return f"{path}: found {found}; {_complaint(detail)}"
+
+
+def _meaning(node: dict[str, Any]) -> str:
+    """Return what the schema says a text must be, in words instead of a pattern."""
+    choices = [choice for choice in node.get("anyOf", []) if "pattern" in choice]
+    text = next((each["description"] for each in (*choices, node) if "description" in each), "")
+    return f"{text[:1].lower()}{text[1:].rstrip('.')}"
 
 
 def _complaint(detail: ErrorDetails) -> str:

@@ -13,13 +13,43 @@ Column = Annotated[
 ]
 
 
+class Url(Section):
+    """One file by its address."""
+
+    url: str = Field(
+        pattern=r"^https://[^/\s]+/\S*$", description="An address that begins with https://."
+    )
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="The file name to save it under, without folders.",
+    )
+    sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="The sha256 of its bytes: 64 digits, 0-9 a-f."
+    )
+
+
+KaggleName = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9-]+(/[A-Za-z0-9][A-Za-z0-9._-]*(/versions/[1-9][0-9]*)?)?$",
+        description="A competition's name as in its address (carvana-image-masking-challenge), or "
+        "a data set's (owner/name, owner/name/versions/2).",
+    ),
+]
+
+
 class Source(Section):
     """Where the raw files come from."""
 
     source: str = Field(
         min_length=1,
-        description="`sample` (drawn here) or the folder that holds the raw files as delivered.",
+        description="`sample` (drawn here), `kaggle`, `urls`, or the folder that holds the raw "
+        "files as delivered.",
     )
+    kaggle: KaggleName | None = Field(
+        None, description="What `source: kaggle` fetches, and where `darkroom submit` submits."
+    )
+    urls: list[Url] = Field([], description="The files that `source: urls` fetches.")
 
 
 class CarvanaData(Source):
@@ -27,6 +57,7 @@ class CarvanaData(Source):
 
     task: ClassVar[TaskName] = "segmentation"
     format: Literal["carvana"]
+    kaggle: KaggleName | None = "carvana-image-masking-challenge"
     quality: Literal["normal", "hq"] = Field(
         "normal", description="`normal` reads train.zip and test.zip, `hq` the _hq archives."
     )
@@ -37,6 +68,7 @@ class CelebaData(Source):
 
     task: ClassVar[TaskName] = "multilabel"
     format: Literal["celeba"]
+    kaggle: KaggleName | None = "jessicali9530/celeba-dataset"
 
 
 class BanknoteColumns(Section):
@@ -46,11 +78,22 @@ class BanknoteColumns(Section):
     target: Column = 3
 
 
+# The course's own short links. It publishes no checksums: archives are tested member by member.
+COURSE_FILES = tuple(
+    Url(url=f"https://cocl.us/DL0320EN_{part}_{kind}", name=name.format(stem))
+    for part, stem in (("TRAIN", "training"), ("VALID", "validation"), ("TEST", "test"))
+    for kind, name in (("TAR_PYTORCH", "{}_data_pytorch.tar.gz"), ("CSV", "{}_labels.csv"))
+)
+
+
 class BanknotesData(Source):
     """ATM banknotes: three archives, three label tables."""
 
     task: ClassVar[TaskName] = "multiclass"
     format: Literal["banknotes"]
+    urls: list[Url] = Field(
+        list(COURSE_FILES), description="The files that `source: urls` fetches."
+    )
     columns: BanknoteColumns = Field(
         BanknoteColumns(), description="Where the label tables keep the file name and the class."
     )

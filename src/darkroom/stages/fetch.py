@@ -9,7 +9,9 @@ from darkroom.competitions.sample import draw_banknotes, draw_carvana, draw_cele
 from darkroom.errors import ParamsError
 from darkroom.members import MissingFileError, listing
 from darkroom.params.data import Data
-from darkroom.stages import adapter, setting
+from darkroom.remote.filling import Order
+from darkroom.remote.waits import Waits
+from darkroom.stages import adapter, setting, sources
 
 SAMPLE = "sample"
 DRAWN: dict[str, Any] = {
@@ -20,22 +22,36 @@ DRAWN: dict[str, Any] = {
 SAMPLE_SEED = 2017  # the year of the Carvana challenge; another seed would be another data set
 
 
-def run(name: str) -> None:
-    """Draw a competition's sample, or take its raw files from their folder."""
+def run(name: str, *, waits: Waits = Waits()) -> None:  # noqa: B008  (it is frozen)
+    """Draw a competition's sample, or take its raw files from Kaggle, addresses or a folder."""
     here = setting.read(name)
     paths, data = here.paths, here.section.data
 
     gathering.refuse_foreign(paths.raw)
+    taken = None if data.source == SAMPLE else _wanted(data, paths.raw, waits)
     with files.replacing_folder(paths.raw) as folder:
-        if data.source == SAMPLE:
+        if taken is None:
             _draw(data.format, folder)
         else:
-            source = gathering.source_folder(data.source)
-            gathering.refuse_overlap(source, paths.raw)
-            _take(data, source, folder)
+            gathering.gather(*taken, folder)
         count, size = gathering.write_manifest(folder)
 
     print(f"{name}: {count} raw files, {size / 1e6:.1f} MB, from {data.source}")
+
+
+def _wanted(data: Data, raw: Path, waits: Waits) -> tuple[Path, list[str]]:
+    """Return the folder that the raw files lie in, fetched if need be, and their names."""
+    format, options = adapter.of(data)
+    if data.source in (sources.KAGGLE, sources.URLS):
+        order = Order(lambda names: format.wanted(names, options), raw, waits)
+        return sources.fetched(data, order)
+    source = gathering.source_folder(data.source)
+    gathering.refuse_overlap(source, raw)
+    try:
+        return source, format.wanted(listing(source), options)
+    except MissingFileError as missing:
+        gathering.refuse_deeper(source, missing.wanted)
+        raise
 
 
 def _draw(format: str, folder: Path) -> None:
@@ -47,13 +63,3 @@ def _draw(format: str, folder: Path) -> None:
         )
     print(f"drawing the {format} sample", file=sys.stderr)
     DRAWN[format](folder, SAMPLE_SEED, workers=executors.cores())
-
-
-def _take(data: Data, source: Path, folder: Path) -> None:
-    format, options = adapter.of(data)
-    try:
-        wanted = format.wanted(listing(source), options)
-    except MissingFileError as missing:
-        gathering.refuse_deeper(source, missing.wanted)
-        raise
-    gathering.gather(source, wanted, folder)
