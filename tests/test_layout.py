@@ -13,6 +13,8 @@ def test_what_stands_beside_what() -> None:
     assert CARS.card == CARS.index.with_suffix(".json")
     assert CARS.facts.parent == CARS.processed
     assert CARS.submission.name == "cars.csv.gz"
+    assert CARS.submissions_history == CARS.submission.with_name("history.csv")
+    assert CARS.history_picture == CARS.submission.with_name("cars_history.png")
     for report in (CARS.audit, CARS.metrics, CARS.decision, CARS.scores, CARS.curves):
         assert report.parent == CARS.reports
 

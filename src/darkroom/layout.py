@@ -117,6 +117,16 @@ class Layout:
         """What to upload; its facts lie beside it as .json."""
         return self.root / "submissions" / f"{self.name}.csv.gz"
 
+    @property
+    def submissions_history(self) -> Path:
+        """What was submitted and how it was scored, of all competitions."""
+        return self.submission.with_name("history.csv")
+
+    @property
+    def history_picture(self) -> Path:
+        """The local scores against the leaderboard's."""
+        return self.submission.with_name(f"{self.name}_history.png")
+
     def runs(self, fold: int, fingerprint: str) -> Path:
         """TensorBoard's events of one training; another fingerprint is another run."""
         return _home(self.root) / "runs" / self.name / f"fold{fold}-{fingerprint[:8]}"

@@ -1,0 +1,96 @@
+"""submissions/history.csv: what was submitted, from what, and how it was scored.
+
+The file is replaced whole or not at all, by one process at a time, and never if it is damaged.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from darkroom import files
+from darkroom.submission import records
+from darkroom.submission.records import Row as Row
+from darkroom.submission.records import Status as Status
+
+
+class Scored(Protocol):
+    """What Kaggle says of a submission: whether it is scored, and how."""
+
+    @property
+    def status(self) -> Status: ...  # noqa: D102
+    @property
+    def public(self) -> float | None: ...  # noqa: D102
+    @property
+    def private(self) -> float | None: ...  # noqa: D102
+
+
+def read(path: Path) -> list[Row]:
+    """Return the rows in the order in which they were added; none if there is no file.
+
+    Raises:
+        ArtifactError: The file is damaged; names the line at fault.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    return records.rows_of(data, path)
+
+
+def append(path: Path, row: Row) -> bool:
+    """Add a row unless its reference is there already; return whether it was added.
+
+    Raises:
+        ArtifactError: The file is damaged; it is left as it is.
+        ValueError: A value is not what its column holds: a time without a zone, say.
+    """
+    with _alone(path.parent):
+        rows = read(path)
+        if any(row.reference == other.reference for other in rows):
+            return False
+        files.write(path, records.text_of([*rows, row]))
+        return True
+
+
+def update(path: Path, scores: Mapping[int, Scored]) -> int:
+    """Take over what Kaggle says of submissions, by reference; return how many rows changed.
+
+    A score that Kaggle no longer tells stays; references that are not in the file are left out.
+
+    Raises:
+        ArtifactError: The file is damaged; it is left as it is.
+    """
+    with _alone(path.parent):
+        rows = read(path)
+        newer = [
+            _scored(row, scores[row.reference]) if row.reference in scores else row for row in rows
+        ]
+        changed = sum(old != new for old, new in zip(rows, newer, strict=True))
+        if changed:
+            files.write(path, records.text_of(newer))
+        return changed
+
+
+def _scored(row: Row, now: Scored) -> Row:
+    return replace(
+        row,
+        status=now.status,
+        public=row.public if now.public is None else now.public,
+        private=row.private if now.private is None else now.private,
+    )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder, so that of several processes one reads and writes and the others wait."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,93 @@
+"""The submissions of one competition as text: a table, and whether validation can be trusted."""
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Literal
+
+from darkroom.submission import trust
+from darkroom.submission.records import Row
+
+Series = Literal["public", "private"]
+
+COLUMNS = ("#", "time (UTC)", "commit", "local", "public", "private", "gap", "message")
+FROM_RIGHT = ("#", "local", "public", "private", "gap")
+LEAST_MESSAGE = 8  # characters, in however narrow a terminal
+LEGEND = "gap: leaderboard minus local, mean ± spread; rank correlation 1: the same order"
+DIRTY = "*: made from files that were not committed"
+
+
+def table(rows: Sequence[Row], width: int) -> str:
+    """Return a line a submission, numbered from 1, messages cut to a width in characters."""
+    lines = [COLUMNS, *(_cells(number, row, rows) for number, row in enumerate(rows, 1))]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    widths[-1] = max(LEAST_MESSAGE, width - sum(widths[:-1]) - len(widths) + 1)
+    told = [" ".join(map(_aligned, COLUMNS, line, widths)).rstrip() for line in lines]
+    if any(row.commit.endswith("-dirty") for row in rows):
+        told.append(DIRTY)
+    return "\n".join(told)
+
+
+def verdict(rows: Sequence[Row], series: Series) -> str:
+    """Return in figures how far the local scores agree with those of a leaderboard."""
+    pairs = paired(rows, series)
+    found = trust.of([local for _, local, _ in pairs], [score for *_, score in pairs])
+    words = [f"{series:<7}  {found.count} of {len(rows)} compared"]
+    if found.mean is not None:
+        spread = "" if found.spread is None else f" ± {found.spread:.5f}"
+        words.append(f"gap {found.mean:+.5f}{spread}")
+        few = found.count < trust.LEAST_FOR_RANKS
+        none = f"from {trust.LEAST_FOR_RANKS} on" if few else "none: equal scores"
+        words.append(f"rank correlation {none if found.rank is None else f'{found.rank:.2f}'}")
+    return "   ".join(words)
+
+
+def paired(rows: Sequence[Row], series: Series) -> list[tuple[int, float, float]]:
+    """Return number, local score and leaderboard's of each submission that has both.
+
+    Local scores of another metric than the newest submission's are no match.
+    """
+    return [
+        (number, row.local, score)
+        for number, row in enumerate(rows, 1)
+        if row.metric == rows[-1].metric
+        and row.local is not None
+        and (score := row.public if series == "public" else row.private) is not None
+    ]
+
+
+def _cells(number: int, row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
+    gap = ""
+    if row.local is not None and row.public is not None and row.metric == rows[-1].metric:
+        gap = f"{row.public - row.local:+.5f}"
+    return (
+        str(number),
+        f"{row.time:%Y-%m-%d %H:%M}",
+        row.commit[:7] + ("*" if row.commit.endswith("-dirty") else ""),
+        _score(row.local),
+        row.status if row.public is None and row.status != "complete" else _score(row.public),
+        _score(row.private),
+        gap,
+        " ".join("".join(c if c.isprintable() else " " for c in row.message).split()),
+    )
+
+
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.5f}"
+
+
+def _aligned(column: str, cell: str, width: int) -> str:
+    """Return a cell filled up with blanks, or cut, to a width."""
+    if _width(cell) > width:
+        while _width(cell) > width - 1:
+            cell = cell[:-1]
+        cell += "…"
+    blanks = " " * (width - _width(cell))
+    return blanks + cell if column in FROM_RIGHT else cell + blanks
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: two for a Chinese character."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
