@@ -14,7 +14,14 @@ from typing import Any
 import pytest
 
 from darkroom import cli
-from darkroom.errors import ArtifactError, DarkroomError, DataError, ParamsError, ResourceError
+from darkroom.errors import (
+    ArtifactError,
+    DarkroomError,
+    DataError,
+    ParamsError,
+    RemoteError,
+    ResourceError,
+)
 from tests.stages import tiny
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +46,18 @@ def raising(error: BaseException) -> Callable[..., None]:
     return run
 
 
-@pytest.mark.parametrize("verb", [*cli.STAGES, "check", "summary", "use", "schema"])
+SUBMIT = {
+    "name": "cars",
+    "message": "a b",
+    "wait": False,
+    "dry_run": False,
+    "again": False,
+    "uncommitted": False,
+}
+COMMANDS = ["check", "submit", "history", "summary", "use", "schema"]
+
+
+@pytest.mark.parametrize("verb", [*cli.STAGES, *COMMANDS])
 def test_every_verb_helps(capsys: pytest.CaptureFixture[str], verb: str) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main([verb, "--help"])
@@ -55,8 +73,9 @@ def test_the_help_lists_the_stages_in_their_order(capsys: pytest.CaptureFixture[
         cli.main(["--help"])
     told = capsys.readouterr().out
     listed = re.findall(r"^    (\w+)\b", told, re.MULTILINE)
-    assert listed == [*cli.STAGES, "check", "summary", "use", "schema"]
-    assert "Exit codes: 2 parameters or usage, 3 data, 5 resources, 6 an" in " ".join(told.split())
+    assert listed == [*cli.STAGES, *COMMANDS]
+    codes = "2 parameters or usage, 3 data, 4 Kaggle or another server, 5 resources, 6 an artefact"
+    assert f"Exit codes: {codes}" in " ".join(told.split())
 
 
 @pytest.mark.parametrize(
@@ -67,6 +86,7 @@ def test_the_help_lists_the_stages_in_their_order(capsys: pytest.CaptureFixture[
         (["index"], "the following arguments are required: NAME"),
         (["train", "cars", "--fold", "one"], "argument --fold: invalid int value: 'one'"),
         (["index", "cars", "more"], "unrecognized arguments: more"),
+        (["submit", "cars"], "the following arguments are required: -m/--message"),
     ],
 )
 def test_wrong_usage_is_2(
@@ -86,6 +106,19 @@ def test_wrong_usage_is_2(
         (["train", "cars"], "train", {"name": "cars", "fold": 0}),
         (["check", "cars"], "check", {"name": "cars", "file": None}),
         (["check", "cars", "a.csv"], "check", {"name": "cars", "file": Path("a.csv")}),
+        (["submit", "cars", "-m", "a b"], "submit", SUBMIT),
+        (
+            ["submit", "cars", "--message", "a b", "--wait", "--dry-run"],
+            "submit",
+            SUBMIT | {"wait": True, "dry_run": True},
+        ),
+        (
+            ["submit", "cars", "-m", "a b", "--again", "--uncommitted"],
+            "submit",
+            SUBMIT | {"again": True, "uncommitted": True},
+        ),
+        (["history", "cars"], "history", {"name": "cars", "offline": False}),
+        (["history", "cars", "--offline"], "history", {"name": "cars", "offline": True}),
         (["summary"], "summary", {}),
         (["use"], "use", {"recipe": None}),
         (["use", "a.yaml"], "use", {"recipe": "a.yaml"}),
@@ -107,7 +140,14 @@ def test_a_stage_may_choose_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "code"), [(ParamsError, 2), (DataError, 3), (ResourceError, 5), (ArtifactError, 6)]
+    ("kind", "code"),
+    [
+        (ParamsError, 2),
+        (DataError, 3),
+        (RemoteError, 4),
+        (ResourceError, 5),
+        (ArtifactError, 6),
+    ],
 )
 def test_each_kind_of_error_has_its_code(
     monkeypatch: pytest.MonkeyPatch,
@@ -251,8 +291,8 @@ def test_help_imports_nothing_heavy() -> None:
         "from darkroom.cli import main\n"
         "try:\n    main(['--help'])\n"
         "finally:\n"
-        "    print([m for m in ('torch', 'pandas', 'numpy', 'pydantic') if m in sys.modules],"
-        " file=sys.stderr)\n"
+        "    heavy = ('torch', 'pandas', 'numpy', 'pydantic', 'kaggle', 'requests')\n"
+        "    print([m for m in heavy if m in sys.modules], file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0

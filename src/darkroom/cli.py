@@ -15,7 +15,7 @@ from darkroom.files import FULL, clear_leftovers
 from darkroom.layout import PARAMS, Layout
 
 STAGES = {
-    "fetch": "draw the sample, or link the raw files, and list them",
+    "fetch": "draw the sample, or fetch or link the raw files, and list them",
     "index": "read the raw tables into one canonical table",
     "split": "cut the training images into folds",
     "preprocess": "decode and resize every image into shards",
@@ -57,7 +57,8 @@ def parser() -> argparse.ArgumentParser:
         prog="darkroom",
         description="From a folder of competition images to a checked Kaggle submission.",
         epilog="`dvc repro` runs the stages in order, and only those that an edit touches. "
-        "Exit codes: 2 parameters or usage, 3 data, 5 resources, 6 an artefact not to be trusted.",
+        "Exit codes: 2 parameters or usage, 3 data, 4 Kaggle or another server, "
+        "5 resources, 6 an artefact not to be trusted.",
     )
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     for stage, purpose in STAGES.items():
@@ -74,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     )
     check.add_argument("name", metavar="NAME", help="a competition of params.yaml")
     check.add_argument("file", metavar="FILE", nargs="?", type=Path, help="default: its submission")
+    _add_kaggle(verbs)
     verbs.add_parser("summary", help="print every submission's path, score and checks")
     use = verbs.add_parser(
         "use",
@@ -86,6 +88,37 @@ def parser() -> argparse.ArgumentParser:
     )
     verbs.add_parser("schema", help="print the JSON schema of params.yaml")
     return top
+
+
+def _add_kaggle(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    submit = verbs.add_parser(
+        "submit",
+        help="check a submission and send it to Kaggle, once",
+        description="Check a submission and send it to Kaggle, once: Kaggle's list is asked first, "
+        "and a file that it holds is not sent again. Cut or killed, run it again. "
+        "What was sent is recorded in submissions/history.csv.",
+    )
+    submit.add_argument("name", metavar="NAME", help="a competition of params.yaml")
+    submit.add_argument(
+        "-m", "--message", required=True, help="what Kaggle shows beside the submission"
+    )
+    for option, purpose in (
+        ("--wait", "stay until it is scored, half an hour at most"),
+        ("--dry-run", "do everything but send"),
+        ("--again", "send a file once more that was submitted before"),
+        ("--uncommitted", "send a file that is not made from what is committed"),
+    ):
+        submit.add_argument(option, action="store_true", help=purpose)
+    history = verbs.add_parser(
+        "history",
+        help="local scores against the leaderboard's",
+        description="Print every submission's local score beside its leaderboard scores, and draw "
+        "them: whether validation can be trusted.",
+    )
+    history.add_argument("name", metavar="NAME", help="a competition of params.yaml")
+    history.add_argument(
+        "--offline", action="store_true", help="do not ask Kaggle for the scores still lacking"
+    )
 
 
 def _run(given: argparse.Namespace) -> int:

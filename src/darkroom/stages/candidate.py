@@ -1,0 +1,129 @@
+"""What a submission is before Kaggle sees it: checked, and made from what is committed."""
+
+import json
+from dataclasses import dataclass
+
+from darkroom import provenance
+from darkroom.errors import ArtifactError, ParamsError
+from darkroom.layout import PARAMS, Layout
+from darkroom.params.data import Data
+from darkroom.provenance import Commit
+from darkroom.stages import check, setting
+from darkroom.submission.writer import card_path
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A sound file, and where it comes from.
+
+    Attributes:
+        competition: Kaggle's name of it.
+        paths: Of the project.
+        rows: Without the header.
+        size: Of the file, bytes.
+        sha256: Of the file.
+        fingerprint: Of what predicted it.
+        commit: Git's; None without one.
+        metric: What the local score measures.
+        local: The score on the validation images.
+    """
+
+    competition: str
+    paths: Layout
+    rows: int
+    size: int
+    sha256: str
+    fingerprint: str
+    commit: Commit | None
+    metric: str
+    local: float | None
+
+
+def read(name: str, *, uncommitted: bool) -> Candidate:
+    """Return a competition's submission, after every check that needs no server, quick ones first.
+
+    Args:
+        name: The competition in params.yaml.
+        uncommitted: Whether the file may be another than the committed parameters make.
+
+    Raises:
+        ParamsError: It has no competition on Kaggle, or something is not committed.
+        ArtifactError: The file is at fault, or not what the parameters make.
+    """
+    here = setting.read(name)
+    competition = _competition(name, here.section.data)
+    commit = provenance.commit(here.paths.root)
+    if not uncommitted:
+        _refuse_uncommitted(commit)
+    check.run(name)
+    if not uncommitted:
+        _refuse_outdated(here.paths)
+    return _with_facts(competition, here.paths, commit)
+
+
+def _competition(name: str, data: Data) -> str:
+    if data.kaggle is None or "/" in data.kaggle:
+        kind = ", a data set" if data.kaggle else ""
+        raise ParamsError(
+            "there is no competition to submit to",
+            file=PARAMS,
+            found=f"{name}.data.kaggle: {data.kaggle or 'null'}{kind}",
+            expected="the name of a Kaggle competition, as in its address",
+        )
+    if data.source == "sample":
+        raise ParamsError(
+            "the submission is about the drawn sample, which Kaggle does not know",
+            file=PARAMS,
+            found=f"{name}.data.source: sample",
+            expected="`kaggle`, or the folder that holds the raw files",
+            fix=f"edit it, then run `dvc repro predict@{name}`",
+        )
+    return data.kaggle
+
+
+def _refuse_uncommitted(commit: Commit | None) -> None:
+    if commit is None:
+        raise ParamsError(
+            "nothing would tell later what the submission was made from",
+            found="no git repository, or no commit in it",
+            fix='run `git init; git add .; git commit -m "…"`, or add --uncommitted',
+        )
+    if commit.changed:
+        raise ParamsError(
+            "what the submission is made from is not committed",
+            details=commit.changed,
+            fix="commit these files, or add --uncommitted",
+        )
+
+
+def _refuse_outdated(paths: Layout) -> None:
+    if stages := provenance.outdated(paths.root, f"predict@{paths.name}"):
+        raise ArtifactError(
+            "it is not what the parameters make: these stages have changed since",
+            file=paths.submission,
+            details=stages,
+            fix=f"run `dvc repro predict@{paths.name}`, or add --uncommitted",
+        )
+
+
+def _with_facts(competition: str, paths: Layout, commit: Commit | None) -> Candidate:
+    facts_file = card_path(paths.submission)
+    metrics_file = setting.require(paths.metrics, "evaluate", paths.name)
+    file, stage = facts_file, "predict"
+    try:
+        facts = json.loads(file.read_bytes())
+        rows, size = int(facts["rows"]), int(facts["bytes"])
+        sha256, fingerprint = str(facts["sha256"]), str(facts["fingerprint"])
+        file, stage = metrics_file, "evaluate"
+        metric, local = next(iter(json.loads(file.read_bytes())["validation"].items()))
+        score = None if local is None else float(local)
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+        raise ArtifactError(
+            "it is damaged",
+            file=file,
+            found=repr(error),
+            fix=f"run `dvc repro -sf {stage}@{paths.name}`",
+        ) from error
+    return Candidate(
+        competition, paths, rows, size, sha256, fingerprint, commit, str(metric), score
+    )

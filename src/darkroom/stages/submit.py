@@ -1,0 +1,163 @@
+"""submit: a checked submission -> Kaggle, once, and a row of the history."""
+
+import sys
+from datetime import UTC, datetime
+
+from darkroom import kaggle
+from darkroom.errors import ParamsError, RemoteError
+from darkroom.kaggle import Remaining, Submission
+from darkroom.remote import waits
+from darkroom.stages import candidate
+from darkroom.stages.candidate import Candidate
+from darkroom.submission import history, marks, scores, upload
+from darkroom.submission.history import Row
+from darkroom.submission.upload import Found, Parcel
+
+WAITS = waits.Waits()
+
+
+def run(
+    name: str,
+    message: str,
+    wait: bool = False,
+    dry_run: bool = False,
+    again: bool = False,
+    uncommitted: bool = False,
+) -> None:
+    """Submit a competition's file unless Kaggle has it already, and record it.
+
+    Args:
+        name: The competition in params.yaml.
+        message: What Kaggle shows beside the submission.
+        wait: Whether to stay until it is scored.
+        dry_run: Whether to do everything but send.
+        again: Whether to send a file once more that has been submitted.
+        uncommitted: Whether the file may be another than the committed parameters make.
+
+    Raises:
+        ParamsError: There is no competition to submit to, or something is not committed.
+        ArtifactError: The file, or the history, is at fault.
+        RemoteError: Kaggle refused, could not be reached, or could not score the file.
+    """
+    if not message.strip():
+        raise ParamsError("the message is empty", fix='say what is new: -m "512 px, 5 folds"')
+    made = candidate.read(name, uncommitted=uncommitted)
+    history.read(made.paths.submissions_history)  # a damaged one stops us before, not after
+
+    folder = made.paths.submission.with_name(f".{name}.sending")
+    parcel = Parcel(made.competition, made.paths.submission, made.sha256, folder)
+    with upload.alone(parcel):
+        found = upload.find(parcel, another=again, waits=WAITS)
+        left = _asked(made.competition)
+        print(_facts(made, left))
+        if dry_run:
+            print(f"{name}: {_would(found, left)}")
+            return
+        sent = _sent(parcel, found, message, left) if found.reference is None else found
+        print(f"{name}: {_outcome(sent, is_new=found.reference is None)}", flush=True)
+        _record(made, sent, message)
+    _follow(made, sent, wait=wait)
+
+
+def _asked(competition: str) -> Remaining:
+    return waits.again(lambda: kaggle.remaining(competition), WAITS, what="the tries left")
+
+
+def _sent(parcel: Parcel, found: Found, message: str, left: Remaining) -> Found:
+    if _is_spent(left):
+        raise RemoteError(
+            "no tries are left today",
+            found=f"{left.today} submitted since midnight UTC",
+            fix="submit after the next midnight UTC",
+        )
+    return upload.send(parcel, found.mark, message, waits=WAITS, progress=sys.stderr.isatty())
+
+
+def _is_spent(left: Remaining) -> bool:
+    """Return whether no try is left; two zeros are told to who has no team yet."""
+    return left.today > 0 and left.allowed == 0
+
+
+def _facts(made: Candidate, left: Remaining) -> str:
+    commit = made.commit
+    dirty = " and uncommitted changes" if commit and commit.changed else ""
+    local = "unknown" if made.local is None else f"{made.metric} {made.local:.4f}"
+    lines = {
+        "to": kaggle.page(made.competition),
+        "rows": f"{made.rows:,}",
+        "size": f"{made.size / 1e6:,.1f} MB" if made.size > 1e6 else f"{made.size:,} bytes",
+        "sha256": made.sha256[:12],
+        "fingerprint": made.fingerprint[:12],
+        "commit": f"{commit.sha[:12]}{dirty}" if commit else "none",
+        "local score": local,
+        "tries today": f"{left.today} used, {left.allowed} left",
+    }
+    return "\n".join(f"  {what:<11}  {value}" for what, value in lines.items())
+
+
+def _would(found: Found, left: Remaining) -> str:
+    if found.reference is not None:
+        return f"dry run: {_outcome(found, is_new=False)}"
+    if _is_spent(left):
+        return "dry run: nothing was sent; no tries are left today"
+    return "dry run: nothing was sent; without --dry-run it would be submitted"
+
+
+def _outcome(sent: Found, *, is_new: bool) -> str:
+    if is_new:
+        lag = "" if sent.submission else "; Kaggle's list does not show it yet"
+        return f"submitted: reference {sent.reference}{lag}"
+    when = f" at {sent.submission.date:%Y-%m-%d %H:%M} UTC" if sent.submission else ""
+    return (
+        f"nothing was sent: this file was submitted{when}, reference {sent.reference}; "
+        "--again submits it once more"
+    )
+
+
+def _record(made: Candidate, sent: Found, message: str) -> None:
+    """Add the row of a submission, unless it is there."""
+    listed = sent.submission
+    assert sent.reference is not None
+    row = Row(
+        time=listed.date if listed else datetime.now(UTC),
+        name=made.paths.name,
+        sha256=made.sha256,
+        fingerprint=made.fingerprint,
+        commit=str(made.commit or ""),
+        metric=made.metric,
+        local=made.local,
+        message=marks.message(listed) if listed else message,
+        reference=sent.reference,
+        status="pending",
+    )
+    history.append(made.paths.submissions_history, row)
+    if listed:
+        _update(made, listed)
+
+
+def _update(made: Candidate, submission: Submission) -> None:
+    history.update(made.paths.submissions_history, {submission.ref: submission})
+
+
+def _follow(made: Candidate, sent: Found, *, wait: bool) -> None:
+    """Tell the score if it is there, or is waited for."""
+    name, now = made.paths.name, sent.submission
+    assert sent.reference is not None
+    if wait and (now is None or now.status == "pending"):
+        print("waiting for the score; Ctrl-C loses nothing", file=sys.stderr, flush=True)
+        now = scores.scored(made.competition, sent.reference, waits=WAITS)
+        if now is not None:
+            _update(made, now)
+    if now is None or now.status == "pending":
+        late = "it is not scored after half an hour; " if wait else ""
+        print(f"{name}: {late}`darkroom history {name}` asks for the score")
+    elif now.status == "error":
+        raise RemoteError(
+            "Kaggle could not score the submission",
+            found=now.error or "no reason given",
+            fix=f"see {kaggle.page(made.competition)}/submissions",
+        )
+    else:
+        sides = (("public", now.public), ("private", now.private))
+        known = [f"{side} {value}" for side, value in sides if value is not None]
+        print(f"{name}: scored: {', '.join(known) or 'Kaggle does not show it yet'}")

@@ -1,0 +1,41 @@
+"""Which of Kaggle's submissions are of a file: those whose description begins with its mark."""
+
+import re
+from collections.abc import Collection, Iterable
+
+from darkroom.kaggle import Submission
+
+_DIGITS = 12
+_MARKED = re.compile(rf"darkroom ([0-9a-f]{{{_DIGITS}}}(?:-[1-9][0-9]*)?): ?")
+
+
+def stem(sha256: str) -> str:
+    """Return what the marks of a file begin with: `0123456789ab`; its first mark."""
+    return sha256[:_DIGITS]
+
+
+def following(sha256: str, known: Collection[str]) -> str:
+    """Return the first mark that is not known yet: `0123456789ab`, `0123456789ab-2`."""
+    if not known:
+        return stem(sha256)
+    return f"{stem(sha256)}-{1 + max(int(mark.partition('-')[2] or 1) for mark in known)}"
+
+
+def description(mark: str, message: str) -> str:
+    """Return what Kaggle is to show beside a submission."""
+    return f"darkroom {mark}: {message}"
+
+
+def message(submission: Submission) -> str:
+    """Return what a submission was sent with, without its mark."""
+    return _MARKED.sub("", submission.description, count=1)
+
+
+def of(sha256: str, submissions: Iterable[Submission]) -> dict[str, Submission]:
+    """Return the submissions of a file by mark, in the order given."""
+    found = [(_MARKED.match(each.description), each) for each in submissions]
+    return {
+        match[1]: each
+        for match, each in found
+        if match and match[1].partition("-")[0] == stem(sha256)
+    }

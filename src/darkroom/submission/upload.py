@@ -1,0 +1,261 @@
+"""One file, one submission: what Kaggle lists is asked before anything is sent.
+
+A submission is known by the mark in its description, and a file whose mark is listed is not
+sent again. CreateSubmission has no key against being sent twice, so when its answer is lost only
+the list, which may lag, can tell: a note on disk, written right before the call, keeps the next
+run from sending until that is settled.
+"""
+
+import fcntl
+import hashlib
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import requests
+
+from darkroom import kaggle
+from darkroom.errors import ArtifactError, RemoteError, ResourceError
+from darkroom.kaggle import Submission, UnknownOutcomeError, UploadError
+from darkroom.remote.waits import PassingError, Waits, again
+from darkroom.submission import marks, pending
+from darkroom.submission.pending import Note
+
+SETTLED_S = 600.0  # what Kaggle has not listed by then, it never took
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What is to be submitted.
+
+    Attributes:
+        competition: Kaggle's name of it.
+        path: The submission.
+        sha256: Of its bytes.
+        folder: Kept between runs: a lock, notes about what is on its way, the file as named
+            for Kaggle.
+    """
+
+    competition: str
+    path: Path
+    sha256: str
+    folder: Path
+
+    @property
+    def note(self) -> Path:
+        """Where the note about it lies, while there is one."""
+        return self.folder / f"{marks.stem(self.sha256)}.json"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of a file.
+
+    Attributes:
+        mark: Of the submission that is there, or of the one to send.
+        reference: Kaggle's number of the one that is there; None: to be sent.
+        submission: As Kaggle lists it; None as well if its list lags.
+    """
+
+    mark: str
+    reference: int | None = None
+    submission: Submission | None = None
+
+
+@contextmanager
+def alone(parcel: Parcel) -> Iterator[None]:
+    """Keep a second run that submits this competition out: both would find nothing, and send.
+
+    Raises:
+        ResourceError: There is one.
+    """
+    parcel.folder.mkdir(parents=True, exist_ok=True)
+    with (parcel.folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ResourceError(
+                "another `darkroom submit` of this competition is under way",
+                fix="wait until it has ended",
+            ) from error
+        yield
+
+
+def find(parcel: Parcel, *, another: bool, waits: Waits, clock: Clock = time.time) -> Found:
+    """Return whether a file has been submitted, by Kaggle's list and the note of an earlier run.
+
+    Args:
+        parcel: The file.
+        another: Whether a further submission is wanted of a file that has one; one whose outcome
+            is not known is settled first.
+        waits: Between tries and looks.
+        clock: The time, s since 1970.
+
+    Raises:
+        RemoteError: Kaggle refused or can't be reached; or an earlier run's answer was lost, and
+            it is too early to say that nothing arrived.
+        ArtifactError: The note is damaged.
+    """
+    every = again(
+        lambda: kaggle.submissions(parcel.competition), waits, what="the list of submissions"
+    )
+    listed, note = marks.of(parcel.sha256, every), pending.read(parcel.note)
+    if note is not None and note.competition != parcel.competition:
+        note = None
+    if note is not None and note.reference is None:
+        there = listed.get(note.mark) or _settled(parcel, note, waits, clock)
+        if there is None:
+            return Found(note.mark)
+        pending.clear(parcel.note)
+        return Found(note.mark, there.ref, there)
+
+    known = {mark: Found(mark, each.ref, each) for mark, each in reversed(listed.items())}
+    if note is not None and note.mark in listed:
+        pending.clear(parcel.note)
+    elif note is not None:
+        known[note.mark] = Found(note.mark, note.reference)
+    if known and not another:
+        return [*known.values()][-1]  # the newest
+    return Found(marks.following(parcel.sha256, known))
+
+
+def send(
+    parcel: Parcel,
+    mark: str,
+    message: str,
+    *,
+    waits: Waits,
+    clock: Clock = time.time,
+    progress: bool = False,
+) -> Found:
+    """Upload a file and submit it, once; return it as accepted.
+
+    An upload that was cut is begun anew. CreateSubmission is never repeated after an answer that
+    does not say what came of it: then Kaggle's list is looked at, several times.
+
+    Raises:
+        RemoteError: Kaggle refused, the tries ran out, or the outcome is not known.
+        ArtifactError: The file is no longer the one that was checked.
+    """
+    note = Note(parcel.competition, mark, clock())
+
+    def leave_note() -> None:
+        nonlocal note
+        note = replace(note, time=clock())
+        pending.write(parcel.note, note)
+
+    with _staged(parcel, mark) as path:
+        description = marks.description(mark, message)
+        try:
+            reference = again(
+                lambda: _attempt(parcel, path, description, leave_note, progress=progress),
+                waits,
+                what=path.name,
+            )
+        except UnknownOutcomeError as error:
+            print("the answer was lost: looking at Kaggle's list", file=sys.stderr, flush=True)
+            there = _watched(parcel, mark, waits)
+            if there is None:
+                raise _unknown(parcel, note) from error
+            reference = there.ref
+        else:
+            pending.write(parcel.note, replace(note, reference=reference))
+            there = _glimpse(parcel, mark)
+    if there is not None:
+        pending.clear(parcel.note)
+    return Found(mark, reference, there)
+
+
+def _attempt(
+    parcel: Parcel,
+    path: Path,
+    description: str,
+    leave_note: Callable[[], None],
+    *,
+    progress: bool,
+) -> int:
+    """Try once; return Kaggle's reference. Of what was refused for certain no note stays."""
+    try:
+        return kaggle.submit(
+            parcel.competition, path, description, progress=progress, before_create=leave_note
+        )
+    except UnknownOutcomeError:
+        raise
+    except UploadError as error:
+        raise PassingError(error.why) from error
+    except (RemoteError, requests.RequestException):
+        pending.clear(parcel.note)
+        raise
+
+
+def _glimpse(parcel: Parcel, mark: str) -> Submission | None:
+    """Return a submission if Kaggle lists it now; what goes wrong counts as not listed."""
+    try:
+        return marks.of(parcel.sha256, kaggle.submissions(parcel.competition)).get(mark)
+    except (RemoteError, requests.RequestException):
+        return None
+
+
+def _watched(parcel: Parcel, mark: str, waits: Waits) -> Submission | None:
+    """Return a submission as soon as Kaggle lists it, or None after the last look."""
+    for look in range(waits.tries):
+        waits.sleep(waits.pause_s(look + 1, None))
+        if (there := _glimpse(parcel, mark)) is not None:
+            return there
+    return None
+
+
+def _settled(parcel: Parcel, note: Note, waits: Waits, clock: Clock) -> Submission | None:
+    """Return the submission that a note is about, None if it never arrived; raise if unsure."""
+    if clock() >= note.time + SETTLED_S:
+        return None
+    print("an earlier run lost its answer: looking at Kaggle's list", file=sys.stderr, flush=True)
+    there = _watched(parcel, note.mark, waits)
+    if there is None:
+        raise _unknown(parcel, note)
+    return there
+
+
+def _unknown(parcel: Parcel, note: Note) -> RemoteError:
+    settled = datetime.fromtimestamp(note.time + SETTLED_S, UTC).astimezone()
+    return RemoteError(
+        "it may or may not have arrived: the answer was lost, and Kaggle does not list it yet",
+        file=parcel.path,
+        details=[f"{kaggle.page(parcel.competition)}/submissions"],
+        fix=f"run the same command again after {settled:%H:%M}: it looks first, and sends the "
+        "file only if it is not there",
+    )
+
+
+@contextmanager
+def _staged(parcel: Parcel, mark: str) -> Iterator[Path]:
+    """Yield the file under the name that Kaggle shall show, its bytes those that were checked."""
+    name, dot, rest = parcel.path.name.partition(".")
+    folder = parcel.folder / "staged"
+    shutil.rmtree(folder, ignore_errors=True)  # a killed run's
+    folder.mkdir(parents=True)
+    try:
+        path = folder / f"{name}-{mark}{dot}{rest}"
+        try:
+            path.hardlink_to(parcel.path.resolve())
+        except OSError:  # not every file system links
+            shutil.copyfile(parcel.path, path)
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != parcel.sha256:
+            raise ArtifactError(
+                "it changed while it was checked",
+                file=parcel.path,
+                found=f"sha256 {found}",
+                expected=f"sha256 {parcel.sha256}",
+                fix="run the command again",
+            )
+        yield path
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

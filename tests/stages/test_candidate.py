@@ -1,0 +1,135 @@
+"""What is refused before Kaggle is asked."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from darkroom import provenance
+from darkroom.errors import ArtifactError, DarkroomError, ParamsError
+from darkroom.stages import candidate
+from tests.stages import tiny
+from tests.stages.committed import commit
+from tests.stages.damage import Project
+from tests.submission.parcels import SLUG
+
+
+@pytest.fixture
+def root(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a project with a submission, all of it committed and up to date."""
+    made = project("masks")
+    data(made, kaggle=SLUG)
+    tiny.put(made / ".gitignore", "/submissions/\n/reports/\n/data/\n/models/\n/.darkroom/\n")
+    commit(made)
+    monkeypatch.setattr(provenance, "outdated", lambda *_: [])
+    return made
+
+
+def data(root: Path, **changes: Any) -> None:
+    tiny.edit(root, lambda params: params[tiny.NAME]["data"].update(changes))
+
+
+def refused(kind: type[DarkroomError], *, uncommitted: bool = False) -> str:
+    with pytest.raises(kind) as raised:
+        candidate.read(tiny.NAME, uncommitted=uncommitted)
+    return str(raised.value)
+
+
+def test_a_sound_one(root: Path) -> None:
+    found = candidate.read(tiny.NAME, uncommitted=False)
+    assert (found.competition, found.rows, found.metric) == (SLUG, 5, "dice")
+    assert found.size == (root / "submissions/tiny.csv.gz").stat().st_size
+    assert found.commit == provenance.Commit(commit_of(root), ())
+    assert found.local is not None
+    assert 0 < found.local < 1
+
+
+def commit_of(root: Path) -> str:
+    return (root / ".git" / (root / ".git/HEAD").read_text().split()[1]).read_text().strip()
+
+
+@pytest.mark.parametrize("uncommitted", [False, True])
+@pytest.mark.parametrize(
+    ("slug", "found"),
+    [(None, "null"), ("jessicali9530/celeba", "jessicali9530/celeba, a data set")],
+)
+def test_no_competition_to_submit_to(
+    root: Path, slug: str | None, found: str, uncommitted: bool
+) -> None:
+    data(root, kaggle=slug)
+    assert refused(ParamsError, uncommitted=uncommitted) == (
+        "params.yaml: there is no competition to submit to\n"
+        f"  found: tiny.data.kaggle: {found}\n"
+        "  expected: the name of a Kaggle competition, as in its address"
+    )
+
+
+def test_the_drawn_sample(root: Path) -> None:
+    data(root, source="sample")
+    assert refused(ParamsError, uncommitted=True) == (
+        "params.yaml: the submission is about the drawn sample, which Kaggle does not know\n"
+        "  found: tiny.data.source: sample\n"
+        "  expected: `kaggle`, or the folder that holds the raw files\n"
+        "  to do: edit it, then run `dvc repro predict@tiny`"
+    )
+
+
+def test_what_is_not_committed(root: Path) -> None:
+    tiny.edit(root, lambda params: params.update(seed=8))
+    tiny.put(root / "src/new.py", "")
+    assert refused(ParamsError) == (
+        "what the submission is made from is not committed\n"
+        "  params.yaml\n"
+        "  src/new.py\n"
+        "  to do: commit these files, or add --uncommitted"
+    )
+    found = candidate.read(tiny.NAME, uncommitted=True)
+    assert str(found.commit) == f"{commit_of(root)}-dirty"
+
+
+def test_without_git(root: Path) -> None:
+    (root / ".git").rename(root / "moved")
+    assert refused(ParamsError) == (
+        "nothing would tell later what the submission was made from\n"
+        "  found: no git repository, or no commit in it\n"
+        '  to do: run `git init; git add .; git commit -m "…"`, or add --uncommitted'
+    )
+    assert candidate.read(tiny.NAME, uncommitted=True).commit is None
+
+
+def test_what_the_parameters_would_not_make(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Path, str]] = []
+
+    def outdated(root: Path, stage: str) -> list[str]:
+        asked.append((root, stage))
+        return ["predict@tiny", "train@tiny-0"]
+
+    monkeypatch.setattr(provenance, "outdated", outdated)
+    assert refused(ArtifactError) == (
+        "submissions/tiny.csv.gz: it is not what the parameters make: these stages have changed "
+        "since\n"
+        "  predict@tiny\n"
+        "  train@tiny-0\n"
+        "  to do: run `dvc repro predict@tiny`, or add --uncommitted"
+    )
+    assert asked == [(Path(), "predict@tiny")]
+    assert candidate.read(tiny.NAME, uncommitted=True).rows == 5
+
+
+def test_a_faulty_submission(root: Path) -> None:
+    tiny.put(root / "submissions/tiny.csv.gz", b"")
+    for uncommitted in (False, True):
+        words = refused(ArtifactError, uncommitted=uncommitted)
+        assert words.startswith("submissions/tiny.csv.gz: ")
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "", '{"validation": {}}'])
+@pytest.mark.parametrize(
+    ("file", "stage"),
+    [("submissions/tiny.json", "predict"), ("reports/tiny/metrics.json", "evaluate")],
+)
+def test_facts_that_cannot_be_read(root: Path, file: str, stage: str, text: str) -> None:
+    tiny.put(root / file, text)
+    words = refused(ArtifactError)
+    assert words.startswith(f"{file}: it is damaged\n")
+    assert words.endswith(f"  to do: run `dvc repro -sf {stage}@tiny`")

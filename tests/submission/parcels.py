@@ -1,0 +1,42 @@
+"""Kaggle on loopback, and files to submit to it."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from darkroom.submission.upload import Parcel
+from tests.loopback import TOKEN, Competition, Kaggle
+
+SLUG = "carvana-image-masking-challenge"
+
+
+@contextmanager
+def pointed(environment: Mapping[str, str | None]) -> Iterator[pytest.MonkeyPatch]:
+    """Set and unset variables of the environment as long as the `with` lasts."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            if value is None:
+                patch.delenv(name, raising=False)
+            else:
+                patch.setenv(name, value)
+        yield patch
+
+
+@contextmanager
+def kaggle_on_loopback(token: str | None = TOKEN) -> Iterator[Kaggle]:
+    """Yield a Kaggle that holds one competition, the clients pointed at it."""
+    with Kaggle() as kaggle, pointed(kaggle.environment(token=token)):
+        kaggle.competitions[SLUG] = Competition(allowed=100)
+        yield kaggle
+
+
+def parcel(folder: Path, data: bytes) -> Parcel:
+    """Return a file to submit, written to a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "carvana.csv.gz"
+    path.write_bytes(data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Parcel(SLUG, path, sha256, folder / ".carvana.sending")

@@ -1,0 +1,211 @@
+"""One file, one submission: whatever goes wrong, the server never holds it twice."""
+
+import errno
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from darkroom.errors import ArtifactError, RemoteError, ResourceError
+from darkroom.submission import pending, upload
+from darkroom.submission.pending import Note
+from darkroom.submission.upload import SETTLED_S
+from tests.loopback import TOKEN, WRONG_TOKEN, Kaggle, NoAnswer, Refuse
+from tests.submission.parcels import SLUG, kaggle_on_loopback, parcel
+from tests.submission.scenarios import (
+    LOST,
+    MESSAGE,
+    OFTEN,
+    SCENARIOS,
+    TRIES,
+    Clock,
+    play,
+    submit,
+)
+
+ROUNDS = 50
+
+
+@pytest.fixture
+def kaggle() -> Iterator[Kaggle]:
+    with kaggle_on_loopback() as there:
+        yield there
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_one_submission_whatever_goes_wrong(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = play(name, 0, tmp_path)
+    out, err = capfd.readouterr()
+    assert out == ""
+    for secret in (TOKEN, "X-Goog-Signature"):
+        assert secret not in words + err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_one_submission_round_after_round(name: str, tmp_path: Path) -> None:
+    for number in range(1, ROUNDS + 1):
+        play(name, number, tmp_path / str(number))
+
+
+def test_a_file_is_sent_again_only_when_asked(kaggle: Kaggle, clock: Clock, tmp_path: Path) -> None:
+    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    mark = file.sha256[:12]
+    submit(file, clock)
+    assert submit(file, clock, another=True)[0]
+    assert submit(file, clock, another=True)[0]
+    assert [each.description for each in held.submissions] == [
+        f"darkroom {mark}: {MESSAGE}",
+        f"darkroom {mark}-2: {MESSAGE}",
+        f"darkroom {mark}-3: {MESSAGE}",
+    ]
+    assert held.submissions[2].file_name == f"carvana-{mark}-3.csv.gz"
+    is_new, found = submit(file, clock)
+    assert not is_new
+    assert found.reference == held.submissions[2].ref, "the newest is told"
+
+
+def test_sending_again_is_as_careful(kaggle: Kaggle, clock: Clock, tmp_path: Path) -> None:
+    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    submit(file, clock)
+    held.lag = TRIES + 2
+    kaggle.play("CreateSubmission", NoAnswer())
+    with pytest.raises(RemoteError, match=LOST):
+        submit(file, clock, another=True)
+    is_new, found = submit(file, clock, another=True)
+    assert (is_new, found.reference) == (False, held.submissions[1].ref)
+    assert len(held.submissions) == 2
+
+
+def test_another_after_one_that_was_not_listed_at_first(
+    kaggle: Kaggle, clock: Clock, tmp_path: Path
+) -> None:
+    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    held.lag = 1
+    submit(file, clock)
+    assert submit(file, clock, another=True)[0]
+    assert len(held.submissions) == 2
+
+
+def test_another_is_numbered_after_one_that_is_not_listed_yet(
+    kaggle: Kaggle, clock: Clock, tmp_path: Path
+) -> None:
+    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    held.lag = OFTEN
+    submit(file, clock)
+    submit(file, clock, another=True)
+    marks = [each.description.split(":")[0] for each in held.submissions]
+    assert marks == [f"darkroom {file.sha256[:12]}", f"darkroom {file.sha256[:12]}-2"]
+
+
+def test_another_file_is_another_submission(kaggle: Kaggle, clock: Clock, tmp_path: Path) -> None:
+    for data in (b"rows", b"better rows"):
+        assert submit(parcel(tmp_path, data), clock)[0]
+    assert [each.body for each in kaggle.competitions[SLUG].submissions] == [
+        b"rows",
+        b"better rows",
+    ]
+
+
+def test_a_submission_on_a_later_page_of_the_list_is_found(
+    kaggle: Kaggle, clock: Clock, tmp_path: Path
+) -> None:
+    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    submit(file, clock)
+    first = held.submissions[0]
+    held.submissions += [
+        replace(first, ref=first.ref + number, description="by hand") for number in range(1, 250)
+    ]
+    assert submit(file, clock)[0] is False
+
+
+def test_a_note_is_kept_only_while_the_list_does_not_tell(
+    kaggle: Kaggle, clock: Clock, tmp_path: Path
+) -> None:
+    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    submit(file, clock)
+    assert not file.note.exists()
+    held.lag = 1
+    submit(file, clock, another=True)
+    mark, reference = f"{file.sha256[:12]}-2", held.submissions[1].ref
+    assert pending.read(file.note) == Note(SLUG, mark, clock.now, reference)
+    submit(file, clock)
+    assert not file.note.exists()
+    assert [path.name for path in file.folder.iterdir()] == ["lock"]
+
+
+def test_a_note_of_another_competition_says_nothing(
+    kaggle: Kaggle, clock: Clock, tmp_path: Path
+) -> None:
+    file = parcel(tmp_path, b"rows")
+    pending.write(file.note, Note("titanic", file.sha256[:12], clock.now))
+    assert submit(file, clock)[0]
+
+
+def test_the_words_of_an_unknown_outcome(kaggle: Kaggle, clock: Clock, tmp_path: Path) -> None:
+    file = parcel(tmp_path, b"rows")
+    kaggle.play("CreateSubmission", Refuse())
+    settled = datetime.fromtimestamp(clock.now + SETTLED_S)
+    with pytest.raises(RemoteError) as raised:
+        submit(file, clock)
+    assert str(raised.value) == (
+        f"{file.path}: it may or may not have arrived: the answer was lost, and Kaggle does not "
+        "list it yet\n"
+        f"  https://www.kaggle.com/competitions/{SLUG}/submissions\n"
+        f"  to do: run the same command again after {settled:%H:%M}: it looks first, and sends the "
+        "file only if it is not there"
+    )
+
+
+def test_the_file_sent_is_the_one_that_was_checked(
+    kaggle: Kaggle, clock: Clock, tmp_path: Path
+) -> None:
+    file = parcel(tmp_path, b"rows")
+    file.path.write_bytes(b"rows of a later run")
+    with pytest.raises(ArtifactError, match="it changed while it was checked"):
+        submit(file, clock)
+    assert kaggle.competitions[SLUG].submissions == []
+    assert [path.name for path in file.folder.iterdir()] == ["lock"]
+
+
+def test_a_file_system_without_links(
+    kaggle: Kaggle, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(link: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    assert submit(parcel(tmp_path, b"rows"), clock)[0]
+    assert kaggle.competitions[SLUG].submissions[0].body == b"rows"
+
+
+def test_a_link_to_the_cache_is_followed(kaggle: Kaggle, clock: Clock, tmp_path: Path) -> None:
+    file = parcel(tmp_path, b"rows")
+    file.path.rename(tmp_path / "cached")
+    file.path.symlink_to(tmp_path / "cached")
+    submit(file, clock)
+    assert kaggle.competitions[SLUG].submissions[0].body == b"rows"
+
+
+def test_two_at_once(kaggle: Kaggle, clock: Clock, tmp_path: Path) -> None:
+    file = parcel(tmp_path, b"rows")
+    with upload.alone(file), pytest.raises(ResourceError, match="another `darkroom submit`"):
+        submit(file, clock)
+    assert submit(file, clock)[0]
+
+
+def test_who_submits_with_a_wrong_token_has_sent_nothing(clock: Clock, tmp_path: Path) -> None:
+    with kaggle_on_loopback(token=WRONG_TOKEN) as kaggle:
+        with pytest.raises(RemoteError, match="does not accept the token") as raised:
+            submit(parcel(tmp_path, b"rows"), clock)
+        assert WRONG_TOKEN not in str(raised.value)
+        assert {request.kind for request in kaggle.requests} == {"ListSubmissions"}
