@@ -1,4 +1,6 @@
 import errno
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,74 @@ def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
         with files.replacing(tmp_path / "a.txt"):
             raise OSError(errno.EIO, "odd")
     assert caught.value.filename is None
+
+
+def test_a_second_waits_for_the_first_and_is_told(tmp_path: Path) -> None:
+    order: list[str] = []
+    waiting = threading.Event()
+
+    def second() -> None:
+        with files.alone(tmp_path, busy=waiting.set):
+            order.append("second")
+
+    with files.alone(tmp_path, busy=lambda: order.append("never")):
+        thread = threading.Thread(target=second)  # a lock is of an open file: threads count too
+        thread.start()
+        assert waiting.wait(10)
+        thread.join(0.1)
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
+
+
+def test_a_second_may_be_refused(tmp_path: Path) -> None:
+    lock = tmp_path / "deep" / "a.lock"
+
+    def refuse() -> None:
+        raise RuntimeError("taken")
+
+    with files.alone(lock):
+        with pytest.raises(RuntimeError, match="taken"):  # noqa: SIM117
+            with files.alone(lock, busy=refuse):
+                pass
+        with files.alone(tmp_path / "b.lock", busy=refuse):
+            pass
+    with files.alone(lock, busy=refuse):
+        pass
+    assert lock.exists()
+
+
+def test_what_a_lock_file_holds_stays(tmp_path: Path) -> None:
+    lock = tmp_path / "a"
+    lock.write_text("dear to me")
+    with files.alone(lock):
+        pass
+    assert lock.read_text() == "dear to me"
+
+
+def test_nothing_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+    open_ = os.open
+
+    def noted(path: Path, *rest: int) -> int:
+        opened.append(open_(path, *rest))
+        return opened[-1]
+
+    def refuse() -> None:
+        raise RuntimeError("taken")
+
+    monkeypatch.setattr(os, "open", noted)
+    with files.alone(tmp_path), pytest.raises(RuntimeError):  # noqa: SIM117
+        with files.alone(tmp_path, busy=refuse):
+            pass
+    assert len(opened) == 2
+    for handle in opened:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(handle)
+
+
+def test_the_size_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"123")
+    assert files.size(tmp_path / "a") == 3
+    assert files.size(tmp_path / "b") is None
+    assert files.size(tmp_path) is None

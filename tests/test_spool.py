@@ -1,11 +1,12 @@
 import errno
 import gzip
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from darkroom import spool
+from darkroom import files, spool
 from darkroom.errors import DataError, ResourceError
 
 
@@ -68,3 +69,17 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         spool.unpacked(gz(tmp_path / "a.tar.gz", bytes(100)), tmp_path / "spool")
     assert "found: 3 bytes unpacked" in str(caught.value)
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_one_unpacks_and_the_others_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "MAX_IN_MEMORY_BYTES", 10)
+    path, folder = gz(tmp_path / "a.tar.gz", b"abc" * 100), tmp_path / "spool"
+    folder.mkdir()
+    thread = threading.Thread(target=spool.unpacked, args=(path, folder))
+    with files.alone(folder):
+        thread.start()
+        thread.join(0.2)
+        assert thread.is_alive()
+        assert list(folder.iterdir()) == []
+    thread.join(10)
+    assert len(list(folder.iterdir())) == 1

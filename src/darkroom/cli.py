@@ -1,7 +1,6 @@
 """The command line: `darkroom VERB NAME`. A stage is imported only when it runs."""
 
 import argparse
-import fcntl
 import io
 import os
 import sys
@@ -11,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from darkroom.errors import DarkroomError, ResourceError
-from darkroom.files import FULL, clear_leftovers
+from darkroom.files import FULL, alone, clear_leftovers
 from darkroom.layout import PARAMS, Layout
 
 STAGES = {
@@ -147,19 +146,17 @@ def _alone(options: Mapping[str, object]) -> Iterator[None]:
         yield
         return
     fold = f"-fold{options['fold']}" if "fold" in options else ""
-    path = Path(".darkroom", f"{name}{fold}.lock")
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ResourceError(
-                "another run of this competition is under way", fix="wait until it has ended"
-            ) from error
+    with alone(Path(".darkroom", f"{name}{fold}.lock"), busy=_refuse_second):
         if not fold:
             for folder in (Layout(name).raw, Layout(name).processed):
                 clear_leftovers(folder)
         yield
+
+
+def _refuse_second() -> None:
+    raise ResourceError(
+        "another run of this competition is under way", fix="wait until it has ended"
+    )
 
 
 def _sentence(purpose: str) -> str:

@@ -1,9 +1,10 @@
-"""Files and folders that appear under their names only when they are whole."""
+"""Files and folders that have their names only when whole, held by one process at a time."""
 
 import errno
+import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,6 +59,36 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+@contextmanager
+def alone(path: Path, *, busy: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Hold a folder, or a lock file, while the block runs; whoever else asks for it waits.
+
+    A killed process holds nothing.
+
+    Args:
+        path: A folder that is there, or else a file, made if need be; it stays.
+        busy: Called if another holds it: to say so and, by returning, to wait, or to refuse
+            by raising.
+    """
+    if path.is_dir():
+        handle = os.open(path, os.O_RDONLY)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if not _is_free(handle):
+            busy()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def size(path: Path) -> int | None:
+    """Return a file's bytes; None if there is no such file."""
+    return path.stat().st_size if path.is_file() else None
+
+
 def clear_leftovers(path: Path) -> None:
     """Remove what a killed run left half made beside a folder that stands whole.
 
@@ -66,6 +97,15 @@ def clear_leftovers(path: Path) -> None:
     if path.exists():
         for end in ("part", "old"):
             shutil.rmtree(path.with_name(f".{path.name}.{end}"), ignore_errors=True)
+
+
+def _is_free(handle: int) -> bool:
+    """Return whether nobody else holds an open file or folder; it is held from now on."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _put_back(old: Path, path: Path) -> None:

@@ -4,12 +4,9 @@ A small one stays in memory; a large one is written once into a folder of our ow
 processes.
 """
 
-import fcntl
 import hashlib
-import os
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -42,7 +39,8 @@ def unpacked(path: Path, spool: Path) -> bytes | Path:
             return data
     place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
     target = spool / f"{path.name}-{place}-{size}-{path.stat().st_mtime_ns}.tar"
-    with _alone(spool):
+    spool.mkdir(parents=True, exist_ok=True)
+    with files.alone(spool):  # of several processes one unpacks
         if not target.exists():
             _unpack(path, target, limit=max(size, 2**20) * MAX_UNPACKED_RATIO)
     return target
@@ -75,15 +73,3 @@ def _chunks(path: Path) -> Iterator[bytes]:
     with reported(path, *_BROKEN), igzip.open(path) as file:
         while chunk := file.read(_CHUNK_BYTES):
             yield chunk
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold a folder, so that of several processes one unpacks and the others wait."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -228,7 +228,7 @@ def test_one_process_and_several_servers(monkeypatch: pytest.MonkeyPatch, upload
         with Kaggle() as server:
             server.lead(monkeypatch)
             server.competitions[SLUG] = Competition({"a.csv": b"x" * allowed}, allowed=allowed)
-            assert kaggle.competition_files(SLUG) == [kaggle.Listed("a.csv", allowed)]
+            assert kaggle.competition_files(SLUG) == {"a.csv": allowed}
             assert kaggle.remaining(SLUG).allowed == allowed
             assert send(upload) == 20_000_001
             assert len(kaggle.submissions(SLUG)) == 1

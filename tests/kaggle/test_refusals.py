@@ -116,7 +116,9 @@ def test_redirected_for_ever(server: Kaggle) -> None:
     server.always("storage", Redirect(to=server.url("/round?token=1")))
     with pytest.raises(RemoteError) as error:
         kaggle.remaining(SLUG)
-    assert words(error).startswith(f"{SLUG}: Kaggle's answer cannot be read\n  found: TooManyRed")
+    assert words(error).startswith(
+        f"{SLUG}: Kaggle could not be asked\n  found: the server redirects without end\n"
+    )
 
 
 def test_pages() -> None:

@@ -7,13 +7,15 @@ import pytest
 import requests
 
 from darkroom import kaggle
+from darkroom.errors import RemoteError
 from darkroom.kaggle import wire
 from darkroom.remote.waits import is_passing
-from tests.kaggle.quiet import REF, SLUG, quiet_kaggle, send, submission
+from tests.kaggle.quiet import REF, SLUG, quiet_kaggle, send, submission, words
 from tests.loopback import (
     Hang,
     Kaggle,
     NoAnswer,
+    Redirect,
     Refuse,
     Stall,
     Status,
@@ -59,6 +61,30 @@ CALLS: dict[str, Callable[[Path], object]] = {
     "ListSubmissions": lambda _: kaggle.submissions(SLUG),
     "StartSubmissionUpload": send,
 }
+
+
+@pytest.mark.parametrize("kind", CALLS)
+def test_a_redirect_to_nowhere_is_no_answer(server: Kaggle, upload: Path, kind: str) -> None:
+    server.play(kind, Status(302))
+    with pytest.raises(RemoteError) as error:
+        CALLS[kind](upload)
+    assert "Kaggle could not be asked\n  found: the server answered 302 Found\n" in words(error)
+    assert len(server.of(kind)) == 1
+
+
+@pytest.mark.parametrize("kind", CALLS)
+def test_no_redirect_out_of_https_is_followed(server: Kaggle, upload: Path, kind: str) -> None:
+    server.play(kind, Redirect(to="http://storage.example/train.zip?X-Goog-Signature=5ecre7"))
+    with pytest.raises(RemoteError) as error:
+        CALLS[kind](upload)
+    assert words(error) == (
+        "Kaggle leads to an address that is not encrypted: nobody vouches for what is there\n"
+        "  found: http://storage.example/train.zip\n"
+        "  expected: https://…\n"
+        "  to do: run it again; if it stays so, see what stands between here and Kaggle: a proxy, "
+        "or a network's login"
+    )
+    assert server.requests[-1].kind == kind
 
 
 @pytest.mark.parametrize("kind", CALLS)

@@ -62,6 +62,7 @@ class Competition:
         listed: Sizes listed where they are not those of the files, bytes.
         packed: Names that are sent as a zip of one member, as Kaggle does with single tables.
         allowed: Submissions left today.
+        told: Submissions of today and those left, as they are told if that is not the truth.
         submissions: What was accepted, oldest first.
         lag: Listings that leave a new submission out.
         pending: Listings that show it without a score, after that.
@@ -76,6 +77,7 @@ class Competition:
     rules_accepted: bool = True
     open: bool = True
     allowed: int = 5
+    told: tuple[int, int] | None = None
     submissions: list[Submission] = field(default_factory=list)
     lag: int = 0
     pending: int = 0

@@ -79,8 +79,8 @@ def limits(service: Service, request: Request) -> Answer:
     """Answer GetSubmissionLimits."""
     competition = service.competitions[request.body["competitionName"]]
     made = len(competition.submissions)
-    left = max(0, competition.allowed)
-    return json_answer({"numToday": made, "numTotal": made, "numAllowedNow": left})
+    today, left = competition.told or (made, max(0, competition.allowed))
+    return json_answer({"numToday": today, "numTotal": made, "numAllowedNow": left})
 
 
 def _refused(competition: Competition) -> Answer | None:

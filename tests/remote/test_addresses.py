@@ -4,8 +4,9 @@ import pytest
 import requests
 
 from darkroom.errors import RemoteError
+from darkroom.remote import waits
 from darkroom.remote.addresses import opener
-from tests.loopback import Kaggle, Redirect, Status
+from tests.loopback import Hang, Kaggle, Redirect, Status
 
 HEADERS = {"Accept-Encoding": "identity"}
 
@@ -71,3 +72,40 @@ def test_a_redirect_out_of_https_is_not_followed(kaggle: Kaggle, to: str) -> Non
 def test_only_https_is_asked(url: str) -> None:
     with pytest.raises(RemoteError, match=r"expected: https://…"):
         opener(url)(HEADERS)
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("a..org", "the request failed (LocationParseError)"),
+        ("h:9999999", "the request failed (InvalidURL)"),
+        (f"{'a' * 70}.org", "the request failed (LocationParseError)"),
+    ],
+)
+def test_an_address_that_cannot_be_asked_is_told_without_its_query(host: str, words: str) -> None:
+    with pytest.raises(RemoteError) as caught:
+        opener(f"https://{host}/a?sig=s3cret")(HEADERS)
+    assert f": can't be fetched\n  found: {words}\n  to do: see to that, and run it again" in str(
+        caught.value
+    )
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_redirects_without_end_are_told_without_the_query(kaggle: Kaggle) -> None:
+    kaggle.always("storage", Redirect())
+    with pytest.raises(RemoteError) as caught:
+        opener(kaggle.url("/a.csv?sig=s3cret"))(HEADERS)
+    assert str(caught.value).splitlines()[:2] == [
+        f"{kaggle.url('/a.csv')}: can't be fetched",
+        "  found: the server redirects without end",
+    ]
+
+
+def test_a_server_that_keeps_silent_is_not_waited_for_without_end(
+    kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits, "TIMEOUTS_S", (5.0, 0.1))
+    kaggle.play("storage", Hang(0.5))
+    with pytest.raises(requests.ReadTimeout):
+        opener(kaggle.url("/a.csv"))(HEADERS)

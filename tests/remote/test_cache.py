@@ -8,6 +8,7 @@ import pytest
 
 from darkroom.remote import cache
 from darkroom.remote.cache import Kept, Listing
+from tests.packed import zip_of
 
 
 @pytest.fixture(autouse=True)
@@ -39,13 +40,14 @@ def test_each_thing_has_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert cache.competition("cars") == tmp_path / "competitions/cars"
     assert cache.dataset("me/faces") == tmp_path / "datasets/me/faces"
     assert cache.dataset("me/faces/versions/2") == tmp_path / "datasets/me/faces/2"
-    one, two = ("https://a.org/1", None), ("https://a.org/2", "ab" * 32)
+    one, two = ("a.csv", "https://a.org/1", None), ("b.csv", "https://a.org/2", "ab" * 32)
     folder = cache.addresses([one, two])
     assert folder.parent == tmp_path / "urls"
     assert len(folder.name) == 16
     assert folder == cache.addresses([two, one])
-    assert folder != cache.addresses([one, (two[0], None)])
+    assert folder != cache.addresses([one, (*two[:2], None)])
     assert folder != cache.addresses([one])
+    assert folder != cache.addresses([(two[0], *one[1:]), (one[0], *two[1:])]), "names swapped"
 
 
 def test_a_listing_is_read_as_written(tmp_path: Path) -> None:
@@ -88,10 +90,34 @@ def test_what_was_kept_and_is_of_another_size_is_not_here(tmp_path: Path) -> Non
 
 def test_a_table_that_came_packed_is_here(tmp_path: Path) -> None:
     listing, path = Listing({"a.csv": 50}), tmp_path / "a.csv.zip"
-    path.write_bytes(b"PK")
+    whole = zip_of(path, {"a.csv": b"1,2\n" * 99}).read_bytes()
     assert cache.here(tmp_path, listing, "a.csv") == "a.csv.zip", "the run was killed just then"
+    path.write_bytes(whole[:-9])
+    assert cache.here(tmp_path, listing, "a.csv") is None, "cut, and nothing tells its size"
+    path.write_bytes(whole)
     listing = cache.keep(tmp_path, listing, "a.csv", path)
     assert cache.here(tmp_path, listing, "a.csv") == "a.csv.zip"
+    path.write_bytes(whole[:-9])
+    assert cache.here(tmp_path, listing, "a.csv") is None
+
+
+@pytest.mark.parametrize(
+    ("listed", "there", "is_here"),
+    [(5, 5, True), (5, 4, False), (5, 6, False), (None, 5, True), (None, 0, False), (0, 0, False)],
+)
+def test_what_was_not_written_down_is_here_as_long_as_it_is_listed(
+    tmp_path: Path, listed: int | None, there: int, is_here: bool
+) -> None:
+    (tmp_path / "a.csv").write_bytes(bytes(there))
+    found = cache.here(tmp_path, Listing({"a.csv": listed}), "a.csv")
+    assert found == ("a.csv" if is_here else None)
+
+
+def test_what_was_kept_is_believed_before_the_list(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"1,2\n")
+    listing = cache.keep(tmp_path, Listing({"a.csv": 50}), "a.csv", path)
+    assert cache.here(tmp_path, listing, "a.csv") == "a.csv"
 
 
 def test_an_archive_listed_itself_is_not_taken_for_the_table(tmp_path: Path) -> None:

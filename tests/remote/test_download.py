@@ -39,9 +39,15 @@ def test_a_file_comes_whole_and_alone(rig: Rig) -> None:
     assert rig.kaggle.requests[0].headers["accept-encoding"] == "identity"
 
 
-def test_an_empty_file_comes_too(rig: Rig) -> None:
+def test_an_empty_file_is_none_unless_its_sha256_says_so(rig: Rig) -> None:
     rig.serve(b"")
-    assert rig.fetch(size=0).read_bytes() == b""
+    assert rig.refused(size=0)[:2] == [
+        "data.bin: what came is not the file: it is empty",
+        "  found: 0 bytes",
+    ]
+    assert len(rig.starts) == 2
+    assert rig.names() == []
+    assert rig.fetch(size=0, sha256=hashlib.sha256().hexdigest()).read_bytes() == b""
 
 
 def test_a_cut_at_every_tenth_costs_no_byte(rig: Rig) -> None:
@@ -229,12 +235,10 @@ def test_a_disk_too_small_is_told_before_a_byte_is_written(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**6, 10**6 - 199_999, 199_999))
     with pytest.raises(ResourceError) as caught:
         rig.fetch()
-    assert str(caught.value).splitlines() == [
-        f"{rig.folder / 'data.bin'}: the disk has too little room",
-        "  found: 199,999 bytes free",
-        "  expected: 300,000 bytes",
-        "  to do: make room, and run it again: what is here is kept",
-    ]
+    assert str(caught.value).startswith(
+        f"{rig.folder}: no room on the disk for what is to be fetched\n  found: 200.0 kB free\n"
+        "  expected: 300.0 kB: 300.0 kB for the rest of data.bin\n  to do: free 100.0 kB; "
+    )
     assert rig.names() == []
     monkeypatch.undo()
     rig.leave_part(100_001)  # what is here takes no room again

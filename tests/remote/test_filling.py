@@ -220,3 +220,37 @@ def test_a_damaged_listing_costs_a_question_and_no_file(kaggle: Kaggle, tmp_path
     assert filling.fill(offer(kaggle, tmp_path), wish) == ["a.zip"]
     assert kaggle.requests == []
     assert cache.read(tmp_path) == Listing({n: len(kaggle.files[f"/{n}"]) for n in NAMES})
+
+
+def test_a_lost_listing_does_not_make_a_spoilt_file_whole(kaggle: Kaggle, tmp_path: Path) -> None:
+    wish = order(tmp_path / "raw", "a", "b.csv")
+    filling.fill(offer(kaggle, tmp_path), wish)
+    (tmp_path / "listing.json").unlink()
+    (tmp_path / "b.csv").write_bytes(b"cut short")
+    kaggle.requests.clear()
+    assert filling.fill(offer(kaggle, tmp_path), wish) == ["a.zip", "b.csv"]
+    assert [request.path for request in kaggle.requests] == ["/b.csv"]
+    assert same(kaggle, tmp_path, "a.zip", "b.csv")
+
+
+def test_a_size_that_was_asked_for_holds_for_that_run_only(kaggle: Kaggle, tmp_path: Path) -> None:
+    wish, unknown = order(tmp_path / "raw", "a", "b.csv"), dict.fromkeys(NAMES)
+    kaggle.always("storage", NoHash())
+    kaggle.play("storage", None, None, None, Status(404))
+    with pytest.raises(RemoteError, match="no such file"):
+        filling.fill(offer(kaggle, tmp_path, unknown), wish)
+    assert (tmp_path / "a.zip").exists()
+    kaggle.files["/b.csv"] = b"1,2\n" * 50  # another one by now
+    assert filling.fill(offer(kaggle, tmp_path, unknown), wish) == ["a.zip", "b.csv"]
+    assert same(kaggle, tmp_path, "a.zip", "b.csv")
+
+
+def test_an_empty_file_is_not_kept(kaggle: Kaggle, tmp_path: Path) -> None:
+    wish, right = order(tmp_path / "raw", "b.csv"), kaggle.files["/b.csv"]
+    kaggle.files["/b.csv"] = b""
+    with pytest.raises(RemoteError, match="what came is not the file: it is empty"):
+        filling.fill(offer(kaggle, tmp_path), wish)
+    assert [path.name for path in tmp_path.glob("b.csv*")] == []
+    kaggle.files["/b.csv"] = right
+    assert filling.fill(offer(kaggle, tmp_path), wish) == ["b.csv"]
+    assert same(kaggle, tmp_path, "b.csv")

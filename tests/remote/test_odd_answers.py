@@ -1,5 +1,6 @@
 """Downloads from servers that answer as no tidy server does."""
 
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 import requests
+from urllib3.exceptions import SSLError
 
 from darkroom.errors import RemoteError
 from darkroom.remote.addresses import opener
@@ -53,13 +55,24 @@ def test_a_416_ends_a_part_only_if_its_size_is_the_total(
 ) -> None:
     body = Random(1).randbytes(total)
     cut = answer("200 OK", CHUNKED, b"258\r\n" + body[:600] + b"\r\n")
-    none = answer("416 Range Not Satisfiable", {"Content-Range": f"bytes */{total}"})
+    none = answer("416 Range Not Satisfiable", {"Content-Range": f"bytes */{total}", "ETag": '"a"'})
     whole = answer("200 OK", {"Content-Length": "601", "ETag": '"a"'}, body)
     with Canned(cut, none, whole) as server:
         remote = Remote("f.bin", make(server.url), "here")
         path = download(remote, tmp_path, waits=Waits(sleep=lambda _: None), bar=None)
         assert len(server.asked) == total - 600 + 2
     assert path.read_bytes() == body
+
+
+@pytest.mark.parametrize("headers", [{}, {"ETag": '"b"'}])
+def test_a_416_that_does_not_vouch_for_the_file_does_not_end_a_part(
+    tmp_path: Path, headers: dict[str, str]
+) -> None:
+    old, new = Random(1).randbytes(900), Random(2).randbytes(600)
+    cut = answer("200 OK", CHUNKED, b"258\r\n" + old[:600] + b"\r\n")
+    none = answer("416 Range Not Satisfiable", {"Content-Range": "bytes */600", **headers})
+    whole = answer("200 OK", {"Content-Length": "600", "ETag": '"b"'}, new)
+    assert _canned(tmp_path, cut, none, whole).read_bytes() == new
 
 
 def _range(start: int, end: int, body: bytes, etag: str = '"a"') -> bytes:
@@ -117,14 +130,33 @@ def test_more_than_announced_is_thrown_away(tmp_path: Path) -> None:
     assert _canned(tmp_path, cut, more, answer("200 OK", head, body)).read_bytes() == body
 
 
-def test_answers_and_errors_that_openers_should_not_give_are_told(tmp_path: Path) -> None:
-    def open_(headers: Any) -> requests.Response:
-        raise requests.exceptions.InvalidHeader("?sig=s3cret")
-
-    with pytest.raises(RemoteError) as caught:
-        download(Remote("f", open_, "here"), tmp_path, waits=Waits(), bar=None)
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified", "299 Odd"])
+def test_answers_that_openers_should_not_give_are_told(tmp_path: Path, status: str) -> None:
+    with Canned(answer(status, {})) as server:
+        remote = Remote("f", lambda _: requests.get(server.url, stream=True, timeout=9), "here")
+        with pytest.raises(RemoteError) as caught:
+            download(remote, tmp_path, waits=Waits(tries=1), bar=None)
     assert str(caught.value).splitlines() == [
-        "f: can't be fetched",
-        "  found: the request failed (InvalidHeader)",
-        "  to do: see to that, and run it again: what is here is kept",
+        "f: the server's answer is neither the file nor a part of it",
+        f"  found: {status.replace(' Odd', '')}",
+        "  expected: 200 OK",
+        "  to do: open here in a browser to see why",
     ]
+
+
+class _Broken(io.BytesIO):
+    """A body whose encrypted connection breaks."""
+
+    def read1(self, *_: Any, **__: Any) -> bytes:
+        raise SSLError("tlsv13 alert certificate required")
+
+
+def test_an_encrypted_connection_that_breaks_in_a_body_is_a_cut(tmp_path: Path) -> None:
+    def open_(headers: Mapping[str, str]) -> requests.Response:
+        response = requests.Response()
+        response.status_code, response.raw = 200, _Broken()
+        return response
+
+    with pytest.raises(RemoteError, match="gave up after 2 failures") as caught:
+        download(Remote("f", open_, "here"), tmp_path, waits=Waits(tries=2, sleep=lambda _: None))
+    assert "found: the connection was cut" in str(caught.value)

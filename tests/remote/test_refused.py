@@ -142,7 +142,7 @@ def test_a_table_without_a_checksum_has_its_listed_size(rig: Rig) -> None:
 def test_redirects_without_end_are_told(rig: Rig) -> None:
     rig.kaggle.always("storage", Redirect())
     assert rig.refused()[:2] == [
-        "data.bin: can't be fetched",
+        f"{rig.kaggle.url('/d/data.bin')}: can't be fetched",
         "  found: the server redirects without end",
     ]
 

@@ -12,6 +12,8 @@ from darkroom.remote.waits import (
     PassingError,
     Waits,
     again,
+    causes,
+    http_date,
     is_passing,
     reason,
     retry_after_s,
@@ -166,6 +168,29 @@ def test_a_pause_may_be_asked_for_by_date() -> None:
     assert retry_after_s(_answer(503, Retry_After=now, Date=until)) == 0.0
     assert retry_after_s(_answer(503, Retry_After=until)) == 0.0  # long past by this clock
     assert retry_after_s(_answer(503)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "iso"),
+    [
+        ("Mon, 24 Jul 2017 12:00:00 GMT", "2017-07-24T12:00:00+00:00"),
+        ("Mon, 24 Jul 2017 12:00:00 -0000", "2017-07-24T12:00:00+00:00"),
+        ("Mon, 24 Jul 2017 14:00:00 +0200", "2017-07-24T12:00:00+00:00"),
+        ("Fri, 31 Dec 9999 23:00:00 -0200", None),  # past the last year
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_a_date_of_a_header_is_in_utc(text: str, iso: str | None) -> None:
+    told = http_date(text)
+    assert (told.isoformat() if told else None) == iso
+
+
+def test_what_caused_an_error_is_found_in_it() -> None:
+    assert causes(_unresolved(), NameResolutionError)
+    assert not causes(_unresolved(), ProtocolError)
+    assert causes(requests.ConnectionError(ProtocolError("aborted")), ProtocolError)
+    assert not causes(requests.ConnectionError(), ProtocolError)
 
 
 @pytest.mark.parametrize(

@@ -74,8 +74,18 @@ def test_a_plain_file_has_its_size(
     return None
 
 
-def test_an_empty_file_may_be_whole(tmp_path: Path) -> None:
-    check(_file(tmp_path, b""), name="a.csv", total=0)
+@pytest.mark.parametrize("name", ["a.csv", "a.zip", "a.tar", "a.csv.gz"])
+def test_an_empty_file_is_none_unless_its_sha256_says_so(tmp_path: Path, name: str) -> None:
+    path = _file(tmp_path, b"")
+    md5 = hashlib.md5(b"", usedforsecurity=False).hexdigest()
+    with pytest.raises(NotWholeError) as caught:
+        check(path, name=name, size=0, total=0, md5=md5)
+    assert str(caught.value).splitlines()[:3] == [
+        f"{name}: what came is not the file: it is empty",
+        "  found: 0 bytes",
+        "  expected: a file",
+    ]
+    check(path, name=name, sha256=hashlib.sha256(b"").hexdigest())
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tgz", "A.ZIP"])
@@ -86,7 +96,7 @@ def test_a_whole_archive_passes_and_no_cut_one_does(tmp_path: Path, name: str) -
     path = _file(tmp_path, data, "part")
     check(path, name=name, size=7)  # what the index lists is not asked
     there = len(data.rstrip(b"\0"))  # a tar is filled up with zeros
-    for tenth in range(10):
+    for tenth in range(1, 10):
         path.write_bytes(data[: there * tenth // 10])
         with pytest.raises(NotWholeError, match="the archive is damaged"):
             check(path, name=name)

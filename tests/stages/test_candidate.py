@@ -1,5 +1,6 @@
 """What is refused before Kaggle is asked."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from darkroom import provenance
 from darkroom.errors import ArtifactError, DarkroomError, ParamsError
-from darkroom.stages import candidate
+from darkroom.stages import candidate, check
 from tests.stages import tiny
 from tests.stages.committed import commit
 from tests.stages.damage import Project
@@ -114,6 +115,51 @@ def test_what_the_parameters_would_not_make(root: Path, monkeypatch: pytest.Monk
     )
     assert asked == [(Path(), "predict@tiny")]
     assert candidate.read(tiny.NAME, uncommitted=True).rows == 5
+
+
+@pytest.mark.parametrize("changed", [["evaluate@tiny"], ["predict@tiny"], ["train@tiny-0"]])
+def test_a_score_that_may_be_of_other_models_is_none(
+    root: Path, monkeypatch: pytest.MonkeyPatch, changed: list[str]
+) -> None:
+    monkeypatch.setattr(provenance, "outdated", lambda *_: changed)
+    found = candidate.read(tiny.NAME, uncommitted=True)
+    assert (found.local, found.metric) == (None, "dice")
+
+
+def test_without_dvc_the_score_may_be_of_other_models(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> list[str]:
+        raise ArtifactError("DVC cannot say what has changed")
+
+    monkeypatch.setattr(provenance, "outdated", fail)
+    assert refused(ArtifactError) == "DVC cannot say what has changed"
+    assert candidate.read(tiny.NAME, uncommitted=True).local is None
+
+
+def test_the_sections_of_a_competition(root: Path) -> None:
+    def add(params: dict[str, Any]) -> None:
+        params["larger"], params["another"] = params[tiny.NAME], params[tiny.NAME] | {}
+        params["another"]["data"] = params[tiny.NAME]["data"] | {"kaggle": "titanic"}
+
+    tiny.edit(root, add)
+    found = candidate.read(tiny.NAME, uncommitted=True)
+    assert sorted(found.sections) == ["larger", "tiny"]
+
+
+def test_what_predict_made_during_the_check_is_not_what_was_checked(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, real = root / "submissions/tiny.json", check.run
+    before = json.loads(facts.read_text())
+
+    def run(name: str) -> None:
+        real(name)
+        tiny.put(facts, json.dumps(before | {"sha256": "f" * 64, "rows": 4}))
+
+    monkeypatch.setattr(check, "run", run)
+    found = candidate.read(tiny.NAME, uncommitted=False)
+    assert (found.sha256, found.rows) == (before["sha256"], 5)
 
 
 def test_a_faulty_submission(root: Path) -> None:

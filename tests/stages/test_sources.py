@@ -5,6 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import MaxRetryError
+from urllib3.exceptions import SSLError as BrokenTLS
 
 from darkroom.competitions import banknotes
 from darkroom.errors import RemoteError
@@ -16,6 +20,7 @@ from tests.loopback import Kaggle, Page, Redirect, Status
 from tests.stages import tiny
 
 QUICK = Waits(tries=3, sleep=lambda _: None)
+TRAINING, VALIDATION = "training_labels.csv", "validation_labels.csv"
 
 
 @pytest.fixture
@@ -113,3 +118,55 @@ def test_a_list_that_lacks_a_file_is_to_be_mended(server: Kaggle, tmp_path: Path
         caught.value
     )
     assert server.requests == []
+
+
+def test_names_that_were_swapped_and_mended_find_their_own_bytes(
+    server: Kaggle, tmp_path: Path
+) -> None:
+    server.files["/course/validation_labels.csv"] += b"9,9,9,9\n"
+    right, wrong = data(server), data(server)
+    other = {TRAINING: VALIDATION, VALIDATION: TRAINING}
+    wrong.urls[:] = [
+        each.model_copy(update={"name": other.get(each.name, each.name)}) for each in right.urls
+    ]
+    folder, _ = sources.fetched(wrong, order(tmp_path))
+    assert (folder / TRAINING).read_bytes() == server.files[f"/course/{VALIDATION}"]
+    folder, names = sources.fetched(right, order(tmp_path))
+    for name in names:
+        assert (folder / name).read_bytes() == server.files[f"/course/{name}"]
+
+
+def refused(section: BanknotesData, tmp_path: Path) -> list[str]:
+    with pytest.raises(RemoteError) as caught:
+        sources.fetched(section, order(tmp_path))
+    assert caught.value.exit_code == 4
+    assert "secret" not in str(caught.value)
+    assert caught.value.__suppress_context__
+    return str(caught.value).splitlines()
+
+
+def test_a_certificate_that_is_not_trusted_is_told(
+    server: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def distrusting(
+        adapter: HTTPAdapter, request: requests.PreparedRequest, **_: object
+    ) -> requests.Response:
+        fault = BrokenTLS("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed")
+        raise requests.exceptions.SSLError(MaxRetryError(None, request.url or "", fault))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(HTTPAdapter, "send", distrusting)
+    assert refused(data(server), tmp_path) == [
+        f"{server.url('/course/test_data_pytorch.tar.gz')}: can't be fetched",
+        "  found: the server's certificate is not trusted",
+        "  to do: see to that, and run it again: what is here is kept",
+    ]
+    assert server.requests == []
+
+
+def test_redirects_without_end_are_told(server: Kaggle, tmp_path: Path) -> None:
+    server.always("storage", Redirect())
+    assert refused(data(server), tmp_path) == [
+        f"{server.url('/course/test_data_pytorch.tar.gz')}: can't be fetched",
+        "  found: the server redirects without end",
+        "  to do: see to that, and run it again: what is here is kept",
+    ]

@@ -1,5 +1,8 @@
 """`darkroom submit` as its user meets it: words, exit codes, the history, and one submission."""
 
+import gzip
+import hashlib
+import json
 import os
 import re
 import signal
@@ -12,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from darkroom import kaggle as client
 from darkroom import provenance
 from darkroom.cli import main
 from darkroom.remote.waits import Waits
-from darkroom.stages import submit
-from darkroom.submission import history, pending
+from darkroom.stages import check, submit
+from darkroom.submission import history, pending, upload
 from darkroom.submission.history import Row
+from darkroom.submission.upload import Parcel
 from tests.loopback import TOKEN, Hang, Kaggle, NoAnswer, Refuse, Status
 from tests.stages import tiny
 from tests.stages.committed import commit
@@ -242,43 +245,115 @@ def test_an_outcome_that_nobody_knows_is_no_success(kaggle: Kaggle, told: Told) 
         assert err.startswith(words)
         assert "submissions/tiny.csv.gz: it may or may not have arrived" in err
         assert not HISTORY.exists()
-    [note] = Path("submissions/.tiny.sending").glob("*.json")
-    pending.write(note, replace(known(note), time=time.time() - 3600))
+    folder = Path(f"submissions/.{SLUG}.sending")
+    [note] = pending.read(folder, "")
+    pending.write(folder, replace(note, time=time.time() - 3600))
     assert told()[0] == 0
     assert len(kaggle.competitions[SLUG].submissions) == 1
 
 
-def known(note: Path) -> pending.Note:
-    found = pending.read(note)
-    assert found is not None
-    return found
+def test_another_section_of_the_competition_waits_too(
+    root: Path, kaggle: Kaggle, told: Told
+) -> None:
+    sending = root / f"submissions/.{SLUG}.sending"
+    with upload.alone(Parcel(SLUG, root / "larger.csv.gz", "0" * 64, sending)):
+        code, _, err = told()
+    assert code == 5
+    assert "another `darkroom submit` of this competition is under way" in err
+    assert kaggle.requests == []
 
 
-def test_no_try_is_left(kaggle: Kaggle, told: Told, root: Path) -> None:
+def test_what_the_history_has_is_not_sent_whatever_the_list_says(
+    root: Path, kaggle: Kaggle, told: Told
+) -> None:
+    told()
+    kaggle.competitions[SLUG].submissions.clear()
+    code, out, _ = told(message="second")
+    assert code == 0
+    assert out.endswith(
+        f"tiny: nothing was sent: this file was submitted, reference {FIRST}; "
+        "--again submits it once more\n"
+        "tiny: `darkroom history tiny` asks for the score\n"
+    )
+    assert [row.message for row in rows()] == ["first"]
+    assert kaggle.competitions[SLUG].submissions == []
+
+
+def test_what_the_history_has_of_other_files_and_competitions_is_no_matter(
+    root: Path, kaggle: Kaggle, told: Told
+) -> None:
+    told()
+    kaggle.competitions[SLUG].submissions.clear()
+    [row] = rows()
+    HISTORY.unlink()
+    history.append(HISTORY, replace(row, reference=1, sha256="0" * 64))
+    history.append(HISTORY, replace(row, reference=2, name="another"))
+    assert f"tiny: submitted: reference {FIRST}\n" in told()[1]
+
+
+def test_a_file_made_anew_while_it_was_checked_is_not_sent(
+    root: Path, kaggle: Kaggle, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, facts, real = root / "submissions/tiny.csv.gz", root / "submissions/tiny.json", check.run
+
+    def run(name: str) -> None:
+        real(name)
+        new = gzip.compress(b"not,checked\n")
+        told = json.loads(facts.read_text()) | {"sha256": hashlib.sha256(new).hexdigest()}
+        tiny.put(file, new)
+        tiny.put(facts, json.dumps(told))
+
+    monkeypatch.setattr(check, "run", run)
+    code, _, err = told()
+    assert code == 6
+    assert "submissions/tiny.csv.gz: it changed while it was checked\n" in err
+    assert kaggle.competitions[SLUG].submissions == []
+
+
+def test_no_try_is_left(kaggle: Kaggle, told: Told) -> None:
     competition = kaggle.competitions[SLUG]
     competition.allowed = 1
     told()
     code, out, err = told("--again")
     assert code == 4
+    assert "tries today  1 used, 0 left\n" in out
     assert err == (
-        "darkroom submit tiny: no tries are left today\n"
-        "  found: 1 submitted since midnight UTC\n"
-        "  to do: submit after the next midnight UTC\n"
+        "by Kaggle's count no tries are left now: it may refuse\n"
+        f"darkroom submit tiny: {SLUG}: Kaggle refuses the request\n"
+        "  found: 400 Bad Request: Your team has used its daily Submission allowance (1) today, "
+        "please try again tomorrow UTC (5.0 hours from now).\n"
+        f"  to do: see https://www.kaggle.com/competitions/{SLUG}\n"
     )
-    assert kaggle.of("StartSubmissionUpload")[1:] == []
-    code, out, _ = told("--again", "--dry-run")
-    assert (code, out.splitlines()[-1]) == (
-        0,
-        "tiny: dry run: nothing was sent; no tries are left today",
-    )
+    code, out, err = told("--again", "--dry-run")
+    assert code == 0
+    assert out.endswith("nothing was sent; without --dry-run it would be submitted\n")
+    assert err == "by Kaggle's count no tries are left now: it may refuse\n"
 
 
-def test_who_has_no_team_yet_may_submit(
-    kaggle: Kaggle, told: Told, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nothing = client.Remaining(today=0, allowed=0)
-    monkeypatch.setattr(client, "remaining", lambda _: nothing)
+def test_a_try_that_kaggle_does_not_count_is_its_own_to_give(kaggle: Kaggle, told: Told) -> None:
+    kaggle.competitions[SLUG].told = (5, 0)
     assert told()[0] == 0
+    assert len(kaggle.competitions[SLUG].submissions) == 1
+
+
+def test_who_has_no_team_yet_may_submit(kaggle: Kaggle, told: Told) -> None:
+    kaggle.competitions[SLUG].told = (0, 0)
+    code, out, err = told()
+    assert (code, err) == (0, "")
+    assert "tries today  0 used, 0 left\n" in out
+
+
+def test_the_tries_are_asked_for_only_to_send(kaggle: Kaggle, told: Told) -> None:
+    told()
+    HISTORY.unlink()  # as if it was killed before it wrote it
+    asked = len(kaggle.of("GetSubmissionLimits"))
+    kaggle.always("GetSubmissionLimits", Status(500))
+    assert told("--dry-run")[0] == 0
+    code, out, _ = told()
+    assert code == 0
+    assert "tries today" not in out
+    assert [row.reference for row in rows()] == [FIRST]
+    assert len(kaggle.of("GetSubmissionLimits")) == asked
 
 
 def test_an_empty_message(told: Told) -> None:

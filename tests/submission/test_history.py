@@ -6,14 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from darkroom.errors import ArtifactError
+from darkroom.kaggle import Status, Submission
 from darkroom.submission import history
-from darkroom.submission.history import Status
 from tests.submission.test_records import LINES, ROW
 
 APPEND = """
@@ -30,11 +30,8 @@ for reference in range(first, first + int(sys.argv[3])):
 ROOT = Path(__file__).parents[2]
 
 
-@dataclass(frozen=True)
-class Told:
-    status: Status = "complete"
-    public: float | None = None
-    private: float | None = None
+def told(status: Status, public: float | None = None, private: float | None = None) -> Submission:
+    return Submission(ROW.reference, ROW.time, "", "a.csv", 1, status, public, private, "")
 
 
 @pytest.fixture
@@ -69,13 +66,13 @@ def test_scores_are_taken_over_by_reference(path: Path) -> None:
     pending = replace(ROW, status="pending", public=None)
     for reference in (1, 2, 3, 4):
         history.append(path, replace(pending, reference=reference))
-    told = {
-        1: Told("complete", 0.25, 0.75),
-        2: Told("error"),
-        3: Told("pending"),
-        9: Told("complete", 0.1, 0.1),
+    scores = {
+        1: told("complete", 0.25, 0.75),
+        2: told("error"),
+        3: told("pending"),
+        9: told("complete", 0.1, 0.1),
     }
-    assert history.update(path, told) == 2
+    assert history.update(path, scores) == 2
     assert history.read(path) == [
         replace(ROW, reference=1, public=0.25, private=0.75),
         replace(pending, reference=2, status="error"),
@@ -86,20 +83,20 @@ def test_scores_are_taken_over_by_reference(path: Path) -> None:
 
 def test_a_new_score_replaces_an_old_one_and_none_does_not(path: Path) -> None:
     history.append(path, replace(ROW, public=0.5, private=0.25))
-    assert history.update(path, {ROW.reference: Told("complete", 0.125, None)}) == 1
+    assert history.update(path, {ROW.reference: told("complete", 0.125, None)}) == 1
     assert history.read(path) == [replace(ROW, public=0.125, private=0.25)]
 
 
 def test_nothing_new_writes_nothing(path: Path) -> None:
     history.append(path, ROW)
     before = path.stat().st_ino
-    assert history.update(path, {ROW.reference: Told("complete", 0.5)}) == 0
+    assert history.update(path, {ROW.reference: told("complete", 0.5)}) == 0
     assert history.update(path, {}) == 0
     assert path.stat().st_ino == before
 
 
 def test_without_a_file_there_is_nothing_to_update(path: Path) -> None:
-    assert history.update(path, {1: Told()}) == 0
+    assert history.update(path, {1: told("complete")}) == 0
     assert not path.exists()
 
 
@@ -111,7 +108,7 @@ def test_a_damaged_file_is_refused_and_left_alone(path: Path) -> None:
     with pytest.raises(ArtifactError, match="row 3"):
         history.append(path, replace(ROW, reference=1))
     with pytest.raises(ArtifactError, match="row 3"):
-        history.update(path, {ROW.reference: Told("complete", 0.1)})
+        history.update(path, {ROW.reference: told("complete", 0.1)})
     assert path.read_text() == damaged
 
 

@@ -8,9 +8,9 @@ from darkroom.submission import marks
 SHA256 = "0123456789ab" + "c" * 52
 
 
-def listed(description: str) -> Submission:
+def listed(description: str, file_name: str = "a.csv") -> Submission:
     date = datetime(2017, 9, 1, tzinfo=UTC)
-    return Submission(1, date, description, "a.csv", 1, "pending", None, None, "")
+    return Submission(1, date, description, file_name, 1, "pending", None, None, "")
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,8 @@ def listed(description: str) -> Submission:
         ([], "0123456789ab"),
         (["0123456789ab"], "0123456789ab-2"),
         (["0123456789ab-9", "0123456789ab-10", "0123456789ab"], "0123456789ab-11"),
+        ([""], "0123456789ab-2"),
+        (["", "0123456789ab", ""], "0123456789ab-4"),
     ],
 )
 def test_marks_are_counted_on(known: list[str], mark: str) -> None:
@@ -50,3 +52,30 @@ def test_a_description_tells_its_mark_and_its_message(mark: str, message: str) -
 )
 def test_what_is_not_of_a_file(description: str) -> None:
     assert marks.of(SHA256, [listed(description)]) == {}
+
+
+@pytest.mark.parametrize("description", ["", "my best one", "darkroom ffffffffffff: first"])
+@pytest.mark.parametrize("mark", ["0123456789ab", "0123456789ab-12"])
+@pytest.mark.parametrize("name", ["carvana-{}.csv.gz", "carvana-{}", "a-ffffffffffff-{}.csv"])
+def test_a_file_name_tells_its_mark(name: str, mark: str, description: str) -> None:
+    submission = listed(description, name.format(mark))
+    assert marks.of(SHA256, [submission]) == {mark: submission}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "0123456789ab.csv",
+        "carvana-0123456789ab-0.csv",
+        "carvana-0123456789abc.csv",
+        "carvana-0123456789ab-2-b.csv",
+        "carvana-ffffffffffff.csv",
+    ],
+)
+def test_a_file_name_that_is_no_mark_of_it(name: str) -> None:
+    assert marks.of(SHA256, [listed("by hand", name)]) == {}
+
+
+def test_the_file_name_decides() -> None:
+    submission = listed("darkroom 0123456789ab: first", "carvana-0123456789ab-2.csv.gz")
+    assert marks.of(SHA256, [submission]) == {"0123456789ab-2": submission}

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from darkroom.kaggle import Status
 from darkroom.submission import overview
-from darkroom.submission.records import Row, Status
+from darkroom.submission.records import Row
 from tests.submission.test_records import ROW
 
 

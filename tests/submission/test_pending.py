@@ -6,22 +6,27 @@ from darkroom.errors import ArtifactError
 from darkroom.submission import pending
 from darkroom.submission.pending import Note
 
+STEM = "0123456789ab"
 
-@pytest.mark.parametrize("reference", [None, 20_000_001])
-def test_a_note_comes_back(tmp_path: Path, reference: int | None) -> None:
-    path, note = tmp_path / "a/b.json", Note("titanic", "0123456789ab-2", 1.5e9, reference)
-    assert pending.read(path) is None
-    pending.write(path, note)
-    assert pending.read(path) == note
-    pending.clear(path)
-    pending.clear(path)
-    assert pending.read(path) is None
+
+def test_each_note_comes_back(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    assert pending.read(folder, STEM) == []
+    first, second = Note(STEM, 1.5e9, 20_000_001), Note(f"{STEM}-2", 1.5e9 + 1)
+    pending.write(folder, Note(f"{STEM}-2", 1.5e9))
+    for note in (second, first, Note("c" * 12, 1.5e9)):
+        pending.write(folder, note)
+    assert pending.read(folder, STEM) == [first, second]
+    for _ in range(2):
+        pending.clear(folder, STEM)
+    assert pending.read(folder, STEM) == [second]
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"reference": "x"}', "\udcff"])
 def test_a_damaged_note_is_not_taken_for_none(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "b.json"
+    path = tmp_path / f"{STEM}-2.json"
     path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(ArtifactError, match="it is damaged") as raised:
-        pending.read(path)
+        pending.read(tmp_path, STEM)
+    assert str(raised.value).startswith(f"{path}: ")
     assert "look at your submissions on Kaggle, then delete this file" in str(raised.value)

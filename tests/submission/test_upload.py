@@ -11,8 +11,8 @@ import pytest
 from darkroom.errors import ArtifactError, RemoteError, ResourceError
 from darkroom.submission import pending, upload
 from darkroom.submission.pending import Note
-from darkroom.submission.upload import SETTLED_S
-from tests.loopback import TOKEN, WRONG_TOKEN, Kaggle, NoAnswer, Refuse
+from darkroom.submission.upload import SETTLED_S, Found, Parcel
+from tests.loopback import TOKEN, WRONG_TOKEN, Kaggle, NoAnswer, Page, Refuse, Status
 from tests.submission.parcels import SLUG, kaggle_on_loopback, parcel
 from tests.submission.scenarios import (
     LOST,
@@ -24,8 +24,6 @@ from tests.submission.scenarios import (
     play,
     submit,
 )
-
-ROUNDS = 50
 
 
 @pytest.fixture
@@ -52,8 +50,8 @@ def test_one_submission_whatever_goes_wrong(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_one_submission_round_after_round(name: str, tmp_path: Path) -> None:
-    for number in range(1, ROUNDS + 1):
+def test_one_submission_round_after_round(name: str, rounds: int, tmp_path: Path) -> None:
+    for number in range(1, rounds + 1):
         play(name, number, tmp_path / str(number))
 
 
@@ -133,22 +131,106 @@ def test_a_note_is_kept_only_while_the_list_does_not_tell(
 ) -> None:
     file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
     submit(file, clock)
-    assert not file.note.exists()
+    assert notes(file) == []
     held.lag = 1
     submit(file, clock, another=True)
     mark, reference = f"{file.sha256[:12]}-2", held.submissions[1].ref
-    assert pending.read(file.note) == Note(SLUG, mark, clock.now, reference)
+    assert notes(file) == [Note(mark, clock.now, reference)]
     submit(file, clock)
-    assert not file.note.exists()
+    assert notes(file) == []
     assert [path.name for path in file.folder.iterdir()] == ["lock"]
 
 
-def test_a_note_of_another_competition_says_nothing(
+def notes(file: Parcel) -> list[Note]:
+    return pending.read(file.folder, file.sha256[:12])
+
+
+REFUSED: dict[str, str] = {
+    "StartSubmissionUpload": "rules are not accepted",
+    "CreateSubmission": "rules are not accepted",
+}
+
+
+@pytest.mark.parametrize("call", REFUSED)
+def test_what_was_accepted_is_not_forgotten_when_another_is_refused(
+    kaggle: Kaggle, clock: Clock, tmp_path: Path, call: str
+) -> None:
+    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    held.lag = OFTEN
+    submit(file, clock)
+    kaggle.play(call, Status(403))
+    with pytest.raises(RemoteError, match=REFUSED[call]):
+        submit(file, clock, another=True)
+    is_new, found = submit(file, clock)
+    assert (is_new, found.reference) == (False, held.submissions[0].ref)
+    assert len(held.submissions) == 1
+
+
+def test_what_was_accepted_is_not_forgotten_while_another_is_under_way(
+    kaggle: Kaggle, clock: Clock, tmp_path: Path
+) -> None:
+    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    held.lag = OFTEN
+    submit(file, clock)
+    first = notes(file)
+    kaggle.play("CreateSubmission", Refuse())
+    with pytest.raises(RemoteError, match=LOST):
+        submit(file, clock, another=True)
+    assert [note.mark for note in notes(file)] == [file.sha256[:12], f"{file.sha256[:12]}-2"]
+    clock.sleep(SETTLED_S)
+    is_new, found = submit(file, clock)
+    assert (is_new, found.reference) == (False, held.submissions[0].ref)
+    assert notes(file) == first, "what never arrived has no note any more"
+    assert submit(file, clock, another=True)[0]
+    assert len(held.submissions) == 2
+
+
+def test_a_description_edited_at_kaggle(kaggle: Kaggle, clock: Clock, tmp_path: Path) -> None:
+    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    submit(file, clock)
+    held.submissions[0].description = "my best one"
+    is_new, found = submit(file, clock)
+    assert (is_new, found.reference) == (False, held.submissions[0].ref)
+    assert submit(file, clock, another=True)[1].mark == f"{file.sha256[:12]}-2"
+
+
+def test_what_is_recorded_was_sent_whatever_the_list_says(
     kaggle: Kaggle, clock: Clock, tmp_path: Path
 ) -> None:
     file = parcel(tmp_path, b"rows")
-    pending.write(file.note, Note("titanic", file.sha256[:12], clock.now))
-    assert submit(file, clock)[0]
+    is_new, found = submit(file, clock, recorded=[7, 8])
+    assert (is_new, found) == (False, Found("", 8))
+    is_new, found = submit(file, clock, another=True, recorded=[7, 8])
+    assert (is_new, found.mark) == (True, f"{file.sha256[:12]}-3")
+    [held] = kaggle.competitions[SLUG].submissions
+    held.description, held.file_name = "by hand", "submission.csv"
+    is_new, found = submit(file, clock, recorded=[held.ref])
+    assert (is_new, found.reference) == (False, held.ref)
+    assert found.submission is not None
+    assert found.submission.description == "by hand"
+
+
+def test_an_empty_list_that_is_none_sends_nothing(
+    kaggle: Kaggle, clock: Clock, tmp_path: Path
+) -> None:
+    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    submit(file, clock)
+    kaggle.play("ListSubmissions", Status(302))  # without Location
+    with pytest.raises(RemoteError, match="the server answered 302 Found"):
+        submit(file, clock)
+    assert len(held.submissions) == 1
+
+
+def test_a_listed_submission_of_another_reference_is_not_taken_for_the_one_sent(
+    kaggle: Kaggle, clock: Clock, tmp_path: Path
+) -> None:
+    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    submit(file, clock)
+    kaggle.play("ListSubmissions", Page('{"submissions": []}'))  # as if it lagged
+    held.lag = 1
+    is_new, found = submit(file, clock)
+    assert is_new
+    assert (found.reference, found.submission) == (held.submissions[1].ref, None)
 
 
 def test_the_words_of_an_unknown_outcome(kaggle: Kaggle, clock: Clock, tmp_path: Path) -> None:

@@ -21,17 +21,12 @@ from darkroom.kaggle.clients import Call, calling
 from darkroom.kaggle.refusals import Asked
 from darkroom.kaggle.refusals import page as page
 from darkroom.remote.download import Opener
+from darkroom.remote.waits import PassingError
 
 PAGE_SIZE = 200  # the most that Kaggle lists at a time
 CREATE = "CreateSubmission"
 
-
-@dataclass(frozen=True)
-class Listed:
-    """One file as Kaggle lists it; size in bytes, None if it is not told."""
-
-    name: str
-    size: int | None
+Status = Literal["pending", "complete", "error"]
 
 
 @dataclass(frozen=True)
@@ -51,32 +46,18 @@ class Submission:
     description: str
     file_name: str
     size: int
-    status: Literal["pending", "complete", "error"]
+    status: Status
     public: float | None
     private: float | None
     error: str
-
-
-class UploadError(RemoteError):
-    """The file did not get there and nothing was submitted: it is safe to try again.
-
-    Args:
-        name: The file.
-        why: What stopped it, in a few words.
-    """
-
-    def __init__(self, name: str, why: str) -> None:
-        self.why = f"the file did not reach Kaggle: {why}"
-        fix = "run it again: nothing was submitted"
-        super().__init__(self.why, file=name, fix=fix)
 
 
 class UnknownOutcomeError(RemoteError):
     """A submission was sent and its answer lost: only the list of submissions can tell."""
 
 
-def competition_files(slug: str) -> list[Listed]:
-    """Return every file of a competition.
+def competition_files(slug: str) -> dict[str, int | None]:
+    """Return every file of a competition, and its size in bytes, None if that is not told.
 
     Raises:
         RemoteError: Kaggle refuses, or there is no account.
@@ -86,18 +67,18 @@ def competition_files(slug: str) -> list[Listed]:
         ApiListDataFilesRequest,
     )
 
-    listed: dict[str, Listed] = {}
+    listed: dict[str, int | None] = {}
     with calling(Asked(slug, page(slug))) as call, call.hub() as client:
         request = ApiListDataFilesRequest()
         request.competition_name, request.page_size = slug, PAGE_SIZE
         while True:
             answer = client.competitions.competition_api_client.list_data_files(request)
-            new = {file.name: Listed(file.name, file.total_bytes or None) for file in answer.files}
+            new = {file.name: file.total_bytes or None for file in answer.files}
             if not new.keys() - listed.keys():
-                return list(listed.values())
+                return listed
             listed |= new
             if not answer.next_page_token:
-                return list(listed.values())
+                return listed
             request.page_token = answer.next_page_token
 
 
@@ -211,7 +192,7 @@ def submit(
         before_create: Called when the file is there, right before the one call that submits it.
 
     Raises:
-        UploadError: The file did not get there; nothing was submitted.
+        PassingError: The file did not get there; nothing was submitted.
         UnknownOutcomeError: It was submitted, or it was not: the answer is lost.
         RemoteError: Kaggle refuses; nothing was submitted.
         requests.RequestException: What may pass, before anything was submitted.
@@ -227,7 +208,7 @@ def submit(
             raise
         if CREATE not in call.wire.sent:
             why = call.asked.clean(call.wire.end or call.wire.printed.getvalue())
-            raise UploadError(path.name, why)
+            raise PassingError(f"the file did not reach Kaggle: {why}")
         if not answer.ref:
             raise _lost(call)
         return int(answer.ref)

@@ -66,7 +66,8 @@ def told(error: Exception, wire: Wire, asked: Asked) -> Exception:
         error, OSError | MemoryError | ImportError
     ):
         return error
-    if isinstance(error, requests.RequestException) and answer is None:
+    is_lost = answer is None or isinstance(error, requests.TooManyRedirects | requests.HTTPError)
+    if isinstance(error, requests.RequestException) and is_lost:
         return RemoteError(
             "Kaggle could not be asked",
             file=asked.name,

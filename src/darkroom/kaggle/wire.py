@@ -13,9 +13,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError
 from urllib3.util.retry import Retry
 
-from darkroom.remote.waits import reason, status_words
-
-TIMEOUTS_S = (10.0, 60.0)  # to connect; between two bytes
+from darkroom.errors import RemoteError
+from darkroom.remote.addresses import is_safe
+from darkroom.remote.waits import TIMEOUTS_S, causes, reason, safe_place, status_words
 
 
 @dataclass
@@ -41,9 +41,9 @@ class Wire:
     def never_left(self) -> bool:
         """Whether the last request found no connection to go out over."""
         error = self.error
-        cause = getattr(error.args[0], "reason", None) if error and error.args else None
-        cause = getattr(cause, "original_error", cause)  # that of a proxy's
-        return isinstance(error, requests.ConnectTimeout) or isinstance(cause, NewConnectionError)
+        return isinstance(error, requests.ConnectTimeout) or (
+            error is not None and causes(error, NewConnectionError)
+        )
 
     @property
     def end(self) -> str:
@@ -60,7 +60,8 @@ def watched() -> Iterator[Wire]:
     """Yield a record of every request that goes out through requests while the block runs.
 
     Whoever sends it, a request without timeouts gets TIMEOUTS_S, urllib3 sends it once instead
-    of up to ten times over minutes, and what is printed to stdout is kept back.
+    of up to ten times over minutes, and what is printed to stdout is kept back. A redirect out of
+    https is not followed, save to this machine itself, nor is one to nowhere an answer.
     """
     wire, send = Wire(), HTTPAdapter.send
 
@@ -73,7 +74,10 @@ def watched() -> Iterator[Wire]:
     ) -> requests.Response:
         if wire.is_shut:
             raise requests.ConnectionError("nothing may be sent now")
-        name = urlsplit(request.url or "").path.rsplit("/", 1)[-1]
+        url = request.url or ""
+        if not is_safe(url):
+            raise _open_address(url)
+        name = urlsplit(url).path.rsplit("/", 1)[-1]
         wire.before.get(name, lambda: None)()
         wire.sent.append(name)
         wire.answer = wire.error = None
@@ -83,6 +87,9 @@ def watched() -> Iterator[Wire]:
         except Exception as error:
             wire.error = error
             raise
+        if 300 <= wire.answer.status_code < 400 and not wire.answer.is_redirect:
+            # The clients refuse from 400 on, and would take this for an empty list.
+            raise requests.HTTPError(status_words(wire.answer.status_code), response=wire.answer)
         return wire.answer
 
     HTTPAdapter.send = once  # type: ignore[assignment,method-assign]
@@ -91,6 +98,16 @@ def watched() -> Iterator[Wire]:
             yield wire
     finally:
         HTTPAdapter.send = send  # type: ignore[method-assign]
+
+
+def _open_address(url: str) -> RemoteError:
+    return RemoteError(
+        "Kaggle leads to an address that is not encrypted: nobody vouches for what is there",
+        found=safe_place(url),
+        expected="https://…",
+        fix="run it again; if it stays so, see what stands between here and Kaggle: a proxy, or a "
+        "network's login",
+    )
 
 
 @contextmanager

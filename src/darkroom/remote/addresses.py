@@ -6,12 +6,13 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from urllib3 import exceptions as urllib3_errors
 
 from darkroom.errors import RemoteError
+from darkroom.remote import waits
 from darkroom.remote.download import Opener
-from darkroom.remote.waits import is_passing, safe_place, status_words
+from darkroom.remote.waits import AGAIN, is_passing, reason, safe_place, status_words
 
-_TIMEOUT_S = (10.0, 60.0)  # to connect, and between two arrivals
 _REFUSALS = {
     401: ("the server asks for a login", "download it in a browser, {folder}"),
     403: ("the server does not give it to everybody", "download it in a browser, {folder}"),
@@ -24,8 +25,8 @@ _FOLDER = "and name the folder that you put it into in data.source"
 def opener(url: str) -> Opener:
     """Return what asks for the file at an https address.
 
-    It raises RemoteError for an answer that will stay as it is, and requests.HTTPError for one
-    that may pass. A redirect is followed, but not out of https, save to this machine itself.
+    It raises RemoteError for what will stay as it is, and what requests raises for what may pass.
+    A redirect is followed, but not out of https, save to this machine itself.
     """
 
     def open_(headers: Mapping[str, str]) -> requests.Response:
@@ -36,14 +37,23 @@ def opener(url: str) -> Opener:
 
 def _asked(url: str, headers: Mapping[str, str]) -> requests.Response:
     _refuse_open(url, url)
-    return requests.get(
-        url,
-        headers=dict(headers),
-        stream=True,
-        timeout=_TIMEOUT_S,
-        allow_redirects=True,
-        hooks={"response": _follow_safely},
-    )
+    try:
+        return requests.get(
+            url,
+            headers=dict(headers),
+            stream=True,
+            timeout=waits.TIMEOUTS_S,
+            hooks={"response": _follow_safely},
+        )
+    except (requests.RequestException, urllib3_errors.HTTPError) as error:
+        if is_passing(error):
+            raise
+        raise RemoteError(
+            "can't be fetched",
+            file=safe_place(url),
+            found=reason(error),
+            fix=f"see to that, and {AGAIN}",
+        ) from None  # the error's text holds the whole address
 
 
 def _accepted(response: requests.Response, url: str) -> requests.Response:
@@ -82,7 +92,7 @@ def _follow_safely(response: requests.Response, **_: Any) -> None:
 
 
 def _refuse_open(url: str, asked: str) -> None:
-    if _is_safe(url):
+    if is_safe(url):
         return
     raise RemoteError(
         "not an encrypted address, so nobody vouches for the bytes",
@@ -93,7 +103,7 @@ def _refuse_open(url: str, asked: str) -> None:
     )
 
 
-def _is_safe(url: str) -> bool:
+def is_safe(url: str) -> bool:
     """Return whether an address is https, or of this machine itself."""
     try:
         scheme, host = urlsplit(url).scheme, urlsplit(url).hostname or ""

@@ -5,11 +5,11 @@ only when they are whole, lies listing.json: what the server lists, and what has
 fetch something anew, delete its folder.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -45,9 +45,9 @@ def dataset(ref: str) -> Path:
     return root().joinpath("datasets", owner, name, *version[1:])
 
 
-def addresses(pairs: Sequence[tuple[str, str | None]]) -> Path:
-    """Return the folder of a list of addresses, each with its sha256 if that is known."""
-    story = json.dumps(sorted(pairs, key=str))
+def addresses(entries: Sequence[tuple[str, str, str | None]]) -> Path:
+    """Return the folder of a list of files: name, address, and the sha256 if that is known."""
+    story = json.dumps(sorted(entries, key=str))
     return root() / "urls" / hashlib.sha256(story.encode()).hexdigest()[:16]
 
 
@@ -73,17 +73,13 @@ def pin(full: str) -> None:
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Hold a folder, made if need be; a second process waits here, and says so."""
+
+    def wait() -> None:
+        print(f"waiting for another fetch that is filling {folder}", file=sys.stderr)
+
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another fetch that is filling {folder}", file=sys.stderr)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    with files.alone(folder, busy=wait):
         yield
-    finally:
-        os.close(handle)
 
 
 @dataclass(frozen=True)
@@ -136,18 +132,24 @@ def keep(folder: Path, listing: Listing, name: str, path: Path) -> Listing:
 def here(folder: Path, listing: Listing, name: str) -> str | None:
     """Return under which name a listed file lies in the folder, whole; None if it does not.
 
-    A file that is not as long as it was saved is not whole.
+    It is whole if it is as long as it was saved. If that is not written down (the run was killed
+    just then, or the listing was lost), it was whole when it got its name, but may be of another
+    time: it must be as long as the server lists it, where that is told. What the server packed
+    has no length listed: it must be a zip to its end.
     """
     kept = listing.kept.get(name)
-    if kept is not None and _size(folder / kept.name) == kept.size:
+    if kept is not None and files.size(folder / kept.name) == kept.size:
         return kept.name
-    # What a killed run had no time to write down is whole all the same: it has its name.
+    spoilt = kept.name if kept is not None else None
+    if name != spoilt and _is_as_listed(folder / name, listing.sizes.get(name)):
+        return name
     packed = f"{name}.zip"
-    for saved in [name] if packed in listing.sizes else [name, packed]:
-        if (kept is None or kept.name != saved) and _size(folder / saved) is not None:
-            return saved
+    is_its_own = packed in listing.sizes
+    if packed != spoilt and not is_its_own and zipfile.is_zipfile(folder / packed):
+        return packed
     return None
 
 
-def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None
+def _is_as_listed(path: Path, listed: int | None) -> bool:
+    size = files.size(path)
+    return bool(size) and listed in (None, size)

@@ -1,7 +1,6 @@
 """One file from a server: gone on with after a cut, proved whole, then given its name."""
 
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -17,9 +16,10 @@ from urllib3 import exceptions as urllib3_errors
 from darkroom import files
 from darkroom.errors import RemoteError, ResourceError
 from darkroom.members import describe, unsafe
-from darkroom.remote import pages, part, wholeness
+from darkroom.remote import pages, part, room, wholeness
 from darkroom.remote.part import Identity, Part, begins_at, identity_of
-from darkroom.remote.waits import AGAIN, PassingError, Waits, again, reason, status_words
+from darkroom.remote.room import Need
+from darkroom.remote.waits import AGAIN, PassingError, Waits, again, status_words
 
 _CHUNK_BYTES = 2**18
 _HEAD_BYTES = 512
@@ -30,7 +30,7 @@ class Opener(Protocol):
     """Asks a server for a file, with some headers.
 
     Returns a streamed answer of status 200, 206 or 416; the caller closes it. Raises
-    RemoteError where the server refuses for good, and what requests raises otherwise.
+    RemoteError for what will stay as it is, and what requests raises for what may pass.
     """
 
     def __call__(self, headers: Mapping[str, str]) -> requests.Response:
@@ -82,7 +82,7 @@ def download(remote: Remote, folder: Path, *, waits: Waits, bar: "tqdm[Any] | No
         )
     folder.mkdir(parents=True, exist_ok=True)
     one = _Download(remote, folder, bar)
-    with _told(remote.name, one.part):
+    with _told(one.part):
         return again(one.attempt, waits, what=remote.name, gained=one.gained)
 
 
@@ -139,7 +139,8 @@ class _Download:
             if response.status_code == 200:
                 return self._from_start(response, held)
             now = identity_of(response)
-            if response.status_code == 416 and held.total is None and now.total == size:
+            is_whole = response.status_code == 416 and held.total is None and now.total == size
+            if is_whole and held.matches(now):  # else it may be of another file as long
                 return replace(held, total=size)
             if begins_at(response) == size and held.matches(now):
                 pages.refuse(response, self.remote.name, self.remote.where, b"", _body(response))
@@ -198,7 +199,13 @@ class _Download:
             response = error.response
         with closing(response):
             if response.status_code not in (200, 206, 416):
-                raise requests.HTTPError(status_words(response.status_code), response=response)
+                raise RemoteError(
+                    "the server's answer is neither the file nor a part of it",
+                    file=self.remote.name,
+                    found=status_words(response.status_code),
+                    expected=status_words(200),
+                    fix=f"open {self.remote.where} in a browser to see why",
+                )
             encoding = response.headers.get("Content-Encoding", "").strip().lower()
             if encoding not in ("", "identity") and response.status_code != 416:
                 raise RemoteError(
@@ -213,16 +220,8 @@ class _Download:
     def _check_room(self, identity: Identity) -> None:
         """Raise ResourceError unless the disk has room for the rest."""
         total = identity.total if identity.total is not None else self.remote.size
-        needed = (total or 0) - self.part.size
-        free = shutil.disk_usage(self.target.parent).free
-        if needed > free:
-            raise ResourceError(
-                "the disk has too little room",
-                file=self.target,
-                found=f"{free:,} bytes free",
-                expected=f"{needed:,} bytes",
-                fix=f"make room, and {AGAIN}",
-            )
+        rest = max(0, (total or 0) - self.part.size)
+        room.require([Need(self.target.parent, rest, f"for the rest of {self.remote.name}")])
 
     def _show(self, size: int) -> None:
         """Let the bar show so many bytes of this file."""
@@ -235,15 +234,13 @@ def _body(response: requests.Response) -> Iterator[bytes]:
     """Yield an answer's bytes as they arrive: what came before a cut or a kill is not lost.
 
     `Response.iter_content` waits until a chunk is full, and drops it if it never is. The
-    errors are those that it raises.
+    errors are those that it raises, but that encryption which breaks by now is a cut too.
     """
     try:
         while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
             yield chunk
     except urllib3_errors.ReadTimeoutError as error:
         raise requests.ReadTimeout(error) from error
-    except urllib3_errors.SSLError as error:
-        raise requests.exceptions.SSLError(error) from error
     except urllib3_errors.HTTPError as error:
         raise requests.exceptions.ChunkedEncodingError(error) from error
 
@@ -259,14 +256,10 @@ def _first(body: Iterator[bytes]) -> bytes:
 
 
 @contextmanager
-def _told(name: str, part: Part) -> Iterator[None]:
-    """Turn what is left of requests' errors, and a full disk, into errors of ours."""
+def _told(part: Part) -> Iterator[None]:
+    """Turn a full disk into an error of ours."""
     try:
         yield
-    except requests.RequestException as error:
-        raise RemoteError(
-            "can't be fetched", file=name, found=reason(error), fix="see to that, and " + AGAIN
-        ) from None
     except OSError as error:
         if error.errno not in files.FULL:
             raise

@@ -5,17 +5,19 @@ What is whole is never asked for again; when nothing is missing, nobody is asked
 
 import sys
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from darkroom import files
 from darkroom.errors import RemoteError
 from darkroom.members import MissingFileError, unsafe
 from darkroom.remote import cache, room
 from darkroom.remote.cache import Listing
 from darkroom.remote.download import Opener, Remote, download
+from darkroom.remote.part import identity_of
 from darkroom.remote.room import Need
 from darkroom.remote.waits import Waits, again
 
@@ -72,20 +74,19 @@ def fill(offer: Offer, order: Order) -> list[str]:
     with cache.alone(folder):
         listing, names = _listed(offer, order)
         absent = [name for name in names if cache.here(folder, listing, name) is None]
-        listing = _sized(offer, listing, absent, order.waits)
-        missing = {name: listing.sizes[name] for name in absent}
+        missing = _sized(offer, listing, absent, order.waits)
         whole = _whole(folder, listing, names)
         tell(offer.where, folder, missing, sum(whole.values()))
         wanted = {**whole, **{name: size or 0 for name, size in missing.items()}}
         room.require([to_fetch(folder, missing), to_copy(folder, order.raw, wanted)])
-        if absent:
+        if missing:
             with bar("fetching", sum(wanted.values()), sum(whole.values())) as progress:
-                for name in absent:
+                for name, size in missing.items():
                     remote = Remote(
                         name=name,
                         open=offer.open(name),
                         where=offer.addresses.get(name, offer.where),
-                        size=listing.sizes[name],
+                        size=size,
                         sha256=offer.sha256.get(name),
                     )
                     path = download(remote, folder, waits=order.waits, bar=progress)
@@ -104,10 +105,7 @@ def size_of(opener: Opener, name: str, waits: Waits) -> int | None:
 
     def ask() -> int | None:
         with opener({"Range": "bytes=0-0", "Accept-Encoding": "identity"}) as answer:
-            told = answer.headers.get("Content-Length", "")
-            if answer.status_code != 200:  # the whole length follows a part's: bytes 0-0/1234
-                told = answer.headers.get("Content-Range", "").rpartition("/")[2]
-            return int(told) if told.isascii() and told.isdigit() else None
+            return identity_of(answer).total
 
     return again(ask, waits, what=name)
 
@@ -147,7 +145,7 @@ def to_copy(folder: Path, raw: Path, wanted: Mapping[str, int]) -> Need:
         raw: The project's folder of raw files.
         wanted: All that will lie there, bytes by name.
     """
-    new = sum(size for name, size in wanted.items() if _size(raw / name) != size)
+    new = sum(size for name, size in wanted.items() if files.size(raw / name) != size)
     copies = 1 if room.one_disk(folder, raw) else 2
     return Need(raw, copies * new, "for the project's copy")
 
@@ -186,11 +184,14 @@ def _chosen(offer: Offer, order: Order, listing: Listing) -> list[str]:
     return names
 
 
-def _sized(offer: Offer, listing: Listing, absent: list[str], waits: Waits) -> Listing:
-    """Return the listing with the sizes that it lacks of some files, as far as they are told."""
-    lacking = [name for name in absent if listing.sizes[name] is None]
-    asked = {name: size_of(offer.open(name), name, waits) for name in lacking}
-    return replace(listing, sizes={**listing.sizes, **asked})
+def _sized(offer: Offer, listing: Listing, absent: list[str], waits: Waits) -> Sizes:
+    """Return some files' sizes, asked for one by one where the listing lacks them.
+
+    They are not written down: what is at an address may be another file tomorrow.
+    """
+    listed = {name: listing.sizes[name] for name in absent}
+    lacking = [name for name, size in listed.items() if size is None]
+    return listed | {name: size_of(offer.open(name), name, waits) for name in lacking}
 
 
 def _whole(folder: Path, listing: Listing, names: list[str]) -> dict[str, int]:
@@ -200,8 +201,4 @@ def _whole(folder: Path, listing: Listing, names: list[str]) -> dict[str, int]:
 
 
 def _part(folder: Path, name: str) -> int:
-    return _size(folder / f"{name}.part") or 0
-
-
-def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None
+    return files.size(folder / f"{name}.part") or 0

@@ -20,6 +20,7 @@ from darkroom.errors import RemoteError
 T = TypeVar("T")
 
 AGAIN = "run it again: what is here is kept"
+TIMEOUTS_S = (10.0, 60.0)  # to connect, and between two arrivals
 _CUTS = (ProtocolError, ConnectionResetError, BrokenPipeError)
 _PASSING_STATUSES = (408, 429)  # and all from 500 on
 _LINE_FAULTS = (
@@ -145,10 +146,10 @@ def retry_after_s(response: requests.Response) -> float | None:
 def http_date(text: str) -> datetime | None:
     """Return the time that an HTTP header gives, in UTC; None if it gives none."""
     try:
-        time_ = parsedate_to_datetime(text)
+        told = parsedate_to_datetime(text)
+        return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
-    return time_ if time_.tzinfo else time_.replace(tzinfo=UTC)
 
 
 def reason(error: Exception) -> str:
@@ -165,15 +166,23 @@ def reason(error: Exception) -> str:
         )
     if isinstance(error, requests.TooManyRedirects):
         return "the server redirects without end"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError) or _causes(error, *_CUTS):
+    if isinstance(error, requests.exceptions.ChunkedEncodingError) or causes(error, *_CUTS):
         return "the connection was cut"
-    if _causes(error, NameResolutionError):
+    if causes(error, NameResolutionError):
         return "the server's name is not known (is the network up?)"
     if isinstance(error, requests.ConnectionError):
         return "the server could not be reached"
     if isinstance(error, PassingError):
         return str(error)
     return f"the request failed ({type(error).__name__})"
+
+
+def causes(error: BaseException, *kinds: type[Exception]) -> bool:
+    """Return whether an error of requests carries one of urllib3: `args[0]`, or its reason."""
+    inner = error.args[0] if error.args else None
+    cause = getattr(inner, "reason", None)
+    cause = getattr(cause, "original_error", cause)  # any error over a proxy is called the proxy's
+    return isinstance(inner, kinds) or isinstance(cause, kinds)
 
 
 def status_words(status: int) -> str:
@@ -201,14 +210,6 @@ def _status(error: requests.HTTPError) -> int:
 
 def _distrusted(error: Exception) -> bool:
     return "certificate" in str(error).lower()
-
-
-def _causes(error: BaseException, *kinds: type[Exception]) -> bool:
-    """Return whether an error of requests carries one of urllib3: `args[0]`, or its reason."""
-    inner = error.args[0] if error.args else None
-    cause = getattr(inner, "reason", None)
-    cause = getattr(cause, "original_error", cause)  # any error over a proxy is called the proxy's
-    return isinstance(inner, kinds) or isinstance(cause, kinds)
 
 
 def _spoken(seconds: float) -> str:

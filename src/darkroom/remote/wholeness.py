@@ -60,8 +60,9 @@ def check(
 ) -> None:
     """Raise NotWholeError unless a file is all that it should be.
 
-    A sha256 decides alone, else an md5; without either an archive is read through, and any
-    other file must have the size listed, else the size announced. A web page is no file.
+    A sha256 decides alone. Without one a web page or an empty file is no file; else an md5
+    decides; without either an archive is read through, and any other file must have the size
+    listed, else the size announced.
 
     Args:
         path: The bytes.
@@ -75,6 +76,8 @@ def check(
         return _check_digest(path, name, "sha256", sha256)
     with path.open("rb") as file:
         head = file.read(_BLOCK)
+    if not head:
+        raise NotWholeError("it is empty", file=name, found="0 bytes", expected="a file")
     if pages.is_page(name, head):
         raise NotWholeError("a web page", file=name, found="an HTML page", expected="a file")
     if md5 is not None:
@@ -134,8 +137,6 @@ def _read_zip(path: Path) -> None:
 
 def _read_gzip(path: Path) -> None:
     """Read a gzip to the end, where its CRC-32 and length are (RFC 1952)."""
-    if not path.stat().st_size:
-        raise EOFError("an empty file")
     with igzip.open(path) as file:
         while file.read(_CHUNK_BYTES):
             pass

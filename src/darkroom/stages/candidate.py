@@ -1,9 +1,11 @@
 """What a submission is before Kaggle sees it: checked, and made from what is committed."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from darkroom import provenance
+from darkroom import paramfile, provenance
 from darkroom.errors import ArtifactError, ParamsError
 from darkroom.layout import PARAMS, Layout
 from darkroom.params.data import Data
@@ -18,6 +20,7 @@ class Candidate:
 
     Attributes:
         competition: Kaggle's name of it.
+        sections: Those of params.yaml that are of it.
         paths: Of the project.
         rows: Without the header.
         size: Of the file, bytes.
@@ -25,10 +28,11 @@ class Candidate:
         fingerprint: Of what predicted it.
         commit: Git's; None without one.
         metric: What the local score measures.
-        local: The score on the validation images.
+        local: The score on the validation images; None if it may be that of other models.
     """
 
     competition: str
+    sections: tuple[str, ...]
     paths: Layout
     rows: int
     size: int
@@ -55,10 +59,12 @@ def read(name: str, *, uncommitted: bool) -> Candidate:
     commit = provenance.commit(here.paths.root)
     if not uncommitted:
         _refuse_uncommitted(commit)
+    made = _with_facts(competition, here.paths, commit)  # before the check: of what was checked
     check.run(name)
-    if not uncommitted:
-        _refuse_outdated(here.paths)
-    return _with_facts(competition, here.paths, commit)
+    outdated = _outdated(here.paths, uncommitted=uncommitted)
+    if outdated and not uncommitted:
+        raise _refusal(here.paths, outdated)
+    return replace(made, local=None) if outdated else made
 
 
 def _competition(name: str, data: Data) -> str:
@@ -96,18 +102,30 @@ def _refuse_uncommitted(commit: Commit | None) -> None:
         )
 
 
-def _refuse_outdated(paths: Layout) -> None:
-    if stages := provenance.outdated(paths.root, f"predict@{paths.name}"):
-        raise ArtifactError(
-            "it is not what the parameters make: these stages have changed since",
-            file=paths.submission,
-            details=stages,
-            fix=f"run `dvc repro predict@{paths.name}`, or add --uncommitted",
-        )
+def _outdated(paths: Layout, *, uncommitted: bool) -> Sequence[str]:
+    """Return the stages, evaluate among them, that would make something else now."""
+    stage = f"predict@{paths.name}"
+    try:
+        return provenance.outdated(paths.root, stage)
+    except ArtifactError:
+        if not uncommitted:
+            raise
+        return [stage]  # for all that is known
+
+
+def _refusal(paths: Layout, stages: Sequence[str]) -> ArtifactError:
+    return ArtifactError(
+        "it is not what the parameters make: these stages have changed since",
+        file=paths.submission,
+        details=stages,
+        fix=f"run `dvc repro predict@{paths.name}`, or add --uncommitted",
+    )
 
 
 def _with_facts(competition: str, paths: Layout, commit: Commit | None) -> Candidate:
-    facts_file = card_path(paths.submission)
+    every = paramfile.read(Path(PARAMS)).sections
+    sections = tuple(name for name, each in every.items() if each.data.kaggle == competition)
+    facts_file = setting.require(card_path(paths.submission), "predict", paths.name)
     metrics_file = setting.require(paths.metrics, "evaluate", paths.name)
     file, stage = facts_file, "predict"
     try:
@@ -125,5 +143,14 @@ def _with_facts(competition: str, paths: Layout, commit: Commit | None) -> Candi
             fix=f"run `dvc repro -sf {stage}@{paths.name}`",
         ) from error
     return Candidate(
-        competition, paths, rows, size, sha256, fingerprint, commit, str(metric), score
+        competition=competition,
+        sections=sections,
+        paths=paths,
+        rows=rows,
+        size=size,
+        sha256=sha256,
+        fingerprint=fingerprint,
+        commit=commit,
+        metric=str(metric),
+        local=score,
     )

@@ -49,7 +49,7 @@ def _competition(slug: str, order: Order) -> Fetched:
     offer = Offer(
         where=kaggle.page(slug),
         folder=cache.competition(slug),
-        ask=lambda: {file.name: file.size for file in kaggle.competition_files(slug)},
+        ask=partial(kaggle.competition_files, slug),
         open=partial(kaggle.competition_file, slug),
     )
     return _filled(offer, order, f"is {slug} the right competition? data.kaggle names it")
@@ -82,7 +82,7 @@ def _addresses(urls: Sequence[Url], order: Order) -> Fetched:
     by_name = {each.name: each for each in urls}
     offer = Offer(
         where=", ".join(sorted({urlsplit(each.url).hostname or "" for each in urls})),
-        folder=cache.addresses([(each.url, each.sha256) for each in urls]),
+        folder=cache.addresses([(each.name, each.url, each.sha256) for each in urls]),
         ask=lambda: dict.fromkeys(by_name),
         open=lambda name: addresses.opener(by_name[name].url),
         sha256={each.name: each.sha256 for each in urls if each.sha256},

@@ -42,43 +42,47 @@ def run(
     if not message.strip():
         raise ParamsError("the message is empty", fix='say what is new: -m "512 px, 5 folds"')
     made = candidate.read(name, uncommitted=uncommitted)
-    history.read(made.paths.submissions_history)  # a damaged one stops us before, not after
-
-    folder = made.paths.submission.with_name(f".{name}.sending")
+    folder = made.paths.submission.with_name(f".{made.competition}.sending")
     parcel = Parcel(made.competition, made.paths.submission, made.sha256, folder)
     with upload.alone(parcel):
-        found = upload.find(parcel, another=again, waits=WAITS)
-        left = _asked(made.competition)
-        print(_facts(made, left))
+        recorded = _recorded(made)  # a damaged history stops us before, not after
+        found = upload.find(parcel, another=again, waits=WAITS, recorded=recorded)
+        left = _asked(made.competition) if found.reference is None else None
+        print(_facts(made, left), flush=True)
         if dry_run:
-            print(f"{name}: {_would(found, left)}")
+            print(f"{name}: {_would(found)}")
             return
-        sent = _sent(parcel, found, message, left) if found.reference is None else found
+        sent = _sent(parcel, found, message) if found.reference is None else found
         print(f"{name}: {_outcome(sent, is_new=found.reference is None)}", flush=True)
         _record(made, sent, message)
     _follow(made, sent, wait=wait)
 
 
+def _recorded(made: Candidate) -> list[int]:
+    """Return the references that the history has of this file in this competition."""
+    return [
+        row.reference
+        for row in history.read(made.paths.submissions_history)
+        if row.sha256 == made.sha256 and row.name in made.sections
+    ]
+
+
 def _asked(competition: str) -> Remaining:
-    return waits.again(lambda: kaggle.remaining(competition), WAITS, what="the tries left")
+    """Return what Kaggle tells of the tries; if there are none, say so: it is Kaggle's to refuse.
+
+    It tells two zeros to who has no team yet, and a refusal costs nothing but the time.
+    """
+    left = waits.again(lambda: kaggle.remaining(competition), WAITS, what="the tries left")
+    if left.today > 0 and left.allowed == 0:
+        print("by Kaggle's count no tries are left now: it may refuse", file=sys.stderr)
+    return left
 
 
-def _sent(parcel: Parcel, found: Found, message: str, left: Remaining) -> Found:
-    if _is_spent(left):
-        raise RemoteError(
-            "no tries are left today",
-            found=f"{left.today} submitted since midnight UTC",
-            fix="submit after the next midnight UTC",
-        )
+def _sent(parcel: Parcel, found: Found, message: str) -> Found:
     return upload.send(parcel, found.mark, message, waits=WAITS, progress=sys.stderr.isatty())
 
 
-def _is_spent(left: Remaining) -> bool:
-    """Return whether no try is left; two zeros are told to who has no team yet."""
-    return left.today > 0 and left.allowed == 0
-
-
-def _facts(made: Candidate, left: Remaining) -> str:
+def _facts(made: Candidate, left: Remaining | None) -> str:
     commit = made.commit
     dirty = " and uncommitted changes" if commit and commit.changed else ""
     local = "unknown" if made.local is None else f"{made.metric} {made.local:.4f}"
@@ -90,16 +94,15 @@ def _facts(made: Candidate, left: Remaining) -> str:
         "fingerprint": made.fingerprint[:12],
         "commit": f"{commit.sha[:12]}{dirty}" if commit else "none",
         "local score": local,
-        "tries today": f"{left.today} used, {left.allowed} left",
     }
+    if left is not None:
+        lines["tries today"] = f"{left.today} used, {left.allowed} left"
     return "\n".join(f"  {what:<11}  {value}" for what, value in lines.items())
 
 
-def _would(found: Found, left: Remaining) -> str:
+def _would(found: Found) -> str:
     if found.reference is not None:
         return f"dry run: {_outcome(found, is_new=False)}"
-    if _is_spent(left):
-        return "dry run: nothing was sent; no tries are left today"
     return "dry run: nothing was sent; without --dry-run it would be submitted"
 
 
@@ -128,10 +131,11 @@ def _record(made: Candidate, sent: Found, message: str) -> None:
         local=made.local,
         message=marks.message(listed) if listed else message,
         reference=sent.reference,
-        status="pending",
+        status=listed.status if listed else "pending",
+        public=listed.public if listed else None,
+        private=listed.private if listed else None,
     )
-    history.append(made.paths.submissions_history, row)
-    if listed:
+    if not history.append(made.paths.submissions_history, row) and listed:
         _update(made, listed)
 
 

@@ -3,29 +3,15 @@
 The file is replaced whole or not at all, by one process at a time, and never if it is damaged.
 """
 
-import fcntl
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from darkroom import files
+from darkroom.kaggle import Submission
 from darkroom.submission import records
 from darkroom.submission.records import Row as Row
-from darkroom.submission.records import Status as Status
-
-
-class Scored(Protocol):
-    """What Kaggle says of a submission: whether it is scored, and how."""
-
-    @property
-    def status(self) -> Status: ...  # noqa: D102
-    @property
-    def public(self) -> float | None: ...  # noqa: D102
-    @property
-    def private(self) -> float | None: ...  # noqa: D102
 
 
 def read(path: Path) -> list[Row]:
@@ -56,7 +42,7 @@ def append(path: Path, row: Row) -> bool:
         return True
 
 
-def update(path: Path, scores: Mapping[int, Scored]) -> int:
+def update(path: Path, scores: Mapping[int, Submission]) -> int:
     """Take over what Kaggle says of submissions, by reference; return how many rows changed.
 
     A score that Kaggle no longer tells stays; references that are not in the file are left out.
@@ -75,7 +61,7 @@ def update(path: Path, scores: Mapping[int, Scored]) -> int:
         return changed
 
 
-def _scored(row: Row, now: Scored) -> Row:
+def _scored(row: Row, now: Submission) -> Row:
     return replace(
         row,
         status=now.status,
@@ -88,9 +74,5 @@ def _scored(row: Row, now: Scored) -> Row:
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the folder, so that of several processes one reads and writes and the others wait."""
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with files.alone(folder):
         yield
-    finally:
-        os.close(handle)

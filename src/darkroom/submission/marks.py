@@ -1,4 +1,4 @@
-"""Which of Kaggle's submissions are of a file: those whose description begins with its mark."""
+"""Which of Kaggle's submissions are of a file: those with its mark in file name or description."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -15,10 +15,16 @@ def stem(sha256: str) -> str:
 
 
 def following(sha256: str, known: Collection[str]) -> str:
-    """Return the first mark that is not known yet: `0123456789ab`, `0123456789ab-2`."""
+    """Return the first mark that is not known yet: `0123456789ab`, `0123456789ab-2`.
+
+    Args:
+        sha256: Of the file.
+        known: The mark of each of its submissions, "" for those whose mark nothing tells.
+    """
     if not known:
         return stem(sha256)
-    return f"{stem(sha256)}-{1 + max(int(mark.partition('-')[2] or 1) for mark in known)}"
+    last = max(int(mark.partition("-")[2] or 1) for mark in known)
+    return f"{stem(sha256)}-{1 + max(last, len(known))}"
 
 
 def description(mark: str, message: str) -> str:
@@ -32,10 +38,14 @@ def message(submission: Submission) -> str:
 
 
 def of(sha256: str, submissions: Iterable[Submission]) -> dict[str, Submission]:
-    """Return the submissions of a file by mark, in the order given."""
-    found = [(_MARKED.match(each.description), each) for each in submissions]
-    return {
-        match[1]: each
-        for match, each in found
-        if match and match[1].partition("-")[0] == stem(sha256)
-    }
+    """Return the submissions of a file by mark, in the order given.
+
+    On Kaggle's pages a description can be edited, a file's name can't: it decides.
+    """
+    mark = rf"({stem(sha256)}(?:-[1-9][0-9]*)?)"
+    named, described = re.compile(rf"-{mark}(?:\.|$)"), re.compile(f"darkroom {mark}: ?")
+    found = [
+        (named.search(each.file_name) or described.match(each.description), each)
+        for each in submissions
+    ]
+    return {match[1]: each for match, each in found if match}

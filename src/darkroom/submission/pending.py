@@ -1,4 +1,7 @@
-"""What was on its way when its answer was lost, or the run killed: a note to the next run."""
+"""What was on its way when its answer was lost, or the run killed: notes to the next run.
+
+Each submission that Kaggle's list does not show yet has a note of its own, named by its mark.
+"""
 
 import json
 from dataclasses import asdict, dataclass
@@ -13,45 +16,53 @@ class Note:
     """A submission that Kaggle may hold although its list does not show it yet.
 
     Attributes:
-        competition: Kaggle's name of it.
-        mark: What the submission's description begins with.
+        mark: What tells the submission from others, in its file name and description.
         time: When it was sent, s since 1970, UTC.
         reference: Kaggle's number of it; None while the answer is out.
     """
 
-    competition: str
     mark: str
     time: float
     reference: int | None = None
 
 
-def write(path: Path, note: Note) -> None:
-    """Write the note, in the place of an older one."""
-    files.write(path, json.dumps(asdict(note)) + "\n")
+def write(folder: Path, note: Note) -> None:
+    """Write a note, in the place of an older one of the same submission."""
+    files.write(_path(folder, note.mark), json.dumps(asdict(note)) + "\n")
 
 
-def clear(path: Path) -> None:
-    """Remove the note: how things stand is known without it."""
-    path.unlink(missing_ok=True)
+def clear(folder: Path, mark: str) -> None:
+    """Remove the note of a submission: how things stand is known without it."""
+    _path(folder, mark).unlink(missing_ok=True)
 
 
-def read(path: Path) -> Note | None:
-    """Return the note, or None if there is none.
+def read(folder: Path, stem: str) -> list[Note]:
+    """Return the notes about a file, sorted by mark; none if there is no folder.
+
+    Args:
+        folder: Where they lie.
+        stem: What the file's marks begin with.
 
     Raises:
-        ArtifactError: It can't be read.
+        ArtifactError: One can't be read.
     """
+    notes = [_read(path) for path in folder.glob(f"{stem}*.json")]
+    return sorted(notes, key=lambda note: note.mark)
+
+
+def _path(folder: Path, mark: str) -> Path:
+    return folder / f"{mark}.json"
+
+
+def _read(path: Path) -> Note:
     try:
         told = json.loads(path.read_bytes())
         reference = told["reference"]
         return Note(
-            competition=str(told["competition"]),
             mark=str(told["mark"]),
             time=float(told["time"]),
             reference=None if reference is None else int(reference),
         )
-    except FileNotFoundError:
-        return None
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
             "it is damaged, and tells no longer what was sent",

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 from darkroom.errors import ArtifactError
-
-Status = Literal["pending", "complete", "error"]
+from darkroom.kaggle import Status
 
 _LONGEST_CELL = 1 << 24  # characters
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")

@@ -1,28 +1,27 @@
 """One file, one submission: what Kaggle lists is asked before anything is sent.
 
-A submission is known by the mark in its description, and a file whose mark is listed is not
-sent again. CreateSubmission has no key against being sent twice, so when its answer is lost only
-the list, which may lag, can tell: a note on disk, written right before the call, keeps the next
-run from sending until that is settled.
+A submission is known by the mark in its file name and description, and a file whose mark is
+listed is not sent again. CreateSubmission has no key against being sent twice, so when its answer
+is lost only the list, which may lag, can tell: a note on disk, written right before the call,
+keeps the next run from sending until that is settled.
 """
 
-import fcntl
 import hashlib
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import requests
 
-from darkroom import kaggle
+from darkroom import files, kaggle
 from darkroom.errors import ArtifactError, RemoteError, ResourceError
-from darkroom.kaggle import Submission, UnknownOutcomeError, UploadError
-from darkroom.remote.waits import PassingError, Waits, again
+from darkroom.kaggle import Submission, UnknownOutcomeError
+from darkroom.remote.waits import Waits, again
 from darkroom.submission import marks, pending
 from darkroom.submission.pending import Note
 
@@ -38,8 +37,8 @@ class Parcel:
         competition: Kaggle's name of it.
         path: The submission.
         sha256: Of its bytes.
-        folder: Kept between runs: a lock, notes about what is on its way, the file as named
-            for Kaggle.
+        folder: The competition's, kept between runs: a lock, notes about what is on its way,
+            the file as named for Kaggle.
     """
 
     competition: str
@@ -47,18 +46,13 @@ class Parcel:
     sha256: str
     folder: Path
 
-    @property
-    def note(self) -> Path:
-        """Where the note about it lies, while there is one."""
-        return self.folder / f"{marks.stem(self.sha256)}.json"
-
 
 @dataclass(frozen=True)
 class Found:
     """What is known of a file.
 
     Attributes:
-        mark: Of the submission that is there, or of the one to send.
+        mark: Of the submission that is there, "" if nothing tells it; or of the one to send.
         reference: Kaggle's number of the one that is there; None: to be sent.
         submission: As Kaggle lists it; None as well if its list lags.
     """
@@ -68,61 +62,65 @@ class Found:
     submission: Submission | None = None
 
 
-@contextmanager
-def alone(parcel: Parcel) -> Iterator[None]:
+def alone(parcel: Parcel) -> AbstractContextManager[None]:
     """Keep a second run that submits this competition out: both would find nothing, and send.
 
     Raises:
         ResourceError: There is one.
     """
-    parcel.folder.mkdir(parents=True, exist_ok=True)
-    with (parcel.folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ResourceError(
-                "another `darkroom submit` of this competition is under way",
-                fix="wait until it has ended",
-            ) from error
-        yield
+
+    def refuse() -> None:
+        raise ResourceError(
+            "another `darkroom submit` of this competition is under way",
+            fix="wait until it has ended",
+        )
+
+    return files.alone(parcel.folder / "lock", busy=refuse)
 
 
-def find(parcel: Parcel, *, another: bool, waits: Waits, clock: Clock = time.time) -> Found:
-    """Return whether a file has been submitted, by Kaggle's list and the note of an earlier run.
+def find(
+    parcel: Parcel,
+    *,
+    another: bool,
+    waits: Waits,
+    recorded: Collection[int] = (),
+    clock: Clock = time.time,
+) -> Found:
+    """Return whether a file has been submitted, by Kaggle's list, notes of earlier runs or records.
 
     Args:
         parcel: The file.
         another: Whether a further submission is wanted of a file that has one; one whose outcome
             is not known is settled first.
         waits: Between tries and looks.
+        recorded: References of its submissions that are known of, whatever the list says.
         clock: The time, s since 1970.
 
     Raises:
         RemoteError: Kaggle refused or can't be reached; or an earlier run's answer was lost, and
             it is too early to say that nothing arrived.
-        ArtifactError: The note is damaged.
+        ArtifactError: A note is damaged.
     """
     every = again(
         lambda: kaggle.submissions(parcel.competition), waits, what="the list of submissions"
     )
-    listed, note = marks.of(parcel.sha256, every), pending.read(parcel.note)
-    if note is not None and note.competition != parcel.competition:
-        note = None
-    if note is not None and note.reference is None:
-        there = listed.get(note.mark) or _settled(parcel, note, waits, clock)
-        if there is None:
-            return Found(note.mark)
-        pending.clear(parcel.note)
-        return Found(note.mark, there.ref, there)
-
-    known = {mark: Found(mark, each.ref, each) for mark, each in reversed(listed.items())}
-    if note is not None and note.mark in listed:
-        pending.clear(parcel.note)
-    elif note is not None:
-        known[note.mark] = Found(note.mark, note.reference)
+    listed, entries = marks.of(parcel.sha256, every), {each.ref: each for each in every}
+    known = dict.fromkeys(recorded, "")  # marks by reference
+    for note in pending.read(parcel.folder, marks.stem(parcel.sha256)):
+        if note.reference is None:
+            there = listed.get(note.mark) or _settled(parcel, note, waits, clock)
+            pending.clear(parcel.folder, note.mark)
+            if there is not None:
+                return Found(note.mark, there.ref, there)
+        else:
+            known[note.reference] = note.mark
+            if note.reference in entries:
+                pending.clear(parcel.folder, note.mark)
+    known |= {each.ref: mark for mark, each in listed.items()}
     if known and not another:
-        return [*known.values()][-1]  # the newest
-    return Found(marks.following(parcel.sha256, known))
+        newest = max(known)
+        return Found(known[newest], newest, entries.get(newest))
+    return Found(marks.following(parcel.sha256, known.values()))
 
 
 def send(
@@ -143,18 +141,18 @@ def send(
         RemoteError: Kaggle refused, the tries ran out, or the outcome is not known.
         ArtifactError: The file is no longer the one that was checked.
     """
-    note = Note(parcel.competition, mark, clock())
+    note = Note(mark, clock())
 
     def leave_note() -> None:
         nonlocal note
         note = replace(note, time=clock())
-        pending.write(parcel.note, note)
+        pending.write(parcel.folder, note)
 
     with _staged(parcel, mark) as path:
         description = marks.description(mark, message)
         try:
             reference = again(
-                lambda: _attempt(parcel, path, description, leave_note, progress=progress),
+                lambda: _attempt(parcel, path, mark, description, leave_note, progress=progress),
                 waits,
                 what=path.name,
             )
@@ -165,16 +163,17 @@ def send(
                 raise _unknown(parcel, note) from error
             reference = there.ref
         else:
-            pending.write(parcel.note, replace(note, reference=reference))
-            there = _glimpse(parcel, mark)
+            pending.write(parcel.folder, replace(note, reference=reference))
+            there = next((each for each in _glimpse(parcel) if each.ref == reference), None)
     if there is not None:
-        pending.clear(parcel.note)
+        pending.clear(parcel.folder, mark)
     return Found(mark, reference, there)
 
 
 def _attempt(
     parcel: Parcel,
     path: Path,
+    mark: str,
     description: str,
     leave_note: Callable[[], None],
     *,
@@ -187,26 +186,25 @@ def _attempt(
         )
     except UnknownOutcomeError:
         raise
-    except UploadError as error:
-        raise PassingError(error.why) from error
     except (RemoteError, requests.RequestException):
-        pending.clear(parcel.note)
+        pending.clear(parcel.folder, mark)
         raise
 
 
-def _glimpse(parcel: Parcel, mark: str) -> Submission | None:
-    """Return a submission if Kaggle lists it now; what goes wrong counts as not listed."""
+def _glimpse(parcel: Parcel) -> list[Submission]:
+    """Return what Kaggle lists now; if it can't be asked, nothing."""
     try:
-        return marks.of(parcel.sha256, kaggle.submissions(parcel.competition)).get(mark)
+        return kaggle.submissions(parcel.competition)
     except (RemoteError, requests.RequestException):
-        return None
+        return []
 
 
 def _watched(parcel: Parcel, mark: str, waits: Waits) -> Submission | None:
     """Return a submission as soon as Kaggle lists it, or None after the last look."""
     for look in range(waits.tries):
         waits.sleep(waits.pause_s(look + 1, None))
-        if (there := _glimpse(parcel, mark)) is not None:
+        there = marks.of(parcel.sha256, _glimpse(parcel)).get(mark)
+        if there is not None:
             return there
     return None
 

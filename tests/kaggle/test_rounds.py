@@ -1,0 +1,113 @@
+"""Fetches through Kaggle's own client, whatever goes wrong, round after round."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from darkroom import kaggle
+from darkroom.errors import RemoteError
+from darkroom.kaggle import wire
+from darkroom.remote.download import Remote, download
+from darkroom.remote.waits import Waits, again
+from tests.kaggle.quiet import SECRETS, SLUG
+from tests.kaggle.scenarios import SCENARIOS, Scenario, archive
+from tests.loopback import Competition, Kaggle
+
+NOTHING = "X-Goog-Signature"  # of a signed address: neither it nor a secret may be told
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a silent server be given up after a moment."""
+    monkeypatch.setattr(wire, "TIMEOUTS_S", (10.0, 0.5))
+
+
+def _fetch(name: str, folder: Path) -> Path:
+    waits = Waits(sleep=lambda _: None)
+    listed = again(lambda: kaggle.competition_files(SLUG), waits, what="the list of files")
+    size = listed.get(name)
+    remote = Remote(name, kaggle.competition_file(SLUG, name), kaggle.page(SLUG), size)
+    return download(remote, folder, waits=waits)
+
+
+def _serve(server: Kaggle, scenario: Scenario) -> None:
+    body = archive(scenario.size)
+    server.competitions[SLUG] = Competition(
+        {"train.zip": body}, rules_accepted=scenario.rules_accepted
+    )
+    server.play("storage", *scenario.storage)
+    for kind, faults in scenario.calls.items():
+        server.play(kind, *faults)
+    server.always("storage", *scenario.always)
+
+
+def _play(
+    scenario: Scenario,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Fetch once, and hold bytes, words and requests against the scenario."""
+    target = folder / scenario.name
+    with Kaggle() as server:
+        server.lead(monkeypatch, scenario.token)
+        _serve(server, scenario)
+        if scenario.refusal:
+            with pytest.raises(RemoteError) as caught:
+                _fetch(scenario.name, folder)
+            told = str(caught.value)
+            assert not target.exists(), "what was refused has the file's name"
+            for words in scenario.refusal:
+                assert words in told
+            assert caught.value.exit_code == 4
+        else:
+            told = ""
+            assert _fetch(scenario.name, folder) == target
+            assert target.read_bytes() == archive(scenario.size, scenario.becomes)
+            assert sorted(path.name for path in folder.iterdir()) == [scenario.name]
+        assert server.unplayed() == []
+        assert server.of("outside") == []
+        if scenario.starts is not None:
+            assert tuple(r.range_start for r in server.of("storage")) == scenario.starts
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert re.search(".*".join(map(re.escape, scenario.says)), err, re.DOTALL), err
+    assert not [secret for secret in (*SECRETS, NOTHING) if secret in told + err]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_right_bytes_or_none(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _play(SCENARIOS[name], tmp_path, monkeypatch, capfd)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_right_bytes_or_none_round_after_round(
+    name: str,
+    rounds: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    scenario = SCENARIOS[name]
+    for number in range(rounds):
+        folder = tmp_path / str(number)
+        _play(scenario, folder, monkeypatch, capfd)
+        (folder / scenario.name).unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("name", [name for name, one in SCENARIOS.items() if one.refusal])
+def test_what_was_refused_comes_when_nothing_is_wrong_any_more(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _play(SCENARIOS[name], tmp_path, monkeypatch, capfd)
+    part = tmp_path / "train.zip.part"
+    here = part.stat().st_size if part.exists() else None
+    with Kaggle() as server:
+        server.lead(monkeypatch)
+        _serve(server, Scenario())
+        assert _fetch("train.zip", tmp_path).read_bytes() == archive(Scenario().size)
+        assert [r.range_start for r in server.of("storage")] == [here or None]
