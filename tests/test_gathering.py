@@ -187,3 +187,13 @@ def test_a_linked_folder_inside_is_refused(tmp_path: Path) -> None:
     (tmp_path / "source" / "train" / "round").symlink_to(tmp_path / "source")
     with pytest.raises(DataError, match="a folder inside it is a link"):
         gathering.gather(tmp_path / "source", ["train"], tmp_path / "raw")
+
+
+def test_a_raw_file_of_our_manifest_s_name_is_refused(tmp_path: Path) -> None:
+    source = folder_of(tmp_path / "source", {"manifest.json": b"{}", "deep/manifest.json": b"{}"})
+    with pytest.raises(DataError) as caught:
+        gathering.gather(source, ["manifest.json"], tmp_path / "raw")
+    assert f"{source / 'manifest.json'}: a raw file may not be called so" in str(caught.value)
+    assert not (tmp_path / "raw").exists()
+    gathering.gather(source, ["deep"], tmp_path / "raw")
+    assert names(tmp_path / "raw") == ["deep/manifest.json"]

@@ -213,3 +213,22 @@ def test_every_key_that_ships_is_explained_in_the_file() -> None:
 def test_transfers_must_be_there_for_dvc_reads_them_too(raw: Any) -> None:
     del raw["transfers"]
     assert "transfers: this key is missing" in _faults(raw)
+
+
+@pytest.mark.parametrize("address", ["https://[::1/x", "https://h:99999/x", "https://:/x"])
+def test_an_address_without_a_host_is_refused(raw: Any, address: str) -> None:
+    raw["banknotes"]["data"]["urls"] = [{"url": address, "name": "a.csv"}]
+    told = "input should be an address with a host: https://host/path"
+    assert f"banknotes.data.urls[0].url: found '{address}' (str); {told}" in _faults(raw)
+    raw["banknotes"]["data"]["urls"] = [{"url": "https://[::1]:8080/x", "name": "a.csv"}]
+    paramfile.validate(raw)
+
+
+def test_names_that_no_disk_takes_are_refused(raw: Any) -> None:
+    for name in ("a" * 300, f"a/{'b' * 300}"):
+        raw["celeba"]["data"]["kaggle"] = name
+        assert "celeba.data.kaggle: found " in (text := _faults(raw))
+        assert "at most 120 characters" in text
+    del raw["celeba"]["data"]["kaggle"]
+    raw["banknotes"]["data"]["urls"] = [{"url": "https://h.org/x", "name": "a" * 121}]
+    assert "at most 120 characters" in _faults(raw)

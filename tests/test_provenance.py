@@ -207,3 +207,14 @@ def test_a_folder_without_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_stage_that_is_not_there(pipeline: Path) -> None:
     with pytest.raises(ArtifactError, match="'three@cars' does not exist"):
         provenance.outdated(pipeline, "three@cars")
+
+
+def test_why_there_is_no_commit(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    bare = tmp_path_factory.mktemp("bare")
+    assert provenance.lacking(bare)[0] == "no git repository"
+    git(bare, "init", "--quiet")
+    assert provenance.commit(bare) is None
+    assert provenance.lacking(bare)[0] == "a git repository without a commit that can be read"
+    (root / ".git/HEAD").write_text("spoilt")
+    assert provenance.commit(root) is None
+    assert provenance.lacking(root / "src")[0] == "a .git that git takes for no repository"

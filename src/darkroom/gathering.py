@@ -104,8 +104,17 @@ def gather(source: Path, names: list[str], folder: Path) -> None:
     systems leave behind in folders (.DS_Store, __MACOSX) is not taken.
 
     Raises:
-        DataError: A file is empty, or neither a file nor a folder; a folder inside is a link.
+        DataError: A file is empty, or neither a file nor a folder; a folder inside is a link; one
+            is called as our manifest is.
     """
+    if MANIFEST in names:
+        raise DataError(
+            "a raw file may not be called so: the list of raw files has this name",
+            file=source / MANIFEST,
+            found=MANIFEST,
+            expected="any other name",
+            fix="give it another name in a folder of your own, and set data.source to that folder",
+        )
     for name in sorted(names):
         place = source / name
         for path in _inside(place) if place.is_dir() else [place]:

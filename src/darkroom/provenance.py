@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -56,6 +57,21 @@ def commit(root: Path) -> Commit | None:
     changed = [(entry[:2], entry[3:].removeprefix(prefix)) for entry in entries]
     matters = sorted(name for state, name in changed if state != _IGNORED or _is_code(name))
     return Commit(_succeeded(head).decode().strip(), tuple(matters))
+
+
+def lacking(root: Path) -> tuple[str, str]:
+    """Return why a project has no commit, and what to do about it."""
+    if shutil.which("git") is None:
+        return "git is not installed", "install git"
+    folders = (root.resolve(), *root.resolve().parents)
+    if not any((folder / ".git").exists() for folder in folders):
+        return "no git repository", 'run `git init; git add .; git commit -m "…"`'
+    if _git(root, "rev-parse", "--show-prefix").returncode:
+        return "a .git that git takes for no repository", "mend it or clone it anew"
+    return (
+        "a git repository without a commit that can be read",
+        'run `git add .; git commit -m "…"` (`git fsck` tells of damage)',
+    )
 
 
 def outdated(root: Path, stage: str) -> list[str]:

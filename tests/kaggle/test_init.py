@@ -213,6 +213,10 @@ LOST: dict[str, tuple[Fault, int, str]] = {
     "nothing": (Page("{}"), 0, "an answer without a reference"),
     "nonsense": (Page("[]"), 0, "an answer without a reference"),
     "elsewhere": (Redirect(), 0, "the server answered 404 Not Found"),
+    **{
+        f"reference {told}": (Page(f'{{"ref": {told}}}'), 0, "an answer without a reference")
+        for told in ('"abc"', "[1]", "-5", "0", "null", "true", "1.5", str(10**30), "NaN")
+    },
 }
 
 

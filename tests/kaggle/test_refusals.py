@@ -68,7 +68,7 @@ REFUSALS: dict[str, tuple[Fault | None, str]] = {
     "nonsense": (
         Page('{"files": 7}'),
         f"{SLUG}: Kaggle's answer cannot be read\n"
-        "  found: TypeError: 'int' object is not iterable\n"
+        "  found: ValueError: files: int instead of a list\n"
         "  to do: run it again; if it stays so, install newer kaggle, kagglehub and kagglesdk",
     ),
 }

@@ -57,7 +57,7 @@ def test_what_may_pass_is_left_to_the_caller(kaggle: Kaggle, status: int) -> Non
 
 
 @pytest.mark.parametrize(
-    "to", ["http://example.org/a.csv?sig=s3cret", "ftp://example.org/a", "http://[::1/a"]
+    "to", ["http://example.org/a.csv?sig=s3cret", "ftp://example.org/a", "file:///a"]
 )
 def test_a_redirect_out_of_https_is_not_followed(kaggle: Kaggle, to: str) -> None:
     kaggle.play("storage", Redirect(to=to))
@@ -78,7 +78,6 @@ def test_only_https_is_asked(url: str) -> None:
     ("host", "words"),
     [
         ("a..org", "the request failed (LocationParseError)"),
-        ("h:9999999", "the request failed (InvalidURL)"),
         (f"{'a' * 70}.org", "the request failed (LocationParseError)"),
     ],
 )
@@ -90,6 +89,22 @@ def test_an_address_that_cannot_be_asked_is_told_without_its_query(host: str, wo
     )
     assert "s3cret" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("place", ["h:99999", "h:x", "[::1"])
+def test_an_address_that_cannot_be_read_is_refused(place: str, kaggle: Kaggle) -> None:
+    with pytest.raises(RemoteError) as caught:
+        opener(f"https://{place}/a?sig=s3cret")(HEADERS)
+    assert "can't be fetched\n  found: an address that can't be read" in str(caught.value)
+    kaggle.always("storage", Redirect(1, f"https://{place}/?sig=s3cret"))
+    with pytest.raises(RemoteError) as caught:
+        opener(kaggle.url("/a.csv"))(HEADERS)
+    assert str(caught.value).splitlines() == [
+        f"{kaggle.url('/a.csv')}: can't be fetched",
+        "  found: an address that can't be read",
+        "  expected: https://…",
+        "  to do: find an https address of the file",
+    ]
 
 
 def test_redirects_without_end_are_told_without_the_query(kaggle: Kaggle) -> None:

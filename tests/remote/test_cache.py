@@ -6,9 +6,24 @@ from pathlib import Path
 
 import pytest
 
+from darkroom.errors import ParamsError
 from darkroom.remote import cache
 from darkroom.remote.cache import Kept, Listing
 from tests.packed import zip_of
+
+ODD_SIZES = ("-15", "1" + 30 * "0", "1e999", "NaN", "5.5", "true", '"5"', "[5]")
+ODD_NAMES = (
+    ('"a"', '"../a"'),
+    ('"../a"', '"../a"'),
+    ('"b/a"', '"b/a"'),
+    ('"a"', '"b"'),
+    ('"a"', "5"),
+    ('""', '""'),
+)
+
+
+def kept(items: str) -> str:
+    return f'{{"listed": {{}}, "kept": {{{items}}}}}'
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +66,7 @@ def test_each_thing_has_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def test_a_listing_is_read_as_written(tmp_path: Path) -> None:
-    listing = Listing({"a.zip": 5, "b.csv": None}, {"b.csv": Kept("b.csv.zip", 3)})
+    listing = Listing({"a.zip": 5, "b.csv": None}, {"b.csv": Kept("b.csv.zip", 3, 5)})
     cache.write(tmp_path, listing)
     assert cache.read(tmp_path) == listing
 
@@ -61,6 +76,11 @@ def test_a_listing_is_read_as_written(tmp_path: Path) -> None:
     [
         *("", "{", "[]", "{}", '{"listed": {}}', '{"listed": 3, "kept": {}}'),
         *('{"listed": {"a": "x"}, "kept": {}}', '{"listed": {}, "kept": {"a": 3}}'),
+        *(f'{{"listed": {{"a": {size}}}, "kept": {{}}}}' for size in ODD_SIZES),
+        *(kept(f'"a": ["a", {size}, 1]') for size in (*ODD_SIZES, "null")),
+        *(kept(f'"a": ["a", 5, {time}]') for time in ("null", "1.5", '"1"')),
+        *(kept(f"{listed}: [{saved}, 5, 1]") for listed, saved in ODD_NAMES),
+        *("[" * 100_000, "null", "\xff", kept('"a": ["a", 5]')),
     ],
 )
 def test_a_damaged_listing_is_none(tmp_path: Path, text: str) -> None:
@@ -85,6 +105,18 @@ def test_what_was_kept_and_is_of_another_size_is_not_here(tmp_path: Path) -> Non
     assert cache.read(tmp_path) == listing
     assert cache.here(tmp_path, listing, "a.zip") == "a.zip"
     path.write_bytes(b"1234")
+    assert cache.here(tmp_path, listing, "a.zip") is None
+
+
+def test_what_was_edited_in_place_is_not_here(tmp_path: Path) -> None:
+    path, link = tmp_path / "a.zip", tmp_path / "raw.zip"
+    path.write_bytes(b"12345")
+    listing = cache.keep(tmp_path, Listing({"a.zip": 5}), "a.zip", path)
+    link.hardlink_to(path)
+    path.chmod(0o444)
+    assert cache.here(tmp_path, listing, "a.zip") == "a.zip", "neither a link nor a mode changes it"
+    path.chmod(0o644)
+    link.write_bytes(b"1234x")
     assert cache.here(tmp_path, listing, "a.zip") is None
 
 
@@ -166,3 +198,27 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     process.join(10)
     with cache.alone(tmp_path):
         pass
+
+
+def test_a_version_that_is_none_is_not_pinned(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DARKROOM_CACHE", str(tmp_path))
+    cache.pin("me/faces/versions/2")
+    assert cache.pinned("me/faces") == "me/faces/versions/2"
+    for odd in ("0", "-3", "true", "2.5", '"2"', "null", "1e999", "9" * 30, "[1]"):
+        (tmp_path / "datasets/me/faces/newest.json").write_text(f'{{"version": {odd}}}')
+        assert cache.pinned("me/faces") is None, odd
+    for odd in ("", "[]", "3", "{}", "[" * 100_000):
+        (tmp_path / "datasets/me/faces/newest.json").write_text(odd)
+        assert cache.pinned("me/faces") is None, odd
+
+
+def test_a_home_of_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_CACHE", "~nosuchuser/c")
+    with pytest.raises(ParamsError) as caught:
+        cache.root()
+    assert str(caught.value).splitlines()[:2] == [
+        "there is no such user, so no home folder",
+        "  found: DARKROOM_CACHE=~nosuchuser/c",
+    ]

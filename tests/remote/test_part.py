@@ -1,5 +1,6 @@
 import io
 import json
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -176,3 +177,31 @@ def test_all_is_written_where_little_is_taken_at_a_time() -> None:
     file = Narrow()
     append(file, b"1234567890")
     assert file.getvalue() == b"1234567890"
+
+
+@pytest.mark.parametrize("total", ["1e999", "-4", "true", "1" + "0" * 30])
+def test_a_size_that_no_file_has_is_not_gone_on_with(tmp_path: Path, total: str) -> None:
+    story = json.dumps({"etag": '"a"', "total": 0}).replace("0", total)
+    (tmp_path / "a.zip.part").write_bytes(b"123")
+    (tmp_path / "a.zip.part.json").write_text(story)
+    assert Part(tmp_path / "a.zip").held() is None
+    (tmp_path / "a.zip.part.json").write_text("[" * 100_000)
+    assert Part(tmp_path / "a.zip").held() is None
+    (tmp_path / "a.zip.part.json").write_text(json.dumps({"md5": "\ud800"}))
+    assert Part(tmp_path / "a.zip").held() is None
+
+
+def test_a_part_that_is_a_link_is_dropped_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"mine")
+    part = tmp_path / "a.zip.part"
+    for leads in (precious, tmp_path / "nowhere"):
+        part.symlink_to(leads)
+        Part(tmp_path / "a.zip").begin(WHOLE)
+        assert part.read_bytes() == b""
+        assert not part.is_symlink()
+        part.unlink()
+    os.mkfifo(part)
+    assert Part(tmp_path / "a.zip").size == 0
+    assert not part.exists()
+    assert precious.read_bytes() == b"mine"

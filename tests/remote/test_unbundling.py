@@ -114,11 +114,57 @@ def test_an_unsafe_bundle_is_refused_and_kept(kaggle: Kaggle, tmp_path: Path) ->
     body = zip_of(tmp_path / "bad.zip", MEMBERS | {"../../x.csv": b"x"}).read_bytes()
     kaggle.files["/all.zip"] = body
     for _ in range(2):
-        with pytest.raises(DataError, match="a path that may lead out of its archive"):
+        with pytest.raises(DataError, match="a path that may lead out of its archive") as caught:
             unbundling.fill(data_set(kaggle, folder), order(tmp_path / "raw", "a.csv"))
+        assert str(caught.value).count("to do: ") == 1
+        assert f"to do: delete {folder / 'bundle.zip'}, and run it again: " in str(caught.value)
     assert files(folder) == ["bundle.zip"]
     assert (folder / "bundle.zip").read_bytes() == body
     assert len(kaggle.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"text, and no more", "not the archive that its name says"),
+        (b"PK\x05\x06" + bytes(18), "holds no files"),
+        (None, "the file is empty"),
+    ],
+)
+def test_a_bundle_that_is_of_no_use_may_be_fetched_anew(
+    kaggle: Kaggle, tmp_path: Path, body: bytes | None, words: str
+) -> None:
+    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a.csv")
+    right = kaggle.files["/all.zip"]
+    empty = zip_of(tmp_path / "bad.zip", MEMBERS | {"a.csv": b""}).read_bytes()
+    kaggle.files["/all.zip"] = empty if body is None else body
+    for _ in range(2):
+        with pytest.raises(DataError, match=words) as caught:
+            unbundling.fill(data_set(kaggle, folder), wish)
+        assert f"to do: delete {folder / 'bundle.zip'}, and run it again: " in str(caught.value)
+    assert len(kaggle.requests) == 1
+    (folder / "bundle.zip").unlink()
+    kaggle.files["/all.zip"] = right
+    assert unbundling.fill(data_set(kaggle, folder), wish) == ["a.csv"]
+
+
+def test_a_folder_in_the_way_is_told_before_anything_is_fetched(
+    kaggle: Kaggle, tmp_path: Path
+) -> None:
+    place = tmp_path / "cache/bundle.zip"
+    place.mkdir(parents=True)
+    with pytest.raises(DataError, match="a folder lies where a file is to be saved") as caught:
+        unbundling.fill(data_set(kaggle, place.parent), order(tmp_path / "raw", "a.csv"))
+    assert f"{place}: " in str(caught.value)
+    assert kaggle.requests == []
+
+
+@pytest.mark.parametrize("size", [-15, 10**30, True])
+def test_a_size_that_no_file_has_counts_as_not_told(
+    kaggle: Kaggle, tmp_path: Path, size: int
+) -> None:
+    assert unbundling.fill(data_set(kaggle, tmp_path, size), order(tmp_path / "raw", "a.csv"))
+    assert [request.range_start for request in kaggle.requests] == [0, None]
 
 
 def test_what_does_not_fit_is_refused_before_a_body_is_asked_for(

@@ -9,6 +9,7 @@ from urllib3.exceptions import MaxRetryError, NameResolutionError, ProtocolError
 
 from darkroom.errors import RemoteError
 from darkroom.remote.waits import (
+    KEPT,
     PassingError,
     Waits,
     again,
@@ -113,7 +114,7 @@ def test_waits_grow_to_their_longest(capsys: pytest.CaptureFixture[str]) -> None
 def test_gives_up_after_so_many_failures_in_a_row() -> None:
     tries = Tries(*[_refused(503)] * 9)
     with pytest.raises(RemoteError) as caught:
-        again(tries, tries.waits(), what="train.zip")
+        again(tries, tries.waits(), what="train.zip", kept=KEPT)
     assert tries.calls == 8
     assert tries.slept == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0]
     assert str(caught.value).splitlines() == [
@@ -121,6 +122,17 @@ def test_gives_up_after_so_many_failures_in_a_row() -> None:
         "  found: the server answered 503 Service Unavailable",
         "  to do: run it again: what is here is kept",
     ]
+
+
+def test_nothing_is_said_to_be_kept_where_nothing_is() -> None:
+    for error, words in (
+        (_refused(503), "  to do: run it again"),
+        (_refused(429, Retry_After="7200"), "  to do: run it again after that pause"),
+    ):
+        tries = Tries(*[error] * 9)
+        with pytest.raises(RemoteError) as caught:
+            again(tries, tries.waits(), what="the list of files")
+        assert str(caught.value).splitlines()[-1] == words
 
 
 def test_what_was_gained_counts_failures_anew() -> None:
@@ -199,7 +211,7 @@ def test_what_caused_an_error_is_found_in_it() -> None:
 def test_too_long_a_pause_is_not_waited_for(asked: str, words: str) -> None:
     tries = Tries(_refused(429, Retry_After=asked))
     with pytest.raises(RemoteError) as caught:
-        again(tries, tries.waits(), what="train.zip")
+        again(tries, tries.waits(), what="train.zip", kept=KEPT)
     assert tries.slept == []
     assert str(caught.value).splitlines() == [
         "train.zip: the server answered 429 Too Many Requests, and asks for a long pause",

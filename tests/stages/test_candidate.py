@@ -92,7 +92,7 @@ def test_without_git(root: Path) -> None:
     (root / ".git").rename(root / "moved")
     assert refused(ParamsError) == (
         "nothing would tell later what the submission was made from\n"
-        "  found: no git repository, or no commit in it\n"
+        "  found: no git repository\n"
         '  to do: run `git init; git add .; git commit -m "…"`, or add --uncommitted'
     )
     assert candidate.read(tiny.NAME, uncommitted=True).commit is None
@@ -179,3 +179,46 @@ def test_facts_that_cannot_be_read(root: Path, file: str, stage: str, text: str)
     words = refused(ArtifactError)
     assert words.startswith(f"{file}: it is damaged\n")
     assert words.endswith(f"  to do: run `dvc repro -sf {stage}@tiny`")
+
+
+ODD_SCORES = ["NaN", "Infinity", "-1e999", "1e300", "1" * 400, '"0.5"', "[]"]
+
+
+@pytest.mark.parametrize("score", ODD_SCORES)
+def test_a_score_that_the_history_could_not_hold(root: Path, score: str) -> None:
+    tiny.put(root / "reports/tiny/metrics.json", f'{{"validation": {{"dice": {score}}}}}')
+    words = refused(ArtifactError)
+    assert words.startswith("reports/tiny/metrics.json: it is damaged\n")
+    assert words.endswith("  to do: run `dvc repro -sf evaluate@tiny`")
+
+
+@pytest.mark.parametrize(
+    "change", [{"fingerprint": "no hex"}, {"fingerprint": 7}, {"sha256": "ab"}, {"rows": 1e999}]
+)
+def test_facts_that_the_history_could_not_hold(root: Path, change: dict[str, object]) -> None:
+    file = root / "submissions/tiny.json"
+    tiny.put(file, json.dumps(json.loads(file.read_text()) | change))
+    words = refused(ArtifactError)
+    assert words.startswith("submissions/tiny.json: it is damaged\n")
+    assert words.endswith("  to do: run `dvc repro -sf predict@tiny`")
+
+
+@pytest.mark.parametrize("file", ["submissions/tiny.json", "reports/tiny/metrics.json"])
+def test_facts_nested_without_end(root: Path, file: str) -> None:
+    tiny.put(root / file, "[" * 100_000)
+    assert refused(ArtifactError).startswith(f"{file}: it is damaged\n")
+
+
+def test_a_repository_that_is_damaged_is_not_begun_anew(root: Path) -> None:
+    (root / ".git/HEAD").unlink()
+    words = refused(ParamsError)
+    assert "  found: a .git that git takes for no repository\n" in words
+    assert "git init" not in words
+
+
+def test_no_git_to_ask(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    words = refused(ParamsError)
+    assert words.endswith(
+        "  found: git is not installed\n  to do: install git, or add --uncommitted"
+    )

@@ -216,6 +216,19 @@ def test_the_mirror_of_celeba_comes_as_a_bundle_and_is_taken_apart(
     assert kaggle.requests == []
 
 
+def test_a_version_is_pinned_when_it_has_come_whole_and_not_before(
+    kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = project(tmp_path, monkeypatch, "celeba")
+    newest = tmp_path / "cache/datasets" / CELEBA / "newest.json"
+    kaggle.datasets[CELEBA] = Dataset(version=2, bundle=b"no zip at all")
+    assert fetch() == 3
+    assert not newest.exists()
+    kaggle.datasets[CELEBA] = Dataset(version=3, bundle=mirror(root / "source"))
+    assert fetch() == 0
+    assert json.loads(newest.read_text()) == {"version": 3}
+
+
 def test_an_older_version_may_be_named(
     kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

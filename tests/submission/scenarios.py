@@ -93,7 +93,7 @@ def put_off(seconds: float) -> Callable[[random.Random], Faults]:
 
 def cut_off(fault: Fault) -> Callable[[random.Random], Faults]:
     """Return a fault of the first CreateSubmission, and a list that fails from then on."""
-    failing = (None, *[Status(500)] * TRIES)
+    failing = (None, None, *[Status(500)] * TRIES)
     return lambda _: {"CreateSubmission": (fault,), "ListSubmissions": failing}
 
 
@@ -127,7 +127,11 @@ SCENARIOS: dict[str, tuple[Run, ...]] = {
         Run(NEW, 1, lambda rng: {"upload": (CutBody(rng.random()),) * rng.randint(1, 5)}),
     ),
     "upload cut after the PUT": (Run(NEW, 1, some("upload", NoAnswer())),),
-    "upload forbidden": (Run(NEW, 1, some("upload", Status(403))),),
+    "upload forbidden": (Run(NEW, 1, lambda _: {"upload": (Status(403),) * 2}),),
+    "upload forbidden for good": (
+        Run("the storage behind Kaggle refuses the file", 0, always={"upload": Status(403)}),
+        Run(NEW, 1),
+    ),
     "upload always cut": (
         Run("the file did not reach Kaggle", 0, always={"upload": CutBody(0.5)}),
         Run(NEW, 1),

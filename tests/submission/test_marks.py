@@ -48,6 +48,7 @@ def test_a_description_tells_its_mark_and_its_message(mark: str, message: str) -
         "darkroom 0123456789abc: first",
         "darkroom ffffffffffff: first",
         "see darkroom 0123456789ab: first",
+        f"darkroom 0123456789ab-{'9' * 5000}: first",
     ],
 )
 def test_what_is_not_of_a_file(description: str) -> None:

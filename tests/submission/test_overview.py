@@ -1,5 +1,6 @@
 """The table fits a terminal, and the verdict tells what its figures are of."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -130,3 +131,10 @@ def test_the_longest_verdict_fits_a_narrow_terminal() -> None:
     told = overview.verdict(rows, "private")
     assert told.endswith("rank correlation -1.00")
     assert len(told) <= 80
+
+
+def test_a_message_without_end_is_cut_at_once() -> None:
+    start = time.process_time()
+    table = overview.table([row(0.5, message="日" * 300_000)], 80)
+    assert len(table) < 200
+    assert time.process_time() - start < 2  # s; letter by letter it took minutes

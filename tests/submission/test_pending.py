@@ -22,7 +22,22 @@ def test_each_note_comes_back(tmp_path: Path) -> None:
     assert pending.read(folder, STEM) == [second]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"reference": "x"}', "\udcff"])
+def told(mark: str = f'"{STEM}-2"', time: str = "1.5e9", reference: str = "null") -> str:
+    return f'{{"mark": {mark}, "time": {time}, "reference": {reference}}}'
+
+
+ODD_TIMES = ("NaN", "Infinity", "1e300", "-1", "[]", "1" * 400)
+ODD_REFERENCES = ("Infinity", "-5", "0", "1.5", '"7"', "[]", str(10**18))
+ODD_MARKS = ('"../../history"', f'"{STEM}-x"', f'"{STEM}"', f'"{STEM}-{"9" * 5000}"', "7")
+DAMAGED = [
+    *["", "{}", "[]", '{"reference": "x"}', "\udcff", "[" * 100_000],
+    *[told(time=time) for time in ODD_TIMES],
+    *[told(reference=reference) for reference in ODD_REFERENCES],
+    *[told(mark=mark) for mark in ODD_MARKS],
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED, ids=range(len(DAMAGED)))
 def test_a_damaged_note_is_not_taken_for_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / f"{STEM}-2.json"
     path.write_bytes(text.encode(errors="surrogateescape"))

@@ -72,7 +72,7 @@ def test_a_message_comes_back_as_it_was(message: str) -> None:
 
 @given(
     message=st.text(st.characters(exclude_categories=["Cs"])),
-    local=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    local=st.none() | st.floats(-1e15, 1e15),
     time=st.datetimes(
         min_value=datetime(2010, 1, 1),
         timezones=st.sampled_from([UTC, timezone(timedelta(hours=9))]),
@@ -102,6 +102,11 @@ def test_times_are_told_in_utc_to_the_second() -> None:
     assert records.text_of([row]).decode().splitlines()[1].startswith("2019-12-31T23:30:05Z,")
 
 
+def test_the_first_years_come_back() -> None:
+    row = replace(ROW, time=datetime(1, 1, 1, tzinfo=UTC))
+    assert back(row) == row
+
+
 def test_bytes_of_a_command_line_that_are_no_text_become_some() -> None:
     assert back(replace(ROW, message="caf\udce9")).message == r"caf\udce9"
 
@@ -112,6 +117,8 @@ def test_bytes_of_a_command_line_that_are_no_text_become_some() -> None:
         ({"time": datetime(2020, 1, 1)}, "has no zone"),
         ({"local": float("nan")}, "local: 'nan' is not a number"),
         ({"public": float("inf")}, "public: 'inf' is not a number"),
+        ({"public": 1.1e15}, r"public: '1100000000000000.0' is not a number to 1e\+15"),
+        ({"time": datetime.min.replace(tzinfo=timezone(timedelta(hours=9)))}, "beyond what UTC"),
         ({"sha256": "AB"}, "sha256: 'AB' is not 64 hexadecimal digits"),
         ({"reference": -1}, "reference: '-1' is not a number"),
         ({"status": "COMPLETE"}, "status: 'COMPLETE' is not one of pending, complete, error"),
@@ -145,7 +152,17 @@ DAMAGES = {
     "no zone": (HEAD + LINE.replace("01Z", "01"), 2, "expected: a time as 2017-09-27T23:59:00Z"),
     "no digits": (HEAD + LINE.replace("abab", "wxyz"), 2, "expected: 64 hexadecimal digits"),
     "a comma for a point": (HEAD + LINE.replace("0.9966", '"0,9966"'), 2, "found: local '0,9966'"),
-    "no number": (HEAD + LINE.replace("0.9966", "nan"), 2, "expected: a number, or nothing"),
+    "no number": (
+        HEAD + LINE.replace("0.9966", "nan"),
+        2,
+        "expected: a number to 1e+15, or",
+    ),
+    "too large": (HEAD + LINE.replace("0.9966", "1e308"), 2, "expected: a number to 1e+15"),
+    "beyond time": (
+        HEAD + LINE.replace("2017-09-27T23:59:01Z", "9999-12-31T23:59:59-12:00"),
+        2,
+        "found: time '9999-12-31T23:59:59-12:00'",
+    ),
     "no reference": (HEAD + LINE.replace("31415926", "3.1e7"), 2, "found: reference '3.1e7'"),
     "no status": (HEAD + LINE.replace("complete", "done"), 2, "found: status 'done'"),
 }

@@ -226,7 +226,7 @@ def test_a_listed_submission_of_another_reference_is_not_taken_for_the_one_sent(
 ) -> None:
     file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
     submit(file, clock)
-    kaggle.play("ListSubmissions", Page('{"submissions": []}'))  # as if it lagged
+    kaggle.play("ListSubmissions", *[Page('{"submissions": []}')] * 2)  # as if it lagged
     held.lag = 1
     is_new, found = submit(file, clock)
     assert is_new

@@ -5,28 +5,28 @@ requests raises it, for the caller to try again; a refusal is a RemoteError that
 The clients are imported when first used, and say nothing of their own on stdout.
 """
 
-import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import requests
 
 from darkroom.errors import ParamsError, RemoteError
-from darkroom.kaggle import refusals
+from darkroom.kaggle import listing, refusals
 from darkroom.kaggle.clients import Call, calling
+from darkroom.kaggle.listing import Status as Status
+from darkroom.kaggle.listing import Submission as Submission
 from darkroom.kaggle.refusals import Asked
 from darkroom.kaggle.refusals import page as page
+from darkroom.remote.addresses import is_safe
 from darkroom.remote.download import Opener
-from darkroom.remote.waits import PassingError
+from darkroom.remote.waits import PassingError, safe_place, status_words
 
 PAGE_SIZE = 200  # the most that Kaggle lists at a time
-CREATE = "CreateSubmission"
-
-Status = Literal["pending", "complete", "error"]
+START, CREATE = "StartSubmissionUpload", "CreateSubmission"
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,8 @@ class Remaining:
     allowed: int
 
 
-@dataclass(frozen=True)
-class Submission:
-    """One submission as Kaggle lists it; date in UTC, size in bytes, scores once it is scored."""
-
-    ref: int
-    date: datetime
-    description: str
-    file_name: str
-    size: int
-    status: Status
-    public: float | None
-    private: float | None
-    error: str
+class UploadRefusedError(PassingError):
+    """The storage refuses the file: another address may help, but not for ever."""
 
 
 class UnknownOutcomeError(RemoteError):
@@ -71,15 +60,18 @@ def competition_files(slug: str) -> dict[str, int | None]:
     with calling(Asked(slug, page(slug))) as call, call.hub() as client:
         request = ApiListDataFilesRequest()
         request.competition_name, request.page_size = slug, PAGE_SIZE
-        while True:
-            answer = client.competitions.competition_api_client.list_data_files(request)
-            new = {file.name: file.total_bytes or None for file in answer.files}
+        ask = client.competitions.competition_api_client.list_data_files
+        for _ in range(listing.MOST_PAGES):
+            answer = listing.answered(call.wire, lambda: ask(request))
+            new = listing.files(answer)
             if not new.keys() - listed.keys():
                 return listed
             listed |= new
-            if not answer.next_page_token:
+            token = answer.get("nextPageToken")
+            if not token or not isinstance(token, str):
                 return listed
-            request.page_token = answer.next_page_token
+            request.page_token = token
+        raise listing.endless(call.asked)
 
 
 def competition_file(slug: str, name: str) -> Opener:
@@ -98,7 +90,8 @@ def competition_file(slug: str, name: str) -> Opener:
         request.competition_name, request.file_name = slug, name
         return client.competitions.competition_api_client.download_data_file(request)
 
-    return _opener(Asked(f"{slug}/{name}", page(slug)), ask)
+    asked = Asked(slug, page(slug))
+    return _opener(replace(asked, name=asked.clean(f"{slug}/{name}")), ask)
 
 
 def dataset_version(ref: str) -> tuple[str, int | None]:
@@ -118,9 +111,13 @@ def dataset_version(ref: str) -> tuple[str, int | None]:
     with calling(Asked(ref, page(ref)), is_public=True) as call, call.hub() as client:
         request = ApiGetDatasetRequest()
         request.owner_slug, request.dataset_slug = owner, name
-        found = client.datasets.dataset_api_client.get_dataset(request)
-        current = int(found.current_version_number)
-    size = found.total_bytes or None if version in (None, current) else None
+        ask = client.datasets.dataset_api_client.get_dataset
+        found = listing.answered(call.wire, lambda: ask(request))
+        current = listing.whole(found.get("currentVersionNumber"), listing.MOST_VERSIONS)
+        if not current:
+            raise ValueError("no number of its version")
+    size = listing.whole(found.get("totalBytes"), listing.MOST_BYTES) or None
+    size = size if version in (None, current) else None
     return f"{owner}/{name}/versions/{version or current}", size
 
 
@@ -151,8 +148,13 @@ def remaining(slug: str) -> Remaining:
         RemoteError, requests.RequestException: As `competition_files`.
     """
     with calling(Asked(slug, page(slug))) as call:
-        limits = call.api().competition_get_submission_limits(slug)
-        return Remaining(int(limits.num_today), int(limits.num_allowed_now))
+        api = call.api()
+        told = listing.answered(call.wire, lambda: api.competition_get_submission_limits(slug))
+        today, allowed = (
+            listing.whole(told.get(key), listing.MOST_TRIES) or 0
+            for key in ("numToday", "numAllowedNow")
+        )
+        return Remaining(today, allowed)
 
 
 def submissions(slug: str) -> list[Submission]:
@@ -161,17 +163,20 @@ def submissions(slug: str) -> list[Submission]:
     Raises:
         RemoteError, requests.RequestException: As `competition_files`.
     """
-    found: dict[int, Submission] = {}
+    found: dict[int | tuple[str, str], Submission] = {}
     with calling(Asked(slug, page(slug))) as call:
-        api, number = call.api(), 1
-        while True:
-            listed = api.competition_submissions(slug, page_number=number, page_size=PAGE_SIZE)
-            new = {entry.ref: _submission(entry) for entry in listed or [] if entry is not None}
+        api = call.api()
+        for number in range(1, listing.MOST_PAGES + 1):
+            ask = partial(
+                api.competition_submissions, slug, page_number=number, page_size=PAGE_SIZE
+            )
+            listed = listing.submissions(listing.answered(call.wire, ask), call.asked)
+            # Those without a number are told apart by what else they show.
+            new = {(one.ref or (one.file_name, one.description)): one for one in listed}
             if not new.keys() - found.keys():
-                break
+                return sorted(found.values(), key=lambda one: (one.date, one.ref), reverse=True)
             found |= new
-            number += 1
-    return sorted(found.values(), key=lambda one: (one.date, one.ref), reverse=True)
+        raise listing.endless(call.asked)
 
 
 def submit(
@@ -192,7 +197,8 @@ def submit(
         before_create: Called when the file is there, right before the one call that submits it.
 
     Raises:
-        PassingError: The file did not get there; nothing was submitted.
+        PassingError: The file did not get there; nothing was submitted. UploadRefusedError if
+            the storage refused it.
         UnknownOutcomeError: It was submitted, or it was not: the answer is lost.
         RemoteError: Kaggle refuses; nothing was submitted.
         requests.RequestException: What may pass, before anything was submitted.
@@ -201,17 +207,41 @@ def submit(
         call.wire.before[CREATE] = before_create
         try:
             answer = call.api().competition_submit(str(path), description, slug, quiet=not progress)
+            if CREATE not in call.wire.sent:
+                raise _unsent(call)
+            return _reference(answer.ref)
         except Exception:
             is_refused = call.wire.sent[-1:] == [CREATE] and refusals.is_sure(call.wire)
             if CREATE in call.wire.sent and not is_refused:
                 raise _lost(call) from None
             raise
-        if CREATE not in call.wire.sent:
-            why = call.asked.clean(call.wire.end or call.wire.printed.getvalue())
-            raise PassingError(f"the file did not reach Kaggle: {why}")
-        if not answer.ref:
-            raise _lost(call)
-        return int(answer.ref)
+
+
+def _reference(told: object) -> int:
+    reference = listing.whole(told, listing.MOST_REFERENCES)
+    if not reference:
+        raise ValueError("no reference")
+    return reference
+
+
+def _unsent(call: Call) -> Exception:
+    """Return the error of a file that did not get to where Kaggle wants it."""
+    answer, clean = call.wire.answer, call.asked.clean
+    if answer is not None and call.wire.sent[-1:] == [START]:  # and nothing after it
+        url = listing.content(answer).get("createUrl")
+        if not isinstance(url, str) or not is_safe(url):
+            return RemoteError(
+                "Kaggle names no address that the file can be sent to",
+                file=call.asked.name,
+                found=clean(safe_place(url)) if url and isinstance(url, str) else "none",
+                expected="https://…",
+                fix="run it again later; nothing was submitted",
+            )
+    why = call.wire.end or clean(call.wire.printed.getvalue())
+    status = 0 if answer is None else answer.status_code
+    words = f"the file did not reach Kaggle: {why or f'it answered {status_words(status)}'}"
+    is_refused = 300 <= status < 500 and status not in (408, 429)
+    return UploadRefusedError(words) if is_refused else PassingError(words)
 
 
 def _lost(call: Call) -> UnknownOutcomeError:
@@ -238,25 +268,6 @@ def _opener(asked: Asked, ask: Callable[[Any], Any], *, is_public: bool = False)
             return answer
 
     return open_stream
-
-
-def _submission(entry: Any) -> Submission:
-    return Submission(
-        ref=int(entry.ref),
-        date=entry.date.replace(tzinfo=UTC),
-        description=entry.description,
-        file_name=entry.file_name,
-        size=entry.total_bytes,
-        status=entry.status.name.lower(),
-        public=_score(entry.public_score),
-        private=_score(entry.private_score),
-        error=entry.error_description,
-    )
-
-
-def _score(text: str) -> float | None:
-    score = float(text or "nan")
-    return score if math.isfinite(score) else None
 
 
 def _parts(ref: str) -> tuple[str, str, int | None]:

@@ -39,11 +39,11 @@ class Asked:
     secrets: Collection[str] = ()
 
     def clean(self, text: str) -> str:
-        """Return a text on one line, without secrets, users and queries of addresses."""
+        """Return a text on one line that shows: no secrets, users and queries of addresses."""
         for secret in sorted(self.secrets, key=len, reverse=True):
             text = text.replace(secret, "…")
         text = _HEADER.sub(r"\1 …", _USER.sub("//", _QUERY.sub(r"\1", text)))
-        text = " ".join(text.split())
+        text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return text if len(text) <= 400 else f"{text[:400]}…"
 
 
@@ -123,7 +123,7 @@ def verdict(answer: requests.Response) -> tuple[int, str]:
     try:
         told = json.loads(_head(answer))
         code, words = told.get("code"), told.get("message")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return answer.status_code, ""
     code = code if isinstance(code, int) and code >= 400 else answer.status_code
     return code, words if isinstance(words, str) else ""

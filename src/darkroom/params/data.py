@@ -1,25 +1,44 @@
 """The `data` section: where the raw files come from, one shape a raw layout."""
 
 from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from darkroom.params.section import Section
 
 TaskName = Literal["segmentation", "multilabel", "multiclass", "binary", "regression"]
+
+MOST_LETTERS = 120  # of what names a file or folder on the disk
 
 Column = Annotated[
     str | int, Field(description="A column by its name, or by its position counted from 0.")
 ]
 
 
+def _readable(url: str) -> str:
+    """Refuse an address whose host or port can't be told."""
+    try:
+        parts = urlsplit(url)
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise PydanticCustomError(
+            "url", "input should be an address with a host: https://host/path"
+        )
+    return url
+
+
 class Url(Section):
     """One file by its address."""
 
-    url: str = Field(
+    url: Annotated[str, AfterValidator(_readable)] = Field(
         pattern=r"^https://[^/\s]+/\S*$", description="An address that begins with https://."
     )
     name: str = Field(
+        max_length=MOST_LETTERS,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="The file name to save it under, without folders.",
     )
@@ -31,6 +50,7 @@ class Url(Section):
 KaggleName = Annotated[
     str,
     Field(
+        max_length=MOST_LETTERS,
         pattern=r"^[A-Za-z0-9-]+(/[A-Za-z0-9][A-Za-z0-9._-]*(/versions/[1-9][0-9]*)?)?$",
         description="A competition's name as in its address (carvana-image-masking-challenge), or "
         "a data set's (owner/name, owner/name/versions/2).",

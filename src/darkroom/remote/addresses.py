@@ -11,7 +11,14 @@ from urllib3 import exceptions as urllib3_errors
 from darkroom.errors import RemoteError
 from darkroom.remote import waits
 from darkroom.remote.download import Opener
-from darkroom.remote.waits import AGAIN, is_passing, reason, safe_place, status_words
+from darkroom.remote.waits import (
+    AGAIN,
+    UNREADABLE,
+    is_passing,
+    reason,
+    safe_place,
+    status_words,
+)
 
 _REFUSALS = {
     401: ("the server asks for a login", "download it in a browser, {folder}"),
@@ -83,7 +90,7 @@ def _follow_safely(response: requests.Response, **_: Any) -> None:
     try:
         target = urljoin(response.url, response.headers["Location"])
     except ValueError:
-        target = ""
+        target = "https://["  # as unreadable
     try:
         _refuse_open(target, response.url)
     except RemoteError:
@@ -94,19 +101,22 @@ def _follow_safely(response: requests.Response, **_: Any) -> None:
 def _refuse_open(url: str, asked: str) -> None:
     if is_safe(url):
         return
+    found = safe_place(url)
+    what = "not an encrypted address, so nobody vouches for the bytes"
     raise RemoteError(
-        "not an encrypted address, so nobody vouches for the bytes",
+        "can't be fetched" if found == UNREADABLE else what,
         file=safe_place(asked),
-        found=safe_place(url),
+        found=found,
         expected="https://…",
         fix="find an https address of the file",
     )
 
 
 def is_safe(url: str) -> bool:
-    """Return whether an address is https, or of this machine itself."""
+    """Return whether an address can be read, and is https, or of this machine itself."""
     try:
-        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname or ""
+        parts = urlsplit(url)
+        scheme, host, _ = parts.scheme, parts.hostname or "", parts.port  # a port may be none
     except ValueError:
         return False
     if scheme != "http":

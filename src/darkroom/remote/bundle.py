@@ -43,7 +43,10 @@ class Bundle:
     """
 
     def __init__(self, path: Path) -> None:
-        Archives(path.parent, path.parent).names(path.name)
+        try:
+            Archives(path.parent, path.parent).names(path.name)
+        except DataError as error:
+            raise DataError(str(error).partition("\n  to do: ")[0], fix=_anew(path)) from error
         self._path = path
         self._zip = zipfile.ZipFile(path)
         named = [
@@ -83,10 +86,18 @@ class Bundle:
             tick: Called with the bytes of each piece that has been written.
 
         Raises:
-            DataError: A member is damaged or not as large as declared, or they unpack to
-                `MAX_UNPACKED_RATIO` times the bundle's size.
+            DataError: A member is damaged or not as large as declared, a file is empty, or they
+                unpack to `MAX_UNPACKED_RATIO` times the bundle's size.
         """
         self._refuse_bomb(names)
+        for name in sorted(names):
+            if not self.sizes[name]:
+                raise DataError(
+                    "the file is empty",
+                    file=self._path / name,
+                    found="0 bytes",
+                    fix=_anew(self._path),
+                )
         for name in sorted(names):
             with files.replacing(folder / name) as part:
                 if name in self._files:
@@ -151,8 +162,15 @@ class Bundle:
             file=self._path / name,
             found=found,
             expected="what the bundle's directory declares",
-            fix=f"delete {self._path}, and run it again: it is fetched anew",
+            fix=_anew(self._path),
         )
+
+
+def _anew(path: Path) -> str:
+    return (
+        f"delete {path}, and run it again: it is fetched anew; if it stays so, download it in a "
+        "browser, unpack it, and set data.source to that folder"
+    )
 
 
 def _packed_size(members: list[Member]) -> int:

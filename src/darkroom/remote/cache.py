@@ -10,26 +10,42 @@ import json
 import os
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from darkroom import files
+from darkroom.errors import DataError, ParamsError
+from darkroom.members import unsafe
 
 LISTING = "listing.json"
 BUNDLE = "bundle.zip"
 
 _NEWEST = "newest.json"
+_MOST_BYTES = 10**15
+_MOST_VERSIONS = 10**9
+_ENDINGS = ("", ".part", ".part.json", ".zip")
 
 
 def root() -> Path:
     """Return the cache's folder: $DARKROOM_CACHE, $XDG_CACHE_HOME/darkroom or ~/.cache/darkroom.
 
     An XDG folder counts only if absolute (XDG Base Directory Specification).
+
+    Raises:
+        ParamsError: It is said to lie in the home of a user that there is not.
     """
     if chosen := os.environ.get("DARKROOM_CACHE"):
-        return Path(chosen).expanduser().absolute()
+        try:
+            return Path(chosen).expanduser().absolute()
+        except RuntimeError:
+            raise ParamsError(
+                "there is no such user, so no home folder",
+                found=f"DARKROOM_CACHE={chosen}",
+                fix="name a folder in the environment variable DARKROOM_CACHE, or unset it",
+            ) from None
     general = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (general if general.is_absolute() else Path.home() / ".cache") / "darkroom"
 
@@ -58,14 +74,14 @@ def pinned(ref: str) -> str | None:
     """
     if ref.count("/") > 1:
         return ref
-    try:
-        return f"{ref}/versions/{int(json.loads((dataset(ref) / _NEWEST).read_text())['version'])}"
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
+    story = _story(dataset(ref) / _NEWEST)
+    version = story.get("version") if isinstance(story, dict) else None
+    is_one = type(version) is int and 1 <= version <= _MOST_VERSIONS
+    return f"{ref}/versions/{version}" if is_one else None
 
 
 def pin(full: str) -> None:
-    """Remember that a version ("owner/name/versions/2") was current when it was asked for."""
+    """Remember that a version ("owner/name/versions/2") was current when it was fetched."""
     ref, version = full.split("/versions/")
     files.write(dataset(ref) / _NEWEST, json.dumps({"version": int(version)}) + "\n")
 
@@ -84,10 +100,18 @@ def alone(folder: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Kept:
-    """A file as it was saved: a server may have packed x.csv into x.csv.zip."""
+    """A file as it was saved.
+
+    Attributes:
+        name: A server may have packed x.csv into x.csv.zip.
+        size: Bytes.
+        mtime_ns: When it was last written. A project's raw file is a hard link to it, so one
+            that was edited there is told by this.
+    """
 
     name: str
     size: int
+    mtime_ns: int
 
 
 @dataclass(frozen=True)
@@ -106,24 +130,32 @@ class Listing:
 def read(folder: Path) -> Listing | None:
     """Return a folder's listing; None if there is none, or it can't be read: it is asked again."""
     try:
-        found = json.loads((folder / LISTING).read_text(encoding="utf-8"))
-        sizes = {str(name): None if n is None else int(n) for name, n in found["listed"].items()}
-        kept = {str(k): Kept(str(name), int(size)) for k, (name, size) in found["kept"].items()}
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        found = _story(folder / LISTING)
+        sizes, kept = dict(found["listed"]), dict(found["kept"])
+        listing = Listing(sizes, {name: Kept(*saved) for name, saved in kept.items()})
+    except (ValueError, KeyError, TypeError):
         return None
-    return Listing(sizes, kept)
+    if not all(size is None or plausible(size) is not None for size in sizes.values()):
+        return None
+    return listing if all(_is_sound(*item) for item in listing.kept.items()) else None
+
+
+def plausible(size: object) -> int | None:
+    """Return a size as a server tells it, in bytes; None, not told, if no file is so large."""
+    return size if type(size) is int and 0 <= size <= _MOST_BYTES else None
 
 
 def write(folder: Path, listing: Listing) -> None:
     """Write a folder's listing."""
-    kept = {key: (each.name, each.size) for key, each in listing.kept.items()}
+    kept = {key: (each.name, each.size, each.mtime_ns) for key, each in listing.kept.items()}
     text = json.dumps({"listed": dict(listing.sizes), "kept": kept}, indent=1, sort_keys=True)
     files.write(folder / LISTING, text + "\n")
 
 
 def keep(folder: Path, listing: Listing, name: str, path: Path) -> Listing:
     """Write down that a listed file has been saved whole at a path of the folder."""
-    saved = Kept(path.name, path.stat().st_size)
+    stat = path.stat()
+    saved = Kept(path.name, stat.st_size, stat.st_mtime_ns)
     listing = replace(listing, kept={**listing.kept, name: saved})
     write(folder, listing)
     return listing
@@ -132,13 +164,13 @@ def keep(folder: Path, listing: Listing, name: str, path: Path) -> Listing:
 def here(folder: Path, listing: Listing, name: str) -> str | None:
     """Return under which name a listed file lies in the folder, whole; None if it does not.
 
-    It is whole if it is as long as it was saved. If that is not written down (the run was killed
-    just then, or the listing was lost), it was whole when it got its name, but may be of another
-    time: it must be as long as the server lists it, where that is told. What the server packed
-    has no length listed: it must be a zip to its end.
+    It is whole if it is as long as it was saved, and has not been written to since. If that is
+    not written down (the run was killed just then, or the listing was lost), it was whole when it
+    got its name, but may be of another time: it must be as long as the server lists it, where that
+    is told. What the server packed has no length listed: it must be a zip to its end.
     """
     kept = listing.kept.get(name)
-    if kept is not None and files.size(folder / kept.name) == kept.size:
+    if kept is not None and _is_as_saved(folder / kept.name, kept):
         return kept.name
     spoilt = kept.name if kept is not None else None
     if name != spoilt and _is_as_listed(folder / name, listing.sizes.get(name)):
@@ -148,6 +180,37 @@ def here(folder: Path, listing: Listing, name: str) -> str | None:
     if packed != spoilt and not is_its_own and zipfile.is_zipfile(folder / packed):
         return packed
     return None
+
+
+def refuse_folders(folder: Path, names: Collection[str]) -> None:
+    """Raise DataError if a folder lies where a file of the cache is about to be written."""
+    for name in names:
+        for path in (folder / f"{name}{ending}" for ending in _ENDINGS):
+            if path.is_dir():
+                raise DataError(
+                    "a folder lies where a file is to be saved",
+                    file=path,
+                    expected="nothing, or a file",
+                    fix="move it away, or remove it, and run it again",
+                )
+
+
+def _story(path: Path) -> Any:
+    """Return what a JSON file holds; None if there is none, or it can't be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+
+
+def _is_sound(name: str, kept: Kept) -> bool:
+    """Return whether a file of that name may have been saved so."""
+    is_plain = "/" not in name and not unsafe(name) and kept.name in (name, f"{name}.zip")
+    return is_plain and plausible(kept.size) is not None and type(kept.mtime_ns) is int
+
+
+def _is_as_saved(path: Path, kept: Kept) -> bool:
+    return files.size(path) == kept.size and path.stat().st_mtime_ns == kept.mtime_ns
 
 
 def _is_as_listed(path: Path, listed: int | None) -> bool:

@@ -19,7 +19,7 @@ from darkroom.members import describe, unsafe
 from darkroom.remote import pages, part, room, wholeness
 from darkroom.remote.part import Identity, Part, begins_at, identity_of
 from darkroom.remote.room import Need
-from darkroom.remote.waits import AGAIN, PassingError, Waits, again, status_words
+from darkroom.remote.waits import AGAIN, KEPT, PassingError, Waits, again, status_words
 
 _CHUNK_BYTES = 2**18
 _HEAD_BYTES = 512
@@ -83,7 +83,7 @@ def download(remote: Remote, folder: Path, *, waits: Waits, bar: "tqdm[Any] | No
     folder.mkdir(parents=True, exist_ok=True)
     one = _Download(remote, folder, bar)
     with _told(one.part):
-        return again(one.attempt, waits, what=remote.name, gained=one.gained)
+        return again(one.attempt, waits, what=remote.name, gained=one.gained, kept=KEPT)
 
 
 class _Download:

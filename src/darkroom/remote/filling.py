@@ -4,7 +4,8 @@ What is whole is never asked for again; when nothing is missing, nobody is asked
 """
 
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from darkroom import files
-from darkroom.errors import RemoteError
+from darkroom.errors import RemoteError, ResourceError
 from darkroom.members import MissingFileError, unsafe
 from darkroom.remote import cache, room
 from darkroom.remote.cache import Listing
@@ -20,10 +21,12 @@ from darkroom.remote.download import Opener, Remote, download
 from darkroom.remote.part import identity_of
 from darkroom.remote.room import Need
 from darkroom.remote.waits import Waits, again
+from darkroom.remote.wholeness import NotWholeError
 
 Sizes = Mapping[str, int | None]
 
 _RESERVED = {cache.LISTING, cache.BUNDLE}  # these names are the cache's own
+_MOST_LETTERS = 240  # bytes; a disk takes 255, and ".zip.part.json" comes behind
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ def fill(offer: Offer, order: Order) -> list[str]:
 
     Raises:
         RemoteError: A wanted file is a folder of single ones there, or can't be fetched.
+        DataError: A folder lies where a file is to be saved.
         MissingFileError: The server has no such file.
         ResourceError: It does not fit on the disk; no body has been asked for.
     """
@@ -74,11 +78,16 @@ def fill(offer: Offer, order: Order) -> list[str]:
     with cache.alone(folder):
         listing, names = _listed(offer, order)
         absent = [name for name in names if cache.here(folder, listing, name) is None]
+        cache.refuse_folders(folder, absent)
         missing = _sized(offer, listing, absent, order.waits)
         whole = _whole(folder, listing, names)
         tell(offer.where, folder, missing, sum(whole.values()))
         wanted = {**whole, **{name: size or 0 for name, size in missing.items()}}
-        room.require([to_fetch(folder, missing), to_copy(folder, order.raw, wanted)])
+        try:
+            room.require([to_fetch(folder, missing), to_copy(folder, order.raw, wanted)])
+        except ResourceError:
+            _doubt(folder, listing)
+            raise
         if missing:
             with bar("fetching", sum(wanted.values()), sum(whole.values())) as progress:
                 for name, size in missing.items():
@@ -89,9 +98,28 @@ def fill(offer: Offer, order: Order) -> list[str]:
                         size=size,
                         sha256=offer.sha256.get(name),
                     )
-                    path = download(remote, folder, waits=order.waits, bar=progress)
+                    with _doubting(folder, listing, name):
+                        path = download(remote, folder, waits=order.waits, bar=progress)
                     listing = cache.keep(folder, listing, name, path)
         return sorted(_whole(folder, listing, names))
+
+
+@contextmanager
+def _doubting(folder: Path, listing: Listing, name: str) -> Iterator[None]:
+    """Forget what the server lists if what it sends is of another size: the list may be old."""
+    try:
+        yield
+    except NotWholeError as error:
+        if not error.is_of_size or listing.sizes.get(name) is None:
+            raise
+        _doubt(folder, listing)
+        raise RemoteError(
+            "what came is not of the size that the server lists",
+            file=name,
+            found=error.found,
+            expected=error.expected,
+            fix="run it again: the list of files is then asked for anew",
+        ) from error
 
 
 def offered(names: Collection[str]) -> list[str]:
@@ -108,6 +136,25 @@ def size_of(opener: Opener, name: str, waits: Waits) -> int | None:
             return identity_of(answer).total
 
     return again(ask, waits, what=name)
+
+
+def _doubt(folder: Path, listing: Listing) -> None:
+    """Forget what the server lists, so that the next run asks; what is kept stays known."""
+    cache.write(folder, Listing({}, listing.kept))
+
+
+def refuse_long(names: Collection[str], where: str) -> None:
+    """Raise RemoteError if a file's name is longer than disks allow."""
+    for name in names:
+        if len(name.encode()) > _MOST_LETTERS:
+            raise RemoteError(
+                "a file name too long for a disk",
+                file=where,
+                found=name,
+                expected=f"at most {_MOST_LETTERS} bytes",
+                fix="download it in a browser under a shorter name, and set data.source to its "
+                "folder",
+            )
 
 
 def tell(where: str, folder: Path, missing: Sizes, here: int) -> None:
@@ -158,12 +205,13 @@ def bar(what: str, total: int, here: int) -> "tqdm[Any]":
 def _listed(offer: Offer, order: Order) -> tuple[Listing, list[str]]:
     """Return the listing, asked for only if there is none or it lacks something, and the names."""
     listing = cache.read(offer.folder)
-    if listing is not None:
+    if listing is not None and listing.sizes:
         try:
             return listing, _chosen(offer, order, listing)
         except MissingFileError:
             pass  # it may have come since
-    sizes = again(offer.ask, order.waits, what="the list of files")
+    asked = again(offer.ask, order.waits, what="the list of files")
+    sizes = {name: cache.plausible(size) for name, size in asked.items() if isinstance(name, str)}
     listing = Listing(sizes, listing.kept if listing else {})
     cache.write(offer.folder, listing)
     return listing, _chosen(offer, order, listing)
@@ -171,6 +219,7 @@ def _listed(offer: Offer, order: Order) -> tuple[Listing, list[str]]:
 
 def _chosen(offer: Offer, order: Order, listing: Listing) -> list[str]:
     names = order.choose(offered(listing.sizes))
+    refuse_long(names, offer.where)
     for name in names:
         if name not in listing.sizes:
             inside = sum(other.startswith(f"{name}/") for other in listing.sizes)

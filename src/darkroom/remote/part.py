@@ -15,6 +15,7 @@ import requests
 from darkroom import files
 from darkroom.remote.waits import http_date
 
+_MOST_BYTES = 10**18  # beyond it nothing is a size
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
 _CONTENT_RANGE = re.compile(r"bytes (?:([0-9]+)-[0-9]+|\*)/([0-9]+|\*)")
 
@@ -118,6 +119,8 @@ class Part:
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(f"{target.name}.part")
         self._story = target.with_name(f"{target.name}.part.json")
+        if self.path.is_symlink() or self.path.is_fifo():
+            self.path.unlink()  # nothing is to be written through it
 
     @property
     def size(self) -> int:
@@ -130,7 +133,7 @@ class Part:
             return None
         try:
             identity = _checked(json.loads(self._story.read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
+        except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
             return None
         too_many = identity.total is not None and self.size > identity.total
         return None if too_many or not identity.matches(identity) else identity
@@ -175,8 +178,12 @@ def _checked(story: dict[str, Any]) -> Identity:
         raise ValueError("not an ETag")
     if identity.modified is not None and not re.fullmatch(r"[\x20-\x7e]+", identity.modified):
         raise ValueError("not a date")
-    if identity.total is not None and type(identity.total) is not int:
-        raise TypeError("not a size")
+    if identity.md5 is not None and not re.fullmatch("[0-9a-f]{32}", identity.md5):
+        raise ValueError("not an md5")
+    if identity.total is not None and (
+        type(identity.total) is not int or not 0 <= identity.total < _MOST_BYTES
+    ):
+        raise ValueError("not a size")
     if type(identity.packed) is not bool:
         raise TypeError("not a yes or no")
     return identity

@@ -36,7 +36,8 @@ def fill(data_set: Bundled, order: Order) -> list[str]:
     A version never changes: what its listing lacks is missing, and not looked for again.
 
     Raises:
-        DataError: The bundle is damaged, or holds what is not safe. It is kept.
+        DataError: The bundle is damaged, or holds what is not safe. It is kept, and the message
+            says that deleting it is what has it fetched anew.
         MissingFileError: It lacks a file.
         RemoteError: It can't be fetched.
         ResourceError: It does not fit on the disk; no body has been asked for.
@@ -44,10 +45,10 @@ def fill(data_set: Bundled, order: Order) -> list[str]:
     folder = data_set.folder
     with cache.alone(folder):
         listing = cache.read(folder)
-        names = [] if listing is None else _chosen(listing, order)
+        names = [] if listing is None else _chosen(listing, order, data_set.where)
         if listing is None or _absent(folder, listing, names):
             _fetch(data_set, order)
-            names = _take_apart(folder, listing, order)
+            names = _take_apart(data_set, listing, order)
         else:
             filling.tell(data_set.where, folder, {}, 0)
             sizes = {name: (folder / name).stat().st_size for name in names}
@@ -59,10 +60,11 @@ def fill(data_set: Bundled, order: Order) -> list[str]:
 def _fetch(data_set: Bundled, order: Order) -> None:
     """Fetch the bundle if it is not here."""
     folder = data_set.folder
+    cache.refuse_folders(folder, [BUNDLE])
     if (folder / BUNDLE).exists():
         return
     size = again(data_set.size, order.waits, what="the size of the data set")
-    if size is None:
+    if (size := cache.plausible(size)) is None:
         size = filling.size_of(data_set.open, BUNDLE, order.waits)
     missing, most = {BUNDLE: size}, size or 0
     filling.tell(data_set.where, folder, missing, 0)
@@ -79,13 +81,15 @@ def _fetch(data_set: Bundled, order: Order) -> None:
         progress.total = progress.n  # what is told is the size unpacked
 
 
-def _take_apart(folder: Path, known: Listing | None, order: Order) -> list[str]:
+def _take_apart(data_set: Bundled, known: Listing | None, order: Order) -> list[str]:
     """Take what is wanted and not there yet out of the bundle; return the names."""
+    folder = data_set.folder
     with Bundle(folder / BUNDLE) as bundle:
         listing = Listing(bundle.sizes, known.kept if known else {})
         cache.write(folder, listing)
-        names = _chosen(listing, order)
+        names = _chosen(listing, order, data_set.where)
         absent = _absent(folder, listing, names)
+        cache.refuse_folders(folder, absent)
         for name in absent:
             (folder / f"{name}.part").unlink(missing_ok=True)  # of a killed run
         wanted = {name: bundle.sizes[name] for name in names}
@@ -99,8 +103,10 @@ def _take_apart(folder: Path, known: Listing | None, order: Order) -> list[str]:
     return names
 
 
-def _chosen(listing: Listing, order: Order) -> list[str]:
-    return order.choose(filling.offered(listing.sizes))
+def _chosen(listing: Listing, order: Order, where: str) -> list[str]:
+    names = order.choose(filling.offered(listing.sizes))
+    filling.refuse_long(names, where)
+    return names
 
 
 def _absent(folder: Path, listing: Listing, names: list[str]) -> list[str]:

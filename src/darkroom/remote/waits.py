@@ -19,7 +19,9 @@ from darkroom.errors import RemoteError
 
 T = TypeVar("T")
 
-AGAIN = "run it again: what is here is kept"
+KEPT = ": what is here is kept"
+AGAIN = f"run it again{KEPT}"
+UNREADABLE = "an address that can't be read"
 TIMEOUTS_S = (10.0, 60.0)  # to connect, and between two arrivals
 _CUTS = (ProtocolError, ConnectionResetError, BrokenPipeError)
 _PASSING_STATUSES = (408, 429)  # and all from 500 on
@@ -72,7 +74,12 @@ def is_passing(error: Exception) -> bool:
 
 
 def again(
-    work: Callable[[], T], waits: Waits, *, what: str, gained: Callable[[], int] = lambda: 0
+    work: Callable[[], T],
+    waits: Waits,
+    *,
+    what: str,
+    gained: Callable[[], int] = lambda: 0,
+    kept: str = "",
 ) -> T:
     """Return what `work` returns, called again after each passing error.
 
@@ -82,6 +89,7 @@ def again(
         what: The file or request, for messages.
         gained: What the tries have brought so far, in bytes; when it has grown, failures are
             counted anew.
+        kept: What is said behind "run it again" when giving up: `KEPT` where something is.
 
     Raises:
         RemoteError: Out of tries, or the server asks for a pause beyond `waits.patience`.
@@ -97,14 +105,14 @@ def again(
             if gained() > most:
                 failures, most = 0, gained()
             failures += 1
-            pause_s = _next_pause(error, waits, failures, what)
+            pause_s = _next_pause(error, waits, failures, what, kept)
             words = reason(error)
         line = f"{what}: {words}; again in {_spoken(pause_s)} ({failures} of {waits.tries})"
         tqdm.write(line, file=sys.stderr)  # above a progress bar, if there is one
         waits.sleep(pause_s)
 
 
-def _next_pause(error: Exception, waits: Waits, failures: int, what: str) -> float:
+def _next_pause(error: Exception, waits: Waits, failures: int, what: str, kept: str) -> float:
     """Return the seconds to wait. Errors of requests hold signed addresses: none is chained."""
     asked_s = None
     if isinstance(error, requests.RequestException) and error.response is not None:
@@ -116,14 +124,14 @@ def _next_pause(error: Exception, waits: Waits, failures: int, what: str) -> flo
             file=what,
             found=f"a pause of {_spoken(asked_s)}",
             expected=f"at most {_spoken(waits.patience)}",
-            fix="run it again after that pause: what is here is kept",
+            fix=f"run it again after that pause{kept}",
         ) from None
     if failures >= waits.tries:
         raise RemoteError(
             f"gave up after {failures} failures in a row",
             file=what,
             found=reason(error),
-            fix=AGAIN,
+            fix=f"run it again{kept}",
         ) from None
     return waits.pause_s(failures, asked_s)
 
@@ -199,7 +207,7 @@ def safe_place(url: str) -> str:
         parts = urlsplit(url)
         host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
     except ValueError:
-        return "an address that can't be read"
+        return UNREADABLE
     host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{host}{port}{parts.path}"
 

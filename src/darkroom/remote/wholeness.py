@@ -15,6 +15,7 @@ from darkroom.remote import pages
 
 _CHUNK_BYTES = 2**20
 _BLOCK = 512  # of a tar
+_SIZE = "its size differs"
 _BROKEN = cast(
     tuple[type[Exception], ...],
     (
@@ -36,6 +37,9 @@ class NotWholeError(RemoteError):
 
     Attributes:
         fault: What is wrong, in a few words.
+        found: What came.
+        expected: What should have come.
+        is_of_size: Whether it is its size that is wrong.
     """
 
     def __init__(self, fault: str, *, file: str, found: object, expected: object) -> None:
@@ -46,7 +50,8 @@ class NotWholeError(RemoteError):
             expected=expected,
             fix="run it again; if it stays so, the file at its source has changed",
         )
-        self.fault = fault
+        self.fault, self.found, self.expected = fault, found, expected
+        self.is_of_size = fault == _SIZE
 
 
 def check(
@@ -105,7 +110,7 @@ def _check_digest(path: Path, name: str, kind: str, expected: str) -> None:
 def _check_size(path: Path, name: str, expected: int) -> None:
     if (found := path.stat().st_size) != expected:
         raise NotWholeError(
-            "its size differs", file=name, found=f"{found:,} bytes", expected=f"{expected:,} bytes"
+            _SIZE, file=name, found=f"{found:,} bytes", expected=f"{expected:,} bytes"
         )
 
 

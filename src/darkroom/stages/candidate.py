@@ -1,17 +1,30 @@
 """What a submission is before Kaggle sees it: checked, and made from what is committed."""
 
 import json
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from darkroom import paramfile, provenance
 from darkroom.errors import ArtifactError, ParamsError
+from darkroom.kaggle.listing import LARGEST_SCORE
 from darkroom.layout import PARAMS, Layout
 from darkroom.params.data import Data
 from darkroom.provenance import Commit
 from darkroom.stages import check, setting
 from darkroom.submission.writer import card_path
+
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -58,13 +71,26 @@ def read(name: str, *, uncommitted: bool) -> Candidate:
     competition = _competition(name, here.section.data)
     commit = provenance.commit(here.paths.root)
     if not uncommitted:
-        _refuse_uncommitted(commit)
+        _refuse_uncommitted(commit, here.paths.root)
     made = _with_facts(competition, here.paths, commit)  # before the check: of what was checked
     check.run(name)
     outdated = _outdated(here.paths, uncommitted=uncommitted)
     if outdated and not uncommitted:
         raise _refusal(here.paths, outdated)
     return replace(made, local=None) if outdated else made
+
+
+def _hex(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
+        raise ValueError(f"{str(value)[:80]!r}: not 64 hexadecimal digits")
+    return value
+
+
+def _score(value: object) -> float:
+    score = float(value) if isinstance(value, int | float) else math.nan
+    if not abs(score) <= LARGEST_SCORE:
+        raise ValueError(f"{str(value)[:80]!r}: no score")
+    return score
 
 
 def _competition(name: str, data: Data) -> str:
@@ -87,12 +113,13 @@ def _competition(name: str, data: Data) -> str:
     return data.kaggle
 
 
-def _refuse_uncommitted(commit: Commit | None) -> None:
+def _refuse_uncommitted(commit: Commit | None, root: Path) -> None:
     if commit is None:
+        found, fix = provenance.lacking(root)
         raise ParamsError(
             "nothing would tell later what the submission was made from",
-            found="no git repository, or no commit in it",
-            fix='run `git init; git add .; git commit -m "…"`, or add --uncommitted',
+            found=found,
+            fix=f"{fix}, or add --uncommitted",
         )
     if commit.changed:
         raise ParamsError(
@@ -131,11 +158,11 @@ def _with_facts(competition: str, paths: Layout, commit: Commit | None) -> Candi
     try:
         facts = json.loads(file.read_bytes())
         rows, size = int(facts["rows"]), int(facts["bytes"])
-        sha256, fingerprint = str(facts["sha256"]), str(facts["fingerprint"])
+        sha256, fingerprint = (_hex(facts[key]) for key in ("sha256", "fingerprint"))
         file, stage = metrics_file, "evaluate"
         metric, local = next(iter(json.loads(file.read_bytes())["validation"].items()))
-        score = None if local is None else float(local)
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+        score = None if local is None else _score(local)
+    except _DAMAGE as error:
         raise ArtifactError(
             "it is damaged",
             file=file,

@@ -63,7 +63,6 @@ def _data_set(ref: str, order: Order) -> Fetched:
             lambda: kaggle.dataset_version(ref), order.waits, what="the data set's version"
         )
         told.append(size)
-        cache.pin(full)
     data_set = Bundled(
         where=f"{kaggle.page(full)}/versions/{full.rpartition('/')[2]}",
         folder=cache.dataset(full),
@@ -71,11 +70,14 @@ def _data_set(ref: str, order: Order) -> Fetched:
         open=kaggle.dataset_bundle(full),
     )
     try:
-        return data_set.folder, unbundling.fill(data_set, order)
+        names = unbundling.fill(data_set, order)
     except MissingFileError as missing:
         gathering.refuse_deeper(data_set.folder, missing.wanted)
         fix = f"is {ref} the right data set? data.kaggle names it"
         raise _lacking(missing, data_set.where, data_set.folder, fix) from missing
+    if told:
+        cache.pin(full)  # not before it has come whole: another version may be the mended one
+    return data_set.folder, names
 
 
 def _addresses(urls: Sequence[Url], order: Order) -> Fetched:

@@ -1,11 +1,13 @@
 """submit: a checked submission -> Kaggle, once, and a row of the history."""
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from darkroom import kaggle
 from darkroom.errors import ParamsError, RemoteError
 from darkroom.kaggle import Remaining, Submission
+from darkroom.kaggle.listing import EPOCH
 from darkroom.remote import waits
 from darkroom.stages import candidate
 from darkroom.stages.candidate import Candidate
@@ -43,6 +45,7 @@ def run(
         raise ParamsError("the message is empty", fix='say what is new: -m "512 px, 5 folds"')
     made = candidate.read(name, uncommitted=uncommitted)
     folder = made.paths.submission.with_name(f".{made.competition}.sending")
+    here = made.paths.submissions_history
     parcel = Parcel(made.competition, made.paths.submission, made.sha256, folder)
     with upload.alone(parcel):
         recorded = _recorded(made)  # a damaged history stops us before, not after
@@ -52,9 +55,10 @@ def run(
         if dry_run:
             print(f"{name}: {_would(found)}")
             return
+        history.refuse(_row(made, replace(found, reference=1), message), here)
         sent = _sent(parcel, found, message) if found.reference is None else found
-        print(f"{name}: {_outcome(sent, is_new=found.reference is None)}", flush=True)
-        _record(made, sent, message)
+        _record(made, sent, message)  # before a word: nobody may be there to hear it
+        print(f"{name}: {_outcome(sent)}", flush=True)
     _follow(made, sent, wait=wait)
 
 
@@ -79,7 +83,8 @@ def _asked(competition: str) -> Remaining:
 
 
 def _sent(parcel: Parcel, found: Found, message: str) -> Found:
-    return upload.send(parcel, found.mark, message, waits=WAITS, progress=sys.stderr.isatty())
+    is_watched = sys.stderr is not None and sys.stderr.isatty()
+    return upload.send(parcel, found.mark, message, waits=WAITS, progress=is_watched)
 
 
 def _facts(made: Candidate, left: Remaining | None) -> str:
@@ -102,15 +107,16 @@ def _facts(made: Candidate, left: Remaining | None) -> str:
 
 def _would(found: Found) -> str:
     if found.reference is not None:
-        return f"dry run: {_outcome(found, is_new=False)}"
+        return f"dry run: {_outcome(found)}"
     return "dry run: nothing was sent; without --dry-run it would be submitted"
 
 
-def _outcome(sent: Found, *, is_new: bool) -> str:
-    if is_new:
+def _outcome(sent: Found) -> str:
+    if sent.is_new:
         lag = "" if sent.submission else "; Kaggle's list does not show it yet"
         return f"submitted: reference {sent.reference}{lag}"
-    when = f" at {sent.submission.date:%Y-%m-%d %H:%M} UTC" if sent.submission else ""
+    listed = sent.submission
+    when = f" at {listed.date:%Y-%m-%d %H:%M} UTC" if listed and listed.date > EPOCH else ""
     return (
         f"nothing was sent: this file was submitted{when}, reference {sent.reference}; "
         "--again submits it once more"
@@ -119,10 +125,16 @@ def _outcome(sent: Found, *, is_new: bool) -> str:
 
 def _record(made: Candidate, sent: Found, message: str) -> None:
     """Add the row of a submission, unless it is there."""
+    row = _row(made, sent, message)
+    if not history.append(made.paths.submissions_history, row) and sent.submission:
+        _update(made, sent.submission)
+
+
+def _row(made: Candidate, sent: Found, message: str) -> Row:
     listed = sent.submission
     assert sent.reference is not None
-    row = Row(
-        time=listed.date if listed else datetime.now(UTC),
+    return Row(
+        time=listed.date if listed and listed.date > EPOCH else datetime.now(UTC),
         name=made.paths.name,
         sha256=made.sha256,
         fingerprint=made.fingerprint,
@@ -135,8 +147,6 @@ def _record(made: Candidate, sent: Found, message: str) -> None:
         public=listed.public if listed else None,
         private=listed.private if listed else None,
     )
-    if not history.append(made.paths.submissions_history, row) and listed:
-        _update(made, listed)
 
 
 def _update(made: Candidate, submission: Submission) -> None:

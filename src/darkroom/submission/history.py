@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from darkroom import files
+from darkroom.errors import ArtifactError
 from darkroom.kaggle import Submission
 from darkroom.submission import records
 from darkroom.submission.records import Row as Row
@@ -25,6 +26,20 @@ def read(path: Path) -> list[Row]:
     except FileNotFoundError:
         return []
     return records.rows_of(data, path)
+
+
+def refuse(row: Row, path: Path) -> None:
+    """Refuse a row that the file could not take: known before it is too late.
+
+    Raises:
+        ArtifactError: A value is not what its column holds.
+    """
+    try:
+        records.text_of([row])
+    except ValueError as error:
+        raise ArtifactError(
+            "it could not take a row of this submission", file=path, found=str(error)
+        ) from error
 
 
 def append(path: Path, row: Row) -> bool:

@@ -6,12 +6,18 @@ from collections.abc import Collection, Iterable
 from darkroom.kaggle import Submission
 
 _DIGITS = 12
-_MARKED = re.compile(rf"darkroom ([0-9a-f]{{{_DIGITS}}}(?:-[1-9][0-9]*)?): ?")
+_COUNT = "(?:-[1-9][0-9]{0,8})?"
+_MARKED = re.compile(rf"darkroom ([0-9a-f]{{{_DIGITS}}}{_COUNT}): ?")
 
 
 def stem(sha256: str) -> str:
     """Return what the marks of a file begin with: `0123456789ab`; its first mark."""
     return sha256[:_DIGITS]
+
+
+def is_mark(text: object) -> bool:
+    """Return whether a value is a mark."""
+    return isinstance(text, str) and bool(re.fullmatch(rf"[0-9a-f]{{{_DIGITS}}}{_COUNT}", text))
 
 
 def following(sha256: str, known: Collection[str]) -> str:
@@ -42,7 +48,7 @@ def of(sha256: str, submissions: Iterable[Submission]) -> dict[str, Submission]:
 
     On Kaggle's pages a description can be edited, a file's name can't: it decides.
     """
-    mark = rf"({stem(sha256)}(?:-[1-9][0-9]*)?)"
+    mark = f"({stem(sha256)}{_COUNT})"
     named, described = re.compile(rf"-{mark}(?:\.|$)"), re.compile(f"darkroom {mark}: ?")
     found = [
         (named.search(each.file_name) or described.match(each.description), each)

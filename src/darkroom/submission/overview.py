@@ -78,16 +78,27 @@ def _score(value: float | None) -> str:
 def _aligned(column: str, cell: str, width: int) -> str:
     """Return a cell filled up with blanks, or cut, to a width."""
     if _width(cell) > width:
-        while _width(cell) > width - 1:
-            cell = cell[:-1]
-        cell += "…"
+        cell = _cut(cell, width - 1) + "…"
     blanks = " " * (width - _width(cell))
     return blanks + cell if column in FROM_RIGHT else cell + blanks
 
 
 def _width(text: str) -> int:
     """Return how many columns of a terminal a text takes: two for a Chinese character."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
+    return sum(map(_columns, text))
+
+
+def _cut(text: str, width: int) -> str:
+    """Return as much of a text as a width in columns holds."""
+    taken = 0
+    for place, character in enumerate(text):
+        taken += _columns(character)
+        if taken > width:
+            return text[:place]
+    return text
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

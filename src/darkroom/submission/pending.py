@@ -9,6 +9,10 @@ from pathlib import Path
 
 from darkroom import files
 from darkroom.errors import ArtifactError
+from darkroom.kaggle.listing import MOST_REFERENCES, whole
+from darkroom.submission.marks import is_mark
+
+LATEST_S = 1e11  # s since 1970: as far as a date can tell
 
 
 @dataclass(frozen=True)
@@ -57,13 +61,15 @@ def _path(folder: Path, mark: str) -> Path:
 def _read(path: Path) -> Note:
     try:
         told = json.loads(path.read_bytes())
-        reference = told["reference"]
-        return Note(
-            mark=str(told["mark"]),
-            time=float(told["time"]),
-            reference=None if reference is None else int(reference),
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        mark, time, reference = told["mark"], float(told["time"]), told["reference"]
+        if not is_mark(mark) or mark != path.stem:
+            raise ValueError(f"mark {mark!r:.60}")
+        if not 0 <= time <= LATEST_S:
+            raise ValueError(f"time {time}")
+        if reference is not None and not whole(reference, MOST_REFERENCES):
+            raise ValueError(f"reference {reference!r:.60}")
+        return Note(mark, time, reference)
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise ArtifactError(
             "it is damaged, and tells no longer what was sent",
             file=path,

@@ -16,6 +16,7 @@ from typing import Any, cast, get_args
 
 from darkroom.errors import ArtifactError
 from darkroom.kaggle import Status
+from darkroom.kaggle.listing import LARGEST_SCORE
 
 _LONGEST_CELL = 1 << 24  # characters
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -95,7 +96,7 @@ def _cells(row: Row) -> list[str]:
     if row.time.tzinfo is None:
         raise ValueError(f"time: {row.time} has no zone")
     cells = [
-        row.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        _shown_time(row.time),
         _guarded(row.name),
         row.sha256,
         row.fingerprint,
@@ -111,6 +112,13 @@ def _cells(row: Row) -> list[str]:
     for column, cell in zip(COLUMNS, cells, strict=True):
         _value(column, cell)  # what could not be read again is not written
     return cells
+
+
+def _shown_time(time: datetime) -> str:
+    try:  # strftime would drop a year's noughts
+        return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+    except OverflowError:
+        raise ValueError(f"time: {time} is beyond what UTC tells") from None
 
 
 def _quoted(cell: str) -> str:
@@ -184,13 +192,16 @@ def _time(cell: str) -> datetime:
     time = datetime.fromisoformat(cell)
     if time.tzinfo is None:
         raise ValueError("no zone")
-    return time.astimezone(UTC)
+    try:
+        return time.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("beyond what UTC tells") from error
 
 
 def _number(cell: str) -> float | None:
     value = float(cell) if cell else None
-    if value is not None and not math.isfinite(value):
-        raise ValueError("not finite")
+    if value is not None and not (math.isfinite(value) and abs(value) <= LARGEST_SCORE):
+        raise ValueError("no score")
     return value
 
 
@@ -215,7 +226,7 @@ def _matching(pattern: str) -> Callable[[str], str]:
     return read_cell
 
 
-_SCORE = (_number, "a number, or nothing")
+_SCORE = (_number, f"a number to {LARGEST_SCORE:g}, or nothing")
 _READERS: dict[str, tuple[Callable[[str], object], str]] = {
     "time": (_time, "a time as 2017-09-27T23:59:00Z"),
     "name": (_bare, "a name"),

@@ -3,29 +3,31 @@
 A submission is known by the mark in its file name and description, and a file whose mark is
 listed is not sent again. CreateSubmission has no key against being sent twice, so when its answer
 is lost only the list, which may lag, can tell: a note on disk, written right before the call,
-keeps the next run from sending until that is settled.
+keeps the next run from sending until that is settled. The list is asked once more right before
+the call, for another clone of the project: only two that call within the moment between that
+question and Kaggle's listing of the first both send.
 """
 
-import hashlib
-import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import requests
 
 from darkroom import files, kaggle
-from darkroom.errors import ArtifactError, RemoteError, ResourceError
-from darkroom.kaggle import Submission, UnknownOutcomeError
+from darkroom.errors import RemoteError, ResourceError
+from darkroom.kaggle import Submission, UnknownOutcomeError, UploadRefusedError
 from darkroom.remote.waits import Waits, again
-from darkroom.submission import marks, pending
+from darkroom.submission import marks, pending, staging
 from darkroom.submission.pending import Note
 
 SETTLED_S = 600.0  # what Kaggle has not listed by then, it never took
+FRESH_ADDRESSES = 2  # for an upload that the storage refuses
 Clock = Callable[[], float]
 
 
@@ -55,11 +57,21 @@ class Found:
         mark: Of the submission that is there, "" if nothing tells it; or of the one to send.
         reference: Kaggle's number of the one that is there; None: to be sent.
         submission: As Kaggle lists it; None as well if its list lags.
+        is_new: Whether this run sent it.
     """
 
     mark: str
     reference: int | None = None
     submission: Submission | None = None
+    is_new: bool = False
+
+
+class _AppearedError(RemoteError):
+    """Another run has submitted the file since it was looked for."""
+
+    def __init__(self, submission: Submission) -> None:
+        super().__init__("another run has submitted it")
+        self.submission = submission
 
 
 def alone(parcel: Parcel) -> AbstractContextManager[None]:
@@ -101,10 +113,8 @@ def find(
             it is too early to say that nothing arrived.
         ArtifactError: A note is damaged.
     """
-    every = again(
-        lambda: kaggle.submissions(parcel.competition), waits, what="the list of submissions"
-    )
-    listed, entries = marks.of(parcel.sha256, every), {each.ref: each for each in every}
+    every = _asked(parcel, waits)
+    listed, entries = _listed(parcel, every), {each.ref: each for each in every}
     known = dict.fromkeys(recorded, "")  # marks by reference
     for note in pending.read(parcel.folder, marks.stem(parcel.sha256)):
         if note.reference is None:
@@ -132,7 +142,7 @@ def send(
     clock: Clock = time.time,
     progress: bool = False,
 ) -> Found:
-    """Upload a file and submit it, once; return it as accepted.
+    """Upload a file and submit it, once; return it as accepted, or as another run submitted it.
 
     An upload that was cut is begun anew. CreateSubmission is never repeated after an answer that
     does not say what came of it: then Kaggle's list is looked at, several times.
@@ -143,19 +153,27 @@ def send(
     """
     note = Note(mark, clock())
 
-    def leave_note() -> None:
+    def look_and_leave_note() -> None:
         nonlocal note
+        if (there := _listed(parcel, _asked(parcel, waits)).get(mark)) is not None:
+            raise _AppearedError(there)
         note = replace(note, time=clock())
         pending.write(parcel.folder, note)
 
-    with _staged(parcel, mark) as path:
+    with staging.staged(parcel.path, parcel.sha256, mark, parcel.folder / "staged") as path:
         description = marks.description(mark, message)
+        submit = partial(
+            kaggle.submit,
+            parcel.competition,
+            path,
+            description,
+            progress=progress,
+            before_create=look_and_leave_note,
+        )
         try:
-            reference = again(
-                lambda: _attempt(parcel, path, mark, description, leave_note, progress=progress),
-                waits,
-                what=path.name,
-            )
+            reference = again(_attempts(parcel, mark, submit), waits, what=path.name)
+        except _AppearedError as error:
+            return Found(mark, error.submission.ref, error.submission)
         except UnknownOutcomeError as error:
             print("the answer was lost: looking at Kaggle's list", file=sys.stderr, flush=True)
             there = _watched(parcel, mark, waits)
@@ -167,28 +185,57 @@ def send(
             there = next((each for each in _glimpse(parcel) if each.ref == reference), None)
     if there is not None:
         pending.clear(parcel.folder, mark)
-    return Found(mark, reference, there)
+    return Found(mark, reference, there, is_new=True)
 
 
-def _attempt(
-    parcel: Parcel,
-    path: Path,
-    mark: str,
-    description: str,
-    leave_note: Callable[[], None],
-    *,
-    progress: bool,
-) -> int:
-    """Try once; return Kaggle's reference. Of what was refused for certain no note stays."""
-    try:
-        return kaggle.submit(
-            parcel.competition, path, description, progress=progress, before_create=leave_note
+def _attempts(parcel: Parcel, mark: str, submit: Callable[[], int]) -> Callable[[], int]:
+    """Return what tries once and returns Kaggle's reference.
+
+    Of what was refused for certain no note stays.
+    """
+    refused = 0
+
+    def attempt() -> int:
+        nonlocal refused
+        try:
+            return submit()
+        except UnknownOutcomeError:
+            raise
+        except UploadRefusedError as error:
+            refused += 1
+            if refused <= FRESH_ADDRESSES:
+                raise
+            raise RemoteError(
+                "the storage behind Kaggle refuses the file",
+                file=parcel.path,
+                found=str(error),
+                fix="run it again later; nothing was submitted",
+            ) from None
+        except (RemoteError, requests.RequestException):
+            pending.clear(parcel.folder, mark)
+            raise
+
+    return attempt
+
+
+def _asked(parcel: Parcel, waits: Waits) -> list[Submission]:
+    """Return what Kaggle lists; raise RemoteError if it cannot be asked."""
+    return again(
+        lambda: kaggle.submissions(parcel.competition), waits, what="the list of submissions"
+    )
+
+
+def _listed(parcel: Parcel, every: Iterable[Submission]) -> dict[str, Submission]:
+    """Return the submissions of the file by mark; raise RemoteError if one has no number."""
+    found = marks.of(parcel.sha256, every)
+    if any(not each.ref for each in found.values()):
+        raise RemoteError(
+            "Kaggle lists it, but without a number that can be read",
+            file=parcel.path,
+            details=[f"{kaggle.page(parcel.competition)}/submissions"],
+            fix="run it again later; nothing is sent until it can be read",
         )
-    except UnknownOutcomeError:
-        raise
-    except (RemoteError, requests.RequestException):
-        pending.clear(parcel.folder, mark)
-        raise
+    return found
 
 
 def _glimpse(parcel: Parcel) -> list[Submission]:
@@ -203,7 +250,7 @@ def _watched(parcel: Parcel, mark: str, waits: Waits) -> Submission | None:
     """Return a submission as soon as Kaggle lists it, or None after the last look."""
     for look in range(waits.tries):
         waits.sleep(waits.pause_s(look + 1, None))
-        there = marks.of(parcel.sha256, _glimpse(parcel)).get(mark)
+        there = _listed(parcel, _glimpse(parcel)).get(mark)
         if there is not None:
             return there
     return None
@@ -211,8 +258,12 @@ def _watched(parcel: Parcel, mark: str, waits: Waits) -> Submission | None:
 
 def _settled(parcel: Parcel, note: Note, waits: Waits, clock: Clock) -> Submission | None:
     """Return the submission that a note is about, None if it never arrived; raise if unsure."""
-    if clock() >= note.time + SETTLED_S:
+    now = clock()
+    if now >= note.time + SETTLED_S:
         return None
+    if note.time > now + SETTLED_S:  # the clock was set back since
+        note = replace(note, time=now)
+        pending.write(parcel.folder, note)
     print("an earlier run lost its answer: looking at Kaggle's list", file=sys.stderr, flush=True)
     there = _watched(parcel, note.mark, waits)
     if there is None:
@@ -229,31 +280,3 @@ def _unknown(parcel: Parcel, note: Note) -> RemoteError:
         fix=f"run the same command again after {settled:%H:%M}: it looks first, and sends the "
         "file only if it is not there",
     )
-
-
-@contextmanager
-def _staged(parcel: Parcel, mark: str) -> Iterator[Path]:
-    """Yield the file under the name that Kaggle shall show, its bytes those that were checked."""
-    name, dot, rest = parcel.path.name.partition(".")
-    folder = parcel.folder / "staged"
-    shutil.rmtree(folder, ignore_errors=True)  # a killed run's
-    folder.mkdir(parents=True)
-    try:
-        path = folder / f"{name}-{mark}{dot}{rest}"
-        try:
-            path.hardlink_to(parcel.path.resolve())
-        except OSError:  # not every file system links
-            shutil.copyfile(parcel.path, path)
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-        if found != parcel.sha256:
-            raise ArtifactError(
-                "it changed while it was checked",
-                file=parcel.path,
-                found=f"sha256 {found}",
-                expected=f"sha256 {parcel.sha256}",
-                fix="run the command again",
-            )
-        yield path
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
