@@ -5,7 +5,7 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--rounds", type=int, default=10, help="how often each scenario of the network is played"
+        "--rounds", type=int, default=5, help="how often each scenario of the network is played"
     )
 
 

@@ -1,5 +1,6 @@
 """Kaggle's clients: logged in with the account that is set up, watched over while they work."""
 
+import functools
 import os
 import re
 from collections.abc import Iterator
@@ -27,9 +28,12 @@ class Call:
 
     def hub(self) -> Any:
         """Return kagglehub's client."""
-        from kagglehub.clients import build_kaggle_client  # noqa: PLC0415
+        from kagglehub import clients  # noqa: PLC0415
 
-        return build_kaggle_client()
+        # It walks the whole stack, and all modules for each frame: once is enough.
+        if not hasattr(clients.get_user_agent, "cache_info"):
+            clients.get_user_agent = functools.cache(clients.get_user_agent)
+        return clients.build_kaggle_client()
 
     def api(self) -> Any:
         """Return kaggle's client, with kagglehub's account and endpoint."""
