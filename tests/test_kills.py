@@ -89,7 +89,9 @@ def _kill(root: Path, rng: random.Random) -> bool:
         time.sleep(0.01)
     ended = process.poll() is not None
     if not ended:
-        os.killpg(process.pid, rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
+        # An interrupt in the midst of Python's imports may be swallowed there.
+        gentle = [] if early else [signal.SIGTERM, signal.SIGINT]
+        os.killpg(process.pid, rng.choice([signal.SIGKILL, *gentle]))
     try:
         process.communicate(timeout=GRACE_S)
     finally:
