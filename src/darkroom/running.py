@@ -24,7 +24,8 @@ class Running:
 
     Attributes:
         accelerator: "auto", "cpu", "cuda" or "mps".
-        devices: GPUs of this machine; on a CPU processes.
+        devices: GPUs of this machine; on a CPU processes. As many share a batch. On cuda batch
+            norm takes its statistics over all of it, on a CPU each process those of its share.
         precision: Of products; "auto" is bf16 on cuda, else float32. fp16 needs cuda.
         channels_last: Store a pixel's channels side by side.
         compile: Let torch.compile fuse the network's layers.

@@ -96,29 +96,22 @@ def fit(
         net: From `darkroom.models.build`, which seeds its first weights.
         train_loader: Its order follows (its seed, epoch). See `leaves_one` for `drop_last`.
         val_loader: At least one image; in a fixed order.
-        task: A name of `darkroom.tasks.TASKS`; its first metric says which epoch is the best,
-            and of equals the one with the lower validation loss.
+        task: Its first metric, and of equals the validation loss, says which epoch is the best.
         optimisation: How the weights follow the gradient.
-        running: Where it computes, in what numbers, and how often it saves. With several
-            devices a batch is shared by as many processes, and batch norm, on cuda, takes its
-            statistics over all of it; on a CPU each process takes those of its own share.
+        running: Where it computes, in what numbers, and how often it saves.
         epochs: Passes over the training images.
         patience: Epochs in a row without a better one before stopping.
         seed: Of what is random in the network while it trains, such as dropout, and of mixing.
-        log_dir: TensorBoard's events; of an earlier run there, what training goes on from stays
-            and the rest is hidden, not deleted.
-        work_dir: Where the checkpoint lies; it stays there.
+        log_dir: TensorBoard's events; what an interrupted run wrote too many is hidden there.
+        work_dir: Where the checkpoint lies, and stays.
         loss: From `darkroom.losses.build`; None: the task's usual one.
-        mean: Of the normalisation.
-        std: Likewise.
+        mean, std: Of the normalisation.
         mixing: Mixes the images of training batches; for labels.
-        callbacks: Called on every rank. What they hold between two epochs they give as
-            `state_dict`, of plain values and tensors.
+        callbacks: Called on every rank; `state_dict` gives what they hold between epochs.
 
     Raises:
         DataError: No images to train on or to validate; or images without a target.
-        ParamsError: The loss is not finite any more; or batch norm finds a single value; or
-            what was chosen does not go together.
+        ParamsError: The loss is not finite any more; or the choices do not go together.
         ResourceError: There is no such accelerator; or memory runs out.
         SystemExit: 143: a SIGTERM came; a checkpoint was written.
     """

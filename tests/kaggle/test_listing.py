@@ -119,7 +119,7 @@ def test_one_odd_entry_hides_no_other(server: Kaggle, case: str) -> None:
 
 def test_files_that_are_odd(server: Kaggle) -> None:
     files: list[Any] = [{"name": name, "totalBytes": 1} for name in (None, 7, "", ["a"])]
-    sizes = [-1, "x", 10**15, 1.5, True, 0]
+    sizes = [-1, "x", 10**15 + 1, 1.5, True, 0]
     files += [{"name": str(place), "totalBytes": size} for place, size in enumerate(sizes)]
     files += ["a.csv", {"name": "whole", "totalBytes": 5}, {"name": "untold"}]
     server.play("ListDataFiles", page(json.dumps({"files": files, "nextPageToken": 7})))

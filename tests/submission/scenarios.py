@@ -219,14 +219,14 @@ def submit(
         return True, upload.send(sent, found.mark, MESSAGE, waits=waits, clock=clock)
 
 
-def play(name: str, number: int, folder: Path) -> str:
-    """Play a scenario and hold it to its counts; return all words of errors."""
+def play(name: str, number: int, folder: Path) -> tuple[int, str]:
+    """Play a scenario, hold each run to it; return what the server holds, and errors' words."""
     rng, clock, words = random.Random(f"{name} {number}"), Clock(), ""
     file = parcel(folder, rng.randbytes(rng.randint(1, 200_000)))
     with kaggle_on_loopback() as kaggle:
         for run in SCENARIOS[name]:
             words += play_run(run, kaggle, file, clock, rng)
-    return words
+        return len(kaggle.competitions[SLUG].submissions), words
 
 
 def play_run(run: Run, kaggle: Kaggle, file: Parcel, clock: Clock, rng: random.Random) -> str:

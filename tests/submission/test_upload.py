@@ -41,7 +41,8 @@ def clock() -> Clock:
 def test_one_submission_whatever_goes_wrong(
     name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    words = play(name, 0, tmp_path)
+    held, words = play(name, 0, tmp_path)
+    assert held == SCENARIOS[name][-1].held
     out, err = capfd.readouterr()
     assert out == ""
     for secret in (TOKEN, "X-Goog-Signature"):
@@ -52,7 +53,8 @@ def test_one_submission_whatever_goes_wrong(
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_one_submission_round_after_round(name: str, rounds: int, tmp_path: Path) -> None:
     for number in range(1, rounds + 1):
-        play(name, number, tmp_path / str(number))
+        held, _ = play(name, number, tmp_path / str(number))
+        assert held == SCENARIOS[name][-1].held, f"round {number}"
 
 
 def test_a_file_is_sent_again_only_when_asked(kaggle: Kaggle, clock: Clock, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from darkroom.kaggle.listing import Submission as Submission
 from darkroom.kaggle.refusals import Asked
 from darkroom.kaggle.refusals import page as page
 from darkroom.remote.addresses import is_safe
+from darkroom.remote.cache import MOST_VERSIONS, plausible
 from darkroom.remote.download import Opener
 from darkroom.remote.waits import PassingError, safe_place, status_words
 
@@ -113,11 +114,10 @@ def dataset_version(ref: str) -> tuple[str, int | None]:
         request.owner_slug, request.dataset_slug = owner, name
         ask = client.datasets.dataset_api_client.get_dataset
         found = listing.answered(call.wire, lambda: ask(request))
-        current = listing.whole(found.get("currentVersionNumber"), listing.MOST_VERSIONS)
+        current = listing.whole(found.get("currentVersionNumber"), MOST_VERSIONS)
         if not current:
             raise ValueError("no number of its version")
-    size = listing.whole(found.get("totalBytes"), listing.MOST_BYTES) or None
-    size = size if version in (None, current) else None
+    size = plausible(found.get("totalBytes")) or None if version in (None, current) else None
     return f"{owner}/{name}/versions/{version or current}", size
 
 

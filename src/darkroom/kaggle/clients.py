@@ -28,12 +28,7 @@ class Call:
 
     def hub(self) -> Any:
         """Return kagglehub's client."""
-        from kagglehub import clients  # noqa: PLC0415
-
-        # It walks the whole stack, and all modules for each frame: once is enough.
-        if not hasattr(clients.get_user_agent, "cache_info"):
-            clients.get_user_agent = functools.cache(clients.get_user_agent)
-        return clients.build_kaggle_client()
+        return _hub()
 
     def api(self) -> Any:
         """Return kaggle's client, with kagglehub's account and endpoint."""
@@ -104,17 +99,25 @@ def _with_account(asked: Asked, wire: Wire) -> Asked:
 
 def _oauth_token(wire: Wire) -> str | None:
     """Return the access token of `kaggle auth login`, renewed if it has expired."""
-    from kagglehub.clients import build_kaggle_client  # noqa: PLC0415
     from kagglesdk.kaggle_creds import KaggleCredentials  # noqa: PLC0415
 
     try:
-        with build_kaggle_client() as client:
+        with _hub() as client:
             login = KaggleCredentials.load(client)
             return None if login is None else login.get_access_token()
     except Exception as error:
         if is_passing(error):
             raise
         raise refusals.bad_login(OAUTH_FILE, wire.end or "not what Kaggle wrote") from None
+
+
+def _hub() -> Any:
+    from kagglehub import clients  # noqa: PLC0415
+
+    # It walks the whole stack, and all modules for each frame: once is enough.
+    if not hasattr(clients.get_user_agent, "cache_info"):
+        clients.get_user_agent = functools.cache(clients.get_user_agent)
+    return clients.build_kaggle_client()
 
 
 def _forget_account() -> None:

@@ -16,9 +16,10 @@ import requests
 from darkroom.errors import RemoteError
 from darkroom.kaggle.refusals import Asked
 from darkroom.kaggle.wire import Wire
+from darkroom.remote.cache import plausible
 
 MOST_PAGES = 1000  # of a list
-MOST_REFERENCES, MOST_BYTES, MOST_VERSIONS, MOST_TRIES = 10**18, 10**15, 10**9, 10**6
+MOST_REFERENCES, MOST_TRIES = 10**18, 10**6
 LARGEST_SCORE = 1e15
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_TEXT = 10_000  # characters
@@ -90,7 +91,7 @@ def entries(answer: dict[str, Any], key: str) -> list[dict[str, Any]]:
 def files(answer: dict[str, Any]) -> dict[str, int | None]:
     """Return the names and bytes of a page of files; None for bytes that are not told."""
     return {
-        entry["name"]: whole(entry.get("totalBytes"), MOST_BYTES) or None
+        entry["name"]: plausible(entry.get("totalBytes")) or None
         for entry in entries(answer, "files")
         if isinstance(entry.get("name"), str) and entry["name"]
     }
@@ -108,7 +109,7 @@ def _submission(entry: dict[str, Any], asked: Asked) -> Submission:
         date=_date(entry.get("date")),
         description=_text(entry.get("description")),
         file_name=_text(entry.get("fileName")),
-        size=whole(entry.get("totalBytes"), MOST_BYTES) or 0,
+        size=plausible(entry.get("totalBytes")) or 0,
         status=_STATUSES.get(status.removeprefix("submissionstatus"), "pending"),
         public=_score(entry.get("publicScore")),
         private=_score(entry.get("privateScore")),

@@ -24,8 +24,8 @@ LISTING = "listing.json"
 BUNDLE = "bundle.zip"
 
 _NEWEST = "newest.json"
+MOST_VERSIONS = 10**9  # of a data set; beyond it nothing is a version
 _MOST_BYTES = 10**15
-_MOST_VERSIONS = 10**9
 _ENDINGS = ("", ".part", ".part.json", ".zip")
 
 
@@ -76,7 +76,7 @@ def pinned(ref: str) -> str | None:
         return ref
     story = _story(dataset(ref) / _NEWEST)
     version = story.get("version") if isinstance(story, dict) else None
-    is_one = type(version) is int and 1 <= version <= _MOST_VERSIONS
+    is_one = type(version) is int and 1 <= version < MOST_VERSIONS
     return f"{ref}/versions/{version}" if is_one else None
 
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+import pandas as pd
+
 LEAST_FOR_RANKS = 3
 
 
@@ -44,19 +46,6 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
 
     Source: Spearman, The Proof and Measurement of Association between Two Things, 1904.
     """
-    a, b = _centred(_ranks(first)), _centred(_ranks(second))
-    norm = math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
-    return sum(x * y for x, y in zip(a, b, strict=True)) / norm if norm else None
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    """Return each value's rank, from 0; equal ones get the mean of theirs."""
-    return [
-        sum(other < value for other in values) + (sum(other == value for other in values) - 1) / 2
-        for value in values
-    ]
-
-
-def _centred(values: Sequence[float]) -> list[float]:
-    middle = fmean(values)
-    return [value - middle for value in values]
+    scores = pd.DataFrame({"first": first, "second": second})
+    rank = scores.corr(method="spearman").to_numpy()[0, 1]
+    return None if math.isnan(rank) else float(rank)
