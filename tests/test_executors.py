@@ -107,8 +107,10 @@ def test_a_killed_worker_is_a_lack_of_resources() -> None:
 
 
 SCRIPT = """
-    import os, time
+    import os, signal, time
     from darkroom.executors import pool
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
     def slow(number):
         print(os.getpid(), flush=True)
