@@ -1,0 +1,143 @@
+"""fetch from a competition of Kaggle: through its real clients and a server on loopback."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from darkroom.remote import room
+from tests.loopback import Competition, Kaggle
+from tests.stages import tiny
+from tests.stages.fetch.rig import asked, bodies, fetch, project
+
+CARVANA = "carvana-image-masking-challenge"
+
+
+@pytest.fixture
+def carvana(
+    kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Kaggle, dict[str, bytes]]:
+    """Return a server that has Carvana in both qualities, and the files of the normal one."""
+    root = project(tmp_path, monkeypatch, "carvana")
+    normal = bodies(root / "source")
+    hq = {name.replace(".zip", "_hq.zip"): normal[name] for name in ("train.zip", "test.zip")}
+    others = {"metadata.csv": b"id\n", "29bb3ece3180_11.jpg": b"a picture"}
+    kaggle.competitions[CARVANA] = Competition(files=normal | hq | others)
+    return kaggle, normal
+
+
+def test_carvana_comes_from_kaggle_once(
+    carvana: tuple[Kaggle, dict[str, bytes]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kaggle, normal = carvana
+    assert fetch() == 0
+    raw = Path("data/raw") / tiny.NAME
+    megabytes = sum(map(len, normal.values())) / 1e6
+    assert {name: (raw / name).read_bytes() for name in normal} == normal
+    listed = json.loads((raw / "manifest.json").read_text())["files"]
+    assert [entry["name"] for entry in listed] == sorted(normal)
+    assert asked(kaggle) == ["test.zip", "train.zip", "train_masks.zip"]
+    told = capfd.readouterr()
+    assert told.out == f"tiny: 3 raw files, {megabytes:.1f} MB, from kaggle\n"
+    folder = tmp_path / "cache/competitions" / CARVANA
+    assert f"to fetch from https://www.kaggle.com/competitions/{CARVANA}: " in told.err
+    assert f"into {folder}: 0 bytes here, " in told.err
+    assert (raw / "train.zip").samefile(folder / "train.zip")
+
+    kaggle.requests.clear()
+    assert fetch() == 0
+    assert kaggle.requests == []
+    assert f"everything is here already, in {folder}" in capfd.readouterr().err
+    tiny.run("index", "split")
+
+
+def test_the_other_quality_fetches_only_what_is_not_here(
+    carvana: tuple[Kaggle, dict[str, bytes]],
+) -> None:
+    kaggle, _ = carvana
+    assert fetch() == 0
+    kaggle.requests.clear()
+    tiny.edit(Path(), lambda params: params[tiny.NAME]["data"].update(quality="hq"))
+    assert fetch() == 0
+    assert asked(kaggle) == ["test_hq.zip", "train_hq.zip"]
+    assert kaggle.of("ListDataFiles") == []
+    tiny.run("index")
+
+
+def test_hq_alone(carvana: tuple[Kaggle, dict[str, bytes]]) -> None:
+    kaggle, _ = carvana
+    tiny.edit(Path(), lambda params: params[tiny.NAME]["data"].update(quality="hq"))
+    assert fetch() == 0
+    assert asked(kaggle) == ["test_hq.zip", "train_hq.zip", "train_masks.zip"]
+
+
+def test_a_table_that_kaggle_packs_is_taken_packed(
+    carvana: tuple[Kaggle, dict[str, bytes]],
+) -> None:
+    kaggle, _ = carvana
+    rows = [f"{'f' * 12}_{view:02}.jpg,\n" for view in range(16, 0, -1)]
+    table = ("img,rle_mask\n" + "".join(rows)).encode()
+    kaggle.competitions[CARVANA].files["sample_submission.csv"] = table
+    kaggle.competitions[CARVANA].packed.add("sample_submission.csv")
+    assert fetch() == 0
+    kaggle.requests.clear()
+    assert fetch() == 0
+    assert kaggle.requests == []
+    assert (Path("data/raw") / tiny.NAME / "sample_submission.csv.zip").exists()
+    tiny.run("index")
+
+
+def test_room_that_lacks_is_told_before_a_body_is_asked_for(
+    carvana: tuple[Kaggle, dict[str, bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    kaggle, normal = carvana
+    monkeypatch.setattr(room, "free", lambda _: 1000)
+    assert fetch() == 5
+    told = capfd.readouterr().err
+    total = room.shown(sum(map(len, normal.values())))
+    assert "no room on the disk for what is to be fetched\n  found: 1.0 kB free" in told
+    assert f"{total} to fetch, {total} for the project's copy" in told
+    assert "to do: free " in told
+    assert {request.kind for request in kaggle.requests} == {"ListDataFiles"}
+    assert tiny.leftovers(Path()) == []
+
+
+def test_a_file_that_the_competition_lacks_is_named(
+    carvana: tuple[Kaggle, dict[str, bytes]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    kaggle, _ = carvana
+    del kaggle.competitions[CARVANA].files["train_masks.zip"]
+    assert fetch() == 4
+    assert (
+        f"darkroom fetch tiny: https://www.kaggle.com/competitions/{CARVANA}: "
+        "train_masks.zip is needed, and is not there\n  found: 29bb3ece3180_11.jpg, metadata.csv, "
+        "test.zip, test_hq.zip, train.zip, train_hq.zip\n  expected: train_masks.zip or "
+        in capfd.readouterr().err
+    )
+    assert asked(kaggle) == []
+    assert not Path("data/raw", tiny.NAME).exists()
+
+
+def test_what_stood_before_stays_when_kaggle_refuses(
+    carvana: tuple[Kaggle, dict[str, bytes]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    kaggle, _ = carvana
+    assert fetch() == 0
+    before = tiny.tree(Path())
+    kaggle.competitions[CARVANA].rules_accepted = False
+    tiny.edit(Path(), lambda params: params[tiny.NAME]["data"].update(quality="hq"))
+    assert fetch() == 4
+    assert f"competitions/{CARVANA}/rules" in capfd.readouterr().err
+    assert tiny.tree(Path()) == before
+
+
+def test_a_cache_among_the_raw_files_is_refused(
+    carvana: tuple[Kaggle, dict[str, bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DARKROOM_CACHE", f"data/raw/{tiny.NAME}/cache")
+    assert fetch() == 2
+    assert "the download cache lies in the folder of raw files" in capfd.readouterr().err
