@@ -72,6 +72,15 @@ def test_a_page_instead_of_a_file_is_left_to_who_saves_it(server: Kaggle) -> Non
         assert b"Sign in" in answer.content
 
 
+def test_all_files_of_a_competition_as_one_zip(server: Kaggle) -> None:
+    server.competitions[SLUG].bundle = b"all of it"
+    with kaggle.competition_bundle(SLUG)({"Range": "bytes=4-"}) as answer:
+        assert (answer.status_code, answer.content) == (206, b"of it")
+    server.competitions[SLUG].rules_accepted = False
+    with pytest.raises(RemoteError, match=f"competitions/{SLUG}/rules"):
+        kaggle.competition_bundle(SLUG)({})
+
+
 def test_data_sets_by_version(server: Kaggle) -> None:
     assert kaggle.dataset_version(REF) == (f"{REF}/versions/2", 7)
     assert kaggle.dataset_version(f"{REF}/versions/2") == (f"{REF}/versions/2", 7)

@@ -16,6 +16,7 @@ _API = "/api/v1/"
 _CALLS: dict[str, Callable[[Service, Request], Answer]] = {
     "ListDataFiles": kept.list_files,
     "DownloadDataFile": kept.download,
+    "DownloadDataFiles": kept.download_all,
     "GetDataset": kept.dataset,
     "DownloadDataset": kept.download_dataset,
     "StartSubmissionUpload": submitting.start,

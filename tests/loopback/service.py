@@ -61,6 +61,7 @@ class Competition:
         files: Bodies by name; a name may hold folders.
         listed: Sizes listed where they are not those of the files, bytes.
         packed: Names that are sent as a zip of one member, as Kaggle does with single tables.
+        bundle: All as one zip, where that is not just the files.
         allowed: Submissions left today.
         told: Submissions of today and those left, as they are told if that is not the truth.
         submissions: What was accepted, oldest first.
@@ -73,6 +74,7 @@ class Competition:
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
     listed: dict[str, int] = field(default_factory=dict)
     packed: set[str] = field(default_factory=set)
+    bundle: bytes = field(default=b"", repr=False)
     title: str = "Carvana Image Masking Challenge"
     rules_accepted: bool = True
     open: bool = True
@@ -130,6 +132,8 @@ def locate(service: Service, path: str) -> Held | None:
         case ["", "storage", "competitions", rest]:
             slug, _, name = rest.partition("/")
             return _competition_body(service.competitions.get(slug), name)
+        case ["", "storage", "bundles", rest]:
+            return _everything(service.competitions.get(rest.partition("/")[0]))
         case ["", "storage", "datasets", rest]:
             ref, version, name = rest.rsplit("/", 2)
             return _bundle(service.datasets.get(ref), int(version), name)
@@ -149,6 +153,14 @@ def download(service: Service, request: Request) -> Answer:
     suffix = ".zip" if name in competition.packed else ""
     place = f"/storage/competitions/{request.body['competitionName']}/{name}{suffix}"
     return Answer(302, {"Location": service.signed(quote(place))})
+
+
+def download_all(service: Service, request: Request) -> Answer:
+    """Answer DownloadDataFiles: the way to the zip of all files."""
+    slug = request.body["competitionName"]
+    if not service.competitions[slug].rules_accepted:
+        return refusal(403, "You must accept this competition's rules before you continue.")
+    return Answer(302, {"Location": service.signed(f"/storage/bundles/{slug}/all.zip")})
 
 
 def download_dataset(service: Service, request: Request) -> Answer:
@@ -218,7 +230,18 @@ def _competition_body(competition: Competition | None, name: str) -> Held | None
     if plain not in competition.files:
         return None
     body = competition.files[plain]
-    return Held(name, body if plain == name else _zip(plain, body), replace)
+    alone = {plain.rsplit("/", 1)[-1]: body}
+    return Held(name, body if plain == name else _zip(alone), replace)
+
+
+def _everything(competition: Competition | None) -> Held | None:
+    if competition is None:
+        return None
+
+    def replace(body: bytes) -> None:
+        competition.bundle = body
+
+    return Held("all.zip", competition.bundle or _zip(competition.files), replace)
 
 
 def _bundle(dataset: Dataset | None, version: int, name: str) -> Held | None:
@@ -234,8 +257,9 @@ def _bundle(dataset: Dataset | None, version: int, name: str) -> Held | None:
     return Held(name, dataset.bundles()[version], replace)
 
 
-def _zip(name: str, body: bytes) -> bytes:
+def _zip(members: dict[str, bytes]) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(zipfile.ZipInfo(name.rsplit("/", 1)[-1], (2017, 7, 24, 12, 0, 0)), body)
+        for name, body in members.items():
+            archive.writestr(zipfile.ZipInfo(name, (2017, 7, 24, 12, 0, 0)), body)
     return packed.getvalue()

@@ -174,21 +174,23 @@ def test_a_missing_file_is_looked_for_in_a_fresh_list(kaggle: Kaggle, tmp_path: 
     assert filling.fill(offer(kaggle, tmp_path), wish) == ["new.zip"]
 
 
-def test_a_folder_of_single_files_is_refused_with_a_way_out(kaggle: Kaggle, tmp_path: Path) -> None:
-    sizes: Sizes = {f"images/{number}.jpg": 100 for number in range(1200)} | {"b.csv": 5}
-    with pytest.raises(RemoteError) as caught:
-        filling.fill(offer(kaggle, tmp_path, sizes), order(tmp_path / "raw", "b.csv", "images"))
-    assert str(caught.value) == (
-        "here: images is not one file there, but a folder of single files\n"
-        "  found: 1,200 files, each to be asked for by itself\n  expected: an archive\n"
-        "  to do: download all as one zip in a browser, unpack it, and set data.source to it"
-    )
+@pytest.mark.parametrize(("size", "whole"), [(100, 120_005), (None, None)])
+def test_a_folder_of_single_files_is_not_asked_for_file_by_file(
+    kaggle: Kaggle, tmp_path: Path, size: int | None, whole: int | None
+) -> None:
+    sizes: Sizes = {f"images/{number}.jpg": size for number in range(1200)} | {"b.csv": 5}
+    here = offer(kaggle, tmp_path, sizes)
+    with pytest.raises(filling.FolderedError) as caught:
+        filling.fill(here, order(tmp_path / "raw", "b.csv", "images"))
+    assert caught.value.size == whole
     assert kaggle.requests == []
+    assert filling.fill(here, order(tmp_path / "raw", "b.csv")) == ["b.csv"]
 
 
 def test_names_that_lead_out_or_are_the_caches_own_are_not_offered() -> None:
-    names = ["../x.zip", "/y.zip", "listing.json", "bundle.zip", "b/1.jpg", "b/2.jpg", "a.csv"]
-    assert filling.offered(names) == ["a.csv", "b"]
+    own = ["listing.json", "bundle.zip", "bundle", "bundle/1.jpg"]
+    names = ["../x.zip", "/y.zip", *own, "b/1.jpg", "b/2.jpg", "c/d/1.jpg", "c.zip", "a.csv"]
+    assert filling.offered(names) == ["a.csv", "b.zip", "c.zip"]
 
 
 def test_a_second_fetch_waits_for_the_first_and_fetches_nothing(

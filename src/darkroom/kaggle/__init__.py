@@ -95,6 +95,24 @@ def competition_file(slug: str, name: str) -> Opener:
     return _opener(replace(asked, name=asked.clean(f"{slug}/{name}")), ask)
 
 
+def competition_bundle(slug: str) -> Opener:
+    """Return what opens all files of a competition as one zip.
+
+    See `competition_file` for what it takes, returns and raises.
+    """
+
+    def ask(client: Any) -> Any:
+        from kagglesdk.competitions.types.competition_api_service import (  # noqa: PLC0415
+            ApiDownloadDataFilesRequest,
+        )
+
+        request = ApiDownloadDataFilesRequest()
+        request.competition_name = slug
+        return client.competitions.competition_api_client.download_data_files(request)
+
+    return _opener(Asked(slug, page(slug)), ask)
+
+
 def dataset_version(ref: str) -> tuple[str, int | None]:
     """Return a data set's name with its version, and the bytes that Kaggle lists for it.
 

@@ -1,4 +1,4 @@
-"""A data set's bundle, one zip of everything, taken apart into what a competition needs.
+"""A bundle, one zip of everything, taken apart into what a competition needs.
 
 Files at its top are written out. A folder becomes a zip of its own, nothing compressed, so that
 200,000 images stay one file; its bytes depend on its members alone.
@@ -115,7 +115,7 @@ class Bundle:
                 file=self._path,
                 found=f"{declared:,} bytes from {size:,}",
                 expected=f"at most {MAX_UNPACKED_RATIO} times its own size",
-                fix="is it the right data set? Then unpack it yourself, and set data.source to it",
+                fix="is it the right one? Then unpack it yourself, and set data.source to it",
             )
 
     def _pack(self, members: list[Member], path: Path, tick: Tick) -> None:

@@ -22,6 +22,8 @@ from darkroom.members import unsafe
 
 LISTING = "listing.json"
 BUNDLE = "bundle.zip"
+APART = "bundle"
+"""The folder, in that of a competition, of what came as one bundle and was taken apart."""
 
 _NEWEST = "newest.json"
 MOST_VERSIONS = 10**9  # of a data set; beyond it nothing is a version

@@ -25,7 +25,7 @@ from darkroom.remote.wholeness import NotWholeError
 
 Sizes = Mapping[str, int | None]
 
-_RESERVED = {cache.LISTING, cache.BUNDLE}  # these names are the cache's own
+_RESERVED = {cache.LISTING, cache.BUNDLE, cache.APART}  # these names are the cache's own
 _MOST_LETTERS = 240  # bytes; a disk takes 255, and ".zip.part.json" comes behind
 
 
@@ -65,11 +65,21 @@ class Order:
     waits: Waits
 
 
+class FolderedError(Exception):
+    """What is wanted lies in folders of single files there; `size`: of all, bytes, if told."""
+
+    def __init__(self, listed: Sizes) -> None:
+        super().__init__("single files in folders")
+        told = [size for size in listed.values() if size is not None]
+        self.size = sum(told) if len(told) == len(listed) else None
+
+
 def fill(offer: Offer, order: Order) -> list[str]:
     """Fetch what is wanted and not in the folder; return the names it has there.
 
     Raises:
-        RemoteError: A wanted file is a folder of single ones there, or can't be fetched.
+        FolderedError: Not all that is wanted can be fetched file by file.
+        RemoteError: A wanted file can't be fetched.
         DataError: A folder lies where a file is to be saved.
         MissingFileError: The server has no such file.
         ResourceError: It does not fit on the disk; no body has been asked for.
@@ -123,9 +133,12 @@ def _doubting(folder: Path, listing: Listing, name: str) -> Iterator[None]:
 
 
 def offered(names: Collection[str]) -> list[str]:
-    """Return the names at the top of a listing, folders among them, without the cache's own."""
-    tops = {name.partition("/")[0] for name in names if not unsafe(name)}
-    return sorted(tops - _RESERVED)
+    """Return what a listing comes to: files at its top, and folders as zips of their name.
+
+    Without names that lead out, and those that are the cache's own.
+    """
+    parts = [name.partition("/") for name in names if not unsafe(name)]
+    return sorted({f"{top}.zip" if is_inside else top for top, is_inside, _ in parts} - _RESERVED)
 
 
 def size_of(opener: Opener, name: str, waits: Waits) -> int | None:
@@ -220,16 +233,8 @@ def _listed(offer: Offer, order: Order) -> tuple[Listing, list[str]]:
 def _chosen(offer: Offer, order: Order, listing: Listing) -> list[str]:
     names = order.choose(offered(listing.sizes))
     refuse_long(names, offer.where)
-    for name in names:
-        if name not in listing.sizes:
-            inside = sum(other.startswith(f"{name}/") for other in listing.sizes)
-            raise RemoteError(
-                f"{name} is not one file there, but a folder of single files",
-                file=offer.where,
-                found=f"{inside:,} files, each to be asked for by itself",
-                expected="an archive",
-                fix="download all as one zip in a browser, unpack it, and set data.source to it",
-            )
+    if not listing.sizes.keys() >= set(names):
+        raise FolderedError(listing.sizes)
     return names
 
 

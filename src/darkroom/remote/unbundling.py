@@ -1,4 +1,4 @@
-"""A data set in the download cache: its bundle fetched once, taken apart, then let go."""
+"""All of a data set or competition as one bundle: fetched once, taken apart, then let go."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from darkroom.remote.waits import again
 
 @dataclass(frozen=True)
 class Bundled:
-    """One version of a data set.
+    """What comes as one zip of everything: a version of a data set, or a competition.
 
     Attributes:
         where: Its page, for messages.
@@ -30,10 +30,10 @@ class Bundled:
     open: Opener
 
 
-def fill(data_set: Bundled, order: Order) -> list[str]:
+def fill(bundled: Bundled, order: Order) -> list[str]:
     """Fetch and take apart what is wanted and not in the folder; return the names it has there.
 
-    A version never changes: what its listing lacks is missing, and not looked for again.
+    It is taken not to change: what its listing lacks is missing, and not looked for again.
 
     Raises:
         DataError: The bundle is damaged, or holds what is not safe. It is kept, and the message
@@ -42,32 +42,32 @@ def fill(data_set: Bundled, order: Order) -> list[str]:
         RemoteError: It can't be fetched.
         ResourceError: It does not fit on the disk; no body has been asked for.
     """
-    folder = data_set.folder
+    folder = bundled.folder
     with cache.alone(folder):
         listing = cache.read(folder)
-        names = [] if listing is None else _chosen(listing, order, data_set.where)
+        names = [] if listing is None else _chosen(listing, order, bundled.where)
         if listing is None or _absent(folder, listing, names):
-            _fetch(data_set, order)
-            names = _take_apart(data_set, listing, order)
+            _fetch(bundled, order)
+            names = _take_apart(bundled, listing, order)
         else:
-            filling.tell(data_set.where, folder, {}, 0)
+            filling.tell(bundled.where, folder, {}, 0)
             sizes = {name: (folder / name).stat().st_size for name in names}
             room.require([filling.to_copy(folder, order.raw, sizes)])
         (folder / BUNDLE).unlink(missing_ok=True)
         return names
 
 
-def _fetch(data_set: Bundled, order: Order) -> None:
+def _fetch(bundled: Bundled, order: Order) -> None:
     """Fetch the bundle if it is not here."""
-    folder = data_set.folder
+    folder = bundled.folder
     cache.refuse_folders(folder, [BUNDLE])
     if (folder / BUNDLE).exists():
         return
-    size = again(data_set.size, order.waits, what="the size of the data set")
+    size = again(bundled.size, order.waits, what="the size of it all")
     if (size := cache.plausible(size)) is None:
-        size = filling.size_of(data_set.open, BUNDLE, order.waits)
+        size = filling.size_of(bundled.open, BUNDLE, order.waits)
     missing, most = {BUNDLE: size}, size or 0
-    filling.tell(data_set.where, folder, missing, 0)
+    filling.tell(bundled.where, folder, missing, 0)
     room.require(
         [
             filling.to_fetch(folder, missing),
@@ -76,18 +76,18 @@ def _fetch(data_set: Bundled, order: Order) -> None:
         ]
     )
     with filling.bar("fetching", most, 0) as progress:
-        remote = Remote(BUNDLE, data_set.open, data_set.where)
+        remote = Remote(BUNDLE, bundled.open, bundled.where)
         download(remote, folder, waits=order.waits, bar=progress)
         progress.total = progress.n  # what is told is the size unpacked
 
 
-def _take_apart(data_set: Bundled, known: Listing | None, order: Order) -> list[str]:
+def _take_apart(bundled: Bundled, known: Listing | None, order: Order) -> list[str]:
     """Take what is wanted and not there yet out of the bundle; return the names."""
-    folder = data_set.folder
+    folder = bundled.folder
     with Bundle(folder / BUNDLE) as bundle:
         listing = Listing(bundle.sizes, known.kept if known else {})
         cache.write(folder, listing)
-        names = _chosen(listing, order, data_set.where)
+        names = _chosen(listing, order, bundled.where)
         absent = _absent(folder, listing, names)
         cache.refuse_folders(folder, absent)
         for name in absent:

@@ -52,7 +52,18 @@ def _competition(slug: str, order: Order) -> Fetched:
         ask=partial(kaggle.competition_files, slug),
         open=partial(kaggle.competition_file, slug),
     )
-    return _filled(offer, order, f"is {slug} the right competition? data.kaggle names it")
+    fix = f"is {slug} the right competition? data.kaggle names it"
+    try:
+        return _filled(offer, order, fix)
+    except filling.FolderedError as foldered:
+        size = foldered.size
+    everything = Bundled(
+        where=offer.where,
+        folder=offer.folder / cache.APART,
+        size=lambda: size,
+        open=kaggle.competition_bundle(slug),
+    )
+    return _taken_apart(everything, order, fix)
 
 
 def _data_set(ref: str, order: Order) -> Fetched:
@@ -69,15 +80,10 @@ def _data_set(ref: str, order: Order) -> Fetched:
         size=lambda: told[0] if told else kaggle.dataset_version(full)[1],
         open=kaggle.dataset_bundle(full),
     )
-    try:
-        names = unbundling.fill(data_set, order)
-    except MissingFileError as missing:
-        gathering.refuse_deeper(data_set.folder, missing.wanted)
-        fix = f"is {ref} the right data set? data.kaggle names it"
-        raise _lacking(missing, data_set.where, data_set.folder, fix) from missing
+    taken = _taken_apart(data_set, order, f"is {ref} the right data set? data.kaggle names it")
     if told:
         cache.pin(full)  # not before it has come whole: another version may be the mended one
-    return data_set.folder, names
+    return taken
 
 
 def _addresses(urls: Sequence[Url], order: Order) -> Fetched:
@@ -100,14 +106,28 @@ def _filled(offer: Offer, order: Order, fix: str) -> Fetched:
         raise _lacking(missing, offer.where, offer.folder, fix) from missing
 
 
+def _taken_apart(bundled: Bundled, order: Order, fix: str) -> Fetched:
+    try:
+        return bundled.folder, unbundling.fill(bundled, order)
+    except MissingFileError as missing:
+        gathering.refuse_deeper(bundled.folder, missing.wanted)
+        raise _lacking(missing, bundled.where, bundled.folder, fix) from missing
+
+
 def _lacking(missing: MissingFileError, where: str, folder: Path, fix: str) -> RemoteError:
     listing = cache.read(folder)
     names = filling.offered(listing.sizes) if listing else []
     near = nearest(missing.wanted[0], names)
+    inside = [name for name in (listing.sizes if listing else ()) if "/" in name]
+    deeper = [name for name in sorted(inside) if name.rpartition("/")[2] in missing.wanted]
+    if deeper:
+        fix = "download all in a browser, unpack it, and set data.source to the folder of that file"
+    elif near:
+        fix += f"; the nearest name there is {near}"
     return RemoteError(
         f"{missing.wanted[0]} is needed, and is not there",
         file=where,
-        found=shown(names),
+        found=f"deeper: {deeper[0]}" if deeper else shown(names),
         expected=" or ".join(missing.wanted),
-        fix=fix + (f"; the nearest name there is {near}" if near else ""),
+        fix=fix,
     )

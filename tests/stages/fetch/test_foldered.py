@@ -1,0 +1,138 @@
+"""fetch from a competition that lists single files in folders: all as one zip, taken apart."""
+
+import random
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from darkroom.remote import room
+from tests.loopback import Competition, Cut, Kaggle
+from tests.stages import tiny
+from tests.stages.fetch.rig import asked, fetch
+
+SLUG = "fruit-or-vegetable"
+APART = Path("competitions", SLUG, "bundle")
+
+
+def paths(train: str, test: str) -> None:
+    """Say where the images lie."""
+
+    def change(params: tiny.Params) -> None:
+        for part, template in (("train", train), ("test", test)):
+            params[tiny.NAME]["data"][part]["image_path"] = template
+
+    tiny.edit(Path(), change)
+
+
+@pytest.fixture
+def members(kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """Return the files of the competition that is on Kaggle, by name."""
+    data = {"source": "kaggle", "kaggle": SLUG}
+    root = tiny.project(tmp_path / "project", "binary", data=data)
+    monkeypatch.chdir(root)
+    paths("train.zip/train/{}.png", "test.zip/test/{}.png")
+    found = {name: (root / "source" / name).read_bytes() for name in ("train.csv", "test.csv")}
+    for part in ("train", "test"):
+        with zipfile.ZipFile(root / "source" / f"{part}.zip") as archive:
+            for name in archive.namelist():
+                found[f"{part}/{name.rpartition('/')[2]}"] = archive.read(name)
+    kaggle.competitions[SLUG] = Competition(files=found | {"extra/unasked.txt": b"text"})
+    return found
+
+
+def test_all_comes_as_one_and_is_taken_apart_once(
+    kaggle: Kaggle,
+    members: dict[str, bytes],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert fetch() == 0
+    assert asked(kaggle) == ["all.zip"]
+    size = room.shown(sum(map(len, members.values())) + len(b"text"))
+    told = capfd.readouterr().err
+    assert f"to fetch from https://www.kaggle.com/competitions/{SLUG}: {size}\n" in told
+    kept = ["listing.json", "test.csv", "test.zip", "train.csv", "train.zip"]
+    assert sorted(path.name for path in (tmp_path / "cache" / APART).iterdir()) == kept
+    raw = Path("data/raw") / tiny.NAME
+    with zipfile.ZipFile(raw / "train.zip") as archive:
+        taken = {name: archive.read(name) for name in archive.namelist()}
+    assert taken == {name: body for name, body in members.items() if name.startswith("train/")}
+    tiny.run("index")
+
+    kaggle.requests.clear()
+    assert fetch() == 0
+    assert kaggle.requests == []
+
+
+def test_a_cut_is_gone_on_from(kaggle: Kaggle, members: dict[str, bytes]) -> None:
+    unasked = random.Random(1).randbytes(8 * 2**20)
+    kaggle.competitions[SLUG].files["extra/unasked.bin"] = unasked
+    kaggle.play("storage", Cut(0.5))
+    assert fetch() == 0
+    starts = [request.range_start or 0 for request in kaggle.of("storage")]
+    assert len(starts) == 2
+    assert 0 == starts[0] < starts[1]
+    tiny.run("index")
+
+
+def test_a_path_into_the_folder_is_mended_before_anything_is_fetched(
+    kaggle: Kaggle, members: dict[str, bytes], capfd: pytest.CaptureFixture[str]
+) -> None:
+    paths("train/{}.png", "test.zip/test/{}.png")
+    assert fetch() == 3
+    assert (
+        "found: train.zip, which is an archive\n"
+        "  expected: train, as data.train.image_path says\n"
+        "  to do: write data.train.image_path: train.zip/{}.png or train.zip/train/{}.png"
+    ) in capfd.readouterr().err
+    assert kaggle.of("storage") == []
+
+
+def test_archives_are_still_fetched_file_by_file(
+    kaggle: Kaggle, members: dict[str, bytes], tmp_path: Path
+) -> None:
+    source = Path("source")
+    for part in ("train", "test"):
+        kaggle.competitions[SLUG].files[f"{part}.zip"] = (source / f"{part}.zip").read_bytes()
+    paths("train.zip/train/{}.png", "test.zip/{}.png")
+    assert fetch() == 0
+    assert asked(kaggle) == ["test.csv", "test.zip", "train.csv", "train.zip"]
+    assert not (tmp_path / "cache" / APART).exists()
+    tiny.run("index")
+
+
+def test_room_that_lacks_is_told_before_the_body_is_asked_for(
+    kaggle: Kaggle,
+    members: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(room, "free", lambda _: 1000)
+    assert fetch() == 5
+    assert "no room on the disk for what is to be fetched\n  found: 1.0 kB free" in (
+        capfd.readouterr().err
+    )
+    assert {request.kind for request in kaggle.requests} == {"ListDataFiles"}
+
+
+def test_a_table_that_lies_deeper_is_told_where(
+    kaggle: Kaggle, members: dict[str, bytes], capfd: pytest.CaptureFixture[str]
+) -> None:
+    deeper = {f"fruit/{name}": body for name, body in members.items()}
+    kaggle.competitions[SLUG].files = deeper
+    assert fetch() == 4
+    told = capfd.readouterr().err
+    assert f"https://www.kaggle.com/competitions/{SLUG}: t" in told
+    assert "  found: deeper: fruit/t" in told
+    assert "unpack it, and set data.source to the folder of that file" in told
+    assert asked(kaggle) == []
+
+
+def test_rules_that_are_not_accepted_since(
+    kaggle: Kaggle, members: dict[str, bytes], capfd: pytest.CaptureFixture[str]
+) -> None:
+    kaggle.competitions[SLUG].rules_accepted = False
+    assert fetch() == 4
+    assert f"competitions/{SLUG}/rules" in capfd.readouterr().err
+    assert not Path("data/raw", tiny.NAME).exists()
