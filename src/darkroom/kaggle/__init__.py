@@ -28,6 +28,8 @@ from darkroom.remote.waits import PassingError, safe_place, status_words
 
 PAGE_SIZE = 200  # the most that Kaggle lists at a time
 START, CREATE = "StartSubmissionUpload", "CreateSubmission"
+Told = dict[str, Any]
+Ask = Callable[[], Told]
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,14 @@ class UnknownOutcomeError(RemoteError):
     """A submission was sent and its answer lost: only the list of submissions can tell."""
 
 
-def competition_files(slug: str) -> dict[str, int | None]:
+def competition_files(
+    slug: str, page_by: Callable[[Ask], Told] = lambda ask: ask()
+) -> dict[str, int | None]:
     """Return every file of a competition, and its size in bytes, None if that is not told.
+
+    Args:
+        slug: The competition.
+        page_by: Asks for one page, of up to `PAGE_SIZE` files; it may try again what may pass.
 
     Raises:
         RemoteError: Kaggle refuses, or there is no account.
@@ -63,7 +71,7 @@ def competition_files(slug: str) -> dict[str, int | None]:
         request.competition_name, request.page_size = slug, PAGE_SIZE
         ask = client.competitions.competition_api_client.list_data_files
         for _ in range(listing.MOST_PAGES):
-            answer = listing.answered(call.wire, lambda: ask(request))
+            answer = page_by(lambda: listing.answered(call.wire, lambda: ask(request)))
             new = listing.files(answer)
             if not new.keys() - listed.keys():
                 return listed

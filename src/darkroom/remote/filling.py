@@ -25,6 +25,7 @@ from darkroom.remote.wholeness import NotWholeError
 
 Sizes = Mapping[str, int | None]
 
+LIST = "the list of files"  # what messages call it
 _RESERVED = {cache.LISTING, cache.BUNDLE, cache.APART}  # these names are the cache's own
 _MOST_LETTERS = 240  # bytes; a disk takes 255, and ".zip.part.json" comes behind
 
@@ -223,7 +224,7 @@ def _listed(offer: Offer, order: Order) -> tuple[Listing, list[str]]:
             return listing, _chosen(offer, order, listing)
         except MissingFileError:
             pass  # it may have come since
-    asked = again(offer.ask, order.waits, what="the list of files")
+    asked = again(offer.ask, order.waits, what=LIST)
     sizes = {name: cache.plausible(size) for name, size in asked.items() if isinstance(name, str)}
     listing = Listing(sizes, listing.kept if listing else {})
     cache.write(offer.folder, listing)

@@ -46,10 +46,11 @@ def _refuse_cache_within(raw: Path) -> None:
 
 
 def _competition(slug: str, order: Order) -> Fetched:
+    page_by = partial(again, waits=order.waits, what=filling.LIST)
     offer = Offer(
         where=kaggle.page(slug),
         folder=cache.competition(slug),
-        ask=partial(kaggle.competition_files, slug),
+        ask=partial(kaggle.competition_files, slug, page_by),
         open=partial(kaggle.competition_file, slug),
     )
     fix = f"is {slug} the right competition? data.kaggle names it"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.remote import room
-from tests.loopback import Competition, Cut, Kaggle
+from tests.loopback import Competition, Cut, Kaggle, NoAnswer, Status
 from tests.stages import tiny
 from tests.stages.fetch.rig import asked, fetch
 
@@ -87,6 +87,17 @@ def test_a_path_into_the_folder_is_mended_before_anything_is_fetched(
         "  to do: write data.train.image_path: train.zip/{}.png or train.zip/train/{}.png"
     ) in capfd.readouterr().err
     assert kaggle.of("storage") == []
+
+
+def test_a_long_list_goes_on_with_the_page_that_failed(
+    kaggle: Kaggle, members: dict[str, bytes]
+) -> None:
+    kaggle.competitions[SLUG].files |= {f"extra/{number}.txt": b"text" for number in range(600)}
+    kaggle.play("ListDataFiles", (), (), Status(503), NoAnswer())
+    assert fetch() == 0
+    requests = kaggle.of("ListDataFiles")
+    pages = [request.body.get("pageToken", "") for request in requests if request.status == 200]
+    assert (len(requests), pages) == (6, ["", "200", "400", "600"])
 
 
 def test_archives_are_still_fetched_file_by_file(
