@@ -183,13 +183,27 @@ def test_a_folder_of_single_files_is_not_asked_for_file_by_file(
     with pytest.raises(filling.FolderedError) as caught:
         filling.fill(here, order(tmp_path / "raw", "b.csv", "images"))
     assert caught.value.size == whole
+    assert caught.value.wanted == whole
+    with pytest.raises(filling.FolderedError) as caught:
+        filling.fill(here, order(tmp_path / "raw", "images"))
+    assert caught.value.wanted == (size and whole and whole - 5)
     assert kaggle.requests == []
     assert filling.fill(here, order(tmp_path / "raw", "b.csv")) == ["b.csv"]
 
 
 def test_names_that_lead_out_or_are_the_caches_own_are_not_offered() -> None:
-    own = ["listing.json", "bundle.zip", "bundle", "bundle/1.jpg"]
-    names = ["../x.zip", "/y.zip", *own, "b/1.jpg", "b/2.jpg", "c/d/1.jpg", "c.zip", "a.csv"]
+    own = ["listing.json", "bundle.zip", "bundle/1.jpg"]
+    names = [
+        "../x.zip",
+        "/y.zip",
+        *own,
+        "__MACOSX/._a.csv",
+        "b/1.jpg",
+        "b/2.jpg",
+        "c/d/1.jpg",
+        "c.zip",
+        "a.csv",
+    ]
     assert filling.offered(names) == ["a.csv", "b.zip", "c.zip"]
 
 

@@ -85,17 +85,27 @@ def test_a_run_killed_between_is_gone_on_with_without_a_request(
     assert kaggle.requests == []
 
 
-def test_another_wish_fetches_the_bundle_again_and_keeps_what_is_here(
+def test_another_wish_fetches_the_bundle_again_and_takes_all_of_it_from_there(
     kaggle: Kaggle, tmp_path: Path
 ) -> None:
     raw = tmp_path / "raw"
     folder = tmp_path / "cache"
     unbundling.fill(data_set(kaggle, folder), order(raw, "a.csv"))
-    before = (folder / "a.csv").stat()
+    mended = zip_of(tmp_path / "mended.zip", MEMBERS | {"a.csv": b"a\n2\n"})
+    kaggle.files["/all.zip"] = mended.read_bytes()
     assert unbundling.fill(data_set(kaggle, folder), order(raw, "faces", "a.csv"))
     assert len(kaggle.requests) == 2
-    assert (folder / "a.csv").stat() == before
+    assert (folder / "a.csv").read_bytes() == b"a\n2\n"
     assert files(folder) == ["a.csv", "faces.zip", "listing.json"]
+
+
+def test_a_table_that_comes_plain_after_it_came_packed(kaggle: Kaggle, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    (folder / "a.csv.zip").parent.mkdir()
+    zip_of(folder / "a.csv.zip", {"a.csv": b"of another day"})
+    assert unbundling.fill(data_set(kaggle, folder), order(tmp_path / "raw", "a.csv")) == ["a.csv"]
+    assert unbundling.fill(data_set(kaggle, folder), order(tmp_path / "raw", "a.csv")) == ["a.csv"]
+    assert (folder / "a.csv").read_bytes() == MEMBERS["a.csv"]
 
 
 def test_what_a_version_lacks_is_not_looked_for_again(kaggle: Kaggle, tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def competition_bundle(slug: str) -> Opener:
         request.competition_name = slug
         return client.competitions.competition_api_client.download_data_files(request)
 
-    return _opener(Asked(slug, page(slug)), ask)
+    return _opener(Asked(f"all files of {slug}", page(slug)), ask)
 
 
 def dataset_version(ref: str) -> tuple[str, int | None]:

@@ -18,7 +18,7 @@ from darkroom.kaggle.refusals import Asked
 from darkroom.kaggle.wire import Wire
 from darkroom.remote.cache import plausible
 
-MOST_PAGES = 1000  # of a list
+MOST_PAGES = 10_000  # of a list
 MOST_REFERENCES, MOST_TRIES = 10**18, 10**6
 LARGEST_SCORE = 1e15
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

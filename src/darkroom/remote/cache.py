@@ -22,7 +22,7 @@ from darkroom.members import unsafe
 
 LISTING = "listing.json"
 BUNDLE = "bundle.zip"
-APART = "bundle"
+APART = ".bundle"
 """The folder, in that of a competition, of what came as one bundle and was taken apart."""
 
 _NEWEST = "newest.json"

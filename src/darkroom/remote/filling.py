@@ -4,7 +4,7 @@ What is whole is never asked for again; when nothing is missing, nobody is asked
 """
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from darkroom import files
 from darkroom.errors import RemoteError, ResourceError
-from darkroom.members import MissingFileError, unsafe
+from darkroom.members import MissingFileError, is_junk, unsafe
 from darkroom.remote import cache, room
 from darkroom.remote.cache import Listing
 from darkroom.remote.download import Opener, Remote, download
@@ -26,7 +26,7 @@ from darkroom.remote.wholeness import NotWholeError
 Sizes = Mapping[str, int | None]
 
 LIST = "the list of files"  # what messages call it
-_RESERVED = {cache.LISTING, cache.BUNDLE, cache.APART}  # these names are the cache's own
+RESERVED = {cache.LISTING, cache.BUNDLE}  # these names are the cache's own
 _MOST_LETTERS = 240  # bytes; a disk takes 255, and ".zip.part.json" comes behind
 
 
@@ -67,12 +67,21 @@ class Order:
 
 
 class FolderedError(Exception):
-    """What is wanted lies in folders of single files there; `size`: of all, bytes, if told."""
+    """What is wanted lies in folders of single files there.
 
-    def __init__(self, listed: Sizes) -> None:
+    Args:
+        listed: All that lies there.
+        names: What is wanted of it, folders as zips of their name.
+
+    Attributes:
+        size: Bytes of all; None if one is not told.
+        wanted: Bytes of what is wanted, likewise.
+    """
+
+    def __init__(self, listed: Sizes, names: Collection[str]) -> None:
         super().__init__("single files in folders")
-        told = [size for size in listed.values() if size is not None]
-        self.size = sum(told) if len(told) == len(listed) else None
+        self.size = _total(listed.values())
+        self.wanted = _total(size for name, size in listed.items() if _top(name) in names)
 
 
 def fill(offer: Offer, order: Order) -> list[str]:
@@ -97,7 +106,7 @@ def fill(offer: Offer, order: Order) -> list[str]:
         try:
             room.require([to_fetch(folder, missing), to_copy(folder, order.raw, wanted)])
         except ResourceError:
-            _doubt(folder, listing)
+            doubt(folder)
             raise
         if missing:
             with bar("fetching", sum(wanted.values()), sum(whole.values())) as progress:
@@ -123,7 +132,7 @@ def _doubting(folder: Path, listing: Listing, name: str) -> Iterator[None]:
     except NotWholeError as error:
         if not error.is_of_size or listing.sizes.get(name) is None:
             raise
-        _doubt(folder, listing)
+        doubt(folder)
         raise RemoteError(
             "what came is not of the size that the server lists",
             file=name,
@@ -136,10 +145,10 @@ def _doubting(folder: Path, listing: Listing, name: str) -> Iterator[None]:
 def offered(names: Collection[str]) -> list[str]:
     """Return what a listing comes to: files at its top, and folders as zips of their name.
 
-    Without names that lead out, and those that are the cache's own.
+    Without names that lead out, what operating systems leave behind, and the cache's own.
     """
-    parts = [name.partition("/") for name in names if not unsafe(name)]
-    return sorted({f"{top}.zip" if is_inside else top for top, is_inside, _ in parts} - _RESERVED)
+    tops = {_top(name) for name in names if not unsafe(name) and not is_junk(name)}
+    return sorted(tops - RESERVED)
 
 
 def size_of(opener: Opener, name: str, waits: Waits) -> int | None:
@@ -152,9 +161,10 @@ def size_of(opener: Opener, name: str, waits: Waits) -> int | None:
     return again(ask, waits, what=name)
 
 
-def _doubt(folder: Path, listing: Listing) -> None:
+def doubt(folder: Path) -> None:
     """Forget what the server lists, so that the next run asks; what is kept stays known."""
-    cache.write(folder, Listing({}, listing.kept))
+    if listing := cache.read(folder):
+        cache.write(folder, Listing({}, listing.kept))
 
 
 def refuse_long(names: Collection[str], where: str) -> None:
@@ -235,7 +245,7 @@ def _chosen(offer: Offer, order: Order, listing: Listing) -> list[str]:
     names = order.choose(offered(listing.sizes))
     refuse_long(names, offer.where)
     if not listing.sizes.keys() >= set(names):
-        raise FolderedError(listing.sizes)
+        raise FolderedError(listing.sizes, names)
     return names
 
 
@@ -253,6 +263,21 @@ def _whole(folder: Path, listing: Listing, names: list[str]) -> dict[str, int]:
     """Return the bytes of what is here of some listed files, by the name it has here."""
     saved = [cache.here(folder, listing, name) for name in names]
     return {name: (folder / name).stat().st_size for name in saved if name is not None}
+
+
+def _top(name: str) -> str:
+    """Return what a listed file belongs to: itself, or the zip of the folder that it lies in."""
+    top, is_inside, _ = name.partition("/")
+    return f"{top}.zip" if is_inside else top
+
+
+def _total(sizes: Iterable[int | None]) -> int | None:
+    total = 0
+    for size in sizes:
+        if size is None:
+            return None
+        total += size
+    return total
 
 
 def _part(folder: Path, name: str) -> int:

@@ -22,18 +22,21 @@ class Bundled:
         folder: The folder of the cache that keeps it.
         size: Asks for its bytes, unpacked; None if that is not told.
         open: Opens the bundle.
+        wanted: Bytes of what is wanted of it, unpacked, where that is known before it comes.
     """
 
     where: str
     folder: Path
     size: Callable[[], int | None]
     open: Opener
+    wanted: int | None = None
 
 
 def fill(bundled: Bundled, order: Order) -> list[str]:
     """Fetch and take apart what is wanted and not in the folder; return the names it has there.
 
-    It is taken not to change: what its listing lacks is missing, and not looked for again.
+    What its listing lacks is missing, and not looked for again. When it has to come anew, all
+    that is wanted is taken out of it, for it may be of another day than what lies there.
 
     Raises:
         DataError: The bundle is damaged, or holds what is not safe. It is kept, and the message
@@ -47,8 +50,8 @@ def fill(bundled: Bundled, order: Order) -> list[str]:
         listing = cache.read(folder)
         names = [] if listing is None else _chosen(listing, order, bundled.where)
         if listing is None or _absent(folder, listing, names):
-            _fetch(bundled, order)
-            names = _take_apart(bundled, listing, order)
+            known = None if _fetch(bundled, order) else listing
+            names = _take_apart(bundled, known, order)
         else:
             filling.tell(bundled.where, folder, {}, 0)
             sizes = {name: (folder / name).stat().st_size for name in names}
@@ -57,28 +60,30 @@ def fill(bundled: Bundled, order: Order) -> list[str]:
         return names
 
 
-def _fetch(bundled: Bundled, order: Order) -> None:
-    """Fetch the bundle if it is not here."""
+def _fetch(bundled: Bundled, order: Order) -> bool:
+    """Fetch the bundle if it is not here; return whether it was not."""
     folder = bundled.folder
     cache.refuse_folders(folder, [BUNDLE])
     if (folder / BUNDLE).exists():
-        return
+        return False
     size = again(bundled.size, order.waits, what="the size of it all")
     if (size := cache.plausible(size)) is None:
         size = filling.size_of(bundled.open, BUNDLE, order.waits)
     missing, most = {BUNDLE: size}, size or 0
+    apart = most if bundled.wanted is None else bundled.wanted
     filling.tell(bundled.where, folder, missing, 0)
     room.require(
         [
             filling.to_fetch(folder, missing),
-            Need(folder, most, "to take it apart"),
-            filling.to_copy(folder, order.raw, {BUNDLE: most}),
+            Need(folder, apart, "to take it apart"),
+            filling.to_copy(folder, order.raw, {BUNDLE: apart}),
         ]
     )
     with filling.bar("fetching", most, 0) as progress:
         remote = Remote(BUNDLE, bundled.open, bundled.where)
         download(remote, folder, waits=order.waits, bar=progress)
         progress.total = progress.n  # what is told is the size unpacked
+    return True
 
 
 def _take_apart(bundled: Bundled, known: Listing | None, order: Order) -> list[str]:
@@ -88,7 +93,7 @@ def _take_apart(bundled: Bundled, known: Listing | None, order: Order) -> list[s
         listing = Listing(bundle.sizes, known.kept if known else {})
         cache.write(folder, listing)
         names = _chosen(listing, order, bundled.where)
-        absent = _absent(folder, listing, names)
+        absent = names if known is None else _absent(folder, listing, names)
         cache.refuse_folders(folder, absent)
         for name in absent:
             (folder / f"{name}.part").unlink(missing_ok=True)  # of a killed run
@@ -110,4 +115,4 @@ def _chosen(listing: Listing, order: Order, where: str) -> list[str]:
 
 
 def _absent(folder: Path, listing: Listing, names: list[str]) -> list[str]:
-    return [name for name in names if cache.here(folder, listing, name) is None]
+    return [name for name in names if cache.here(folder, listing, name) != name]

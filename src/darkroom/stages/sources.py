@@ -5,16 +5,20 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tqdm import tqdm
+
 from darkroom import gathering, kaggle
-from darkroom.errors import ParamsError, RemoteError
+from darkroom.errors import ParamsError, RemoteError, ResourceError
 from darkroom.members import MissingFileError, nearest, shown
 from darkroom.params.data import Data, Url
 from darkroom.remote import addresses, cache, filling, unbundling
-from darkroom.remote.filling import Offer, Order
+from darkroom.remote.filling import FolderedError, Offer, Order, Sizes
 from darkroom.remote.unbundling import Bundled
-from darkroom.remote.waits import again, safe_place
+from darkroom.remote.waits import Waits, again, safe_place
 
 KAGGLE, URLS = "kaggle", "urls"
+
+_BROWSER = "download all in a browser, unpack it, and set data.source to it"
 
 Fetched = tuple[Path, list[str]]
 
@@ -46,25 +50,53 @@ def _refuse_cache_within(raw: Path) -> None:
 
 
 def _competition(slug: str, order: Order) -> Fetched:
-    page_by = partial(again, waits=order.waits, what=filling.LIST)
     offer = Offer(
         where=kaggle.page(slug),
         folder=cache.competition(slug),
-        ask=partial(kaggle.competition_files, slug, page_by),
+        ask=partial(_listed, slug, order.waits),
         open=partial(kaggle.competition_file, slug),
     )
-    fix = f"is {slug} the right competition? data.kaggle names it"
     try:
-        return _filled(offer, order, fix)
-    except filling.FolderedError as foldered:
-        size = foldered.size
+        return _filled(offer, order, f"is {slug} the right competition? data.kaggle names it")
+    except FolderedError as error:
+        foldered = error
+    return _everything(slug, foldered, order)
+
+
+def _everything(slug: str, foldered: FolderedError, order: Order) -> Fetched:
+    """Fetch a competition whose files lie in folders as one archive."""
+    folder = cache.competition(slug)
     everything = Bundled(
-        where=offer.where,
-        folder=offer.folder / cache.APART,
-        size=lambda: size,
+        where=kaggle.page(slug),
+        folder=folder / cache.APART,
+        size=lambda: foldered.size,
         open=kaggle.competition_bundle(slug),
+        wanted=foldered.wanted,
     )
-    return _taken_apart(everything, order, fix)
+    try:
+        return everything.folder, unbundling.fill(everything, order)
+    except MissingFileError as missing:
+        raise RemoteError(
+            f"Kaggle lists {missing.wanted[0]}, and the archive of all files lacks it",
+            file=everything.where,
+            found=shown(_names(everything.folder)),
+            fix=f"delete {everything.folder}, and run it again: the archive is fetched anew; if it "
+            f"stays so, {_BROWSER}",
+        ) from missing
+    except ResourceError:
+        filling.doubt(folder)  # its sizes may be old
+        raise
+
+
+def _listed(slug: str, waits: Waits) -> Sizes:
+    with tqdm(desc="listing", unit=" pages", delay=2, leave=False, disable=None) as bar:
+
+        def page_by(ask: kaggle.Ask) -> kaggle.Told:
+            told = again(ask, waits, what=filling.LIST)
+            bar.update()
+            return told
+
+        return kaggle.competition_files(slug, page_by)
 
 
 def _data_set(ref: str, order: Order) -> Fetched:
@@ -81,10 +113,15 @@ def _data_set(ref: str, order: Order) -> Fetched:
         size=lambda: told[0] if told else kaggle.dataset_version(full)[1],
         open=kaggle.dataset_bundle(full),
     )
-    taken = _taken_apart(data_set, order, f"is {ref} the right data set? data.kaggle names it")
+    try:
+        names = unbundling.fill(data_set, order)
+    except MissingFileError as missing:
+        gathering.refuse_deeper(data_set.folder, missing.wanted)
+        fix = f"is {ref} the right data set? data.kaggle names it"
+        raise _lacking(missing, data_set.where, data_set.folder, fix) from missing
     if told:
         cache.pin(full)  # not before it has come whole: another version may be the mended one
-    return taken
+    return data_set.folder, names
 
 
 def _addresses(urls: Sequence[Url], order: Order) -> Fetched:
@@ -107,22 +144,16 @@ def _filled(offer: Offer, order: Order, fix: str) -> Fetched:
         raise _lacking(missing, offer.where, offer.folder, fix) from missing
 
 
-def _taken_apart(bundled: Bundled, order: Order, fix: str) -> Fetched:
-    try:
-        return bundled.folder, unbundling.fill(bundled, order)
-    except MissingFileError as missing:
-        gathering.refuse_deeper(bundled.folder, missing.wanted)
-        raise _lacking(missing, bundled.where, bundled.folder, fix) from missing
-
-
 def _lacking(missing: MissingFileError, where: str, folder: Path, fix: str) -> RemoteError:
-    listing = cache.read(folder)
-    names = filling.offered(listing.sizes) if listing else []
+    names = _names(folder)
     near = nearest(missing.wanted[0], names)
+    listing = cache.read(folder)
     inside = [name for name in (listing.sizes if listing else ()) if "/" in name]
     deeper = [name for name in sorted(inside) if name.rpartition("/")[2] in missing.wanted]
-    if deeper:
-        fix = "download all in a browser, unpack it, and set data.source to the folder of that file"
+    if filling.RESERVED & set(missing.wanted):
+        fix = f"the download cache keeps that name for itself: {_BROWSER}"
+    elif deeper:
+        fix = f"{_BROWSER}, to the folder of that file"
     elif near:
         fix += f"; the nearest name there is {near}"
     return RemoteError(
@@ -132,3 +163,8 @@ def _lacking(missing: MissingFileError, where: str, folder: Path, fix: str) -> R
         expected=" or ".join(missing.wanted),
         fix=fix,
     )
+
+
+def _names(folder: Path) -> list[str]:
+    listing = cache.read(folder)
+    return filling.offered(listing.sizes) if listing else []

@@ -1,18 +1,19 @@
 """fetch from a competition that lists single files in folders: all as one zip, taken apart."""
 
 import random
+import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from darkroom.remote import room
+from darkroom.remote import cache, room
 from tests.loopback import Competition, Cut, Kaggle, NoAnswer, Status
 from tests.stages import tiny
 from tests.stages.fetch.rig import asked, fetch
 
 SLUG = "fruit-or-vegetable"
-APART = Path("competitions", SLUG, "bundle")
+APART = Path("competitions", SLUG, cache.APART)
 
 
 def paths(train: str, test: str) -> None:
@@ -113,18 +114,53 @@ def test_archives_are_still_fetched_file_by_file(
     tiny.run("index")
 
 
-def test_room_that_lacks_is_told_before_the_body_is_asked_for(
+def test_room_that_lacks_is_told_and_the_list_asked_for_anew_next_time(
     kaggle: Kaggle,
     members: dict[str, bytes],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(room, "free", lambda _: 1000)
+    monkeypatch.setattr(room, "free", lambda _: 10**9)
+    kaggle.competitions[SLUG].listed["extra/unasked.txt"] = 10**12
     assert fetch() == 5
-    assert "no room on the disk for what is to be fetched\n  found: 1.0 kB free" in (
-        capfd.readouterr().err
-    )
+    wanted = room.shown(sum(map(len, members.values())))
+    assert f"1,000.0 GB to fetch, {wanted} to take it apart, {wanted} for" in capfd.readouterr().err
     assert {request.kind for request in kaggle.requests} == {"ListDataFiles"}
+    kaggle.competitions[SLUG].listed.clear()
+    assert fetch() == 0
+
+
+def test_a_folder_that_kaggle_has_since_is_told_with_a_way_to_it(
+    kaggle: Kaggle,
+    members: dict[str, bytes],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert fetch() == 0
+    second = {name.replace("test/", "test2/"): body for name, body in members.items()}
+    kaggle.competitions[SLUG].files |= second
+    paths("train.zip/train/{}.png", "test2.zip/test2/{}.png")
+    assert fetch() == 4
+    apart = tmp_path / "cache" / APART
+    told = capfd.readouterr().err
+    assert "Kaggle lists test2.zip, and the archive of all files lacks it" in told
+    assert f"to do: delete {apart}, and run it again: the archive is fetched anew" in told
+    shutil.rmtree(apart)
+    assert fetch() == 0
+    tiny.run("index")
+
+
+def test_files_of_two_days_are_not_mixed(
+    kaggle: Kaggle, members: dict[str, bytes], tmp_path: Path
+) -> None:
+    second = {name.replace("test/", "test2/"): body for name, body in members.items()}
+    kaggle.competitions[SLUG].files |= second
+    assert fetch() == 0
+    table = members["train.csv"].replace(b"yes", b"no ", 1)
+    kaggle.competitions[SLUG].files["train.csv"] = table
+    paths("train.zip/train/{}.png", "test2.zip/test2/{}.png")
+    assert fetch() == 0
+    assert Path("data/raw", tiny.NAME, "train.csv").read_bytes() == table
 
 
 def test_a_table_that_lies_deeper_is_told_where(
@@ -136,7 +172,18 @@ def test_a_table_that_lies_deeper_is_told_where(
     told = capfd.readouterr().err
     assert f"https://www.kaggle.com/competitions/{SLUG}: t" in told
     assert "  found: deeper: fruit/t" in told
-    assert "unpack it, and set data.source to the folder of that file" in told
+    assert "unpack it, and set data.source to it, to the folder of that file" in told
+    assert asked(kaggle) == []
+
+
+def test_a_folder_whose_name_the_cache_needs(
+    kaggle: Kaggle, members: dict[str, bytes], capfd: pytest.CaptureFixture[str]
+) -> None:
+    files = kaggle.competitions[SLUG].files
+    files |= {name.replace("train/", "bundle/"): body for name, body in members.items()}
+    paths("bundle.zip/bundle/{}.png", "test.zip/test/{}.png")
+    assert fetch() == 4
+    assert "the download cache keeps that name for itself" in capfd.readouterr().err
     assert asked(kaggle) == []
 
 
