@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import requests
 
 from darkroom import kaggle
 from darkroom.errors import RemoteError
-from tests.kaggle.quiet import REF, SLUG, quiet_kaggle, send, submission, words
+from tests.kaggle.quiet import REF, SLUG, send, words
 from tests.loopback import (
     KEY,
     REFRESH_TOKEN,
@@ -25,17 +25,6 @@ from tests.loopback import (
 )
 
 ODD = "no token: it is empty, or holds a blank or an odd letter"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Kaggle]:
-    with quiet_kaggle(monkeypatch, capfd) as server:
-        yield server
-
-
-@pytest.fixture
-def upload(tmp_path: Path) -> Path:
-    return submission(tmp_path)
 
 
 def test_importing_it_imports_no_client() -> None:

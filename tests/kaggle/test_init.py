@@ -1,6 +1,5 @@
 """What Kaggle's real clients bring and send, against a server on loopback."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from darkroom import kaggle
 from darkroom.errors import ParamsError, RemoteError
 from darkroom.kaggle import wire
 from darkroom.remote.waits import PassingError, is_passing
-from tests.kaggle.quiet import REF, SLUG, quiet_kaggle, send, submission, words
+from tests.kaggle.quiet import REF, SLUG, send, words
 from tests.loopback import (
     Cut,
     CutBody,
@@ -28,17 +27,6 @@ from tests.loopback import (
 RANGE = {"Range": "bytes=4-", "Accept-Encoding": "identity"}
 # What requests says of any cut on the way to a plain proxy, as the server is to the clients.
 CUT = "the connection was cut"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Kaggle]:
-    with quiet_kaggle(monkeypatch, capfd) as server:
-        yield server
-
-
-@pytest.fixture
-def upload(tmp_path: Path) -> Path:
-    return submission(tmp_path)
 
 
 def test_lists_every_page_of_files(server: Kaggle) -> None:

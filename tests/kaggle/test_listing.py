@@ -1,7 +1,6 @@
 """Whatever Kaggle lists: one odd entry is put right, and no answer is taken for an empty list."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +10,7 @@ from darkroom import kaggle
 from darkroom.errors import RemoteError
 from darkroom.kaggle import listing
 from darkroom.kaggle.listing import EPOCH
-from tests.kaggle.quiet import REF, SLUG, quiet_kaggle, words
+from tests.kaggle.quiet import REF, SLUG, words
 from tests.loopback import Kaggle, Page
 
 GOOD: dict[str, Any] = {
@@ -26,12 +25,6 @@ GOOD: dict[str, Any] = {
 }
 DEEP = '{"submissions": ' + "[" * 100_000
 NO_LISTS = ["[]", '"x"', "7", "null", '{"submissions": 7, "files": {}}', DEEP]
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Kaggle]:
-    with quiet_kaggle(monkeypatch, capfd) as server:
-        yield server
 
 
 def page(text: str) -> Page:

@@ -1,13 +1,11 @@
 """What is told of Kaggle's refusals, as its real clients meet them."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from darkroom import kaggle
 from darkroom.errors import RemoteError
 from darkroom.kaggle import refusals
-from tests.kaggle.quiet import REF, SLUG, quiet_kaggle, words
+from tests.kaggle.quiet import REF, SLUG, words
 from tests.loopback import (
     TOKEN,
     WRONG_TOKEN,
@@ -17,13 +15,6 @@ from tests.loopback import (
     Redirect,
     Status,
 )
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Kaggle]:
-    with quiet_kaggle(monkeypatch, capfd) as server:
-        yield server
-
 
 REFUSALS: dict[str, tuple[Fault | None, str]] = {
     "wrong token": (

@@ -1,7 +1,6 @@
 """Uploads that will not get better by themselves, and what is told of them."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,20 +10,8 @@ from darkroom.errors import RemoteError
 from darkroom.kaggle import UploadRefusedError
 from darkroom.kaggle.refusals import Asked
 from darkroom.remote.waits import PassingError
-from tests.kaggle.quiet import SLUG, quiet_kaggle, send, submission, words
+from tests.kaggle.quiet import SLUG, send, words
 from tests.loopback import Fault, Kaggle, Page, Redirect, Status
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Kaggle]:
-    with quiet_kaggle(monkeypatch, capfd) as server:
-        yield server
-
-
-@pytest.fixture
-def upload(tmp_path: Path) -> Path:
-    return submission(tmp_path)
-
 
 NOWHERE = {
     "nothing": (None, "none"),

@@ -1,6 +1,6 @@
 """Kaggle's real clients under watch: each request once, and none for ever."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from darkroom import kaggle
 from darkroom.errors import RemoteError
 from darkroom.kaggle import wire
 from darkroom.remote.waits import is_passing
-from tests.kaggle.quiet import REF, SLUG, quiet_kaggle, send, submission, words
+from tests.kaggle.quiet import REF, SLUG, send, words
 from tests.loopback import (
     Hang,
     Kaggle,
@@ -20,17 +20,6 @@ from tests.loopback import (
     Stall,
     Status,
 )
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Kaggle]:
-    with quiet_kaggle(monkeypatch, capfd) as server:
-        yield server
-
-
-@pytest.fixture
-def upload(tmp_path: Path) -> Path:
-    return submission(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["DownloadDataFile", "storage"])

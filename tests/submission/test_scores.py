@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,13 +7,7 @@ from darkroom.errors import RemoteError
 from darkroom.remote.waits import Waits
 from darkroom.submission import scores
 from tests.loopback import Kaggle, Status
-from tests.submission.parcels import SLUG, kaggle_on_loopback, parcel
-
-
-@pytest.fixture
-def kaggle() -> Iterator[Kaggle]:
-    with kaggle_on_loopback() as there:
-        yield there
+from tests.submission.parcels import SLUG, parcel
 
 
 def sent(tmp_path: Path) -> int:

@@ -1,7 +1,6 @@
 """One file, one submission: whatever goes wrong, the server never holds it twice."""
 
 import errno
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -24,17 +23,6 @@ from tests.submission.scenarios import (
     play,
     submit,
 )
-
-
-@pytest.fixture
-def kaggle() -> Iterator[Kaggle]:
-    with kaggle_on_loopback() as there:
-        yield there
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -1,6 +1,5 @@
 """What another clone, an odd list or a wrong clock brings: the file is not sent twice."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,8 @@ from darkroom.submission import pending, upload
 from darkroom.submission.pending import Note
 from darkroom.submission.upload import SETTLED_S
 from tests.loopback import Kaggle, Page
-from tests.submission.parcels import SLUG, kaggle_on_loopback, parcel
+from tests.submission.parcels import SLUG, parcel
 from tests.submission.scenarios import LOST, MESSAGE, TRIES, Clock, submit
-
-
-@pytest.fixture
-def kaggle() -> Iterator[Kaggle]:
-    with kaggle_on_loopback() as there:
-        yield there
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def test_another_clone_that_sends_at_the_same_moment(

@@ -13,9 +13,9 @@ from typing import Any, BinaryIO
 import requests
 
 from darkroom import files
+from darkroom.remote.cache import plausible
 from darkroom.remote.waits import http_date
 
-_MOST_BYTES = 10**18  # beyond it nothing is a size
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
 _CONTENT_RANGE = re.compile(r"bytes (?:([0-9]+)-[0-9]+|\*)/([0-9]+|\*)")
 
@@ -180,9 +180,7 @@ def _checked(story: dict[str, Any]) -> Identity:
         raise ValueError("not a date")
     if identity.md5 is not None and not re.fullmatch("[0-9a-f]{32}", identity.md5):
         raise ValueError("not an md5")
-    if identity.total is not None and (
-        type(identity.total) is not int or not 0 <= identity.total < _MOST_BYTES
-    ):
+    if identity.total is not None and plausible(identity.total) is None:
         raise ValueError("not a size")
     if type(identity.packed) is not bool:
         raise TypeError("not a yes or no")

@@ -79,7 +79,7 @@ def _everything(slug: str, foldered: FolderedError, order: Order) -> Fetched:
         raise RemoteError(
             f"Kaggle lists {missing.wanted[0]}, and the archive of all files lacks it",
             file=everything.where,
-            found=shown(_names(everything.folder)),
+            found=shown(filling.offered(_names(everything.folder))),
             fix=f"delete {everything.folder}, and run it again: the archive is fetched anew; if it "
             f"stays so, {_BROWSER}",
         ) from missing
@@ -145,11 +145,11 @@ def _filled(offer: Offer, order: Order, fix: str) -> Fetched:
 
 
 def _lacking(missing: MissingFileError, where: str, folder: Path, fix: str) -> RemoteError:
-    names = _names(folder)
+    listed = _names(folder)
+    names = filling.offered(listed)
     near = nearest(missing.wanted[0], names)
-    listing = cache.read(folder)
-    inside = [name for name in (listing.sizes if listing else ()) if "/" in name]
-    deeper = [name for name in sorted(inside) if name.rpartition("/")[2] in missing.wanted]
+    inside = [name for name in listed if "/" in name]
+    deeper = [name for name in inside if name.rpartition("/")[2] in missing.wanted]
     if filling.RESERVED & set(missing.wanted):
         fix = f"the download cache keeps that name for itself: {_BROWSER}"
     elif deeper:
@@ -167,4 +167,4 @@ def _lacking(missing: MissingFileError, where: str, folder: Path, fix: str) -> R
 
 def _names(folder: Path) -> list[str]:
     listing = cache.read(folder)
-    return filling.offered(listing.sizes) if listing else []
+    return sorted(listing.sizes) if listing else []
