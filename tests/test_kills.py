@@ -98,7 +98,8 @@ def _kill(root: Path, rng: random.Random) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     words = f"{sent!r}: {process.returncode}: {told.decode()[-2000:]}"
     assert process.returncode != 0, f"training went on to its end: {words}"
-    assert process.returncode < 0 or "exited with 130" in words, words
+    # The stage's own word: its exit code reaches DVC through $SHELL, and dash makes 130 a -2 of it.
+    assert process.returncode < 0 or ": interrupted" in words, words
     _wait_until_alone(root)
 
 
