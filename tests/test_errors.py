@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 
 from darkroom import errors
@@ -22,11 +24,24 @@ def test_message_shows_twenty_details_and_counts_the_rest() -> None:
     assert text.endswith("… and 3 more")
 
 
+def test_a_name_cannot_speak_to_the_terminal() -> None:
+    error = errors.DataError("bad", found="a\x1b[2J, b\u202e.csv, größer", details=["c\r"])
+    lines = ["bad", "  c\\r", "  found: a\\x1b[2J, b\\u202e.csv, größer"]
+    assert str(error).splitlines() == lines
+    sent = pickle.loads(pickle.dumps(error))  # from a worker
+    assert (type(sent), str(sent)) == (errors.DataError, str(error))
+    assert str(errors.ArtifactError("worse", found=error)).splitlines()[1:] == [
+        "  found: bad",
+        *lines[1:],
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "code"),
     [
         (errors.ParamsError, 2),
         (errors.DataError, 3),
+        (errors.RemoteError, 4),
         (errors.ResourceError, 5),
         (errors.ArtifactError, 6),
     ],

@@ -53,7 +53,17 @@ class DarkroomError(Exception):
             for label, value in (("found", found), ("expected", expected), ("to do", fix))
             if value is not None
         ]
-        super().__init__("\n".join(lines))
+        super().__init__(_shown("\n".join(lines)))
+
+
+def _shown(text: str) -> str:
+    """Escape what a terminal would obey or not show: names come from archives and servers.
+
+    Of lines nothing is escaped, and nothing twice: errors are pickled, and quoted in others.
+    """
+    return "".join(
+        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
+    )
 
 
 class ParamsError(DarkroomError):
