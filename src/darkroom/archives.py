@@ -36,7 +36,7 @@ MAX_MEMBER_BYTES = 512 * 2**20
 _BLOCK = 512  # of a tar
 _TARS = ("a gzip file", "a tar archive", "binary data")  # the oldest tars have no magic
 _DOWNLOAD = "download it again"
-_BROKEN: tuple[type[Exception], ...] = (
+BROKEN: tuple[type[Exception], ...] = (
     EOFError,
     ValueError,
     NotImplementedError,
@@ -44,6 +44,7 @@ _BROKEN: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     tarfile.TarError,
 )
+"""What reading an archive raises if that is damaged; OSError aside, which may be the disk's."""
 
 
 class _Container(Protocol):
@@ -125,7 +126,7 @@ class Archives:
                 found=f"{size:,} bytes",
                 expected=f"at most {MAX_MEMBER_BYTES:,} bytes",
             )
-        with reported(self.root / path, *_BROKEN):
+        with reported(self.root / path, *BROKEN):
             data = container.read(name)
         if len(data) != size:
             raise DataError(
@@ -223,7 +224,7 @@ class _Zip:
     """A zip's members, stored or deflated."""
 
     def __init__(self, path: Path) -> None:
-        with reported(path, *_BROKEN):
+        with reported(path, *BROKEN):
             self._zip = zipfile.ZipFile(path)
         infos = [info for info in self._zip.infolist() if not info.orig_filename.endswith("/")]
         # zipfile cuts names at a NUL, turns backslashes on some systems, and of two members of
@@ -250,7 +251,7 @@ class _Tar:
 
     def __init__(self, path: Path, spool: Path, *, compressed: bool) -> None:
         self._source = unpacked(path, spool) if compressed else path
-        with reported(path, *_BROKEN), self._file() as file:
+        with reported(path, *BROKEN), self._file() as file:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 everything = tar.getmembers()
             _check_end(file, everything)

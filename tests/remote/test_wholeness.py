@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import tarfile
+import zipfile
 from pathlib import Path
 from random import Random
 
@@ -114,6 +115,21 @@ def test_a_byte_turned_over_in_the_pictures_is_seen(tmp_path: Path, name: str) -
         data[place] ^= 0x10
         with pytest.raises(NotWholeError, match="the archive is damaged"):
             check(path, name=name)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_in_a_packed_member_is_told(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a.csv", Random(1).randbytes(3000))
+    data = path.read_bytes()
+    check(path, name="a.zip")
+    for place in range(100, 3000, 97):
+        spoilt = bytearray(data)
+        spoilt[place] ^= 0xFF
+        path.write_bytes(spoilt)
+        with pytest.raises(NotWholeError, match="the archive is damaged"):
+            check(path, name="a.zip")
 
 
 def test_a_zip_that_points_before_its_beginning_is_damaged(tmp_path: Path) -> None:

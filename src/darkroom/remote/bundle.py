@@ -5,7 +5,6 @@ Files at its top are written out. A folder becomes a zip of its own, nothing com
 """
 
 import zipfile
-import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from types import TracebackType
 from typing import IO
 
 from darkroom import files
-from darkroom.archives import Archives
+from darkroom.archives import BROKEN, Archives
 from darkroom.errors import DataError
 from darkroom.members import is_junk, safe_name
 from darkroom.spool import MAX_UNPACKED_RATIO
@@ -22,7 +21,6 @@ _CHUNK_BYTES = 2**20
 _DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can hold
 _MEMBER_BYTES = 30 + 46 + 2 * 20  # of a zip, for a member, beside its name (twice) and bytes
 _END_BYTES = 22 + 56 + 20
-_BROKEN = (EOFError, ValueError, NotImplementedError, zlib.error, zipfile.BadZipFile)
 
 Member = tuple[str, zipfile.ZipInfo]
 Tick = Callable[[int], object]
@@ -153,7 +151,7 @@ class Bundle:
     def _reported(self, name: str) -> Iterator[None]:
         try:
             yield
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self._damaged(name, str(error) or "it ends too early") from error
 
     def _damaged(self, name: str, found: str) -> DataError:

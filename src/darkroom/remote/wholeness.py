@@ -2,33 +2,27 @@
 
 import errno
 import hashlib
+import lzma
 import tarfile
 import zipfile
-import zlib
 from pathlib import Path
 from typing import cast
 
 from isal import igzip, isal_zlib
 
+from darkroom.archives import BROKEN
 from darkroom.errors import RemoteError
 from darkroom.remote import pages
 
 _CHUNK_BYTES = 2**20
 _BLOCK = 512  # of a tar
 _SIZE = "its size differs"
-_BROKEN = cast(
-    tuple[type[Exception], ...],
-    (
-        OSError,
-        EOFError,
-        ValueError,
-        NotImplementedError,
-        RuntimeError,  # zipfile's for a member that is encrypted
-        zlib.error,
-        isal_zlib.error,
-        zipfile.BadZipFile,
-        tarfile.TarError,
-    ),
+_BROKEN: tuple[type[Exception], ...] = (
+    *BROKEN,
+    OSError,
+    lzma.LZMAError,
+    RuntimeError,  # zipfile's for a member that is encrypted
+    cast(type[Exception], isal_zlib.error),
 )
 
 
