@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from darkroom.errors import ArtifactError
@@ -63,8 +64,11 @@ def lacking(root: Path) -> tuple[str, str]:
     """Return why a project has no commit, and what to do about it."""
     if shutil.which("git") is None:
         return "git is not installed", "install git"
-    folders = (root.resolve(), *root.resolve().parents)
-    if not any((folder / ".git").exists() for folder in folders):
+    root = root.resolve()
+    told = os.environ.get("GIT_CEILING_DIRECTORIES", "").split(os.pathsep)  # git(1)
+    ceilings = {Path(folder).resolve() for folder in told if folder}
+    above = takewhile(lambda folder: folder not in ceilings, root.parents)
+    if not any((folder / ".git").exists() for folder in (root, *above)):
         return "no git repository", 'run `git init; git add .; git commit -m "…"`'
     if _git(root, "rev-parse", "--show-prefix").returncode:
         return "a .git that git takes for no repository", "mend it or clone it anew"
