@@ -3,7 +3,7 @@
 from difflib import get_close_matches
 
 from darkroom.params import NAME, Competition, Params
-from darkroom.params.data import Data
+from darkroom.params.data import KAGGLE, URLS, Data
 
 
 def contradictions(params: Params) -> list[str]:
@@ -96,13 +96,13 @@ def _sections(params: Params) -> list[str]:
 def _sources(name: str, data: Data) -> list[str]:
     """Return what is to be fetched, but is not said, or said so that it would collide."""
     faults = []
-    if data.source == "kaggle" and data.kaggle is None:
+    if data.source == KAGGLE and data.kaggle is None:
         wanted = (
             "say what in {0}.data.kaggle: a competition's name as in its address, or owner/name"
         )
         hint = "set it to urls" if data.urls else wanted.format(name)
         faults.append(f"{name}.data.source: kaggle does not say what to fetch; {hint}")
-    if data.source == "urls" and not data.urls:
+    if data.source == URLS and not data.urls:
         faults.append(
             f"{name}.data.source: found urls, but there are none; add {name}.data.urls: "
             "[{url: https://..., name: train.zip, sha256: ...}], or set the source to kaggle"

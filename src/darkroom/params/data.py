@@ -10,6 +10,7 @@ from darkroom.params.section import Section
 
 TaskName = Literal["segmentation", "multilabel", "multiclass", "binary", "regression"]
 
+SAMPLE, KAGGLE, URLS = "sample", "kaggle", "urls"  # sources that are no folders
 MOST_LETTERS = 120  # of what names a file or folder on the disk
 
 Column = Annotated[

@@ -11,7 +11,7 @@ from darkroom import paramfile, provenance
 from darkroom.errors import ArtifactError, ParamsError
 from darkroom.kaggle.listing import LARGEST_SCORE
 from darkroom.layout import PARAMS, Layout
-from darkroom.params.data import Data
+from darkroom.params.data import SAMPLE, Data
 from darkroom.provenance import Commit
 from darkroom.stages import check, setting
 from darkroom.submission.writer import card_path
@@ -102,7 +102,7 @@ def _competition(name: str, data: Data) -> str:
             found=f"{name}.data.kaggle: {data.kaggle or 'null'}{kind}",
             expected="the name of a Kaggle competition, as in its address",
         )
-    if data.source == "sample":
+    if data.source == SAMPLE:
         raise ParamsError(
             "the submission is about the drawn sample, which Kaggle does not know",
             file=PARAMS,

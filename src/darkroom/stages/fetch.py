@@ -8,12 +8,11 @@ from darkroom import executors, files, gathering
 from darkroom.competitions.sample import draw_banknotes, draw_carvana, draw_celeba
 from darkroom.errors import ParamsError
 from darkroom.members import MissingFileError, listing
-from darkroom.params.data import Data
+from darkroom.params.data import KAGGLE, SAMPLE, URLS, Data
 from darkroom.remote.filling import Order
 from darkroom.remote.waits import Waits
 from darkroom.stages import adapter, setting, sources
 
-SAMPLE = "sample"
 DRAWN: dict[str, Any] = {
     "carvana": draw_carvana,
     "celeba": draw_celeba,
@@ -42,7 +41,7 @@ def run(name: str, *, waits: Waits = Waits()) -> None:  # noqa: B008  (it is fro
 def _wanted(data: Data, raw: Path, waits: Waits) -> tuple[Path, list[str]]:
     """Return the folder that the raw files lie in, fetched if need be, and their names."""
     format, options = adapter.of(data)
-    if data.source in (sources.KAGGLE, sources.URLS):
+    if data.source in (KAGGLE, URLS):
         order = Order(lambda names: format.wanted(names, options), raw, waits)
         return sources.fetched(data, order)
     source = gathering.source_folder(data.source)

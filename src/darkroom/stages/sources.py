@@ -10,13 +10,11 @@ from tqdm import tqdm
 from darkroom import gathering, kaggle
 from darkroom.errors import ParamsError, RemoteError, ResourceError
 from darkroom.members import MissingFileError, nearest, shown
-from darkroom.params.data import Data, Url
+from darkroom.params.data import KAGGLE, Data, Url
 from darkroom.remote import addresses, cache, filling, unbundling
 from darkroom.remote.filling import FolderedError, Offer, Order, Sizes
 from darkroom.remote.unbundling import Bundled
 from darkroom.remote.waits import Waits, again, safe_place
-
-KAGGLE, URLS = "kaggle", "urls"
 
 _BROWSER = "download all in a browser, unpack it, and set data.source to it"
 
@@ -29,7 +27,7 @@ def fetched(data: Data, order: Order) -> Fetched:
     Raises:
         ParamsError: The cache lies in the folder of raw files.
         RemoteError: The server refuses, can't be reached, or lacks a wanted file.
-        DataError: What came as one bundle can't be taken apart.
+        DataError: What came as one bundle can't be taken apart, or holds a wanted file deeper.
         ResourceError: The disk has no room for it.
     """
     _refuse_cache_within(order.raw)
