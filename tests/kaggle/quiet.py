@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from darkroom import kaggle
+from darkroom.kaggle import wire
+from darkroom.remote.waits import TIMEOUTS_S
 from tests.loopback import (
     KEY,
     REFRESH_TOKEN,
@@ -16,6 +18,7 @@ from tests.loopback import (
 
 SLUG, REF = "carvana-image-masking-challenge", "jessicali9530/celeba-dataset"
 SECRETS = (TOKEN, WRONG_TOKEN, REFRESH_TOKEN, KEY)
+SILENCE_S = 1.0  # short, and yet no busy machine keeps an answer of the server back for so long
 
 
 def submission(folder: Path) -> Path:
@@ -27,6 +30,11 @@ def submission(folder: Path) -> Path:
 
 def send(path: Path) -> int:
     return kaggle.submit(SLUG, path, "darkroom 0123456789ab: first", progress=False)
+
+
+def limit_silence(monkeypatch: pytest.MonkeyPatch, silence_s: float = SILENCE_S) -> None:
+    """Let the clients wait for a silent server no longer than so many seconds."""
+    monkeypatch.setattr(wire, "TIMEOUTS_S", (TIMEOUTS_S[0], silence_s))
 
 
 def words(error: pytest.ExceptionInfo[BaseException]) -> str:

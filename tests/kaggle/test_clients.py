@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from darkroom import kaggle
-from darkroom.errors import RemoteError
+from darkroom.errors import ParamsError, RemoteError
 from tests.kaggle.quiet import REF, SLUG, send, words
 from tests.loopback import (
     KEY,
@@ -74,6 +74,18 @@ def test_without_an_account_nothing_is_sent(
         "  to do: make a token at https://www.kaggle.com/settings/api, save it as "
         "~/.kaggle/access_token, and run it again"
     )
+    assert server.requests == []
+
+
+def test_without_a_home_the_clients_are_not_begun(
+    server: Kaggle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", fail)
+    with pytest.raises(ParamsError, match="set the environment variable HOME to a folder"):
+        kaggle.remaining(SLUG)
     assert server.requests == []
 
 
@@ -196,9 +208,15 @@ def test_accounts_wherever_they_are_kept(
     (folder / "kaggle.json").write_text(json.dumps({"username": USERNAME, "key": "wrong"}))
     with pytest.raises(RemoteError, match=r"the token in kaggle\.json"):
         kaggle.remaining(SLUG)
-    (folder / "access_token").write_text(f"{WRONG_TOKEN}\n")
-    with pytest.raises(RemoteError, match=r"the token in ~/\.kaggle/access_token"):
+    monkeypatch.setenv("KAGGLE_USERNAME", USERNAME)
+    monkeypatch.setenv("KAGGLE_KEY", "wrong")
+    with pytest.raises(RemoteError, match="the token in KAGGLE_USERNAME and KAGGLE_KEY"):
         kaggle.remaining(SLUG)
+    (folder / "access_token").write_text("\n")
+    for name in ("access_token.txt", "access_token"):
+        (folder / name).write_text(f"{WRONG_TOKEN}\n")
+        with pytest.raises(RemoteError, match=rf"the token in ~/\.kaggle/{name}\n"):
+            kaggle.remaining(SLUG)
     (folder / "access_token").write_text(f"{TOKEN}\n")
     assert kaggle.remaining(SLUG).allowed == 4
 

@@ -8,9 +8,8 @@ import requests
 
 from darkroom import kaggle
 from darkroom.errors import ParamsError, RemoteError
-from darkroom.kaggle import wire
 from darkroom.remote.waits import PassingError, is_passing
-from tests.kaggle.quiet import REF, SLUG, send, words
+from tests.kaggle.quiet import REF, SLUG, limit_silence, send, words
 from tests.loopback import (
     Cut,
     CutBody,
@@ -92,10 +91,10 @@ def test_submits_and_sees_the_score(server: Kaggle, upload: Path) -> None:
         noted.append(len(server.of("CreateSubmission")))
         assert len(server.of("upload")) == 1
 
-    assert kaggle.remaining(SLUG) == kaggle.Remaining(today=0, allowed=5)
+    assert kaggle.remaining(SLUG) == kaggle.Remaining(today=0, allowed=5, total=0)
     ref = kaggle.submit(SLUG, upload, "darkroom: a, b", progress=False, before_create=note)
     assert noted == [0]
-    assert kaggle.remaining(SLUG) == kaggle.Remaining(today=1, allowed=4)
+    assert kaggle.remaining(SLUG) == kaggle.Remaining(today=1, allowed=4, total=1)
     kept = server.competitions[SLUG].submissions
     assert [one.body for one in kept] == [upload.read_bytes()]
     waiting = kaggle.Submission(
@@ -179,7 +178,8 @@ def test_a_lost_upload_submits_nothing(
     server: Kaggle, upload: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     fault, found = UPLOAD_FAULTS[case]
-    monkeypatch.setattr(wire, "TIMEOUTS_S", (5.0, 0.2 if case == "silent" else 5.0))
+    if case == "silent":
+        limit_silence(monkeypatch)
     server.play("upload", fault)
     with pytest.raises(PassingError) as error:
         send(upload)
@@ -222,7 +222,8 @@ def test_a_lost_answer_is_told_apart(
     server: Kaggle, upload: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     fault, kept, found = LOST[case]
-    monkeypatch.setattr(wire, "TIMEOUTS_S", (5.0, 0.2 if case == "silent" else 5.0))
+    if case == "silent":
+        limit_silence(monkeypatch)
     server.play("CreateSubmission", fault)
     with pytest.raises(kaggle.UnknownOutcomeError) as error:
         send(upload)

@@ -57,8 +57,10 @@ ODD_NUMBERS = [0, -1, True, 1.5, "2", [2], None, 10**30]
 
 
 def test_limits_that_are_odd_are_none(server: Kaggle) -> None:
-    server.play("GetSubmissionLimits", page('{"numToday": "x", "numAllowedNow": -1}'))
-    assert kaggle.remaining(SLUG) == kaggle.Remaining(0, 0)
+    told = '{"numToday": "x", "numAllowedNow": -1, "numTotal": 1.5}'
+    server.play("GetSubmissionLimits", page(told), page("{}"))
+    assert kaggle.remaining(SLUG) == kaggle.Remaining(0, 0, None)
+    assert kaggle.remaining(SLUG) == kaggle.Remaining(0, 0, 0)
 
 
 ODD: dict[str, tuple[dict[str, object], dict[str, object]]] = {

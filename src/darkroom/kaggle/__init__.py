@@ -21,9 +21,10 @@ from darkroom.kaggle.listing import Status as Status
 from darkroom.kaggle.listing import Submission as Submission
 from darkroom.kaggle.refusals import Asked
 from darkroom.kaggle.refusals import page as page
+from darkroom.kaggle.refusals import submissions_page as submissions_page
 from darkroom.remote.addresses import is_safe
-from darkroom.remote.cache import MOST_VERSIONS, plausible
 from darkroom.remote.download import Opener
+from darkroom.remote.limits import MOST_VERSIONS, plausible
 from darkroom.remote.waits import PassingError, safe_place, status_words
 
 PAGE_SIZE = 200  # the most that Kaggle lists at a time
@@ -34,10 +35,17 @@ Ask = Callable[[], Told]
 
 @dataclass(frozen=True)
 class Remaining:
-    """Submissions of the account's team: sent today, and still allowed now."""
+    """Submissions of the account's team, those aside that could not be scored.
+
+    Attributes:
+        today: Sent since midnight UTC.
+        allowed: Still allowed now.
+        total: Sent ever; None: what Kaggle tells can't be read.
+    """
 
     today: int
     allowed: int
+    total: int | None
 
 
 class UploadRefusedError(PassingError):
@@ -168,7 +176,7 @@ def dataset_bundle(ref: str) -> Opener:
 
 
 def remaining(slug: str) -> Remaining:
-    """Return how many submissions were sent today and how many are allowed now.
+    """Return how many submissions were sent, and how many are allowed now.
 
     Raises:
         RemoteError, requests.RequestException: As `competition_files`.
@@ -180,7 +188,8 @@ def remaining(slug: str) -> Remaining:
             listing.whole(told.get(key), listing.MOST_TRIES) or 0
             for key in ("numToday", "numAllowedNow")
         )
-        return Remaining(today, allowed)
+        total = listing.whole(told.get("numTotal", 0), listing.MOST_TRIES)
+        return Remaining(today, allowed, total)
 
 
 def submissions(slug: str) -> list[Submission]:
@@ -239,7 +248,7 @@ def submit(
         except Exception:
             is_refused = call.wire.sent[-1:] == [CREATE] and refusals.is_sure(call.wire)
             if CREATE in call.wire.sent and not is_refused:
-                raise _lost(call) from None
+                raise _lost(call, slug) from None
             raise
 
 
@@ -270,12 +279,12 @@ def _unsent(call: Call) -> Exception:
     return UploadRefusedError(words) if is_refused else PassingError(words)
 
 
-def _lost(call: Call) -> UnknownOutcomeError:
+def _lost(call: Call, slug: str) -> UnknownOutcomeError:
     return UnknownOutcomeError(
         "the submission was sent, but Kaggle's answer was lost: it may have arrived or not",
         file=call.asked.name,
         found=call.wire.end or "an answer without a reference",
-        fix=f"look at {call.asked.page}/submissions before it is sent again",
+        fix=f"look at {submissions_page(slug)} before it is sent again",
     )
 
 

@@ -6,17 +6,16 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from darkroom.errors import ParamsError
 from darkroom.kaggle import refusals
 from darkroom.kaggle.refusals import OAUTH_FILE, Asked
 from darkroom.kaggle.wire import Wire, environment, watched
 from darkroom.remote.waits import is_passing
 
-_PLACES = {
-    "KAGGLE_API_TOKEN": "KAGGLE_API_TOKEN",
-    "access_token": "~/.kaggle/access_token",
-}
+_LEGACY = ("KAGGLE_USERNAME", "KAGGLE_KEY")
 
 
 @dataclass
@@ -49,9 +48,16 @@ class Call:
 
 @contextmanager
 def calling(asked: Asked, *, is_public: bool = False) -> Iterator[Call]:
-    """Watch over one call: log in, and put what the clients raise into words."""
+    """Watch over one call: log in, and put what the clients raise into words.
+
+    Raises:
+        ParamsError: There is no home folder.
+        RemoteError: Kaggle refuses, can't be asked, or answers what can't be read; no account.
+        requests.RequestException: What may pass: it is worth another try.
+    """
     with watched() as wire:
         call = Call(asked, wire)
+        _refuse_homeless()
         try:
             call.asked = _with_account(asked, wire)
             if not (call.asked.login or is_public):
@@ -66,6 +72,18 @@ def calling(asked: Asked, *, is_public: bool = False) -> Iterator[Call]:
             raise told from None  # a client's own words may hold what must not be shown
         finally:
             _forget_account()
+
+
+def _refuse_homeless() -> None:
+    """Raise ParamsError if there is no home folder: the clients fail when they are imported."""
+    try:
+        Path.home()
+    except RuntimeError:
+        raise ParamsError(
+            "Kaggle's clients need a home folder, and there is none",
+            found="neither HOME nor an entry in passwd",
+            fix="set the environment variable HOME to a folder",
+        ) from None
 
 
 def _with_account(asked: Asked, wire: Wire) -> Asked:
@@ -84,7 +102,7 @@ def _with_account(asked: Asked, wire: Wire) -> Asked:
         if error.filename != os.environ.get("KAGGLE_API_TOKEN"):
             raise
         raise refusals.bad_login("KAGGLE_API_TOKEN", "neither a token nor a file") from None
-    login = _PLACES.get(source, "kaggle.json")
+    login = _place(source)
     if account is None and (token := _oauth_token(wire)):
         config.set_kaggle_api_token(token)  # until _forget_account
         account, login = config.get_kaggle_credentials(), OAUTH_FILE
@@ -95,6 +113,29 @@ def _with_account(asked: Asked, wire: Wire) -> Asked:
         # http.client would show it in its error.
         raise refusals.bad_login(login, "no token: it is empty, or holds a blank or an odd letter")
     return replace(asked, login=login, secrets=(secret,))
+
+
+def _place(source: str | None) -> str:
+    """Return where the account's token is kept, in the order in which kagglehub looks.
+
+    Args:
+        source: What kagglesdk calls the place of the token; None: it knows of none.
+    """
+    from kagglehub import config  # noqa: PLC0415
+
+    if source == "access_token":
+        path = Path("~/.kaggle/access_token")
+        is_it = path.expanduser().exists() and path.expanduser().read_bytes().strip()
+        return str(path if is_it else path.with_suffix(".txt"))
+    if source is not None:
+        return source  # a variable of the environment
+    if all(os.environ.get(name) for name in _LEGACY):
+        return " and ".join(_LEGACY)
+    folder = os.environ.get(
+        config.CREDENTIALS_FOLDER_ENV_VAR_NAME, config.DEFAULT_KAGGLE_CREDENTIALS_FOLDER
+    )
+    is_file = Path(folder, config.CREDENTIALS_FILENAME).exists()
+    return "kaggle.json" if is_file else "the notebook's secrets"
 
 
 def _oauth_token(wire: Wire) -> str | None:

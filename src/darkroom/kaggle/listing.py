@@ -16,7 +16,7 @@ import requests
 from darkroom.errors import RemoteError
 from darkroom.kaggle.refusals import Asked
 from darkroom.kaggle.wire import Wire
-from darkroom.remote.cache import plausible
+from darkroom.remote.limits import plausible
 
 MOST_PAGES = 10_000  # of a list
 MOST_REFERENCES, MOST_TRIES = 10**18, 10**6

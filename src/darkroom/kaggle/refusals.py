@@ -54,6 +54,11 @@ def page(name: str) -> str:
     return f"{SITE}/datasets/{'/'.join(name.split('/')[:2])}"
 
 
+def submissions_page(slug: str) -> str:
+    """Return the address of the page where a competition shows the team's submissions."""
+    return f"{page(slug)}/submissions"
+
+
 def told(error: Exception, wire: Wire, asked: Asked) -> Exception:
     """Return what to raise for a client's error: what may pass as it is, the rest in words."""
     answer = wire.answer

@@ -2,7 +2,7 @@
 
 A folder a competition, data set or list of addresses. Beside the files, which have their names
 only when they are whole, lies listing.json: what the server lists, and what has been kept. To
-fetch something anew, delete its folder.
+fetch something anew, delete its folder and force its stage.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from typing import Any
 from darkroom import files
 from darkroom.errors import DataError, ParamsError
 from darkroom.members import unsafe
+from darkroom.remote.limits import MOST_VERSIONS, plausible
 
 LISTING = "listing.json"
 BUNDLE = "bundle.zip"
@@ -26,8 +27,6 @@ APART = ".bundle"
 """The folder, in that of a competition, of what came as one bundle and was taken apart."""
 
 _NEWEST = "newest.json"
-MOST_VERSIONS = 10**9  # of a data set; beyond it nothing is a version
-_MOST_BYTES = 10**15
 _ENDINGS = ("", ".part", ".part.json", ".zip")
 
 
@@ -37,19 +36,20 @@ def root() -> Path:
     An XDG folder counts only if absolute (XDG Base Directory Specification).
 
     Raises:
-        ParamsError: It is said to lie in the home of a user that there is not.
+        ParamsError: It lies in the home of a user that there is not.
     """
-    if chosen := os.environ.get("DARKROOM_CACHE"):
-        try:
-            return Path(chosen).expanduser().absolute()
-        except RuntimeError:
-            raise ParamsError(
-                "there is no such user, so no home folder",
-                found=f"DARKROOM_CACHE={chosen}",
-                fix="name a folder in the environment variable DARKROOM_CACHE, or unset it",
-            ) from None
+    chosen = os.environ.get("DARKROOM_CACHE")
     general = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (general if general.is_absolute() else Path.home() / ".cache") / "darkroom"
+    try:
+        if chosen:
+            return Path(chosen).expanduser().absolute()
+        return (general if general.is_absolute() else Path.home() / ".cache") / "darkroom"
+    except RuntimeError:
+        raise ParamsError(
+            "there is no such user, so no home folder",
+            found=f"DARKROOM_CACHE={chosen}" if chosen else "neither HOME nor an entry in passwd",
+            fix="name a folder in the environment variable DARKROOM_CACHE",
+        ) from None
 
 
 def competition(slug: str) -> Path:
@@ -140,11 +140,6 @@ def read(folder: Path) -> Listing | None:
     if not all(size is None or plausible(size) is not None for size in sizes.values()):
         return None
     return listing if all(_is_sound(*item) for item in listing.kept.items()) else None
-
-
-def plausible(size: object) -> int | None:
-    """Return a size as a server tells it, in bytes; None, not told, if no file is so large."""
-    return size if type(size) is int and 0 <= size <= _MOST_BYTES else None
 
 
 def write(folder: Path, listing: Listing) -> None:

@@ -18,6 +18,7 @@ from darkroom.members import MissingFileError, is_junk, unsafe
 from darkroom.remote import cache, room
 from darkroom.remote.cache import Listing
 from darkroom.remote.download import Opener, Remote, download
+from darkroom.remote.limits import plausible
 from darkroom.remote.part import identity_of
 from darkroom.remote.room import Need
 from darkroom.remote.waits import Waits, again
@@ -27,7 +28,7 @@ Sizes = Mapping[str, int | None]
 
 LIST = "the list of files"  # what messages call it
 RESERVED = {cache.LISTING, cache.BUNDLE}  # these names are the cache's own
-_MOST_LETTERS = 240  # bytes; a disk takes 255, and ".zip.part.json" comes behind
+_MOST_NAME_BYTES = 240  # a disk takes 255, and ".zip.part.json" comes behind
 
 
 @dataclass(frozen=True)
@@ -170,12 +171,12 @@ def doubt(folder: Path) -> None:
 def refuse_long(names: Collection[str], where: str) -> None:
     """Raise RemoteError if a file's name is longer than disks allow."""
     for name in names:
-        if len(name.encode()) > _MOST_LETTERS:
+        if len(name.encode()) > _MOST_NAME_BYTES:
             raise RemoteError(
                 "a file name too long for a disk",
                 file=where,
                 found=name,
-                expected=f"at most {_MOST_LETTERS} bytes",
+                expected=f"at most {_MOST_NAME_BYTES} bytes",
                 fix="download it in a browser under a shorter name, and set data.source to its "
                 "folder",
             )
@@ -235,7 +236,7 @@ def _listed(offer: Offer, order: Order) -> tuple[Listing, list[str]]:
         except MissingFileError:
             pass  # it may have come since
     asked = again(offer.ask, order.waits, what=LIST)
-    sizes = {name: cache.plausible(size) for name, size in asked.items() if isinstance(name, str)}
+    sizes = {name: plausible(size) for name, size in asked.items() if isinstance(name, str)}
     listing = Listing(sizes, listing.kept if listing else {})
     cache.write(offer.folder, listing)
     return listing, _chosen(offer, order, listing)

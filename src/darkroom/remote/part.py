@@ -13,11 +13,11 @@ from typing import Any, BinaryIO
 import requests
 
 from darkroom import files
-from darkroom.remote.cache import plausible
+from darkroom.remote.limits import plausible
 from darkroom.remote.waits import http_date
 
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
-_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]+)-[0-9]+|\*)/([0-9]+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]+|\*)/([0-9]+|\*)")
 
 
 @dataclass(frozen=True)

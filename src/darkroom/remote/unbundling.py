@@ -9,6 +9,7 @@ from darkroom.remote.bundle import Bundle
 from darkroom.remote.cache import BUNDLE, Listing
 from darkroom.remote.download import Opener, Remote, download
 from darkroom.remote.filling import Order
+from darkroom.remote.limits import plausible
 from darkroom.remote.room import Need
 from darkroom.remote.waits import again
 
@@ -67,7 +68,7 @@ def _fetch(bundled: Bundled, order: Order) -> bool:
     if (folder / BUNDLE).exists():
         return False
     size = again(bundled.size, order.waits, what="the size of it all")
-    if (size := cache.plausible(size)) is None:
+    if (size := plausible(size)) is None:
         size = filling.size_of(bundled.open, BUNDLE, order.waits)
     missing, most = {BUNDLE: size}, size or 0
     apart = most if bundled.wanted is None else bundled.wanted
