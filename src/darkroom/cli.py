@@ -103,7 +103,7 @@ def _add_kaggle(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     for option, purpose in (
         ("--wait", "stay until it is scored, half an hour at most"),
-        ("--dry-run", "do everything but send"),
+        ("--dry-run", "look and tell, but send and record nothing"),
         ("--again", "send a file once more that was submitted before"),
         ("--uncommitted", "send a file that is not made from what is committed"),
     ):

@@ -16,7 +16,6 @@ import threading
 from collections import defaultdict, deque
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Self
 from urllib.parse import quote
 
@@ -74,12 +73,7 @@ class Kaggle:
         self._accepting.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._stopping.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -116,6 +110,7 @@ class Kaggle:
             "KAGGLEHUB_CACHE": str(self.home / ".cache" / "kagglehub"),
             "KAGGLE_USERNAME": None,
             "KAGGLE_KEY": None,
+            "DARKROOM_CACHE": None,
             "HOME": str(self.home),
         }
 

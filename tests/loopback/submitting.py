@@ -78,7 +78,7 @@ def listing(service: Service, request: Request) -> Answer:
 def limits(service: Service, request: Request) -> Answer:
     """Answer GetSubmissionLimits."""
     competition = service.competitions[request.body["competitionName"]]
-    made = len(competition.submissions)
+    made = sum(each.status != "ERROR" for each in competition.submissions)
     today, left = competition.told or (made, max(0, competition.allowed))
     return json_answer({"numToday": today, "numTotal": made, "numAllowedNow": left})
 

@@ -2,7 +2,6 @@ import base64
 import hashlib
 import json
 import os
-import random
 import subprocess
 import sys
 import threading
@@ -24,11 +23,7 @@ from tests.loopback import (
     Dataset,
     Kaggle,
 )
-
-SLUG = "carvana-image-masking-challenge"
-REF = "jessicali9530/celeba-dataset"
-BODY = random.Random(0).randbytes(100_000)
-SERVICE = "competitions.CompetitionApiService"
+from tests.loopback.calls import BODY, REF, SLUG, address, call
 
 
 @pytest.fixture
@@ -37,14 +32,6 @@ def kaggle() -> Iterator[Kaggle]:
         kaggle.competitions[SLUG] = Competition({"train.zip": BODY, "train_masks.csv": b"img\n"})
         kaggle.datasets[REF] = Dataset(version=2, bundle=BODY, older={1: BODY[:10]})
         yield kaggle
-
-
-def call(kaggle: Kaggle, method: str, token: str | None = TOKEN, **body: Any) -> requests.Response:
-    """Call a method as kagglesdk does, without following where it leads."""
-    service = "datasets.DatasetApiService" if "Dataset" in method else SERVICE
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    url = kaggle.url(f"/api/v1/{service}/{method}")
-    return requests.post(url, json=body, headers=headers, allow_redirects=False, timeout=5)
 
 
 def test_kagglehub_fetches_a_competition_file(
@@ -194,7 +181,7 @@ def test_refusals_are_kaggles(
 def test_a_user_name_and_a_key_are_an_account_too(kaggle: Kaggle) -> None:
     pair = base64.b64encode(f"{USERNAME}:{KEY}".encode()).decode()
     headers = {"Authorization": f"Basic {pair}"}
-    url = kaggle.url(f"/api/v1/{SERVICE}/GetSubmissionLimits")
+    url = address(kaggle, "GetSubmissionLimits")
     answer = requests.post(url, json={"competitionName": SLUG}, headers=headers, timeout=5)
     assert answer.json()["numAllowedNow"] == 5
 
@@ -220,14 +207,16 @@ def test_nothing_leaves_for_other_hosts(kaggle: Kaggle, monkeypatch: pytest.Monk
     assert [request.kind for request in kaggle.requests] == ["outside", "outside"]
 
 
-def test_the_environment_holds_no_account_of_the_users(
+def test_the_environment_holds_nothing_of_the_users(
     kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAGGLE_KEY", "mine")
     monkeypatch.setenv("no_proxy", "localhost")
+    monkeypatch.setenv("DARKROOM_CACHE", "mine")
     environment = kaggle.environ(token=None)
-    assert not {"KAGGLE_KEY", "KAGGLE_API_TOKEN", "no_proxy"} & environment.keys()
-    assert environment["HOME"] == str(kaggle.home) != os.environ["HOME"]
+    gone = {"KAGGLE_KEY", "KAGGLE_API_TOKEN", "no_proxy", "DARKROOM_CACHE"}
+    assert not gone & environment.keys()
+    assert environment["HOME"] == str(kaggle.home) != os.environ.get("HOME")
 
 
 def test_two_servers_answer_alike_and_nothing_is_left_of_them() -> None:

@@ -1,6 +1,5 @@
 """Kaggle's side of a submission, as the loopback server plays it."""
 
-import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +8,6 @@ import pytest
 import requests
 
 from tests.loopback import (
-    TOKEN,
     Competition,
     CutBody,
     Kaggle,
@@ -18,9 +16,7 @@ from tests.loopback import (
     Status,
     Submission,
 )
-
-SLUG = "carvana-image-masking-challenge"
-BODY = random.Random(0).randbytes(100_000)
+from tests.loopback.calls import BODY, SLUG, call
 
 
 @pytest.fixture
@@ -28,23 +24,21 @@ def kaggle() -> Iterator[Kaggle]:
     with Kaggle() as kaggle:
         kaggle.competitions[SLUG] = Competition()
         yield kaggle
+        assert kaggle.unplayed() == []
 
 
-def call(kaggle: Kaggle, method: str, **body: Any) -> requests.Response:
-    """Call a method as kagglesdk does."""
-    url = kaggle.url(f"/api/v1/competitions.CompetitionApiService/{method}")
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    return requests.post(url, json={"competitionName": SLUG, **body}, headers=headers, timeout=5)
+def ask(kaggle: Kaggle, method: str, **body: Any) -> requests.Response:
+    return call(kaggle, method, competitionName=SLUG, **body)
 
 
 def place(kaggle: Kaggle, size: int) -> dict[str, str]:
     """Return the token and the URL given out for a file of a size, bytes."""
-    answer = call(kaggle, "StartSubmissionUpload", fileName="masks.csv.gz", contentLength=size)
+    answer = ask(kaggle, "StartSubmissionUpload", fileName="masks.csv.gz", contentLength=size)
     return dict(answer.json())
 
 
 def create(kaggle: Kaggle, token: str, description: str = "") -> requests.Response:
-    return call(kaggle, "CreateSubmission", blobFileTokens=token, submissionDescription=description)
+    return ask(kaggle, "CreateSubmission", blobFileTokens=token, submissionDescription=description)
 
 
 def submit(kaggle: Kaggle, description: str) -> requests.Response:
@@ -55,7 +49,7 @@ def submit(kaggle: Kaggle, description: str) -> requests.Response:
 
 
 def listed(kaggle: Kaggle, **paging: Any) -> list[dict[str, Any]]:
-    return list(call(kaggle, "ListSubmissions", **paging).json()["submissions"])
+    return list(ask(kaggle, "ListSubmissions", **paging).json()["submissions"])
 
 
 def test_a_submission_is_seen_late_then_pending_then_scored(kaggle: Kaggle) -> None:
@@ -86,13 +80,13 @@ def test_the_list_is_paged_newest_first(kaggle: Kaggle) -> None:
         made[:1],
         [],
     ]
-    refused = call(kaggle, "StartSubmissionUpload")
+    refused = ask(kaggle, "StartSubmissionUpload")
     assert "used its daily Submission allowance (5)" in refused.json()["message"]
 
 
 def test_a_closed_competition_takes_nothing(kaggle: Kaggle) -> None:
     kaggle.competitions[SLUG].open = False
-    assert call(kaggle, "StartSubmissionUpload").status_code == 400
+    assert ask(kaggle, "StartSubmissionUpload").status_code == 400
 
 
 def test_only_a_whole_file_is_kept(kaggle: Kaggle) -> None:

@@ -1,11 +1,13 @@
-"""A Kaggle on loopback to submit to, and a clock that only waiting moves."""
+"""A Kaggle on loopback, a file to submit to it, and a clock that only waiting moves."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.loopback import Kaggle
-from tests.submission.parcels import kaggle_on_loopback
+from darkroom.submission.parcel import Parcel
+from tests.loopback import Competition, Kaggle
+from tests.submission.parcels import SLUG, kaggle_on_loopback, parcel
 from tests.submission.scenarios import Clock
 
 
@@ -13,6 +15,18 @@ from tests.submission.scenarios import Clock
 def kaggle() -> Iterator[Kaggle]:
     with kaggle_on_loopback() as there:
         yield there
+        assert there.unplayed() == []
+
+
+@pytest.fixture
+def held(kaggle: Kaggle) -> Competition:
+    """Return the competition as the server holds it."""
+    return kaggle.competitions[SLUG]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Parcel:
+    return parcel(tmp_path, b"rows")
 
 
 @pytest.fixture

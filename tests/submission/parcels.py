@@ -1,34 +1,23 @@
 """Kaggle on loopback, and files to submit to it."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from darkroom.submission.upload import Parcel
+from darkroom.submission.parcel import Parcel
 from tests.loopback import TOKEN, Competition, Kaggle
 
 SLUG = "carvana-image-masking-challenge"
 
 
 @contextmanager
-def pointed(environment: Mapping[str, str | None]) -> Iterator[pytest.MonkeyPatch]:
-    """Set and unset variables of the environment as long as the `with` lasts."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            if value is None:
-                patch.delenv(name, raising=False)
-            else:
-                patch.setenv(name, value)
-        yield patch
-
-
-@contextmanager
 def kaggle_on_loopback(token: str | None = TOKEN) -> Iterator[Kaggle]:
-    """Yield a Kaggle that holds one competition, the clients pointed at it."""
-    with Kaggle() as kaggle, pointed(kaggle.environment(token=token)):
+    """Yield a Kaggle that holds one competition, the clients led to it."""
+    with Kaggle() as kaggle, pytest.MonkeyPatch.context() as patch:
+        kaggle.lead(patch, token)
         kaggle.competitions[SLUG] = Competition(allowed=100)
         yield kaggle
 

@@ -11,7 +11,9 @@ from darkroom import kaggle as client
 from darkroom.errors import RemoteError
 from darkroom.remote.waits import Waits
 from darkroom.submission import upload
-from darkroom.submission.upload import SETTLED_S, Found, Parcel
+from darkroom.submission.lost import SETTLED_S
+from darkroom.submission.parcel import Parcel, alone
+from darkroom.submission.upload import Found
 from tests.loopback import (
     Cut,
     CutBody,
@@ -30,6 +32,7 @@ OFTEN = 10_000  # listings: more than anybody looks at
 CALLS = ("ListSubmissions", "StartSubmissionUpload", "upload", "CreateSubmission")
 NEW, THERE, KILLED = "new", "there", "killed"  # outcomes; any other is among an error's words
 LOST = "it may or may not have arrived: the answer was lost, and Kaggle does not list it"
+COUNTED = "Kaggle counts a submission that it does not list: it may be this one"
 MESSAGE = "U-Net, 512 px: \N{GREEK SMALL LETTER EPSILON}"
 
 Faults = Mapping[str, tuple[Fault | None, ...]]
@@ -187,6 +190,12 @@ for _name, _fault in LOSSES.items():
             Run(LOST, 1),
             Run(THERE, 1),
         ),
+        f"{_name}, the list lags beyond ten minutes": (
+            Run(LOST, 1, create(_fault), lag=TRIES + 2),
+            Run(COUNTED, 1, later=SETTLED_S),
+            Run(COUNTED, 1, later=SETTLED_S),
+            Run(THERE, 1),
+        ),
         f"{_name}, the list fails too": (
             Run(LOST, 1, cut_off(_fault)),
             Run(THERE, 1),
@@ -212,7 +221,7 @@ def submit(
 ) -> tuple[bool, Found]:
     """Submit as the command does; return whether it was sent now, and what is there."""
     waits = Waits(tries=TRIES, sleep=clock.sleep)
-    with upload.alone(sent):
+    with alone(sent):
         found = upload.find(sent, another=another, waits=waits, recorded=recorded, clock=clock)
         if found.reference is not None:
             return False, found
@@ -254,6 +263,7 @@ def play_run(run: Run, kaggle: Kaggle, file: Parcel, clock: Clock, rng: random.R
     else:
         assert outcome == "refused"
         assert run.outcome in words
+    assert kaggle.unplayed() == [], "a fault that no request met"
     assert len(held.submissions) == run.held
     for each in held.submissions:
         mark = file.sha256[:12]

@@ -22,8 +22,10 @@ def test_each_note_comes_back(tmp_path: Path) -> None:
     assert pending.read(folder, STEM) == [second]
 
 
-def told(mark: str = f'"{STEM}-2"', time: str = "1.5e9", reference: str = "null") -> str:
-    return f'{{"mark": {mark}, "time": {time}, "reference": {reference}}}'
+def told(
+    mark: str = f'"{STEM}-2"', time: str = "1.5e9", reference: str = "null", ahead: str = "-3"
+) -> str:
+    return f'{{"mark": {mark}, "time": {time}, "reference": {reference}, "ahead": {ahead}}}'
 
 
 ODD_TIMES = ("NaN", "Infinity", "1e300", "-1", "[]", "1" * 400)
@@ -34,7 +36,13 @@ DAMAGED = [
     *[told(time=time) for time in ODD_TIMES],
     *[told(reference=reference) for reference in ODD_REFERENCES],
     *[told(mark=mark) for mark in ODD_MARKS],
+    *[told(ahead=ahead) for ahead in ("null", '"1"', "1.5", "true", "[]")],
 ]
+
+
+def test_a_note_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / f"{STEM}-2.json").write_text(told())
+    assert pending.read(tmp_path, STEM) == [Note(f"{STEM}-2", 1.5e9, ahead=-3)]
 
 
 @pytest.mark.parametrize("text", DAMAGED, ids=range(len(DAMAGED)))

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import ArtifactError, RemoteError, ResourceError
-from darkroom.submission import pending, upload
+from darkroom.submission import pending
+from darkroom.submission.lost import SETTLED_S
+from darkroom.submission.parcel import Parcel, alone
 from darkroom.submission.pending import Note
-from darkroom.submission.upload import SETTLED_S, Found, Parcel
-from tests.loopback import TOKEN, WRONG_TOKEN, Kaggle, NoAnswer, Page, Refuse, Status
+from darkroom.submission.upload import Found
+from tests.loopback import TOKEN, WRONG_TOKEN, Competition, Kaggle, NoAnswer, Page, Refuse, Status
 from tests.submission.parcels import SLUG, kaggle_on_loopback, parcel
 from tests.submission.scenarios import (
     LOST,
@@ -45,8 +47,9 @@ def test_one_submission_round_after_round(name: str, rounds: int, tmp_path: Path
         assert held == SCENARIOS[name][-1].held, f"round {number}"
 
 
-def test_a_file_is_sent_again_only_when_asked(kaggle: Kaggle, clock: Clock, tmp_path: Path) -> None:
-    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+def test_a_file_is_sent_again_only_when_asked(
+    held: Competition, file: Parcel, clock: Clock
+) -> None:
     mark = file.sha256[:12]
     submit(file, clock)
     assert submit(file, clock, another=True)[0]
@@ -62,8 +65,9 @@ def test_a_file_is_sent_again_only_when_asked(kaggle: Kaggle, clock: Clock, tmp_
     assert found.reference == held.submissions[2].ref, "the newest is told"
 
 
-def test_sending_again_is_as_careful(kaggle: Kaggle, clock: Clock, tmp_path: Path) -> None:
-    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+def test_sending_again_is_as_careful(
+    kaggle: Kaggle, held: Competition, file: Parcel, clock: Clock
+) -> None:
     submit(file, clock)
     held.lag = TRIES + 2
     kaggle.play("CreateSubmission", NoAnswer())
@@ -75,9 +79,8 @@ def test_sending_again_is_as_careful(kaggle: Kaggle, clock: Clock, tmp_path: Pat
 
 
 def test_another_after_one_that_was_not_listed_at_first(
-    kaggle: Kaggle, clock: Clock, tmp_path: Path
+    held: Competition, file: Parcel, clock: Clock
 ) -> None:
-    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
     held.lag = 1
     submit(file, clock)
     assert submit(file, clock, another=True)[0]
@@ -85,9 +88,8 @@ def test_another_after_one_that_was_not_listed_at_first(
 
 
 def test_another_is_numbered_after_one_that_is_not_listed_yet(
-    kaggle: Kaggle, clock: Clock, tmp_path: Path
+    held: Competition, file: Parcel, clock: Clock
 ) -> None:
-    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
     held.lag = OFTEN
     submit(file, clock)
     submit(file, clock, another=True)
@@ -105,9 +107,8 @@ def test_another_file_is_another_submission(kaggle: Kaggle, clock: Clock, tmp_pa
 
 
 def test_a_submission_on_a_later_page_of_the_list_is_found(
-    kaggle: Kaggle, clock: Clock, tmp_path: Path
+    held: Competition, file: Parcel, clock: Clock
 ) -> None:
-    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
     submit(file, clock)
     first = held.submissions[0]
     held.submissions += [
@@ -117,9 +118,8 @@ def test_a_submission_on_a_later_page_of_the_list_is_found(
 
 
 def test_a_note_is_kept_only_while_the_list_does_not_tell(
-    kaggle: Kaggle, clock: Clock, tmp_path: Path
+    held: Competition, file: Parcel, clock: Clock
 ) -> None:
-    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
     submit(file, clock)
     assert notes(file) == []
     held.lag = 1
@@ -143,9 +143,8 @@ REFUSED: dict[str, str] = {
 
 @pytest.mark.parametrize("call", REFUSED)
 def test_what_was_accepted_is_not_forgotten_when_another_is_refused(
-    kaggle: Kaggle, clock: Clock, tmp_path: Path, call: str
+    kaggle: Kaggle, held: Competition, file: Parcel, clock: Clock, call: str
 ) -> None:
-    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
     held.lag = OFTEN
     submit(file, clock)
     kaggle.play(call, Status(403))
@@ -157,9 +156,8 @@ def test_what_was_accepted_is_not_forgotten_when_another_is_refused(
 
 
 def test_what_was_accepted_is_not_forgotten_while_another_is_under_way(
-    kaggle: Kaggle, clock: Clock, tmp_path: Path
+    kaggle: Kaggle, held: Competition, file: Parcel, clock: Clock
 ) -> None:
-    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
     held.lag = OFTEN
     submit(file, clock)
     first = notes(file)
@@ -175,8 +173,7 @@ def test_what_was_accepted_is_not_forgotten_while_another_is_under_way(
     assert len(held.submissions) == 2
 
 
-def test_a_description_edited_at_kaggle(kaggle: Kaggle, clock: Clock, tmp_path: Path) -> None:
-    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+def test_a_description_edited_at_kaggle(held: Competition, file: Parcel, clock: Clock) -> None:
     submit(file, clock)
     held.submissions[0].description = "my best one"
     is_new, found = submit(file, clock)
@@ -185,9 +182,8 @@ def test_a_description_edited_at_kaggle(kaggle: Kaggle, clock: Clock, tmp_path: 
 
 
 def test_what_is_recorded_was_sent_whatever_the_list_says(
-    kaggle: Kaggle, clock: Clock, tmp_path: Path
+    kaggle: Kaggle, file: Parcel, clock: Clock
 ) -> None:
-    file = parcel(tmp_path, b"rows")
     is_new, found = submit(file, clock, recorded=[7, 8])
     assert (is_new, found) == (False, Found("", 8))
     is_new, found = submit(file, clock, another=True, recorded=[7, 8])
@@ -201,9 +197,8 @@ def test_what_is_recorded_was_sent_whatever_the_list_says(
 
 
 def test_an_empty_list_that_is_none_sends_nothing(
-    kaggle: Kaggle, clock: Clock, tmp_path: Path
+    kaggle: Kaggle, held: Competition, file: Parcel, clock: Clock
 ) -> None:
-    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
     submit(file, clock)
     kaggle.play("ListSubmissions", Status(302))  # without Location
     with pytest.raises(RemoteError, match="the server answered 302 Found"):
@@ -212,9 +207,8 @@ def test_an_empty_list_that_is_none_sends_nothing(
 
 
 def test_a_listed_submission_of_another_reference_is_not_taken_for_the_one_sent(
-    kaggle: Kaggle, clock: Clock, tmp_path: Path
+    kaggle: Kaggle, held: Competition, file: Parcel, clock: Clock
 ) -> None:
-    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
     submit(file, clock)
     kaggle.play("ListSubmissions", *[Page('{"submissions": []}')] * 2)  # as if it lagged
     held.lag = 1
@@ -223,8 +217,7 @@ def test_a_listed_submission_of_another_reference_is_not_taken_for_the_one_sent(
     assert (found.reference, found.submission) == (held.submissions[1].ref, None)
 
 
-def test_the_words_of_an_unknown_outcome(kaggle: Kaggle, clock: Clock, tmp_path: Path) -> None:
-    file = parcel(tmp_path, b"rows")
+def test_the_words_of_an_unknown_outcome(kaggle: Kaggle, file: Parcel, clock: Clock) -> None:
     kaggle.play("CreateSubmission", Refuse())
     settled = datetime.fromtimestamp(clock.now + SETTLED_S)
     with pytest.raises(RemoteError) as raised:
@@ -239,38 +232,37 @@ def test_the_words_of_an_unknown_outcome(kaggle: Kaggle, clock: Clock, tmp_path:
 
 
 def test_the_file_sent_is_the_one_that_was_checked(
-    kaggle: Kaggle, clock: Clock, tmp_path: Path
+    held: Competition, file: Parcel, clock: Clock
 ) -> None:
-    file = parcel(tmp_path, b"rows")
     file.path.write_bytes(b"rows of a later run")
     with pytest.raises(ArtifactError, match="it changed while it was checked"):
         submit(file, clock)
-    assert kaggle.competitions[SLUG].submissions == []
+    assert held.submissions == []
     assert [path.name for path in file.folder.iterdir()] == ["lock"]
 
 
 def test_a_file_system_without_links(
-    kaggle: Kaggle, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    held: Competition, file: Parcel, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(link: Path, target: Path) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
-    assert submit(parcel(tmp_path, b"rows"), clock)[0]
-    assert kaggle.competitions[SLUG].submissions[0].body == b"rows"
+    assert submit(file, clock)[0]
+    assert held.submissions[0].body == b"rows"
 
 
-def test_a_link_to_the_cache_is_followed(kaggle: Kaggle, clock: Clock, tmp_path: Path) -> None:
-    file = parcel(tmp_path, b"rows")
+def test_a_link_to_the_cache_is_followed(
+    held: Competition, file: Parcel, clock: Clock, tmp_path: Path
+) -> None:
     file.path.rename(tmp_path / "cached")
     file.path.symlink_to(tmp_path / "cached")
     submit(file, clock)
-    assert kaggle.competitions[SLUG].submissions[0].body == b"rows"
+    assert held.submissions[0].body == b"rows"
 
 
-def test_two_at_once(kaggle: Kaggle, clock: Clock, tmp_path: Path) -> None:
-    file = parcel(tmp_path, b"rows")
-    with upload.alone(file), pytest.raises(ResourceError, match="another `darkroom submit`"):
+def test_two_at_once(kaggle: Kaggle, file: Parcel, clock: Clock) -> None:
+    with alone(file), pytest.raises(ResourceError, match="another `darkroom submit`"):
         submit(file, clock)
     assert submit(file, clock)[0]
 

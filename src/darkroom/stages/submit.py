@@ -13,7 +13,8 @@ from darkroom.stages import candidate
 from darkroom.stages.candidate import Candidate
 from darkroom.submission import history, marks, scores, upload
 from darkroom.submission.history import Row
-from darkroom.submission.upload import Found, Parcel
+from darkroom.submission.parcel import Parcel, alone
+from darkroom.submission.upload import Found
 
 WAITS = waits.Waits()
 
@@ -32,7 +33,7 @@ def run(
         name: The competition in params.yaml.
         message: What Kaggle shows beside the submission.
         wait: Whether to stay until it is scored.
-        dry_run: Whether to do everything but send.
+        dry_run: Whether to look and tell, but send and record nothing.
         again: Whether to send a file once more that has been submitted.
         uncommitted: Whether the file may be another than the committed parameters make.
 
@@ -40,6 +41,7 @@ def run(
         ParamsError: There is no competition to submit to, or something is not committed.
         ArtifactError: The file, or the history, is at fault.
         RemoteError: Kaggle refused, could not be reached, or could not score the file.
+        ResourceError: Another run submits this competition, or the disk is full.
     """
     if not message.strip():
         raise ParamsError("the message is empty", fix='say what is new: -m "512 px, 5 folds"')
@@ -47,7 +49,7 @@ def run(
     folder = made.paths.submission.with_name(f".{made.competition}.sending")
     here = made.paths.submissions_history
     parcel = Parcel(made.competition, made.paths.submission, made.sha256, folder)
-    with upload.alone(parcel):
+    with alone(parcel):
         recorded = _recorded(made)  # a damaged history stops us before, not after
         found = upload.find(parcel, another=again, waits=WAITS, recorded=recorded)
         left = _asked(made.competition) if found.reference is None else None
@@ -169,7 +171,7 @@ def _follow(made: Candidate, sent: Found, *, wait: bool) -> None:
         raise RemoteError(
             "Kaggle could not score the submission",
             found=now.error or "no reason given",
-            fix=f"see {kaggle.page(made.competition)}/submissions",
+            fix=f"see {kaggle.submissions_page(made.competition)}",
         )
     else:
         sides = (("public", now.public), ("private", now.private))

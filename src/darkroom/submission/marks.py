@@ -43,6 +43,11 @@ def message(submission: Submission) -> str:
     return _MARKED.sub("", submission.description, count=1)
 
 
+def names(mark: str, submission: Submission) -> bool:
+    """Return whether a submission was sent under a mark, by its file's name."""
+    return bool(re.search(rf"-{mark}(?:\.|$)", submission.file_name))
+
+
 def of(sha256: str, submissions: Iterable[Submission]) -> dict[str, Submission]:
     """Return the submissions of a file by mark, in the order given.
 

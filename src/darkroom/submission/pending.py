@@ -23,11 +23,13 @@ class Note:
         mark: What tells the submission from others, in its file name and description.
         time: When it was sent, s since 1970, UTC.
         reference: Kaggle's number of it; None while the answer is out.
+        ahead: Submissions that Kaggle counted, less those listed or known of, before it was sent.
     """
 
     mark: str
     time: float
     reference: int | None = None
+    ahead: int = 0
 
 
 def write(folder: Path, note: Note) -> None:
@@ -40,12 +42,12 @@ def clear(folder: Path, mark: str) -> None:
     _path(folder, mark).unlink(missing_ok=True)
 
 
-def read(folder: Path, stem: str) -> list[Note]:
-    """Return the notes about a file, sorted by mark; none if there is no folder.
+def read(folder: Path, stem: str = "") -> list[Note]:
+    """Return the notes about a file, or all, sorted by mark; none if there is no folder.
 
     Args:
         folder: Where they lie.
-        stem: What the file's marks begin with.
+        stem: What the marks of the file begin with.
 
     Raises:
         ArtifactError: One can't be read.
@@ -62,13 +64,16 @@ def _read(path: Path) -> Note:
     try:
         told = json.loads(path.read_bytes())
         mark, time, reference = told["mark"], float(told["time"]), told["reference"]
+        ahead = told["ahead"]
         if not is_mark(mark) or mark != path.stem:
             raise ValueError(f"mark {mark!r:.60}")
         if not 0 <= time <= LATEST_S:
             raise ValueError(f"time {time}")
         if reference is not None and not whole(reference, MOST_REFERENCES):
             raise ValueError(f"reference {reference!r:.60}")
-        return Note(mark, time, reference)
+        if type(ahead) is not int:
+            raise ValueError(f"ahead {ahead!r:.60}")
+        return Note(mark, time, reference, ahead)
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise ArtifactError(
             "it is damaged, and tells no longer what was sent",

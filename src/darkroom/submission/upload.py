@@ -2,51 +2,30 @@
 
 A submission is known by the mark in its file name and description, and a file whose mark is
 listed is not sent again. CreateSubmission has no key against being sent twice, so when its answer
-is lost only the list, which may lag, can tell: a note on disk, written right before the call,
-keeps the next run from sending until that is settled. The list is asked once more right before
-the call, for another clone of the project: only two that call within the moment between that
-question and Kaggle's listing of the first both send.
+is lost only the list, which may lag, and the count of all submissions can tell: a note on disk,
+written right before the call, keeps the next run from sending until that is settled. The list is
+asked once more right before the call, for another clone of the project: only two that call within
+the moment between that question and Kaggle's listing of the first both send.
 """
 
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import requests
 
-from darkroom import files, kaggle
-from darkroom.errors import RemoteError, ResourceError
+from darkroom import kaggle
+from darkroom.errors import RemoteError
 from darkroom.kaggle import Submission, UnknownOutcomeError, UploadRefusedError
 from darkroom.remote.waits import Waits, again
-from darkroom.submission import marks, pending, staging
+from darkroom.submission import lost, marks, pending, staging
+from darkroom.submission.lost import Clock
+from darkroom.submission.parcel import Parcel
 from darkroom.submission.pending import Note
 
-SETTLED_S = 600.0  # what Kaggle has not listed by then, it never took
 FRESH_ADDRESSES = 2  # for an upload that the storage refuses
-Clock = Callable[[], float]
-
-
-@dataclass(frozen=True)
-class Parcel:
-    """What is to be submitted.
-
-    Attributes:
-        competition: Kaggle's name of it.
-        path: The submission.
-        sha256: Of its bytes.
-        folder: The competition's, kept between runs: a lock, notes about what is on its way,
-            the file as named for Kaggle.
-    """
-
-    competition: str
-    path: Path
-    sha256: str
-    folder: Path
 
 
 @dataclass(frozen=True)
@@ -74,22 +53,6 @@ class _AppearedError(RemoteError):
         self.submission = submission
 
 
-def alone(parcel: Parcel) -> AbstractContextManager[None]:
-    """Keep a second run that submits this competition out: both would find nothing, and send.
-
-    Raises:
-        ResourceError: There is one.
-    """
-
-    def refuse() -> None:
-        raise ResourceError(
-            "another `darkroom submit` of this competition is under way",
-            fix="wait until it has ended",
-        )
-
-    return files.alone(parcel.folder / "lock", busy=refuse)
-
-
 def find(
     parcel: Parcel,
     *,
@@ -113,12 +76,12 @@ def find(
             it is too early to say that nothing arrived.
         ArtifactError: A note is damaged.
     """
-    every = _asked(parcel, waits)
-    listed, entries = _listed(parcel, every), {each.ref: each for each in every}
+    every = lost.asked(parcel, waits)
+    listed, entries = lost.listed(parcel, every), {each.ref: each for each in every}
     known = dict.fromkeys(recorded, "")  # marks by reference
     for note in pending.read(parcel.folder, marks.stem(parcel.sha256)):
         if note.reference is None:
-            there = listed.get(note.mark) or _settled(parcel, note, waits, clock)
+            there = listed.get(note.mark) or lost.settled(parcel, note, every, waits, clock)
             pending.clear(parcel.folder, note.mark)
             if there is not None:
                 return Found(note.mark, there.ref, there)
@@ -147,17 +110,28 @@ def send(
     An upload that was cut is begun anew. CreateSubmission is never repeated after an answer that
     does not say what came of it: then Kaggle's list is looked at, several times.
 
+    Args:
+        parcel: The file.
+        mark: What the submission is to be known by.
+        message: What Kaggle shows beside it.
+        waits: Between tries and looks.
+        clock: The time, s since 1970.
+        progress: Whether to draw a progress bar on stderr.
+
     Raises:
         RemoteError: Kaggle refused, the tries ran out, or the outcome is not known.
         ArtifactError: The file is no longer the one that was checked.
     """
     note = Note(mark, clock())
+    there: Submission | None
 
     def look_and_leave_note() -> None:
         nonlocal note
-        if (there := _listed(parcel, _asked(parcel, waits)).get(mark)) is not None:
+        total = lost.counted(parcel, waits)
+        every = lost.asked(parcel, waits)
+        if (there := lost.listed(parcel, every).get(mark)) is not None:
             raise _AppearedError(there)
-        note = replace(note, time=clock())
+        note = Note(mark, clock(), ahead=lost.ahead(parcel, mark, total, every))
         pending.write(parcel.folder, note)
 
     with staging.staged(parcel.path, parcel.sha256, mark, parcel.folder / "staged") as path:
@@ -176,13 +150,11 @@ def send(
             return Found(mark, error.submission.ref, error.submission)
         except UnknownOutcomeError as error:
             print("the answer was lost: looking at Kaggle's list", file=sys.stderr, flush=True)
-            there = _watched(parcel, mark, waits)
-            if there is None:
-                raise _unknown(parcel, note) from error
+            there = lost.awaited(parcel, note, waits, error)
             reference = there.ref
         else:
             pending.write(parcel.folder, replace(note, reference=reference))
-            there = next((each for each in _glimpse(parcel) if each.ref == reference), None)
+            there = next((each for each in lost.glimpse(parcel) if each.ref == reference), None)
     if there is not None:
         pending.clear(parcel.folder, mark)
     return Found(mark, reference, there, is_new=True)
@@ -216,67 +188,3 @@ def _attempts(parcel: Parcel, mark: str, submit: Callable[[], int]) -> Callable[
             raise
 
     return attempt
-
-
-def _asked(parcel: Parcel, waits: Waits) -> list[Submission]:
-    """Return what Kaggle lists; raise RemoteError if it cannot be asked."""
-    return again(
-        lambda: kaggle.submissions(parcel.competition), waits, what="the list of submissions"
-    )
-
-
-def _listed(parcel: Parcel, every: Iterable[Submission]) -> dict[str, Submission]:
-    """Return the submissions of the file by mark; raise RemoteError if one has no number."""
-    found = marks.of(parcel.sha256, every)
-    if any(not each.ref for each in found.values()):
-        raise RemoteError(
-            "Kaggle lists it, but without a number that can be read",
-            file=parcel.path,
-            details=[f"{kaggle.page(parcel.competition)}/submissions"],
-            fix="run it again later; nothing is sent until it can be read",
-        )
-    return found
-
-
-def _glimpse(parcel: Parcel) -> list[Submission]:
-    """Return what Kaggle lists now; if it can't be asked, nothing."""
-    try:
-        return kaggle.submissions(parcel.competition)
-    except (RemoteError, requests.RequestException):
-        return []
-
-
-def _watched(parcel: Parcel, mark: str, waits: Waits) -> Submission | None:
-    """Return a submission as soon as Kaggle lists it, or None after the last look."""
-    for look in range(waits.tries):
-        waits.sleep(waits.pause_s(look + 1, None))
-        there = _listed(parcel, _glimpse(parcel)).get(mark)
-        if there is not None:
-            return there
-    return None
-
-
-def _settled(parcel: Parcel, note: Note, waits: Waits, clock: Clock) -> Submission | None:
-    """Return the submission that a note is about, None if it never arrived; raise if unsure."""
-    now = clock()
-    if now >= note.time + SETTLED_S:
-        return None
-    if note.time > now + SETTLED_S:  # the clock was set back since
-        note = replace(note, time=now)
-        pending.write(parcel.folder, note)
-    print("an earlier run lost its answer: looking at Kaggle's list", file=sys.stderr, flush=True)
-    there = _watched(parcel, note.mark, waits)
-    if there is None:
-        raise _unknown(parcel, note)
-    return there
-
-
-def _unknown(parcel: Parcel, note: Note) -> RemoteError:
-    settled = datetime.fromtimestamp(note.time + SETTLED_S, UTC).astimezone()
-    return RemoteError(
-        "it may or may not have arrived: the answer was lost, and Kaggle does not list it yet",
-        file=parcel.path,
-        details=[f"{kaggle.page(parcel.competition)}/submissions"],
-        fix=f"run the same command again after {settled:%H:%M}: it looks first, and sends the "
-        "file only if it is not there",
-    )

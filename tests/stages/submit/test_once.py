@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from darkroom.stages import check
-from darkroom.submission import history, pending, upload
-from darkroom.submission.upload import Parcel
+from darkroom.submission import history, pending
+from darkroom.submission.parcel import Parcel, alone
 from tests.loopback import Hang, Kaggle, NoAnswer, Refuse
 from tests.stages import tiny
 from tests.stages.submit.rig import FIRST, HISTORY, Told, rows
@@ -85,7 +85,7 @@ def test_another_section_of_the_competition_waits_too(
     root: Path, kaggle: Kaggle, told: Told
 ) -> None:
     sending = root / f"submissions/.{SLUG}.sending"
-    with upload.alone(Parcel(SLUG, root / "larger.csv.gz", "0" * 64, sending)):
+    with alone(Parcel(SLUG, root / "larger.csv.gz", "0" * 64, sending)):
         code, _, err = told()
     assert code == 5
     assert "another `darkroom submit` of this competition is under way" in err
