@@ -14,6 +14,7 @@ import yaml
 
 from tests.loopback import TOKEN, Competition, Kaggle
 from tests.stages import tiny
+from tests.stages.committed import commit, git
 
 ROOT = Path(__file__).parents[1]
 SLUG = "tiny-challenge"
@@ -43,29 +44,16 @@ def project(tmp_path: Path, kaggle: Kaggle) -> Path:
     shutil.copy(ROOT / "dvc.yaml", root)
     shutil.copy(ROOT / ".gitignore", root)
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    _git(root, "init", "--quiet")
+    git(root, "init", "--quiet")
     _run(root, kaggle, "dvc", "init", "--quiet")
-    _commit(root, "Begin")
+    commit(root)
     return root
-
-
-def _git(root: Path, *words: str) -> str:
-    who = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org")
-    command = ["git", *who, *words]
-    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
-
-
-def _commit(root: Path, message: str) -> str:
-    _git(root, "add", "--all")
-    _git(root, "commit", "--quiet", "--message", message)
-    return _git(root, "rev-parse", "HEAD").strip()
 
 
 def _run(root: Path, kaggle: Kaggle, *words: str, code: int = 0) -> str:
     """Run a command as a user would, and return what it told."""
-    environment = kaggle.environ()
+    environment = kaggle.environ() | {"OMP_NUM_THREADS": "1"}
     environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
-    environment |= {"GIT_CONFIG_GLOBAL": os.devnull, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True)
     told = done.stdout + done.stderr
     assert done.returncode == code, told
@@ -82,7 +70,7 @@ def test_from_kaggle_and_back(project: Path, kaggle: Kaggle) -> None:
     submit = ("darkroom", "submit", tiny.NAME, "-m", 'first, "with quotes"')
     told = _run(project, kaggle, *submit, code=2)
     assert "dvc.lock" in told, "the lock that tells how the file came about is not committed"
-    commit = _commit(project, "The first result")
+    committed = commit(project)
     assert not kaggle.of("StartSubmissionUpload")
 
     assert "nothing was sent" in _run(project, kaggle, *submit, "--dry-run")
@@ -99,7 +87,7 @@ def test_from_kaggle_and_back(project: Path, kaggle: Kaggle) -> None:
     with (project / "submissions" / "history.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["sha256"] == sent.sha256
-    assert row["commit"] == commit
+    assert row["commit"] == committed
     assert (row["reference"], row["status"]) == (str(sent.ref), "complete")
     assert (row["public"], row["private"]) == ("0.91234", "0.90001")
     assert row["message"] == 'first, "with quotes"'

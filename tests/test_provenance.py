@@ -10,23 +10,9 @@ import pytest
 from darkroom import provenance
 from darkroom.errors import ArtifactError
 from darkroom.provenance import Commit
+from tests.stages.committed import commit, git
 
 FILES = ("params.yaml", "dvc.yaml", "dvc.lock", "src/cars/__init__.py")
-
-
-@pytest.fixture(autouse=True)
-def _own_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the settings of whoever runs the tests out."""
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
-        monkeypatch.setenv(name, os.devnull)
-
-
-def git(root: Path, *words: str) -> str:
-    who = ("-c", "user.name=Niépce", "-c", "user.email=n@example.org")
-    done = subprocess.run(["git", "-C", root, *who, *words], check=True, capture_output=True)
-    return done.stdout.decode().strip()
 
 
 def put(root: Path, *names: str, text: str = "1\n") -> None:
@@ -41,9 +27,7 @@ def root(tmp_path: Path) -> Path:
     """A project whose files are committed."""
     put(tmp_path, *FILES, "README.md")
     put(tmp_path, ".gitignore", text="__pycache__/\n/data/\n")
-    git(tmp_path, "init", "--quiet")
-    git(tmp_path, "add", ".")
-    git(tmp_path, "commit", "--quiet", "-m", "one")
+    commit(tmp_path)
     return tmp_path
 
 
@@ -98,8 +82,7 @@ def test_what_git_ignores_is_in_no_commit(root: Path, name: str) -> None:
     git(root, "rm", "-r", "--quiet", "--cached", *(["dvc.lock"] if name == "dvc.lock" else ["src"]))
     put(root, ".gitignore", text=f"/{name}\n")
     put(root, "dvc.lock", "src/cars/secret.py")
-    git(root, "add", ".")
-    git(root, "commit", "--quiet", "-m", "two")
+    commit(root)
     assert changed(root) == (name,)
 
 
@@ -112,16 +95,14 @@ def test_a_project_deep_in_a_repository(root: Path) -> None:
     deep = root / "work" / "cars"
     put(deep, *FILES)
     assert changed(deep) == ("dvc.lock", "dvc.yaml", "params.yaml", "src/cars/__init__.py")
-    git(root, "add", ".")
-    git(root, "commit", "--quiet", "-m", "two")
+    commit(root)
     put(root, "params.yaml", text="2\n")  # the outer one's
     assert changed(deep) == ()
     put(deep, "params.yaml", text="2\n")
     assert changed(deep) == ("params.yaml",)
 
 
-def test_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+def test_no_repository(tmp_path: Path) -> None:
     assert provenance.commit(tmp_path) is None
 
 
@@ -174,8 +155,7 @@ def dvc(root: Path, *words: str) -> None:
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+def pipeline(tmp_path: Path) -> Path:
     put(tmp_path, "dvc.yaml", text=PIPELINE)
     put(tmp_path, "raw.txt")
     put(tmp_path, "params.yaml", text="cars: {size: 1}\nfaces: {size: 1}\n")
@@ -195,7 +175,7 @@ def test_stages_that_would_run_again(pipeline: Path) -> None:
     assert provenance.outdated(pipeline, "two@cars") == ["two@cars"]
 
 
-def test_a_folder_without_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_dvc(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="DVC cannot say what has changed") as caught:
         provenance.outdated(tmp_path, "two@cars")
     told = str(caught.value)

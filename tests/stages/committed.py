@@ -4,12 +4,17 @@ import subprocess
 from pathlib import Path
 
 
+def git(root: Path, *words: str) -> str:
+    """Run git as somebody, and return what it prints."""
+    who = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org")
+    command = ["git", *who, *words]
+    done = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.strip()
+
+
 def commit(root: Path) -> str:
     """Commit all of a project, and return the commit."""
-    who = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
-    for words in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "x", "--allow-empty"]):
-        subprocess.run(["git", *words], cwd=root, check=True)
-    shown = ["git", "rev-parse", "HEAD"]
-    return subprocess.run(
-        shown, cwd=root, check=True, capture_output=True, text=True
-    ).stdout.strip()
+    git(root, "init", "--quiet")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--allow-empty", "--message", "x")
+    return git(root, "rev-parse", "HEAD")

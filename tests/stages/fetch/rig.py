@@ -1,25 +1,50 @@
 """A project whose raw files come from a server that plays Kaggle, by the command line."""
 
+import zipfile
 from pathlib import Path
-
-import pytest
 
 from darkroom.cli import main
 from tests.loopback import Kaggle
 from tests.stages import tiny
 
 
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, **data: object) -> Path:
-    """Make a project whose raw files are to come from Kaggle; they lie in `source`."""
-    root = tiny.imitation(tmp_path / "project", format)
+def project(format: str, **data: object) -> Path:
+    """Make the current folder one of a raw format, or "csv"; return where its raw files lie.
+
+    They are to come from Kaggle.
+    """
+    root = Path.cwd()
+    if format == "csv":
+        tiny.project(root, "binary")
+    else:
+        tiny.imitation(root, format)
     change = {"source": "kaggle", **data}
     tiny.edit(root, lambda params: params[tiny.NAME]["data"].update(change))
-    monkeypatch.chdir(root)
-    return root
+    return root / "source"
 
 
 def bodies(source: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(source.iterdir())}
+
+
+def single(source: Path) -> dict[str, bytes]:
+    """Return the raw files of a CSV project, the images as single files in folders."""
+    found = {name: (source / name).read_bytes() for name in ("train.csv", "test.csv")}
+    for part in ("train", "test"):
+        with zipfile.ZipFile(source / f"{part}.zip") as archive:
+            for name in archive.namelist():
+                found[f"{part}/{name.rpartition('/')[2]}"] = archive.read(name)
+    return found
+
+
+def paths(**templates: str) -> None:
+    """Say where the images of the train or the test part lie."""
+
+    def change(params: tiny.Params) -> None:
+        for part, template in templates.items():
+            params[tiny.NAME]["data"][part]["image_path"] = template
+
+    tiny.edit(Path(), change)
 
 
 def fetch() -> int:

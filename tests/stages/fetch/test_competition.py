@@ -14,12 +14,9 @@ CARVANA = "carvana-image-masking-challenge"
 
 
 @pytest.fixture
-def carvana(
-    kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Kaggle, dict[str, bytes]]:
+def carvana(kaggle: Kaggle) -> tuple[Kaggle, dict[str, bytes]]:
     """Return a server that has Carvana in both qualities, and the files of the normal one."""
-    root = project(tmp_path, monkeypatch, "carvana")
-    normal = bodies(root / "source")
+    normal = bodies(project("carvana"))
     hq = {name.replace(".zip", "_hq.zip"): normal[name] for name in ("train.zip", "test.zip")}
     others = {"metadata.csv": b"id\n", "29bb3ece3180_11.jpg": b"a picture"}
     kaggle.competitions[CARVANA] = Competition(files=normal | hq | others)

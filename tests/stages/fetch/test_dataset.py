@@ -10,7 +10,7 @@ import pytest
 from tests.loopback import Dataset, Kaggle
 from tests.packed import zip_of
 from tests.stages import tiny
-from tests.stages.fetch.rig import fetch, project
+from tests.stages.fetch.rig import fetch, paths, project, single
 
 CELEBA = "jessicali9530/celeba-dataset"
 FACES = "img_align_celeba"
@@ -42,9 +42,8 @@ def test_the_mirror_of_celeba_comes_as_a_bundle_and_is_taken_apart(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    kaggle.lead(monkeypatch, token=None)  # it is public
-    root = project(tmp_path, monkeypatch, "celeba")
-    kaggle.datasets[CELEBA] = Dataset(version=2, bundle=mirror(root / "source"))
+    monkeypatch.delenv("KAGGLE_API_TOKEN")  # it is public
+    kaggle.datasets[CELEBA] = Dataset(version=2, bundle=mirror(project("celeba")))
     assert fetch() == 0
     told = capfd.readouterr()
     assert told.out == "tiny: 3 raw files, 0.0 MB, from kaggle\n"
@@ -64,23 +63,20 @@ def test_the_mirror_of_celeba_comes_as_a_bundle_and_is_taken_apart(
 
 
 def test_a_version_is_pinned_when_it_has_come_whole_and_not_before(
-    kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kaggle: Kaggle, tmp_path: Path
 ) -> None:
-    root = project(tmp_path, monkeypatch, "celeba")
+    source = project("celeba")
     newest = tmp_path / "cache/datasets" / CELEBA / "newest.json"
     kaggle.datasets[CELEBA] = Dataset(version=2, bundle=b"no zip at all")
     assert fetch() == 3
     assert not newest.exists()
-    kaggle.datasets[CELEBA] = Dataset(version=3, bundle=mirror(root / "source"))
+    kaggle.datasets[CELEBA] = Dataset(version=3, bundle=mirror(source))
     assert fetch() == 0
     assert json.loads(newest.read_text()) == {"version": 3}
 
 
-def test_an_older_version_may_be_named(
-    kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = project(tmp_path, monkeypatch, "celeba", kaggle=f"{CELEBA}/versions/1")
-    older = {1: mirror(root / "source")}
+def test_an_older_version_may_be_named(kaggle: Kaggle, tmp_path: Path) -> None:
+    older = {1: mirror(project("celeba", kaggle=f"{CELEBA}/versions/1"))}
     kaggle.datasets[CELEBA] = Dataset(version=2, bundle=b"another", older=older)
     assert fetch() == 0
     assert (tmp_path / "cache/datasets" / CELEBA / "1/listing.json").exists()
@@ -91,12 +87,9 @@ def test_an_older_version_may_be_named(
 
 
 def test_a_data_set_that_is_another_is_told_with_what_it_holds(
-    kaggle: Kaggle,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    project(tmp_path, monkeypatch, "celeba", kaggle="me/faces")
+    project("celeba", kaggle="me/faces")
     packed = zip_of(tmp_path / "x.zip", {"faces.csv": b"a\n", "list_attr_celeb.csv": b"a\n"})
     kaggle.datasets["me/faces"] = Dataset(bundle=packed.read_bytes())
     assert fetch() == 4
@@ -108,13 +101,10 @@ def test_a_data_set_that_is_another_is_told_with_what_it_holds(
 
 
 def test_a_data_set_that_lies_deeper_is_told_where(
-    kaggle: Kaggle,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    root = project(tmp_path, monkeypatch, "celeba", kaggle="me/faces")
-    with zipfile.ZipFile(io.BytesIO(mirror(root / "source"))) as archive:
+    bundle = mirror(project("celeba", kaggle="me/faces"))
+    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
         deeper = {f"celeba/{name}": archive.read(name) for name in archive.namelist()}
     body = zip_of(tmp_path / "x.zip", deeper).read_bytes()
     kaggle.datasets["me/faces"] = Dataset(bundle=body)
@@ -133,53 +123,31 @@ def test_a_data_set_that_lies_deeper_is_told_where(
     ],
 )
 def test_a_name_that_is_not_given_is_asked_for(
-    kaggle: Kaggle,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    format: str,
-    words: str,
+    kaggle: Kaggle, capfd: pytest.CaptureFixture[str], format: str, words: str
 ) -> None:
-    if format == "csv":
-        tiny.project(tmp_path / "project", "binary", data={"source": "kaggle"})
-        monkeypatch.chdir(tmp_path / "project")
-    else:
-        project(tmp_path, monkeypatch, format)
+    project(format)
     assert fetch() == 2
     assert words in capfd.readouterr().err
     assert kaggle.requests == []
 
 
 def test_a_csv_data_set_names_the_zip_that_its_folder_becomes(
-    kaggle: Kaggle,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    root = tiny.project(
-        tmp_path / "project", "binary", data={"source": "kaggle", "kaggle": "me/fruit"}
-    )
-    monkeypatch.chdir(root)
-    members = {name: (root / "source" / name).read_bytes() for name in ("train.csv", "test.csv")}
-    for part in ("train", "test"):
-        with zipfile.ZipFile(root / "source" / f"{part}.zip") as archive:
-            for name in archive.namelist():
-                members[f"{part}/{name.rpartition('/')[2]}"] = archive.read(name)
+    members = single(project("csv", kaggle="me/fruit"))
     body = zip_of(tmp_path / "x.zip", members).read_bytes()
     kaggle.datasets["me/fruit"] = Dataset(bundle=body)
-    data = {"test": {"image_path": "test/{}.png"}}
-    tiny.edit(root, lambda params: params[tiny.NAME]["data"]["test"].update(data["test"]))
+    paths(test="test/{}.png")
     assert fetch() == 3
     told = capfd.readouterr().err
     assert "write data.test.image_path: test.zip/{}.png or test.zip/test/{}.png" in told
-    data["test"]["image_path"] = "test.zip/test/{}.png"
-    tiny.edit(root, lambda params: params[tiny.NAME]["data"]["test"].update(data["test"]))
+    paths(test="test.zip/test/{}.png")
     kaggle.requests.clear()
     assert fetch() == 0
     assert kaggle.of("storage") == []
     tiny.run("index")
-    before = tiny.tree(root)
+    before = tiny.tree(Path())
     kaggle.requests.clear()
     assert fetch() == 0
     assert kaggle.requests == []
-    assert tiny.tree(root) == before
+    assert tiny.tree(Path()) == before

@@ -10,43 +10,32 @@ import pytest
 from darkroom.remote import cache, room
 from tests.loopback import Competition, Cut, Kaggle, NoAnswer, Status
 from tests.stages import tiny
-from tests.stages.fetch.rig import asked, fetch
+from tests.stages.fetch.rig import asked, fetch, paths, project, single
 
 SLUG = "fruit-or-vegetable"
-APART = Path("competitions", SLUG, cache.APART)
 
 
-def paths(train: str, test: str) -> None:
-    """Say where the images lie."""
+def apart() -> Path:
+    """Return the folder of the cache in which the archive's files lie."""
+    return cache.competition(SLUG) / cache.APART
 
-    def change(params: tiny.Params) -> None:
-        for part, template in (("train", train), ("test", test)):
-            params[tiny.NAME]["data"][part]["image_path"] = template
 
-    tiny.edit(Path(), change)
+def second(members: dict[str, bytes]) -> dict[str, bytes]:
+    """Return them with the folder "test" called "test2"."""
+    return {name.replace("test/", "test2/"): body for name, body in members.items()}
 
 
 @pytest.fixture
-def members(kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+def members(kaggle: Kaggle) -> dict[str, bytes]:
     """Return the files of the competition that is on Kaggle, by name."""
-    data = {"source": "kaggle", "kaggle": SLUG}
-    root = tiny.project(tmp_path / "project", "binary", data=data)
-    monkeypatch.chdir(root)
-    paths("train.zip/train/{}.png", "test.zip/test/{}.png")
-    found = {name: (root / "source" / name).read_bytes() for name in ("train.csv", "test.csv")}
-    for part in ("train", "test"):
-        with zipfile.ZipFile(root / "source" / f"{part}.zip") as archive:
-            for name in archive.namelist():
-                found[f"{part}/{name.rpartition('/')[2]}"] = archive.read(name)
+    found = single(project("csv", kaggle=SLUG))
+    paths(test="test.zip/test/{}.png")
     kaggle.competitions[SLUG] = Competition(files=found | {"extra/unasked.txt": b"text"})
     return found
 
 
 def test_all_comes_as_one_and_is_taken_apart_once(
-    kaggle: Kaggle,
-    members: dict[str, bytes],
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
+    kaggle: Kaggle, members: dict[str, bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert fetch() == 0
     assert asked(kaggle) == ["all.zip"]
@@ -54,7 +43,7 @@ def test_all_comes_as_one_and_is_taken_apart_once(
     told = capfd.readouterr().err
     assert f"to fetch from https://www.kaggle.com/competitions/{SLUG}: {size}\n" in told
     kept = ["listing.json", "test.csv", "test.zip", "train.csv", "train.zip"]
-    assert sorted(path.name for path in (tmp_path / "cache" / APART).iterdir()) == kept
+    assert sorted(path.name for path in apart().iterdir()) == kept
     raw = Path("data/raw") / tiny.NAME
     with zipfile.ZipFile(raw / "train.zip") as archive:
         taken = {name: archive.read(name) for name in archive.namelist()}
@@ -80,7 +69,7 @@ def test_a_cut_is_gone_on_from(kaggle: Kaggle, members: dict[str, bytes]) -> Non
 def test_a_path_into_the_folder_is_mended_before_anything_is_fetched(
     kaggle: Kaggle, members: dict[str, bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    paths("train/{}.png", "test.zip/test/{}.png")
+    paths(train="train/{}.png")
     assert fetch() == 3
     assert (
         "found: train.zip, which is an archive\n"
@@ -101,16 +90,14 @@ def test_a_long_list_goes_on_with_the_page_that_failed(
     assert (len(requests), pages) == (6, ["", "200", "400", "600"])
 
 
-def test_archives_are_still_fetched_file_by_file(
-    kaggle: Kaggle, members: dict[str, bytes], tmp_path: Path
-) -> None:
+def test_archives_are_still_fetched_file_by_file(kaggle: Kaggle, members: dict[str, bytes]) -> None:
     source = Path("source")
     for part in ("train", "test"):
         kaggle.competitions[SLUG].files[f"{part}.zip"] = (source / f"{part}.zip").read_bytes()
-    paths("train.zip/train/{}.png", "test.zip/{}.png")
+    paths(test="test.zip/{}.png")
     assert fetch() == 0
     assert asked(kaggle) == ["test.csv", "test.zip", "train.csv", "train.zip"]
-    assert not (tmp_path / "cache" / APART).exists()
+    assert not apart().exists()
     tiny.run("index")
 
 
@@ -131,34 +118,26 @@ def test_room_that_lacks_is_told_and_the_list_asked_for_anew_next_time(
 
 
 def test_a_folder_that_kaggle_has_since_is_told_with_a_way_to_it(
-    kaggle: Kaggle,
-    members: dict[str, bytes],
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
+    kaggle: Kaggle, members: dict[str, bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert fetch() == 0
-    second = {name.replace("test/", "test2/"): body for name, body in members.items()}
-    kaggle.competitions[SLUG].files |= second
-    paths("train.zip/train/{}.png", "test2.zip/test2/{}.png")
+    kaggle.competitions[SLUG].files |= second(members)
+    paths(test="test2.zip/test2/{}.png")
     assert fetch() == 4
-    apart = tmp_path / "cache" / APART
     told = capfd.readouterr().err
     assert "Kaggle lists test2.zip, and the archive of all files lacks it" in told
-    assert f"to do: delete {apart}, and run it again: the archive is fetched anew" in told
-    shutil.rmtree(apart)
+    assert f"to do: delete {apart()}, and run it again: the archive is fetched anew" in told
+    shutil.rmtree(apart())
     assert fetch() == 0
     tiny.run("index")
 
 
-def test_files_of_two_days_are_not_mixed(
-    kaggle: Kaggle, members: dict[str, bytes], tmp_path: Path
-) -> None:
-    second = {name.replace("test/", "test2/"): body for name, body in members.items()}
-    kaggle.competitions[SLUG].files |= second
+def test_files_of_two_days_are_not_mixed(kaggle: Kaggle, members: dict[str, bytes]) -> None:
+    kaggle.competitions[SLUG].files |= second(members)
     assert fetch() == 0
     table = members["train.csv"].replace(b"yes", b"no ", 1)
     kaggle.competitions[SLUG].files["train.csv"] = table
-    paths("train.zip/train/{}.png", "test2.zip/test2/{}.png")
+    paths(test="test2.zip/test2/{}.png")
     assert fetch() == 0
     assert Path("data/raw", tiny.NAME, "train.csv").read_bytes() == table
 
@@ -181,7 +160,7 @@ def test_a_folder_whose_name_the_cache_needs(
 ) -> None:
     files = kaggle.competitions[SLUG].files
     files |= {name.replace("train/", "bundle/"): body for name, body in members.items()}
-    paths("bundle.zip/bundle/{}.png", "test.zip/test/{}.png")
+    paths(train="bundle.zip/bundle/{}.png")
     assert fetch() == 4
     assert "the download cache keeps that name for itself" in capfd.readouterr().err
     assert asked(kaggle) == []
