@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
+from darkroom.remote.waits import TIMEOUTS_S
+from tests.kaggle.quiet import SILENCE_S
 from tests.loopback import (
     TOKEN,
     WRONG_TOKEN,
@@ -31,7 +33,7 @@ from tests.loopback import (
 )
 
 SIZE, SMALL = 20_000_000, 200_000
-LOGIN = Page("<!DOCTYPE html><html><head><title>Sign in | Kaggle</title></head></html>")
+LOGIN = Page()
 CUT = "train.zip: the connection was cut; again in 1 s (1 of 8)"
 BUSY = "the server answered 429 Too Many Requests; again in"
 SPOILT = "what came is not the file"
@@ -56,7 +58,7 @@ class Scenario:
         storage: Faults of the requests for the body, in order.
         calls: Faults of Kaggle's own methods, by name.
         always: Faults of every request for the body.
-        says: Words of the retries, in order.
+        says: Words of each retry that is told, in order.
         refusal: Words of the error in the end; none: the file comes.
         size: Of the file, bytes.
         token: The account's.
@@ -64,6 +66,7 @@ class Scenario:
         name: What is asked for.
         starts: Where the requests for the body begin, if that is certain.
         becomes: The seed of the file that takes the first one's place, if one does.
+        silence_s: How long a silent server is waited for.
     """
 
     storage: Faults = ()
@@ -77,6 +80,7 @@ class Scenario:
     name: str = "train.zip"
     starts: tuple[int | None, ...] | None = None
     becomes: int = 0
+    silence_s: float = TIMEOUTS_S[1]
 
 
 def _tenth(count: int) -> Scenario:
@@ -100,6 +104,7 @@ SCENARIOS: dict[str, Scenario] = {
     "401 in the middle": Scenario(
         (Cut(0.5),),
         {DOWNLOAD: (None, Status(401))},
+        says=(CUT,),
         refusal=("Kaggle does not accept the token in KAGGLE_API_TOKEN", "make a new one at"),
     ),
     "rules not accepted": Scenario(
@@ -132,7 +137,9 @@ SCENARIOS: dict[str, Scenario] = {
         (CutAt(HALF), Status(500)), says=(CUT, "500 Internal"), starts=(None, HALF, HALF)
     ),
     "500 for ever": Scenario(
-        always=(Status(500),), refusal=("gave up after 8 failures in a row", "is kept")
+        always=(Status(500),),
+        says=("500 Internal Server Error",) * 7,
+        refusal=("gave up after 8 failures in a row", "is kept"),
     ),
     "403 from the storage": Scenario(
         (Status(403),), refusal=("the storage behind Kaggle refuses the file",)
@@ -161,7 +168,9 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "a wrong checksum once": Scenario((Corrupt(),), says=(f"{SPOILT} (its md5 differs)",)),
     "a wrong checksum always": Scenario(
-        always=(Corrupt(),), refusal=(f"{SPOILT}: its md5 differs", "found: ", "expected: ")
+        always=(Corrupt(),),
+        says=(f"{SPOILT} (its md5 differs)",),
+        refusal=(f"{SPOILT}: its md5 differs", "found: ", "expected: "),
     ),
     "a wrong byte, without a checksum": Scenario(
         ((Corrupt(), NoHash()),), says=(f"{SPOILT} (the archive is damaged)",)
@@ -184,7 +193,7 @@ SCENARIOS: dict[str, Scenario] = {
         says=(CUT,),
         becomes=1,
     ),
-    "redirects": Scenario((Redirect(2),)),
+    "redirects": Scenario((Redirect(2),), starts=(None, None, None)),
     "a redirect while it goes on": Scenario((CutAt(HALF), Redirect(1)), says=(CUT,)),
     "redirects without end": Scenario(
         always=(Redirect(1),), refusal=("redirects without end",)
@@ -203,6 +212,6 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "a slow drip": Scenario(always=(Drip(SMALL // 20, 0.001),), starts=(None,)),
     "silent in the middle": Scenario(
-        (Stall(0.5, 30.0),), says=("the server did not answer in time",)
+        (Stall(0.5, 60.0),), says=("the server did not answer in time",), silence_s=SILENCE_S
     ),
 }  # fmt: skip

@@ -1,26 +1,18 @@
 """Fetches through Kaggle's own client, whatever goes wrong, round after round."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from darkroom import kaggle
 from darkroom.errors import RemoteError
-from darkroom.kaggle import wire
 from darkroom.remote.download import Remote, download
 from darkroom.remote.waits import Waits, again
-from tests.kaggle.quiet import SECRETS, SLUG
+from tests.kaggle.quiet import SECRETS, SLUG, limit_silence
 from tests.kaggle.scenarios import SCENARIOS, Scenario, archive
 from tests.loopback import Competition, Kaggle
 
 NOTHING = "X-Goog-Signature"  # of a signed address: neither it nor a secret may be told
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a silent server be given up after a moment."""
-    monkeypatch.setattr(wire, "TIMEOUTS_S", (10.0, 0.5))
 
 
 def _fetch(name: str, folder: Path) -> Path:
@@ -50,6 +42,7 @@ def _play(
 ) -> bytes | None:
     """Fetch once, hold words and requests against the scenario; return what has the file's name."""
     target = folder / scenario.name
+    limit_silence(monkeypatch, scenario.silence_s)
     with Kaggle() as server:
         server.lead(monkeypatch, scenario.token)
         _serve(server, scenario)
@@ -70,7 +63,10 @@ def _play(
             assert tuple(r.range_start for r in server.of("storage")) == scenario.starts
     out, err = capfd.readouterr()
     assert out == ""
-    assert re.search(".*".join(map(re.escape, scenario.says)), err, re.DOTALL), err
+    retries = [line for line in err.splitlines() if "; again in " in line]
+    assert len(retries) == len(scenario.says), err
+    for words, line in zip(scenario.says, retries, strict=True):
+        assert words in line
     assert not [secret for secret in (*SECRETS, NOTHING) if secret in told + err]
     return target.read_bytes() if target.exists() else None
 

@@ -8,9 +8,8 @@ import requests
 
 from darkroom import kaggle
 from darkroom.errors import RemoteError
-from darkroom.kaggle import wire
 from darkroom.remote.waits import is_passing
-from tests.kaggle.quiet import REF, SLUG, send, words
+from tests.kaggle.quiet import REF, SLUG, limit_silence, send, words
 from tests.loopback import (
     Hang,
     Kaggle,
@@ -80,7 +79,7 @@ def test_no_redirect_out_of_https_is_followed(server: Kaggle, upload: Path, kind
 def test_a_server_that_hangs_is_not_waited_for(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch, upload: Path, kind: str
 ) -> None:
-    monkeypatch.setattr(wire, "TIMEOUTS_S", (5.0, 0.2))
+    limit_silence(monkeypatch)
     server.play(kind, Hang(60))
     with pytest.raises(requests.Timeout):
         CALLS[kind](upload)
@@ -90,7 +89,7 @@ def test_a_server_that_hangs_is_not_waited_for(
 def test_a_body_that_stalls_is_not_waited_for(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "TIMEOUTS_S", (5.0, 0.2))
+    limit_silence(monkeypatch)
     server.play("storage", Stall(0.5, 60))
     with (
         kaggle.competition_file(SLUG, "train.zip")({}) as answer,

@@ -16,6 +16,7 @@ def kaggle() -> Iterator[Kaggle]:
     with Kaggle() as kaggle:
         kaggle.files["/a.csv"] = b"1,2\n"
         yield kaggle
+        assert kaggle.unplayed() == []
 
 
 def test_an_answer_is_streamed_with_the_headers_that_were_given(kaggle: Kaggle) -> None:
@@ -121,6 +122,6 @@ def test_a_server_that_keeps_silent_is_not_waited_for_without_end(
     kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waits, "TIMEOUTS_S", (5.0, 0.1))
-    kaggle.play("storage", Hang(0.5))
+    kaggle.play("storage", Hang(60))
     with pytest.raises(requests.ReadTimeout):
         opener(kaggle.url("/a.csv"))(HEADERS)

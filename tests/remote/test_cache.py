@@ -27,9 +27,7 @@ def kept(items: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("DARKROOM_CACHE", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
@@ -48,6 +46,16 @@ def test_the_root_is_the_nearest_that_is_named(
     assert cache.root() == tmp_path / "home/mine"
     monkeypatch.setenv("DARKROOM_CACHE", "near")
     assert cache.root() == tmp_path / "near"
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", fail)
+    with pytest.raises(ParamsError, match="name a folder in the environment variable") as raised:
+        cache.root()
+    assert "found: neither HOME nor an entry in passwd" in str(raised.value)
 
 
 def test_each_thing_has_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -160,24 +168,22 @@ def test_an_archive_listed_itself_is_not_taken_for_the_table(tmp_path: Path) -> 
 
 
 def test_a_second_process_waits_and_says_so(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, waiting: threading.Event, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder, order = tmp_path / "deep" / "folder", []
-    waiting = threading.Event()
 
     def second() -> None:
-        waiting.set()
         with cache.alone(folder):
             order.append("second")
 
     with cache.alone(folder):
         thread = threading.Thread(target=second)  # flock holds per open file: threads count too
         thread.start()
-        assert waiting.wait(10)
+        assert waiting.wait(60)
         thread.join(0.2)
         assert thread.is_alive()
         order.append("first")
-    thread.join(10)
+    thread.join(60)
     assert order == ["first", "second"]
     assert capfd.readouterr().err == f"waiting for another fetch that is filling {folder}\n"
 
@@ -193,9 +199,9 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     held = context.Event()
     process = context.Process(target=_hold, args=(tmp_path, held))
     process.start()
-    assert held.wait(10)
+    assert held.wait(60)
     process.kill()
-    process.join(10)
+    process.join(60)
     with cache.alone(tmp_path):
         pass
 

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from typing import BinaryIO
 
 import pytest
@@ -25,6 +26,7 @@ from tests.loopback import (
     NoHash,
     NoValidators,
     Redirect,
+    Stall,
     Status,
     WrongRange,
 )
@@ -71,7 +73,7 @@ def test_a_later_run_goes_on_where_a_killed_one_stopped(rig: Rig, tenth: int) ->
 
 
 def test_a_killed_process_is_gone_on_from(rig: Rig) -> None:
-    rig.kaggle.play("storage", Drip(1000, 0.005))
+    rig.kaggle.play("storage", (Drip(1000, 0.005), Stall(0.9, 600)))  # it never ends by itself
     url, path = rig.kaggle.url("/d/data.bin"), rig.folder / "data.bin.part"
     code = (
         "from pathlib import Path; from darkroom.remote.addresses import opener;"
@@ -84,6 +86,7 @@ def test_a_killed_process_is_gone_on_from(rig: Rig) -> None:
         try:
             while not (path.exists() and path.stat().st_size > 50_000):
                 assert process.poll() is None
+                time.sleep(0.005)
         finally:
             process.kill()
     there = path.stat().st_size

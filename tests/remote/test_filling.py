@@ -4,6 +4,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from darkroom.errors import RemoteError, ResourceError
 from darkroom.members import MissingFileError, pick
 from darkroom.remote import addresses, cache, filling, room
 from darkroom.remote.cache import Listing
+from darkroom.remote.download import Opener
 from darkroom.remote.filling import Offer, Order, Sizes
 from darkroom.remote.waits import Waits
-from tests.loopback import Corrupt, Cut, Hang, IgnoreRange, Kaggle, NoHash, Status
+from tests.loopback import Corrupt, Cut, IgnoreRange, Kaggle, NoHash, Status
 from tests.packed import zip_of
 
 QUICK = Waits(tries=3, sleep=lambda _: None)
@@ -28,6 +30,7 @@ def kaggle(tmp_path: Path) -> Iterator[Kaggle]:
             body = zip_of(tmp_path / "made" / name, {"1.jpg": os.urandom(5000)}).read_bytes()
             server.files[f"/{name}"] = body
         yield server
+        assert server.unplayed() == []
 
 
 def offer(kaggle: Kaggle, folder: Path, sizes: Sizes | None = None, **sha256: str) -> Offer:
@@ -208,19 +211,24 @@ def test_names_that_lead_out_or_are_the_caches_own_are_not_offered() -> None:
 
 
 def test_a_second_fetch_waits_for_the_first_and_fetches_nothing(
-    kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    kaggle: Kaggle, tmp_path: Path, waiting: threading.Event, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    kaggle.play("storage", Hang(0.5))
+    at_hand = offer(kaggle, tmp_path)
     found: list[list[str]] = []
 
+    def open_when_another_waits(name: str) -> Opener:
+        assert waiting.wait(60)
+        return at_hand.open(name)
+
     def run() -> None:
-        found.append(filling.fill(offer(kaggle, tmp_path), order(tmp_path / "raw", "a", "c")))
+        slow = replace(at_hand, open=open_when_another_waits)
+        found.append(filling.fill(slow, order(tmp_path / "raw", "a", "c")))
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert found == [["a.zip", "c.zip"]] * 2
     assert [request.path for request in kaggle.requests] == ["/a.zip", "/c.zip"]
     told = capfd.readouterr().err

@@ -23,6 +23,7 @@ def kaggle(tmp_path: Path) -> Iterator[Kaggle]:
     with Kaggle() as server:
         server.files["/all.zip"] = zip_of(tmp_path / "made.zip", MEMBERS).read_bytes()
         yield server
+        assert server.unplayed() == []
 
 
 def data_set(kaggle: Kaggle, folder: Path, size: int | None = 3004) -> Bundled:
