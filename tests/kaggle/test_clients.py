@@ -84,7 +84,7 @@ def test_without_a_home_the_clients_are_not_begun(
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", fail)
-    with pytest.raises(ParamsError, match="set the environment variable HOME to a folder"):
+    with pytest.raises(ParamsError, match="there is no home folder"):
         kaggle.remaining(SLUG)
     assert server.requests == []
 

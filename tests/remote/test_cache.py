@@ -48,16 +48,6 @@ def test_the_root_is_the_nearest_that_is_named(
     assert cache.root() == tmp_path / "near"
 
 
-def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.setattr(Path, "home", fail)
-    with pytest.raises(ParamsError, match="name a folder in the environment variable") as raised:
-        cache.root()
-    assert "found: neither HOME nor an entry in passwd" in str(raised.value)
-
-
 def test_each_thing_has_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DARKROOM_CACHE", str(tmp_path))
     assert cache.competition("cars") == tmp_path / "competitions/cars"

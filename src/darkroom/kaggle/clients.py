@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from darkroom.errors import ParamsError
 from darkroom.kaggle import refusals
 from darkroom.kaggle.refusals import OAUTH_FILE, Asked
 from darkroom.kaggle.wire import Wire, environment, watched
+from darkroom.remote.home import home
 from darkroom.remote.waits import is_passing
 
 _LEGACY = ("KAGGLE_USERNAME", "KAGGLE_KEY")
@@ -57,7 +57,7 @@ def calling(asked: Asked, *, is_public: bool = False) -> Iterator[Call]:
     """
     with watched() as wire:
         call = Call(asked, wire)
-        _refuse_homeless()
+        home()  # without one the clients fail when they are imported
         try:
             call.asked = _with_account(asked, wire)
             if not (call.asked.login or is_public):
@@ -72,18 +72,6 @@ def calling(asked: Asked, *, is_public: bool = False) -> Iterator[Call]:
             raise told from None  # a client's own words may hold what must not be shown
         finally:
             _forget_account()
-
-
-def _refuse_homeless() -> None:
-    """Raise ParamsError if there is no home folder: the clients fail when they are imported."""
-    try:
-        Path.home()
-    except RuntimeError:
-        raise ParamsError(
-            "Kaggle's clients need a home folder, and there is none",
-            found="neither HOME nor an entry in passwd",
-            fix="set the environment variable HOME to a folder",
-        ) from None
 
 
 def _with_account(asked: Asked, wire: Wire) -> Asked:

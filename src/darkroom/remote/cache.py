@@ -19,6 +19,7 @@ from typing import Any
 from darkroom import files
 from darkroom.errors import DataError, ParamsError
 from darkroom.members import unsafe
+from darkroom.remote.home import home
 from darkroom.remote.limits import MOST_VERSIONS, plausible
 
 LISTING = "listing.json"
@@ -38,18 +39,17 @@ def root() -> Path:
     Raises:
         ParamsError: It lies in the home of a user that there is not.
     """
-    chosen = os.environ.get("DARKROOM_CACHE")
-    general = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    try:
-        if chosen:
+    if chosen := os.environ.get("DARKROOM_CACHE"):
+        try:
             return Path(chosen).expanduser().absolute()
-        return (general if general.is_absolute() else Path.home() / ".cache") / "darkroom"
-    except RuntimeError:
-        raise ParamsError(
-            "there is no such user, so no home folder",
-            found=f"DARKROOM_CACHE={chosen}" if chosen else "neither HOME nor an entry in passwd",
-            fix="name a folder in the environment variable DARKROOM_CACHE",
-        ) from None
+        except RuntimeError:
+            raise ParamsError(
+                "there is no such user, so no home folder",
+                found=f"DARKROOM_CACHE={chosen}",
+                fix="name a folder in the environment variable DARKROOM_CACHE, or unset it",
+            ) from None
+    general = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (general if general.is_absolute() else home() / ".cache") / "darkroom"
 
 
 def competition(slug: str) -> Path:
