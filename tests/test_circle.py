@@ -105,6 +105,9 @@ def test_a_second_repro_asks_nobody_and_runs_nothing(project: Path, kaggle: Kagg
     _run(project, kaggle, "dvc", "repro", f"fetch@{tiny.NAME}")
     _run(project, kaggle, "dvc", "repro", "--force", f"fetch@{tiny.NAME}")
     assert len(kaggle.requests) == asked, "what the cache holds was asked for again"
+    shutil.rmtree(kaggle.home / ".cache/darkroom/competitions" / SLUG)
+    _run(project, kaggle, "dvc", "repro", "--force", f"fetch@{tiny.NAME}")
+    assert len(kaggle.requests) == 2 * asked, "what the cache does not hold was not fetched anew"
 
 
 def test_no_token_in_any_file(project: Path, kaggle: Kaggle) -> None:

@@ -15,8 +15,9 @@ from tests.loopback import (
     TOKEN,
     WRONG_TOKEN,
 )
+from tests.loopback.calls import REF as REF
+from tests.loopback.calls import SLUG as SLUG
 
-SLUG, REF = "carvana-image-masking-challenge", "jessicali9530/celeba-dataset"
 SECRETS = (TOKEN, WRONG_TOKEN, REFRESH_TOKEN, KEY)
 SILENCE_S = 1.0  # short, and yet no busy machine keeps an answer of the server back for so long
 

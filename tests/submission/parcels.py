@@ -9,8 +9,7 @@ import pytest
 
 from darkroom.submission.parcel import Parcel
 from tests.loopback import TOKEN, Competition, Kaggle
-
-SLUG = "carvana-image-masking-challenge"
+from tests.loopback.calls import SLUG as SLUG
 
 
 @contextmanager
