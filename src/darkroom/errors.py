@@ -59,7 +59,7 @@ class DarkroomError(Exception):
 def _shown(text: str) -> str:
     """Escape what a terminal would obey or not show: names come from archives and servers.
 
-    Of lines nothing is escaped, and nothing twice: errors are pickled, and quoted in others.
+    Line breaks stay, and nothing is escaped twice: errors are pickled, and quoted in others.
     """
     return "".join(
         each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text

@@ -8,15 +8,15 @@ from darkroom import kaggle
 from darkroom.errors import ParamsError, RemoteError
 from darkroom.kaggle import Remaining, Submission
 from darkroom.kaggle.listing import EPOCH
-from darkroom.remote import waits
+from darkroom.remote.waits import Waits
 from darkroom.stages import candidate
 from darkroom.stages.candidate import Candidate
-from darkroom.submission import history, marks, scores, upload
+from darkroom.submission import history, lost, marks, scores, upload
 from darkroom.submission.history import Row
 from darkroom.submission.parcel import Parcel, alone
 from darkroom.submission.upload import Found
 
-WAITS = waits.Waits()
+WAITS = Waits()
 
 
 def run(
@@ -52,7 +52,7 @@ def run(
     with alone(parcel):
         recorded = _recorded(made)  # a damaged history stops us before, not after
         found = upload.find(parcel, another=again, waits=WAITS, recorded=recorded)
-        left = _asked(made.competition) if found.reference is None else None
+        left = _asked(parcel) if found.reference is None else None
         print(_facts(made, left), flush=True)
         if dry_run:
             print(f"{name}: {_would(found)}")
@@ -73,12 +73,12 @@ def _recorded(made: Candidate) -> list[int]:
     ]
 
 
-def _asked(competition: str) -> Remaining:
+def _asked(parcel: Parcel) -> Remaining:
     """Return what Kaggle tells of the tries; if there are none, say so: it is Kaggle's to refuse.
 
     It tells two zeros to who has no team yet, and a refusal costs nothing but the time.
     """
-    left = waits.again(lambda: kaggle.remaining(competition), WAITS, what="the tries left")
+    left = lost.told(parcel, WAITS)
     if left.today > 0 and left.allowed == 0:
         print("by Kaggle's count no tries are left now: it may refuse", file=sys.stderr)
     return left

@@ -14,7 +14,7 @@ import requests
 
 from darkroom import kaggle
 from darkroom.errors import RemoteError
-from darkroom.kaggle import Submission
+from darkroom.kaggle import Remaining, Submission
 from darkroom.remote.waits import Waits, again
 from darkroom.submission import marks, pending
 from darkroom.submission.parcel import Parcel
@@ -32,14 +32,13 @@ def asked(parcel: Parcel, waits: Waits) -> list[Submission]:
     )
 
 
-def counted(parcel: Parcel, waits: Waits) -> int | None:
-    """Return how many Kaggle counts, as `Remaining.total`; raise RemoteError if it can't be asked.
+def told(parcel: Parcel, waits: Waits) -> Remaining:
+    """Return what Kaggle counts; raise RemoteError if it cannot be asked.
 
     To be asked before the list when something is sent, after it when something is settled: what
     arrives in between must not hide what is lost.
     """
-    told = again(lambda: kaggle.remaining(parcel.competition), waits, what="the tries left")
-    return told.total
+    return again(lambda: kaggle.remaining(parcel.competition), waits, what="the tries left")
 
 
 def ahead(parcel: Parcel, mark: str, total: int | None, every: Collection[Submission]) -> int:
@@ -92,14 +91,24 @@ def listed(parcel: Parcel, every: Iterable[Submission]) -> dict[str, Submission]
     return found
 
 
-def awaited(parcel: Parcel, note: Note, waits: Waits, cause: Exception | None = None) -> Submission:
-    """Return a submission as soon as Kaggle lists it; raise RemoteError after the last look."""
+def awaited(
+    parcel: Parcel, mark: str, since: float, waits: Waits, cause: Exception | None = None
+) -> Submission:
+    """Return a submission as soon as Kaggle lists it; raise RemoteError after the last look.
+
+    Args:
+        parcel: The file.
+        mark: What the submission is known by.
+        since: When it was sent, s since 1970.
+        waits: Between looks.
+        cause: Why it is looked for.
+    """
     for look in range(waits.tries):
         waits.sleep(waits.pause_s(look + 1, None))
-        there = listed(parcel, glimpse(parcel)).get(note.mark)
+        there = listed(parcel, glimpse(parcel)).get(mark)
         if there is not None:
             return there
-    late = _local(note.time + SETTLED_S)
+    late = _local(since + SETTLED_S)
     raise RemoteError(
         "it may or may not have arrived: the answer was lost, and Kaggle does not list it yet",
         file=parcel.path,
@@ -137,13 +146,13 @@ def settled(
         note = replace(note, time=now)
         pending.write(parcel.folder, note)
     print("an earlier run lost its answer: looking at Kaggle's list", file=sys.stderr, flush=True)
-    return awaited(parcel, note, waits)
+    return awaited(parcel, note.mark, note.time, waits)
 
 
 def _refuse_more_than_listed(
     parcel: Parcel, note: Note, every: Collection[Submission], waits: Waits
 ) -> None:
-    total = counted(parcel, waits)
+    total = told(parcel, waits).total
     known = sum(each.reference is not None for each in _unlisted(parcel, note.mark, every))
     if total is not None and total - _scorable(every) - known <= note.ahead:
         return

@@ -45,7 +45,11 @@ def message(submission: Submission) -> str:
 
 def names(mark: str, submission: Submission) -> bool:
     """Return whether a submission was sent under a mark, by its file's name."""
-    return bool(re.search(rf"-{mark}(?:\.|$)", submission.file_name))
+    return bool(_in_name(mark).search(submission.file_name))
+
+
+def _in_name(mark: str) -> re.Pattern[str]:
+    return re.compile(rf"-({mark})(?:\.|$)")
 
 
 def of(sha256: str, submissions: Iterable[Submission]) -> dict[str, Submission]:
@@ -53,8 +57,8 @@ def of(sha256: str, submissions: Iterable[Submission]) -> dict[str, Submission]:
 
     On Kaggle's pages a description can be edited, a file's name can't: it decides.
     """
-    mark = f"({stem(sha256)}{_COUNT})"
-    named, described = re.compile(rf"-{mark}(?:\.|$)"), re.compile(f"darkroom {mark}: ?")
+    mark = f"{stem(sha256)}{_COUNT}"
+    named, described = _in_name(mark), re.compile(f"darkroom ({mark}): ?")
     found = [
         (named.search(each.file_name) or described.match(each.description), each)
         for each in submissions

@@ -11,7 +11,7 @@ the moment between that question and Kaggle's listing of the first both send.
 import sys
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import requests
@@ -122,27 +122,14 @@ def send(
         RemoteError: Kaggle refused, the tries ran out, or the outcome is not known.
         ArtifactError: The file is no longer the one that was checked.
     """
-    note = Note(mark, clock())
-    there: Submission | None
-
-    def look_and_leave_note() -> None:
-        nonlocal note
-        total = lost.counted(parcel, waits)
-        every = lost.asked(parcel, waits)
-        if (there := lost.listed(parcel, every).get(mark)) is not None:
-            raise _AppearedError(there)
-        note = Note(mark, clock(), ahead=lost.ahead(parcel, mark, total, every))
-        pending.write(parcel.folder, note)
-
     with staging.staged(parcel.path, parcel.sha256, mark, parcel.folder / "staged") as path:
-        description = marks.description(mark, message)
         submit = partial(
             kaggle.submit,
             parcel.competition,
             path,
-            description,
+            marks.description(mark, message),
             progress=progress,
-            before_create=look_and_leave_note,
+            before_create=partial(_look_and_leave_note, parcel, mark, waits, clock),
         )
         try:
             reference = again(_attempts(parcel, mark, submit), waits, what=path.name)
@@ -150,14 +137,23 @@ def send(
             return Found(mark, error.submission.ref, error.submission)
         except UnknownOutcomeError as error:
             print("the answer was lost: looking at Kaggle's list", file=sys.stderr, flush=True)
-            there = lost.awaited(parcel, note, waits, error)
-            reference = there.ref
-        else:
-            pending.write(parcel.folder, replace(note, reference=reference))
-            there = next((each for each in lost.glimpse(parcel) if each.ref == reference), None)
-    if there is not None:
+            there = lost.awaited(parcel, mark, clock(), waits, error)
+            pending.clear(parcel.folder, mark)
+            return Found(mark, there.ref, there, is_new=True)
+    pending.write(parcel.folder, Note(mark, clock(), reference))
+    seen = next((each for each in lost.glimpse(parcel) if each.ref == reference), None)
+    if seen is not None:
         pending.clear(parcel.folder, mark)
-    return Found(mark, reference, there, is_new=True)
+    return Found(mark, reference, seen, is_new=True)
+
+
+def _look_and_leave_note(parcel: Parcel, mark: str, waits: Waits, clock: Clock) -> None:
+    total = lost.told(parcel, waits).total
+    every = lost.asked(parcel, waits)
+    if (there := lost.listed(parcel, every).get(mark)) is not None:
+        raise _AppearedError(there)
+    ahead = lost.ahead(parcel, mark, total, every)
+    pending.write(parcel.folder, Note(mark, clock(), ahead=ahead))
 
 
 def _attempts(parcel: Parcel, mark: str, submit: Callable[[], int]) -> Callable[[], int]:
