@@ -21,7 +21,8 @@ from darkroom import index, models, scoring, thresholds, training
 from darkroom.archives import Archives
 from darkroom.dataset import loader
 from darkroom.errors import DataError
-from darkroom.inference import How, device_for, probabilities
+from darkroom.inference import How, probabilities
+from darkroom.memory import device_for
 from darkroom.scoring import Side
 from darkroom.stages import learning, pictures, setting
 from darkroom.stages.setting import Setting

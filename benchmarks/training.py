@@ -24,7 +24,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from darkroom import models, training
 from darkroom.dataset import Batch, loader
-from darkroom.inference import device_for
+from darkroom.memory import device_for
 from darkroom.store import Row, Store, pack_image, pack_mask, shard_name, write_shard
 from darkroom.training import Optimisation, Running
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from darkroom import fingerprint
+from darkroom import files, fingerprint
 
 
 def _folder(place: Path) -> Path:
@@ -31,7 +31,7 @@ def test_params_inputs_and_stage_each_count(tmp_path: Path) -> None:
 
 def test_sha256_is_the_known_one(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
-    assert fingerprint.file_sha256(tmp_path / "empty").startswith("e3b0c44298fc1c14")
+    assert files.file_sha256(tmp_path / "empty").startswith("e3b0c44298fc1c14")
 
 
 def test_every_package_that_builds_networks_counts() -> None:

@@ -12,7 +12,8 @@ from torch import nn
 
 from darkroom.dataset import Batch
 from darkroom.errors import ArtifactError, ParamsError, ResourceError
-from darkroom.inference import How, device_for, probabilities
+from darkroom.inference import How, probabilities
+from darkroom.memory import device_for
 from darkroom.models import MEAN, STD, build, normalise
 from darkroom.tiles import Tiles
 from darkroom.views import VIEWS

@@ -6,8 +6,8 @@ from darkroom import (
     augment,
     competitions,
     index,
-    inference,
     losses,
+    memory,
     models,
     optimisers,
     params,
@@ -72,5 +72,5 @@ def test_each_format_has_an_adapter_and_its_options_are_keys_of_the_section() ->
 
 
 def test_the_processor_can_always_be_asked_for() -> None:
-    assert inference.device_for("cpu").type == "cpu"
-    assert inference.device_for("auto").type in ("cpu", "cuda")
+    assert memory.device_for("cpu").type == "cpu"
+    assert memory.device_for("auto").type in ("cpu", "cuda")

@@ -10,7 +10,6 @@ A compressed tar has no random access: `darkroom.spool` gives it some.
 import os
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from io import BytesIO
@@ -19,6 +18,7 @@ from typing import BinaryIO, Protocol
 
 from darkroom.errors import DataError
 from darkroom.members import (
+    BROKEN,
     CONTAINER_SUFFIXES,
     describe,
     kind_of,
@@ -36,15 +36,6 @@ MAX_MEMBER_BYTES = 512 * 2**20
 _BLOCK = 512  # of a tar
 _TARS = ("a gzip file", "a tar archive", "binary data")  # the oldest tars have no magic
 _DOWNLOAD = "download it again"
-BROKEN: tuple[type[Exception], ...] = (
-    EOFError,
-    ValueError,
-    NotImplementedError,
-    zlib.error,
-    zipfile.BadZipFile,
-    tarfile.TarError,
-)
-"""What reading an archive raises if that is damaged; OSError aside, which may be the disk's."""
 
 
 class _Container(Protocol):

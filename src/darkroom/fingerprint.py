@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom import closure
+from darkroom.files import file_sha256
 
 LIBRARIES = (
     "albumentations",
@@ -27,12 +28,6 @@ LIBRARIES = (
 def libraries() -> dict[str, str]:
     """Return the versions of Python and of the packages that decide what pixels and weights are."""
     return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file's bytes, as 64 hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def of(stage: str, params: Mapping[str, Any], inputs: Sequence[Path]) -> str:

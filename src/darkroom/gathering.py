@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from darkroom import files
 from darkroom.errors import DataError, ParamsError
-from darkroom.fingerprint import file_sha256
+from darkroom.files import file_sha256
 from darkroom.members import is_junk
 
 MANIFEST = "manifest.json"

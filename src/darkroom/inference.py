@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from darkroom import memory, tiles, views
 from darkroom.dataset import Batch
-from darkroom.errors import ArtifactError, ParamsError, ResourceError
+from darkroom.errors import ArtifactError, ParamsError
 from darkroom.models import MEAN, STD, normalise
 from darkroom.tasks import TASKS
 from darkroom.tiles import Tiles
@@ -20,31 +20,6 @@ Prediction = tuple[list[str], npt.NDArray[np.float32], npt.NDArray[np.int64]]
 
 _LESS = "lower batch_size of evaluate or predict, or train a smaller model or on smaller pictures"
 _SHOWN = 5  # ids in an error
-
-
-def device_for(accelerator: str) -> torch.device:
-    """Return where to compute: "cpu", "cuda", "mps"; "auto" is cuda where there is one.
-
-    Raises:
-        ParamsError: Another word.
-        ResourceError: This machine has no such device.
-    """
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.mps.is_available()}
-    if accelerator == "auto":
-        return torch.device("cuda" if present["cuda"] else "cpu")
-    if accelerator not in present:
-        raise ParamsError(
-            "there is no accelerator of this name",
-            found=accelerator,
-            expected=f"auto, {', '.join(present)}",
-        )
-    if not present[accelerator]:
-        raise ResourceError(
-            f"this machine has no {accelerator} that torch can use",
-            expected=f"one of {', '.join(name for name, here in present.items() if here)}",
-            fix="accelerator: auto takes what there is",
-        )
-    return torch.device(accelerator)
 
 
 @dataclass(frozen=True)

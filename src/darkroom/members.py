@@ -4,6 +4,9 @@ import bisect
 import difflib
 import re
 import stat
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
@@ -31,6 +34,15 @@ _MAGIC = (
     (b"\xff\xfe", "UTF-16 text"),
     (b"\xfe\xff", "UTF-16 text"),
 )
+BROKEN: tuple[type[Exception], ...] = (
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    zlib.error,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+)
+"""What reading an archive raises if that is damaged; OSError aside, which may be the disk's."""
 
 
 def describe(head: bytes) -> str:

@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from darkroom.errors import ParamsError, ResourceError
-from darkroom.inference import device_for
+from darkroom.memory import device_for
 from darkroom.ranks import Team
 
 

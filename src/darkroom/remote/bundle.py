@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import IO
 
 from darkroom import files
-from darkroom.archives import BROKEN, Archives
+from darkroom.archives import Archives
 from darkroom.errors import DataError
-from darkroom.members import is_junk, safe_name
+from darkroom.members import BROKEN, is_junk, safe_name
 from darkroom.spool import MAX_UNPACKED_RATIO
 
 _CHUNK_BYTES = 2**20

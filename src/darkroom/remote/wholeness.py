@@ -10,8 +10,8 @@ from typing import cast
 
 from isal import igzip, isal_zlib
 
-from darkroom.archives import BROKEN
 from darkroom.errors import RemoteError
+from darkroom.members import BROKEN
 from darkroom.remote import pages
 
 _CHUNK_BYTES = 2**20

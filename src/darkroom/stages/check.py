@@ -6,7 +6,7 @@ from typing import cast
 
 from darkroom import index
 from darkroom.errors import ArtifactError, ParamsError
-from darkroom.fingerprint import file_sha256
+from darkroom.files import file_sha256
 from darkroom.layout import PARAMS, Layout
 from darkroom.stages import pictures, setting
 from darkroom.submission.check import Kind, Report, check

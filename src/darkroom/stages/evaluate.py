@@ -12,7 +12,7 @@ from tqdm import tqdm
 from darkroom import files, index, review, scoring, sheets, split
 from darkroom.archives import Archives
 from darkroom.evaluation import Evaluation
-from darkroom.fingerprint import file_sha256
+from darkroom.files import file_sha256
 from darkroom.index import Card
 from darkroom.inference import How
 from darkroom.layout import Layout

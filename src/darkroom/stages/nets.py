@@ -9,7 +9,8 @@ from torch import nn
 from darkroom.dataset import loader
 from darkroom.errors import ArtifactError
 from darkroom.index import Card
-from darkroom.inference import How, Prediction, device_for, probabilities
+from darkroom.inference import How, Prediction, probabilities
+from darkroom.memory import device_for
 from darkroom.models import saved
 from darkroom.params import Evaluate, Predict
 from darkroom.stages import setting

@@ -62,7 +62,7 @@ def run(name: str, fold: int = 0) -> None:
     made = {
         "model": arguments | {"weights": section.model.weights},
         "fold": fold,
-        "split_sha256": fingerprint.file_sha256(paths.split),
+        "split_sha256": files.file_sha256(paths.split),
         "metrics": result.best,
         "fingerprint": stamp,
         "libraries": fingerprint.libraries(),
