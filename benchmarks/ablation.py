@@ -17,15 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from darkroom import index, models, scoring, thresholds, training
-from darkroom.archives import Archives
-from darkroom.dataset import loader
 from darkroom.errors import DataError
-from darkroom.inference import How, probabilities
-from darkroom.memory import device_for
-from darkroom.scoring import Side
-from darkroom.stages import learning, pictures, setting
-from darkroom.stages.setting import Setting
+from darkroom.index import table as index
+from darkroom.models import build
+from darkroom.models.device import device_for
+from darkroom.prediction import scoring, thresholds
+from darkroom.prediction.predict import How, probabilities
+from darkroom.prediction.scoring import Side
+from darkroom.raw.archives import Archives
+from darkroom.stages import _context, _train_args
+from darkroom.stages import _context as setting
+from darkroom.stages._context import Setting
+from darkroom.store.loader import loader
+from darkroom.training import fit
 
 VIEWS = {"plain": How(), "hflip": How(tta=("hflip",))}
 HALF = thresholds.position(0.5)
@@ -38,7 +42,7 @@ class Bench:
     def __init__(self, here: Setting, work: Path) -> None:
         self.here, self.work = here, work
         self.known = index.read(here.paths.index, here.paths.card)
-        self.shards, self.rows = pictures.of(here.paths, self.known, "train")
+        self.shards, self.rows = _context.of(here.paths, self.known, "train")
         self.archives = Archives(here.paths.raw, here.paths.spool)
         if self.known.card.task != "segmentation":
             raise DataError("views of masks are compared here", found=self.known.card.task)
@@ -46,7 +50,7 @@ class Bench:
     def train(self, learned: Sequence[str], validated: str, name: str) -> nn.Module:
         """Return a network that learned from some groups, and chose its epoch by another."""
         section, group = self.here.section, self.rows["group"]
-        loaders = learning.loaders(
+        loaders = _train_args.loaders(
             self.shards,
             np.flatnonzero(group.isin(learned)).tolist(),
             np.flatnonzero(group == validated).tolist(),
@@ -54,14 +58,14 @@ class Bench:
             section.train,
             self.here.seed,
         )
-        arguments = learning.network(section, self.known.card, None, "")
-        return training.fit(
-            models.build(**arguments, seed=self.here.seed),
+        arguments = _train_args.network(section, self.known.card, None, "")
+        return fit.fit(
+            build.build(**arguments, seed=self.here.seed),
             *loaders,
             task="segmentation",
-            loss=learning.loss(section.train, self.known.card, None, None),
-            optimisation=learning.optimisation(section.train),
-            running=learning.running(section.train),
+            loss=_train_args.loss(section.train, self.known.card, None, None),
+            optimisation=_train_args.optimisation(section.train),
+            running=_train_args.running(section.train),
             epochs=section.train.epochs,
             patience=section.train.patience,
             seed=self.here.seed,

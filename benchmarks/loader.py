@@ -23,10 +23,11 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from darkroom import dataset, geometry, images
-from darkroom.images import Pixels
-from darkroom.opencv import cv2
-from darkroom.store import ImageKind, Row, Store, pack_image, pack_mask, write_shard
+from darkroom.images import codec, geometry
+from darkroom.images.codec import Pixels
+from darkroom.images.opencv import cv2
+from darkroom.store import loader as dataset
+from darkroom.store.store import ImageKind, Row, Store, pack_image, pack_mask, write_shard
 
 HEIGHT, WIDTH = 640, 959
 QUALITY = 90  # of the JPEG shards: the default of params.yaml
@@ -95,7 +96,7 @@ def drawn_pictures(count: int) -> list[Raw]:
         cv2.ellipse(mask, centre, (600, 300), 0, 0, 360, 1, -1)
         file = io.BytesIO()
         Image.fromarray(mask, "P").save(file, "GIF")
-        pictures.append(Raw(images.encode_jpeg(cv2.add(pixels, grain), 85), file.getvalue()))
+        pictures.append(Raw(codec.encode_jpeg(cv2.add(pixels, grain), 85), file.getvalue()))
     return pictures
 
 
@@ -126,11 +127,11 @@ def shard(pictures: list[Raw], folder: Path, kind: ImageKind) -> Store:
 
 def _rows(pictures: list[Raw], kind: ImageKind) -> Iterator[Row]:
     for number, raw in enumerate(pictures):
-        header = images.read_header(raw.image)
+        header = codec.read_header(raw.image)
         original = (header.height, header.width)
-        pixels = images.decode_image(raw.image, at_least=(HEIGHT, WIDTH))
+        pixels = codec.decode_image(raw.image, at_least=(HEIGHT, WIDTH))
         pixels = geometry.fit_image(pixels, HEIGHT, WIDTH, "stretch", original=original)
-        mask = geometry.fit_mask(images.decode_mask(raw.mask)[0], HEIGHT, WIDTH, "stretch")
+        mask = geometry.fit_mask(codec.decode_mask(raw.mask)[0], HEIGHT, WIDTH, "stretch")
         image, packed = pack_image(pixels, kind, QUALITY), pack_mask(mask)
         yield Row(f"{number:03d}", image, packed, *original)
 
@@ -215,7 +216,7 @@ def report(rates: dict[str, float]) -> list[str]:
 
 def jpeg_choices(pictures: list[Raw]) -> list[str]:
     """Return a table of what stored JPEGs may cost: quality, colour resolution, fast upsampling."""
-    fitted = [images.decode_image(raw.image, at_least=(HEIGHT, WIDTH)) for raw in pictures[:8]]
+    fitted = [codec.decode_image(raw.image, at_least=(HEIGHT, WIDTH)) for raw in pictures[:8]]
     lines = [
         "| JPEG | kB | decodes/s | PSNR dB | fast colour | PSNR dB | fast DCT | PSNR dB |",
         "|---|---|---|---|---|---|---|---|",

@@ -27,7 +27,7 @@ import psutil
 from isal import isal_zlib
 from PIL import Image
 
-from darkroom.submission import rle
+from darkroom.images import rle
 from darkroom.submission.upsample import encode_probabilities
 from darkroom.submission.writer import Writer
 

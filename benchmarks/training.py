@@ -22,11 +22,12 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from darkroom import models, training
-from darkroom.dataset import Batch, loader
-from darkroom.memory import device_for
-from darkroom.store import Row, Store, pack_image, pack_mask, shard_name, write_shard
-from darkroom.training import Optimisation, Running
+from darkroom.models import build
+from darkroom.models.device import device_for
+from darkroom.store.loader import Batch, loader
+from darkroom.store.store import Row, Store, pack_image, pack_mask, shard_name, write_shard
+from darkroom.training import fit
+from darkroom.training.fit import Optimisation, Running
 
 WARM = 3  # batches
 ROUNDS = 3
@@ -107,8 +108,8 @@ def rate(store: Store, running: Running, network: dict[str, Any], batch: int, wo
     """Return images a second of one short epoch."""
     clock = Clock()
     rows = range(len(store))
-    training.fit(
-        models.build(**network, outputs=1, seed=0),
+    fit.fit(
+        build.build(**network, outputs=1, seed=0),
         loader(store, rows, None, masks=True, batch_size=batch, seed=0),
         loader(store, rows[:batch], None, masks=True, batch_size=batch, seed=None),
         task="segmentation",

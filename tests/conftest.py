@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+pytest_plugins = ("tests.support.projects",)
+
 # Names of what git, DVC, Kaggle's clients, proxies and the package take from the environment.
 SETTINGS = re.compile(
     r"(git|dvc|darkroom|xdg)_.*|kaggle.*|(https?|all|no)_proxy|netrc|verbose(_output)?|shell", re.I

@@ -5,17 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.stages.committed import commit, git
+from tests.support.committed import commit, git
 
 ROOT = Path(__file__).parents[1]
 NOWHERE = "http://127.0.0.1:9"
 TOUCHY = (
-    "loopback/test_clients.py::test_an_oauth_login_gets_a_token",
-    "loopback/test_clients.py::test_versions_and_a_private_data_set",
-    "loopback/test_clients.py::test_the_environment_holds_nothing_of_the_users",
-    "test_provenance.py::test_a_clean_project",
-    "test_provenance.py::test_no_repository",
-    "test_provenance.py::test_a_stage_that_is_not_there",
+    "support/loopback/test_clients.py::test_an_oauth_login_gets_a_token",
+    "support/loopback/test_clients.py::test_versions_and_a_private_data_set",
+    "support/loopback/test_clients.py::test_the_environment_holds_nothing_of_the_users",
+    "cli/test_provenance.py::test_a_clean_project",
+    "cli/test_provenance.py::test_no_repository",
+    "cli/test_provenance.py::test_a_stage_that_is_not_there",
 )
 
 

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from benchmarks import ablation
-from darkroom import executors, thresholds
-from darkroom.stages import setting
-from tests.stages import tiny
+from darkroom.prediction import thresholds
+from darkroom.project import processes
+from darkroom.stages import _context
+from tests.support import tiny
 
 pytestmark = pytest.mark.slow
 
 
 def project(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executors, "cores", lambda: 1)
+    monkeypatch.setattr(processes, "cores", lambda: 1)
     tiny.project(root / "project", "masks", train={"epochs": 1})
     monkeypatch.chdir(root / "project")
     tiny.run("fetch", "index", "split", "preprocess")
@@ -52,7 +53,7 @@ def test_every_way_is_scored_on_pictures_that_nobody_learned_from(
 
 def test_a_network_is_trained_and_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project(tmp_path, monkeypatch)
-    bench = ablation.Bench(setting.read(tiny.NAME), tmp_path)
+    bench = ablation.Bench(_context.read(tiny.NAME), tmp_path)
     net = bench.train(["g0", "g1"], "g2", "one")
     one = bench.curve([net], "g3", ablation.VIEWS["plain"])
     two = bench.curve([net, net], "g3", ablation.VIEWS["plain"])

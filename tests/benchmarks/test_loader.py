@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import loader
-from darkroom import images
+from darkroom.images import codec
 
 
 @pytest.mark.slow
@@ -37,5 +37,5 @@ def test_the_usual_data_set_gives_what_training_wants(tmp_path: Path) -> None:
     assert image.shape == (3, 640, 959)
     assert 0 <= float(image.min()) < float(image.max()) <= 1
     assert set(mask.flatten().tolist()) == {0, 1}
-    drawn, _ = images.decode_mask(pictures[0].mask)
+    drawn, _ = codec.decode_mask(pictures[0].mask)
     assert abs(float(mask.float().mean()) - float(np.mean(drawn))) < 1e-3

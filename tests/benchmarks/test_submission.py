@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks import submission
-from darkroom.submission import rle
+from darkroom.images import rle
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import training
-from darkroom import models
-from darkroom.training import Running
+from darkroom.models import build
+from darkroom.training.fit import Running
 
 
 def test_each_way_has_one_thing_more() -> None:
@@ -40,7 +40,7 @@ def test_it_prints_a_ratio_for_every_way(
     monkeypatch.setattr(training.Clock, "on_train_batch_end", end)
     plain = {"float32": Running(accelerator="cpu"), "again": Running(accelerator="cpu")}
     monkeypatch.setattr(training, "ways", lambda *_, **__: plain)  # half precision is slow here
-    small = partial(models.build, "unet", outputs=1, seed=0, width=2, depth=1)
+    small = partial(build.build, "unet", outputs=1, seed=0, width=2, depth=1)
     monkeypatch.setattr(training, "models", SimpleNamespace(build=lambda **_: small()))
     words = "--accelerator cpu --network unet --height 32 --width 32 --batch 2 --batches 2"
     training.main(words.split())

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from darkroom.errors import ParamsError
-from darkroom.models import MEAN, STD, build, normalise
+from darkroom.models.build import MEAN, STD, build, normalise
 
 SMALL: dict[str, dict[str, Any]] = {
     "unet": {"width": 4, "depth": 2},

@@ -11,7 +11,7 @@ from torchvision import models as theirs
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from darkroom.errors import ParamsError, ResourceError
-from darkroom.models import build
+from darkroom.models.build import build
 from darkroom.models.classifiers import LEAST, ONLY, imagenet_file
 from darkroom.models.names import CLASSIFIERS
 from darkroom.models.parts import last

@@ -12,7 +12,8 @@ from segmentation_models_pytorch.encoders import encoders as known
 from torch import nn
 
 from darkroom.errors import ParamsError, ResourceError
-from darkroom.models import MEAN, STD, build, encoders, normalise
+from darkroom.models import encoders
+from darkroom.models.build import MEAN, STD, build, normalise
 from darkroom.models.names import DECODERS
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from darkroom.errors import ParamsError
-from darkroom.models import build
+from darkroom.models.build import build
 from darkroom.models.heads import ACTIVATIONS, BentIdentity, Values, soft_exponential
 
 XS = [-3.0, -0.5, 0.0, 0.5, 3.0]

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from darkroom.errors import ParamsError
-from darkroom.models import build, parts
+from darkroom.models import parts
+from darkroom.models.build import build
 from darkroom.models.parts import freeze, groups, head, keep_frozen, unfreeze
 
 SMALL: dict[str, dict[str, Any]] = {

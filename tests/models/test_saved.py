@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from darkroom.errors import ArtifactError
-from darkroom.models import build, saved
+from darkroom.models import saved
+from darkroom.models.build import build
 
 INFO: dict[str, Any] = {
     "model": {"name": "unet", "outputs": 1, "width": 2, "depth": 1},

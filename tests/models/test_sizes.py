@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from darkroom.errors import ParamsError
-from darkroom.models import build, sizes
+from darkroom.models import sizes
+from darkroom.models.build import build
 from darkroom.models.sizes import Sizes
 
 

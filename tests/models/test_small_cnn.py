@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from darkroom.errors import ParamsError
-from darkroom.models import build
+from darkroom.models.build import build
 from darkroom.models.small_cnn import SmallCNN
 
 

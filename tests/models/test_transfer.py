@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from darkroom.models import MEAN, STD, build, normalise, parts, saved
+from darkroom.models import parts, saved
+from darkroom.models.build import MEAN, STD, build, normalise
 
 SIDE = 32
 FORMS: tuple[Callable[[Any, Any], Any], ...] = (

@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from darkroom.errors import ArtifactError
-from darkroom.models import build, saved
+from darkroom.models import saved
+from darkroom.models.build import build
 from darkroom.models.unet import UNet
 from darkroom.models.weights import fill, put_body, put_weights, read_weights, tidy
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from darkroom import files
-from tests.loopback import Kaggle
+from darkroom.project import files
 from tests.remote.rig import BODY, Rig
+from tests.support.loopback import Kaggle
 
 
 @pytest.fixture

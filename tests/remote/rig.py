@@ -11,10 +11,10 @@ import pytest
 from tqdm import tqdm
 
 from darkroom.errors import RemoteError
-from darkroom.remote.addresses import opener
 from darkroom.remote.download import Remote, download
-from darkroom.remote.waits import Waits, safe_place
-from tests.loopback import CutAt, Kaggle
+from darkroom.remote.https import opener
+from darkroom.remote.retry import Waits, safe_place
+from tests.support.loopback import CutAt, Kaggle
 
 BODY = Random(4).randbytes(300_000)
 OTHER = Random(5).randbytes(300_000)

@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 
 from darkroom.errors import DataError, RemoteError, ResourceError
-from darkroom.remote import addresses, cache, filling
-from darkroom.remote.filling import Offer, Order
-from darkroom.remote.waits import Waits
-from tests.loopback import Kaggle, NoHash
+from darkroom.raw.sources import cache, files
+from darkroom.raw.sources.files import Offer, Order
+from darkroom.remote import https
+from darkroom.remote.retry import Waits
+from tests.support.loopback import Kaggle, NoHash
 
 BODY = b"1,2\n" * 50
 
 
 def offer(kaggle: Kaggle, folder: Path, ask: Callable[[], Any]) -> Offer:
-    return Offer("here", folder, ask, lambda name: addresses.opener(kaggle.url(f"/{name}")))
+    return Offer("here", folder, ask, lambda name: https.opener(kaggle.url(f"/{name}")))
 
 
 def order(folder: Path, *names: str) -> Order:
@@ -30,7 +31,7 @@ def served(name: str = "a.csv") -> Kaggle:
 
 
 def fill(kaggle: Kaggle, folder: Path, sizes: Any, *names: str) -> list[str]:
-    return filling.fill(offer(kaggle, folder / "cache", lambda: sizes), order(folder, *names))
+    return files.fill(offer(kaggle, folder / "cache", lambda: sizes), order(folder, *names))
 
 
 @pytest.mark.parametrize("size", [-15, 10**30, float("inf"), "many", True, {"a": 1}, 2.5])

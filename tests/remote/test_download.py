@@ -14,9 +14,10 @@ import pytest
 from tqdm import tqdm
 
 from darkroom.errors import ResourceError
-from darkroom.remote import part
-from darkroom.remote.waits import Waits
-from tests.loopback import (
+from darkroom.remote import partial
+from darkroom.remote.retry import Waits
+from tests.remote.rig import BODY, OTHER, Rig, zipped
+from tests.support.loopback import (
     CutAt,
     Drip,
     Fault,
@@ -30,7 +31,6 @@ from tests.loopback import (
     Status,
     WrongRange,
 )
-from tests.remote.rig import BODY, OTHER, Rig, zipped
 
 
 def test_a_file_comes_whole_and_alone(rig: Rig) -> None:
@@ -76,9 +76,9 @@ def test_a_killed_process_is_gone_on_from(rig: Rig) -> None:
     rig.kaggle.play("storage", (Drip(1000, 0.005), Stall(0.9, 600)))  # it never ends by itself
     url, path = rig.kaggle.url("/d/data.bin"), rig.folder / "data.bin.part"
     code = (
-        "from pathlib import Path; from darkroom.remote.addresses import opener;"
+        "from pathlib import Path; from darkroom.remote.https import opener;"
         "from darkroom.remote.download import Remote, download;"
-        "from darkroom.remote.waits import Waits;"
+        "from darkroom.remote.retry import Waits;"
         f"download(Remote('data.bin', opener({url!r}), 'here'), Path({str(rig.folder)!r}),"
         " waits=Waits())"
     )
@@ -253,14 +253,14 @@ def test_a_disk_too_small_is_told_before_a_byte_is_written(
 def test_a_disk_that_fills_up_keeps_the_part(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    append = part.append
+    append = partial.append
 
     def full(file: BinaryIO, data: bytes) -> None:
         append(file, data[: max(0, 120_000 - file.tell())])
         if file.tell() >= 120_000:
             raise OSError(code, "No space left on device")
 
-    monkeypatch.setattr(part, "append", full)
+    monkeypatch.setattr(partial, "append", full)
     with pytest.raises(ResourceError) as caught:
         rig.fetch()
     assert str(caught.value).splitlines() == [

@@ -11,9 +11,9 @@ import requests
 from urllib3.exceptions import SSLError
 
 from darkroom.errors import RemoteError
-from darkroom.remote.addresses import opener
 from darkroom.remote.download import Opener, Remote, download
-from darkroom.remote.waits import Waits, safe_place
+from darkroom.remote.https import opener
+from darkroom.remote.retry import Waits, safe_place
 from tests.remote.canned import Canned, answer
 
 CHUNKED = {"Transfer-Encoding": "chunked", "ETag": '"a"'}

@@ -6,10 +6,11 @@ from random import Random
 import pytest
 
 from darkroom.errors import RemoteError
-from darkroom.remote.addresses import opener
 from darkroom.remote.download import Remote, download
-from darkroom.remote.waits import Waits
-from tests.loopback import (
+from darkroom.remote.https import opener
+from darkroom.remote.retry import Waits
+from tests.remote.rig import BODY, OTHER, Rig, zipped
+from tests.support.loopback import (
     Corrupt,
     Cut,
     CutAt,
@@ -28,7 +29,6 @@ from tests.loopback import (
     Status,
     WrongRange,
 )
-from tests.remote.rig import BODY, OTHER, Rig, zipped
 
 PAGE = "<!DOCTYPE html>\n<html><head><title>Sign in &amp; go | Kaggle</title></head></html>"
 

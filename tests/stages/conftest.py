@@ -1,60 +1,6 @@
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 import pytest
-import torch
-
-from darkroom import executors
-from tests.stages import tiny
-from tests.stages.damage import Project
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread: the nets are tiny, and sums depend on how many there are."""
-    with one_thread():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Preprocess here: starting processes takes longer than these pictures."""
-    monkeypatch.setattr(executors, "cores", lambda: 1)
-
-
-@pytest.fixture(scope="session")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return projects whose stages have run: all of `masks`, `multiclass` as far as the split."""
-    made = {}
-    verbs = {"masks": tiny.VERBS, "multiclass": tiny.VERBS[:3]}
-    with pytest.MonkeyPatch.context() as patch, one_thread():
-        patch.setattr(executors, "cores", lambda: 1)
-        for kind in verbs:
-            made[kind] = tiny.project(tmp_path_factory.mktemp(kind), kind, train={"epochs": 1})
-            tiny.edit(made[kind], lambda params: params.update(folds=[0]))
-            patch.chdir(made[kind])
-            tiny.run(*verbs[kind])
-    return made
-
-
-@pytest.fixture
-def project(sound: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """Return a function that copies a sound project and goes there."""
-
-    def copied(kind: str) -> Path:
-        root = tmp_path / "copy"
-        shutil.copytree(sound[kind], root)
-        monkeypatch.chdir(root)
-        return root
-
-    return copied
+def _small(small: None) -> None:
+    """Compute on one thread, in this process."""

@@ -7,9 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from darkroom.cli import main
-from darkroom.models import build, saved
-from tests.stages import tiny
+from darkroom.cli.main import main
+from darkroom.models import saved
+from darkroom.models.build import build
+from tests.support import tiny
 
 FILE = Path("data/start/tiny/weights.safetensors")
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.submission.parcel import Parcel
-from tests.loopback import Competition, Kaggle
-from tests.submission.parcels import SLUG, kaggle_on_loopback, parcel
-from tests.submission.scenarios import Clock
+from darkroom.submission.upload.pending import Parcel
+from tests.submission.upload.parcels import SLUG, kaggle_on_loopback, parcel
+from tests.submission.upload.scenarios import Clock
+from tests.support.loopback import Competition, Kaggle
 
 
 @pytest.fixture

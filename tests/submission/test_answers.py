@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from darkroom.index import Card
-from darkroom.submission import rle
+from darkroom.images import rle
+from darkroom.index.table import Card
 from darkroom.submission.answers import Cells, answerer
 
 LEFT = np.array([[1, 1, 0, 0]] * 4, np.float32)  # 4 x 4: the left half

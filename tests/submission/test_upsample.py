@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darkroom.errors import DataError
-from darkroom.geometry import Box
-from darkroom.submission import rle, upsample
+from darkroom.images import rle
+from darkroom.images.geometry import Box
+from darkroom.submission import upsample
 from darkroom.submission.upsample import encode_probabilities
 
 Floats = npt.NDArray[np.float32]

@@ -20,7 +20,7 @@ from segmentation_models_pytorch.encoders import encoders as known_encoders
 from torch import Tensor, nn
 
 from darkroom.errors import ParamsError, ResourceError
-from darkroom.models import MEAN, STD
+from darkroom.models.build import MEAN, STD
 from darkroom.models.names import DECODERS
 from darkroom.models.sizes import Sizes
 

@@ -14,10 +14,10 @@ from typing import Any
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from darkroom import files
 from darkroom.errors import ArtifactError, ParamsError
-from darkroom.models import build
+from darkroom.models.build import build
 from darkroom.models.weights import put_weights, read_weights
+from darkroom.project import files
 
 VERSION = 1
 WEIGHTS = "model.safetensors"

@@ -13,13 +13,13 @@ import requests
 from tqdm import tqdm
 from urllib3 import exceptions as urllib3_errors
 
-from darkroom import files
 from darkroom.errors import RemoteError, ResourceError
-from darkroom.members import describe, unsafe
-from darkroom.remote import pages, part, room, wholeness
-from darkroom.remote.part import Identity, Part, begins_at, identity_of
-from darkroom.remote.room import Need
-from darkroom.remote.waits import AGAIN, KEPT, PassingError, Waits, again, status_words
+from darkroom.project import files
+from darkroom.project.names import describe, unsafe
+from darkroom.remote import disk_space, partial, verify, web_pages
+from darkroom.remote.disk_space import Need
+from darkroom.remote.partial import Identity, Part, begins_at, identity_of
+from darkroom.remote.retry import AGAIN, KEPT, PassingError, Waits, again, status_words
 
 _CHUNK_BYTES = 2**18
 _HEAD_BYTES = 512
@@ -109,7 +109,7 @@ class _Download:
         identity = self._received()
         name = self.remote.name + (".zip" if identity.packed else "")
         try:
-            wholeness.check(
+            verify.check(
                 self.part.path,
                 name=name,
                 size=self.remote.size,
@@ -117,7 +117,7 @@ class _Download:
                 md5=identity.md5,
                 sha256=self.remote.sha256,
             )
-        except wholeness.NotWholeError as error:
+        except verify.NotWholeError as error:
             self._thrown_away += self.part.size
             self.part.drop()
             self._show(0)
@@ -143,7 +143,9 @@ class _Download:
             if is_whole and held.matches(now):  # else it may be of another file as long
                 return replace(held, total=size)
             if begins_at(response) == size and held.matches(now):
-                pages.refuse(response, self.remote.name, self.remote.where, b"", _body(response))
+                web_pages.refuse(
+                    response, self.remote.name, self.remote.where, b"", _body(response)
+                )
                 return self._written(response, _body(response), held.joined(now), skip=0)
         with self._opened({}) as response:  # its ranges are of no use
             return self._from_start(response, held)
@@ -160,7 +162,7 @@ class _Download:
             )
         rest = _body(response)
         head = _first(rest)
-        pages.refuse(response, self.remote.name, self.remote.where, head, rest)
+        web_pages.refuse(response, self.remote.name, self.remote.where, head, rest)
         now, size = identity_of(response), self.part.size
         if held is not None and held.matches(now):
             return self._written(response, chain([head], rest), held.joined(now), skip=size)
@@ -178,7 +180,7 @@ class _Download:
         self._check_room(identity)
         with self.part.path.open("ab", buffering=0) as file:
             for chunk in body:
-                part.append(file, chunk[skip:])
+                partial.append(file, chunk[skip:])
                 skip = max(0, skip - len(chunk))
                 self._show(file.tell())
         size, total = self.part.size, identity.total
@@ -221,7 +223,7 @@ class _Download:
         """Raise ResourceError unless the disk has room for the rest."""
         total = identity.total if identity.total is not None else self.remote.size
         rest = max(0, (total or 0) - self.part.size)
-        room.require([Need(self.target.parent, rest, f"for the rest of {self.remote.name}")])
+        disk_space.require([Need(self.target.parent, rest, f"for the rest of {self.remote.name}")])
 
     def _show(self, size: int) -> None:
         """Let the bar show so many bytes of this file."""

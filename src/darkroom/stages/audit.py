@@ -4,10 +4,15 @@ import json
 
 import pandas as pd
 
-from darkroom import audit, contact, files, index, sheets
 from darkroom.errors import ArtifactError
-from darkroom.layout import Layout
-from darkroom.stages import pictures, setting
+from darkroom.images import sheets
+from darkroom.index import table
+from darkroom.index.audit import contact_sheet
+from darkroom.index.audit import report as audit
+from darkroom.project import files
+from darkroom.project.paths import Layout
+from darkroom.stages import _context
+from darkroom.stages import _context as setting
 
 SHOWN_TRAIN, SHOWN_TEST = 16, 4
 FACTS: dict[str, type] = {
@@ -20,7 +25,7 @@ def run(name: str) -> None:
     """Report on a competition's data: counts, sizes, balance, duplicates, leaks."""
     paths = setting.read(name).paths
 
-    known = index.read(paths.index, paths.card)
+    known = table.read(paths.index, paths.card)
     folds = setting.read_split(paths, name)
     facts = _facts(paths, name)
 
@@ -46,20 +51,20 @@ def _facts(paths: Layout, name: str) -> pd.DataFrame:
 
 
 def _contact_sheet(
-    name: str, report: audit.Report, known: index.Index, folds: pd.DataFrame, paths: Layout
+    name: str, report: audit.Report, known: table.Index, folds: pd.DataFrame, paths: Layout
 ) -> sheets.Pixels:
     """Return the sheet of images spread over the training part, then some of the test part."""
     card, fold_of = known.card, folds.set_index("id")["fold"]
     by = card.targets[0] if card.task in ("multiclass", "binary") else None
     shown, masks, captions = [], [], []
     for part, count in (("train", SHOWN_TRAIN), ("test", SHOWN_TEST)):
-        shards, rows = pictures.of(paths, known, part)
-        for row in contact.choose(rows, count, by=by if part == "train" else None):
+        shards, rows = _context.of(paths, known, part)
+        for row in contact_sheet.choose(rows, count, by=by if part == "train" else None):
             one = rows.iloc[row]
             shown.append(shards.image(row))
             masks.append(shards.mask(row))
             captions.append(
-                contact.caption(
+                contact_sheet.caption(
                     one,
                     task=card.task,
                     targets=card.targets,
@@ -67,4 +72,4 @@ def _contact_sheet(
                     fold=int(fold_of[one["id"]]) if part == "train" else None,
                 )
             )
-    return contact.contact_sheet(name, report, shown, masks, captions)
+    return contact_sheet.contact_sheet(name, report, shown, masks, captions)

@@ -9,21 +9,26 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from darkroom import files, index, review, scoring, sheets, split
-from darkroom.archives import Archives
-from darkroom.evaluation import Evaluation
-from darkroom.files import file_sha256
-from darkroom.index import Card
-from darkroom.inference import How
-from darkroom.layout import Layout
-from darkroom.scoring import Side
-from darkroom.sheets import Pixels
-from darkroom.stages import decision, pictures, setting
-from darkroom.stages import nets as trained
-from darkroom.stages.nets import Nets
-from darkroom.stages.setting import Setting
-from darkroom.store import Store
-from darkroom.tasks import Floats
+from darkroom.images import sheets
+from darkroom.images.sheets import Pixels
+from darkroom.index import split
+from darkroom.index import table as index
+from darkroom.index.table import Card
+from darkroom.prediction import best_and_worst, decision, scoring
+from darkroom.prediction.metrics import Evaluation
+from darkroom.prediction.predict import How
+from darkroom.prediction.scoring import Side
+from darkroom.project import files
+from darkroom.project.files import file_sha256
+from darkroom.project.paths import Layout
+from darkroom.raw.archives import Archives
+from darkroom.stages import _context
+from darkroom.stages import _context as setting
+from darkroom.stages import _folds as trained
+from darkroom.stages._context import Setting
+from darkroom.stages._folds import Nets
+from darkroom.store.store import Store
+from darkroom.tasks.table import Floats
 
 BAR: dict[str, Any] = {"unit": "img", "file": sys.stderr, "disable": None}
 SHOWN = 8  # images of each kind, best and worst, on the sheet
@@ -35,7 +40,7 @@ def run(name: str) -> None:
     paths, choice = here.paths, here.section.evaluate
 
     known = index.read(paths.index, paths.card)
-    shards, train = pictures.of(paths, known, "train")
+    shards, train = _context.of(paths, known, "train")
     folds = setting.read_split(paths, name)
     split.check(train, folds)
     train["fold"] = train["id"].map(folds.set_index("id")["fold"])
@@ -56,7 +61,7 @@ def run(name: str) -> None:
     else:
         made = scoring.labels(sides, card, threshold=wanted)
     scores = {"validation": made.metrics}
-    tests, test = pictures.of(paths, known, "test")
+    tests, test = _context.of(paths, known, "test")
     if card.targets and test[list(card.targets)].notna().all(axis=None):
         side = Side(test, train, nets.ask(here.folds, tests, test))
         scores["test"] = scoring.labels([side], card, threshold=made.threshold).metrics
@@ -72,13 +77,13 @@ def _sheet(
     here: Setting, made: Evaluation, nets: Nets, train: pd.DataFrame, shards: Store, card: Card
 ) -> Pixels:
     """Return the page of the best and worst, asking the networks once more about these few."""
-    shown = review.best_and_worst(made.rows, SHOWN)
+    shown = best_and_worst.best_and_worst(made.rows, SHOWN)
     found: dict[str, Floats] = {}
     for fold in here.folds:
         rows = train[train["id"].isin(shown) & (train["fold"] == fold)]
         for ids, predicted, _ in nets.ask([fold], shards, rows):
             found |= dict(zip(ids, predicted, strict=True))
-    return review.sheet(here.paths.name, made, shown, found, train, card, shards)
+    return best_and_worst.sheet(here.paths.name, made, shown, found, train, card, shards)
 
 
 def _side(fold: int, nets: Nets, train: pd.DataFrame, shards: Store) -> Side:

@@ -4,14 +4,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from darkroom import executors, files, gathering
-from darkroom.competitions.sample import draw_banknotes, draw_carvana, draw_celeba
 from darkroom.errors import ParamsError
-from darkroom.members import MissingFileError, listing
+from darkroom.index.formats import contract
 from darkroom.params.data import KAGGLE, SAMPLE, URLS, Data
-from darkroom.remote.filling import Order
-from darkroom.remote.waits import Waits
-from darkroom.stages import adapter, setting, sources
+from darkroom.project import files, processes
+from darkroom.project.names import MissingFileError, listing
+from darkroom.raw.sample import draw_banknotes, draw_carvana, draw_celeba
+from darkroom.raw.sources import folder as gathering
+from darkroom.raw.sources import servers
+from darkroom.raw.sources.files import Order
+from darkroom.remote.retry import Waits
+from darkroom.stages import _context
 
 DRAWN: dict[str, Any] = {
     "carvana": draw_carvana,
@@ -23,7 +26,7 @@ SAMPLE_SEED = 2017  # the year of the Carvana challenge; another seed would be a
 
 def run(name: str, *, waits: Waits = Waits()) -> None:  # noqa: B008  (it is frozen)
     """Draw a competition's sample, or take its raw files from Kaggle, addresses or a folder."""
-    here = setting.read(name)
+    here = _context.read(name)
     paths, data = here.paths, here.section.data
 
     gathering.refuse_foreign(paths.raw)
@@ -40,10 +43,10 @@ def run(name: str, *, waits: Waits = Waits()) -> None:  # noqa: B008  (it is fro
 
 def _wanted(data: Data, raw: Path, waits: Waits) -> tuple[Path, list[str]]:
     """Return the folder that the raw files lie in, fetched if need be, and their names."""
-    format, options = adapter.of(data)
+    format, options = contract.of(data)
     if data.source in (KAGGLE, URLS):
         order = Order(lambda names: format.wanted(names, options), raw, waits)
-        return sources.fetched(data, order)
+        return servers.fetched(data, order)
     source = gathering.source_folder(data.source)
     gathering.refuse_overlap(source, raw)
     try:
@@ -61,4 +64,4 @@ def _draw(format: str, folder: Path) -> None:
             expected="the folder that holds the raw files",
         )
     print(f"drawing the {format} sample", file=sys.stderr)
-    DRAWN[format](folder, SAMPLE_SEED, workers=executors.cores())
+    DRAWN[format](folder, SAMPLE_SEED, workers=processes.cores())

@@ -1,18 +1,19 @@
 """index: raw tables and archive listings -> one row an image."""
 
-from darkroom import index
-from darkroom.stages import adapter, setting
+from darkroom.index import table
+from darkroom.index.formats import contract
+from darkroom.stages import _context
 
 
 def run(name: str) -> None:
     """Read a competition's raw tables into the canonical table."""
-    here = setting.read(name)
+    here = _context.read(name)
     paths, data = here.paths, here.section.data
 
-    format, options = adapter.of(data)
-    raw = setting.require(paths.raw, "fetch", name)
+    format, options = contract.of(data)
+    raw = _context.require(paths.raw, "fetch", name)
     made = format.index(raw, paths.spool, options)
-    index.write(made, paths.index, paths.card)
+    table.write(made, paths.index, paths.card)
 
     parts = made.rows["part"].value_counts()
     print(f"{name}: {made.card.task}, {parts['train']} training and {parts['test']} test images")

@@ -4,9 +4,12 @@ import sys
 
 from tqdm import tqdm
 
-from darkroom import fingerprint, index
-from darkroom.stages import decision, pictures, setting
-from darkroom.stages import nets as trained
+from darkroom.index import table
+from darkroom.prediction import decision
+from darkroom.project import fingerprint
+from darkroom.stages import _context
+from darkroom.stages import _context as setting
+from darkroom.stages import _folds as trained
 from darkroom.submission.answers import answerer
 from darkroom.submission.writer import Writer
 
@@ -16,8 +19,8 @@ def run(name: str) -> None:
     here = setting.read(name)
     paths, choice = here.paths, here.section.predict
 
-    known = index.read(paths.index, paths.card)
-    shards, test = pictures.of(paths, known, "test")
+    known = table.read(paths.index, paths.card)
+    shards, test = _context.of(paths, known, "test")
     decided = decision.read(setting.require(paths.decision, "evaluate", name), name)
     nets = trained.load(here, known.card, shards, choice, decided.how)
     threshold = decided.threshold

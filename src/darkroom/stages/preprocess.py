@@ -8,21 +8,23 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from darkroom import executors, files, index, store
-from darkroom.archives import Archives
 from darkroom.errors import DataError
-from darkroom.preprocessing import Developed, Exposure, Finish, ShardJob, develop
-from darkroom.stages import setting
+from darkroom.index import table as index
+from darkroom.project import files, processes
+from darkroom.raw.archives import Archives
+from darkroom.stages import _context
+from darkroom.store import store
+from darkroom.store.preprocess import Developed, Exposure, Finish, ShardJob, develop
 
 
 def run(name: str) -> None:
     """Decode, resize and store every image and mask of a competition."""
-    here = setting.read(name)
+    here = _context.read(name)
     paths, choice = here.paths, here.section.preprocess
     finish = Finish(choice.height, choice.width, choice.fit, choice.store, choice.quality)
 
     rows = index.read(paths.index, paths.card).rows
-    archives = Archives(setting.require(paths.raw, "fetch", name), paths.spool)
+    archives = Archives(_context.require(paths.raw, "fetch", name), paths.spool)
     with files.replacing_folder(paths.processed) as folder:
         jobs = list(_jobs(rows, folder, archives, finish))
         developed = _all_developed(jobs, total=len(rows), name=name)
@@ -51,8 +53,8 @@ def _jobs(
 
 def _all_developed(jobs: list[ShardJob], *, total: int, name: str) -> list[Developed]:
     """Return what became of every job, or raise with every fault of every image."""
-    workers = min(executors.cores(), len(jobs))
-    results = executors.pool(develop, jobs, workers) if workers > 1 else map(develop, jobs)
+    workers = min(processes.cores(), len(jobs))
+    results = processes.pool(develop, jobs, workers) if workers > 1 else map(develop, jobs)
     developed = []
     with tqdm(
         total=total, desc=f"preprocess {name}", unit="img", file=sys.stderr, disable=None

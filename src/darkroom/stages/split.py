@@ -1,15 +1,16 @@
 """split: the index's training rows -> the fold that each validates."""
 
-from darkroom import files, index, split
-from darkroom.stages import setting
+from darkroom.index import split, table
+from darkroom.project import files
+from darkroom.stages import _context
 
 
 def run(name: str) -> None:
     """Cut the training images of a competition into folds."""
-    here = setting.read(name)
+    here = _context.read(name)
     paths, choice = here.paths, here.section.split
 
-    known = index.read(paths.index, paths.card)
+    known = table.read(paths.index, paths.card)
     rows = known.rows[known.rows["part"] == "train"]
     folds = split.folds(
         rows,

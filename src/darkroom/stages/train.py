@@ -7,13 +7,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from darkroom import board, files, fingerprint, index, models, split, training
 from darkroom.errors import ParamsError
-from darkroom.index import Card
-from darkroom.models import saved, sizes
-from darkroom.stages import learning, pictures, setting
-from darkroom.stages.setting import Setting
-from darkroom.store import Store
+from darkroom.index import split, table
+from darkroom.index.table import Card
+from darkroom.models import build, saved, sizes
+from darkroom.project import files, fingerprint
+from darkroom.stages import _context, _train_args
+from darkroom.stages import _context as setting
+from darkroom.stages._context import Setting
+from darkroom.store.store import Store
+from darkroom.training import fit
+from darkroom.training.tensorboard import callbacks
 
 
 def run(name: str, fold: int = 0) -> None:
@@ -21,37 +25,37 @@ def run(name: str, fold: int = 0) -> None:
     here = setting.read(name)
     paths, section, train = here.paths, here.section, here.section.train
 
-    known = index.read(paths.index, paths.card)
+    known = table.read(paths.index, paths.card)
     card = known.card
-    shards, rows = pictures.of(paths, known, "train")
+    shards, rows = _context.of(paths, known, "train")
     folds = setting.read_split(paths, name)
     split.check(rows, folds)
-    learning.check(section, card.task)
+    _train_args.check(section, card.task)
     learn, validate = _sides(rows, folds, fold)
-    if section.model.weights == learning.GIVEN:
+    if section.model.weights == _train_args.GIVEN:
         setting.require(paths.first_weights, "transfer", name)
 
     stamp = _stamp(here, fold, shards)
-    targets = learning.targets_of(rows, card)
+    targets = _train_args.targets_of(rows, card)
     learned = None if targets is None else targets[learn]
-    arguments = learning.network(section, card, learned, str(paths.first_weights))
-    net = models.build(**arguments, seed=here.seed)
+    arguments = _train_args.network(section, card, learned, str(paths.first_weights))
+    net = build.build(**arguments, seed=here.seed)
     sizes.check(net, shards.height, shards.width)  # of validation, whatever windows it learns from
-    loaders = learning.loaders(shards, learn, validate, targets, train, here.seed)
-    result = training.fit(
+    loaders = _train_args.loaders(shards, learn, validate, targets, train, here.seed)
+    result = fit.fit(
         net,
         *loaders,
         task=card.task,
-        loss=learning.loss(train, card, learned, arguments.get("scale")),
-        optimisation=learning.optimisation(train),
-        running=learning.running(train),
-        mixing=learning.mixing(train, card),
+        loss=_train_args.loss(train, card, learned, arguments.get("scale")),
+        optimisation=_train_args.optimisation(train),
+        running=_train_args.running(train),
+        mixing=_train_args.mixing(train, card),
         epochs=train.epochs,
         patience=train.patience,
         seed=here.seed,
         log_dir=paths.runs(fold, stamp),
         work_dir=paths.work(stamp),
-        callbacks=board.callbacks(
+        callbacks=callbacks.callbacks(
             card.task,
             loaders[1],
             names=card.classes or card.targets,
@@ -86,7 +90,7 @@ def _stamp(here: Setting, fold: int, shards: Store) -> str:
         "threads": torch.get_num_threads(),  # sums are rounded in another order by more
     }
     inputs = [paths.index, paths.card, paths.split, *shards.paths]
-    if section.model.weights == learning.GIVEN:
+    if section.model.weights == _train_args.GIVEN:
         inputs.append(paths.first_weights)
     return fingerprint.of("train", chosen, inputs)
 
@@ -94,8 +98,8 @@ def _stamp(here: Setting, fold: int, shards: Store) -> str:
 def _facts(here: Setting, fold: int, shards: Store) -> dict[str, Any]:
     """Return what TensorBoard's table of hyperparameters says of this run."""
     model = {"model": here.section.model.model_dump()}
-    pictures = {"height": shards.height, "width": shards.width, "fit": shards.fit}
-    return here.section.train.model_dump() | model | pictures | {"fold": fold, "seed": here.seed}
+    _context = {"height": shards.height, "width": shards.width, "fit": shards.fit}
+    return here.section.train.model_dump() | model | _context | {"fold": fold, "seed": here.seed}
 
 
 def _described(card: Card, shards: Store) -> dict[str, Any]:
@@ -107,8 +111,8 @@ def _described(card: Card, shards: Store) -> dict[str, Any]:
         "height": shards.height,
         "width": shards.width,
         "fit": shards.fit,
-        "mean": models.MEAN,
-        "std": models.STD,
+        "mean": build.MEAN,
+        "std": build.STD,
     }
 
 

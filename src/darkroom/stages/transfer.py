@@ -3,17 +3,17 @@
 import torch
 from safetensors.torch import save as to_bytes
 
-from darkroom import files
 from darkroom.errors import ArtifactError, ParamsError
-from darkroom.layout import PARAMS
 from darkroom.models import saved
 from darkroom.models.weights import read_weights
-from darkroom.stages import setting
+from darkroom.project import files
+from darkroom.project.paths import PARAMS
+from darkroom.stages import _context
 
 
 def run(name: str) -> None:
     """Take a competition's first weights from where `transfers` of params.yaml says."""
-    here = setting.read(name)
+    here = _context.read(name)
     given = here.transfer
     if given is None:
         raise ParamsError(
@@ -21,7 +21,7 @@ def run(name: str) -> None:
             file=PARAMS,
             fix=f"add it to transfers: [{{to: {name}, from: models/.../fold0}}], or a file",
         )
-    source = setting.given(given, "transfers")
+    source = _context.given(given, "transfers")
     if (source / saved.INFO).is_file():
         saved.load(source)  # the two files of a run must belong together
     weights = read_weights(source)

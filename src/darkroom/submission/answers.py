@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom.geometry import Fit, valid_box
-from darkroom.index import Card
-from darkroom.submission.rle import Order
+from darkroom.images.geometry import Fit, valid_box
+from darkroom.images.rle import Order
+from darkroom.index.table import Card
 from darkroom.submission.upsample import encode_probabilities
-from darkroom.tasks import TASKS
+from darkroom.tasks.table import TASKS
 
 Floats = NDArray[np.float32]
 Cells = list[str]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from darkroom.errors import ArtifactError, DataError
-from darkroom.members import describe
-from darkroom.submission import rle
+from darkroom.images import rle
+from darkroom.project.names import describe
 from darkroom.submission.lines import Fault, Line, fields_of, lines_of
 
 Kind = Literal["segmentation", "multilabel", "binary", "multiclass", "regression"]

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from darkroom.errors import DataError
-from darkroom.geometry import Box
-from darkroom.opencv import cv2
-from darkroom.submission import rle
+from darkroom.images import rle
+from darkroom.images.geometry import Box
+from darkroom.images.opencv import cv2
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]

@@ -11,8 +11,8 @@ from typing import IO, Self
 
 from isal import isal_zlib
 
-from darkroom import files
 from darkroom.errors import DataError
+from darkroom.project import files
 
 _LEVEL = 2  # of isal: on real rows 1.04 of the size of gzip's level 9 at 30 times its speed
 _GZIP = 31  # window bits that ask for a gzip member; isal writes no name and no time into it

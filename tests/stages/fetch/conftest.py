@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loopback import Kaggle
+from tests.support.loopback import Kaggle
 
 
 @pytest.fixture

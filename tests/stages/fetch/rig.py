@@ -3,9 +3,9 @@
 import zipfile
 from pathlib import Path
 
-from darkroom.cli import main
-from tests.loopback import Kaggle
-from tests.stages import tiny
+from darkroom.cli.main import main
+from tests.support import tiny
+from tests.support.loopback import Kaggle
 
 
 def project(format: str, **data: object) -> Path:

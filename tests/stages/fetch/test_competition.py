@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.remote import room
-from tests.loopback import Competition, Kaggle
-from tests.stages import tiny
+from darkroom.remote import disk_space
 from tests.stages.fetch.rig import asked, bodies, fetch, project
+from tests.support import tiny
+from tests.support.loopback import Competition, Kaggle
 
 CARVANA = "carvana-image-masking-challenge"
 
@@ -90,10 +90,10 @@ def test_room_that_lacks_is_told_before_a_body_is_asked_for(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     kaggle, normal = carvana
-    monkeypatch.setattr(room, "free", lambda _: 1000)
+    monkeypatch.setattr(disk_space, "free", lambda _: 1000)
     assert fetch() == 5
     told = capfd.readouterr().err
-    total = room.shown(sum(map(len, normal.values())))
+    total = disk_space.shown(sum(map(len, normal.values())))
     assert "no room on the disk for what is to be fetched\n  found: 1.0 kB free" in told
     assert f"{total} to fetch, {total} for the project's copy" in told
     assert "to do: free " in told

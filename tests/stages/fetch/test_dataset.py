@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.loopback import Dataset, Kaggle
-from tests.packed import zip_of
-from tests.stages import tiny
 from tests.stages.fetch.rig import fetch, paths, project, single
+from tests.support import tiny
+from tests.support.loopback import Dataset, Kaggle
+from tests.support.packed import zip_of
 
 CELEBA = "jessicali9530/celeba-dataset"
 FACES = "img_align_celeba"

@@ -1,0 +1,180 @@
+"""The command line: `darkroom VERB NAME`. A stage is imported only when it runs."""
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
+from pathlib import Path
+
+from darkroom.errors import DarkroomError, ResourceError
+from darkroom.project.files import FULL, alone, clear_leftovers
+from darkroom.project.paths import PARAMS, Layout
+
+STAGES = {
+    "fetch": "draw the sample, or fetch or link the raw files, and list them",
+    "index": "read the raw tables into one canonical table",
+    "split": "cut the training images into folds",
+    "preprocess": "decode and resize every image into shards",
+    "audit": "tell what is odd about the data, in numbers and a picture",
+    "transfer": "take first weights from another run or a file",
+    "train": "train one fold",
+    "evaluate": "score the validation images and choose the threshold",
+    "predict": "stream predictions into a submission",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code: 0, or that of the error's kind."""
+    given = parser().parse_args(arguments)
+    place = " ".join(
+        str(word) for word in ("darkroom", given.verb, vars(given).get("name")) if word
+    )
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an id may hold what a terminal can't show
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return _run(given)
+    except DarkroomError as error:
+        return _fail(place, error)
+    except OSError as error:
+        return _fail(place, _resource_error(error))
+    except MemoryError:
+        return _fail(
+            place, ResourceError("memory ran out", fix="lower batch_size or the image size")
+        )
+    except KeyboardInterrupt:
+        print(f"{place}: interrupted", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="darkroom",
+        description="From a folder of competition images to a checked Kaggle submission.",
+        epilog="`dvc repro` runs the stages in order, and only those that an edit touches. "
+        "Exit codes: 2 parameters or usage, 3 data, 4 Kaggle or another server, "
+        "5 resources, 6 an artefact not to be trusted.",
+    )
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for stage, purpose in STAGES.items():
+        verb = verbs.add_parser(stage, help=purpose, description=_sentence(purpose))
+        verb.add_argument("name", metavar="NAME", help="a competition of params.yaml")
+        if stage == "train":
+            verb.add_argument(
+                "--fold", type=int, default=0, help="the fold to hold out (default 0)"
+            )
+    check = verbs.add_parser(
+        "check",
+        help="verify a submission as its judge would",
+        description="Verify a submission as its judge would: header, ids, values.",
+    )
+    check.add_argument("name", metavar="NAME", help="a competition of params.yaml")
+    check.add_argument("file", metavar="FILE", nargs="?", type=Path, help="default: its submission")
+    _add_kaggle(verbs)
+    verbs.add_parser("summary", help="print every submission's path, score and checks")
+    use = verbs.add_parser(
+        "use",
+        help="take a recipe into params.yaml, or list the recipes",
+        description="Take a recipe into params.yaml, keeping its comments and your data's source; "
+        "or list the recipes, with the time and the score to expect.",
+    )
+    use.add_argument(
+        "recipe", metavar="RECIPE", nargs="?", help="a name of the list, or a YAML file"
+    )
+    verbs.add_parser("schema", help="print the JSON schema of params.yaml")
+    return top
+
+
+def _add_kaggle(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    submit = verbs.add_parser(
+        "submit",
+        help="check a submission and send it to Kaggle, once",
+        description="Check a submission and send it to Kaggle, once: Kaggle's list is asked first, "
+        "and a file that it holds is not sent again. Cut or killed, run it again. "
+        "What was sent is recorded in submissions/history.csv.",
+    )
+    submit.add_argument("name", metavar="NAME", help="a competition of params.yaml")
+    submit.add_argument(
+        "-m", "--message", required=True, help="what Kaggle shows beside the submission"
+    )
+    for option, purpose in (
+        ("--wait", "stay until it is scored, half an hour at most"),
+        ("--dry-run", "look and tell, but send and record nothing"),
+        ("--again", "send a file once more that was submitted before"),
+        ("--uncommitted", "send a file that is not made from what is committed"),
+    ):
+        submit.add_argument(option, action="store_true", help=purpose)
+    history = verbs.add_parser(
+        "history",
+        help="local scores against the leaderboard's",
+        description="Print every submission's local score beside its leaderboard scores, and draw "
+        "them: whether validation can be trusted.",
+    )
+    history.add_argument("name", metavar="NAME", help="a competition of params.yaml")
+    history.add_argument(
+        "--offline", action="store_true", help="do not ask Kaggle for the scores still lacking"
+    )
+
+
+def _run(given: argparse.Namespace) -> int:
+    if given.verb == "schema":
+        from darkroom.params import file  # noqa: PLC0415  (each verb loads what it needs)
+
+        print(file.schema_text(), end="")
+        return 0
+    room = "stages" if given.verb in STAGES else "cli"
+    verb = import_module(f"darkroom.{room}.{given.verb}")
+    options = {key: value for key, value in vars(given).items() if key != "verb"}
+    with _alone(options) if given.verb in STAGES and Path(PARAMS).is_file() else nullcontext():
+        code = verb.run(**options)
+    return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _alone(options: Mapping[str, object]) -> Iterator[None]:
+    """Keep a second run of a competition's stages out: the two would mix their outputs.
+
+    Folds may be trained side by side, and the further processes of one training belong to it.
+    """
+    from darkroom.params import file  # noqa: PLC0415  (the help needs none)
+
+    name, is_further = str(options["name"]), os.environ.get("LOCAL_RANK", "0") != "0"
+    if is_further or name not in file.read(Path(PARAMS)).sections:
+        yield
+        return
+    fold = f"-fold{options['fold']}" if "fold" in options else ""
+    with alone(Path(".darkroom", f"{name}{fold}.lock"), busy=_refuse_second):
+        if not fold:
+            for folder in (Layout(name).raw, Layout(name).processed):
+                clear_leftovers(folder)
+        yield
+
+
+def _refuse_second() -> None:
+    raise ResourceError(
+        "another run of this competition is under way", fix="wait until it has ended"
+    )
+
+
+def _sentence(purpose: str) -> str:
+    return f"{purpose[0].upper()}{purpose[1:]}."
+
+
+def _resource_error(error: OSError) -> ResourceError:
+    fix = "free some space and run again" if error.errno in FULL else None
+    return ResourceError(
+        error.strerror or str(error) or type(error).__name__, file=error.filename, fix=fix
+    )
+
+
+def _fail(place: str, error: DarkroomError) -> int:
+    print(f"{place}: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Pixels: decoding and encoding, resizing, run lengths, and sheets of pictures."""

@@ -1,0 +1,178 @@
+"""How a picture of any size becomes one of the stored size, and how predictions go back.
+
+`stretch` resizes both axes on their own; `pad` keeps the proportions and fills the rest with
+black; `crop` keeps the proportions and cuts what is too much, equally on both sides.
+
+Coordinates are those of half-pixel centres: the pixel (row, column) covers the square from there
+to (row + 1, column + 1), so resizing maps edges to edges. Boxes are whole pixels.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from darkroom.images.opencv import cv2
+
+Pixels = NDArray[np.uint8]
+Fit = Literal["stretch", "pad", "crop"]
+FITS: tuple[Fit, ...] = ("stretch", "pad", "crop")
+
+# Sums of area weights are off by some float32 roundings; an exact half must still count.
+_HALF = np.float32(0.5 - 1e-4)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of whole pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Return the index that cuts it out of an array (H, W, ...)."""
+        return (
+            slice(self.top, self.top + self.height),
+            slice(self.left, self.left + self.width),
+        )
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an original lies in its stored picture: `stored` shows exactly `source`.
+
+    Attributes:
+        stored: The box of the stored picture that holds image (the rest is padding).
+        source: The box of the original that it shows (the rest was cropped away).
+    """
+
+    stored: Box
+    source: Box
+
+
+def valid_box(height: int, width: int, to_height: int, to_width: int, fit: Fit) -> Placement:
+    """Return the placement of an original (height, width) in a stored picture."""
+    stored, source = Box(0, 0, to_height, to_width), Box(0, 0, height, width)
+    if fit == "pad":
+        scale = min(to_height / height, to_width / width)
+        stored = _centred(to_height, to_width, height * scale, width * scale)
+    elif fit == "crop":
+        scale = max(to_height / height, to_width / width)
+        source = _centred(height, width, to_height / scale, to_width / scale)
+    elif fit != "stretch":
+        raise ValueError(f"fit is {fit!r}; it must be one of {', '.join(FITS)}")
+    return Placement(stored, source)
+
+
+def sufficient_size(
+    height: int, width: int, to_height: int, to_width: int, fit: Fit
+) -> tuple[int, int]:
+    """Return the height and width at which decoding an original loses nothing `fit` would keep.
+
+    For `decode_image(..., at_least=...)`.
+    """
+    placement = valid_box(height, width, to_height, to_width, fit)
+    rows = -(-height * placement.stored.height // placement.source.height)
+    columns = -(-width * placement.stored.width // placement.source.width)
+    return min(rows, height), min(columns, width)
+
+
+def fit_image(
+    pixels: Pixels,
+    height: int,
+    width: int,
+    fit: Fit,
+    *,
+    original: tuple[int, int] | None = None,
+) -> Pixels:
+    """Return uint8 (height, width, 3) of pixels uint8 (H, W, 3).
+
+    Shrinking averages areas; enlarging is bilinear.
+
+    Args:
+        pixels: The picture, perhaps decoded at a reduced size.
+        height: Of the result.
+        width: Of the result.
+        fit: How unequal proportions are met.
+        original: Height and width of the original where `pixels` is a reduced copy: the
+            placement follows them, so that image and mask agree to the pixel.
+    """
+    original = original or (pixels.shape[0], pixels.shape[1])
+    placement = valid_box(*original, height, width, fit)
+    source = _scaled(placement.source, original, (pixels.shape[0], pixels.shape[1]))
+    return _placed(pixels[source.slices], placement.stored, height, width)
+
+
+def fit_mask(mask: Pixels, height: int, width: int, fit: Fit) -> Pixels:
+    """Return uint8 (height, width) of 0 and 1 of a mask uint8 (H, W) of 0 and 1.
+
+    A pixel is 1 where at least half of its area was.
+    """
+    placement = valid_box(mask.shape[0], mask.shape[1], height, width, fit)
+    source = mask[placement.source.slices]
+    if source.shape == (placement.stored.height, placement.stored.width):
+        return _placed(source, placement.stored, height, width)
+    covered = _placed(source.astype(np.float32), placement.stored, height, width)
+    return (covered >= _HALF).astype(np.uint8)
+
+
+def restore(
+    probabilities: NDArray[np.float32], height: int, width: int, fit: Fit
+) -> NDArray[np.float32]:
+    """Return float32 (height, width) at original size of float32 (h, w) at stored size.
+
+    Bilinear, half-pixel centres, edges repeated. What `crop` cut away is 0.
+    """
+    placement = valid_box(height, width, probabilities.shape[0], probabilities.shape[1], fit)
+    source = placement.source
+    shown = cv2.resize(
+        np.ascontiguousarray(probabilities[placement.stored.slices], dtype=np.float32),
+        (source.width, source.height),
+        interpolation=cv2.INTER_LINEAR,
+    )
+    if (source.height, source.width) == (height, width):
+        return np.asarray(shown, dtype=np.float32)
+    whole = np.zeros((height, width), np.float32)
+    whole[source.slices] = shown
+    return whole
+
+
+def _centred(height: int, width: int, inner_height: float, inner_width: float) -> Box:
+    rows = min(max(round(inner_height), 1), height)
+    columns = min(max(round(inner_width), 1), width)
+    return Box((height - rows) // 2, (width - columns) // 2, rows, columns)
+
+
+def _scaled(box: Box, original: tuple[int, int], reduced: tuple[int, int]) -> Box:
+    """Return the box of a reduced copy that shows `box` of the original, to the nearest pixel."""
+    if original == reduced:
+        return box
+    rows, columns = reduced[0] / original[0], reduced[1] / original[1]
+    top, left = round(box.top * rows), round(box.left * columns)
+    bottom = max(round((box.top + box.height) * rows), top + 1)
+    right = max(round((box.left + box.width) * columns), left + 1)
+    return Box(top, left, bottom - top, right - left)
+
+
+def _placed(pixels: NDArray[Any], box: Box, height: int, width: int) -> NDArray[Any]:
+    resized = _resize(pixels, box.height, box.width)
+    if (box.height, box.width) == (height, width):
+        return resized
+    whole = np.zeros((height, width, *pixels.shape[2:]), pixels.dtype)
+    whole[box.slices] = resized
+    return whole
+
+
+def _resize(pixels: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """Average areas along each axis that shrinks, then interpolate along each that grows."""
+    shrunk = (min(height, pixels.shape[0]), min(width, pixels.shape[1]))
+    result = np.ascontiguousarray(pixels)
+    if shrunk != result.shape[:2]:
+        result = cv2.resize(result, shrunk[::-1], interpolation=cv2.INTER_AREA)
+    if (height, width) != shrunk:
+        result = cv2.resize(result, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(result)

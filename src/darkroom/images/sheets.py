@@ -1,0 +1,275 @@
+"""Picture sheets: many small pictures with captions on one page, to be looked at.
+
+All pictures here are uint8 RGB arrays (H, W, 3). A sheet is a pure function of its
+arguments, so the same pictures give the same bytes.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from darkroom.images.opencv import cv2
+from darkroom.project import files
+
+Pixels = npt.NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+PAPER: Colour = (23, 24, 28)
+INK: Colour = (236, 236, 232)
+FAINT: Colour = (158, 160, 166)
+SAFELIGHT: Colour = (226, 72, 52)
+RIGHT: Colour = (58, 190, 160)
+EXCESS: Colour = (255, 92, 56)
+MISSED: Colour = (255, 214, 64)
+COMPARE_LEGEND = (("found", RIGHT), ("too much", EXCESS), ("missed", MISSED))
+
+GAP_PX = 12
+MARGIN_PX = 20
+HEADED_WIDTH_PX = 640
+CAPTION_SIZE_PX = 14
+TITLE_SIZE_PX = 26
+TEXT_SIZE_PX = 15
+LEADING = 1.3
+MOST_LINES = 4
+
+
+def grid(
+    tiles: Sequence[Pixels],
+    captions: Sequence[str] = (),
+    *,
+    columns: int,
+    tile_height: int = 200,
+    title: str = "",
+    text: Sequence[str] = (),
+    legend: Sequence[tuple[str, Colour]] = (),
+    marks: Sequence[Colour | None] = (),
+) -> Pixels:
+    """Return a page of tiles in rows of `columns`, each over its caption.
+
+    Args:
+        tiles: Pictures of any sizes; each is scaled to `tile_height`, its shape kept. A very
+            wide one is made lower instead, so that no tile is over three times as wide as high.
+        captions: One a tile (lines parted by a newline or, where too wide, between words;
+            more than 4 end in an ellipsis), or none at all.
+        columns: Tiles a row; the page is no wider than the tiles need.
+        tile_height: Pixels.
+        title: A heading over a coloured bar; with `text`, lines below it, and `legend`,
+            names with their colours.
+        marks: A colour drawn as a bar under each tile (right or wrong, say), or None.
+    """
+    _check_lengths(len(tiles), captions=len(captions), marks=len(marks))
+    scaled = [_scale(tile, tile_height) for tile in tiles]
+    width = max([tile.shape[1] for tile in scaled], default=tile_height)
+    lines = [_caption_lines(caption, width) for caption in captions]
+    caption_height = max(map(len, lines), default=0) * _leading(CAPTION_SIZE_PX)
+    across = max(1, min(columns, len(tiles)))
+    page_width = 2 * MARGIN_PX + across * width + (across - 1) * GAP_PX
+    if title or text:
+        page_width = max(page_width, HEADED_WIDTH_PX)
+    head = _header(title, text, legend, page_width)
+    pitch = (tile_height + caption_height + GAP_PX + 4, width + GAP_PX)
+    rows = -(-len(tiles) // across)
+    page = _blank(rows * pitch[0] + MARGIN_PX, max(page_width, head.shape[1]))
+    corners = [
+        (MARGIN_PX // 2 + i // across * pitch[0], MARGIN_PX + i % across * pitch[1])
+        for i in range(len(tiles))
+    ]
+    for (top, left), tile, mark in zip(corners, scaled, marks or [None] * len(tiles), strict=True):
+        _paste(page, tile, top + tile_height - tile.shape[0], left)
+        if mark:
+            page[top + tile_height : top + tile_height + 4, left : left + tile.shape[1]] = mark
+    page = _write_captions(page, corners, lines, tile_height + 5, width)
+    return stack([head, page]) if head.size else page
+
+
+def stack(pages: Sequence[Pixels]) -> Pixels:
+    """Return pages one below the other, the narrower ones filled up with paper."""
+    width = max(page.shape[1] for page in pages)
+    whole = _blank(sum(page.shape[0] for page in pages), width)
+    top = 0
+    for page in pages:
+        _paste(whole, page, top, 0)
+        top += page.shape[0]
+    return whole
+
+
+def outline(
+    image: Pixels, mask: Pixels, colour: Colour = SAFELIGHT, *, thickness: int | None = None
+) -> Pixels:
+    """Return the image with the contours of the mask (H, W; 0 is outside) drawn on it.
+
+    Args:
+        thickness: Pixels; when None, enough to survive being scaled down to a tile.
+    """
+    _check_same_size(image, mask)
+    thick = thickness or max(1, round(min(image.shape[:2]) / 130))
+    contours, _ = cv2.findContours(
+        (mask != 0).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
+    )
+    drawn = np.ascontiguousarray(image).copy()
+    cv2.drawContours(drawn, contours, -1, (0, 0, 0), thick + 2 * max(1, thick // 3), cv2.LINE_AA)
+    cv2.drawContours(drawn, contours, -1, colour, thick, cv2.LINE_AA)
+    return drawn
+
+
+def compare(
+    image: Pixels, truth: Pixels, prediction: Pixels, *, height: int | None = None
+) -> Pixels:
+    """Return the image darkened, with what a prediction found, added and missed tinted.
+
+    Args:
+        image: (H, W, 3).
+        truth: Mask (H, W); 0 is outside.
+        prediction: Mask (H, W); 0 is outside.
+        height: The height of the result, in pixels; None keeps the image's own. Errors one
+            pixel thin stay visible when it is smaller: they are tinted by the square root of
+            the area that they cover.
+    """
+    _check_same_size(image, truth)
+    _check_same_size(image, prediction)
+    scaled = image if height is None else _scale(image, height)
+    size = (scaled.shape[1], scaled.shape[0])
+    true, found = truth != 0, prediction != 0
+    plain = scaled.astype(np.float32)
+    tinted = plain * np.float32(0.45)
+    for area, colour, tint in (
+        (true & found, RIGHT, 0.35),
+        (found & ~true, EXCESS, 0.9),
+        (true & ~found, MISSED, 0.9),
+    ):
+        share = cv2.resize(area.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        target = plain * (1 - tint) + np.array(colour, np.float32) * tint
+        tinted += np.sqrt(share)[..., None] * (target - tinted)
+    return np.asarray(np.clip(tinted + 0.5, 0, 255), np.uint8)
+
+
+def write_jpeg(path: Path, pixels: Pixels) -> None:
+    """Write a picture as JPEG (quality 90, colours at full resolution); whole or not at all."""
+    encoded = BytesIO()
+    Image.fromarray(pixels).save(encoded, "JPEG", quality=90, subsampling=0, optimize=True)
+    files.write(path, encoded.getvalue())
+
+
+def _header(
+    title: str, text: Sequence[str], legend: Sequence[tuple[str, Colour]], width: int
+) -> Pixels:
+    """Return the head of a page: a bar, the title, lines of text, the legend; or (0, 0, 3)."""
+    if not (title or text or legend):
+        return _blank(0, 0)
+    rows = [(title, TITLE_SIZE_PX, INK)] if title else []
+    room = width - 2 * MARGIN_PX
+    rows += [(line, TEXT_SIZE_PX, FAINT) for a in text for line in _wrapped(a, TEXT_SIZE_PX, room)]
+    heights = [_leading(size) for _, size, _ in rows]
+    height = 4 + MARGIN_PX // 2 + sum(heights) + (_leading(TEXT_SIZE_PX) + 6 if legend else 0)
+    page = _blank(height + 4, width)
+    page[:4] = SAFELIGHT
+    picture = Image.fromarray(page)
+    draw = ImageDraw.Draw(picture)
+    top = 4 + MARGIN_PX // 2
+    for (line, size, colour), step in zip(rows, heights, strict=True):
+        draw.text((MARGIN_PX, top), _cut(line, size, width - 2 * MARGIN_PX), colour, _font(size))
+        top += step
+    left = MARGIN_PX
+    for name, colour in legend:
+        draw.rectangle((left, top + 6, left + 14, top + 20), fill=colour)
+        draw.text((left + 21, top + 3), name, INK, _font(TEXT_SIZE_PX))
+        left += 21 + round(_font(TEXT_SIZE_PX).getlength(name)) + 24
+    return np.asarray(picture)
+
+
+def _write_captions(
+    page: Pixels,
+    corners: Sequence[tuple[int, int]],
+    captions: Sequence[Sequence[str]],
+    below: int,
+    width: int,
+) -> Pixels:
+    """Return the page with each caption's lines `below` pixels under its tile's corner."""
+    picture = Image.fromarray(page)
+    draw = ImageDraw.Draw(picture)
+    for (top, left), lines in zip(corners, captions, strict=False):
+        for number, line in enumerate(lines):
+            draw.text(
+                (left, top + below + number * _leading(CAPTION_SIZE_PX)),
+                _cut(line, CAPTION_SIZE_PX, width),
+                FAINT if number else INK,
+                _font(CAPTION_SIZE_PX),
+            )
+    return np.asarray(picture)
+
+
+def _scale(tile: Pixels, height: int) -> Pixels:
+    """Return the tile `height` high, or lower if it would be over three times as wide."""
+    factor = min(height / tile.shape[0], 3 * height / tile.shape[1])
+    size = (max(1, round(tile.shape[1] * factor)), max(1, round(tile.shape[0] * factor)))
+    if size == (tile.shape[1], tile.shape[0]):
+        return tile
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(tile, size, interpolation=how), np.uint8)
+
+
+def _caption_lines(caption: str, width: int) -> list[str]:
+    """Return a caption's lines, broken between words to `width`; an ellipsis ends too many."""
+    lines = [
+        piece for line in caption.split("\n") for piece in _wrapped(line, CAPTION_SIZE_PX, width)
+    ]
+    if len(lines) > MOST_LINES:
+        lines[MOST_LINES - 1] += " …"
+    return lines[:MOST_LINES]
+
+
+def _wrapped(line: str, size: int, width: int) -> Iterator[str]:
+    """Yield the line broken between words, each piece no wider than `width` pixels."""
+    piece = ""
+    for word in line.split(" "):
+        longer = f"{piece} {word}" if piece else word
+        if piece and _font(size).getlength(longer) > width:
+            yield piece
+            longer = word
+        piece = longer
+    yield piece
+
+
+def _cut(line: str, size: int, width: int) -> str:
+    """Return the line, its end replaced by an ellipsis where it is wider than `width` pixels."""
+    font = _font(size)
+    if font.getlength(line) <= width:
+        return line
+    while line and font.getlength(line + "…") > width:
+        line = line[:-1]
+    return line + "…"
+
+
+@lru_cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """Return DejaVu Sans as matplotlib ships it: Pillow's own font lacks even é and ×."""
+    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
+
+
+def _leading(size: int) -> int:
+    return round(size * LEADING)
+
+
+def _blank(height: int, width: int) -> Pixels:
+    return np.full((height, width, 3), PAPER, np.uint8)
+
+
+def _paste(page: Pixels, tile: Pixels, top: int, left: int) -> None:
+    page[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+
+
+def _check_lengths(tiles: int, **others: int) -> None:
+    for name, count in others.items():
+        if count not in (0, tiles):
+            raise ValueError(f"{count} {name} for {tiles} tiles: give one a tile, or none")
+
+
+def _check_same_size(image: Pixels, mask: Pixels) -> None:
+    if image.shape[:2] != mask.shape:
+        raise ValueError(f"a mask of {mask.shape} for an image of {image.shape[:2]}")

@@ -1,0 +1,1 @@
+"""Stage 2, one row an image: the canonical table, the folds, and what is odd about the data."""

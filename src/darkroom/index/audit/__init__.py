@@ -1,0 +1,1 @@
+"""What is odd about the data: duplicates, leaks, sizes, balance."""

@@ -1,0 +1,116 @@
+"""The contact sheet: a few images of a data set beside what the audit counted."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from darkroom.images import sheets
+from darkroom.images.sheets import Pixels
+
+MOST_WARNINGS = 4
+MOST_LABELS = 4
+
+
+def choose(rows: pd.DataFrame, count: int, *, by: str | None = None) -> list[int]:
+    """Return positions of `count` rows, or of all if there are fewer, in order.
+
+    They are evenly spaced; with `by`, a column of classes, each class has an equal
+    share as far as it has so many, and the positions are in order of class.
+    """
+    if by is None:
+        return _spaced(np.arange(len(rows)), count)
+    values = rows[by].to_numpy(np.float64)
+    classes = np.unique(values[~np.isnan(values)])
+    places = [np.flatnonzero(values == each) for each in classes]
+    shares = [0] * len(places)
+    for _ in range(min(count, sum(map(len, places)))):
+        open_ones = [k for k, place in enumerate(places) if shares[k] < len(place)]
+        shares[min(open_ones, key=shares.__getitem__)] += 1
+    return [at for place, share in zip(places, shares, strict=True) for at in _spaced(place, share)]
+
+
+def caption(
+    row: "pd.Series[Any]",
+    *,
+    task: str,
+    targets: Sequence[str],
+    classes: Sequence[str],
+    fold: int | None,
+) -> str:
+    """Return lines on an index row: its id, its fold (None: test), its targets.
+
+    A row of fold -1, which is never validated, is of "train".
+    """
+    place = "test" if fold is None else "train" if fold < 0 else f"fold {fold}"
+    known = [target for target in targets if not pd.isna(row[target])]
+    if task == "multiclass":
+        told = [classes[int(row[target])] for target in known]
+    elif task == "regression":
+        told = [f"{row[target]:.4g}" for target in known]
+    else:
+        told = [target.replace("_", " ") for target in known if row[target] > 0]
+        told = told or (["none"] if known else [])
+    if task != "multilabel":
+        return f"{row['id']}\n{' · '.join([place, *told])}"
+    more = [f"and {len(told) - MOST_LABELS} more"] if len(told) > MOST_LABELS else []
+    return "\n".join([row["id"], place, *told[:MOST_LABELS], *more])
+
+
+def contact_sheet(
+    name: str,
+    report: dict[str, Any],
+    images: Sequence[Pixels],
+    masks: Sequence[npt.NDArray[np.uint8] | None],
+    captions: Sequence[str],
+    *,
+    columns: int = 4,
+    tile_height: int = 200,
+) -> Pixels:
+    """Return a page of images, their masks outlined, under the main counts and warnings.
+
+    Args:
+        name: Of the competition.
+        report: Of darkroom.index.audit.report.
+        images: uint8 (H, W, 3), of any sizes.
+        masks: 0/1 (H, W) or None, one an image.
+        captions: One an image.
+        columns: Images a row.
+        tile_height: Pixels.
+    """
+    tiles = [
+        image if mask is None else sheets.outline(image, mask)
+        for image, mask in zip(images, masks, strict=True)
+    ]
+    found = report["warnings"]
+    text = [_summary(report), *(f"! {each}" for each in found[:MOST_WARNINGS])]
+    if len(found) > MOST_WARNINGS:
+        text.append(f"! and {len(found) - MOST_WARNINGS} more in the audit")
+    return sheets.grid(
+        tiles, captions, columns=columns, tile_height=tile_height, title=name, text=text
+    )
+
+
+def _summary(report: dict[str, Any]) -> str:
+    found = report["counts"]["found"]
+    parts = [report["task"], f"{found['train images']:,} train", f"{found['test images']:,} test"]
+    if found["groups"]:
+        parts.append(f"{found['groups']:,} groups")
+    validated = [fold for fold in report["folds"] if fold != "-1"]
+    parts.append(f"{len(validated)} fold{'s' if len(validated) != 1 else ''}")
+    sizes = report["sizes"]["train"]
+    first = sizes["common"][0]
+    others = f" and {sizes['different'] - 1} other sizes" if sizes["different"] > 1 else ""
+    parts.append(f"{first['width']}×{first['height']} px{others}")
+    if "masks" in report and report["masks"]["share"]["mean"] is not None:
+        parts.append(f"masks cover {report['masks']['share']['mean']:.1%}")
+    return " · ".join(parts)
+
+
+def _spaced(positions: npt.NDArray[np.int64], count: int) -> list[int]:
+    if len(positions) <= count:
+        return [int(position) for position in positions]
+    middles = (np.arange(count) + 0.5) * len(positions) / count
+    return [int(positions[int(middle)]) for middle in middles]

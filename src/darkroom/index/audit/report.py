@@ -1,0 +1,235 @@
+"""What is odd about a data set, told before anything is learned from it.
+
+Everything here is a pure function of tables: the index, what decoding told of every image
+(facts), and the split. The report is made for JSON: sorted, and the same for the same tables.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from darkroom.errors import ArtifactError
+from darkroom.index.audit import duplicates, shortcuts
+from darkroom.index.audit.warnings import warnings
+from darkroom.index.table import Card, Index
+
+MOST_LISTED = 20
+MOST_SIZES = 50
+SIXTEEN_BITS = "I;16"  # Pillow's modes begin so; the high byte is stored
+NARROW_PEAK = 64
+DARK_PEAK = 16
+
+Report = dict[str, Any]
+
+
+def audit(index: Index, facts: pd.DataFrame, folds: pd.DataFrame) -> Report:
+    """Return the report on a data set, ready for JSON; its "warnings" are the worst first.
+
+    Args:
+        index: Of train and test.
+        facts: One row an image: part, id, height, width, format, mode, bytes, exif
+            (orientation, 1 is upright), peak (the largest value, 0 to 255), mask_pixels
+            (negative or empty: no mask), thumb (hexadecimal, 16 x 16 grey levels), and
+            mask_values where masks are files.
+        folds: Columns id and fold, of the training images.
+
+    Raises:
+        ArtifactError: The three tables are not about the same images.
+    """
+    table = _joined(index, facts, folds)
+    train, card = table[table["part"] == "train"], index.card
+    report: Report = {
+        "task": card.task,
+        "counts": _counts(table, card),
+        "sizes": {part: _sizes(rows) for part, rows in _parts(table)},
+        "formats": {part: _tally(rows["format"]) for part, rows in _parts(table)},
+        "modes": {part: _tally(rows["mode"]) for part, rows in _parts(table)},
+        "orientations": {
+            part: _tally(rows.loc[rows["exif"] > 1, "exif"]) for part, rows in _parts(table)
+        },
+        "ranges": {part: _range(rows) for part, rows in _parts(table)},
+        "folds": _tally(train["fold"]),
+        "exact_duplicates": _exact(table, card),
+        "near_duplicates": _near(table),
+    }
+    if card.task == "segmentation":
+        report["masks"] = _masks(train)
+    else:
+        report["targets"] = {part: _balance(rows, card) for part, rows in _parts(table)}
+        report["targets_by_fold"] = {
+            str(fold): _balance(rows, card) for fold, rows in train.groupby("fold")
+        }
+        report["size_shortcut"] = _shortcut(train, card)
+    return {"warnings": warnings(report), **report}
+
+
+def _joined(index: Index, facts: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
+    """Return the index with the facts and the fold of each row; test rows are in fold TEST."""
+    facts = facts.drop(columns="image", errors="ignore")
+    train = index.rows["part"] == "train"
+    split = folds.set_index("id")["fold"]
+    table = index.rows.merge(facts, on=["part", "id"], how="inner")
+    unsplit = set(index.rows.loc[train, "id"]) ^ set(split.index)
+    if len(table) != len(index.rows) or len(facts) != len(table) or unsplit:
+        raise ArtifactError(
+            "the index, the facts and the split are not about the same images",
+            found=f"{len(index.rows)} images in the index, {train.sum()} of them for training; "
+            f"{len(facts)} in the facts, {len(table)} of them in the index; {len(split)} split",
+            fix="run the stages from index on again",
+        )
+    known = table["id"].map(split).fillna(duplicates.TEST)
+    table["fold"] = known.where(table["part"] == "train", duplicates.TEST).astype(np.int64)
+    table["mask_pixels"] = pd.to_numeric(table["mask_pixels"], errors="coerce")
+    table["exif"] = pd.to_numeric(table["exif"], errors="coerce")
+    return table
+
+
+def _parts(table: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
+    return [(part, table[table["part"] == part]) for part in ("train", "test")]
+
+
+def _counts(table: pd.DataFrame, card: Card) -> Report:
+    found = {f"{part} images": len(rows) for part, rows in _parts(table)}
+    found["images"] = len(table)
+    found["groups"] = int(table.loc[table["group"] != "", "group"].nunique())
+    return {"found": found, "declared": dict(sorted((card.declared or {}).items()))}
+
+
+def _sizes(rows: pd.DataFrame) -> Report:
+    """Return the number of different sizes and the most common of them."""
+    sizes = Counter(zip(rows["height"].tolist(), rows["width"].tolist(), strict=True))
+    common = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:MOST_SIZES]
+    return {
+        "different": len(sizes),
+        "common": [{"height": h, "width": w, "images": count} for (h, w), count in common],
+    }
+
+
+def _tally(column: "pd.Series[Any]") -> dict[str, int]:
+    counts = column.value_counts()
+    return {
+        f"{value:g}" if isinstance(value, float) else str(value): int(count)
+        for value, count in sorted(counts.items(), key=lambda item: item[0])  # type: ignore[arg-type,return-value]
+    }
+
+
+def _range(rows: pd.DataFrame) -> Report:
+    """Return which images use little of the range of their values.
+
+    "narrow" are 16-bit images of 14 bits or fewer, "bits" how many those have; "dark" are others
+    without a value above 15 of 255.
+    """
+    deep = rows["mode"].str.startswith(SIXTEEN_BITS)
+    narrow = rows[deep & (rows["peak"] < NARROW_PEAK)]
+    return {
+        "sixteen_bits": int(deep.sum()),
+        "narrow": _listed(narrow["id"]),
+        "bits": 8 + int(narrow["peak"].max()).bit_length() if len(narrow) else None,
+        "dark": _listed(rows.loc[~deep & (rows["peak"] < DARK_PEAK), "id"]),
+    }
+
+
+def _masks(train: pd.DataFrame) -> Report:
+    """Return how much of the pictures the masks cover, and which are missing or odd."""
+    masked = train[train["mask_pixels"] >= 0]
+    area = masked["height"] * masked["width"]
+    share = masked["mask_pixels"] / area
+    without = train[~(train["mask_pixels"] >= 0)]
+    values = masked["mask_values"] if "mask_values" in masked else pd.Series([], dtype=str)
+    return {
+        "images": len(masked),
+        "without": _listed(without["id"]),
+        "values": _tally(values[values.astype(str) != "-1"].astype(str)),
+        "empty": _listed(masked.loc[masked["mask_pixels"] == 0, "id"]),
+        "full": _listed(masked.loc[masked["mask_pixels"] == area, "id"]),
+        "share": {
+            "mean": _rounded(share.mean()),
+            "smallest": _rounded(share.min()),
+            "largest": _rounded(share.max()),
+        },
+    }
+
+
+def _listed(ids: "pd.Series[str]") -> Report:
+    return {"count": len(ids), "first": sorted(ids)[:MOST_LISTED]}
+
+
+def _balance(rows: pd.DataFrame, card: Card) -> Report:
+    """Return for each target the images a class or value, or the spread of its numbers."""
+    result: Report = {}
+    for target in card.targets:
+        values = rows[target].dropna()
+        if card.task == "regression":
+            spread = values.agg(["mean", "std", "min", "max"]).to_dict()
+            rounded = {str(name): _rounded(value) for name, value in spread.items()}
+            result[target] = {"images": len(values), **rounded}
+        else:
+            names = card.classes or card.label_values
+            counts = values.astype(int).value_counts().to_dict()
+            result[target] = {name: int(counts.get(k, 0)) for k, name in enumerate(names)}
+    return result
+
+
+def _exact(table: pd.DataFrame, card: Card) -> Report:
+    """Return the sets of byte-identical images, by where their members are."""
+    places: dict[str, list[list[str]]] = {"within_train": [], "across_folds": [], "train_test": []}
+    contradictory = []
+    for _, same in table[table["digest"].duplicated(keep=False)].groupby("digest"):
+        ids = [f"{part} {row}" for part, row in zip(same["part"], same["id"], strict=True)]
+        train = same[same["part"] == "train"]
+        if len(train) > 1:
+            places["within_train"].append(ids)
+            if train["fold"].nunique() > 1:
+                places["across_folds"].append(ids)
+            if (train[list(card.targets)].nunique() > 1).any():
+                contradictory.append(ids)
+        if 0 < len(train) < len(same):
+            places["train_test"].append(ids)
+    places["contradictory"] = contradictory
+    return {
+        place: {"sets": len(sets), "first": sorted(sets)[:MOST_LISTED]}
+        for place, sets in places.items()
+    }
+
+
+def _near(table: pd.DataFrame) -> Report:
+    """Return the near duplicates across folds and between train and test."""
+    near = duplicates.near(
+        duplicates.thumbs_from_hex(table["thumb"].tolist()),
+        table["fold"].to_numpy(np.int64),
+        table["digest"].tolist(),
+    )
+    names = (table["part"] + " " + table["id"]).tolist()
+    report: Report = {"limit_rms": duplicates.LIMIT_RMS, "flat": near.flat}
+    for place, pairs in (("across_folds", near.across_folds), ("train_test", near.train_test)):
+        report[place] = {
+            "pairs": pairs.count,
+            "closest": [
+                {"rms": rms, "images": [names[one], names[two]]} for rms, one, two in pairs.closest
+            ],
+        }
+    return report
+
+
+def _shortcut(train: pd.DataFrame, card: Card) -> Report | None:
+    """Return how well size alone predicts the target that it predicts best, if any can be."""
+    if card.task == "regression" or not (train["fold"] >= 0).any():
+        return None
+    values = train[list(card.targets)]
+    known = values.notna().all(axis=1)
+    guess = shortcuts.best_from_size(
+        train.loc[known, ["height", "width"]].to_numpy(np.int64),
+        values[known].to_numpy(np.float64),
+        train.loc[known, "fold"].to_numpy(np.int64),
+        card.targets,
+    )
+    report = {**asdict(guess), "gives_away": guess.gives_away}
+    return {k: _rounded(v) if isinstance(v, float) else v for k, v in report.items()}
+
+
+def _rounded(value: float) -> float | None:
+    return round(float(value), 6) if np.isfinite(value) else None

@@ -1,0 +1,157 @@
+"""The sentences at the head of an audit: what its numbers mean, the worst first."""
+
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+Report = dict[str, Any]
+
+
+def warnings(report: Report) -> list[str]:
+    """Return what a reader should know of a report of darkroom.index.audit.report, the worst first.
+
+    First what makes a score untrue (leaks, contradictions), then what makes it easier than
+    it looks (shortcuts), then what is missing or odd.
+    """
+    parts = (_leaks, _shortcut, _counts, _near, _masks, _classes, _targets, _ranges, _pictures)
+    return [sentence for part in parts for sentence in part(report)]
+
+
+def _leaks(report: Report) -> Iterator[str]:
+    exact = report["exact_duplicates"]
+    for place, what in (
+        ("across_folds", "are in more than one fold: their validation score is not to be trusted"),
+        ("train_test", "are in both train and test: the answer to a test image is known"),
+        ("contradictory", "have different targets in train"),
+        ("within_train", "are in train, all in one fold"),
+    ):
+        count = exact[place]["sets"]
+        if place == "within_train":
+            count -= exact["across_folds"]["sets"]
+        if count:
+            example = " = ".join(exact[place]["first"][0][:2])
+            yield f"{_many(count, 'set')} of byte-identical images {what} ({example})."
+
+
+def _shortcut(report: Report) -> Iterator[str]:
+    found = report.get("size_shortcut")
+    if found and found["gives_away"]:
+        yield (
+            f"The size of an image alone predicts {found['target']} with "
+            f"{found['accuracy']:.1%} accuracy (the most common class: {found['baseline']:.1%}): "
+            "a shortcut that may not hold elsewhere."
+        )
+
+
+def _counts(report: Report) -> Iterator[str]:
+    found = report["counts"]["found"]
+    for name, declared in report["counts"]["declared"].items():
+        if name in found and found[name] != declared:
+            yield f"{found[name]} {name} are there, {declared} are declared."
+
+
+def _near(report: Report) -> Iterator[str]:
+    near = report["near_duplicates"]
+    for place, where in (("across_folds", "across folds"), ("train_test", "across train and test")):
+        if pairs := near[place]["pairs"]:
+            closest = near[place]["closest"][0]
+            yield (
+                f"{_many(pairs, 'pair')} of near duplicates {where}, the closest "
+                f"{' and '.join(closest['images'])} ({closest['rms']:.1f} grey levels apart)."
+            )
+    if near["flat"]:
+        yield f"{_many(near['flat'], 'image')} of one shade; no near duplicates sought for them."
+
+
+def _masks(report: Report) -> Iterator[str]:
+    masks = report.get("masks", {})
+    for kind, what in (
+        ("without", "without a mask"),
+        ("empty", "with an empty mask"),
+        ("full", "all covered by the mask"),
+    ):
+        if kind in masks and (count := masks[kind]["count"]):
+            yield f"{_many(count, 'training image')} {what} (such as {masks[kind]['first'][0]})."
+
+
+def _classes(report: Report) -> Iterator[str]:
+    """Tell of labels that may be one, and of blanks that the submission will repeat."""
+    if report["task"] != "multiclass":
+        return
+    for target, counts in report["targets"]["train"].items():
+        alike: dict[str, list[str]] = {}
+        for name in counts:
+            alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), []).append(name)
+        sets = [names for names in alike.values() if len(names) > 1]
+        if sets:
+            yield (
+                f"{_many(len(sets), 'set')} of classes of {target} that differ only in the case or "
+                f"form of their letters ({' and '.join(map(repr, sets[0]))}): are they one class?"
+            )
+        blank = [name for name in counts if name != name.strip()]
+        if blank:
+            yield (
+                f"Blanks around {_many(len(blank), 'class label')} of {target} (such as "
+                f"{blank[0]!r}): the submission will repeat them."
+            )
+
+
+def _targets(report: Report) -> Iterator[str]:
+    if report["task"] in ("regression", "segmentation"):
+        return
+    whole = set(_absent(report["targets"]["train"], report["task"]))
+    if whole:
+        yield f"No training image {_first(sorted(whole))}."
+    for fold, targets in report["targets_by_fold"].items():
+        absent = [name for name in _absent(targets, report["task"]) if name not in whole]
+        if absent and fold != "-1":
+            yield f"Fold {fold} has no image {_first(absent)}."
+
+
+def _absent(targets: Report, task: str) -> list[str]:
+    """Return what no image is: "of ten" for a class, "with Bald" or "without Bald" for a label."""
+    absent = []
+    for target, counts in targets.items():
+        names = [f"without {target}", f"with {target}"]
+        if task == "multiclass":
+            names = [f"of {name}" for name in counts]
+        absent += [name for name, count in zip(names, counts.values(), strict=True) if not count]
+    return absent
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _ranges(report: Report) -> Iterator[str]:
+    for part, found in report["ranges"].items():
+        if count := found["narrow"]["count"]:
+            yield (
+                f"{count} of {_many(found['sixteen_bits'], part + ' image')} of 16 bits use at "
+                f"most {found['bits']} of them: their high bytes, which are stored, are nearly "
+                f"black (such as {found['narrow']['first'][0]}). Scale the values up beforehand."
+            )
+        if count := found["dark"]["count"]:
+            yield (
+                f"{_many(count, part + ' image')} nearly black, no value above 15 of 255 "
+                f"(such as {found['dark']['first'][0]})."
+            )
+
+
+def _pictures(report: Report) -> Iterator[str]:
+    for part in ("train", "test"):
+        turned = sum(report["orientations"][part].values())
+        if turned:
+            yield (
+                f"{_many(turned, part + ' image')} with an EXIF orientation, which is not applied: "
+                "they may lie on their side."
+            )
+    modes = {part: set(report["modes"][part]) for part in ("train", "test")}
+    if modes["train"] != modes["test"]:
+        told = "; ".join(f"{part} {', '.join(sorted(found))}" for part, found in modes.items())
+        yield f"Pixels are stored differently in train and test: {told}."
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""Raw layouts to index rows: one module a layout."""

@@ -1,0 +1,119 @@
+"""The Carvana Image Masking Challenge: 16 views a car, a GIF mask each.
+
+Raw files as Kaggle delivers them: train.zip, train_masks.zip, test.zip (or their _hq versions,
+or folders), and sample_submission.csv.zip, whose order the submission keeps.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from darkroom.errors import DataError
+from darkroom.index.formats.contract import Competition
+from darkroom.index.formats.rows import agree, files_by_name, finish, rows
+from darkroom.index.table import Card, Index
+from darkroom.project.names import listing, pick
+from darkroom.raw import tables
+from darkroom.raw.archives import Archives
+
+VIEWS = 16
+SAMPLE = "sample_submission.csv"
+
+_IMAGE = re.compile(r"([0-9a-f]{12})_(0[1-9]|1[0-6])\.jpg")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be chosen: the usual images, or the larger ones of higher quality."""
+
+    quality: Literal["normal", "hq"] = "normal"
+
+
+def wanted(names: Collection[str], options: Options) -> list[str]:
+    """Return the three containers and, if it is there, the sample submission."""
+    found = [pick(names, stem) for stem in _stems(options)]
+    return sorted([*found, *_sample(names)])
+
+
+def index(raw: Path, spool: Path, options: Options) -> Index:
+    """Index the cars: the group is the car, for its 16 views look alike."""
+    archives = Archives(raw, spool)
+    train_in, masks_in, test_in = (archives.find(stem) for stem in _stems(options))
+    images = files_by_name(archives, train_in)
+    masks = files_by_name(archives, masks_in)
+    tests = files_by_name(archives, test_in)
+    cars, test_cars = _cars(images, raw / train_in), _cars(tests, raw / test_in)
+    agree([_mask(name) for name in images], masks, lists=raw / train_in, holds=masks_in)
+    order = _test_order(raw, tests, test_in)
+    train = rows(
+        "train",
+        ids=list(images),
+        images=list(images.values()),
+        masks=[masks[_mask(name)] for name in images],
+        groups=[cars[name] for name in images],
+    )
+    test = rows(
+        "test",
+        ids=order,
+        images=[tests[name] for name in order],
+        groups=[test_cars[name] for name in order],
+    )
+    card = Card(
+        task="segmentation",
+        # The rules promise 16 views a car; the audit tells where one is missing.
+        declared={
+            "train images": VIEWS * len(set(cars.values())),
+            "test images": VIEWS * len(set(test_cars.values())),
+        },
+        header=("img", "rle_mask"),
+        rle_order="row",
+    )
+    return finish(archives, [train], test, card)
+
+
+def _stems(options: Options) -> tuple[str, str, str]:
+    suffix = "_hq" if options.quality == "hq" else ""
+    return f"train{suffix}", "train_masks", f"test{suffix}"
+
+
+def _sample(names: Collection[str]) -> list[str]:
+    return [name for name in (SAMPLE, f"{SAMPLE}.zip") if name in names][:1]
+
+
+def _mask(image: str) -> str:
+    return image.removesuffix(".jpg") + "_mask.gif"
+
+
+def _cars(images: Iterable[str], file: Path) -> dict[str, str]:
+    """Return the car of each image, from its name."""
+    cars, odd = {}, []
+    for name in images:
+        if match := _IMAGE.fullmatch(name):
+            cars[name] = match[1]
+        else:
+            odd.append(name)
+    if odd:
+        raise DataError(
+            f"{len(odd)} files not named like a view of a car",
+            file=file,
+            details=odd,
+            found=odd[0],
+            expected="12 hexadecimal digits, _01 to _16, .jpg: 0cde08c6b0ff_01.jpg",
+            fix="take other files out; is it the right archive?",
+        )
+    return cars
+
+
+def _test_order(raw: Path, tests: Collection[str], test_in: str) -> list[str]:
+    """Return the test ids as the sample submission lists them, or sorted without one."""
+    if not _sample(listing(raw)):
+        return sorted(tests)
+    table = tables.read(raw, SAMPLE)
+    order = table.names("img")
+    agree(order, tests, lists=table.file, holds=test_in)
+    return order
+
+
+COMPETITION = Competition(Options, wanted, index)

@@ -1,0 +1,254 @@
+"""Any data set that a table indexes: columns by name or position, paths by template.
+
+A path template holds `{}` once, where the cell goes: "train.zip/train/{}.png". A mask is a file,
+or run lengths in a column; a row with run lengths left empty (or -1, as some judges write it)
+has an empty mask, a row with a mask's name left empty has none.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from darkroom.errors import DataError, ParamsError
+from darkroom.index.formats import labels, templates
+from darkroom.index.formats.contract import Competition
+from darkroom.index.formats.labels import Cells
+from darkroom.index.formats.rows import finish, rows
+from darkroom.index.table import COLUMNS, Card, Index
+from darkroom.project.names import pick
+from darkroom.raw import tables
+from darkroom.raw.archives import Archives
+from darkroom.raw.tables import Table
+
+# Later tables put the fold and the facts of each image beside the index's columns.
+TAKEN = (
+    *COLUMNS,
+    "fold",
+    *("height", "width", "format", "mode", "bytes", "exif", "peak"),
+    *("mask_pixels", "mask_values", "thumb"),
+)
+
+Column = int | str
+RleOrder = Literal["row", "column"]
+
+_RUNS = re.compile(r"([1-9][0-9]* [1-9][0-9]*)?( [1-9][0-9]* [1-9][0-9]*)*")
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table that lists images; columns are given by name, or by position from 0.
+
+    Attributes:
+        table: Its file (or that file zipped), in the source folder.
+        image: The column that names the image.
+        image_path: Where the image lies, `{}` being the cell.
+        id: The column of ids; the image column if None.
+        targets: The columns to predict.
+        mask: The column that names the mask.
+        mask_path: Where the mask lies, `{}` being the cell.
+        rle: The column that holds the mask as run lengths, from 1: start, length, ...
+        rle_order: How those count the pixels.
+        group: Rows of one group stay on one side of a fold; empty: a group of its own.
+    """
+
+    table: str
+    image: Column
+    image_path: str = "{}"
+    id: Column | None = None
+    targets: Sequence[Column] = ()
+    mask: Column | None = None
+    mask_path: str = "{}"
+    rle: Column | None = None
+    rle_order: RleOrder = "column"
+    group: Column | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What must be said about the data set: see `Section`.
+
+    Attributes:
+        task: One of `darkroom.index.table.TASK_NAMES`.
+        train: The table of training images.
+        test: The table of images to predict.
+        header: The submission's header.
+        valid: An official validation table, if any.
+        rle_order: How the submission's run lengths count the pixels.
+        delimiter: What separates cells.
+    """
+
+    task: str
+    train: Section
+    test: Section
+    header: Sequence[str]
+    valid: Section | None = None
+    rle_order: RleOrder = "column"
+    delimiter: str = ","
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A section that has been read: its table, its cells, and the paths they lead to."""
+
+    section: Section
+    table: Table
+    ids: list[str]
+    images: list[str]
+    masks: list[str]
+    groups: list[str]
+    targets: list[list[str]]
+
+
+def wanted(names: Collection[str], options: Options) -> list[str]:
+    """Return the tables and the containers that the path templates begin with.
+
+    All names, if a template leaves the container to the cells.
+    """
+    found: set[str | None] = set()
+    for key, section in _sections(options).items():
+        found.add(pick(names, section.table, suffixes=tables.SUFFIXES, key=f"data.{key}.table"))
+        for path, template in _templates(section).items():
+            found.add(templates.container(names, f"data.{key}.{path}", template))
+    return sorted(names) if None in found else sorted(filter(None, found))
+
+
+def index(raw: Path, spool: Path, options: Options) -> Index:
+    """Index what the tables list; every path is looked up, every target read."""
+    archives = Archives(raw, spool)
+    sections = _sections(options)
+    parts = {key: _read(archives, section, options) for key, section in sections.items()}
+    _check_ids([part for key, part in parts.items() if key != "test"])
+    names = _target_names(parts["train"])
+    cells = {key: Cells(p.table, p.targets, complete=key != "test") for key, p in parts.items()}
+    coded = labels.targets(options.task, names, cells)
+    frames = {
+        key: rows(
+            "test" if key == "test" else "train",
+            ids=part.ids,
+            images=part.images,
+            masks=part.masks,
+            groups=part.groups,
+            official=key if "valid" in parts else "",
+            targets=dict(zip(names, coded.numbers[key], strict=True)),
+        )
+        for key, part in parts.items()
+    }
+    train = [frame for key, frame in frames.items() if key != "test"]
+    card = Card(
+        task=options.task,
+        targets=names,
+        classes=coded.classes,
+        declared={"train images": sum(map(len, train)), "test images": len(frames["test"])},
+        header=tuple(options.header),
+        rle_order=options.rle_order,
+        label_values=coded.label_values,
+    )
+    return finish(archives, train, frames["test"], card)
+
+
+def _sections(options: Options) -> dict[str, Section]:
+    """Return the sections that are given, once they go with the task and each other."""
+    every = {"train": options.train, "valid": options.valid, "test": options.test}
+    given = {key: section for key, section in every.items() if section is not None}
+    for key, section in given.items():
+        _check_section(key, section, options.task)
+    _check_widths(given)
+    return given
+
+
+def _templates(section: Section) -> dict[str, str]:
+    given = {"image_path": section.image_path}
+    return given if section.mask is None else given | {"mask_path": section.mask_path}
+
+
+def _check_section(key: str, section: Section, task: str) -> None:
+    """Refuse what the task does not go with, before anything is read."""
+    templates.check_table(f"data.{key}.table", section.table)
+    for path, template in _templates(section).items():
+        templates.check(f"data.{key}.{path}", template)
+    masks = [name for name in ("mask", "rle") if getattr(section, name) is not None]
+    given = ", ".join([*masks, *map(str, section.targets)]) or "nothing"
+    if task == "segmentation":
+        legal = not section.targets and len(masks) in ((0, 1) if key == "test" else (1,))
+        expected = "one of the keys mask and rle, and no targets"
+    else:
+        legal = not masks and (bool(section.targets) or key == "test")
+        expected = "the key targets, and neither mask nor rle"
+    if not legal:
+        what = f"data.{key} gives not what {task} learns from"
+        raise ParamsError(what, found=given, expected=expected)
+
+
+def _check_widths(sections: dict[str, Section]) -> None:
+    """Refuse tables that name more or fewer targets than the training table."""
+    width = len(sections["train"].targets)
+    for key, section in sections.items():
+        if len(section.targets) not in ((0, width) if key == "test" else (width,)):
+            raise ParamsError(
+                f"data.{key}.targets names other targets than data.train.targets",
+                found=f"{len(section.targets)}: {', '.join(map(str, section.targets))}",
+                expected=f"{width}" + (", or none" if key == "test" else ""),
+            )
+
+
+def _read(archives: Archives, section: Section, options: Options) -> _Part:
+    table = tables.read(archives.root, section.table, options.delimiter)
+    cells = table.names(section.image)
+    if isinstance(section.image, int):
+        templates.refuse_lost_row(archives, table, section.image, section.image_path)
+    images = templates.filled(table, cells, section.image_path, "image")
+    templates.look_up(archives, table, images, "image")
+    return _Part(
+        section,
+        table,
+        ids=cells if section.id is None else table.names(section.id),
+        images=images,
+        masks=_masks(archives, section, table),
+        groups=[""] * len(cells) if section.group is None else table.column(section.group),
+        targets=[table.column(column) for column in section.targets],
+    )
+
+
+def _masks(archives: Archives, section: Section, table: Table) -> list[str]:
+    """Return each row's mask: a path, run lengths, or nothing."""
+    if section.rle is not None:
+        runs = ["" if cell in ("", "-1") else cell.strip() for cell in table.column(section.rle)]
+        odd = [place for place, run in enumerate(runs) if not _RUNS.fullmatch(run)]
+        expected = "pairs of a start (from 1) and a length, parted by one blank: 1 3 10 2"
+        tables.refuse_rows(table, odd, "run lengths that can't be read", expected=expected)
+        return [f"rle:{section.rle_order} {run}".rstrip() for run in runs]
+    if section.mask is None:
+        return [""] * len(table.rows)
+    masks = templates.filled(table, table.column(section.mask), section.mask_path, "mask")
+    templates.look_up(archives, table, masks, "mask")
+    return masks
+
+
+def _check_ids(parts: Sequence[_Part]) -> None:
+    """Refuse an id of the training table that comes again in the validation table."""
+    seen: set[str] = set()
+    for part in parts:
+        if twice := sorted(seen.intersection(part.ids)):
+            raise DataError(
+                f"{len(twice)} ids of the training table come again",
+                file=part.table.file,
+                row=part.table.lines[part.ids.index(twice[0])],
+                details=twice,
+                expected="an id once in all tables to train on",
+            )
+        seen.update(part.ids)
+
+
+def _target_names(part: _Part) -> tuple[str, ...]:
+    """Return the targets' names: their headers, but never a name that is TAKEN."""
+    names = []
+    for column in part.section.targets:
+        place = part.table.position(column)
+        name = part.table.header[place] or f"column_{place}"
+        names.append(f"{name}_target" if name in TAKEN else name)
+    return tuple(names)
+
+
+COMPETITION = Competition(Options, wanted, index)

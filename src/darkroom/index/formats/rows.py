@@ -1,0 +1,148 @@
+"""What every adapter does: hold tables against files, and put the rows together."""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
+
+import numpy as np
+import pandas as pd
+
+from darkroom.errors import DataError
+from darkroom.index.table import COLUMNS, Card, Index, check
+from darkroom.raw.archives import Archives
+
+DIGEST_CHARACTERS = 32
+
+_SHOWN = 5
+_CHUNK = 64
+
+
+def files_by_name(
+    archives: Archives, container: str, key: Callable[[str], str] = str
+) -> dict[str, str]:
+    """Return the paths of a container's members by file name, whatever folders they nest in.
+
+    Args:
+        archives: Where the container lies.
+        container: Its name.
+        key: What of a file name counts.
+
+    Raises:
+        DataError: Two folders of it hold files of one name.
+    """
+    paths: dict[str, str] = {}
+    for path in archives.names(container):
+        name = key(path.rsplit("/", 1)[-1])
+        if name in paths:
+            raise DataError(
+                "two files of one name",
+                file=archives.root / container,
+                found=f"{paths[name]} and {path}",
+                expected="each file name once",
+                fix="take one of the two folders out",
+            )
+        paths[name] = path
+    return paths
+
+
+def agree(
+    listed: Collection[str], present: Collection[str], *, lists: object, holds: object
+) -> None:
+    """Refuse names listed and not present, and names present and not listed.
+
+    Args:
+        listed: Names in a table (or of images, to be held against masks).
+        present: Names of files.
+        lists: What lists them, for the message.
+        holds: What holds them, for the message.
+    """
+    absent, extra = sorted(set(listed) - set(present)), sorted(set(present) - set(listed))
+    if absent or extra:
+        raise DataError(
+            "does not agree with what it is paired with",
+            file=lists,
+            details=[
+                f"{len(names)} {words}: {', '.join(names[:_SHOWN])}"
+                + (", …" if len(names) > _SHOWN else "")
+                for names, words in (
+                    (absent, f"here and not in {holds}"),
+                    (extra, f"in {holds} and not here"),
+                )
+                if names
+            ],
+            found=f"{len(set(listed))} here, {len(set(present))} in {holds}",
+            expected="the same names in both",
+            fix="download both again, or take out what has no partner",
+        )
+
+
+def rows(
+    part: str,
+    *,
+    ids: Sequence[str],
+    images: Sequence[str],
+    masks: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+    official: str = "",
+    targets: Mapping[str, Sequence[float] | np.ndarray] | None = None,
+) -> pd.DataFrame:
+    """Return index rows of one part, without digests."""
+    blank = [""] * len(ids)
+    columns: dict[str, object] = {
+        "id": ids,
+        "part": [part] * len(ids),
+        "image": images,
+        "mask": blank if masks is None else masks,
+        "group": blank if groups is None else groups,
+        "official": [official] * len(ids),
+    }
+    frame = pd.DataFrame(columns, dtype="str")
+    numbers = {name: np.asarray(values, np.float64) for name, values in (targets or {}).items()}
+    return pd.concat([frame, pd.DataFrame(numbers, index=frame.index)], axis=1)
+
+
+def finish(
+    archives: Archives, train: Sequence[pd.DataFrame], test: pd.DataFrame, card: Card
+) -> Index:
+    """Return the checked index: training rows put in order of id, test rows as they come."""
+    ordered = pd.concat(train).sort_values("id", kind="stable")
+    together = pd.concat([ordered, test], ignore_index=True)
+    together["digest"] = pd.Series(digests(archives, together["image"]), dtype="str")
+    index = Index(together[[*COLUMNS, *card.targets]], card)
+    check(index)
+    return index
+
+
+def digests(archives: Archives, images: Iterable[str]) -> list[str]:
+    """Return the first 32 hex digits of the sha256 of each image's bytes, in the order given.
+
+    Reads in the order of names, which is nearly always the archive's, on several threads:
+    hashing and reading release the interpreter.
+
+    Raises:
+        DataError: An image is absent, damaged or empty.
+    """
+    paths = list(images)
+    ordered = sorted(set(paths))
+    chunks = [ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK)]
+    with ThreadPoolExecutor(min(4, cpu_count() or 1)) as threads:
+        found = dict(
+            pair
+            for pairs in threads.map(lambda chunk: [_digest(archives, p) for p in chunk], chunks)
+            for pair in pairs
+        )
+    return [found[path] for path in paths]
+
+
+def _digest(archives: Archives, path: str) -> tuple[str, str]:
+    data = archives.read(path)
+    if not data:
+        raise DataError(
+            "an empty image",
+            file=archives.root / path,
+            found="0 bytes",
+            expected="an image",
+            fix="download it again, or take it and its row out",
+        )
+    return path, hashlib.sha256(data).hexdigest()[:DIGEST_CHARACTERS]

@@ -1,0 +1,263 @@
+"""params.yaml read from disk: every fault is told at once, with its path and the nearest key."""
+
+import json
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from darkroom.errors import ParamsError
+from darkroom.params.competition import Params
+from darkroom.params.rules import contradictions
+
+Location = tuple[str | int, ...]
+
+NAMING = ("extra_forbidden", "missing")  # faults of a key that the file or the schema lacks
+SHOWN = 12  # as many allowed words as a line can hold
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose keys may not be given twice (plain YAML silently keeps the last)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue  # `<<: *anchor`, whose keys a mapping may override
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is not text", key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read(path: Path) -> Params:
+    """Return the parameters of a file.
+
+    Raises:
+        ParamsError: The file is absent or not YAML, or keys and values in it are not as
+            `darkroom.params` has them; all of these are listed at once.
+    """
+    return validate(mapping(path), file=path)
+
+
+def mapping(path: Path) -> dict[str, Any]:
+    """Return what a YAML file holds, as it stands: keys of text, each given once.
+
+    Raises:
+        ParamsError: The file is absent or not YAML, or holds something else.
+    """
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except FileNotFoundError as error:
+        raise ParamsError(
+            "there is no such file", file=path, fix="run in the project's root folder"
+        ) from error
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise ParamsError("it can't be read", file=path, found=error) from error
+    except yaml.YAMLError as error:
+        raise ParamsError(f"it is not YAML: {_yaml_problem(error)}", file=path) from error
+    if not isinstance(raw, dict):
+        raise ParamsError(
+            "it must be a mapping", file=path, found=type(raw).__name__, expected="key: value lines"
+        )
+    return raw
+
+
+def validate(raw: dict[str, Any], *, file: object = "params.yaml") -> Params:
+    """Return typed parameters, or raise ParamsError with every fault found."""
+    try:
+        params = Params.model_validate(raw)
+    except ValidationError as error:
+        schema = Params.model_json_schema()
+        details = _deepest(error.errors(), raw)
+        told = [_fault(detail, raw, schema) for detail in details]
+        faults = _merged(told + _nulls(details, raw, schema))
+        raise ParamsError(_count(faults), file=file, details=faults) from error
+    faults = contradictions(params)
+    if faults:
+        raise ParamsError(_count(faults), file=file, details=faults)
+    return params
+
+
+def schema_text() -> str:
+    """Return the JSON schema of params.yaml, as params.schema.json holds it."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps(schema | Params.model_json_schema(), indent=2) + "\n"
+
+
+def _count(faults: list[str]) -> str:
+    return (
+        "1 key or value is wrong" if len(faults) == 1 else f"{len(faults)} keys or values are wrong"
+    )
+
+
+def _deepest(details: list[ErrorDetails], raw: Any) -> list[ErrorDetails]:
+    """Leave out what a union says of a value as a whole, where another member looked inside it."""
+    paths = [_path(detail["loc"], raw) for detail in details]
+    return [
+        detail
+        for detail, path in zip(details, paths, strict=True)
+        if detail["type"] in NAMING or not any(_inside(other, path) for other in paths)
+    ]
+
+
+def _inside(path: str, other: str) -> bool:
+    return path.startswith((f"{other}.", f"{other}["))
+
+
+def _merged(faults: list[str]) -> list[str]:
+    """Join the faults of one value: each member of a union has its own complaint."""
+    joined: dict[str, list[str]] = {}
+    for fault in faults:
+        value, _, complaint = fault.partition("; ")
+        joined.setdefault(value, []).append(complaint)
+    return [
+        f"{value}; {', or '.join(dict.fromkeys(complaints))}" if complaints[0] else value
+        for value, complaints in joined.items()
+    ]
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    where = f", line {mark.line + 1}" if mark else ""
+    return f"{getattr(error, 'problem', None) or error}{where}"
+
+
+def _fault(detail: ErrorDetails, raw: Any, schema: dict[str, Any]) -> str:
+    """Put one of pydantic's errors in our words: path, found, allowed, nearest."""
+    path = _path(detail["loc"], raw)
+    found = _shown(detail["input"])
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        return f"{path}: unknown key{_nearest(detail['loc'], schema)}"
+    if kind == "missing":
+        return f"{path}: this key is missing"
+    if len(detail["loc"]) == 1 and kind == "model_type":
+        near = _nearest(detail["loc"], schema)
+        return f"{path}: not a key of ours, nor the section of a competition; found {found}{near}"
+    if kind == "union_tag_not_found":
+        tag = str(detail["ctx"]["discriminator"]).strip("'")
+        return f"{path}.{tag}: this key is missing"
+    if kind == "union_tag_invalid":
+        tag = str(detail["ctx"]["discriminator"]).strip("'")
+        return f"{path}.{tag}: found {detail['ctx']['tag']!r}{_allowed(detail)}"
+    if kind == "string_pattern_mismatch":
+        return f"{path}: found {found}; input should be {_meaning(_place(detail['loc'], schema))}"
+    return f"{path}: found {found}; {_complaint(detail)}"
+
+
+def _meaning(node: dict[str, Any]) -> str:
+    """Return what the schema says a text must be, in words instead of a pattern."""
+    choices = [choice for choice in node.get("anyOf", []) if "pattern" in choice]
+    text = next((each["description"] for each in (*choices, node) if "description" in each), "")
+    return f"{text[:1].lower()}{text[1:].rstrip('.')}"
+
+
+def _complaint(detail: ErrorDetails) -> str:
+    """Return what a value should be, of mappings and lists in the words of YAML."""
+    kind = detail["type"]
+    if kind in ("dict_type", "model_type", "model_attributes_type"):
+        return "input should be a mapping: {key: value}"
+    if kind == "list_type":
+        return "input should be a list: [...]"
+    if kind in ("too_short", "too_long"):
+        least, most = (detail["ctx"].get(key) for key in ("min_length", "max_length"))
+        return f"input should be a list of {f'{least} or more' if least else f'at most {most}'}"
+    words = detail["msg"].partition(" or instance of")[0]
+    hint = " (what transfers names)" if detail["loc"][-1] == "weights" else ""
+    return f"{words[0].lower()}{words[1:]}{hint}"
+
+
+def _nulls(details: list[ErrorDetails], raw: Any, schema: dict[str, Any]) -> list[str]:
+    """Return, for each value that might be null too, this complaint: pydantic keeps it back."""
+    return [
+        f"{_path(detail['loc'], raw)}: found {_shown(detail['input'])}; null"
+        for detail in details
+        if detail["type"] not in NAMING
+        and {"type": "null"} in _place(detail["loc"], schema).get("anyOf", [])
+    ]
+
+
+def _allowed(detail: ErrorDetails) -> str:
+    """Return the words allowed, or of many the nearest."""
+    words = [word.strip(" '") for word in detail["ctx"]["expected_tags"].split(",")]
+    if len(words) <= SHOWN:
+        return f", allowed {', '.join(map(repr, words))}"
+    near = get_close_matches(str(detail["ctx"]["tag"]), words, n=3)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"; allowed are {len(words)} names, which params.schema.json lists{hint}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '…'} ({type(value).__name__})"
+
+
+def _path(loc: Location, raw: Any) -> str:
+    """Return the key path as the file has it: pydantic mixes in the names of union members."""
+    names: list[str] = []
+    for place, key in enumerate(loc):
+        here = (isinstance(raw, dict) and key in raw) or (
+            isinstance(raw, list) and isinstance(key, int)
+        )
+        last = place == len(loc) - 1 and isinstance(raw, dict) and not _of_a_union(key)
+        if not here and not last:
+            continue
+        names.append(f"[{key}]" if isinstance(key, int) else f".{key}")
+        raw = raw[key] if here else None
+    return "".join(names).removeprefix(".")
+
+
+def _of_a_union(key: str | int) -> bool:
+    """Return whether a place is pydantic's name for a member of a union, not a key."""
+    return isinstance(key, str) and ("[" in key or key in ("str", "int", "float", "bool"))
+
+
+def _nearest(loc: Location, schema: dict[str, Any]) -> str:
+    known = _known_keys(loc[:-1], schema)
+    near = get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(known)}"
+
+
+def _known_keys(loc: Location, schema: dict[str, Any]) -> list[str]:
+    """Return the keys that the schema knows at a place."""
+    return list(_resolved(_place(loc, schema), schema).get("properties", {}))
+
+
+def _place(loc: Location, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return what the schema says of a place."""
+    node = schema
+    for key in loc:
+        node = _resolved(node, schema)
+        if _of_a_union(key):
+            continue
+        if isinstance(key, int):
+            node = node.get("items", {})
+        elif key in node.get("properties", {}):
+            node = node["properties"][key]
+        elif "discriminator" in node:
+            node = {"$ref": node["discriminator"]["mapping"].get(key, "")}
+        elif isinstance(node.get("additionalProperties"), dict):
+            node = node["additionalProperties"]
+    return node
+
+
+def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        node = schema["$defs"].get(node["$ref"].rsplit("/", 1)[-1], {})
+    for choice in node.get("anyOf", []):
+        if "$ref" in choice or isinstance(choice.get("additionalProperties"), dict):
+            return _resolved(choice, schema)
+    return node

@@ -1,0 +1,1 @@
+"""Stage 5, predictions: test-time augmentation, tiles, scores and thresholds."""

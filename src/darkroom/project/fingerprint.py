@@ -1,0 +1,113 @@
+"""The name of a result: a hash of the parameters, the inputs and the code that it came from."""
+
+import ast
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from darkroom.project.files import file_sha256
+
+LIBRARIES = (
+    "albumentations",
+    "lightning",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "segmentation-models-pytorch",
+    "simplejpeg",
+    "timm",
+    "torch",
+    "torchvision",
+)
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of Python and of the packages that decide what pixels and weights are."""
+    return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+
+
+def of(stage: str, params: Mapping[str, Any], inputs: Sequence[Path]) -> str:
+    """Return the fingerprint of what a stage would make here, as 64 hexadecimal digits.
+
+    Args:
+        stage: The stage, such as `train`; its module's source files count.
+        params: What the stage read from params.yaml, JSON-able.
+        inputs: Files, and folders whose files count by relative name; their place does not.
+    """
+    code = [
+        (path.relative_to(PACKAGE).as_posix(), file_sha256(path))
+        for path in source_files(f"darkroom.stages.{stage}")
+    ]
+    contents = [
+        (path.name, file.relative_to(path).as_posix(), file_sha256(file))
+        for path in inputs
+        for file in (sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path])
+    ]
+    story = json.dumps([stage, params, contents, code, libraries()], sort_keys=True)
+    return hashlib.sha256(story.encode()).hexdigest()
+
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def source_files(module: str) -> list[Path]:
+    """Return the files of `darkroom` that a module imports, itself included, sorted.
+
+    Imports inside functions count; imports for type checkers alone do not.
+
+    Args:
+        module: A dotted name, such as `darkroom.stages.train`.
+    """
+    todo, files = [module], dict[str, Path]()
+    while todo:
+        name = todo.pop()
+        path = _file(name)
+        if name in files or path is None:
+            continue
+        files[name] = path
+        parents = [name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)]
+        todo += [*parents, *_imports(path)]
+    return sorted(files.values())
+
+
+def _file(module: str) -> Path | None:
+    top, *parts = module.split(".")
+    if top != "darkroom":
+        return None
+    place = PACKAGE.joinpath(*parts)
+    for path in (place / "__init__.py", place.with_suffix(".py")):
+        if path.is_file():
+            return path
+    return None
+
+
+def _imports(path: Path) -> list[str]:
+    """Return the modules that a file may import; `from a import b` may mean the module a.b."""
+    names: list[str] = []
+    for node in _run_at_runtime(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
+
+
+def _run_at_runtime(tree: ast.AST) -> list[ast.AST]:
+    """Return the nodes of a tree without those under `if TYPE_CHECKING:`."""
+    nodes, todo = [], [tree]
+    while todo:
+        node = todo.pop()
+        nodes.append(node)
+        if (
+            isinstance(node, ast.If)
+            and isinstance(node.test, ast.Name)
+            and node.test.id == "TYPE_CHECKING"
+        ):
+            todo += node.orelse
+        else:
+            todo += ast.iter_child_nodes(node)
+    return nodes

@@ -1,0 +1,281 @@
+"""Members of folders, zips and tars by name, read in place.
+
+Nothing is unpacked beside its archive, so no member can be written outside it, and 200,000
+images stay one file. A path names a member as if archives were folders:
+"train.zip/train/0cde_01.jpg".
+
+A compressed tar has no random access: `darkroom.raw.gunzip` gives it some.
+"""
+
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from darkroom.errors import DataError
+from darkroom.project.names import (
+    BROKEN,
+    CONTAINER_SUFFIXES,
+    describe,
+    kind_of,
+    listed,
+    listing,
+    nearest,
+    pick,
+    reported,
+    safe_name,
+)
+from darkroom.raw.gunzip import unpacked
+
+MAX_MEMBER_BYTES = 512 * 2**20
+
+_BLOCK = 512  # of a tar
+_TARS = ("a gzip file", "a tar archive", "binary data")  # the oldest tars have no magic
+_DOWNLOAD = "download it again"
+
+
+class _Container(Protocol):
+    """What a folder, a zip and a tar have in common: sizes by member name, and bytes."""
+
+    sizes: dict[str, int]
+
+    def read(self, name: str) -> bytes: ...
+
+
+class Archives:
+    """The containers (folders, .zip, .tar, .tar.gz, .tgz) under `root`.
+
+    Opens each container once a process, when first asked; threads may read at once. Pickles
+    as its two paths, of which a process makes one `Archives` and no more; survives a fork.
+
+    Args:
+        root: The folder that the containers lie in.
+        spool: A folder for large compressed tars, unpacked. Need not exist.
+    """
+
+    def __init__(self, root: Path, spool: Path) -> None:
+        self.root, self.spool = Path(root), Path(spool)
+        self._open: dict[str, _Container] = {}
+        self._process = os.getpid()
+
+    def __reduce__(self) -> tuple[Callable[[Path, Path], "Archives"], tuple[Path, Path]]:
+        return _shared, (self.root, self.spool)
+
+    def find(self, stem: str) -> str:
+        """Return the container of that stem: "train" finds "train.zip" or a folder "train".
+
+        Raises:
+            DataError: There is none; names what is there.
+        """
+        return pick(listing(self.root), stem, file=self.root)
+
+    def names(self, container: str) -> list[str]:
+        """Return the paths of a container's members, sorted: "train.zip/train/x.jpg", ...
+
+        Folders and what operating systems leave behind (__MACOSX, ._*, .DS_Store, Thumbs.db)
+        are not members.
+
+        Raises:
+            DataError: The container is absent, broken, unsafe or without files.
+        """
+        sizes = self._container(container).sizes
+        if not sizes:
+            raise DataError(
+                "holds no files",
+                file=self.root / container,
+                expected="a folder or archive of images",
+                fix=_DOWNLOAD,
+            )
+        return sorted(f"{container}/{name}" for name in sizes)
+
+    def has(self, path: str) -> bool:
+        """Return whether there is such a member in a container that can be read."""
+        label, name = self._divided(safe_name(path, self.root))
+        return name in self._container(label).sizes
+
+    def size(self, path: str) -> int:
+        """Return a member's size in bytes, as its container declares it."""
+        container, name = self._locate(path)
+        return container.sizes[name]
+
+    def read(self, path: str) -> bytes:
+        """Return a member's bytes.
+
+        Raises:
+            DataError: It is absent (names the nearest), damaged, or above `MAX_MEMBER_BYTES`.
+        """
+        container, name = self._locate(path)
+        size = container.sizes[name]
+        if size > MAX_MEMBER_BYTES:
+            raise DataError(
+                "too large to be read",
+                file=self.root / path,
+                found=f"{size:,} bytes",
+                expected=f"at most {MAX_MEMBER_BYTES:,} bytes",
+            )
+        with reported(self.root / path, *BROKEN):
+            data = container.read(name)
+        if len(data) != size:
+            raise DataError(
+                "its size is not the declared one",
+                file=self.root / path,
+                found=f"{len(data):,} bytes" if len(data) < size else "more bytes",
+                expected=f"{size:,} bytes",
+                fix=_DOWNLOAD,
+            )
+        return data
+
+    def _locate(self, path: str) -> tuple[_Container, str]:
+        """Return the container of a path, opened, and the member's name in it."""
+        label, name = self._divided(safe_name(path, self.root))
+        container = self._container(label)
+        if name not in container.sizes:
+            near = nearest(name, container.sizes)
+            raise DataError(
+                "no such file",
+                file=self.root / path,
+                found=f"{len(container.sizes):,} others, the nearest {near}" if near else "none",
+                expected=name,
+                fix="mend the name, or download the files again",
+            )
+        return container, name
+
+    def _divided(self, path: str) -> tuple[str, str]:
+        """Divide a path at its archive, or after its first folder; "." holds bare files."""
+        parts = path.split("/")
+        with reported(self.root / path):  # a name may be longer than names can be
+            for depth in range(1, len(parts)):
+                label = "/".join(parts[:depth])
+                if (self.root / label).is_file():
+                    return label, "/".join(parts[depth:])
+        return (parts[0], "/".join(parts[1:])) if len(parts) > 1 else (".", path)
+
+    def _container(self, label: str) -> _Container:
+        if self._process != os.getpid():  # after a fork, two would share one file's position
+            self._open, self._process = {}, os.getpid()
+        if label not in self._open:
+            self._open[label] = self._opened(label)
+        return self._open[label]
+
+    def _opened(self, label: str) -> _Container:
+        path = self.root if label == "." else self.root / safe_name(label, self.root)
+        if path.is_dir():
+            return _Folder(path, deep=label != ".")
+        if not path.exists():
+            pick(listing(path.parent), path.name, suffixes=[""], file=path.parent)
+        with reported(path), path.open("rb") as file:
+            kind = describe(file.read(_BLOCK))
+        if label.endswith(".zip") and kind == "a zip archive":
+            return _Zip(path)
+        if label.endswith(CONTAINER_SUFFIXES[1:]) and kind in _TARS:
+            return _Tar(path, self.spool, compressed=kind == "a gzip file")
+        raise DataError(
+            "not the archive that its name says",
+            file=path,
+            found=kind,
+            expected=f"a folder, or an archive ({', '.join(CONTAINER_SUFFIXES)})",
+            fix=_DOWNLOAD,
+        )
+
+
+@lru_cache(maxsize=4)
+def _shared(root: Path, spool: Path) -> Archives:
+    """Return this process's copy: a worker gets one with every job, and listing takes seconds."""
+    return Archives(root, spool)
+
+
+class _Folder:
+    """A folder's files, at any depth or only its own."""
+
+    def __init__(self, path: Path, *, deep: bool) -> None:
+        self._path = path
+        with reported(path):
+            self.sizes = listed(path, self._entries(deep))
+
+    def _entries(self, deep: bool) -> Iterator[tuple[str, int, str]]:
+        for folder, folders, names in os.walk(self._path, onerror=_raise):
+            if not deep:  # bare files beside the containers: fetch may have linked them
+                for name in names:
+                    yield name, Path(folder, name).stat().st_size, ""
+                return
+            for name in [*names, *(name for name in folders if Path(folder, name).is_symlink())]:
+                full = Path(folder, name)
+                mode = full.lstat()
+                yield full.relative_to(self._path).as_posix(), mode.st_size, kind_of(mode.st_mode)
+
+    def read(self, name: str) -> bytes:
+        return (self._path / name).read_bytes()
+
+
+class _Zip:
+    """A zip's members, stored or deflated."""
+
+    def __init__(self, path: Path) -> None:
+        with reported(path, *BROKEN):
+            self._zip = zipfile.ZipFile(path)
+        infos = [info for info in self._zip.infolist() if not info.orig_filename.endswith("/")]
+        # zipfile cuts names at a NUL, turns backslashes on some systems, and of two members of
+        # one name keeps the last: orig_filename is what the archive says.
+        entries = ((info.orig_filename, info.file_size, _zip_fault(info)) for info in infos)
+        self.sizes = listed(path, entries)
+        self._infos = {safe_name(info.orig_filename, path): info for info in infos}
+
+    def read(self, name: str) -> bytes:
+        with self._zip.open(self._infos[name]) as file:
+            return file.read(self.sizes[name] + 1)  # a length keeps zlib from inflating a bomb
+
+
+def _zip_fault(info: zipfile.ZipInfo) -> str:
+    if info.flag_bits & 0x1:
+        return "encrypted"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return f"compressed by method {info.compress_type}, not stored or deflated"
+    return kind_of(info.external_attr >> 16)
+
+
+class _Tar:
+    """A tar's members; its bytes are in memory or in an uncompressed file."""
+
+    def __init__(self, path: Path, spool: Path, *, compressed: bool) -> None:
+        self._source = unpacked(path, spool) if compressed else path
+        with reported(path, *BROKEN), self._file() as file:
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                everything = tar.getmembers()
+            _check_end(file, everything)
+        members = [member for member in everything if not member.isdir()]
+        self.sizes = listed(path, ((m.name, m.size, _tar_fault(m)) for m in members))
+        self._offsets = {safe_name(m.name, path): m.offset_data for m in members}
+
+    def _file(self) -> BinaryIO:
+        return self._source.open("rb") if isinstance(self._source, Path) else BytesIO(self._source)
+
+    def read(self, name: str) -> bytes:
+        with self._file() as file:
+            file.seek(self._offsets[name])
+            return file.read(self.sizes[name])
+
+
+def _tar_fault(member: tarfile.TarInfo) -> str:
+    if member.issym() or member.islnk():
+        return "a link"
+    if member.issparse():
+        return "a sparse file"
+    return "" if member.isreg() else "a device, pipe or folder"
+
+
+def _check_end(file: BinaryIO, members: list[tarfile.TarInfo]) -> None:
+    """Refuse a tar that goes on: tarfile takes a damaged header for the end."""
+    end = 0
+    if members:
+        end = members[-1].offset_data + -(-members[-1].size // _BLOCK) * _BLOCK
+    file.seek(end)
+    if file.read(_BLOCK).strip(b"\0"):
+        raise tarfile.ReadError(f"a damaged header after {len(members):,} members")
+
+
+def _raise(error: OSError) -> None:
+    raise error

@@ -1,0 +1,57 @@
+"""Raw masks: what an index row names, a file or run lengths, as pixels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from darkroom.errors import DataError
+from darkroom.images import rle
+from darkroom.images.codec import decode_mask
+from darkroom.raw.archives import Archives
+
+RLE_PREFIX = "rle:"
+
+
+@dataclass(frozen=True)
+class RawMask:
+    """A mask at its original size.
+
+    Attributes:
+        pixels: uint8 (H, W) of 0 and 1.
+        values: What stood for them: "0/1", "0/255", "0" (an empty file), or "run lengths".
+    """
+
+    pixels: NDArray[np.uint8]
+    values: str
+
+
+def read(archives: Archives, mask: str, height: int, width: int, *, name: str) -> RawMask:
+    """Return a raw mask, whose size must be (height, width).
+
+    Args:
+        archives: Where mask files lie.
+        mask: The index row's `mask`: a member's path, or `rle:row 1 3 ...`.
+        height: Of the image that it masks, px.
+        width: Of the image that it masks, px.
+        name: Of that image, for messages.
+
+    Raises:
+        DataError: It is absent, broken, of another size than its image, or has other values.
+    """
+    if mask.startswith(RLE_PREFIX):
+        order, _, pairs = mask.removeprefix(RLE_PREFIX).partition(" ")
+        try:
+            pixels = rle.decode(pairs, height, width, "row" if order == "row" else "column")
+            return RawMask(pixels, "run lengths")
+        except DataError as error:
+            raise DataError(f"its mask can't be decoded: {error}", file=name) from error
+    pixels, value = decode_mask(archives.read(mask), name=mask)
+    if pixels.shape != (height, width):
+        raise DataError(
+            "the mask's size is not its image's",
+            file=mask,
+            found=f"{pixels.shape[1]} x {pixels.shape[0]} px",
+            expected=f"{width} x {height} px, as {name} has",
+        )
+    return RawMask(pixels, f"0/{value}" if value else "0")

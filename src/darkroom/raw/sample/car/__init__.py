@@ -1,0 +1,1 @@
+"""Draw a car in a studio, and its mask."""

@@ -1,0 +1,1 @@
+"""Draw a face, and the attributes it has."""

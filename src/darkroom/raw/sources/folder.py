@@ -1,0 +1,179 @@
+"""Raw files, taken from where their owner keeps them: linked if possible, listed, never changed."""
+
+import errno
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Collection
+from pathlib import Path, PurePath
+
+from darkroom.errors import DataError, ParamsError
+from darkroom.project import files
+from darkroom.project.files import file_sha256
+from darkroom.project.names import is_junk
+
+MANIFEST = "manifest.json"
+CANNOT_LINK = (
+    errno.EXDEV,
+    errno.EPERM,
+    errno.EACCES,
+    errno.EMLINK,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+)
+
+
+def source_folder(source: str) -> Path:
+    """Return the folder that params.yaml names, or raise ParamsError saying what it is instead."""
+    folder = Path(os.path.expanduser(source))  # noqa: PTH111  (Path's raises for unknown users)
+    if not folder.is_dir():
+        raise ParamsError(
+            "data.source is not a folder",
+            found=f"{source}, {'a file' if folder.exists() else 'which does not exist'}",
+            expected="`sample`, `kaggle`, `urls`, or the folder that holds the raw files",
+        )
+    return folder
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise DataError unless a folder holds only what an earlier fetch put there.
+
+    It is about to be replaced: what somebody else put into it would be lost.
+    """
+    if not folder.exists():
+        return
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    try:
+        listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        ours = {entry["name"] for entry in listed} | {MANIFEST}
+    except FileNotFoundError:
+        ours = {MANIFEST}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError("it is not a manifest of ours", file=folder / MANIFEST) from error
+    if foreign := sorted(name for name in there - ours if not is_junk(name)):
+        raise DataError(
+            f"{len(foreign)} files here were not fetched, and fetching replaces the folder",
+            file=folder,
+            details=foreign,
+            fix="move them to a folder of their own, and name that folder in data.source",
+        )
+
+
+def refuse_overlap(source: Path, folder: Path) -> None:
+    """Raise ParamsError if the source lies in the folder that is filled from it, or around it."""
+    inner, outer = source.resolve(), folder.resolve()
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise ParamsError(
+            "data.source and the folder to fetch into overlap",
+            found=source,
+            expected=f"a folder apart from {folder}",
+            fix="keep the raw files in a folder of their own",
+        )
+
+
+def refuse_deeper(source: Path, names: Collection[str]) -> None:
+    """Raise DataError if one of some files lies inside a folder or a zip of the source.
+
+    Args:
+        source: The folder in which none of them lies.
+        names: What the missing file may be called.
+    """
+    # A folder of that name in an archive is nothing odd: the archive itself may be misnamed.
+    sought = {name for name in names if PurePath(name).suffix}
+    for place in sorted(source.iterdir()):
+        for inner in _names_in(place):
+            parts = inner.split("/")[:2]
+            if hit := next((part for part in parts if part in sought), None):
+                fix = f"set data.source to {place}, or move what is in it up"
+                if place.is_file():
+                    fix = f"unpack {place.name}, and set data.source to the folder that it fills"
+                raise DataError(
+                    f"{hit} is missing here, but lies deeper",
+                    file=source,
+                    found=f"{place.name}/{'/'.join(parts[: parts.index(hit) + 1])}",
+                    expected="tables and archives in the folder itself",
+                    fix=fix,
+                )
+
+
+def gather(source: Path, names: list[str], folder: Path) -> None:
+    """Put files and folders of a source into another folder, by hard link or else by copy.
+
+    A hard link shares the bytes until DVC has put its own copy into its cache. What operating
+    systems leave behind in folders (.DS_Store, __MACOSX) is not taken.
+
+    Raises:
+        DataError: A file is empty, or neither a file nor a folder; a folder inside is a link; one
+            is called as our manifest is.
+    """
+    if MANIFEST in names:
+        raise DataError(
+            "a raw file may not be called so: the list of raw files has this name",
+            file=source / MANIFEST,
+            found=MANIFEST,
+            expected="any other name",
+            fix="give it another name in a folder of your own, and set data.source to that folder",
+        )
+    for name in sorted(names):
+        place = source / name
+        for path in _inside(place) if place.is_dir() else [place]:
+            taken = path.relative_to(source)
+            if not is_junk(taken.as_posix()):
+                _take(path, folder / taken)
+
+
+def _names_in(place: Path) -> list[str]:
+    """Return names in a folder, two deep, or of a zip's members; of another file none."""
+    if place.is_dir():
+        paths = sorted([*place.glob("*"), *place.glob("*/*")])
+        return [path.relative_to(place).as_posix() for path in paths]
+    try:
+        with zipfile.ZipFile(place) as archive:
+            return archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return []
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Return the files of a folder, at any depth, sorted."""
+    paths = sorted(folder.rglob("*"))
+    linked = [path for path in paths if path.is_symlink() and path.is_dir()]
+    if linked:
+        raise DataError(
+            "a folder inside it is a link, which could lead round in circles",
+            file=folder,
+            found=linked[0],
+            fix="put the folder itself there",
+        )
+    return [path for path in paths if not path.is_dir()]
+
+
+def write_manifest(folder: Path) -> tuple[int, int]:
+    """List every file of a folder with bytes and sha256; return how many, and bytes in all."""
+    listed = [
+        {
+            "name": path.relative_to(folder).as_posix(),
+            "bytes": path.stat().st_size,
+            "sha256": file_sha256(path),
+        }
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
+    files.write(folder / MANIFEST, json.dumps({"files": listed}, indent=1) + "\n")
+    return len(listed), sum(int(str(entry["bytes"])) for entry in listed)
+
+
+def _take(path: Path, to: Path) -> None:
+    real = path.resolve()
+    if not real.is_file():
+        raise DataError("it is not a file", file=path, fix="mend the link, or remove it")
+    if not real.stat().st_size:
+        raise DataError("the file is empty", file=path, found="0 bytes", fix="fetch it again")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(real, to)
+    except OSError as error:
+        if error.errno not in CANNOT_LINK:
+            raise
+        shutil.copyfile(real, to)

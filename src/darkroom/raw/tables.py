@@ -1,0 +1,287 @@
+"""Tables of text, read strictly: a cell is what the file says, and a broken file is refused."""
+
+import csv
+import io
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from darkroom.errors import DataError
+from darkroom.project.names import describe, listing, nearest, pick
+from darkroom.raw.archives import Archives
+
+SUFFIXES = ("", ".zip")
+DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+
+_IMAGE_NAME = re.compile(r"\.(jpe?g|png|gif|tiff?|bmp|webp)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a header.
+
+    Attributes:
+        file: The file, for messages.
+        header: The names of the columns, stripped.
+        rows: Text by row and column, every row as long as the header.
+        lines: The line of the file that each row begins on, from 1 (the header's).
+    """
+
+    file: str
+    header: tuple[str, ...]
+    rows: list[list[str]]
+    lines: list[int]
+
+    def position(self, column: int | str) -> int:
+        """Return the position of a column given by position (from 0) or by name.
+
+        Raises:
+            DataError: There is no such column; names those that there are.
+        """
+        if isinstance(column, int):
+            if 0 <= column < len(self.header):
+                return column
+        elif column in self.header:
+            return self.header.index(column)
+        near = nearest(column, self.header) if isinstance(column, str) else None
+        is_it = f"is it {near!r}? Columns" if near else "columns"
+        raise DataError(
+            f"no column {column!r}",
+            file=self.file,
+            row=1,
+            found=f"{len(self.header)} columns: {', '.join(map(repr, self.header))}",
+            expected=repr(column) if isinstance(column, str) else "a position from 0",
+            fix=f"{is_it} are given by name, or by position from 0; "
+            "if there is only one, look at the delimiter",
+        )
+
+    def column(self, column: int | str) -> list[str]:
+        """Return the cells of a column given by position (from 0) or by name."""
+        place = self.position(column)
+        return [row[place] for row in self.rows]
+
+    def names(self, column: int | str) -> list[str]:
+        """Return a column of file names or ids: none empty, each once.
+
+        Raises:
+            DataError: with the rows of an empty or repeated cell, or for a table without a header.
+        """
+        place = self.position(column)
+        if _IMAGE_NAME.search(self.header[place]):
+            raise DataError(
+                "the first row is data, not a header",
+                file=self.file,
+                row=1,
+                found=self.header[place],
+                expected="the names of the columns",
+                fix="put a line of column names before it",
+            )
+        cells = self.column(place)
+        what = f"column {self.header[place] or place} is empty"
+        refuse_rows(self, [n for n, cell in enumerate(cells) if not cell], what)
+        unique(cells, self.lines, self.file)
+        return cells
+
+
+def read(folder: Path, name: str, delimiter: str = ",") -> Table:
+    """Read a table with a header: a plain file, or the only one in a zip of its name.
+
+    Takes a byte order mark, CRLF or LF or CR, quoted cells, no final newline, blank lines.
+
+    Raises:
+        DataError: The file is absent, empty, not UTF-8 text (an HTML page under its name, say),
+            wrongly quoted; has a column name twice, or a row with more or fewer cells.
+    """
+    file, text = read_text(folder, name)
+    everything = records(text, file, delimiter)
+    _, first = next(everything)
+    _refuse_note(first, file, delimiter)
+    header = tuple(cell.strip() for cell in first)
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if twice:
+        raise DataError(
+            "a column name comes twice",
+            file=file,
+            row=1,
+            found=", ".join(twice),
+            expected="each name once",
+            fix="rename one of the columns; if this is data, put a line of column names before it",
+        )
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    for line, cells in everything:
+        if not lines:
+            _refuse_other_delimiter(header, cells, file, delimiter)
+        check_width(cells, len(header), file, line)
+        lines.append(line)
+        rows.append(cells)
+    if not rows:
+        raise DataError(
+            "a header and no rows", file=file, found="1 line", expected="one row an image"
+        )
+    return Table(file, header, rows, lines)
+
+
+def read_text(folder: Path, name: str) -> tuple[str, str]:
+    """Return a text file's path for messages, and its text; zipped or not."""
+    entry = pick(listing(folder), name, suffixes=SUFFIXES, file=folder)
+    archives = Archives(folder, folder)  # a zip needs no spool
+    if entry.endswith(".zip"):
+        inside = archives.names(entry)
+        if len(inside) > 1:
+            raise DataError(
+                "a zip of one table holds more",
+                file=folder / entry,
+                found=", ".join(inside[:5]),
+                expected=f"{name.removesuffix('.zip')} alone",
+                fix="pack the table by itself",
+            )
+        entry = inside[0]
+    return str(folder / entry), _decoded(archives.read(entry), str(folder / entry))
+
+
+def records(text: str, file: str, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """Yield each row with cells and the line it begins on, blank lines left out.
+
+    Raises:
+        DataError: Quotes are wrong.
+    """
+    csv.field_size_limit(sys.maxsize)  # a mask's run lengths pass the usual 131,072 characters
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    begins = 1
+    try:
+        for cells in reader:
+            if cells:
+                yield begins, cells
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            "wrongly quoted",
+            file=file,
+            row=begins,
+            found=error,
+            expected='cells like "a, ""b"""',
+            fix="mend the row, or download the file again",
+        ) from error
+
+
+def _refuse_note(first: Sequence[str], file: str, delimiter: str) -> None:
+    """Refuse a first line `sep=;`, by which Excel tells itself the delimiter."""
+    if first[0].strip().lower().startswith("sep="):
+        raise DataError(
+            "the first line is a note for Excel, not a header",
+            file=file,
+            row=1,
+            found=delimiter.join(first),
+            expected="the names of the columns",
+            fix="take this line out",
+        )
+
+
+def _refuse_other_delimiter(
+    header: Sequence[str], row: Sequence[str], file: str, delimiter: str
+) -> None:
+    """Refuse a table of one column whose header and first row hold as many of another delimiter."""
+    if len(header) > 1:
+        return
+    first = delimiter.join(row)
+    for other, name in DELIMITERS.items():
+        if other != delimiter and 0 < header[0].count(other) == first.count(other):
+            raise DataError(
+                f"the cells are parted by {name}",
+                file=file,
+                row=1,
+                found=repr(header[0]),
+                expected=f"cells parted by {DELIMITERS.get(delimiter, repr(delimiter))}",
+                fix=f"write delimiter: {json.dumps(other)} (format csv), or save it as expected",
+            )
+
+
+def check_width(cells: Sequence[str], width: int, file: str, line: int) -> None:
+    """Refuse a row of another length than the header's."""
+    if len(cells) != width:
+        raise DataError(
+            "a row of another length than the header",
+            file=file,
+            row=line,
+            found=f"{len(cells)} cells: {' | '.join(cells)[:100]}",
+            expected=f"{width} cells",
+            fix="mend the row, or download the file again: it may be cut short",
+        )
+
+
+def unique(names: Sequence[str], lines: Sequence[int], file: str) -> None:
+    """Refuse a name that comes twice, telling its rows."""
+    first: dict[str, int] = {}
+    twice = []
+    for name, line in zip(names, lines, strict=True):
+        if name in first:
+            twice.append(f"rows {first[name]} and {line}: {name}")
+        else:
+            first[name] = line
+    if twice:
+        raise DataError(
+            f"{len(twice)} rows repeat an id",
+            file=file,
+            details=twice,
+            expected="one row an image",
+            fix="take the repeated rows out, or give a column of ids that differ",
+        )
+
+
+def refuse_rows(table: Table, places: Sequence[int], what: str, **words: str) -> None:
+    """Refuse a table for the rows at some places (from 0), if there are any."""
+    if places:
+        raise DataError(
+            what,
+            file=table.file,
+            row=table.lines[places[0]],
+            found=f"{len(places)} of {len(table.rows)} rows: "
+            + ", ".join(str(table.lines[place]) for place in places[:10])
+            + (", …" if len(places) > 10 else ""),
+            **words,
+        )
+
+
+def _is_bare_utf_16(data: bytes) -> bool:
+    """Return whether every other byte is a NUL, as those of English text are."""
+    return any(data[::2]) != any(data[1::2])
+
+
+def _decoded(data: bytes, file: str) -> str:
+    kind = describe(data[:512])
+    if kind == "text" and b"\0" in data:
+        kind = "binary data"
+    if kind == "binary data" and _is_bare_utf_16(data):
+        kind = "UTF-16 text without its mark"
+    if kind != "text":
+        raise DataError(
+            "not a table",
+            file=file,
+            found=kind,
+            expected="a table of text, UTF-8",
+            fix="save it as UTF-8" if "UTF-16" in kind else "download it again",
+        )
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            "not UTF-8 text",
+            file=file,
+            row=data[: error.start].count(b"\n") + 1,
+            found=f"byte 0x{data[error.start]:02x}",
+            expected="UTF-8",
+            fix="save it as UTF-8",
+        ) from error
+    if not text.strip():
+        raise DataError(
+            "the file is empty",
+            file=file,
+            found="blank lines",
+            expected="a table of text, UTF-8",
+            fix="download it again",
+        )
+    return text

@@ -1,0 +1,1 @@
+"""Stage 3, stored images and masks: shards on disk, batches in memory."""

@@ -1,0 +1,148 @@
+"""One shard: an Arrow IPC file of pictures and masks, its format and its checked memory map.
+
+Standard tools read it (`pyarrow.ipc.open_file`). Columns: `id` utf8; `image` large_binary, a JPEG
+or raw uint8 (H, W, 3) RGB; `mask` large_binary, the bits of (H, W) as `np.packbits` packs them, or
+empty where there is none; `height` and `width` int32 of the original picture. The schema's
+metadata holds `version`, `image` ("jpeg" or "raw"), `height`, `width` (stored size) and `fit`.
+"""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from darkroom.errors import ArtifactError
+from darkroom.images.codec import Pixels
+from darkroom.images.geometry import FITS, Fit
+
+ImageKind = Literal["jpeg", "raw"]
+KINDS: tuple[ImageKind, ...] = ("jpeg", "raw")
+VERSION = "1"
+REMAKE = "run the preprocess stage: `dvc repro -sf preprocess@NAME`"
+COLUMNS = (
+    pa.field("id", pa.string()),
+    pa.field("image", pa.large_binary()),
+    pa.field("mask", pa.large_binary()),
+    pa.field("height", pa.int32()),
+    pa.field("width", pa.int32()),
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What all shards of a folder agree on: the stored size, the fit, and how pixels are kept."""
+
+    height: int
+    width: int
+    fit: Fit
+    image: ImageKind
+
+    def image_bytes(self) -> int:
+        """Return the bytes of a raw image."""
+        return self.height * self.width * 3
+
+    def mask_bytes(self) -> int:
+        """Return the bytes of a stored mask."""
+        return -(-self.height * self.width // 8)
+
+    def metadata(self) -> dict[str, str]:
+        """Return the schema's metadata."""
+        return {
+            "version": VERSION,
+            "image": self.image,
+            "height": str(self.height),
+            "width": str(self.width),
+            "fit": self.fit,
+        }
+
+
+class Shard:
+    """One file, mapped and checked: views of its images and masks, and its small columns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.ids: list[str] = []
+        self.images: list[Pixels] = []
+        self.masks: list[Pixels] = []
+        originals: list[NDArray[np.int32]] = []
+        try:
+            with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
+                self.layout = _read_layout(reader.schema, path)
+                # Closing the file keeps the mapping alive for as long as a view needs it.
+                for number in range(reader.num_record_batches):
+                    batch = reader.get_batch(number)
+                    self.ids += _ids(batch.column(0))
+                    self.images += _views(batch.column(1))
+                    self.masks += _views(batch.column(2))
+                    originals.append(_sizes(batch))
+        except (OSError, pa.ArrowException, ValueError) as fault:
+            raise _damaged(path, str(fault).splitlines()[0]) from None
+        self.originals = np.concatenate([np.empty((0, 2), np.int32), *originals])
+        self._check()
+
+    def _check(self) -> None:
+        image_bytes, mask_bytes = self.layout.image_bytes(), self.layout.mask_bytes()
+        if self.layout.image == "raw" and any(view.size != image_bytes for view in self.images):
+            raise _damaged(self.path, f"an image has not {image_bytes} bytes")
+        if any(view.size not in (0, mask_bytes) for view in self.masks):
+            raise _damaged(self.path, f"a mask has not {mask_bytes} bytes")
+        if (self.originals < 1).any():
+            raise _damaged(self.path, "an original has no size")
+
+
+def _damaged(path: Path, reason: str) -> ArtifactError:
+    return ArtifactError(f"the shard is damaged: {reason}", file=path, fix=REMAKE)
+
+
+def _read_layout(schema: Any, path: Path) -> Layout:
+    metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+    if schema.remove_metadata() != pa.schema(COLUMNS) or metadata.get("version") != VERSION:
+        raise ArtifactError(
+            "not a shard of this version of Darkroom",
+            file=path,
+            found=f"version {metadata.get('version')}, columns {', '.join(schema.names)}",
+            expected=f"version {VERSION}, columns {', '.join(f.name for f in COLUMNS)}",
+            fix=REMAKE,
+        )
+    fit, image = metadata.get("fit"), metadata.get("image")
+    if fit not in FITS or image not in KINDS:
+        raise _damaged(path, f"fit {fit!r}, image {image!r}")
+    height, width = int(metadata.get("height", "")), int(metadata.get("width", ""))
+    if height < 1 or width < 1:
+        raise _damaged(path, f"stored size {height} x {width}")
+    return Layout(height, width, cast(Fit, fit), cast(ImageKind, image))
+
+
+def _ids(column: Any) -> list[str]:
+    column.validate(full=True)
+    ids = cast("list[str | None]", column.to_pylist())
+    if None in ids:
+        raise ValueError("an id is missing")
+    return cast("list[str]", ids)
+
+
+def _views(column: Any) -> list[Pixels]:
+    """Return a view uint8 (bytes,) of each value of a large_binary column."""
+    if column.null_count:
+        raise ValueError("a value is missing")
+    if not len(column):
+        return []
+    _, offset_buffer, data_buffer = column.buffers()
+    if data_buffer is None or offset_buffer.size < 8 * (len(column) + 1):
+        raise ValueError("a column is cut")
+    offsets = np.frombuffer(offset_buffer, np.int64, count=len(column) + 1)
+    data = np.frombuffer(data_buffer, np.uint8)
+    if offsets[0] < 0 or offsets[-1] > data.size or (np.diff(offsets) < 0).any():
+        raise ValueError("offsets point outside the file")
+    return [data[start:end] for start, end in itertools.pairwise(offsets.tolist())]
+
+
+def _sizes(batch: Any) -> NDArray[np.int32]:
+    height, width = batch.column(3), batch.column(4)
+    if height.null_count or width.null_count:
+        raise ValueError("a size is missing")
+    return np.stack([height.to_numpy(), width.to_numpy()], axis=1).astype(np.int32, copy=False)

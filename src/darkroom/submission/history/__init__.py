@@ -1,0 +1,1 @@
+"""Every submission, its local score and its leaderboard scores."""

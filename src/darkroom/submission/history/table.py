@@ -1,0 +1,152 @@
+"""The submissions of one competition as text: a table, and whether validation can be trusted."""
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Literal
+
+import pandas as pd
+
+from darkroom.submission.history.rows import Row
+
+Series = Literal["public", "private"]
+
+COLUMNS = ("#", "time (UTC)", "commit", "local", "public", "private", "gap", "message")
+FROM_RIGHT = ("#", "local", "public", "private", "gap")
+LEAST_MESSAGE = 8  # characters, in however narrow a terminal
+LEGEND = "gap: leaderboard minus local, mean ± spread; rank correlation 1: the same order"
+DIRTY = "*: made from files that were not committed"
+
+
+def table(rows: Sequence[Row], width: int) -> str:
+    """Return a line a submission, numbered from 1, messages cut to a width in characters."""
+    lines = [COLUMNS, *(_cells(number, row, rows) for number, row in enumerate(rows, 1))]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    widths[-1] = max(LEAST_MESSAGE, width - sum(widths[:-1]) - len(widths) + 1)
+    told = [" ".join(map(_aligned, COLUMNS, line, widths)).rstrip() for line in lines]
+    if any(row.commit.endswith("-dirty") for row in rows):
+        told.append(DIRTY)
+    return "\n".join(told)
+
+
+def verdict(rows: Sequence[Row], series: Series) -> str:
+    """Return in figures how far the local scores agree with those of a leaderboard."""
+    pairs = paired(rows, series)
+    found = of([local for _, local, _ in pairs], [score for *_, score in pairs])
+    words = [f"{series:<7}  {found.count} of {len(rows)} compared"]
+    if found.mean is not None:
+        spread = "" if found.spread is None else f" ± {found.spread:.5f}"
+        words.append(f"gap {found.mean:+.5f}{spread}")
+        few = found.count < LEAST_FOR_RANKS
+        none = f"from {LEAST_FOR_RANKS} on" if few else "none: equal scores"
+        words.append(f"rank correlation {none if found.rank is None else f'{found.rank:.2f}'}")
+    return "   ".join(words)
+
+
+def paired(rows: Sequence[Row], series: Series) -> list[tuple[int, float, float]]:
+    """Return number, local score and leaderboard's of each submission that has both.
+
+    Local scores of another metric than the newest submission's are no match.
+    """
+    return [
+        (number, row.local, score)
+        for number, row in enumerate(rows, 1)
+        if row.metric == rows[-1].metric
+        and row.local is not None
+        and (score := row.public if series == "public" else row.private) is not None
+    ]
+
+
+def _cells(number: int, row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
+    gap = ""
+    if row.local is not None and row.public is not None and row.metric == rows[-1].metric:
+        gap = f"{row.public - row.local:+.5f}"
+    return (
+        str(number),
+        f"{row.time:%Y-%m-%d %H:%M}",
+        row.commit[:7] + ("*" if row.commit.endswith("-dirty") else ""),
+        _score(row.local),
+        row.status if row.public is None and row.status != "complete" else _score(row.public),
+        _score(row.private),
+        gap,
+        " ".join("".join(c if c.isprintable() else " " for c in row.message).split()),
+    )
+
+
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.5f}"
+
+
+def _aligned(column: str, cell: str, width: int) -> str:
+    """Return a cell filled up with blanks, or cut, to a width."""
+    if _width(cell) > width:
+        cell = _cut(cell, width - 1) + "…"
+    blanks = " " * (width - _width(cell))
+    return blanks + cell if column in FROM_RIGHT else cell + blanks
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: two for a Chinese character."""
+    return sum(map(_columns, text))
+
+
+def _cut(text: str, width: int) -> str:
+    """Return as much of a text as a width in columns holds."""
+    taken = 0
+    for place, character in enumerate(text):
+        taken += _columns(character)
+        if taken > width:
+            return text[:place]
+    return text
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+LEAST_FOR_RANKS = 3
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far two lists of scores of the same submissions agree.
+
+    Attributes:
+        count: Submissions that have both scores.
+        mean: Of leaderboard minus local score; None without any.
+        spread: Sample standard deviation of that difference; None with fewer than 2.
+        rank: Spearman's correlation, 1: both put the submissions in the same order, -1: in the
+            opposite; None with fewer than 3, or if one of the lists holds a single value.
+    """
+
+    count: int
+    mean: float | None
+    spread: float | None
+    rank: float | None
+
+
+def of(local: Sequence[float], leaderboard: Sequence[float]) -> Trust:
+    """Return how far the scores of some submissions agree, in the same order, as many."""
+    gaps = [theirs - ours for ours, theirs in zip(local, leaderboard, strict=True)]
+    return Trust(
+        count=len(gaps),
+        mean=fmean(gaps) if gaps else None,
+        spread=stdev(gaps) if len(gaps) > 1 else None,
+        rank=spearman(local, leaderboard) if len(gaps) >= LEAST_FOR_RANKS else None,
+    )
+
+
+def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Return the correlation of two lists' ranks, equal values sharing their mean rank.
+
+    None if all values of a list are equal, for then it has no order.
+
+    Source: Spearman, The Proof and Measurement of Association between Two Things, 1904.
+    """
+    scores = pd.DataFrame({"first": first, "second": second})
+    rank = scores.corr(method="spearman").to_numpy()[0, 1]
+    return None if math.isnan(rank) else float(rank)

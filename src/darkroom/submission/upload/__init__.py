@@ -1,0 +1,1 @@
+"""Send a submission to Kaggle exactly once."""

@@ -1,0 +1,1 @@
+"""What a competition asks for: kinds of target, activation, metrics, losses, answers."""

@@ -1,0 +1,1 @@
+"""Losses of masks, labels and values, by name."""

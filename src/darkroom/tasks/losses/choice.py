@@ -1,0 +1,133 @@
+"""The losses of each task, the options they take, and how a choice of some is read."""
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from torch import Tensor
+
+from darkroom.errors import ParamsError
+from darkroom.tasks.losses import labels, masks, values
+
+LossChoice = str | Mapping[str, float | Mapping[str, float]]
+Term = tuple[float, Callable[..., Tensor]]
+"""A weight, and (logits, targets[, numbers an output]) to a scalar."""
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that an option may be."""
+
+    low: float
+    high: float = math.inf
+    whole: bool = False
+    above: bool = False  # above `low`, not equal to it
+
+    def __contains__(self, value: float) -> bool:
+        if self.whole and value != int(value):
+            return False
+        return self.low <= value <= self.high and not (self.above and value == self.low)
+
+    def __str__(self) -> str:
+        start = f"above {self.low:g}" if self.above else f"{self.low:g} or more"
+        end = "" if self.high == math.inf else f", at most {self.high:g}"
+        return f"{'a whole number, ' if self.whole else ''}{start}{end}"
+
+
+@dataclass(frozen=True)
+class _Loss:
+    function: Callable[..., Tensor]
+    options: Mapping[str, Range] = field(default_factory=dict)
+
+
+_ANY = Range(0)
+_FOCAL = {"gamma": _ANY, "alpha": Range(0, 1)}
+_LABELS = {"bce": _Loss(labels.bce), "focal": _Loss(labels.label_focal, _FOCAL)}
+# The first of each is what `auto` means.
+_TABLE: Mapping[str, Mapping[str, _Loss]] = {
+    "segmentation": {
+        "bce_dice": _Loss(masks.bce_dice),
+        "bce": _Loss(masks.bce),
+        "dice": _Loss(masks.dice),
+        "focal": _Loss(masks.focal, _FOCAL),
+        "lovasz": _Loss(masks.lovasz),
+        "tversky": _Loss(masks.tversky, {"alpha": _ANY, "beta": _ANY}),
+        "boundary": _Loss(masks.boundary, {"width": Range(1, whole=True), "strength": _ANY}),
+    },
+    "multilabel": _LABELS,
+    "multiclass": {
+        "cross_entropy": _Loss(labels.cross_entropy),
+        "focal": _Loss(labels.class_focal, {"gamma": _ANY}),
+    },
+    "binary": _LABELS,
+    "regression": {
+        "mse": _Loss(values.mse),
+        "l1": _Loss(values.l1),
+        "huber": _Loss(values.huber, {"delta": Range(0, above=True)}),
+    },
+}
+
+NAMES: Mapping[str, tuple[str, ...]] = {task: tuple(losses) for task, losses in _TABLE.items()}
+
+
+def terms(task: str, choice: LossChoice, *, smoothing: float = 0.0) -> list[Term]:
+    """Return the losses of a choice with their weights; see `darkroom.tasks.losses.build`.
+
+    Raises:
+        ParamsError: A name or an option that the task's losses do not have, or a value that
+            cannot be.
+    """
+    if task not in _TABLE:
+        raise _unknown("there is no task of this name", task, list(_TABLE))
+    if choice == AUTO:
+        choice = NAMES[task][0]
+    if isinstance(choice, str):
+        choice = {choice: 1.0}
+    if not choice:
+        raise ParamsError("there is no loss", expected=f"one of {', '.join(NAMES[task])}")
+    chosen = [_term(task, name, options, smoothing) for name, options in choice.items()]
+    if not any(weight for weight, _ in chosen):
+        raise ParamsError("no loss has a weight above 0", found=dict(choice))
+    return chosen
+
+
+def _term(
+    task: str, name: str, options: float | Mapping[str, float], smoothing: float
+) -> tuple[float, Callable[..., Tensor]]:
+    loss = _TABLE[task].get(name)
+    if loss is None:
+        raise _unknown(f"{task} has no loss of this name", name, [AUTO, *_TABLE[task]])
+    given = dict(options) if isinstance(options, Mapping) else {"weight": options}
+    allowed = {"weight": _ANY, **loss.options}
+    for option, value in given.items():
+        if option not in allowed:
+            raise _unknown(f"the loss {name} has no option {option!r}", option, list(allowed))
+        _check(f"{option} of the loss {name}", value, allowed[option])
+    weight = float(given.pop("weight", 1.0))
+    plain = {
+        option: int(value) if allowed[option].whole else float(value)
+        for option, value in given.items()
+    }
+    if smoothing:
+        plain["smoothing"] = smoothing
+    return weight, partial(loss.function, **plain)
+
+
+def _check(what: str, value: object, allowed: Range) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value not in allowed:  # type: ignore[arg-type, operator]
+        raise ParamsError(f"{what} is out of range", found=value, expected=allowed)
+
+
+def _unknown(what: str, found: str, known: list[str]) -> ParamsError:
+    near = difflib.get_close_matches(found, known, n=1)
+    return ParamsError(
+        what,
+        found=found,
+        expected=", ".join(known),
+        fix=f"did you mean {near[0]}?" if near else None,
+    )

@@ -1,0 +1,1 @@
+"""Stage 4, training: the loop, the optimiser step, checkpoints, and several processes."""

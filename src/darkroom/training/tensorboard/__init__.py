@@ -1,0 +1,1 @@
+"""What TensorBoard shows of a training. No result depends on it."""

@@ -1,0 +1,94 @@
+"""What is taken for what, as a picture."""
+
+# ruff: noqa: ARG002  # Lightning's hooks take more than each of them needs
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from numpy.typing import NDArray
+from torch import Tensor
+
+from darkroom.images.sheets import Pixels
+from darkroom.store.loader import Batch
+from darkroom.tasks.table import Task
+from darkroom.training.tensorboard import events, tables
+
+MOST = 200  # classes: a larger table is no picture
+
+
+class Confusion(Callback):
+    """Draws `confusion` of every epoch's validation.
+
+    Classes: the table of truth against prediction. Masks (by pixel) and one label: the same
+    of yes and no. Several labels: a bar each of found, missed, too much and rightly absent.
+
+    Args:
+        task: Any but regression.
+        names: Of the classes, or of the labels; numbers stand where there are none.
+    """
+
+    def __init__(self, task: Task, names: Sequence[str] = ()) -> None:
+        self.task, self.names = task, names
+        self._counts: Tensor | None = None
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin anew."""
+        self._counts = None
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count the batch."""
+        assert batch.targets is not None
+        counts = count(self.task, outputs, batch.targets)
+        self._counts = counts if self._counts is None else self._counts + counts
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw the picture."""
+        learner = events.learner(pl_module)
+        counts = events.total(learner.team, self._counts)
+        self._counts = None
+        if counts is not None and len(counts) <= MOST and events.writers(trainer):
+            page = picture(self.task, counts, self.names)
+            events.add(trainer, events.picture("confusion", page), learner.seen)
+
+
+def count(task: Task, probabilities: Tensor, targets: Tensor) -> Tensor:
+    """Return int64 (K, K), truth by prediction, of classes; of labels (K, 2, 2), likewise.
+
+    A mask is one label, whose images are its pixels.
+    """
+    if task.name == "multiclass":
+        classes = probabilities.shape[1]
+        pairs = targets * classes + probabilities.argmax(dim=1)
+        return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    if task.masks:
+        probabilities, targets = probabilities.reshape(-1, 1), targets.reshape(-1, 1)
+    found, truth = probabilities > 0.5, targets > 0.5
+    both, said, present = (part.sum(dim=0) for part in (found & truth, found, truth))
+    absent = len(found) - present
+    rows = [absent - (said - both), said - both, present - both, both]
+    return torch.stack(rows, dim=1).reshape(-1, 2, 2)
+
+
+def picture(task: Task, counts: NDArray[np.int64], names: Sequence[str]) -> Pixels:
+    """Return the picture of what `count` returned, summed over the batches."""
+    if task.name == "multiclass":
+        return tables.matrix(counts, _all(names, len(counts)))
+    if len(counts) == 1:
+        name = "inside" if task.masks else _all(names, 1)[0]
+        return tables.matrix(counts[0], ["outside" if task.masks else f"not {name}", name])
+    return tables.bars(counts, _all(names, len(counts)))
+
+
+def _all(names: Sequence[str], number: int) -> list[str]:
+    return [*names[:number], *map(str, range(len(names), number))]

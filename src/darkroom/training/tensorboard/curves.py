@@ -1,0 +1,120 @@
+"""Precision and recall at every threshold, of each label or class, or of the pixels of masks."""
+
+# ruff: noqa: ARG002  # Lightning's hooks take more than each of them needs
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import Callback, LightningModule, Trainer
+from numpy.typing import NDArray
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.pr_curve import metadata
+from tensorboard.util import tensor_util
+from torch import Tensor
+
+from darkroom.store.loader import Batch
+from darkroom.tasks.table import Task
+from darkroom.training.tensorboard import events
+
+LABEL_STEPS = 64  # between the thresholds 0 and 1; both are even, so that one half is among them
+PIXEL_STEPS = 256
+MOST = 64  # curves: those of more labels would slow every epoch, and nobody would look at them
+
+
+class Curves(Callback):
+    """Tells `precision and recall/<name>` of every epoch's validation.
+
+    Of classes, each against all others. Probabilities are counted in bins as they come, so
+    memory does not grow with the images: a curve has 65 thresholds, that of pixels 257.
+
+    Args:
+        task: Any but regression.
+        names: Of the classes, or of the labels; the curves of the first 64 are told.
+    """
+
+    def __init__(self, task: Task, names: Sequence[str] = ()) -> None:
+        self.task, self.names = task, names
+        self.steps = PIXEL_STEPS if task.masks else LABEL_STEPS
+        self._counts: Tensor | None = None
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin anew."""
+        self._counts = None
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count the batch."""
+        assert batch.targets is not None
+        probabilities, truth = outputs, batch.targets
+        if self.task.masks:
+            probabilities, truth = outputs.reshape(-1, 1), truth.reshape(-1, 1)
+        elif self.task.name == "multiclass":
+            truth = F.one_hot(truth, outputs.shape[1])
+        counts = histogram(probabilities[:, :MOST], truth[:, :MOST], self.steps)
+        self._counts = counts if self._counts is None else self._counts + counts
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Tell the curves."""
+        learner = events.learner(pl_module)
+        counts = events.total(learner.team, self._counts)
+        self._counts = None
+        if counts is not None and events.writers(trainer):
+            values = [
+                _curve(self._name(number), curve(below)) for number, below in enumerate(counts)
+            ]
+            events.add(trainer, Summary(value=values), learner.seen)
+
+    def _name(self, number: int) -> str:
+        if self.task.masks:
+            return "pixels"
+        return self.names[number] if number < len(self.names) else str(number)
+
+
+def histogram(probabilities: Tensor, truth: Tensor, steps: int) -> Tensor:
+    """Return int64 (K, 2, steps + 1): how many of each label's absent and present in each bin.
+
+    Args:
+        probabilities: (N, K) in 0..1; of bin floor(steps * p), so that a probability equal to
+            a threshold is at or above it.
+        truth: (N, K) of 0 and 1.
+        steps: Bins below that of 1.
+    """
+    labels, bins = probabilities.shape[1], steps + 1
+    places = (probabilities.float() * steps).to(torch.int32)
+    places += truth.to(torch.int32) * bins
+    places += torch.arange(labels, dtype=torch.int32, device=places.device) * (2 * bins)
+    counts = torch.bincount(places.flatten(), minlength=labels * 2 * bins)
+    return counts.reshape(labels, 2, bins)
+
+
+def curve(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return (6, bins) of one label's counts (2, bins).
+
+    Rows: true positives, false positives, true negatives, false negatives, precision, recall,
+    where all at or above a threshold is called present. Precision is 1 where nothing is.
+    """
+    false, true = counts[:, ::-1].cumsum(axis=1)[:, ::-1].astype(np.float64)
+    found = true + false
+    precision = np.divide(true, found, out=np.ones_like(true), where=found > 0)
+    recall = true / max(1.0, true[0])
+    return np.stack([true, false, false[0] - false, true[0] - true, precision, recall])
+
+
+def _curve(name: str, rows: NDArray[np.float64]) -> Summary.Value:
+    return Summary.Value(
+        tag=f"precision and recall/{name}",
+        tensor=tensor_util.make_tensor_proto(rows.astype(np.float32)),
+        metadata=metadata.create_summary_metadata(
+            display_name=name, description="", num_thresholds=rows.shape[1]
+        ),
+    )

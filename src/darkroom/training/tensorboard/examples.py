@@ -1,0 +1,100 @@
+"""Validation images with their truth and what the network said, and a page of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from darkroom.images import sheets
+from darkroom.store.loader import Batch
+from darkroom.tasks.captions import describe
+from darkroom.tasks.table import Floats, Task
+
+COLUMNS = 4  # of a page; the four pictures of a mask fill one row
+TILE_PX = 200
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image, on the host.
+
+    Attributes:
+        id: As in the index.
+        image: uint8 (H, W, 3).
+        truth: uint8 (H, W) of 0 and 1; a class number; or (K,).
+        found: float32 (H, W) or (K,): probabilities, or values.
+    """
+
+    id: str
+    image: sheets.Pixels
+    truth: NDArray[Any]
+    found: Floats
+
+
+def take(batch: Batch, probabilities: torch.Tensor, place: int) -> Example:
+    """Return one image of a batch, copied: the loader fills the batch's memory again."""
+    assert batch.targets is not None
+    return Example(
+        id=batch.ids[place],
+        image=batch.images[place].permute(1, 2, 0).cpu().numpy().copy(),
+        truth=batch.targets[place].cpu().numpy().copy(),
+        # On a GPU numbers may be bfloat16, which numpy lacks.
+        found=probabilities[place].float().cpu().numpy().copy(),
+    )
+
+
+def page(task: Task, examples: Sequence[Example], names: Sequence[str]) -> sheets.Pixels:
+    """Return a page of examples.
+
+    Masks: a row each of the image, the truth, the probability, and both compared. Others: the
+    image over its truth and its prediction.
+
+    Args:
+        task: Whose targets these are.
+        examples: At least one.
+        names: Of the classes or labels, or none.
+    """
+    drawn = [
+        _mask_row(task, one) if task.masks else _labelled(task, one, names) for one in examples
+    ]
+    tiles = [tile for row in drawn for tile in row]
+    return sheets.grid(
+        [pixels for pixels, _, _ in tiles],
+        [caption for _, caption, _ in tiles],
+        columns=COLUMNS,
+        tile_height=TILE_PX,
+        legend=sheets.COMPARE_LEGEND if task.masks else (),
+        marks=[mark for _, _, mark in tiles],
+    )
+
+
+def grey(values: Any) -> sheets.Pixels:
+    """Return an RGB picture (H, W, 3) of values (H, W) in 0..1."""
+    shades = np.asarray(np.clip(np.asarray(values, np.float32) * 255 + 0.5, 0, 255), np.uint8)
+    return np.repeat(shades[..., None], 3, axis=2)
+
+
+Tile = tuple[sheets.Pixels, str, sheets.Colour | None]
+
+
+def _labelled(task: Task, one: Example, names: Sequence[str]) -> list[Tile]:
+    caption, mark = describe(task, one.truth, one.found, names)
+    return [(one.image, f"{one.id}\n{caption}", mark)]
+
+
+def _mask_row(task: Task, one: Example) -> list[Tile]:
+    score, _ = task.monitor.sum_and_count(
+        torch.from_numpy(one.found)[None], torch.from_numpy(one.truth)[None]
+    )
+    errors = sheets.compare(
+        one.image, one.truth, task.decode(one.found, 0.5), height=min(TILE_PX, len(one.image))
+    )
+    return [
+        (one.image, one.id, None),
+        (grey(one.truth), "truth", None),
+        (grey(one.found), "probability", None),
+        (errors, f"{task.monitor.name} {score:.3f}", None),
+    ]

@@ -1,0 +1,93 @@
+"""The table of runs: a run's parameters, and the figures of its best epoch."""
+
+from collections.abc import Iterator, Mapping
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import (
+    HParamsPluginData,
+    SessionEndInfo,
+    SessionStartInfo,
+)
+
+from darkroom.training.callbacks import BestWeights
+from darkroom.training.tensorboard import events
+
+# The table sorts its columns by name and folds away all but the first: a capital comes first.
+BEST = "Best epoch"
+
+
+class Hparams(Callback):
+    """Tells the run's row of the table when its last epoch is over.
+
+    Its figures, of validation, have tags of their own, `Best epoch/<name>`, because the table
+    shows the last value of a tag, and the last epoch is seldom the best. There is no list of
+    the table's columns: where a run brings one, TensorBoard shows no other columns for any
+    other run.
+
+    Args:
+        facts: Names to numbers, words, or mappings of such; see `flat`.
+    """
+
+    def __init__(self, facts: Mapping[str, object]) -> None:
+        self.facts = facts
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the row, if this epoch was the last: before its checkpoint, so only once."""
+        learner = events.learner(pl_module)
+        if not trainer.should_stop and len(learner.history) != trainer.max_epochs:
+            return
+        row = next(c.row for c in _callbacks(trainer) if isinstance(c, BestWeights))
+        # One after the last: a training that was killed before its checkpoint and goes on
+        # hides these figures and writes them again.
+        step = learner.seen + 1
+        validated = [name for name in row if name.endswith("/val")]
+        figures = {f"{BEST}/{name.removesuffix('/val')}": row[name] for name in validated}
+        figures[f"{BEST}/epoch"] = row["epoch"]
+        events.add(trainer, events.figures(figures), step)
+        events.add(trainer, session(self.facts), step)
+
+
+def _callbacks(trainer: Trainer) -> list[Callback]:
+    known: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return known
+
+
+def session(facts: Mapping[str, object]) -> Summary:
+    """Return the summary that makes a run one of the table's."""
+    start, end = SessionStartInfo(), SessionEndInfo(status=api_pb2.STATUS_SUCCESS)
+    for name, value in flat(facts):
+        if isinstance(value, bool):
+            start.hparams[name].bool_value = value
+        elif isinstance(value, str):
+            start.hparams[name].string_value = value
+        else:
+            start.hparams[name].number_value = value
+    data = {
+        metadata.SESSION_START_INFO_TAG: HParamsPluginData(session_start_info=start),
+        metadata.SESSION_END_INFO_TAG: HParamsPluginData(session_end_info=end),
+    }
+    return Summary(
+        value=[
+            Summary.Value(
+                tag=tag,
+                tensor=metadata.NULL_TENSOR,
+                metadata=metadata.create_summary_metadata(content),
+            )
+            for tag, content in data.items()
+        ]
+    )
+
+
+def flat(facts: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, bool | float | str]]:
+    """Yield (name, value): names of nested mappings joined by points, all else as words."""
+    for name, value in facts.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{name}.")
+        elif isinstance(value, bool | int | float | str):
+            yield f"{prefix}{name}", value
+        elif isinstance(value, list | tuple):
+            yield f"{prefix}{name}", ", ".join(map(str, value))
+        else:
+            yield f"{prefix}{name}", "none" if value is None else str(value)

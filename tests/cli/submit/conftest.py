@@ -1,0 +1,57 @@
+"""A project with a submission, a Kaggle to send it to, and no waiting."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from darkroom.cli import provenance, submit
+from darkroom.cli.main import main
+from darkroom.remote.retry import Waits
+from tests.cli.submit.rig import Told
+from tests.submission.upload.parcels import SLUG, kaggle_on_loopback
+from tests.support import tiny
+from tests.support.committed import commit
+from tests.support.damage import Project
+from tests.support.loopback import TOKEN, Kaggle
+
+
+@pytest.fixture
+def kaggle() -> Iterator[Kaggle]:
+    with kaggle_on_loopback() as there:
+        yield there
+
+
+@pytest.fixture(autouse=True)
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Take the waiting out; return what was waited, s."""
+    waited: list[float] = []
+    monkeypatch.setattr(submit, "WAITS", Waits(sleep=waited.append))
+    return waited
+
+
+@pytest.fixture
+def root(project: Project, kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a project with a submission, all of it committed and up to date."""
+    made = project("masks")
+    tiny.edit(made, lambda params: params[tiny.NAME]["data"].update(kaggle=SLUG))
+    tiny.put(made / ".gitignore", "/submissions/\n/reports/\n/data/\n/models/\n/.darkroom/\n")
+    commit(made)
+    monkeypatch.setattr(provenance, "outdated", lambda *_: [])
+    return made
+
+
+@pytest.fixture
+def told(root: Path, capfd: pytest.CaptureFixture[str]) -> Told:
+    """Return a function that runs `darkroom submit tiny -m first` and returns code and words."""
+
+    def run(*options: str, message: str = "first") -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = main(["submit", tiny.NAME, "-m", message, *options])
+        out, err = capfd.readouterr()
+        assert TOKEN not in out + err
+        assert "Signature" not in out + err
+        assert "Traceback" not in err
+        return code, out, err
+
+    return run

@@ -1,0 +1,16 @@
+"""What tests of `darkroom submit` share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from darkroom.submission.history import file
+from darkroom.submission.history.file import Row
+
+HISTORY = Path("submissions/history.csv")
+FIRST = 20_000_001  # the reference of a first submission
+
+Told = Callable[..., tuple[int, str, str]]
+
+
+def rows() -> list[Row]:
+    return file.read(HISTORY)

@@ -1,0 +1,51 @@
+"""`darkroom submit`: what was sent is recorded, whoever listens."""
+
+import sys
+
+import pytest
+
+from darkroom.submission.history import rows as records
+from tests.cli.submit.rig import FIRST, Told, rows
+from tests.submission.upload.parcels import SLUG
+from tests.support.loopback import Kaggle, Page
+
+
+def test_a_score_that_cannot_be_recorded_sends_nothing(
+    kaggle: Kaggle, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bytes:
+        raise ValueError("local: 'nan' is not a number")
+
+    monkeypatch.setattr(records, "text_of", refuse)
+    code, _, err = told()
+    assert code == 6
+    assert "submissions/history.csv: it could not take a row of this submission\n" in err
+    assert kaggle.competitions[SLUG].submissions == []
+
+
+def test_it_is_recorded_before_a_word(
+    kaggle: Kaggle, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = sys.stdout.write
+
+    def write(text: str) -> int:
+        if "submitted: " in text:
+            raise BrokenPipeError
+        return real(text)
+
+    monkeypatch.setattr(sys.stdout, "write", write)
+    told()
+    assert [row.reference for row in rows()] == [FIRST]
+
+
+def test_nobody_listens(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert told()[0] == 0
+    assert [row.reference for row in rows()] == [FIRST]
+
+
+def test_an_answer_without_a_number_is_looked_for(kaggle: Kaggle, told: Told) -> None:
+    kaggle.play("CreateSubmission", Page('{"ref": "abc"}'))
+    assert told()[0] == 4
+    assert told()[0] == 4, "the note of it keeps the next run from sending"
+    assert len(kaggle.of("CreateSubmission")) == 1

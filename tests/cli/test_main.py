@@ -1,0 +1,309 @@
+"""The command line: help, exit codes by kind, words on stderr, and nothing imported too early."""
+
+import errno
+import fcntl
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from darkroom.cli import main
+from darkroom.errors import (
+    ArtifactError,
+    DarkroomError,
+    DataError,
+    ParamsError,
+    RemoteError,
+    ResourceError,
+)
+from tests.support import tiny
+
+ROOT = Path(__file__).parents[2]
+
+
+def stage(monkeypatch: pytest.MonkeyPatch, run: Callable[..., Any]) -> list[str]:
+    """Put a function in the place of every stage; return the modules asked for, as they come."""
+    asked: list[str] = []
+
+    def load(name: str) -> SimpleNamespace:
+        asked.append(name)
+        return SimpleNamespace(run=run)
+
+    monkeypatch.setattr(main, "import_module", load)
+    return asked
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    def run(**_: Any) -> None:
+        raise error
+
+    return run
+
+
+SUBMIT = {
+    "name": "cars",
+    "message": "a b",
+    "wait": False,
+    "dry_run": False,
+    "again": False,
+    "uncommitted": False,
+}
+COMMANDS = ["check", "submit", "history", "summary", "use", "schema"]
+
+
+@pytest.mark.parametrize("verb", [*main.STAGES, *COMMANDS])
+def test_every_verb_helps(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main.main([verb, "--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert f"usage: darkroom {verb}" in told
+    assert ("a competition of params.yaml" in told) == (verb not in ("summary", "use", "schema"))
+    assert ("--fold" in told) == (verb == "train")
+
+
+def test_the_help_lists_the_stages_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main.main(["--help"])
+    told = capsys.readouterr().out
+    listed = re.findall(r"^    (\w+)\b", told, re.MULTILINE)
+    assert listed == [*main.STAGES, *COMMANDS]
+    codes = "2 parameters or usage, 3 data, 4 Kaggle or another server, 5 resources, 6 an artefact"
+    assert f"Exit codes: {codes}" in " ".join(told.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "the following arguments are required: VERB"),
+        (["develop"], "invalid choice: 'develop'"),
+        (["index"], "the following arguments are required: NAME"),
+        (["train", "cars", "--fold", "one"], "argument --fold: invalid int value: 'one'"),
+        (["index", "cars", "more"], "unrecognized arguments: more"),
+        (["submit", "cars"], "the following arguments are required: -m/--message"),
+    ],
+)
+def test_wrong_usage_is_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main.main(arguments)
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module", "options"),
+    [
+        (["index", "cars"], "index", {"name": "cars"}),
+        (["train", "cars", "--fold", "3"], "train", {"name": "cars", "fold": 3}),
+        (["train", "cars"], "train", {"name": "cars", "fold": 0}),
+        (["check", "cars"], "check", {"name": "cars", "file": None}),
+        (["check", "cars", "a.csv"], "check", {"name": "cars", "file": Path("a.csv")}),
+        (["submit", "cars", "-m", "a b"], "submit", SUBMIT),
+        (
+            ["submit", "cars", "--message", "a b", "--wait", "--dry-run"],
+            "submit",
+            SUBMIT | {"wait": True, "dry_run": True},
+        ),
+        (
+            ["submit", "cars", "-m", "a b", "--again", "--uncommitted"],
+            "submit",
+            SUBMIT | {"again": True, "uncommitted": True},
+        ),
+        (["history", "cars"], "history", {"name": "cars", "offline": False}),
+        (["history", "cars", "--offline"], "history", {"name": "cars", "offline": True}),
+        (["summary"], "summary", {}),
+        (["use"], "use", {"recipe": None}),
+        (["use", "a.yaml"], "use", {"recipe": "a.yaml"}),
+    ],
+)
+def test_a_verb_runs_its_stage_with_its_arguments(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], module: str, options: dict[str, Any]
+) -> None:
+    given: list[dict[str, Any]] = []
+    asked = stage(monkeypatch, lambda **options: given.append(options))
+    assert main.main(arguments) == 0
+    room = "stages" if module in main.STAGES else "cli"
+    assert asked == [f"darkroom.{room}.{module}"]
+    assert given == [options]
+
+
+def test_a_stage_may_choose_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage(monkeypatch, lambda: 6)
+    assert main.main(["summary"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (ParamsError, 2),
+        (DataError, 3),
+        (RemoteError, 4),
+        (ResourceError, 5),
+        (ArtifactError, 6),
+    ],
+)
+def test_each_kind_of_error_has_its_code(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kind: type[DarkroomError],
+    code: int,
+) -> None:
+    stage(monkeypatch, raising(kind("it is odd", file="a.csv", row=3, found=1, expected=2)))
+    assert main.main(["index", "cars"]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    expected = "darkroom index cars: a.csv, row 3: it is odd\n  found: 1\n  expected: 2\n"
+    assert err == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "data/x.part"),
+            "data/x.part: No space left on device\n  to do: free some space and run again\n",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "data"), "data: Permission denied\n"),
+        (OSError("odd"), "odd\n"),
+        (OSError(), "OSError\n"),
+        (
+            MemoryError(),
+            "memory ran out\n  to do: lower batch_size or the image size\n",
+        ),
+    ],
+)
+def test_what_the_machine_lacks_is_5(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    words: str,
+) -> None:
+    stage(monkeypatch, raising(error))
+    assert main.main(["train", "cars"]) == 5
+    assert capsys.readouterr().err == f"darkroom train cars: {words}"
+
+
+def test_an_interrupt_is_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage(monkeypatch, raising(KeyboardInterrupt()))
+    assert main.main(["summary"]) == 130
+    assert capsys.readouterr().err == "darkroom summary: interrupted\n"
+
+
+def test_a_mistake_of_ours_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage(monkeypatch, raising(ZeroDivisionError("ours")))
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        main.main(["index", "cars"])
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go to a project of the competition `tiny`, whose raw files are there."""
+    root = tiny.project(tmp_path / "project", "multiclass")
+    (root / "data/raw/tiny").mkdir(parents=True)
+    monkeypatch.chdir(root)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    return root
+
+
+@contextmanager
+def another_run(root: Path, name: str) -> Iterator[None]:
+    """Hold a lock as another run would."""
+    (root / ".darkroom").mkdir(exist_ok=True)
+    with (root / ".darkroom" / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def test_an_unknown_competition_leaves_no_lock(project: Path) -> None:
+    assert main.main(["index", "../tidy"]) == 2
+    assert main.main(["preprocess", "tidy"]) == 2
+    assert not (project / ".darkroom").exists()
+
+
+def test_two_runs_of_one_competition_do_not_mix(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage(monkeypatch, lambda **_: None)
+    with another_run(project, "tiny"):
+        assert main.main(["index", "tiny"]) == 5
+        assert "another run of this competition is under way" in capsys.readouterr().err
+        assert main.main(["train", "tiny"]) == 0
+    assert main.main(["index", "tiny"]) == 0
+
+
+@pytest.mark.parametrize(("rank", "code"), [("0", 5), ("1", 0), ("7", 0)])
+def test_the_further_processes_of_a_training_take_no_lock(
+    project: Path, monkeypatch: pytest.MonkeyPatch, rank: str, code: int
+) -> None:
+    stage(monkeypatch, lambda **_: None)
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    with another_run(project, "tiny-fold0"):
+        assert main.main(["train", "tiny", "--fold", "0"]) == code
+
+
+def test_what_a_killed_run_left_is_cleared_once_nobody_can_be_filling_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage(monkeypatch, lambda **_: None)
+    left = [project / "data/raw/.tiny.part/a.zip", project / "data/raw/.tiny.old/a.zip"]
+    tiny.put(project / "data/processed/.tiny.part/a", "no processed data: it may be all there is")
+    for file in left:
+        tiny.put(file, "half")
+    with another_run(project, "tiny"):
+        main.main(["split", "tiny"])
+    main.main(["train", "tiny"])
+    assert all(file.exists() for file in left)
+    assert main.main(["split", "tiny"]) == 0
+    assert [path.name for path in (project / "data/raw").iterdir()] == ["tiny"]
+    assert (project / "data/processed/.tiny.part/a").exists()
+
+
+def test_a_submission_without_its_competition_is_told(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "x.zip").write_bytes(b"PK\x03\x04")
+    assert main.main(["check", "x.zip"]) == 2
+    assert capsys.readouterr().err == (
+        "darkroom check x.zip: the competition's name is missing before the file\n"
+        "  found: `darkroom check x.zip`\n"
+        "  expected: `darkroom check NAME FILE`, the file a submission: .csv or .csv.gz\n"
+        "  to do: run `darkroom check NAME x.zip`, NAME being a competition of params.yaml\n"
+    )
+
+
+def test_schema_prints_the_file_that_editors_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["schema"]) == 0
+    assert capsys.readouterr().out == (ROOT / "params.schema.json").read_text()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from darkroom.cli.main import main\n"
+        "try:\n    main(['--help'])\n"
+        "finally:\n"
+        "    heavy = ('torch', 'pandas', 'numpy', 'pydantic', 'kaggle', 'requests')\n"
+        "    print([m for m in heavy if m in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "usage: darkroom" in done.stdout
+    assert done.stderr == "[]\n"
+
+
+def test_the_command_runs_by_its_module() -> None:
+    command = [sys.executable, "-m", "darkroom.cli.main", "index", "cars"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT / "src")
+    assert done.returncode == 2
+    expected = "darkroom index cars: params.yaml: there is no such file\n"
+    assert done.stderr.startswith(expected)

@@ -1,0 +1,200 @@
+"""What git and DVC say of a project, and that neither is taken at its word when it fails."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from darkroom.cli import provenance
+from darkroom.cli.provenance import Commit
+from darkroom.errors import ArtifactError
+from tests.support.committed import commit, git
+
+FILES = ("params.yaml", "dvc.yaml", "dvc.lock", "src/cars/__init__.py")
+
+
+def put(root: Path, *names: str, text: str = "1\n") -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project whose files are committed."""
+    put(tmp_path, *FILES, "README.md")
+    put(tmp_path, ".gitignore", text="__pycache__/\n/data/\n")
+    commit(tmp_path)
+    return tmp_path
+
+
+def changed(root: Path) -> tuple[str, ...]:
+    found = provenance.commit(root)
+    assert found is not None
+    return found.changed
+
+
+def test_a_clean_project(root: Path) -> None:
+    head = git(root, "rev-parse", "HEAD")
+    found = provenance.commit(root)
+    assert found == Commit(head, ())
+    assert str(found) == head
+    assert len(head) == 40
+
+
+def test_a_changed_project_is_marked(root: Path) -> None:
+    put(root, "params.yaml", text="2\n")
+    assert changed(root) == ("params.yaml",)
+    assert str(provenance.commit(root)) == git(root, "rev-parse", "HEAD") + "-dirty"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_counts(root: Path, name: str) -> None:
+    put(root, name, text="2\n")
+    assert changed(root) == (name,)
+    git(root, "add", ".")
+    assert changed(root) == (name,)  # staged is not committed
+    git(root, "commit", "--quiet", "-m", "two")
+    assert changed(root) == ()
+    (root / name).unlink()
+    assert changed(root) == (name,)
+
+
+def test_what_does_not_count(root: Path) -> None:
+    put(root, "README.md", "notes.txt", "data/raw/1.jpg", "tests/test_cars.py", text="2\n")
+    put(root, "src/cars/__pycache__/__init__.cpython-311.pyc", text="2\n")
+    assert changed(root) == ()
+
+
+def test_files_of_no_commit_count(root: Path) -> None:
+    put(root, "src/cars/new wheel.py", 'src/cars/"é".py')
+    assert changed(root) == ('src/cars/"é".py', "src/cars/new wheel.py")
+    git(root, "rm", "--quiet", "--cached", "dvc.lock")
+    git(root, "commit", "--quiet", "-m", "two")
+    assert "dvc.lock" in changed(root)
+
+
+@pytest.mark.parametrize("name", ["dvc.lock", "src/cars/secret.py", "src/"])
+def test_what_git_ignores_is_in_no_commit(root: Path, name: str) -> None:
+    git(root, "rm", "-r", "--quiet", "--cached", *(["dvc.lock"] if name == "dvc.lock" else ["src"]))
+    put(root, ".gitignore", text=f"/{name}\n")
+    put(root, "dvc.lock", "src/cars/secret.py")
+    commit(root)
+    assert changed(root) == (name,)
+
+
+def test_a_renamed_file(root: Path) -> None:
+    git(root, "mv", "src/cars/__init__.py", "src/cars/wheels.py")
+    assert changed(root) == ("src/cars/__init__.py", "src/cars/wheels.py")
+
+
+def test_a_project_deep_in_a_repository(root: Path) -> None:
+    deep = root / "work" / "cars"
+    put(deep, *FILES)
+    assert changed(deep) == ("dvc.lock", "dvc.yaml", "params.yaml", "src/cars/__init__.py")
+    commit(root)
+    put(root, "params.yaml", text="2\n")  # the outer one's
+    assert changed(deep) == ()
+    put(deep, "params.yaml", text="2\n")
+    assert changed(deep) == ("params.yaml",)
+
+
+def test_no_repository(tmp_path: Path) -> None:
+    assert provenance.commit(tmp_path) is None
+
+
+def test_no_commit_yet(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    assert provenance.commit(tmp_path) is None
+
+
+def test_no_git(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    assert provenance.commit(root) is None
+
+
+def test_a_git_that_fails_is_not_taken_for_clean(root: Path) -> None:
+    put(root, ".git/index", text="no index")
+    with pytest.raises(ArtifactError, match="git cannot say what was changed") as caught:
+        provenance.commit(root)
+    told = str(caught.value)
+    assert "found: fatal: " in told
+    assert "to do: run `git status -z" in told
+
+
+def test_the_index_is_left_alone(root: Path) -> None:
+    index = (root / ".git" / "index").read_bytes()
+    os.utime(root / "params.yaml", (1e9, 1e9))
+    assert changed(root) == ()
+    assert (root / ".git" / "index").read_bytes() == index
+
+
+PIPELINE = """
+stages:
+  one:
+    matrix: {name: [cars, faces]}
+    cmd: cp raw.txt ${item.name}.txt
+    params: ["${item.name}.size"]
+    deps: [raw.txt]
+    outs: ["${item.name}.txt"]
+  two:
+    matrix: {name: [cars, faces]}
+    cmd: cp ${item.name}.txt ${item.name}.csv
+    deps: ["${item.name}.txt"]
+    outs: ["${item.name}.csv"]
+"""
+
+
+def dvc(root: Path, *words: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "dvc", *words, "--quiet"], cwd=root, check=True, capture_output=True
+    )
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Path:
+    put(tmp_path, "dvc.yaml", text=PIPELINE)
+    put(tmp_path, "raw.txt")
+    put(tmp_path, "params.yaml", text="cars: {size: 1}\nfaces: {size: 1}\n")
+    dvc(tmp_path, "init", "--no-scm")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_stages_that_would_run_again(pipeline: Path) -> None:
+    assert provenance.outdated(pipeline, "two@cars") == ["one@cars", "two@cars"]
+    dvc(pipeline, "repro")
+    assert provenance.outdated(pipeline, "two@cars") == []
+    put(pipeline, "params.yaml", text="cars: {size: 1}\nfaces: {size: 2}\n")
+    assert provenance.outdated(pipeline, "two@cars") == []
+    assert provenance.outdated(pipeline, "two@faces") == ["one@faces"]
+    put(pipeline, "cars.csv", text="2\n")
+    assert provenance.outdated(pipeline, "two@cars") == ["two@cars"]
+
+
+def test_a_folder_without_dvc(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="DVC cannot say what has changed") as caught:
+        provenance.outdated(tmp_path, "two@cars")
+    told = str(caught.value)
+    assert "you are not inside of a DVC repository" in told
+    assert "to do: run `dvc status --json --with-deps two@cars`" in told
+
+
+@pytest.mark.slow
+def test_a_stage_that_is_not_there(pipeline: Path) -> None:
+    with pytest.raises(ArtifactError, match="'three@cars' does not exist"):
+        provenance.outdated(pipeline, "three@cars")
+
+
+def test_why_there_is_no_commit(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    bare = tmp_path_factory.mktemp("bare")
+    assert provenance.lacking(bare)[0] == "no git repository"
+    git(bare, "init", "--quiet")
+    assert provenance.commit(bare) is None
+    assert provenance.lacking(bare)[0] == "a git repository without a commit that can be read"
+    (root / ".git/HEAD").write_text("spoilt")
+    assert provenance.commit(root) is None
+    assert provenance.lacking(root / "src")[0] == "a .git that git takes for no repository"

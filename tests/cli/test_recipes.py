@@ -1,0 +1,114 @@
+"""Recipes found by name or path, read with their heads, and merged section by section."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from darkroom.cli import recipes
+from darkroom.cli.recipes import Recipe
+from darkroom.errors import ParamsError
+
+HEAD = """\
+recipe:
+  for: cars in a hurry
+  expected: {time: 10 min, score: dice 0.97, basis: measured, source: four cars}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "cars-fast.yaml").write_text(HEAD + "folds: [0, 1]\n")
+    (tmp_path / "cars-slow.yaml").write_text("cars:\n  train: {lr: 1e-3}\n")
+    (tmp_path / "notes.txt").write_text("no recipe")
+    return tmp_path
+
+
+def recipe(folder: Path, **keys: Any) -> Recipe:
+    head = {"name": "x", "file": folder, "text": "", "purpose": "", "time": "", "score": ""}
+    plain: Any = head | {"basis": "measured", "replaces_data": False, "keys": keys}
+    return Recipe(**plain)
+
+
+def test_a_recipe_is_found_by_name_and_by_path(folder: Path) -> None:
+    assert recipes.find("cars-fast", folder) == folder / "cars-fast.yaml"
+    other = folder / "cars-slow.yaml"
+    assert recipes.find(str(other), Path("nowhere")) == other
+
+
+def test_an_unknown_recipe_is_told_the_nearest(folder: Path) -> None:
+    with pytest.raises(ParamsError, match="there is no recipe of this name") as caught:
+        recipes.find("car-fast", folder)
+    assert (
+        "found: car-fast\n  expected: cars-fast, cars-slow\n  to do: did you mean cars-fast?"
+        in (str(caught.value))
+    )
+    with pytest.raises(ParamsError, match="`darkroom use` lists them"):
+        recipes.find("zzz", folder)
+
+
+@pytest.mark.parametrize("word", ["lost.yaml", "lost.yml", "folder/lost"])
+def test_a_path_must_lead_somewhere(folder: Path, word: str) -> None:
+    with pytest.raises(ParamsError, match=f"{word}: there is no such file"):
+        recipes.find(word, folder)
+
+
+def test_recipes_are_read_in_the_order_of_their_names(folder: Path) -> None:
+    fast, slow = recipes.read_all(folder)
+    assert (fast.name, fast.purpose) == ("cars-fast", "cars in a hurry")
+    assert fast.expected == "10 min, dice 0.97 (measured)"
+    assert fast.keys == {"folds": [0, 1]}
+    assert (slow.name, slow.purpose, slow.expected) == ("cars-slow", "", "")
+    assert slow.keys == {"cars": {"train": {"lr": "1e-3"}}}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [", "it is not YAML"),
+        ("- a\n", "it must be a mapping"),
+        ("7: a\n", "the key 7 is not text, line 1"),
+        ("a: {b: 1, b: 2}\n", "the key 'b' is given twice, line 1"),
+        ("recipe: fast\n", "`recipe` is not as it must be\n  found: fast\n  expected: for, exp"),
+        ("recipe: {fro: x}\n", "`recipe` is not as it must be"),
+        ("recipe: {expected: {tme: 1}}\n", "`recipe.expected` is not as it must be"),
+        (
+            "recipe: {expected: {basis: guessed}}\n",
+            "basis` is not as it must be\n  found: guessed\n  expected: measured or estimated",
+        ),
+        ("recipe: {data: drop}\n", "`recipe.data` is not as it must be\n  found: drop"),
+    ],
+)
+def test_a_recipe_must_be_well_made(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(ParamsError) as caught:
+        recipes.read(tmp_path / "x.yaml")
+    assert f"{tmp_path}/x.yaml: " in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_a_section_stands_for_the_whole_section(folder: Path) -> None:
+    old = {"seed": 1, "folds": [0], "cars": {"train": {"lr": 1, "ema": 0.9}, "split": {"by": "x"}}}
+    new = recipes.merged(old, recipe(folder, folds=[1], cars={"train": {"lr": 2}}))
+    assert new == {
+        "seed": 1,
+        "folds": [1],
+        "cars": {"train": {"lr": 2}, "split": {"by": "x"}},
+    }
+    assert old["folds"] == [0]
+
+
+def test_the_users_data_stay(folder: Path) -> None:
+    old = {"cars": {"data": {"source": "mine", "quality": "hq"}, "train": {}}}
+    keys: Any = {"cars": {"data": {"source": "sample"}}, "dogs": {"data": {"source": "sample"}}}
+    assert recipes.merged(old, recipe(folder, **keys)) == {
+        "cars": {"data": {"source": "mine", "quality": "hq"}, "train": {}},
+        "dogs": {"data": {"source": "sample"}},
+    }
+
+
+def test_data_are_replaced_where_the_recipe_says_so(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("recipe: {data: replace}\ncars: {data: {source: sample}}\n")
+    old = {"cars": {"data": {"source": "mine", "quality": "hq"}}}
+    new = recipes.merged(old, recipes.read(tmp_path / "x.yaml"))
+    assert new == {"cars": {"data": {"source": "sample"}}}

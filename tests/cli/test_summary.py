@@ -1,0 +1,62 @@
+"""What `make demo` ends with."""
+
+import json
+
+import pytest
+
+from darkroom.cli.main import main
+from tests.support import tiny
+from tests.support.damage import Project, put, remove
+
+
+def told(capfd: pytest.CaptureFixture[str], code: int) -> str:
+    capfd.readouterr()
+    assert main(["summary"]) == code
+    return capfd.readouterr().out
+
+
+def test_each_submission_with_its_score_its_check_and_its_pictures(
+    project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = project("masks")
+    scores = json.loads((root / "reports/tiny/metrics.json").read_text())["validation"]
+    dice, free = scores["dice"], scores["baseline_mean_mask"]
+    assert told(capfd, 0) == (
+        "\ntiny\n"
+        f"  validation  dice {dice:.4f} (without looking: {free:.4f}) on 8 images\n"
+        "  submission  submissions/tiny.csv.gz\n"
+        "  checked     5 rows: right\n"
+        "  pictures    reports/tiny/contact_sheet.jpg reports/tiny/best_and_worst.jpg\n"
+        "\nwhat the networks see:  make tensorboard\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["submissions/tiny.csv.gz", "reports/tiny/metrics.json"])
+def test_what_is_not_there_yet(
+    project: Project, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    remove(name)(project("masks"))
+    words = told(capfd, 6)
+    assert "\ntiny\n  no submission yet: run `dvc repro predict@tiny`\n" in words
+    assert "checked" not in words
+
+
+def test_only_the_competitions_that_are_run_are_told(
+    project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = project("masks")
+    tiny.edit(root, lambda params: params.update(other=params["tiny"]))
+    assert "\nother\n" not in told(capfd, 0)
+    tiny.edit(root, lambda params: params.update(competitions=["other", "tiny"]))
+    words = told(capfd, 6)
+    assert "\nother\n  no submission yet" in words
+    assert "checked     5 rows: right" in words
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"validation": 1}', '{"validation": {"dice": 1.0}}'])
+def test_damaged_metrics(project: Project, capfd: pytest.CaptureFixture[str], text: str) -> None:
+    put("reports/tiny/metrics.json", text)(project("masks"))
+    assert main(["summary"]) == 6
+    words = capfd.readouterr().err
+    assert "darkroom summary: reports/tiny/metrics.json: it holds no scores\n" in words
+    assert "to do: run `dvc repro -sf evaluate@tiny`" in words

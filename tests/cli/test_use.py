@@ -1,0 +1,260 @@
+"""Recipes taken into params.yaml: what changes, what stays, and what is refused untouched."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from darkroom.cli import main, recipes
+from darkroom.models.names import LABEL_NAMES, MASK_NAMES
+from darkroom.params import file as paramfile
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+SECTIONS = ["data", "split", "preprocess", "model", "train", "evaluate", "predict"]
+
+FAST = """\
+recipe:
+  for: cars in a hurry
+  expected: {time: 10 min, score: dice 0.97, basis: measured}
+folds: [0, 1]
+carvana:
+  data: {format: carvana, source: sample}
+  model: {name: encoder_unet, encoder: resnet34}
+  train:
+    epochs: 3
+    batch_size: 4
+    lr: 1e-3
+    tail: 1
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go to a project with the parameters that ship, a source of its own, and two recipes."""
+    (tmp_path / "recipes").mkdir()
+    text = (ROOT / "params.yaml").read_text().replace("source: sample", "source: ../mine", 1)
+    text = text.replace("[carvana, celeba, banknotes]", "[carvana]")
+    (tmp_path / "params.yaml").write_text(text)
+    (tmp_path / "recipes/cars-fast.yaml").write_text(FAST.replace("    tail: 1\n", ""))
+    (tmp_path / "recipes/bad.yaml").write_text(FAST)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+    assert main.main(["use", *arguments]) == code
+    streams = capsys.readouterr()
+    return streams.err if code else streams.out
+
+
+def raw(root: Path) -> Any:
+    return yaml.safe_load((root / "params.yaml").read_text())
+
+
+def test_a_recipe_is_merged_and_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = raw(root)
+    out = told(capsys, "cars-fast")
+    after = paramfile.read(Path("params.yaml"))
+    assert after.folds == [0, 1]
+    train = after.section("carvana").train
+    assert (train.epochs, train.batch_size, train.lr) == (3, 4, 1e-3)
+    assert "folds: [0] -> [0, 1]\n" in out
+    assert "carvana.model.name: unet -> encoder_unet\n" in out
+    assert "carvana.model.width: 8 -> (none)\n" in out
+    assert "carvana.model.encoder: (none) -> resnet34\n" in out
+    assert f"carvana.train.lr: {before['carvana']['train']['lr']} -> 1e-3\n" in out
+    assert out.endswith("\n\nexpect 10 min, dice 0.97 (measured)\nrun it: dvc repro\n")
+    for section in ("celeba", "banknotes"):
+        assert raw(root)[section] == before[section]
+
+
+def test_the_ends_of_lines_stay(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = root / "params.yaml"
+    plain = file.read_bytes()
+    told(capsys, "cars-fast")
+    expected = file.read_bytes().replace(b"\n", b"\r\n")
+    file.write_bytes(plain.replace(b"\n", b"\r\n"))
+    told(capsys, "cars-fast")
+    assert file.read_bytes() == expected
+
+
+def test_comments_and_all_other_lines_stay(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (root / "params.yaml").read_text().splitlines()
+    changed = len(re.findall(r" -> ", told(capsys, "cars-fast")))
+    after = (root / "params.yaml").read_text().splitlines()
+    kept = [line for line in before if line in after]
+    come = [line for line in after if line not in before]
+    assert kept == [line for line in after if line in before]  # in their order
+    assert 5 <= len(come) <= changed
+    for key in ("folds", "name", "epochs", "lr"):
+        (now,) = [line for line in come if re.match(rf" *{key}:", line)]
+        (then,) = [line for line in before if re.match(rf" *{key}:", line) and line not in after][
+            :1
+        ]
+        assert now[now.index("#") :] == then[then.index("#") :]
+        assert now.index("#") == then.index("#")
+
+
+def test_what_a_recipe_leaves_out_goes_back_to_its_default(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = root / "params.yaml"
+    path.write_text(re.sub(r"( ema:) null", r"\1 0.99", path.read_text()))
+    assert "carvana.train.ema: 0.99 -> null\n" in told(capsys, "cars-fast")
+    assert raw(root)["carvana"]["train"]["ema"] is None
+
+
+def test_the_users_source_stays(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "data" not in told(capsys, "cars-fast")
+    assert raw(root)["carvana"]["data"]["source"] == "../mine"
+
+
+def test_a_recipe_may_be_told_to_replace_the_source(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (root / "recipes/cars-fast.yaml").read_text()
+    (root / "own.yaml").write_text(text.replace("recipe:\n", "recipe:\n  data: replace\n"))
+    assert "carvana.data.source: ../mine -> sample\n" in told(capsys, "own.yaml")
+
+
+def test_a_section_that_is_not_there_comes_with_the_recipe(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (root / "params.yaml").read_text()
+    (root / "recipes/faces.yaml").write_text("celeba:" + text.split("\nceleba:")[1])
+    (root / "params.yaml").write_text(text.split("\nceleba:")[0])
+    assert "celeba.model.name: (none) -> resnet18\n" in told(capsys, "faces")
+    assert raw(root)["celeba"] == yaml.safe_load(text)["celeba"]
+
+
+def test_the_same_recipe_again_changes_nothing(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(capsys, "cars-fast")
+    before = (root / "params.yaml").read_bytes()
+    assert told(capsys, "cars-fast") == "params.yaml is already as cars-fast has it\n"
+    assert (root / "params.yaml").read_bytes() == before
+
+
+def test_recipes_are_listed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(capsys).splitlines() == [
+        "bad        10 min, dice 0.97 (measured)  cars in a hurry",
+        "cars-fast  10 min, dice 0.97 (measured)  cars in a hurry",
+    ]
+    shutil.rmtree(root / "recipes")
+    assert told(capsys, code=2).startswith("darkroom use: recipes: there are no recipes\n")
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("bad", "recipes/bad.yaml: 1 key or value is wrong\n  carvana.train.tail: unknown key"),
+        ("carsfast", "did you mean cars-fast?"),
+        ("lost.yaml", "lost.yaml: there is no such file"),
+    ],
+)
+def test_what_is_wrong_leaves_the_file_alone(
+    root: Path, capsys: pytest.CaptureFixture[str], word: str, words: str
+) -> None:
+    before = (root / "params.yaml").read_bytes()
+    assert words in told(capsys, word, code=2)
+    assert (root / "params.yaml").read_bytes() == before
+    assert not list(root.glob("*.part"))
+
+
+def test_parameters_that_are_wrong_already_are_told_first(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = root / "params.yaml"
+    path.write_text(path.read_text().replace("seed:", "sede:"))
+    assert "darkroom use: params.yaml: 2 keys or values are wrong" in told(
+        capsys, "cars-fast", code=2
+    )
+
+
+def test_shared_values_are_not_torn_apart(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = raw(root)
+    content["celeba"]["train"] = content["carvana"]["train"]  # one object: YAML shares it
+    content["celeba"]["train"]["loss"] = "auto"
+    text = yaml.safe_dump(content, sort_keys=False)
+    assert "*id001" in text
+    (root / "params.yaml").write_text(text)
+    assert "a recipe can't be merged into it\n  found: values shared by anchors" in (
+        told(capsys, "cars-fast", code=2)
+    )
+    assert (root / "params.yaml").read_text() == text
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
+def test_a_recipe_that_ships_is_complete_and_right(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    file: Path,
+) -> None:
+    recipe = recipes.read(file)
+    assert recipe.purpose
+    assert recipe.time
+    assert recipe.score
+    assert {"competitions", "folds", "transfers"} <= set(recipe.keys)
+    for name in recipe.keys["competitions"]:
+        assert list(recipe.keys[name]) == SECTIONS
+        network = recipe.keys[name]["model"]["name"]
+        assert network in (MASK_NAMES if name == "carvana" else LABEL_NAMES)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    told(capsys, str(file))
+    params = paramfile.read(Path("params.yaml"))
+    alone = recipe.keys | {"seed": params.seed}
+    mine = paramfile.validate(alone)
+    for name in recipe.keys["competitions"]:
+        assert params.section(name) == mine.section(name)
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
+def test_any_recipe_can_follow_one_that_transfers(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    file: Path,
+) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    told(capsys, str(ROOT / "recipes/banknotes-transfer.yaml"))
+    told(capsys, str(file))
+    keys = recipes.read(file).keys
+    params = paramfile.read(Path("params.yaml"))
+    assert params.competitions == keys["competitions"]
+    assert [(each.to, each.source) for each in params.transfers] == [
+        (each["to"], each["from"]) for each in keys["transfers"]
+    ]
+
+
+def test_recipes_ship() -> None:
+    assert len(RECIPES) >= 8
+
+
+def test_a_link_stays_one_and_its_file_keeps_its_mode(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = root / "real.yaml"
+    (root / "params.yaml").rename(real)
+    real.chmod(0o600)
+    (root / "params.yaml").symlink_to(real)
+    told(capsys, "cars-fast")
+    assert (root / "params.yaml").is_symlink()
+    assert "epochs: 3" in real.read_text()
+    assert real.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_may_not_be_written_to_stays(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (root / "params.yaml").read_bytes()
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may always
+    assert "it may not be written to" in told(capsys, "cars-fast", code=5)
+    assert (root / "params.yaml").read_bytes() == before

@@ -1,0 +1,146 @@
+"""Sheets: sizes, places, colours; how they look was judged by eye."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from darkroom.images import sheets
+from darkroom.images.sheets import Pixels
+
+
+def plain(colour: tuple[int, int, int], height: int = 40, width: int = 60) -> Pixels:
+    return np.full((height, width, 3), colour, np.uint8)
+
+
+def test_grid_places_tiles_in_rows() -> None:
+    red, blue, green = plain((255, 0, 0)), plain((0, 0, 255)), plain((0, 255, 0))
+    page = sheets.grid([red, blue, green], columns=2, tile_height=40)
+    left, top = sheets.MARGIN_PX, sheets.MARGIN_PX // 2
+    assert tuple(page[top, left]) == (255, 0, 0)
+    assert tuple(page[top + 39, left + 60 + sheets.GAP_PX]) == (0, 0, 255)
+    assert tuple(page[top + 40 + sheets.GAP_PX + 4, left]) == (0, 255, 0)
+    assert page.shape[1] == 2 * 60 + sheets.GAP_PX + 2 * sheets.MARGIN_PX
+    assert tuple(page[0, 0]) == sheets.PAPER
+
+
+def test_tiles_keep_their_shape_and_share_a_height() -> None:
+    page = sheets.grid([plain((255, 0, 0), 400, 300)], columns=5, tile_height=100)
+    red = (page == (255, 0, 0)).all(axis=2)
+    assert red.sum() == 100 * 75
+    wide = sheets.grid([plain((255, 0, 0), 10, 1000)], columns=5, tile_height=100)
+    assert (wide == (255, 0, 0)).all(axis=2).sum() == 300 * 3
+
+
+def test_captions_are_drawn_below_and_never_run_into_the_next_tile() -> None:
+    tiles = [plain((0, 0, 0)), plain((0, 0, 0))]
+    bare = sheets.grid(tiles, ["", ""], columns=2, tile_height=40)
+    page = sheets.grid(tiles, ["a_caption_much_wider_than_its_tile\n×é", ""], columns=2)
+    short = sheets.grid(
+        tiles, ["a_caption_much_wider_than_its_tile", ""], columns=2, tile_height=40
+    )
+    changed = np.argwhere((short != bare).any(axis=2))
+    assert len(changed) > 50
+    assert changed[:, 0].min() >= sheets.MARGIN_PX // 2 + 40
+    assert changed[:, 1].max() < sheets.MARGIN_PX + 60
+    assert page.shape[0] > short.shape[0]
+
+
+def test_long_captions_go_on_below_up_to_four_lines() -> None:
+    tile = [plain((0, 0, 0))]
+    heights = [
+        sheets.grid(tile, [" ".join(["word"] * words)], columns=1, tile_height=40).shape[0]
+        for words in (1, 2, 4, 40)
+    ]
+    line = heights[1] - heights[0]
+    assert line > 0
+    assert heights[2] == heights[0] + 3 * line
+    assert heights[3] == heights[2]
+
+
+def test_marks_colour_the_foot_of_a_tile() -> None:
+    page = sheets.grid(
+        [plain((0, 0, 0)), plain((0, 0, 0))], columns=2, tile_height=40, marks=[sheets.RIGHT, None]
+    )
+    marked = (page == sheets.RIGHT).all(axis=2)
+    assert marked.sum() == 4 * 60
+    assert np.argwhere(marked).min(axis=0).tolist() == [50, sheets.MARGIN_PX]
+
+
+def test_a_header_is_added_above_and_long_lines_are_broken() -> None:
+    tile = plain((255, 0, 0))
+    bare = sheets.grid([tile], columns=1)
+    page = sheets.grid([tile], columns=1, title="faces", legend=sheets.COMPARE_LEGEND)
+    long = sheets.grid([tile], columns=1, title="faces", text=["many words " * 30])
+    two = sheets.grid([tile], columns=1, title="faces", text=["few words"])
+    assert tuple(page[0, 0]) == sheets.SAFELIGHT
+    assert page.shape[0] > bare.shape[0]
+    assert long.shape[0] > two.shape[0]
+    for _, colour in sheets.COMPARE_LEGEND:
+        assert (page == colour).all(axis=2).sum() >= 200
+
+
+def test_an_empty_sheet_and_a_wrong_number_of_captions() -> None:
+    assert sheets.grid([], columns=3, title="nothing to show").ndim == 3
+    with pytest.raises(ValueError, match="1 captions for 2 tiles: give one a tile, or none"):
+        sheets.grid([plain((0, 0, 0))] * 2, ["one"], columns=2)
+
+
+def test_stack_puts_pages_below_each_other() -> None:
+    page = sheets.stack([plain((255, 0, 0), 10, 20), plain((0, 0, 255), 5, 30)])
+    assert page.shape == (15, 30, 3)
+    assert tuple(page[0, 29]) == sheets.PAPER
+    assert tuple(page[14, 29]) == (0, 0, 255)
+
+
+def test_outline_draws_the_border_and_leaves_the_rest() -> None:
+    image = plain((200, 200, 200), 100, 100)
+    mask = np.zeros((100, 100), np.uint8)
+    mask[30:70, 30:70] = 1
+    drawn = sheets.outline(image, mask, (255, 0, 0), thickness=1)
+    assert drawn[30, 50, 0] > 180
+    assert drawn[30, 50, 1] < 30  # antialiased, so nearly red
+    assert tuple(drawn[50, 50]) == tuple(drawn[10, 10]) == (200, 200, 200)
+    assert (image == 200).all()
+    np.testing.assert_array_equal(sheets.outline(image, np.zeros_like(mask)), image)
+    with pytest.raises(ValueError, match="a mask of"):
+        sheets.outline(image, mask[:50])
+
+
+def test_compare_tints_each_kind_of_pixel() -> None:
+    image = plain((100, 100, 100), 2, 2)
+    truth, found = np.array([[1, 1], [0, 0]], np.uint8), np.array([[1, 0], [1, 0]], np.uint8)
+    result = sheets.compare(image, truth, found).astype(int)
+
+    def distance(y: int, x: int, colour: tuple[int, int, int]) -> int:
+        return int(np.abs(result[y, x] - colour).sum())
+
+    assert distance(1, 0, sheets.EXCESS) < 60
+    assert distance(0, 1, sheets.MISSED) < 60
+    assert distance(0, 0, (100, 100, 100)) < distance(0, 0, sheets.RIGHT)
+    assert result[0, 0, 1] > result[0, 0, 0]
+    assert tuple(result[1, 1]) == (45, 45, 45)
+
+
+def test_compare_shows_a_thin_error_when_scaled_down() -> None:
+    image = plain((0, 0, 0), 200, 200)
+    truth, found = np.zeros((2, 200, 200), np.uint8)
+    truth[:, 100] = 1
+    small = sheets.compare(image, truth, found, height=20)
+    assert small.shape == (20, 20, 3)
+    assert small[:, 10, 0].min() > 60
+    assert small[:, 5].max() == 0
+
+
+def test_write_jpeg_is_whole_and_repeatable(tmp_path: Path) -> None:
+    page = sheets.grid([plain((255, 0, 0))], ["one"], columns=1)
+    for name in ("a.jpg", "b.jpg"):
+        sheets.write_jpeg(tmp_path / "new" / name, page)
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.jpg", "b.jpg"]
+    data = (tmp_path / "new" / "a.jpg").read_bytes()
+    assert data == (tmp_path / "new" / "b.jpg").read_bytes()
+    read = cv2.imread(str(tmp_path / "new" / "a.jpg"))
+    assert read is not None
+    assert np.abs(read[..., ::-1].astype(int) - page).mean() < 3
+    assert data.startswith(b"\xff\xd8\xff")

@@ -1,0 +1,72 @@
+"""The contact sheet: which images it shows, what it says of them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from darkroom.images import sheets
+from darkroom.index.audit import contact_sheet
+from darkroom.index.audit.report import audit
+from tests.index.audit.test_report import tables
+
+
+def test_choose_spaces_them_evenly() -> None:
+    rows = pd.DataFrame({"id": range(100)})
+    assert contact_sheet.choose(rows, 4) == [12, 37, 62, 87]
+    assert contact_sheet.choose(rows[:3], 4) == [0, 1, 2]
+
+
+def test_choose_gives_each_class_its_share() -> None:
+    rows = pd.DataFrame({"y": [0.0] * 90 + [1.0] * 6 + [2.0] * 4})
+    chosen = contact_sheet.choose(rows, 7, by="y")
+    assert rows["y"][chosen].tolist() == [0, 0, 0, 1, 1, 2, 2]
+    assert len(contact_sheet.choose(rows, 200, by="y")) == 100
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "fold", "expected"),
+    [
+        ("segmentation", {}, 2, "a.jpg\nfold 2"),
+        ("segmentation", {}, None, "a.jpg\ntest"),
+        ("multiclass", {"y": 1.0}, 0, "a.jpg\nfold 0 · ten"),
+        ("multiclass", {"y": np.nan}, None, "a.jpg\ntest"),
+        ("multilabel", {"Big_Nose": 1.0, "Bald": 0.0}, -1, "a.jpg\ntrain\nBig Nose"),
+        ("multilabel", {"Bald": 0.0}, 1, "a.jpg\nfold 1\nnone"),
+        ("multilabel", dict.fromkeys("abcdefg", 1.0), 1, "a.jpg\nfold 1\na\nb\nc\nd\nand 3 more"),
+        ("regression", {"y": 3.14159}, 0, "a.jpg\nfold 0 · 3.142"),
+    ],
+)
+def test_captions(task: str, values: dict[str, float], fold: int | None, expected: str) -> None:
+    row = pd.Series({"id": "a.jpg", **values})
+    told = contact_sheet.caption(
+        row, task=task, targets=list(values), classes=["five", "ten"], fold=fold
+    )
+    assert told == expected
+
+
+def test_the_sheet_shows_images_outlines_and_grows_with_warnings() -> None:
+    index, facts, folds = tables()
+    report = audit(index, facts, folds)
+    grey = np.full((60, 90, 3), 128, np.uint8)
+    mask = np.zeros((60, 90), np.uint8)
+    mask[20:40, 30:60] = 1
+    page = contact_sheet.contact_sheet("cars", report, [grey, grey], [mask, None], ["a", "b"])
+    reddish = page[..., 0].astype(int) - page[..., 1] > 60
+    assert reddish[10:].sum() > 100
+    facts.loc[0, "mask_pixels"] = 0
+    warned = contact_sheet.contact_sheet(
+        "cars", audit(index, facts, folds), [grey, grey], [mask, None], ["a", "b"]
+    )
+    assert warned.shape[0] > page.shape[0]
+
+
+def test_the_summary_tells_the_main_counts() -> None:
+    report = audit(*tables())
+    assert contact_sheet._summary(report) == (
+        "segmentation · 8 train · 4 test · 2 folds · 30×20 px · masks cover 25.0%"
+    )
+    report["warnings"] = [f"warning {k}" for k in range(9)]
+    grey = np.full((60, 90, 3), 128, np.uint8)
+    assert contact_sheet.contact_sheet("cars", report, [grey], [None], ["a"]).shape[1] >= (
+        sheets.HEADED_WIDTH_PX
+    )

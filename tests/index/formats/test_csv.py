@@ -1,0 +1,288 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from darkroom.errors import DarkroomError, DataError, ParamsError
+from darkroom.index.formats.csv import COMPETITION, Options, Section
+from darkroom.index.table import Index
+from tests.support.packed import zip_of
+from tests.support.realdata import REALDATA, needs_realdata
+
+TRAIN = Section("train.csv", "img", "train.zip/t/{}.png", targets=["label"])
+TEST = Section("test.csv", 0, "test.zip/{}.png")
+OPTIONS = Options("multiclass", TRAIN, TEST, header=("id", "label"))
+MASKED = Options(
+    "segmentation",
+    replace(TRAIN, targets=(), mask="label", mask_path="train.zip/t/{}.png"),
+    TEST,
+    header=("id", "rle"),
+)
+
+
+def draw(raw: Path, labels: list[str], name: str = "label") -> Path:
+    rows = [f"{n:03},{label},{n % 2}\n" for n, label in enumerate(labels)]
+    raw.mkdir(parents=True, exist_ok=True)
+    (raw / "train.csv").write_text(f"img,{name},car\n" + "".join(rows))
+    (raw / "test.csv").write_text("img\nb\na\n")
+    zip_of(raw / "train.zip", {f"t/{n:03}.png": b"%d" % n for n in range(len(labels))})
+    zip_of(raw / "test.zip", {"a.png": b"a", "b.png": b"b"})
+    return raw
+
+
+def index_of(raw: Path, options: Options = OPTIONS) -> Index:
+    return COMPETITION.index(raw, raw / "spool", options)
+
+
+def refused(raw: Path, options: Options = OPTIONS, kind: type[DarkroomError] = DataError) -> str:
+    with pytest.raises(kind) as caught:
+        index_of(raw, options)
+    return str(caught.value)
+
+
+def changed(**changes: Any) -> Options:
+    return replace(OPTIONS, train=replace(TRAIN, **changes))
+
+
+def test_multiclass(tmp_path: Path) -> None:
+    index = index_of(draw(tmp_path, ["dog", "cat", "dog"]))
+    assert index.rows["id"].tolist() == ["000", "001", "002", "b", "a"]
+    assert index.rows["image"].tolist()[2:4] == ["train.zip/t/002.png", "test.zip/b.png"]
+    assert index.card.classes == ("cat", "dog")
+    assert index.rows["label"].tolist()[:3] == [1.0, 0.0, 1.0]
+    assert np.isnan(index.rows["label"].tolist()[3:]).all()
+    assert index.card.declared == {"train images": 3, "test images": 2}
+    assert index.card.rle_order == "column"
+
+
+def test_columns_by_position_and_a_group(tmp_path: Path) -> None:
+    draw(tmp_path, ["10", "2", "2"])
+    index = index_of(tmp_path, changed(image=0, targets=[1], group=2))
+    assert index.card.classes == ("2", "10")
+    assert index.rows["group"].tolist() == ["0", "1", "0", "", ""]
+
+
+def test_binary_and_multilabel_and_regression(tmp_path: Path) -> None:
+    draw(tmp_path, ["True", "False"])
+    index = index_of(tmp_path, replace(OPTIONS, task="binary"))
+    assert index.card.label_values == ("False", "True")
+    assert index.rows["label"].tolist()[:2] == [1.0, 0.0]
+    draw(tmp_path, ["1", "0"])
+    both = replace(changed(targets=["label", "car"]), header=("id", "label", "car"))
+    index = index_of(tmp_path, replace(both, task="multilabel"))
+    assert index.card.targets == ("label", "car")
+    assert index.rows["car"].tolist()[:2] == [0.0, 1.0]
+    draw(tmp_path, ["1.25", "-3e2"])
+    index = index_of(tmp_path, replace(OPTIONS, task="regression"))
+    assert index.rows["label"].tolist()[:2] == [1.25, -300.0]
+
+
+def test_a_target_may_bear_the_name_of_a_column_of_the_index(tmp_path: Path) -> None:
+    draw(tmp_path, ["x", "y"], name="mask")
+    assert index_of(tmp_path, changed(targets=["mask"])).card.targets == ("mask_target",)
+
+
+def test_an_official_validation_table(tmp_path: Path) -> None:
+    draw(tmp_path, ["x", "y"])
+    (tmp_path / "valid.csv").write_text("img,label\nv,y\n")
+    zip_of(tmp_path / "valid.zip", {"v.png": b"v"})
+    valid = replace(TRAIN, table="valid.csv", image_path="valid.zip/{}.png")
+    rows = index_of(tmp_path, replace(OPTIONS, valid=valid)).rows
+    assert rows["official"].tolist() == ["train", "train", "valid", "test", "test"]
+    assert rows["part"].tolist() == ["train"] * 3 + ["test"] * 2
+    (tmp_path / "valid.csv").write_text("img,label\n001,y\n")
+    valid = replace(TRAIN, table="valid.csv")
+    words = refused(tmp_path, replace(OPTIONS, valid=valid))
+    assert "valid.csv, row 2: 1 ids of the training table come again\n  001" in words
+
+
+def test_test_labels_that_are_known_are_kept(tmp_path: Path) -> None:
+    draw(tmp_path, ["x", "y"])
+    (tmp_path / "test.csv").write_text("img,label\nb,y\na,\n")
+    options = replace(OPTIONS, test=replace(TEST, targets=["label"]))
+    known = index_of(tmp_path, options).rows["label"].tolist()[2:]
+    assert known[0] == 1.0
+    assert np.isnan(known[1])
+    (tmp_path / "test.csv").write_text("img,label\nb,z\na,\n")
+    assert "classes of label without a training image: z" in refused(tmp_path, options)
+
+
+def test_masks_by_file(tmp_path: Path) -> None:
+    rows = index_of(draw(tmp_path, ["001", "000"]), MASKED).rows
+    assert rows["mask"].tolist() == ["train.zip/t/001.png", "train.zip/t/000.png", "", ""]
+    draw(tmp_path, ["001", ""])
+    assert "training images without a mask: 1 of 4 rows" in refused(tmp_path, MASKED)
+    draw(tmp_path, ["001", "007"])
+    words = refused(tmp_path, MASKED)
+    assert "train.csv, row 3: 1 rows without their mask\n  row 3: train.zip/t/007.png" in words
+
+
+def test_masks_by_run_lengths(tmp_path: Path) -> None:
+    train = replace(TRAIN, targets=(), rle="label", rle_order="row")
+    options = replace(MASKED, train=train)
+    rows = index_of(draw(tmp_path, ["1 3 10 2", "", "-1"]), options).rows
+    assert rows["mask"].tolist()[:3] == ["rle:row 1 3 10 2", "rle:row", "rle:row"]
+    for bad in ("1 3 10", "0 3", "1,3", "1  3"):
+        draw(tmp_path, ["1 3", f'"{bad}"'])
+        words = refused(tmp_path, options)
+        assert "train.csv, row 3: run lengths that can't be read\n  found: 1 of 2 rows" in words
+
+
+def test_an_id_column_of_its_own(tmp_path: Path) -> None:
+    draw(tmp_path, ["x", "y"])
+    (tmp_path / "train.csv").write_text("img,label,key\n000,x,1e5\n001,y,007\n")
+    assert index_of(tmp_path, changed(id="key")).rows["id"].tolist()[:2] == ["007", "1e5"]
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("img,label,c\n000,x,1\n000,y,1\n", "1 rows repeat an id\n  rows 2 and 3: 000"),
+        ("img,label,c\n000,x,1\n,y,1\n", "row 3: column img is empty"),
+        ("img,lable,c\n000,x,1\n", "row 1: no column 'label'"),
+        ("img,label,c\n000,x,1\n001,,1\n", "row 3: target label is empty for images to train on"),
+        ("img,label,c\n000,x,1\n001,x,1\n", "wrong number of classes for the task multiclass"),
+        ("img\n000\n", "row 1: no column 'label'\n  found: 1 columns: 'img'"),
+        (
+            "img,label,c\n000,x,1\n009,y,1\n",
+            "row 3: 1 rows without their image\n  row 3: train.zip/t/009.png",
+        ),
+        (
+            "img,label,c\n000,x,1\n001, x,1\n",
+            "row 3: target label holds ' x', which is 'x' but for its blanks\n  found: 1 of 2 rows",
+        ),
+    ],
+)
+def test_a_broken_table_is_refused(tmp_path: Path, table: str, words: str) -> None:
+    draw(tmp_path, ["x", "y"])
+    (tmp_path / "train.csv").write_text(table)
+    assert words in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cell", "fault"),
+    [
+        ("../x", "a path with .."),
+        ("a\\x", "a path with a backslash"),
+        ("/data/x", "an absolute path"),
+    ],
+)
+def test_an_unsafe_cell_is_the_tables_fault(tmp_path: Path, cell: str, fault: str) -> None:
+    draw(tmp_path, ["x", "y"])
+    (tmp_path / "train.csv").write_text(f"img,label\n000,x\n{cell},y\n")
+    whole = changed(image_path="{}") if fault == "an absolute path" else OPTIONS
+    (tmp_path / "000").write_bytes(b"0")
+    words = refused(tmp_path, whole)
+    assert words.startswith(
+        f"{tmp_path}/train.csv, row 3: 1 rows whose image is no path inside the source folder\n"
+        f"  row 3: {cell!r}\n  found: {fault}: {cell!r}\n  expected: a relative path with /"
+    )
+    assert words.endswith("to do: mend the cell")
+
+
+def test_an_unsafe_mask_is_the_tables_fault(tmp_path: Path) -> None:
+    words = refused(draw(tmp_path, ["000", "../001"]), MASKED)
+    assert "train.csv, row 3: 1 rows whose mask is no path inside the source folder" in words
+
+
+def test_a_table_without_a_header_does_not_lose_its_first_image(tmp_path: Path) -> None:
+    draw(tmp_path, ["x", "y", "x"])
+    (tmp_path / "train.csv").write_text("000,x,1\n001,y,1\n002,x,1\n")
+    words = refused(tmp_path, changed(image=0, targets=[1]))
+    assert words == (
+        f"{tmp_path}/train.csv, row 1: the first row is data, not a header\n"
+        "  found: '000', and train.zip/t/000.png is an image\n"
+        "  expected: the names of the columns\n"
+        "  to do: put a line of column names before it; "
+        "if it is one, give the column by its name"
+    )
+    draw(tmp_path, ["x", "y"])
+    (tmp_path / "test.csv").write_text("b\na\n")
+    assert "test.csv, row 1: the first row is data" in refused(tmp_path)
+
+
+def test_a_header_that_names_an_image_is_taken_by_its_name(tmp_path: Path) -> None:
+    draw(tmp_path, ["x", "y", "x"])
+    (tmp_path / "train.csv").write_text("000,label,c\n001,y,1\n002,x,1\n")
+    assert len(index_of(tmp_path, changed(image="000")).rows) == 4
+
+
+@pytest.mark.parametrize("value", ["1e39", "-3.5e38", "1e999", "inf"])
+def test_a_number_that_float32_can_not_hold_is_refused(tmp_path: Path, value: str) -> None:
+    words = refused(draw(tmp_path, ["1.5", value]), replace(OPTIONS, task="regression"))
+    assert f"train.csv, row 3: target label holds '{value}'\n  found: 1 of 2 rows: 3" in words
+
+
+def test_an_absent_image_is_told_with_the_nearest(tmp_path: Path) -> None:
+    draw(tmp_path, ["x", "y"])
+    words = refused(tmp_path, changed(image_path="train.zip/{}.png"))
+    assert "2 rows without their image\n  row 2: train.zip/000.png" in words
+    assert "2 others, the nearest t/000.png" in words
+    assert "to do: mend the image_path in the parameters, or the table" in words
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            changed(image_path="train.zip/x.png"),
+            "data.train.image_path: a path template holds {} once",
+        ),
+        (changed(targets=()), "data.train gives not what multiclass learns from\n  found: nothing"),
+        (changed(mask="img"), "expected: the key targets, and neither mask nor rle"),
+        (replace(MASKED, train=TRAIN), "data.train gives not what segmentation learns from"),
+        (
+            replace(MASKED, train=replace(MASKED.train, rle="img")),
+            "found: mask, rle\n  expected: one of the keys mask and rle, and no targets",
+        ),
+        (
+            replace(OPTIONS, test=replace(TEST, targets=["a", "b"])),
+            "data.test.targets names other targets than data.train.targets\n  found: 2: a, b",
+        ),
+    ],
+)
+def test_parameters_that_do_not_go_together_are_refused(
+    tmp_path: Path, options: Options, words: str
+) -> None:
+    draw(tmp_path, ["x", "y"])
+    assert words in refused(tmp_path, options, ParamsError)
+    with pytest.raises(ParamsError):
+        COMPETITION.wanted(["train.csv", "test.csv", "train.zip", "test.zip"], options)
+
+
+def test_wanted_takes_tables_and_containers() -> None:
+    names = ["train.csv.zip", "test.csv", "train.zip", "test.zip", "other.zip"]
+    expected = ["test.csv", "test.zip", "train.csv.zip", "train.zip"]
+    assert COMPETITION.wanted(names, OPTIONS) == expected
+    assert COMPETITION.wanted(names, changed(image_path="{}")) == sorted(names)
+    with pytest.raises(DataError, match=r"train\.zip is missing"):
+        COMPETITION.wanted(["train.csv", "test.csv", "train", "test.zip"], OPTIONS)
+
+
+def nuclei(train: Section) -> Options:
+    test = Section("test.csv", "image", "test.zip/{}")
+    return Options("segmentation", train, test, header=("ImageId", "EncodedPixels"))
+
+
+def test_a_path_that_no_file_system_takes_is_told(tmp_path: Path) -> None:
+    raw = draw(tmp_path, ["a", "b"])
+    (raw / "train").mkdir()
+    (raw / "train.csv").write_text(f"img,label\n{'9' * 300}/000,a\n001,b\n")
+    words = refused(raw, changed(image_path="train/{}.png"))
+    assert "999/000.png: can't be read\n  found: File name too long" in words
+
+
+@needs_realdata
+def test_real_nuclei_by_mask_files_and_by_run_lengths() -> None:
+    raw = REALDATA / "nuclei"
+    files = Section("train.csv", "image", "train.zip/{}", mask=1, mask_path="train_masks.zip/{}")
+    runs = Section("train_masks_column_major.csv", 0, "train.zip/train/{}", rle="rle_mask")
+    by_file, by_runs = index_of(raw, nuclei(files)).rows, index_of(raw, nuclei(runs)).rows
+    assert by_file["part"].value_counts().to_dict() == {"train": 120, "test": 39}
+    same = ["part", "image", "digest"]
+    assert by_file[same].equals(by_runs[same])
+    assert by_runs["mask"].iloc[0].startswith("rle:column 9 10 266 9 522 9")
+    assert by_file["mask"].iloc[0].startswith("train_masks.zip/train_masks/00071198d059ba7f")
+    assert by_file["id"].iloc[0].startswith("train/00071198d059ba7f")

@@ -1,0 +1,69 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from darkroom.errors import DataError
+from darkroom.index.formats.rows import agree, digests, files_by_name, finish, rows
+from darkroom.index.table import Card
+from darkroom.raw.archives import Archives
+from tests.support.packed import folder_of, zip_of
+
+
+def archives(tmp_path: Path) -> Archives:
+    return Archives(tmp_path, tmp_path / "spool")
+
+
+def test_files_are_found_by_name_however_deep(tmp_path: Path) -> None:
+    zip_of(tmp_path / "t.zip", {"t/t/a.jpg": b"a", "b.jpg": b"b"})
+    found = files_by_name(archives(tmp_path), "t.zip")
+    assert found == {"a.jpg": "t.zip/t/t/a.jpg", "b.jpg": "t.zip/b.jpg"}
+
+
+def test_one_name_in_two_folders_is_refused(tmp_path: Path) -> None:
+    zip_of(tmp_path / "t.zip", {"x/a.jpg": b"a", "y/a.jpg": b"b"})
+    with pytest.raises(DataError, match=r"t\.zip: two files of one name") as caught:
+        files_by_name(archives(tmp_path), "t.zip")
+    assert "found: t.zip/x/a.jpg and t.zip/y/a.jpg" in str(caught.value)
+
+
+def test_what_has_no_partner_is_listed() -> None:
+    agree(["a", "b"], ["b", "a"], lists="t.csv", holds="t.zip")
+    with pytest.raises(DataError) as caught:
+        agree(["a", "b"], ["b", *"cdefgh"], lists="t.csv", holds="t.zip")
+    assert str(caught.value) == (
+        "t.csv: does not agree with what it is paired with\n"
+        "  1 here and not in t.zip: a\n"
+        "  6 in t.zip and not here: c, d, e, f, g, …\n"
+        "  found: 2 here, 7 in t.zip\n"
+        "  expected: the same names in both\n"
+        "  to do: download both again, or take out what has no partner"
+    )
+
+
+def test_digests_are_those_of_the_bytes(tmp_path: Path) -> None:
+    members = {f"{n}.jpg": bytes([n]) * 3000 for n in range(200)}
+    zip_of(tmp_path / "t.zip", members)
+    paths = [f"t.zip/{n}.jpg" for n in reversed(range(200))]
+    expected = [hashlib.sha256(members[path[6:]]).hexdigest()[:32] for path in paths]
+    assert digests(archives(tmp_path), paths) == expected
+
+
+def test_an_empty_image_is_refused(tmp_path: Path) -> None:
+    folder_of(tmp_path / "t", {"a.jpg": b"a", "b.jpg": b""})
+    with pytest.raises(DataError, match=r"t/b\.jpg: an empty image\n  found: 0 bytes"):
+        digests(archives(tmp_path), ["t/a.jpg", "t/b.jpg"])
+
+
+def test_training_rows_are_sorted_and_test_rows_are_not(tmp_path: Path) -> None:
+    folder_of(tmp_path / "t", {f"{name}.jpg": name.encode() for name in "abcxy"})
+    train = [
+        rows("train", ids=list(ids), images=[f"t/{name}.jpg" for name in ids], targets={"v": v})
+        for ids, v in (("ca", [3.0, 1.0]), ("b", [2.0]))
+    ]
+    test = rows("test", ids=["y", "x"], images=["t/y.jpg", "t/x.jpg"], targets={"v": [5, 4]})
+    card = Card("regression", ("v",), header=("id", "v"))
+    index = finish(archives(tmp_path), train, test, card)
+    assert index.rows["id"].tolist() == ["a", "b", "c", "y", "x"]
+    assert index.rows["v"].tolist() == [1.0, 2.0, 3.0, 5.0, 4.0]
+    assert index.rows["image"].tolist() == [f"t/{name}.jpg" for name in "abcyx"]

@@ -1,0 +1,236 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from darkroom.errors import ArtifactError, DataError
+from darkroom.index.table import COLUMNS, Card, Index, check, read, write
+
+CARD = Card(
+    task="multiclass",
+    targets=("y",),
+    classes=("cat", "dog"),
+    declared={"train images": 3},
+    header=("id", "class"),
+)
+MASKS = Card(task="segmentation", header=("img", "rle_mask"))
+
+
+def rows(ids: list[str], parts: list[str], y: list[float] | None = None) -> pd.DataFrame:
+    count = len(ids)
+    frame = pd.DataFrame({name: [""] * count for name in COLUMNS}, dtype="str")
+    frame["id"] = pd.Series(ids, dtype="str")
+    frame["part"] = pd.Series(parts, dtype="str")
+    frame["image"] = pd.Series([f"t.zip/{n}.jpg" for n in range(count)], dtype="str")
+    frame["digest"] = pd.Series([f"{n:032x}" for n in range(count)], dtype="str")
+    if y is not None:
+        frame["y"] = y
+    return frame
+
+
+def sample() -> Index:
+    ids, parts = ["a", "b", "c", "x"], ["train"] * 3 + ["test"]
+    return Index(rows(ids, parts, [0.0, 1.0, 1.0, np.nan]), CARD)
+
+
+def masked() -> Index:
+    frame = rows(["a", "b", "x"], ["train", "train", "test"])
+    frame["mask"] = ["m.zip/a.gif", "rle:column 1 3 10 2", ""]
+    return Index(frame, MASKS)
+
+
+def refused(index: Index) -> str:
+    with pytest.raises(DataError) as caught:
+        check(index)
+    return str(caught.value)
+
+
+def changed(index: Index, row: int, column: str, value: Any) -> Index:
+    frame = index.rows.copy()
+    frame[column] = frame[column].astype(object)
+    frame.loc[row, column] = value
+    if column == "y":
+        frame[column] = frame[column].astype(float)
+    return Index(frame, index.card)
+
+
+def test_a_good_index_passes() -> None:
+    check(sample())
+    check(masked())
+    check(changed(masked(), 0, "mask", "rle:row"))  # an empty mask
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "words"),
+    [
+        (1, "id", "", "column id is empty: 1 of 4 rows"),
+        (1, "id", "a", "an id comes twice in part train: 1 of 3 rows\n  train 'a': id 'a'"),
+        (0, "id", "d", "part train is not in order of id\n  found: d first"),
+        (1, "id", 7, "column id holds what is not a line of text: 1 of 4 rows\n  train 7: id 7"),
+        (1, "id", "a\nb", "column id holds what is not a line of text"),
+        (1, "group", None, "column group holds what is not a line of text"),
+        (1, "part", "valid", 'a part is "train" or "test": 1 of 4 rows\n  valid \'b\''),
+        (0, "part", "test", "part train comes first, then part test"),
+        (3, "part", "train", "no image in part test\n  found: 4 rows\n  expected: at least one"),
+        (2, "official", "train", 'official is "" everywhere, or else "train" or "valid"'),
+        (2, "digest", "abc", "column digest is not 32 hexadecimal digits: 1 of 4 rows"),
+        (2, "image", "", "column image is empty"),
+        (1, "y", np.nan, "target y is unknown for training images: 1 of 4 rows"),
+        (3, "y", np.inf, "target y is not finite: 1 of 4 rows"),
+        (1, "y", 2.0, "target y is not one of 0 to 1: 1 of 4 rows\n  train 'b': y 2.0"),
+        (1, "y", 0.5, "target y is not one of 0 to 1"),
+        (
+            0,
+            "y",
+            1.0,
+            "classes of y without a training image: cat\n  found: training images of dog",
+        ),
+    ],
+)
+def test_what_breaks_a_rule_is_refused(row: int, column: str, value: Any, words: str) -> None:
+    assert words in refused(changed(sample(), row, column, value))
+
+
+def test_a_class_must_be_in_the_official_training_part() -> None:
+    index = sample()
+    index.rows["official"] = ["valid", "train", "train", "test"]
+    assert "classes of y without a training image: cat" in refused(index)
+    index.rows["y"] = [0.0, 0.0, 1.0, 1.0]
+    check(index)
+
+
+def test_a_training_mask_must_be_there_and_legal() -> None:
+    words = "training images without a mask: 1 of 3 rows\n  train 'a': image 't.zip/0.jpg'"
+    assert words in refused(changed(masked(), 0, "mask", ""))
+    for mask in ("rle:row 1", "rle:row 0 3", "rle:diagonal 1 2", "rle:row  1 2", "rle: 1 2"):
+        assert 'an RLE mask reads "rle:row" or' in refused(changed(masked(), 0, "mask", mask))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"task": "detection"}, "unknown task\n  found: detection\n  expected: segmentation |"),
+        ({"rle_order": "diagonal"}, "unknown RLE order"),
+        ({"targets": ("y", "z")}, "wrong number of targets for the task multiclass\n  found: 2"),
+        ({"targets": ("part",)}, "a target has a name that is taken\n  found: 1: part"),
+        (
+            {"header": ("id",)},
+            "header has the wrong number of columns\n  found: 1: id\n  expected: 2",
+        ),
+        ({"classes": ("cat", "cat")}, "class labels must differ"),
+        ({"classes": ("cat",)}, "wrong number of classes for the task multiclass"),
+        (
+            {"classes": ("cat", "dog\nhot")},
+            "classes hold what is not a line of text\n  found: 'dog\\nhot'\n"
+            "  expected: no control characters",
+        ),
+        ({"header": ("id", "a\r")}, "header hold what is not a line of text"),
+        ({"targets": ("y\x7f",)}, "targets hold what is not a line of text"),
+        ({"label_values": ("no", "y\0")}, "label_values hold what is not a line"),
+        ({"targets": ("z",)}, "the index has other columns than its card says"),
+    ],
+)
+def test_a_card_that_does_not_hold_together_is_refused(change: Any, words: str) -> None:
+    index = sample()
+    assert words in refused(Index(index.rows, replace(index.card, **change)))
+
+
+def test_a_target_of_another_dtype_is_refused() -> None:
+    index = sample()
+    frame = index.rows.assign(y=["0", "1", "1", "1"])
+    assert "target column y is not of floats" in refused(Index(frame, index.card))
+
+
+def test_a_number_whose_square_float32_can_not_add_up_is_refused() -> None:
+    index = sample()
+    card = replace(index.card, task="regression", classes=(), header=("id", "y"))
+    check(changed(Index(index.rows, card), 1, "y", 1e15))
+    words = refused(changed(Index(index.rows, card), 1, "y", -3.5e38))
+    assert words == "target y is beyond 1e15: 1 of 4 rows\n  train 'b': y -3.5e+38"
+
+
+def test_there_and_back_keeps_ids_as_text(tmp_path: Path) -> None:
+    ids = sorted(
+        ["000001.jpg", "007", "NA", "1e5", "nan", "None", '"q", x', " a", "-0", "é", "True"]
+    )
+    parts = ["train"] * len(ids) + ["test"]
+    index = Index(rows([*ids, "NA"], parts, [0.0, 1.0] * 6), CARD)
+    write(index, tmp_path / "a.csv", tmp_path / "a.json")
+    again = read(tmp_path / "a.csv", tmp_path / "a.json")
+    assert again.rows["id"].tolist() == [*ids, "NA"]
+    pd.testing.assert_frame_equal(again.rows, index.rows)
+    assert again.card == index.card
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    ids=st.lists(st.text(min_size=1), min_size=2, max_size=8, unique=True),
+    values=st.lists(st.floats(-1e15, 1e15), min_size=8, max_size=8),
+)
+def test_there_and_back_is_exact(tmp_path: Path, ids: list[str], values: list[float]) -> None:
+    clean = sorted({name for name in ids if name.isprintable()})
+    if len(clean) < 2:
+        return
+    y = [*values[: len(clean) - 1], np.nan]
+    frame = rows(clean, ["train"] * (len(clean) - 1) + ["test"], y)
+    index = Index(frame, Card(task="regression", targets=("y",), header=("id", "y")))
+    write(index, tmp_path / "a.csv", tmp_path / "a.json")
+    again = read(tmp_path / "a.csv", tmp_path / "a.json")
+    pd.testing.assert_frame_equal(again.rows, index.rows, check_exact=True)
+
+
+def test_the_bytes_are_known(tmp_path: Path) -> None:
+    write(sample(), tmp_path / "a.csv", tmp_path / "a.json")
+    text = (tmp_path / "a.csv").read_bytes()
+    assert text.startswith(b"id,part,image,mask,group,official,digest,y\na,train,t.zip/0.jpg,,,,0")
+    assert text.endswith(b"3,\n")
+    assert b"\r" not in text
+    card = json.loads((tmp_path / "a.json").read_bytes())
+    assert card["rows"] == 4
+    assert card["classes"] == ["cat", "dog"]
+    first = (text, (tmp_path / "a.json").read_bytes())
+    write(sample(), tmp_path / "a.csv", tmp_path / "a.json")
+    assert ((tmp_path / "a.csv").read_bytes(), (tmp_path / "a.json").read_bytes()) == first
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.json"]
+
+
+def test_a_bad_index_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        write(changed(sample(), 1, "id", "a"), tmp_path / "a.csv", tmp_path / "a.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json"])
+def test_an_absent_file_is_refused(tmp_path: Path, name: str) -> None:
+    write(sample(), tmp_path / "a.csv", tmp_path / "a.json")
+    (tmp_path / name).unlink()
+    with pytest.raises(ArtifactError, match="the index can't be read") as caught:
+        read(tmp_path / "a.csv", tmp_path / "a.json")
+    assert "to do: run the index stage: `dvc repro -sf index@NAME`" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "words"),
+    [
+        ("a.csv", b"a,train", b"A,train", "the index is not the one that its card describes"),
+        ("a.csv", b"3,\n", b"", "the index is not the one that its card describes"),
+        ("a.json", b'"task"', b'"tusk"', "not the card of an index"),
+        ("a.json", b"}", b"", "not the card of an index"),
+        ("a.json", b'"sha256": "', b'"sha256": "0', "not the card of an index"),
+    ],
+)
+def test_a_damaged_file_is_refused(
+    tmp_path: Path, name: str, old: bytes, new: bytes, words: str
+) -> None:
+    write(sample(), tmp_path / "a.csv", tmp_path / "a.json")
+    data = (tmp_path / name).read_bytes()
+    assert old in data
+    (tmp_path / name).write_bytes(data.replace(old, new))
+    with pytest.raises(ArtifactError, match=words):
+        read(tmp_path / "a.csv", tmp_path / "a.json")

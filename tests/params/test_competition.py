@@ -1,0 +1,72 @@
+"""The words that params.yaml allows are those that the modules behind them know."""
+
+from typing import Any, get_args
+
+from darkroom.index import table
+from darkroom.index.formats import contract
+from darkroom.models import build as models
+from darkroom.models import device
+from darkroom.params import competition, data, model, train
+from darkroom.params.section import Section
+from darkroom.prediction import tta
+from darkroom.tasks import table as tasks
+from darkroom.tasks.losses import build as losses
+from darkroom.training import optimizers, schedules
+from darkroom.training.augment import build
+
+
+def _words(annotation: Any) -> set[str]:
+    """Return the words of every Literal in a type, however deep."""
+    found = set[str]()
+    for part in get_args(annotation):
+        found |= {part} if isinstance(part, str) else _words(part)
+    return found
+
+
+def _allowed(section: type[Section], key: str) -> set[str]:
+    return _words(section.model_fields[key].annotation)
+
+
+def test_augmentations_are_the_presets() -> None:
+    assert _words(train.Preset) == set(build.PRESETS)
+    assert _allowed(train.Train, "augment") == set(build.PRESETS)
+
+
+def test_models_are_those_that_can_be_built() -> None:
+    masks = _allowed(model.UNet, "name") | _allowed(model.Decoder, "name")
+    labels = _allowed(model.SmallCnn, "name") | _allowed(model.Classifier, "name")
+    assert masks == set(models.MASK_NAMES)
+    assert labels == set(models.LABEL_NAMES)
+    assert masks | labels == set(models.NAMES)
+
+
+def test_losses_are_those_of_some_task() -> None:
+    known = {name for names in losses.NAMES.values() for name in names}
+    assert set(get_args(train.LossName)) == known
+
+
+def test_optimisers_and_schedules_are_those_that_can_be_built() -> None:
+    assert _allowed(train.Train, "optimizer") == set(optimizers.NAMES)
+    assert _allowed(train.Train, "schedule") == set(schedules.SHAPES)
+
+
+def test_views_are_those_that_keep_a_picture_s_size() -> None:
+    assert _words(competition.View) < set(tta.VIEWS)
+
+
+def test_tasks_are_those_of_the_index_and_the_table() -> None:
+    assert get_args(data.TaskName) == table.TASK_NAMES
+    assert set(table.TASK_NAMES) == set(tasks.TASKS)
+
+
+def test_each_format_has_an_adapter_and_its_options_are_keys_of_the_section() -> None:
+    sections = (data.CarvanaData, data.CelebaData, data.BanknotesData, data.CsvData)
+    for section in sections:
+        (name,) = _allowed(section, "format")
+        options = set(contract.load(name).options.__dataclass_fields__)
+        assert options | {"format", "source", "kaggle", "urls"} == set(section.model_fields), name
+
+
+def test_the_processor_can_always_be_asked_for() -> None:
+    assert device.device_for("cpu").type == "cpu"
+    assert device.device_for("auto").type in ("cpu", "cuda")

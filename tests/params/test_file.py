@@ -1,0 +1,234 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from darkroom.errors import ParamsError
+from darkroom.params import file
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def raw() -> Any:
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def _faults(raw: Any) -> str:
+    with pytest.raises(ParamsError) as caught:
+        file.validate(raw)
+    return str(caught.value)
+
+
+def test_the_file_that_ships_is_right() -> None:
+    params = file.read(ROOT / "params.yaml")
+    assert params.competitions == ["carvana", "celeba", "banknotes"]
+    assert set(params.sections) == set(params.competitions)
+
+
+def test_every_fault_is_told_at_once_with_path_and_remedy(raw: Any) -> None:
+    raw["sede"] = 7
+    raw["carvana"]["model"]["widht"] = 3
+    raw["carvana"]["train"]["epochs"] = "many"
+    raw["celeba"]["model"]["name"] = "resnet19"
+    raw["celeba"]["data"]["quality"] = "hq"
+    del raw["celeba"]["train"]["lr"]
+    raw["banknotes"]["evaluate"]["threshold"] = 2
+    raw["competitions"].append(3)
+    text = _faults(raw)
+    assert "8 keys or values are wrong" in text
+    assert "sede: not a key of ours, nor the section of a competition; found 7" in text
+    assert "did you mean 'seed'?" in text
+    assert "carvana.model.widht: unknown key; did you mean 'width'?" in text
+    assert "carvana.train.epochs: found 'many' (str); input should be a valid integer" in text
+    assert "celeba.model.name: found 'resnet19'; allowed are " in text
+    assert "which params.schema.json lists; did you mean 'resnet18' or " in text
+    assert "celeba.data.quality: unknown key; known here: source, kaggle, urls, format" in text
+    assert "celeba.train.lr: this key is missing" in text
+    assert "banknotes.evaluate.threshold: found 2 (int); input should be 'auto', or" in text
+    assert "competitions[3]: found 3 (int)" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "is_right"),
+    [(0.001, True), (1, True), ("1e-4", True), ("0.001", False), (True, False), (0, False),
+     (float("nan"), False), (None, False)],
+)  # fmt: skip
+def test_numbers_are_numbers(raw: Any, value: Any, is_right: bool) -> None:
+    raw["carvana"]["train"]["lr"] = value
+    if is_right:
+        assert file.validate(raw).section("carvana").train.lr == float(value)
+    else:
+        assert "carvana.train.lr: found" in _faults(raw)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ({"loss": "dicee"}, "loss: found 'dicee' (str); input should be 'auto', or"),
+        ({"loss": {"bce": -1}}, "loss.bce: found -1 (int); input should be greater than 0, or"),
+        ({"loss": {"bec": 1}}, "loss.bec: found 'bec' (str); input should be 'bce', 'dice'"),
+        ({"loss": {"focal": {"gama": 2}}}, "loss.focal.gama: unknown key; did you mean 'gamma'?"),
+        ({"class_weights": [1, "x"]}, "class_weights[1]: found 'x' (str); input should be a valid"),
+        ({"crop": [64]}, "crop: found [64] (list); input should be a list of 2 or more, or null"),
+        ({"crop": 64}, "crop: found 64 (int); input should be a list: [...], or null"),
+        ({"ema": 1}, "ema: found 1 (int); input should be less than 1, or null"),
+        ({"rates": [1]}, "rates: found [1] (list); input should be a mapping: {key: value}"),
+        ({"augment": "lihgt"}, "augment: found 'lihgt' (str); input should be 'none', 'flip'"),
+        ({"rates": {"backbone": False}}, "rates.backbone: found False (bool)"),
+    ],
+)
+def test_a_value_of_several_shapes_is_told_once(raw: Any, written: Any, told: str) -> None:
+    raw["carvana"]["train"] |= written
+    text = _faults(raw)
+    assert "1 key or value is wrong" in text
+    assert f"carvana.train.{told}" in text
+
+
+@pytest.mark.parametrize("written", ["imagnet", "models/carvana/fold0"])
+def test_weights_are_null_or_given_by_transfers(raw: Any, written: str) -> None:
+    raw["celeba"]["model"]["weights"] = written
+    told = "input should be 'imagenet' or 'given' (what transfers names), or null"
+    assert f"celeba.model.weights: found '{written}' (str); {told}" in _faults(raw)
+
+
+def test_an_exponent_without_a_dot_is_a_number_in_the_file_too(tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text().replace("lr: 0.02 ", "lr: 1e-4 ")
+    (tmp_path / "params.yaml").write_text(text)
+    assert file.read(tmp_path / "params.yaml").section("carvana").train.lr == 1e-4
+
+
+def test_a_competition_without_a_section_is_named(raw: Any) -> None:
+    raw["competitions"] = ["celba"]
+    text = _faults(raw)
+    assert "competitions[0]: 'celba' has no section of its own; did you mean 'celeba'?" in text
+
+
+def test_folds_that_are_not_cut_are_refused(raw: Any) -> None:
+    raw["folds"] = [0, 4]
+    text = _faults(raw)
+    assert "folds: found [4], but carvana.split.folds is 4: folds 0 to 3" in text
+    assert "but celeba is split by its official partition, which has fold 0 alone" in text
+    assert "set celeba.split.by to stratify, or take celeba out of competitions" in text
+
+
+@pytest.mark.parametrize("key", ["folds", "competitions"])
+def test_an_entry_given_twice_is_refused(raw: Any, key: str) -> None:
+    raw[key] = raw[key] + raw[key][:1]
+    assert f"{key}: an entry is given twice" in _faults(raw)
+
+
+def test_a_bad_name_is_refused(raw: Any) -> None:
+    raw["../evil"] = raw["carvana"]
+    assert "../evil: a competition's name is lower-case" in _faults(raw)
+
+
+def test_a_csv_competition_needs_no_python(raw: Any) -> None:
+    table = {"table": "train.csv", "image": "image", "image_path": "train.zip/{}", "mask": 1}
+    raw["nuclei"] = dict(raw["carvana"]) | {
+        "data": {
+            "format": "csv",
+            "source": "x",
+            "task": "segmentation",
+            "train": table,
+            "test": {"table": "test.csv", "image": 0},
+            "header": ["img", "rle_mask"],
+        }
+    }
+    data = file.validate(raw).section("nuclei").data
+    assert data.format == "csv"
+    assert data.train.mask == 1
+    raw["nuclei"]["data"]["train"]["imag_path"] = ""
+    assert "nuclei.data.train.imag_path: unknown key; did you mean 'image_path'?" in _faults(raw)
+    raw["nuclei"]["data"] = {"format": "tsv"}
+    assert "nuclei.data.format: found 'tsv', allowed 'carvana', 'celeba'" in _faults(raw)
+    raw["nuclei"]["data"] = {}
+    assert "nuclei.data.format: this key is missing" in _faults(raw)
+    raw["nuclei"]["data"] = None
+    assert "nuclei.data: found null; input should be a mapping" in _faults(raw)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seed: 1\nseed: 2\n", "the key 'seed' is given twice, line 2"),
+        ("a: {b: 1, b: 2}", "the key 'b' is given twice"),
+        ("1: 2", "the key 1 is not text"),
+        ("a: [", "it is not YAML"),
+        ("!!python/object:os.system x", "it is not YAML"),
+        ("", "it must be a mapping"),
+        ("- 1", "it must be a mapping"),
+    ],
+)
+def test_what_is_not_a_mapping_of_yaml_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(ParamsError, match=r"params\.yaml") as caught:
+        file.read(tmp_path / "params.yaml")
+    assert words in str(caught.value)
+
+
+def test_sections_may_share_keys_by_yaml_merge(tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    text = text.replace("  predict:\n    batch_size: 64\n", "  predict:\n    <<: *few\n")
+    text = text.replace("  predict:\n    batch_size: 8 ", "  predict: &few\n    batch_size: 8 ", 1)
+    (tmp_path / "params.yaml").write_text(text)
+    assert file.read(tmp_path / "params.yaml").section("celeba").predict.batch_size == 8
+
+
+def test_absent_or_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="no such file"):
+        file.read(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ParamsError, match="can't be read"):
+        file.read(tmp_path / "params.yaml")
+
+
+def test_the_schema_that_ships_is_ours_and_tells_every_key() -> None:
+    text = file.schema_text()
+    assert (ROOT / "params.schema.json").read_text() == text
+    schema = json.loads(text)
+    assert schema["additionalProperties"] == {"$ref": "#/$defs/Competition"}
+    assert "did" not in schema["$defs"]["Train"]["properties"]
+    for name, section in schema["$defs"].items():
+        assert section["additionalProperties"] is False, name
+
+
+def test_every_key_that_ships_is_explained_in_the_file() -> None:
+    """Each section's key has its comment the first time it stands in params.yaml."""
+    seen, section = set[tuple[str, str]](), ""
+    for line in (ROOT / "params.yaml").read_text().splitlines():
+        key, _, rest = line.strip().partition(":")
+        if line.startswith("  ") and not line.startswith("   "):
+            section = key
+        elif line.strip() and line[0] not in "# " and key not in ("celeba", "banknotes"):
+            assert "#" in rest, f"no word on {key}"
+        elif line.startswith("    ") and (section, key) not in seen:
+            assert "#" in rest or key in ("image", "target"), f"no word on {section}.{key}"
+            seen.add((section, key))
+    assert len(seen) > 25
+
+
+def test_transfers_must_be_there_for_dvc_reads_them_too(raw: Any) -> None:
+    del raw["transfers"]
+    assert "transfers: this key is missing" in _faults(raw)
+
+
+@pytest.mark.parametrize("address", ["https://[::1/x", "https://h:99999/x", "https://:/x"])
+def test_an_address_without_a_host_is_refused(raw: Any, address: str) -> None:
+    raw["banknotes"]["data"]["urls"] = [{"url": address, "name": "a.csv"}]
+    told = "input should be an address with a host: https://host/path"
+    assert f"banknotes.data.urls[0].url: found '{address}' (str); {told}" in _faults(raw)
+    raw["banknotes"]["data"]["urls"] = [{"url": "https://[::1]:8080/x", "name": "a.csv"}]
+    file.validate(raw)
+
+
+def test_names_that_no_disk_takes_are_refused(raw: Any) -> None:
+    for name in ("a" * 300, f"a/{'b' * 300}"):
+        raw["celeba"]["data"]["kaggle"] = name
+        assert "celeba.data.kaggle: found " in (text := _faults(raw))
+        assert "at most 120 characters" in text
+    del raw["celeba"]["data"]["kaggle"]
+    raw["banknotes"]["data"]["urls"] = [{"url": "https://h.org/x", "name": "a" * 121}]
+    assert "at most 120 characters" in _faults(raw)

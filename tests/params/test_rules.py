@@ -1,0 +1,177 @@
+"""Keys that contradict each other are told before anything runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from darkroom.errors import ParamsError
+from darkroom.params import file as paramfile
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def raw() -> dict[str, Any]:
+    raw: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+    return raw
+
+
+def _told(raw: dict[str, Any]) -> str:
+    with pytest.raises(ParamsError) as caught:
+        paramfile.validate(raw)
+    return str(caught.value)
+
+
+def test_weights_that_nobody_gives_are_told_with_the_line_to_add(raw: dict[str, Any]) -> None:
+    raw["banknotes"]["model"]["weights"] = "given"
+    assert (
+        "banknotes.model.weights: found 'given', but nothing is given; add it to transfers: "
+        "[{to: banknotes, from: models/.../fold0}], or a file"
+    ) in _told(raw)
+
+
+def test_weights_are_given_by_a_transfer(raw: dict[str, Any]) -> None:
+    raw["banknotes"]["model"]["weights"] = "given"
+    raw["transfers"] = [{"to": "banknotes", "from": "models/celeba/fold0"}]
+    given = paramfile.validate(raw).transfer("banknotes")
+    assert given is not None
+    assert given.source == "models/celeba/fold0"
+
+
+def test_given_weights_that_nobody_takes_are_told(raw: dict[str, Any]) -> None:
+    raw["transfers"] = [{"to": "banknotes", "from": "models/celeba/fold0"}]
+    assert (
+        "banknotes.model.weights: found null, so what transfers gives would not be used; "
+        "set it to given, or take the entry out of transfers"
+    ) in _told(raw)
+
+
+@pytest.mark.parametrize("weights", [None, "given"])
+def test_a_section_that_does_not_run_may_keep_its_weights(
+    raw: dict[str, Any], weights: str | None
+) -> None:
+    raw["competitions"] = ["carvana"]
+    raw["banknotes"]["model"]["weights"] = weights
+    raw["transfers"] = [] if weights else [{"to": "banknotes", "from": "a.pth"}]
+    params = paramfile.validate(raw)
+    assert params.section("banknotes").model.weights == weights
+    raw["competitions"] = ["carvana", "banknotes"]
+    assert "banknotes.model.weights: found" in _told(raw)
+
+
+def test_a_transfer_to_nobody_and_a_second_one_are_refused(raw: dict[str, Any]) -> None:
+    raw["transfers"] = [
+        {"to": "celebs", "from": "a.pth"},
+        {"to": "celeba", "from": "a.pth"},
+        {"to": "celeba", "from": "b.pth"},
+    ]
+    told = _told(raw)
+    assert "transfers[0].to: 'celebs' has no section of its own; did you mean 'celeba'?" in told
+    assert "transfers[2].to: 'celeba' is given first weights twice" in told
+
+
+def test_unfreezing_needs_something_frozen_and_an_epoch_that_comes(raw: dict[str, Any]) -> None:
+    raw["celeba"]["train"]["unfreeze_epoch"] = 3
+    told = _told(raw)
+    assert "celeba.train.unfreeze_epoch: nothing is frozen; set freeze: backbone" in told
+    raw["celeba"]["train"] |= {"freeze": "backbone", "unfreeze_epoch": 5}
+    told = _told(raw)
+    assert "celeba.train.unfreeze_epoch: found 5, but the training ends after epoch 4" in told
+
+
+def test_devices_share_a_batch_equally(raw: dict[str, Any]) -> None:
+    raw["carvana"]["train"] |= {"devices": 4, "batch_size": 6}
+    assert "carvana.train.batch_size: found 6, which 4 devices can't share equally" in _told(raw)
+
+
+def test_windows_fit_into_the_stored_pictures(raw: dict[str, Any]) -> None:
+    raw["carvana"]["train"]["crop"] = [128, 192]
+    paramfile.validate(raw)
+    raw["carvana"]["train"]["crop"] = [64, 200]
+    assert (
+        "carvana.train.crop: found [64, 200], but carvana.preprocess stores pictures of [128, 192]"
+    ) in _told(raw)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "told"),
+    [
+        ("banknotes", {"threshold": 0.3}, "threshold: found 0.3, but the task multiclass has none"),
+        ("celeba", {"scales": [0.5, 1]}, "scales: is for masks, and the task is multilabel"),
+        ("celeba", {"tiles": {"height": 64, "width": 64}}, "tiles: is for masks"),
+    ],
+)
+def test_what_a_task_has_no_use_for(
+    raw: dict[str, Any], name: str, written: dict[str, Any], told: str
+) -> None:
+    for other in ("carvana", "celeba"):
+        raw[other]["evaluate"]["threshold"] = 0.3
+    raw["carvana"]["evaluate"] |= {"scales": [0.5, 1], "tiles": {"height": 64, "width": 64}}
+    paramfile.validate(raw)
+    raw[name]["evaluate"] |= written
+    assert f"{name}.evaluate.{told}" in _told(raw)
+
+
+@pytest.mark.parametrize("name", ["carvana", "celeba", "banknotes"])
+def test_the_task_of_a_layout_is_that_of_its_reader(raw: dict[str, Any], name: str) -> None:
+    source = (ROOT / f"src/darkroom/index/formats/{name}.py").read_text()
+    assert f'task="{paramfile.validate(raw).section(name).data.task}"' in source
+
+
+def test_kaggle_needs_a_name(raw: dict[str, Any]) -> None:
+    raw["carvana"]["data"].update(source="kaggle", kaggle=None)
+    assert (
+        "carvana.data.source: kaggle does not say what to fetch; say what in carvana.data.kaggle: "
+        "a competition's name as in its address, or owner/name"
+    ) in _told(raw)
+
+
+def test_what_is_not_on_kaggle_is_fetched_by_address(raw: dict[str, Any]) -> None:
+    raw["banknotes"]["data"]["source"] = "kaggle"
+    assert ("banknotes.data.source: kaggle does not say what to fetch; set it to urls") in _told(
+        raw
+    )
+    raw["banknotes"]["data"]["source"] = "urls"
+    assert len(paramfile.validate(raw).section("banknotes").data.urls) == 6
+
+
+def test_addresses_must_be_given_and_their_names_differ(raw: dict[str, Any]) -> None:
+    raw["carvana"]["data"]["source"] = "urls"
+    assert "carvana.data.source: found urls, but there are none; add carvana.data.urls" in _told(
+        raw
+    )
+    file = {"url": "https://host.org/a.zip", "name": "train.zip"}
+    raw["carvana"]["data"]["urls"] = [file, file]
+    assert "carvana.data.urls: two files of the name train.zip" in _told(raw)
+
+
+URL = "https://host.org/a.zip"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        (
+            "kaggle",
+            "https://www.kaggle.com/c/carvana-image-masking-challenge",
+            "kaggle: found 'https://www.kaggle.com/c/carvana-image-masking-challenge' (str); input "
+            "should be a competition's name as in its address (carvana-image-masking-challenge)",
+        ),
+        ("kaggle", "../carvana", "kaggle: found '../carvana' (str); input should be a competition"),
+        (
+            "urls",
+            [{"url": "http://host.org/a.zip", "name": "a.zip"}],
+            "urls[0].url: found 'http://host.org/a.zip' (str); input should be an address that "
+            "begins with https://",
+        ),
+        ("urls", [{"url": URL, "name": "../a.zip"}], "should be the file name to save it under"),
+        ("urls", [{"url": URL, "name": "a.zip", "sha256": "abc"}], "64 digits, 0-9 a-f, or null"),
+    ],
+)
+def test_names_addresses_and_digests_have_a_form(
+    raw: dict[str, Any], key: str, value: object, words: str
+) -> None:
+    raw["carvana"]["data"][key] = value
+    assert words in _told(raw)

@@ -1,0 +1,103 @@
+"""Dice at every threshold: by hand, against the definition, and where it is not defined."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from darkroom.errors import ArtifactError
+from darkroom.prediction import thresholds
+from darkroom.prediction.thresholds import THRESHOLDS, Floats
+
+
+def floats(*rows: list[float]) -> Floats:
+    return np.array(rows, np.float32)
+
+
+def masks(*rows: list[int]) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    return np.array(rows, np.uint8)
+
+
+def test_half_of_a_mask_of_two_pixels() -> None:
+    # one of two true pixels found, one pixel too much: 2 * 1 / (2 + 2)
+    curve = thresholds.dice_curve(floats([0.9, 0.1], [0.9, 0.1]), masks([1, 1], [0, 0]))
+    assert curve.shape == (255,)
+    assert curve[thresholds.position(0.5)] == 0.5
+    # everything is found at 0.09, nothing at 0.91
+    assert curve[thresholds.position(0.09)] == pytest.approx(2 * 2 / (4 + 2))
+    assert curve[thresholds.position(0.91)] == 0
+
+
+def test_both_empty_is_one_and_either_empty_is_nought() -> None:
+    empty, full = np.zeros((2, 2), np.float32), np.ones((2, 2), np.float32)
+    nothing, everything = masks([0, 0], [0, 0]), masks([1, 1], [1, 1])
+    assert thresholds.dice_curve(empty, nothing).tolist() == [1.0] * 255
+    assert thresholds.dice_curve(full, everything).tolist() == [1.0] * 255
+    assert thresholds.dice_curve(full, nothing).tolist() == [0.0] * 255
+    assert thresholds.dice_curve(empty, everything).tolist() == [0.0] * 255
+
+
+def test_a_probability_equal_to_the_threshold_is_not_above_it() -> None:
+    curve = thresholds.dice_curve(floats([0.5]), masks([1]))
+    assert curve[thresholds.position(0.5)] == 0
+    assert curve[thresholds.position(127 / 256)] == 1
+    barely = np.nextafter(np.float32(0.5), np.float32(1))
+    assert thresholds.dice_curve(floats([barely]), masks([1]))[thresholds.position(0.5)] == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=st.lists(
+        st.one_of(
+            st.floats(0, 1, width=32),
+            st.integers(0, 256).map(lambda k: k / 256),
+            st.integers(1, 255).map(lambda k: float(np.nextafter(np.float32(k / 256), 1))),
+        ),
+        min_size=1,
+        max_size=40,
+    ),
+    seed=st.integers(0, 100),
+)
+def test_every_threshold_agrees_with_the_definition(values: list[float], seed: int) -> None:
+    probabilities = np.array([values], np.float32)
+    mask = np.random.default_rng(seed).integers(0, 2, probabilities.shape).astype(np.uint8)
+    curve = thresholds.dice_curve(probabilities, mask)
+    for k, threshold in enumerate(THRESHOLDS):
+        found = probabilities > threshold
+        area = int(found.sum()) + int(mask.sum())
+        expected = 2 * int((found & (mask > 0)).sum()) / area if area else 1.0
+        assert curve[k] == expected
+
+
+def test_the_best_threshold_of_equals_is_nearest_to_a_half() -> None:
+    curve = np.zeros(255)
+    assert THRESHOLDS[thresholds.best(curve)] == 0.5
+    curve[[9, 99, 199]] = 0.75
+    assert thresholds.best(curve) == 99
+    curve[:] = 0
+    curve[[117, 137]] = 1
+    assert thresholds.best(curve) == 117
+    curve[201] = 1 + 1e-9
+    assert thresholds.best(curve) == 201
+
+
+def test_position_rounds_to_the_nearest_step() -> None:
+    assert THRESHOLDS[thresholds.position(0.3)] == 77 / 256
+    assert THRESHOLDS[thresholds.position(0.0001)] == 1 / 256
+    assert THRESHOLDS[thresholds.position(0.9999)] == 255 / 256
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.01, 1.5])
+def test_what_is_not_a_probability_is_refused(bad: float) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ArtifactError, match="a prediction is not a probability") as error:
+            thresholds.dice_curve(floats([0.5, bad]), masks([0, 1]))
+    assert "expected: numbers from 0 to 1" in str(error.value)
+
+
+def test_another_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match="for a truth"):
+        thresholds.dice_curve(floats([0.5, 0.5]), masks([1]))

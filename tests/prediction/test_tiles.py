@@ -1,0 +1,123 @@
+"""Tiles cover every pixel, count for 1 together, and change nothing for a pointwise network."""
+
+import itertools
+
+import hypothesis
+import pytest
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from darkroom.errors import ParamsError
+from darkroom.prediction.tiles import Tiles, blended, starts, weights
+
+AXES = (st.integers(1, 300), st.integers(1, 120), st.floats(0, 0.75))
+
+
+def test_tiles_begin_where_they_must() -> None:
+    assert starts(100, 100, 0.25) == [0]
+    assert starts(60, 100, 0.25) == [0]
+    assert starts(100, 50, 0.0) == [0, 50]
+    assert starts(101, 50, 0.0) == [0, 26, 51]
+    assert starts(100, 40, 0.25) == [0, 30, 60]
+    assert starts(1918, 512, 0.25) == [0, 352, 703, 1054, 1406]
+
+
+@hypothesis.given(*AXES)
+def test_an_axis_is_covered_with_the_overlap_asked_for(
+    length: int, tile: int, overlap: float
+) -> None:
+    firsts = starts(length, tile, overlap)
+    assert firsts[0] == 0
+    assert firsts[-1] + min(tile, length) == length
+    for one, two in itertools.pairwise(firsts):
+        assert two > one
+        assert one + tile - two >= overlap * tile - 1  # whole pixels
+
+
+@hypothesis.given(*AXES)
+def test_weights_add_up_to_one(length: int, tile: int, overlap: float) -> None:
+    counts = weights(length, tile, overlap)
+    total = torch.zeros(length)
+    for first, count in zip(starts(length, tile, overlap), counts, strict=True):
+        assert (count > 0).all()
+        total[first : first + len(count)] += count
+    assert torch.allclose(total, torch.ones(length), atol=1e-6)
+
+
+def test_weights_fade_without_a_step() -> None:
+    left, right = weights(90, 60, 0.5)
+    assert torch.equal(left[:30], torch.ones(30))
+    assert torch.allclose(left[30:], right[:30].flip(0), atol=1e-6)
+    assert left[30] > 0.99
+    assert left[-1] < 0.01
+    assert left[44] == pytest.approx(0.5, abs=0.06)
+    # Half a period of a cosine, over 30 pixels: sin² of the one against cos² of the other.
+    turn = (torch.arange(30) + 0.5) * torch.pi / 60
+    assert torch.allclose(left[30:], turn.cos().square(), atol=1e-6)
+
+
+def pointwise(images: Tensor) -> Tensor:
+    return torch.sigmoid(images[:, 0] * 3 + images[:, 1] - images[:, 2])
+
+
+def pictures(count: int, height: int, width: int) -> Tensor:
+    return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(1))
+
+
+@hypothesis.given(
+    size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    tile=st.tuples(st.integers(1, 40), st.integers(4, 40)),
+    overlap=st.floats(0, 0.6),
+    at_once=st.integers(1, 5),
+)
+@hypothesis.settings(max_examples=40, deadline=None)
+def test_a_pointwise_network_is_not_changed(
+    size: tuple[int, int], tile: tuple[int, int], overlap: float, at_once: int
+) -> None:
+    hypothesis.assume(size[0] * size[1] < 40 * tile[0] * tile[1])
+    images = pictures(2, *size)
+    found = blended(images, Tiles(*tile, overlap), pointwise, at_once=at_once)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, pointwise(images), atol=1e-6)
+
+
+def test_tiles_are_asked_together_and_no_more_than_so_many() -> None:
+    asked = []
+
+    def ask(some: Tensor) -> Tensor:
+        asked.append(tuple(some.shape))
+        assert some.is_contiguous(memory_format=torch.channels_last)
+        return pointwise(some)
+
+    blended(pictures(1, 40, 70), Tiles(16, 16, 0.25), ask, at_once=7)
+    tiles = len(starts(40, 16, 0.25)) * len(starts(70, 16, 0.25))
+    assert tiles == 3 * 6
+    assert asked == [(7, 3, 16, 16), (7, 3, 16, 16), (4, 3, 16, 16)]
+    asked.clear()
+    blended(pictures(3, 40, 70), Tiles(64, 48, 0.25), ask, at_once=4)  # the picture is lower
+    assert asked == [(4, 3, 40, 48), (2, 3, 40, 48)]
+
+
+def test_the_edge_of_a_tile_counts_least() -> None:
+    """A network wrong along the edge of what it sees is little wrong where tiles overlap."""
+
+    def ask(some: Tensor) -> Tensor:
+        found = torch.zeros(len(some), *some.shape[2:])
+        found[:, :, 0] = found[:, :, -1] = 1
+        return found
+
+    found = blended(pictures(1, 32, 96), Tiles(32, 32, 0.5), ask, at_once=4)
+    assert found[:, :, 0].min() == found[:, :, -1].min() == 1  # no other tile knows
+    assert found[:, :, 1:-1].max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "overlap"), [(0, 9, 0.1), (9, 0, 0.1), (9, 9, 0.8), (9, 9, -0.1)]
+)
+def test_tiles_that_cannot_be_are_refused(height: int, width: int, overlap: float) -> None:
+    with pytest.raises(ParamsError) as fault:
+        Tiles(height, width, overlap)
+    assert "evaluate.tiles cannot be so" in str(fault.value)
+    assert f"found: height {height}, width {width}, overlap {overlap}" in str(fault.value)
+    assert "expected: pixels, 1 or more, and an overlap from 0 to 0.75" in str(fault.value)

@@ -1,0 +1,186 @@
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from darkroom.project import files
+
+
+def _fail_in(path: Path) -> None:
+    with files.replacing(path) as part:
+        part.write_text("half")
+        raise RuntimeError("power cut")
+
+
+def test_write_replaces_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.txt"
+    files.write(path, "one")
+    files.write(path, b"two")
+    assert path.read_text() == "two"
+    assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="power cut"):
+        _fail_in(path)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    (folder / "old").touch()
+    with files.replacing_folder(folder) as part:
+        (part / "new").touch()
+        assert (folder / "old").exists()
+    assert [p.name for p in folder.iterdir()] == ["new"]
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_failed_folder_leaves_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    (folder / "old").touch()
+
+    def fail() -> None:
+        with files.replacing_folder(folder) as part:
+            (part / "new").touch()
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        fail()
+    assert [p.name for p in folder.iterdir()] == ["old"]
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_folder_that_a_killed_run_had_put_aside_comes_back(tmp_path: Path) -> None:
+    folder, aside = tmp_path / "f", tmp_path / ".f.old"
+    aside.mkdir()
+    (aside / "old").touch()
+
+    def fail() -> None:
+        with files.replacing_folder(folder):
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        fail()
+    assert [p.name for p in folder.iterdir()] == ["old"]
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    (folder / "old").touch()
+    rename = Path.rename
+
+    def refusing(path: Path, to: Path) -> Path:
+        if path.name.endswith(".part"):
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", refusing)
+    with pytest.raises(OSError, match=rf"Disk quota exceeded: '{folder}'"):  # noqa: SIM117
+        with files.replacing_folder(folder):
+            pass
+    assert [p.name for p in folder.iterdir()] == ["old"]
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_leftovers_are_cleared_beside_a_folder_that_stands(tmp_path: Path) -> None:
+    for name in ("f", ".f.part", ".f.old", ".g.part", ".g.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    files.clear_leftovers(tmp_path / "f")
+    files.clear_leftovers(tmp_path / "g")  # what was put aside is all that there is of it
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".g.old", ".g.part", "f"]
+    assert (tmp_path / "f" / "file").exists()
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as caught:  # noqa: SIM117
+        with files.replacing(tmp_path / "a.txt"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "a.txt")
+    with pytest.raises(OSError, match="odd") as caught:  # noqa: SIM117
+        with files.replacing(tmp_path / "a.txt"):
+            raise OSError(errno.EIO, "odd")
+    assert caught.value.filename is None
+
+
+def test_a_second_waits_for_the_first_and_is_told(tmp_path: Path) -> None:
+    order: list[str] = []
+    waiting = threading.Event()
+
+    def second() -> None:
+        with files.alone(tmp_path, busy=waiting.set):
+            order.append("second")
+
+    with files.alone(tmp_path, busy=lambda: order.append("never")):
+        thread = threading.Thread(target=second)  # a lock is of an open file: threads count too
+        thread.start()
+        assert waiting.wait(10)
+        thread.join(0.1)
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
+
+
+def test_a_second_may_be_refused(tmp_path: Path) -> None:
+    lock = tmp_path / "deep" / "a.lock"
+
+    def refuse() -> None:
+        raise RuntimeError("taken")
+
+    with files.alone(lock):
+        with pytest.raises(RuntimeError, match="taken"):  # noqa: SIM117
+            with files.alone(lock, busy=refuse):
+                pass
+        with files.alone(tmp_path / "b.lock", busy=refuse):
+            pass
+    with files.alone(lock, busy=refuse):
+        pass
+    assert lock.exists()
+
+
+def test_what_a_lock_file_holds_stays(tmp_path: Path) -> None:
+    lock = tmp_path / "a"
+    lock.write_text("dear to me")
+    with files.alone(lock):
+        pass
+    assert lock.read_text() == "dear to me"
+
+
+def test_nothing_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+    open_ = os.open
+
+    def noted(path: Path, *rest: int) -> int:
+        opened.append(open_(path, *rest))
+        return opened[-1]
+
+    def refuse() -> None:
+        raise RuntimeError("taken")
+
+    monkeypatch.setattr(os, "open", noted)
+    with files.alone(tmp_path), pytest.raises(RuntimeError):  # noqa: SIM117
+        with files.alone(tmp_path, busy=refuse):
+            pass
+    assert len(opened) == 2
+    for handle in opened:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(handle)
+
+
+def test_the_size_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"123")
+    assert files.size(tmp_path / "a") == 3
+    assert files.size(tmp_path / "b") is None
+    assert files.size(tmp_path) is None

@@ -1,0 +1,52 @@
+"""Paths keep what belongs together side by side, and what differs apart."""
+
+from pathlib import Path
+
+import pytest
+
+from darkroom.project.paths import Layout
+
+CARS = Layout("cars")
+
+
+def test_what_stands_beside_what() -> None:
+    assert CARS.card == CARS.index.with_suffix(".json")
+    assert CARS.facts.parent == CARS.processed
+    assert CARS.submission.name == "cars.csv.gz"
+    assert CARS.submissions_history == CARS.submission.with_name("history.csv")
+    assert CARS.history_picture == CARS.submission.with_name("cars_history.png")
+    for report in (CARS.audit, CARS.metrics, CARS.decision, CARS.scores, CARS.curves):
+        assert report.parent == CARS.reports
+
+
+def test_folds_and_fingerprints_have_places_of_their_own() -> None:
+    assert CARS.model(0) != CARS.model(1)
+    assert CARS.history(0) != CARS.history(1)
+    first, second = "0123456789abcdef0123", "f123456789abcdef0123"
+    assert CARS.runs(0, first) == Path("runs/cars/fold0-01234567")
+    assert len({CARS.runs(0, first), CARS.runs(1, first), CARS.runs(0, second)}) == 3
+    assert CARS.work(first) == Path(".darkroom/0123456789abcdef")
+
+
+def test_everything_lies_under_the_root_and_bears_the_name() -> None:
+    here = Layout("cars", Path("/project"))
+    for path in (here.raw, here.index, here.split, here.processed, here.reports, here.model(2)):
+        assert path.is_relative_to("/project")
+        assert path == Path("/project") / path.relative_to("/project")
+        assert "cars" in path.as_posix()
+    assert here.spool == Path("/project/.darkroom/spool/cars")
+
+
+def test_a_queued_experiment_keeps_events_and_half_done_work_in_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / ".dvc/tmp/exps/tmp1"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    mark = "0123456789abcdef0123"
+    assert CARS.runs(0, mark) == tmp_path / "runs/cars/fold0-01234567"
+    assert CARS.work(mark) == tmp_path / ".darkroom/0123456789abcdef"
+    assert CARS.model(0) == Path("models/cars/fold0")
+    monkeypatch.chdir(tmp_path)  # `dvc repro` sets DVC_ROOT too
+    assert CARS.runs(0, mark) == Path("runs/cars/fold0-01234567")

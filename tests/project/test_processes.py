@@ -1,0 +1,137 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from darkroom.errors import DataError, ResourceError
+from darkroom.project import processes
+from darkroom.project.processes import pool
+
+
+def square(number: int) -> int:
+    time.sleep(0.002 * (number % 3))
+    return number * number
+
+
+def square_or_fail(number: int) -> int:
+    if number == 5:
+        raise DataError("cannot decode the image", file="train/5.jpg")
+    return number * number
+
+
+def square_or_die(number: int) -> int:
+    if number == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+def children() -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if "spawn_main" in " ".join(child.cmdline())
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("200000 100000\n", 2),
+        ("150000 100000\n", 2),
+        ("5000 100000\n", 1),
+        ("9900000 100000\n", 8),
+        ("max 100000\n", 8),
+        ("", 8),
+        ("7 0\n", 8),
+    ],
+)
+def test_a_container_s_quota_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, expected: int
+) -> None:
+    (tmp_path / "cpu.max").write_text(told)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(processes, "CPU_MAX", tmp_path / "cpu.max")
+    assert processes.cores() == expected
+    monkeypatch.setattr(processes, "CPU_MAX", tmp_path / "absent")
+    assert processes.cores() == 8
+
+
+def test_results_come_in_order() -> None:
+    assert list(pool(square, range(20), 2)) == [number**2 for number in range(20)]
+    assert list(pool(square, [], 2)) == []
+
+
+def test_items_are_taken_as_results_are() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    results = pool(square, items(), 2)
+    for done in range(10):
+        assert next(results) == done * done
+        assert len(taken) <= done + 4
+    results.close()  # type: ignore[attr-defined]  # a generator
+    assert children() == []
+
+
+def test_a_workers_error_arrives_as_itself() -> None:
+    results = pool(square_or_fail, range(1000), 2)
+    assert [next(results) for _ in range(5)] == [0, 1, 4, 9, 16]
+    with pytest.raises(DataError) as fault:
+        next(results)
+    assert str(fault.value) == "train/5.jpg: cannot decode the image"
+    assert children() == []
+
+
+def test_a_killed_worker_is_a_lack_of_resources() -> None:
+    with pytest.raises(ResourceError) as fault:
+        list(pool(square_or_die, range(20), 2))
+    assert str(fault.value) == (
+        "a worker process ended early\n"
+        "  found: one of 2 that was killed, as the system does when memory runs out, "
+        "or could not start\n"
+        "  to do: free memory, or use fewer workers; if lines above tell why it could not start, "
+        "mend that"
+    )
+    assert children() == []
+
+
+SCRIPT = """
+    import os, signal, time
+    from darkroom.project.processes import pool
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+
+    def slow(number):
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+
+    if __name__ == "__main__":
+        list(pool(slow, range(10), 2))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupt_leaves_no_orphans(tmp_path: Path, sent: signal.Signals) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    with subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        workers = [psutil.Process(int(process.stdout.readline())) for _ in range(2)]
+        process.send_signal(sent)
+        process.wait(timeout=60)
+        _, alive = psutil.wait_procs(workers, timeout=60)
+        assert alive == []

@@ -1,0 +1,3 @@
+from tests.remote.conftest import rig, waiting
+
+__all__ = ["rig", "waiting"]

@@ -1,0 +1,283 @@
+"""A cache folder filled file by file: once, only what is wanted, and only if it fits."""
+
+import hashlib
+import os
+import threading
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from darkroom.errors import RemoteError, ResourceError
+from darkroom.project.names import MissingFileError, pick
+from darkroom.raw.sources import cache, files
+from darkroom.raw.sources.cache import Listing
+from darkroom.raw.sources.files import Offer, Order, Sizes
+from darkroom.remote import disk_space, https
+from darkroom.remote.download import Opener
+from darkroom.remote.retry import Waits
+from tests.support.loopback import Corrupt, Cut, IgnoreRange, Kaggle, NoHash, Status
+from tests.support.packed import zip_of
+
+QUICK = Waits(tries=3, sleep=lambda _: None)
+NAMES = ("a.zip", "b.csv", "c.zip")
+
+
+@pytest.fixture
+def kaggle(tmp_path: Path) -> Iterator[Kaggle]:
+    with Kaggle() as server:
+        for name in NAMES:
+            body = zip_of(tmp_path / "made" / name, {"1.jpg": os.urandom(5000)}).read_bytes()
+            server.files[f"/{name}"] = body
+        yield server
+        assert server.unplayed() == []
+
+
+def offer(kaggle: Kaggle, folder: Path, sizes: Sizes | None = None, **sha256: str) -> Offer:
+    """Return all files of the server, their sizes listed unless others are given."""
+    real = {path[1:]: len(body) for path, body in kaggle.files.items()}
+    return Offer(
+        where="here",
+        folder=folder,
+        ask=lambda: real if sizes is None else sizes,
+        open=lambda name: https.opener(kaggle.url(f"/{name}")),
+        sha256={name.replace("_", "."): digest for name, digest in sha256.items()},
+    )
+
+
+def order(raw: Path, *stems: str) -> Order:
+    def choose(names: Collection[str]) -> list[str]:
+        return [pick(names, stem) for stem in stems]
+
+    return Order(choose, raw, QUICK)
+
+
+def same(kaggle: Kaggle, folder: Path, *names: str) -> bool:
+    return all((folder / name).read_bytes() == kaggle.files[f"/{name}"] for name in names)
+
+
+def test_only_what_is_wanted_is_fetched_and_that_once(
+    kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a", "b.csv")
+    assert files.fill(offer(kaggle, folder), wish) == ["a.zip", "b.csv"]
+    assert same(kaggle, folder, "a.zip", "b.csv")
+    assert [request.path for request in kaggle.requests] == ["/a.zip", "/b.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a.zip", "b.csv", "listing.json"]
+    total = sum(len(kaggle.files[f"/{name}"]) for name in ("a.zip", "b.csv"))
+    told = capfd.readouterr().err
+    assert (
+        f"to fetch from here: {disk_space.shown(total)}\n  a.zip  5.1 kB\n  b.csv  5.1 kB\n" in told
+    )
+    assert f"into {folder}: 0 bytes here, " in told
+
+    def never() -> Sizes:
+        raise AssertionError("asked for the list again")
+
+    kaggle.requests.clear()
+    again = Offer("here", folder, never, offer(kaggle, folder).open)
+    assert files.fill(again, wish) == ["a.zip", "b.csv"]
+    assert kaggle.requests == []
+    assert capfd.readouterr().err == f"here: everything is here already, in {folder}\n"
+    assert files.fill(again, order(tmp_path / "raw", "a", "c")) == ["a.zip", "c.zip"]
+    assert [request.path for request in kaggle.requests] == ["/c.zip"]
+
+
+def test_a_cut_file_is_gone_on_with_by_the_next_run(kaggle: Kaggle, tmp_path: Path) -> None:
+    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a", "c")
+    kaggle.play("storage", None, Cut(0.5), Status(503), Status(503))
+    with pytest.raises(RemoteError, match="gave up"):
+        files.fill(offer(kaggle, folder), wish)
+    kept = (folder / "c.zip.part").stat().st_size
+    assert kept > 1000
+    assert same(kaggle, folder, "a.zip")
+    kaggle.requests.clear()
+    assert files.fill(offer(kaggle, folder), wish) == ["a.zip", "c.zip"]
+    assert [(r.path, r.range_start) for r in kaggle.requests] == [("/c.zip", kept)]
+    assert same(kaggle, folder, "a.zip", "c.zip")
+
+
+def test_a_file_spoilt_in_the_cache_is_fetched_again(kaggle: Kaggle, tmp_path: Path) -> None:
+    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a")
+    files.fill(offer(kaggle, folder), wish)
+    (folder / "a.zip").write_bytes(b"cut short")
+    assert files.fill(offer(kaggle, folder), wish) == ["a.zip"]
+    assert same(kaggle, folder, "a.zip")
+
+
+def test_sizes_that_are_not_listed_are_asked_for_before_any_body(
+    kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "cache"
+    kaggle.play("storage", None, IgnoreRange())
+    unknown: Sizes = dict.fromkeys(NAMES)
+    assert files.fill(offer(kaggle, folder, unknown), order(tmp_path / "raw", "a", "c")) == [
+        "a.zip",
+        "c.zip",
+    ]
+    assert [r.path for r in kaggle.requests] == ["/a.zip", "/c.zip", "/a.zip", "/c.zip"]
+    assert kaggle.requests[0].bytes_sent == 1
+    assert "to fetch from here: 10.2 kB\n  a.zip  5.1 kB\n" in capfd.readouterr().err
+
+
+def test_what_does_not_fit_is_refused_before_a_body_is_asked_for(
+    kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, raw = tmp_path / "cache", tmp_path / "project" / "raw"
+    sizes: Sizes = {"a.zip": 700, "b.csv": 10**15, "c.zip": 300}
+    monkeypatch.setattr(disk_space, "free", lambda _: 1999)
+    with pytest.raises(ResourceError) as caught:
+        files.fill(offer(kaggle, folder, sizes), order(raw, "a", "c"))
+    assert str(caught.value).startswith(
+        f"{folder}: no room on the disk for what is to be fetched\n  found: 2.0 kB free\n"
+        "  expected: 2.0 kB: 1.0 kB to fetch, 1.0 kB for the project's copy\n  to do: free 1 bytes"
+    )
+    assert kaggle.requests == []
+
+
+def test_room_is_needed_for_what_is_not_here_yet(tmp_path: Path) -> None:
+    folder, raw = tmp_path / "cache", tmp_path / "raw"
+    for place in (folder, raw):
+        place.mkdir()
+    (folder / "a.zip.part").write_bytes(bytes(30))
+    (raw / "b.csv").write_bytes(bytes(7))
+    assert files.to_fetch(folder, {"a.zip": 100, "c.zip": None}).size == 70
+    assert files.to_copy(folder, raw, {"a.zip": 100, "b.csv": 7, "c.zip": 5}).size == 105
+    assert files.to_copy(folder, raw, {"b.csv": 8}).size == 8
+
+
+def test_another_disk_holds_two_copies_until_dvc_has_linked_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_space, "one_disk", lambda *_: False)
+    assert files.to_copy(tmp_path, tmp_path / "raw", {"a.zip": 100}).size == 200
+
+
+def test_a_wrong_sha256_is_refused_and_what_is_whole_stays(kaggle: Kaggle, tmp_path: Path) -> None:
+    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a", "c")
+    right = hashlib.sha256(kaggle.files["/a.zip"]).hexdigest()
+    with pytest.raises(RemoteError) as caught:
+        files.fill(offer(kaggle, folder, a_zip=right, c_zip="0" * 64), wish)
+    assert "c.zip: what came is not the file: its sha256 differs" in str(caught.value)
+    assert f"expected: {'0' * 64}" in str(caught.value)
+    assert sorted(path.name for path in folder.iterdir()) == ["a.zip", "listing.json"]
+    assert same(kaggle, folder, "a.zip")
+
+
+def test_a_spoilt_body_is_fetched_again(kaggle: Kaggle, tmp_path: Path) -> None:
+    kaggle.play("storage", (Corrupt(), NoHash()))
+    files.fill(offer(kaggle, tmp_path), order(tmp_path / "raw", "a"))
+    assert same(kaggle, tmp_path, "a.zip")
+    assert len(kaggle.requests) == 2
+
+
+def test_a_missing_file_is_looked_for_in_a_fresh_list(kaggle: Kaggle, tmp_path: Path) -> None:
+    wish = order(tmp_path / "raw", "new")
+    with pytest.raises(MissingFileError, match="new is missing"):
+        files.fill(offer(kaggle, tmp_path), wish)
+    kaggle.files["/new.zip"] = kaggle.files["/a.zip"]
+    assert files.fill(offer(kaggle, tmp_path), wish) == ["new.zip"]
+
+
+@pytest.mark.parametrize(("size", "whole"), [(100, 120_005), (None, None)])
+def test_a_folder_of_single_files_is_not_asked_for_file_by_file(
+    kaggle: Kaggle, tmp_path: Path, size: int | None, whole: int | None
+) -> None:
+    sizes: Sizes = {f"images/{number}.jpg": size for number in range(1200)} | {"b.csv": 5}
+    here = offer(kaggle, tmp_path, sizes)
+    with pytest.raises(files.FolderedError) as caught:
+        files.fill(here, order(tmp_path / "raw", "b.csv", "images"))
+    assert caught.value.size == whole
+    assert caught.value.wanted == whole
+    with pytest.raises(files.FolderedError) as caught:
+        files.fill(here, order(tmp_path / "raw", "images"))
+    assert caught.value.wanted == (size and whole and whole - 5)
+    assert kaggle.requests == []
+    assert files.fill(here, order(tmp_path / "raw", "b.csv")) == ["b.csv"]
+
+
+def test_names_that_lead_out_or_are_the_caches_own_are_not_offered() -> None:
+    own = ["listing.json", "bundle.zip", "bundle/1.jpg"]
+    names = [
+        "../x.zip",
+        "/y.zip",
+        *own,
+        "__MACOSX/._a.csv",
+        "b/1.jpg",
+        "b/2.jpg",
+        "c/d/1.jpg",
+        "c.zip",
+        "a.csv",
+    ]
+    assert files.offered(names) == ["a.csv", "b.zip", "c.zip"]
+
+
+def test_a_second_fetch_waits_for_the_first_and_fetches_nothing(
+    kaggle: Kaggle, tmp_path: Path, waiting: threading.Event, capfd: pytest.CaptureFixture[str]
+) -> None:
+    at_hand = offer(kaggle, tmp_path)
+    found: list[list[str]] = []
+
+    def open_when_another_waits(name: str) -> Opener:
+        assert waiting.wait(60)
+        return at_hand.open(name)
+
+    def run() -> None:
+        slow = replace(at_hand, open=open_when_another_waits)
+        found.append(files.fill(slow, order(tmp_path / "raw", "a", "c")))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert found == [["a.zip", "c.zip"]] * 2
+    assert [request.path for request in kaggle.requests] == ["/a.zip", "/c.zip"]
+    told = capfd.readouterr().err
+    assert f"waiting for another fetch that is filling {tmp_path}\n" in told
+    assert "everything is here already" in told
+
+
+def test_a_damaged_listing_costs_a_question_and_no_file(kaggle: Kaggle, tmp_path: Path) -> None:
+    wish = order(tmp_path / "raw", "a")
+    files.fill(offer(kaggle, tmp_path), wish)
+    (tmp_path / "listing.json").write_text("{")
+    kaggle.requests.clear()
+    assert files.fill(offer(kaggle, tmp_path), wish) == ["a.zip"]
+    assert kaggle.requests == []
+    assert cache.read(tmp_path) == Listing({n: len(kaggle.files[f"/{n}"]) for n in NAMES})
+
+
+def test_a_lost_listing_does_not_make_a_spoilt_file_whole(kaggle: Kaggle, tmp_path: Path) -> None:
+    wish = order(tmp_path / "raw", "a", "b.csv")
+    files.fill(offer(kaggle, tmp_path), wish)
+    (tmp_path / "listing.json").unlink()
+    (tmp_path / "b.csv").write_bytes(b"cut short")
+    kaggle.requests.clear()
+    assert files.fill(offer(kaggle, tmp_path), wish) == ["a.zip", "b.csv"]
+    assert [request.path for request in kaggle.requests] == ["/b.csv"]
+    assert same(kaggle, tmp_path, "a.zip", "b.csv")
+
+
+def test_a_size_that_was_asked_for_holds_for_that_run_only(kaggle: Kaggle, tmp_path: Path) -> None:
+    wish, unknown = order(tmp_path / "raw", "a", "b.csv"), dict.fromkeys(NAMES)
+    kaggle.always("storage", NoHash())
+    kaggle.play("storage", None, None, None, Status(404))
+    with pytest.raises(RemoteError, match="no such file"):
+        files.fill(offer(kaggle, tmp_path, unknown), wish)
+    assert (tmp_path / "a.zip").exists()
+    kaggle.files["/b.csv"] = b"1,2\n" * 50  # another one by now
+    assert files.fill(offer(kaggle, tmp_path, unknown), wish) == ["a.zip", "b.csv"]
+    assert same(kaggle, tmp_path, "a.zip", "b.csv")
+
+
+def test_an_empty_file_is_not_kept(kaggle: Kaggle, tmp_path: Path) -> None:
+    wish, right = order(tmp_path / "raw", "b.csv"), kaggle.files["/b.csv"]
+    kaggle.files["/b.csv"] = b""
+    with pytest.raises(RemoteError, match="what came is not the file: it is empty"):
+        files.fill(offer(kaggle, tmp_path), wish)
+    assert [path.name for path in tmp_path.glob("b.csv*")] == []
+    kaggle.files["/b.csv"] = right
+    assert files.fill(offer(kaggle, tmp_path), wish) == ["b.csv"]
+    assert same(kaggle, tmp_path, "b.csv")

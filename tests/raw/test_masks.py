@@ -1,0 +1,89 @@
+"""Raw masks by file and by run lengths, against pixels written out by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from darkroom.errors import DataError
+from darkroom.raw import masks
+from darkroom.raw.archives import Archives
+from tests.support.packed import zip_of
+from tests.support.tiny import png
+
+MASK = np.array([[0, 1, 1], [0, 0, 1]], np.uint8)
+
+
+@pytest.fixture
+def archives(tmp_path: Path) -> Archives:
+    files = {
+        "255.png": png(MASK * 255),
+        "1.png": png(MASK),
+        "m.gif": png(MASK, "GIF"),
+        "empty.png": png(MASK * 0),
+        "odd.png": png(MASK * 100),
+        "tall.png": png(MASK.T),
+        "cut.png": png(MASK)[:50],
+    }
+    zip_of(tmp_path / "m.zip", files)
+    return Archives(tmp_path, tmp_path / "spool")
+
+
+def read(archives: Archives, mask: str) -> masks.RawMask:
+    return masks.read(archives, mask, 2, 3, name="train.zip/a.jpg")
+
+
+def refused(archives: Archives, mask: str) -> str:
+    with pytest.raises(DataError) as caught:
+        read(archives, mask)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("mask", "values"),
+    [
+        ("m.zip/255.png", "0/255"),
+        ("m.zip/1.png", "0/1"),
+        ("m.zip/m.gif", "0/1"),
+        ("rle:row 2 2 6 1", "run lengths"),
+        ("rle:column 3 1 5 2", "run lengths"),
+    ],
+)
+def test_the_same_mask_in_five_ways(archives: Archives, mask: str, values: str) -> None:
+    made = read(archives, mask)
+    assert made.pixels.tolist() == MASK.tolist()
+    assert made.pixels.dtype == np.uint8
+    assert made.values == values
+
+
+@pytest.mark.parametrize(
+    ("mask", "values"),
+    [("m.zip/empty.png", "0"), ("rle:row", "run lengths"), ("rle:column", "run lengths")],
+)
+def test_an_empty_mask(archives: Archives, mask: str, values: str) -> None:
+    made = read(archives, mask)
+    assert made.pixels.tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert made.values == values
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (
+            "m.zip/tall.png",
+            "m.zip/tall.png: the mask's size is not its image's\n"
+            "  found: 2 x 3 px\n  expected: 3 x 2 px, as train.zip/a.jpg has",
+        ),
+        ("m.zip/odd.png", "m.zip/odd.png: not a mask's values\n  found: 0, 100"),
+        ("m.zip/cut.png", "m.zip/cut.png: "),
+        ("m.zip/none.png", "m.zip/none.png: no such file"),
+        (
+            "rle:row 5 3",
+            "train.zip/a.jpg: its mask can't be decoded: a run goes past the last pixel, 6",
+        ),
+        ("rle:column 3 2 2 1", "its mask can't be decoded: a run begins before the one before"),
+        ("rle:row 3", "a number without its pair"),
+    ],
+)
+def test_what_is_no_mask_of_the_image_is_refused(archives: Archives, mask: str, words: str) -> None:
+    assert words in refused(archives, mask)

@@ -1,0 +1,168 @@
+import random
+from pathlib import Path
+
+import pytest
+
+from darkroom.errors import DataError
+from darkroom.raw import tables
+from tests.support.packed import zip_of
+
+
+def refused(folder: Path, data: bytes, name: str = "t.csv") -> str:
+    (folder / name).write_bytes(data)
+    with pytest.raises(DataError) as caught:
+        tables.read(folder, name)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"a,b\n1,x\n2,y\n",
+        b"a,b\r\n1,x\r\n2,y\r\n",
+        b"a,b\r1,x\r2,y\r",
+        b"\xef\xbb\xbfa,b\n1,x\n2,y",
+        b'"a","b"\n"1","x"\n"2","y"\n\n',
+        b" a , b\n1,x\n2,y\n",
+    ],
+)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_every_dialect_reads_alike(tmp_path: Path, data: bytes, zipped: bool) -> None:
+    if zipped:
+        zip_of(tmp_path / "t.csv.zip", {"t.csv": data, "__MACOSX/._t.csv": b"junk"})
+    else:
+        (tmp_path / "t.csv").write_bytes(data)
+    table = tables.read(tmp_path, "t.csv")
+    assert table.header == ("a", "b")
+    assert table.rows == [["1", "x"], ["2", "y"]]
+    assert table.lines == [2, 3]
+    assert table.column("b") == table.column(1) == ["x", "y"]
+
+
+def test_cells_stay_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes('id;n\n007;NA\n" é";"1\n2"\n3;4\n'.encode())
+    table = tables.read(tmp_path, "t.csv", ";")
+    assert table.rows == [["007", "NA"], [" é", "1\n2"], ["3", "4"]]
+    assert table.lines == [2, 3, 5]
+
+
+def test_a_table_of_one_column_may_hold_other_delimiters(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"a;b\n1\n2;3\n")
+    assert tables.read(tmp_path, "t.csv").rows == [["1"], ["2;3"]]
+    (tmp_path / "t.csv").write_bytes(b"a,b\n1,2\n")
+    with pytest.raises(DataError, match="the cells are parted by a comma"):
+        tables.read(tmp_path, "t.csv", ";")
+
+
+def test_a_cell_may_be_long(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"a,b\n1," + b"9" * 200_000)
+    assert len(tables.read(tmp_path, "t.csv").rows[0][1]) == 200_000
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "t.csv: not a table\n  found: an empty file"),
+        (b"\n \n", "t.csv: the file is empty\n  found: blank lines\n  expected: a table of text"),
+        (b"\xef\xbb\xbf\n", "t.csv: the file is empty\n  found: blank lines"),
+        (b"\xef\xbb\xbf", "t.csv: the file is empty\n  found: blank lines"),
+        (b"\t\n\x1c\t", "t.csv: the file is empty\n  found: blank lines"),
+        (b"<!DOCTYPE html><html>quota", "found: an HTML page\n  expected: a table of text, UTF-8"),
+        (b"PK\x03\x04", "found: a zip archive"),
+        (
+            "a,b\n".encode("utf-16"),
+            "found: UTF-16 text\n  expected: a table of text, UTF-8\n  to do: save it as UTF-8",
+        ),
+        (
+            "a,b\n".encode("utf-16-le"),
+            "found: UTF-16 text without its mark\n  expected: a table of text, UTF-8\n"
+            "  to do: save it as UTF-8",
+        ),
+        ("a,b\n".encode("utf-16-be"), "found: UTF-16 text without its mark"),
+        (b"\0\0\0\0", "found: binary data"),
+        (
+            b"sep=,\na,b\n1,x\n",
+            "row 1: the first line is a note for Excel, not a header\n  found: sep=,\n"
+            "  expected: the names of the columns\n  to do: take this line out",
+        ),
+        (b'"SEP=;"\na;b\n1;x\n', "row 1: the first line is a note for Excel"),
+        (
+            b"a;b\n1;x\n",
+            "row 1: the cells are parted by a semicolon\n  found: 'a;b'\n"
+            '  expected: cells parted by a comma\n  to do: write delimiter: ";" (format csv), or',
+        ),
+        (b"a;b\n1;0,5\n", "row 1: the cells are parted by a semicolon"),
+        (b"a\tb\n1\tx\n", "parted by a tab\n  found: 'a\\tb'\n  expected: cells parted by a comma"),
+        (b"a\tb\n1\tx\n", 'write delimiter: "\\t"'),
+        (b"a,b\n1,\0\n", "found: binary data"),
+        (b"a,b\n1,\xe9\n", "row 2: not UTF-8 text\n  found: byte 0xe9"),
+        (b"a,a\n1,2\n", "row 1: a column name comes twice\n  found: a"),
+        (b"a,b\n", "a header and no rows"),
+        (b"a,b\n1,2\n3\n", "row 3: a row of another length than the header\n  found: 1 cells: 3"),
+        (b"a,b\n1,2,3\n", "row 2: a row of another length than the header\n  found: 3 cells"),
+        (b'a,b\n1,"2\n', "row 2: wrongly quoted"),
+        (b'a,b\n1,"2"x\n', "row 2: wrongly quoted"),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
+    assert words in refused(tmp_path, data)
+
+
+def test_a_missing_table_is_told_with_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_bytes(b"a\n1\n")
+    with pytest.raises(DataError) as caught:
+        tables.read(tmp_path, "trian.csv")
+    assert "trian.csv is missing\n  found: train.csv" in str(caught.value)
+    assert "expected: trian.csv or trian.csv.zip" in str(caught.value)
+
+
+def test_a_zip_of_two_tables_is_refused(tmp_path: Path) -> None:
+    zip_of(tmp_path / "t.csv.zip", {"t.csv": b"a\n1", "u.csv": b"a\n1"})
+    with pytest.raises(DataError, match="a zip of one table holds more") as caught:
+        tables.read(tmp_path, "t.csv")
+    assert "found: t.csv.zip/t.csv, t.csv.zip/u.csv\n  expected: t.csv alone" in str(caught.value)
+
+
+def test_a_wrong_column_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b",img,label\n0,a,1\n")
+    table = tables.read(tmp_path, "t.csv")
+    with pytest.raises(DataError) as caught:
+        table.column("lable")
+    assert "row 1: no column 'lable'\n  found: 3 columns: '', 'img', 'label'" in str(caught.value)
+    assert "is it 'label'?" in str(caught.value)
+    for place in (3, -1):
+        with pytest.raises(DataError, match=f"no column {place}"):
+            table.column(place)
+
+
+def test_names_must_differ_and_not_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"img,n\na,1\nb,2\na,3\n,4\n")
+    table = tables.read(tmp_path, "t.csv")
+    with pytest.raises(DataError, match=r"t\.csv, row 5: column img is empty") as caught:
+        table.names("img")
+    assert "found: 1 of 4 rows: 5" in str(caught.value)
+    (tmp_path / "t.csv").write_bytes(b"img,n\na,1\nb,2\na,3\n")
+    with pytest.raises(DataError, match="1 rows repeat an id\n  rows 2 and 4: a"):
+        tables.read(tmp_path, "t.csv").names("img")
+
+
+def test_a_table_without_a_header_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"0.jpeg,1\n1.jpeg,0\n")
+    with pytest.raises(DataError, match="row 1: the first row is data, not a header") as caught:
+        tables.read(tmp_path, "t.csv").names(0)
+    assert "found: 0.jpeg\n  expected: the names of the columns" in str(caught.value)
+
+
+def test_any_damage_is_harmless_or_told(tmp_path: Path) -> None:
+    whole, chance, told = b'a,b\n1,"x ""y"\n2,y\n', random.Random(1), 0
+    for _ in range(400):
+        data = bytearray(whole)
+        start = chance.randrange(len(data))
+        end = start + chance.choice([0, 1, 1, 2, 20])
+        data[start:end] = chance.choice([b"", b'"', b"\n", b",", b"\r", b"\xef\xbb\xbf", b"\xff"])
+        (tmp_path / "t.csv").write_bytes(data)
+        try:
+            tables.read(tmp_path, "t.csv")
+        except DataError:
+            told += 1
+    assert 100 < told < 300

@@ -1,0 +1,90 @@
+"""Kaggle's real clients under watch: each request once, and none for ever."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+
+from darkroom.errors import RemoteError
+from darkroom.remote.kaggle import api
+from darkroom.remote.retry import is_passing
+from tests.remote.kaggle.quiet import REF, SLUG, limit_silence, send, words
+from tests.support.loopback import Hang, Kaggle, NoAnswer, Redirect, Refuse, Stall, Status
+
+
+@pytest.mark.parametrize("kind", ["DownloadDataFile", "storage"])
+@pytest.mark.parametrize(
+    "fault",
+    [Status(429, retry_after="7"), Status(503, html=True), Status(500), Refuse(), NoAnswer()],
+)
+def test_what_may_pass_is_left_to_the_caller(
+    server: Kaggle, kind: str, fault: Status | Refuse | NoAnswer
+) -> None:
+    server.play(kind, fault)
+    with pytest.raises(requests.RequestException) as error:
+        api.competition_file(SLUG, "train.zip")({})
+    assert is_passing(error.value)
+    assert len(server.of(kind)) == 1
+    if isinstance(fault, Status):
+        assert error.value.response is not None
+        assert error.value.response.headers.get("Retry-After") == fault.retry_after
+
+
+CALLS: dict[str, Callable[[Path], object]] = {
+    "ListDataFiles": lambda _: api.competition_files(SLUG),
+    "DownloadDataFile": lambda _: api.competition_file(SLUG, "train.zip")({}),
+    "storage": lambda _: api.dataset_bundle(REF)({}),
+    "GetDataset": lambda _: api.dataset_version(REF),
+    "DownloadDataset": lambda _: api.dataset_bundle(REF)({}),
+    "GetSubmissionLimits": lambda _: api.remaining(SLUG),
+    "ListSubmissions": lambda _: api.submissions(SLUG),
+    "StartSubmissionUpload": send,
+}
+
+
+@pytest.mark.parametrize("kind", CALLS)
+def test_a_redirect_to_nowhere_is_no_answer(server: Kaggle, upload: Path, kind: str) -> None:
+    server.play(kind, Status(302))
+    with pytest.raises(RemoteError) as error:
+        CALLS[kind](upload)
+    assert "Kaggle could not be asked\n  found: the server answered 302 Found\n" in words(error)
+    assert len(server.of(kind)) == 1
+
+
+@pytest.mark.parametrize("kind", CALLS)
+def test_no_redirect_out_of_https_is_followed(server: Kaggle, upload: Path, kind: str) -> None:
+    server.play(kind, Redirect(to="http://storage.example/train.zip?X-Goog-Signature=5ecre7"))
+    with pytest.raises(RemoteError) as error:
+        CALLS[kind](upload)
+    assert words(error) == (
+        "Kaggle leads to an address that is not encrypted: nobody vouches for what is there\n"
+        "  found: http://storage.example/train.zip\n"
+        "  expected: https://…\n"
+        "  to do: run it again; if it stays so, see what stands between here and Kaggle: a proxy, "
+        "or a network's login"
+    )
+    assert server.requests[-1].kind == kind
+
+
+@pytest.mark.parametrize("kind", CALLS)
+def test_a_server_that_hangs_is_not_waited_for(
+    server: Kaggle, monkeypatch: pytest.MonkeyPatch, upload: Path, kind: str
+) -> None:
+    limit_silence(monkeypatch)
+    server.play(kind, Hang(60))
+    with pytest.raises(requests.Timeout):
+        CALLS[kind](upload)
+    assert server.requests[-1].kind == kind
+
+
+def test_a_body_that_stalls_is_not_waited_for(
+    server: Kaggle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit_silence(monkeypatch)
+    server.play("storage", Stall(0.5, 60))
+    with (
+        api.competition_file(SLUG, "train.zip")({}) as answer,
+        pytest.raises(requests.ConnectionError, match="Read timed out"),
+    ):
+        list(answer.iter_content(2))

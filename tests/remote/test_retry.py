@@ -1,0 +1,260 @@
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+import requests
+from urllib3.exceptions import MaxRetryError, NameResolutionError, ProtocolError
+
+from darkroom.errors import RemoteError
+from darkroom.remote.retry import (
+    KEPT,
+    PassingError,
+    Waits,
+    again,
+    causes,
+    http_date,
+    is_passing,
+    reason,
+    retry_after_s,
+    safe_place,
+)
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def _answer(status: int, **headers: str) -> requests.Response:
+    response = requests.Response()
+    response.status_code, response.raw = status, io.BytesIO()
+    response.headers.update({name.replace("_", "-"): text for name, text in headers.items()})
+    return response
+
+
+def _refused(status: int, **headers: str) -> requests.HTTPError:
+    return requests.HTTPError("?X-Goog-Signature=s3cret", response=_answer(status, **headers))
+
+
+class Tries:
+    """Fails with one error after the other, then returns "done"; counts the seconds slept."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors, self.slept, self.calls = list(errors), list[float](), 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "done"
+
+    def waits(self, **given: float) -> Waits:
+        return Waits(sleep=self.slept.append, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 599])
+def test_a_status_that_may_pass(status: int) -> None:
+    assert is_passing(_refused(status))
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 416, 422])
+def test_a_status_that_stays(status: int) -> None:
+    assert not is_passing(_refused(status))
+
+
+def _unresolved() -> requests.ConnectionError:
+    cause = NameResolutionError("kaggle.com", None, OSError())  # type: ignore[arg-type]
+    return requests.ConnectionError(MaxRetryError(None, "/f?sig=s3cret", cause))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (requests.ConnectionError("refused"), "the server could not be reached"),
+        (requests.ConnectionError(ProtocolError("aborted")), "the connection was cut"),
+        (requests.exceptions.ChunkedEncodingError("cut"), "the connection was cut"),
+        (requests.ReadTimeout("slow"), "the server did not answer in time"),
+        (requests.ConnectTimeout("slow"), "the server did not answer in time"),
+        (requests.exceptions.SSLError("EOF occurred"), "the encrypted connection broke"),
+        (_unresolved(), "the server's name is not known (is the network up?)"),
+        (PassingError("it came short"), "it came short"),
+        (_refused(503), "the server answered 503 Service Unavailable"),
+        (_refused(599), "the server answered 599"),
+    ],
+)
+def test_faults_that_may_pass_and_their_words(error: Exception, words: str) -> None:
+    assert is_passing(error)
+    assert reason(error) == words
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify"),
+            "the server's certificate is not trusted",
+        ),
+        (requests.TooManyRedirects("30"), "the server redirects without end"),
+        (requests.exceptions.InvalidURL("s3cret"), "the request failed (InvalidURL)"),
+        (ValueError("s3cret"), "the request failed (ValueError)"),
+    ],
+)
+def test_faults_that_stay_and_their_words(error: Exception, words: str) -> None:
+    assert not is_passing(error)
+    assert reason(error) == words
+
+
+def test_waits_grow_to_their_longest(capsys: pytest.CaptureFixture[str]) -> None:
+    tries = Tries(*[requests.ConnectionError("refused")] * 5)
+    assert again(tries, tries.waits(longest=5.0), what="train.zip") == "done"
+    assert tries.slept == [1.0, 2.0, 4.0, 5.0, 5.0]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[2] == "train.zip: the server could not be reached; again in 4 s (3 of 8)"
+
+
+def test_gives_up_after_so_many_failures_in_a_row() -> None:
+    tries = Tries(*[_refused(503)] * 9)
+    with pytest.raises(RemoteError) as caught:
+        again(tries, tries.waits(), what="train.zip", kept=KEPT)
+    assert tries.calls == 8
+    assert tries.slept == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0]
+    assert str(caught.value).splitlines() == [
+        "train.zip: gave up after 8 failures in a row",
+        "  found: the server answered 503 Service Unavailable",
+        "  to do: run it again: what is here is kept",
+    ]
+
+
+def test_nothing_is_said_to_be_kept_where_nothing_is() -> None:
+    for error, words in (
+        (_refused(503), "  to do: run it again"),
+        (_refused(429, Retry_After="7200"), "  to do: run it again after that pause"),
+    ):
+        tries = Tries(*[error] * 9)
+        with pytest.raises(RemoteError) as caught:
+            again(tries, tries.waits(), what="the list of files")
+        assert str(caught.value).splitlines()[-1] == words
+
+
+def test_what_was_gained_counts_failures_anew() -> None:
+    gained = [0]
+
+    def work() -> None:
+        gained[0] += 1 if gained[0] < 20 else 0
+        raise requests.ReadTimeout
+
+    slept: list[float] = []
+    with pytest.raises(RemoteError, match="gave up after 3 failures"):
+        again(work, Waits(tries=3, sleep=slept.append), what="f", gained=lambda: gained[0])
+    assert slept == [1.0] * 20 + [2.0]
+
+
+def test_what_was_there_before_is_not_gained() -> None:
+    tries = Tries(*[requests.ReadTimeout()] * 9)
+    with pytest.raises(RemoteError, match="gave up after 8 failures"):
+        again(tries, tries.waits(), what="f", gained=lambda: 500)
+
+
+@pytest.mark.parametrize("error", [_refused(403), RemoteError("no"), KeyError("x")])
+def test_other_errors_come_through_at_once(error: Exception) -> None:
+    tries = Tries(error)
+    with pytest.raises(type(error)) as caught:
+        again(tries, tries.waits(), what="f")
+    assert caught.value is error
+    assert tries.slept == []
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "slept"),
+    [(429, "30", 30.0), (503, "120", 120.0), (429, "0", 1.0), (429, "soon", 1.0), (429, "-5", 1.0)],
+)
+def test_a_pause_that_was_asked_for_is_kept(status: int, asked: str, slept: float) -> None:
+    tries = Tries(_refused(status, Retry_After=asked))
+    again(tries, tries.waits(), what="f")
+    assert tries.slept == [slept]
+
+
+def test_a_pause_may_be_asked_for_by_date() -> None:
+    until = format_datetime(NOW + timedelta(seconds=45), usegmt=True)
+    now = format_datetime(NOW, usegmt=True)
+    assert retry_after_s(_answer(503, Retry_After=until, Date=now)) == 45.0
+    assert retry_after_s(_answer(503, Retry_After=now, Date=until)) == 0.0
+    assert retry_after_s(_answer(503, Retry_After=until)) == 0.0  # long past by this clock
+    assert retry_after_s(_answer(503)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "iso"),
+    [
+        ("Mon, 24 Jul 2017 12:00:00 GMT", "2017-07-24T12:00:00+00:00"),
+        ("Mon, 24 Jul 2017 12:00:00 -0000", "2017-07-24T12:00:00+00:00"),
+        ("Mon, 24 Jul 2017 14:00:00 +0200", "2017-07-24T12:00:00+00:00"),
+        ("Fri, 31 Dec 9999 23:00:00 -0200", None),  # past the last year
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_a_date_of_a_header_is_in_utc(text: str, iso: str | None) -> None:
+    told = http_date(text)
+    assert (told.isoformat() if told else None) == iso
+
+
+def test_what_caused_an_error_is_found_in_it() -> None:
+    assert causes(_unresolved(), NameResolutionError)
+    assert not causes(_unresolved(), ProtocolError)
+    assert causes(requests.ConnectionError(ProtocolError("aborted")), ProtocolError)
+    assert not causes(requests.ConnectionError(), ProtocolError)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"), [("7200", "2 h"), ("1000", "17 min"), ("9" * 400, "inf h")]
+)
+def test_too_long_a_pause_is_not_waited_for(asked: str, words: str) -> None:
+    tries = Tries(_refused(429, Retry_After=asked))
+    with pytest.raises(RemoteError) as caught:
+        again(tries, tries.waits(), what="train.zip", kept=KEPT)
+    assert tries.slept == []
+    assert str(caught.value).splitlines() == [
+        "train.zip: the server answered 429 Too Many Requests, and asks for a long pause",
+        f"  found: a pause of {words}",
+        "  expected: at most 15 min",
+        "  to do: run it again after that pause: what is here is kept",
+    ]
+
+
+@pytest.mark.parametrize("last", [_refused(503), requests.ConnectionError("?sig=s3cret")])
+def test_an_address_is_neither_said_nor_chained(
+    last: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tries = Tries(last, last)
+    with pytest.raises(RemoteError) as caught:
+        again(tries, tries.waits(tries=2), what="f")
+    assert caught.value.__suppress_context__
+    assert "s3cret" not in str(caught.value) + capsys.readouterr().err
+
+
+def _closed(error: requests.HTTPError) -> Callable[[], bool]:
+    assert error.response is not None
+    raw = error.response.raw
+    return lambda: bool(raw.closed)
+
+
+def test_a_refusing_answer_is_closed() -> None:
+    error = _refused(503)
+    closed = _closed(error)
+    tries = Tries(error)
+    again(tries, tries.waits(), what="f")
+    assert closed()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://h.org/a/b.zip?X-Goog-Signature=abc#x", "https://h.org/a/b.zip"),
+        ("https://me:s3cret@h.org:8443/a", "https://h.org:8443/a"),
+        ("http://[::1]:80/a", "http://[::1]:80/a"),
+        ("https://[bad/a?b", "an address that can't be read"),
+        ("https://h.org:port/a?b", "an address that can't be read"),
+    ],
+)
+def test_an_address_is_shown_without_its_secrets(url: str, shown: str) -> None:
+    assert safe_place(url) == shown

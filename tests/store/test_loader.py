@@ -1,0 +1,300 @@
+import hashlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import pytest
+import torch
+
+from darkroom.errors import ArtifactError
+from darkroom.store.loader import Batch, Loader, item_seed, loader
+from darkroom.store.sampler import EpochSampler
+from darkroom.store.store import Store, shard_name, write_shard
+from darkroom.training.augment import build
+from tests.store.test_store import HEIGHT, WIDTH, label, picture, rows, write
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(write(tmp_path, "raw"), "train")
+
+
+def digest(batches: Loader) -> str:
+    """Return a hash of every byte of an epoch."""
+    state = hashlib.sha256()
+    for batch in batches:
+        state.update(" ".join(batch.ids).encode())
+        for tensor in (batch.images, batch.targets, batch.originals):
+            assert tensor is not None
+            state.update(tensor.contiguous().numpy().tobytes())
+    return state.hexdigest()
+
+
+def test_a_batch_holds_the_rows_in_the_order_given(store: Store) -> None:
+    batches = list(loader(store, [4, 0, 7], None, masks=True, batch_size=2, seed=None))
+    assert [batch.ids for batch in batches] == [["car_04", "car_00"], ["car_07"]]
+    first = batches[0]
+    assert first.images.dtype == torch.uint8
+    assert first.images.shape == (2, 3, HEIGHT, WIDTH)
+    assert first.images.is_contiguous(memory_format=torch.channels_last)
+    assert np.array_equal(first.images[0].permute(1, 2, 0).numpy(), picture(4))
+    assert first.targets is not None
+    assert first.targets.dtype == torch.uint8
+    assert np.array_equal(first.targets.numpy(), [label(4), label(0)])
+    assert first.originals.tolist() == [[104, 200], [100, 200]]
+    assert first.originals.dtype == torch.int64
+    assert [len(batch) for batch in batches] == [2, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_given_targets_follow_their_rows(store: Store, dtype: Any) -> None:
+    values = np.arange(8, dtype=dtype)
+    targets = values if dtype is np.int64 else np.stack([values, -values], axis=1)
+    for batch in loader(store, [6, 2], targets, masks=False, batch_size=2, seed=None):
+        assert batch.targets is not None
+        assert np.array_equal(batch.targets.numpy(), targets[[6, 2]])
+        assert batch.targets.numpy().dtype == dtype
+
+
+def test_masks_are_read_only_on_demand(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "masks", None)
+    for batch in loader(store, range(3), None, masks=False, batch_size=2, seed=None):
+        assert batch.targets is None
+
+
+def test_rows_without_a_mask_are_refused_only_where_masks_are_read(tmp_path: Path) -> None:
+    mixed = rows("raw", 2) + rows("raw", 1, 2, masks=False)
+    path = tmp_path / shard_name("train", 0)
+    write_shard(path, mixed, height=HEIGHT, width=WIDTH, fit="pad", image="raw")
+    store = Store(tmp_path, "train")
+    with pytest.raises(ArtifactError, match="images to learn from have no mask in the") as fault:
+        loader(store, [0, 1, 2], None, masks=True, batch_size=2, seed=None)
+    assert "found: 1 of 3 without, such as car_02" in str(fault.value)
+    assert "to do: run the preprocess stage: `dvc repro -sf preprocess@NAME`" in str(fault.value)
+    assert len(list(loader(store, [0, 1], None, masks=True, batch_size=2, seed=None))) == 1
+    batches = list(loader(store, [0, 1, 2], None, masks=False, batch_size=3, seed=None))
+    assert batches[0].ids == ["car_00", "car_01", "car_02"]
+
+
+def test_targets_are_masks_or_given(store: Store) -> None:
+    with pytest.raises(ValueError, match="the targets are masks or what is given, not both"):
+        loader(store, [0], np.zeros(8, np.int64), masks=True, batch_size=1, seed=None)
+
+
+def test_an_epoch_is_a_function_of_the_seed_and_the_epoch(store: Store) -> None:
+    batches = loader(store, range(8), None, masks=True, batch_size=3, seed=1, augment=light())
+    first = digest(batches)
+    assert digest(batches) == first
+    batches.set_epoch(1)
+    assert digest(batches) != first
+    batches.set_epoch(0)
+    assert digest(batches) == first
+    assert (
+        digest(loader(store, range(8), None, masks=True, batch_size=3, seed=2, augment=light()))
+        != first
+    )
+
+
+def test_an_augmented_item_does_not_depend_on_its_batch(store: Store) -> None:
+    pictures = []
+    for size in (1, 8):
+        for batch in loader(
+            store, range(8), None, masks=True, batch_size=size, seed=1, augment=light()
+        ):
+            if "car_03" in batch.ids:
+                pictures.append(batch.images[batch.ids.index("car_03")].clone())
+    assert torch.equal(*pictures)
+
+
+def test_crops_are_windows_of_the_stored_pictures(store: Store) -> None:
+    cut = build.build("none", crop=(8, 12), masks=True)
+    for batch in loader(store, range(8), None, masks=True, batch_size=3, seed=1, augment=cut):
+        assert batch.targets is not None
+        assert batch.images.shape == (len(batch), 3, 8, 12)
+        assert batch.targets.shape == (len(batch), 8, 12)
+        assert batch.targets.dtype == torch.uint8
+        assert batch.images.is_contiguous(memory_format=torch.channels_last)
+        for row_id, image, target in zip(batch.ids, batch.images, batch.targets, strict=True):
+            number = int(row_id[-2:])
+            whole = np.concatenate([picture(number), label(number)[..., None]], axis=2)
+            part = np.concatenate([image.permute(1, 2, 0).numpy(), target[..., None].numpy()], 2)
+            assert _is_window(part, whole), row_id
+
+
+def _is_window(part: np.ndarray, whole: np.ndarray) -> bool:
+    windows = np.lib.stride_tricks.sliding_window_view(whole, part.shape)
+    return bool((windows == part).all(axis=(-1, -2, -3)).any())
+
+
+@pytest.mark.slow
+def test_workers_change_no_batch(store: Store) -> None:
+    changes = build.build("light", crop=(8, 12), masks=True)
+    options: dict[str, Any] = {"batch_size": 3, "seed": 5, "augment": changes}
+    alone = loader(store, range(8), None, masks=True, **options)
+    helped = loader(store, range(8), None, masks=True, workers=2, **options)
+    for epoch in (0, 1):
+        alone.set_epoch(epoch)
+        helped.set_epoch(epoch)
+        assert digest(helped) == digest(alone)
+
+
+@pytest.mark.slow
+def test_a_workers_error_arrives_as_itself(tmp_path: Path) -> None:
+    path = write(tmp_path, "jpeg", (3,)) / "train-00000.arrow"
+    jpeg = rows("jpeg", 1, 1)[0].image
+    path.write_bytes(path.read_bytes().replace(jpeg[-60:], b"\xff\xd9" + bytes(58)))
+    for workers in (0, 1):
+        damaged = loader(
+            Store(tmp_path, "train"),
+            range(3),
+            None,
+            masks=True,
+            batch_size=3,
+            seed=None,
+            workers=workers,
+        )
+        with pytest.raises(ArtifactError) as fault:
+            list(damaged)
+        assert "(train, id car_01): a stored JPEG is damaged" in str(fault.value)
+        assert "Traceback" not in str(fault.value)
+
+
+@pytest.mark.slow
+def test_workers_are_no_part_of_the_group_that_a_signal_goes_to(store: Store) -> None:
+    others = multiprocessing.active_children()
+    helped = loader(store, range(8), None, masks=True, batch_size=1, seed=None, workers=1)
+    read = iter(helped)
+    ids = next(read).ids
+    (worker,) = set(multiprocessing.active_children()) - set(others)
+    assert worker.pid is not None
+    for batch in read:
+        ids += batch.ids
+    assert ids == [f"car_{row:02d}" for row in range(8)]
+    assert os.getpgid(worker.pid) == worker.pid != os.getpgrp()
+
+
+def test_batches_kept_by_their_reader_stay_as_they_are(store: Store) -> None:
+    kept = [
+        batch.images for batch in loader(store, range(8), None, masks=True, batch_size=1, seed=None)
+    ]
+    for number, tensor in enumerate(kept):
+        assert np.array_equal(tensor[0].permute(1, 2, 0).numpy(), picture(number))
+
+
+def test_reading_leaves_the_global_random_state_alone(store: Store) -> None:
+    before = torch.get_rng_state()
+    list(loader(store, range(8), None, masks=True, batch_size=2, seed=3, augment=light()))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_augmentation_needs_a_seed(store: Store) -> None:
+    with pytest.raises(ValueError, match="augmentation needs a seed"):
+        loader(store, [0], None, masks=True, batch_size=1, seed=None, augment=light())
+
+
+def test_targets_must_fit_the_store(store: Store) -> None:
+    with pytest.raises(ValueError, match="2 targets for a store of 8 rows"):
+        loader(store, [0, 1], np.zeros(2, np.int64), masks=False, batch_size=1, seed=None)
+
+
+def test_item_seeds_are_pinned() -> None:
+    assert item_seed(7, 0, "car_00") == PINNED
+    assert len({item_seed(s, e, i) for s in (1, 2) for e in (1, 2) for i in ("1", "2")}) == 8
+
+
+PINNED = 15646070325214286317
+
+
+def test_a_batch_goes_to_a_device(store: Store) -> None:
+    batch = next(iter(loader(store, [0], None, masks=True, batch_size=1, seed=None)))
+    moved = batch.to("meta", non_blocking=True)
+    assert moved.targets is not None
+    assert moved.images.device.type == moved.targets.device.type == "meta"
+    assert moved.originals.device.type == "cpu"
+
+
+class Recorder(lightning.LightningModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: list[tuple[int, list[str]]] = []
+
+    def training_step(self, batch: Batch) -> torch.Tensor:
+        assert isinstance(batch, Batch)
+        self.seen.append((self.current_epoch, batch.ids))
+        return self.weight * batch.images.float().mean()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def expected_batches(store: Store, epochs: range) -> list[tuple[int, list[str]]]:
+    sampler = EpochSampler(range(8), 3, seed=4)
+    seen = []
+    for epoch in epochs:
+        sampler.set_epoch(epoch)
+        seen += [(epoch, [store.ids[row] for row in order.rows]) for order in sampler]
+    return seen
+
+
+@pytest.mark.slow
+def test_lightning_sets_the_epoch_also_when_it_resumes(store: Store, tmp_path: Path) -> None:
+    def fit(epochs: int, resume: Path | None = None) -> Recorder:
+        net = Recorder()
+        trainer = lightning.Trainer(
+            max_epochs=epochs,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trainer.fit(
+                net,
+                loader(store, range(8), None, masks=True, batch_size=3, seed=4),
+                ckpt_path=resume,
+            )
+        trainer.save_checkpoint(tmp_path / "last.ckpt")
+        return net
+
+    assert fit(2).seen == expected_batches(store, range(2))
+    assert fit(4, tmp_path / "last.ckpt").seen == expected_batches(store, range(2, 4))
+
+
+def light() -> build.Augmentation:
+    return build.build("light", masks=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch notices, a little later")
+def test_workers_end_with_a_reader_that_is_killed(tmp_path: Path) -> None:
+    write(tmp_path, "raw")
+    script = """if __name__ == "__main__":
+        import multiprocessing, os, signal, sys
+        from pathlib import Path
+        from torch.utils.data import DataLoader
+        from darkroom.store.loader import loader
+        from darkroom.store.store import Store
+        store = Store(Path(sys.argv[1]), "train")
+        read = loader(store, range(4), None, masks=False, batch_size=1, seed=None, workers=1)
+        batches = DataLoader.__iter__(read)
+        print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)  # while the worker is starting
+    """
+    (tmp_path / "reader.py").write_text(textwrap.dedent(script))
+    # Whoever holds the pipe open is alive: reading to its end waits for the worker too.
+    reader = [sys.executable, str(tmp_path / "reader.py"), str(tmp_path)]
+    ended = subprocess.run(reader, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == -signal.SIGKILL
+    assert len(ended.stdout.split()) == 1, "a worker had been started"

@@ -1,0 +1,133 @@
+"""One shard developed from tiny raw files: pixels, masks and facts known by hand."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from darkroom.index.formats.csv import TAKEN
+from darkroom.raw.archives import Archives
+from darkroom.store.preprocess import Developed, Exposure, Facts, Finish, ShardJob, develop
+from darkroom.store.store import Store, shard_name
+from tests.support.packed import zip_of
+from tests.support.tiny import png
+
+# Four squares of 8 px: red, green over blue, white; the mask is the right half.
+QUARTERS = np.zeros((16, 16, 3), np.uint8)
+QUARTERS[:8, :8, 0] = QUARTERS[:8, 8:, 1] = QUARTERS[8:, :8, 2] = 255
+QUARTERS[8:, 8:] = 255
+HALF = np.repeat([[0, 1]], 8, axis=1).repeat(16, axis=0).astype(np.uint8)
+WIDE = QUARTERS[:8]
+
+
+def job(folder: Path, *rows: Exposure, **finish: Any) -> ShardJob:
+    files = {
+        "a.png": png(QUARTERS),
+        "a_mask.png": png(HALF * 255),
+        "wide.png": png(WIDE),
+        "grey.png": png(QUARTERS[:, :, 0]),
+        "bad.png": b"no image",
+        "small_mask.png": png(HALF[:4]),
+    }
+    zip_of(folder / "raw.zip", files)
+    size: dict[str, Any] = {
+        "height": 4,
+        "width": 4,
+        "fit": "stretch",
+        "store": "raw",
+        "quality": 90,
+    }
+    path = folder / shard_name("train", 0)
+    return ShardJob(path, Archives(folder, folder / "spool"), rows, Finish(**(size | finish)))
+
+
+def exposure(image: str, mask: str = "") -> Exposure:
+    return Exposure(image, "train", f"raw.zip/{image}.png", f"raw.zip/{mask}.png" if mask else "")
+
+
+def test_a_picture_and_its_mask_by_hand(tmp_path: Path) -> None:
+    told = develop(job(tmp_path, exposure("a", "a_mask")))
+    assert told.faults == []
+    store = Store(tmp_path, "train")
+    corners = store.image(0)[[0, 0, 3, 3], [0, 3, 0, 3]].tolist()
+    assert corners == [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]
+    mask = store.mask(0)
+    assert mask is not None
+    assert mask.tolist() == [[0, 0, 1, 1]] * 4
+    assert store.originals.tolist() == [[16, 16]]
+    fact = told.facts[0]
+    assert (fact.id, fact.part, fact.height, fact.width) == ("a", "train", 16, 16)
+    assert (fact.format, fact.mode, fact.exif) == ("PNG", "RGB", 1)
+    assert fact.peak == 255
+    assert fact.bytes == len(png(QUARTERS))
+    assert (fact.mask_pixels, fact.mask_values) == (128, "0/255")
+    grey = np.frombuffer(bytes.fromhex(fact.thumb), np.uint8).reshape(16, 16)
+    # ITU-R BT.601: 0.299 red, 0.587 green, 0.114 blue; the stored 4 x 4 px enlarged again
+    assert grey[[0, 0, 15, 15], [0, 15, 0, 15]].tolist() == [76, 150, 29, 255]
+
+
+def test_a_picture_without_a_mask(tmp_path: Path) -> None:
+    told = develop(job(tmp_path, exposure("grey")))
+    store = Store(tmp_path, "train")
+    assert store.mask(0) is None
+    assert store.image(0)[0, 0].tolist() == [255, 255, 255], "grey as RGB"
+    assert (told.facts[0].mode, told.facts[0].mask_pixels) == ("L", -1)
+    assert told.facts[0].mask_values == ""
+
+
+def test_twelve_bits_in_sixteen_are_told(tmp_path: Path) -> None:
+    made = job(tmp_path, exposure("deep"))
+    values, data = np.linspace(0, 4095, 64).astype(np.uint16).reshape(8, 8), BytesIO()
+    Image.fromarray(values).save(data, "PNG")
+    zip_of(tmp_path / "raw.zip", {"deep.png": data.getvalue()})
+    fact = develop(made).facts[0]
+    assert (fact.mode, fact.peak) == ("I;16", 15)  # the high byte of 4095
+    assert Store(tmp_path, "train").image(0).max() <= 15  # stored as ever
+
+
+@pytest.mark.parametrize(
+    ("fit", "column"),
+    [
+        ("stretch", [[255, 0, 0]] * 4),
+        ("pad", [[0, 0, 0], [255, 0, 0], [255, 0, 0], [0, 0, 0]]),
+    ],
+)
+def test_a_wide_picture_is_fitted(tmp_path: Path, fit: str, column: list[list[int]]) -> None:
+    told = develop(job(tmp_path, exposure("wide"), fit=fit))
+    store = Store(tmp_path, "train")
+    assert store.image(0)[:, 0].tolist() == column
+    assert store.fit == fit
+    assert (told.facts[0].height, told.facts[0].width) == (8, 16)
+
+
+def test_every_fault_is_told_and_no_shard_is_left(tmp_path: Path) -> None:
+    rows = (exposure("bad"), exposure("a", "a_mask"), exposure("a", "small_mask"), exposure("no"))
+    told = develop(job(tmp_path, *rows))
+    assert [fact.id for fact in told.facts] == ["a"]
+    assert len(told.faults) == 3
+    assert told.faults[0].startswith(
+        "raw.zip/bad.png: not an image, or its header is broken; found: 8 bytes that begin b'no im"
+    )
+    assert told.faults[1] == (
+        "raw.zip/small_mask.png: the mask's size is not its image's; found: 16 x 4 px; "
+        "expected: 16 x 16 px, as raw.zip/a.png has"
+    )
+    assert "raw.zip/no.png: no such file" in told.faults[2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["raw.zip"]
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
+    made: list[tuple[bytes, Developed]] = []
+    for place in ("a", "b"):
+        one = job(tmp_path / place, exposure("a", "a_mask"), exposure("wide"), store="jpeg")
+        made.append((b"", develop(one)))
+        made[-1] = (one.path.read_bytes(), made[-1][1])
+    assert made[0] == made[1]
+
+
+def test_no_target_can_bear_the_name_of_a_fact() -> None:
+    """The audit puts facts, fold and targets side by side."""
+    assert set(Facts.__dataclass_fields__) | {"fold"} <= set(TAKEN)

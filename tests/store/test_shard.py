@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from darkroom.errors import ArtifactError
+from darkroom.store.shard import COLUMNS, Layout, Shard
+from tests.store.test_store import HEIGHT, WIDTH, write
+
+LAYOUT = Layout(HEIGHT, WIDTH, "stretch", "raw")
+
+
+def test_a_shard_knows_its_layout(tmp_path: Path) -> None:
+    shard = Shard(write(tmp_path) / "train-00000.arrow")
+    assert shard.layout == LAYOUT
+    assert (len(shard.ids), len(shard.images), len(shard.masks)) == (5, 5, 5)
+    assert shard.masks[0].size == LAYOUT.mask_bytes() == 28
+
+
+def test_a_cut_shard_is_refused_at_every_length(tmp_path: Path) -> None:
+    path = write(tmp_path, counts=(3,)) / "train-00000.arrow"
+    data = path.read_bytes()
+    for length in range(0, len(data) - 1, 37):
+        path.write_bytes(data[:length])
+        with pytest.raises(ArtifactError) as fault:
+            Shard(path)
+        assert "train-00000.arrow: the shard is damaged" in str(fault.value)
+        assert "dvc repro" in str(fault.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a zip", b"ARROW1\x00\x00" + bytes(100)])
+def test_a_foreign_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "train-00000.arrow"
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match="the shard is damaged"):
+        Shard(path)
+
+
+def foreign(path: Path, schema: pa.Schema) -> Path:
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema):
+        pass
+    return path
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ({}, "not a shard of this version of Darkroom"),
+        ({"version": "0"}, "found: version 0"),
+        (LAYOUT.metadata() | {"fit": "squash"}, "fit 'squash'"),
+        (LAYOUT.metadata() | {"height": "0"}, "stored size 0 x 17"),
+        (LAYOUT.metadata() | {"width": "wide"}, "the shard is damaged"),
+    ],
+)
+def test_another_make_is_refused(tmp_path: Path, metadata: dict[str, str], words: str) -> None:
+    with pytest.raises(ArtifactError) as fault:
+        Shard(foreign(tmp_path / "a.arrow", pa.schema(COLUMNS, metadata=metadata)))
+    assert words in str(fault.value)
+
+
+def test_other_columns_are_refused(tmp_path: Path) -> None:
+    schema = pa.schema([("id", pa.string())], metadata=LAYOUT.metadata())
+    with pytest.raises(ArtifactError, match="found: version 1, columns id"):
+        Shard(foreign(tmp_path / "a.arrow", schema))
+
+
+@settings(max_examples=60, deadline=None)
+@given(flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 255)), min_size=1))
+def test_a_flipped_shard_is_refused_or_read_within_bounds(
+    tmp_path_factory: pytest.TempPathFactory, flips: list[tuple[int, int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("flipped")
+    path = write(folder, counts=(3,)) / "train-00000.arrow"
+    data = bytearray(path.read_bytes())
+    for place, bits in flips:
+        data[place % len(data)] ^= bits
+    path.write_bytes(data)
+    try:
+        shard = Shard(path)
+    except ArtifactError:
+        return
+    assert np.isfinite([float(view.sum()) for view in (*shard.images, *shard.masks)]).all()

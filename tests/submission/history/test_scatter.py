@@ -1,0 +1,123 @@
+"""The picture holds every point, at its place; what cannot be seen in it is said."""
+
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from darkroom.images.sheets import EXCESS, MISSED, PAPER, RIGHT, Colour
+from darkroom.submission.history import scatter
+from darkroom.submission.history.scatter import Mark
+
+TEXT = (("public", "public   3 of 3 compared"), ("private", "private  3 of 3 compared"))
+
+
+def drawn(marks: Sequence[Mark], rows: int = 1) -> NDArray[np.uint8]:
+    data = scatter.draw(marks, title="cars: local dice", metric="dice", text=TEXT[:rows])
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGB"))
+
+
+def public(*pairs: tuple[float, float]) -> list[Mark]:
+    return [Mark(k, local, score, "public") for k, (local, score) in enumerate(pairs, 1)]
+
+
+def discs(picture: NDArray[np.uint8], colour: Colour) -> int:
+    """Return how many discs of a colour there are below the heading, seven pixels across."""
+    same = (picture == colour).all(axis=2)
+    same[:200] = False
+    hits = same.copy()
+    for step in range(1, 7):  # of a run of seven both across and down only the start is left
+        hits[:, :-step] &= same[:, step:]
+        hits[:-step] &= same[step:]
+    rows, columns = np.nonzero(hits)
+    centres: list[tuple[int, int]] = []
+    for y, x in zip(rows.tolist(), columns.tolist(), strict=True):
+        if all(abs(y - v) > 9 or abs(x - u) > 9 for v, u in centres):
+            centres.append((y, x))
+    return len(centres)
+
+
+@pytest.mark.parametrize("count", [1, 3, 12])
+def test_every_point_is_there(count: int) -> None:
+    marks = public(*((0.9 + 0.007 * k, 0.91 + 0.005 * (k * 5 % 12)) for k in range(count)))
+    picture = drawn(marks)
+    assert discs(picture, RIGHT) == count
+    assert not (picture == MISSED).all(axis=2).any()
+    assert tuple(picture[-1, 0]) == PAPER
+
+
+def test_both_leaderboards_have_a_colour() -> None:
+    marks = [*public((0.5, 0.4)), Mark(1, 0.5, 0.3, "private")]
+    picture = drawn(marks, rows=2)
+    assert (picture == MISSED).all(axis=2).any()
+    assert discs(picture, RIGHT) == 1
+
+
+def test_equal_pictures_have_equal_bytes() -> None:
+    marks = public((0.5, 0.4), (0.6, 0.5))
+    args = {"title": "cars", "metric": "dice", "text": TEXT}
+    assert scatter.draw(marks, **args) == scatter.draw(marks, **args)  # type: ignore[arg-type]
+
+
+def test_equal_points_are_drawn() -> None:
+    assert discs(drawn(public((0.5, 0.5), (0.5, 0.5), (0.5, 0.5))), RIGHT) == 1
+    assert discs(drawn(public((0, 0))), RIGHT) == 1
+
+
+def test_a_line_that_is_far_away_is_said_to_be() -> None:
+    """Ten times as far from the points as they are from each other."""
+    near, far = public((0.99, 0.98), (0.97, 0.96)), public((0.99, 0.79), (0.97, 0.77))
+    assert not (drawn(near) == EXCESS).all(axis=2).any()
+    assert (drawn(far) == EXCESS).all(axis=2).any()
+    assert discs(drawn(far), RIGHT) == 2
+
+
+@pytest.mark.parametrize(
+    ("xs", "ys", "across", "up"),
+    [
+        # one range of both, 12 percent of its length around it
+        ([0.0, 1.0], [0.5, 1.0], (-0.12, 1.12), (-0.12, 1.12)),
+        ([0.0], [1.0], (-0.12, 1.12), (-0.12, 1.12)),
+        # far apart: each its own range, of one length
+        ([0.0, 1.0], [10.0, 10.5], (-0.12, 1.12), (9.63, 10.87)),
+        # a lone point: a thousandth of its size
+        ([100.0], [100.0], (99.938, 100.062), (99.938, 100.062)),
+    ],
+)
+def test_windows(
+    xs: list[float], ys: list[float], across: tuple[float, float], up: tuple[float, float]
+) -> None:
+    found = scatter._window(xs, ys)
+    assert found[0] == pytest.approx(across)
+    assert found[1] == pytest.approx(up)
+
+
+def test_a_number_is_written() -> None:
+    one, two = Mark(1, 0.5, 0.4, "public"), Mark(2, 0.5, 0.4, "public")
+    assert not np.array_equal(drawn([one]), drawn([two]))
+
+
+WINDOW = (0.0, 0.0, 700.0, 700.0)
+
+
+def test_a_number_stands_up_and_right_of_its_point_if_there_is_room() -> None:
+    (spot,) = scatter._spots([(300, 300)], [1 / 8], WINDOW)
+    assert spot == pytest.approx((300 + 20 * 0.5**0.5, 300 + 20 * 0.5**0.5))
+    (spot,) = scatter._spots([(699, 699)], [1 / 8], WINDOW)
+    assert max(spot) < 700
+
+
+@given(st.lists(st.tuples(st.integers(60, 640), st.integers(60, 640)), min_size=1, max_size=7))
+def test_few_numbers_never_touch(points: list[tuple[float, float]]) -> None:
+    spots = scatter._spots(points, [1 / 8] * len(points), WINDOW)
+    for k, spot in enumerate(spots):
+        assert math.dist(spot, points[k]) < 43
+        assert all(math.dist(spot, other) > 9 for other in spots[:k])

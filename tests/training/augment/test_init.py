@@ -1,0 +1,180 @@
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from darkroom.errors import ParamsError
+from darkroom.training.augment import build as package
+from darkroom.training.augment.build import PRESETS
+
+
+def build(preset: str) -> package.Augmentation:
+    return package.build(preset, masks=True)
+
+
+CHANGING = [name for name in PRESETS if name != "none"]
+
+
+def scene() -> tuple[np.ndarray, np.ndarray]:
+    """Return a bright rectangle, left of the middle, on a dark and textured ground; its mask."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(20, 50, (96, 128, 3), dtype=np.uint8)
+    mask = np.zeros((96, 128), np.uint8)
+    mask[30:70, 20:60] = 1
+    image[mask == 1] += 170
+    return image, mask
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_result_depends_on_the_seed_alone(preset: str) -> None:
+    image, mask = scene()
+    augment = build(preset)
+    first = augment(image, mask, 5)
+    for seed in (6, 7, 2**64 - 1):
+        augment(image, mask, seed)
+    for again in (augment, build(preset), pickle.loads(pickle.dumps(augment))):
+        second = again(image, mask, 5)
+        assert np.array_equal(first[0], second[0])
+        assert first[1] is not None
+        assert second[1] is not None
+        assert np.array_equal(first[1], second[1])
+
+
+@pytest.mark.parametrize("preset", CHANGING)
+def test_seeds_give_different_pictures_and_leave_the_given_one(preset: str) -> None:
+    image, mask = scene()
+    augment = build(preset)
+    results = {augment(image, mask, seed)[0].tobytes() for seed in range(12)}
+    assert len(results) == 2 if preset == "flip" else len(results) > 8
+    assert np.array_equal(image, scene()[0])
+    assert np.array_equal(mask, scene()[1])
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_masks_stay_exact_and_follow_the_picture(preset: str) -> None:
+    image, mask = scene()
+    augment = build(preset)
+    for seed in range(30):
+        changed, moved = augment(image, mask, seed)
+        assert moved is not None
+        assert changed.dtype == moved.dtype == np.uint8
+        assert changed.shape == image.shape
+        assert set(np.unique(moved)) == {0, 1}
+        bright = changed.mean(axis=2) > changed.mean()
+        both = 2 * np.logical_and(bright, moved).sum() / (bright.sum() + moved.sum())
+        assert both > 0.8, (seed, both)  # blur and mirrored edges cost some
+
+
+def test_none_changes_nothing() -> None:
+    image, mask = scene()
+    changed, moved = build("none")(image, mask, 1)
+    assert np.array_equal(changed, image)
+    assert moved is not None
+    assert np.array_equal(moved, mask)
+
+
+def test_banknotes_are_never_mirrored() -> None:
+    image, mask = scene()
+    augment = build("notes")
+    for seed in range(40):
+        _, moved = augment(image, mask, seed)
+        assert moved is not None
+        assert moved[:, :64].sum() > moved[:, 64:].sum()
+
+
+def test_images_go_without_masks() -> None:
+    image, _ = scene()
+    changed, moved = build("light")(image, None, 3)
+    assert moved is None
+    assert changed.shape == image.shape
+
+
+def test_the_changes_of_a_preset_are_drawn_apart() -> None:
+    """Were all drawn from one number, a fifth would see no change: 1 - 0.8, the largest p."""
+    image, _ = scene()
+    light = build("light")
+    changed = [not np.array_equal(light(image, None, seed)[0], image) for seed in range(400)]
+    assert np.mean(changed) > 0.96  # 1 - 0.5 * 0.2 * 0.2 * 0.5 is 0.99
+
+
+def test_a_flip_tells_nothing_of_what_follows_it() -> None:
+    mask = np.zeros((32, 64), np.uint8)
+    mask[:, :8] = 1
+    image = np.repeat(mask[..., None] * np.uint8(100) + np.uint8(50), 3, axis=2)
+    twice = package.build(
+        [
+            {"HorizontalFlip": {"p": 0.5}},
+            {"RandomBrightnessContrast": {"brightness_limit": [0.3, 0.3], "p": 0.5}},
+        ],
+        masks=True,
+    )
+    pairs = []
+    for seed in range(600):
+        changed, moved = twice(image, mask, seed)
+        assert moved is not None
+        pairs.append((bool(moved[0, 0]), bool(changed.max() > 150)))
+    flipped, bright = np.array(pairs).T
+    assert 0.4 < flipped.mean() < 0.6
+    assert 0.4 < bright.mean() < 0.6
+    assert 0.4 < bright[flipped].mean() < 0.6
+
+
+def test_an_unknown_preset_is_refused() -> None:
+    with pytest.raises(ParamsError) as fault:
+        build("heavy")
+    assert "no such augmentation" in str(fault.value)
+    assert "expected: none, flip, light, strong, notes" in str(fault.value)
+
+
+def test_pictures_that_a_transform_would_resize_are_refused_when_met() -> None:
+    turn = package.build([{"RandomRotate90": {"p": 1.0}}], masks=False)  # a square was tried
+    square = np.zeros((8, 8, 3), np.uint8)
+    assert turn(square, None, 1)[0].shape == square.shape
+    with pytest.raises(ParamsError) as fault:
+        turn(np.zeros((8, 16, 3), np.uint8), None, 3)
+    assert "train.augment: a transform changes the size of pictures" in str(fault.value)
+    assert "found: 16 x 8 (height x width)" in str(fault.value)
+    assert "expected: 8 x 16" in str(fault.value)
+    with pytest.raises(ParamsError, match="RandomRotate90 changes the size of pictures"):
+        package.build([{"RandomRotate90": {}}], masks=False, size=(8, 16))
+
+
+def test_a_transform_that_fails_says_so_in_our_words() -> None:
+    grid = package.build([{"RandomGridShuffle": {"grid": [4, 4], "p": 1.0}}], masks=False)
+    grid._compose.transforms[0].get_params = None  # whatever may go wrong in it
+    with pytest.raises(ParamsError) as fault:
+        grid(np.zeros((8, 8, 3), np.uint8), None, 1)
+    assert "an augmentation failed" in str(fault.value)
+    assert "TypeError: 'NoneType' object is not callable" in str(fault.value)
+    assert "found: [{'RandomGridShuffle': {'grid': [4, 4], 'p': 1.0}}]" in str(fault.value)
+
+
+def test_a_list_travels_to_a_worker_as_it_is() -> None:
+    image, mask = scene()
+    named = package.build(
+        [{"OneOf": {"transforms": [{"Rotate": {}}, {"GaussNoise": {}}], "p": 1.0}}],
+        crop=(64, 80),
+        masks=True,
+    )
+    again = pickle.loads(pickle.dumps(named))
+    assert again == named
+    for seed in range(6):
+        first, second = named(image, mask, seed), again(image, mask, seed)
+        assert first[0].tobytes() == second[0].tobytes()
+        assert first[0].shape == (64, 80, 3)
+
+
+@pytest.mark.slow
+def test_importing_speaks_to_nobody_and_warns_of_nothing() -> None:
+    code = (
+        "import socket\n"
+        "def refuse(*_): raise AssertionError('a connection was tried')\n"
+        "socket.socket.connect = refuse\n"
+        "import darkroom.training.augment.build"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")

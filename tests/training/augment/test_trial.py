@@ -1,0 +1,76 @@
+"""The trial finds what a transform would do to a training."""
+
+from typing import Any
+
+import albumentations
+import numpy as np
+import pytest
+
+from darkroom.errors import ParamsError
+from darkroom.training.augment import named, trial
+
+
+class Made(albumentations.DualTransform):  # type: ignore[misc]  # untyped
+    """A transform that does what it is told."""
+
+    def __init__(self, change: Any, of_mask: Any = None) -> None:
+        super().__init__(p=1.0)
+        self.change, self.of_mask = change, of_mask or (lambda mask: mask)
+
+    def apply(self, img: np.ndarray, **_: Any) -> np.ndarray:
+        return np.asarray(self.change(img))
+
+    def apply_to_mask(self, mask: np.ndarray, **_: Any) -> np.ndarray:
+        return np.asarray(self.of_mask(mask))
+
+
+def complain(transform: Any, *, masks: bool = True) -> str:
+    with pytest.raises(ParamsError) as fault:
+        trial.check([transform], (32, 48), masks=masks)
+    return str(fault.value)
+
+
+def test_what_keeps_its_word_passes() -> None:
+    trial.check([Made(np.copy), *named.transforms([{"Rotate": {}}])], (32, 48), masks=True)
+
+
+def test_a_transform_that_does_not_repeat_itself_is_refused_by_name() -> None:
+    free = np.random.default_rng(0)
+    told = complain(Made(lambda image: image + free.integers(0, 9, image.shape, dtype=np.uint8)))
+    assert "train.augment: Made does not do the same again with the same seed" in told
+    assert "to do: change its arguments, or take Made out of train.augment" in told
+
+
+def test_another_mask_the_second_time_is_found_too() -> None:
+    free = np.random.default_rng(0)
+    told = complain(Made(np.copy, lambda mask: free.permutation(mask)))
+    assert "does not do the same again" in told
+
+
+def test_masks_of_other_values_are_refused() -> None:
+    assert "Made gives masks the value 255" in complain(Made(np.copy, lambda mask: mask * 255))
+    told = complain(named.transforms([{"CoarseDropout": {"fill_mask": 7}}])[0])
+    assert "train.augment: CoarseDropout gives masks the value 7, not only 0 and 1" in told
+
+
+def test_other_types_are_refused() -> None:
+    told = complain(Made(np.float32), masks=False)
+    assert "Made makes of the image an array of float32, shape (32, 48, 3)" in told
+    assert "array of uint8, shape (32, 48, 1)" in complain(Made(lambda image: image[..., :1]))
+
+
+def test_another_size_is_refused() -> None:
+    assert "found: 16 x 48 (height x width)" in complain(Made(lambda image: image[::2]))
+
+
+def test_failures_are_told_with_the_size_they_were_met_at() -> None:
+    told = complain(named.transforms([{"MaskDropout": {}}])[0], masks=False)
+    assert "MaskDropout cannot be applied to a picture of 32 x 48 (height x width)" in told
+    assert "ValueError: MaskDropout requires ['mask'] missing keys" in told
+
+
+def test_members_of_groups_are_tried_whatever_their_p() -> None:
+    rare = {"Sequential": {"transforms": [{"Transpose": {"p": 0.001}}], "p": 0.001}}
+    group = named.transforms([{"OneOf": {"transforms": [{"Blur": {}}, rare]}}])
+    with pytest.raises(ParamsError, match="Transpose changes the size of pictures"):
+        trial.check(group, (32, 48), masks=False)

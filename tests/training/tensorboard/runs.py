@@ -1,0 +1,70 @@
+"""Short trainings with everything told: masks, classes and labels."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch import Callback
+
+from darkroom.models.build import build
+from darkroom.training.fit import FitResult, Optimisation, Running, fit
+from darkroom.training.tensorboard import callbacks
+from tests.support.drawn import batches, colours, discs
+
+IMAGES, LEARNT, EPOCHS, BATCHES = 20, 12, 3, 3
+FACTS: Mapping[str, object] = {"lr": 0.01, "model.name": "tiny", "ema": None}
+NAMES: Mapping[str, Sequence[str]] = {
+    "segmentation": (),
+    "multiclass": ("five", "ten", "twenty"),
+    "multilabel": ("Red", "Green"),
+}
+
+
+def train(
+    folder: Path,
+    task: str,
+    *,
+    told: bool = True,
+    drawn: int | None = None,
+    others: Sequence[Callback] = (),
+) -> FitResult:
+    """Train for three epochs of three batches; events go to `folder`/runs/`task`.
+
+    Args:
+        folder: Gets the pictures, the checkpoint and the events; what is there is gone on with.
+        task: A key of `NAMES`.
+        told: Whether to the board.
+        drawn: Pictures of each kind; None: as many as usual.
+        others: More callbacks.
+    """
+    numbers = np.arange(IMAGES) % 3
+    options: dict[str, Any] = {}
+    if task == "segmentation":
+        store = discs(folder / "data" / task, IMAGES)
+        net = build("unet", outputs=1, seed=1, width=4, depth=2)
+    else:
+        store = colours(folder / "data" / task, IMAGES)
+        labels = np.stack([numbers == 0, numbers == 1], axis=1).astype(np.float32)
+        options["targets"] = numbers if task == "multiclass" else labels
+        outputs = len(NAMES[task])
+        net = build("small_cnn", outputs=outputs, seed=1, width=4, depth=2, dropout=0.1)
+    learn = batches(store, rows=range(LEARNT), seed=1, **options)
+    validate = batches(store, rows=range(LEARNT, IMAGES), **options)
+    watching = callbacks.callbacks(
+        task, validate, names=NAMES[task], facts=FACTS, pictures=drawn, worst=drawn
+    )
+    return fit(
+        net,
+        learn,
+        validate,
+        task=task,
+        optimisation=Optimisation(lr=0.01),
+        running=Running(accelerator="cpu"),
+        epochs=EPOCHS,
+        patience=9,
+        seed=1,
+        log_dir=folder / "runs" / task,
+        work_dir=folder / "work" / task,
+        callbacks=[*(watching if told else ()), *others],
+    )

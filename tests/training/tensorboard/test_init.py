@@ -1,0 +1,92 @@
+"""The board as a whole: it changes no bit of a training, and a resumed one tells nothing twice."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+
+from darkroom.training.tensorboard import callbacks
+from darkroom.training.tensorboard.pictures import Pictures
+from darkroom.training.tensorboard.worst import Worst
+from tests.support.drawn import batches, discs
+from tests.training.tensorboard.runs import BATCHES, EPOCHS, IMAGES, LEARNT, train
+
+
+class Killed(BaseException):
+    """As good as SIGKILL: nothing is saved at its coming."""
+
+
+class Killer(Callback):
+    """Ends the process, as it were, at the n-th call of a hook."""
+
+    def __init__(self, hook: str, call: int) -> None:
+        self.left = call
+        setattr(self, hook, self._act)
+
+    def _act(self, *_: object, **__: object) -> None:
+        self.left -= 1
+        if not self.left:
+            raise Killed
+
+
+def steps(folder: Path) -> dict[str, list[int]]:
+    """Return where every tag has its points, as TensorBoard itself reads them."""
+    events = EventAccumulator(str(folder / "runs" / "segmentation"), {"tensors": 0}).Reload()
+    return {
+        tag: [point.step for point in events.Tensors(tag)]
+        for tag in events.Tags()["tensors"]
+        if not tag.startswith("_hparams_/")  # words, not points: the last ones count
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[int]]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    train(folder, "segmentation", drawn=1)
+    return steps(folder)
+
+
+def test_training_has_the_same_bits_without(tmp_path: Path) -> None:
+    told = train(tmp_path / "a", "multiclass", drawn=1)
+    alone = train(tmp_path / "b", "multiclass", told=False)
+    assert told.history == alone.history
+    for name, tensor in told.net.state_dict().items():
+        assert torch.equal(tensor, alone.net.state_dict()[name]), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("hook", "call"),
+    [("on_train_batch_end", 5), ("on_validation_end", 2), ("on_train_epoch_end", EPOCHS)],
+)
+def test_a_training_that_goes_on_tells_nothing_twice_and_leaves_nothing_out(
+    tmp_path: Path, undisturbed: dict[str, list[int]], hook: str, call: int
+) -> None:
+    with pytest.raises(Killed):
+        train(tmp_path, "segmentation", drawn=1, others=[Killer(hook, call)])
+    train(tmp_path, "segmentation", drawn=1, others=[Killer(hook, -1)])
+    assert steps(tmp_path) == undisturbed
+
+
+@pytest.mark.slow
+def test_where_the_points_are(undisturbed: dict[str, list[int]]) -> None:
+    assert undisturbed["loss/step"] == list(range(1, EPOCHS * BATCHES + 1))
+    ends = [BATCHES, 2 * BATCHES, 3 * BATCHES]
+    for tag in ("dice/val", "predictions", "worst", "precision and recall/pixels"):
+        assert undisturbed[tag] == ends, tag
+
+
+def test_what_is_not_wanted_is_not_drawn(tmp_path: Path) -> None:
+    loader = batches(discs(tmp_path / "d", IMAGES - LEARNT))
+    kinds = [
+        type(part) for part in callbacks.callbacks("segmentation", loader, pictures=0, worst=0)
+    ]
+    assert not {Pictures, Worst} & set(kinds)
+
+
+def test_of_values_there_is_no_confusion(tmp_path: Path) -> None:
+    loader = batches(discs(tmp_path / "d", 4))
+    kinds = [type(part).__name__ for part in callbacks.callbacks("regression", loader)]
+    assert kinds == ["Graph", "Scalars", "Pictures", "Worst", "Hparams", "Throughput"]

@@ -1,0 +1,77 @@
+"""Best weights and patience, and the line that an epoch gets."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+
+from darkroom.models.build import MEAN, STD, build
+from darkroom.tasks.losses import build as losses
+from darkroom.tasks.table import TASKS
+from darkroom.training.callbacks import BestWeights, epoch_line
+from darkroom.training.module import Learner, Manner
+from darkroom.training.step import Optimisation, Stepper
+
+
+def watch(
+    task: str, values: list[tuple[float, float]], patience: int, thaw: int | None = None
+) -> tuple[float, int, float]:
+    """Show (metric, loss) epochs; return the best epoch, the last one, and the weight restored."""
+    metric = TASKS[task].monitor
+    net = build("unet", outputs=1, seed=1, width=2, depth=1)
+    manner = Manner(task, losses.build(task), 1, MEAN, STD)
+    learner = Learner(net, manner, Stepper(net, Optimisation(lr=0.1), batches=9, epochs=1))
+    best = BestWeights(metric, patience, thaw)
+    trainer = cast(Any, SimpleNamespace(should_stop=False))
+    for epoch, (value, loss) in enumerate(values, start=1):
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.fill_(epoch)
+        learner.history.append({"epoch": epoch, f"{metric.name}/val": value, "loss/val": loss})
+        best.on_validation_end(trainer, learner)
+        if trainer.should_stop:
+            break
+    best.restore(net)
+    return best.row["epoch"], epoch, float(next(net.parameters()).detach().flatten()[0])
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "expected"),
+    [
+        ("multiclass", [(0.5, 1), (0.9, 1), (0.8, 1), (0.7, 1), (1.0, 1)], (2, 4)),
+        ("regression", [(0.5, 1), (0.2, 1), (0.3, 1), (0.1, 1)], (4, 4)),
+        # Of equal accuracy the lower loss; the same again is no better.
+        ("multiclass", [(0.5, 1), (0.5, 0.8), (0.5, 0.8), (0.5, 0.9)], (2, 4)),
+    ],
+)
+def test_best_epoch_and_patience(
+    task: str, values: list[tuple[float, float]], expected: tuple[float, int]
+) -> None:
+    best, last, weight = watch(task, values, patience=2)
+    assert (best, last) == expected
+    assert weight == best
+
+
+def test_what_thaws_late_has_its_chance() -> None:
+    values = [(0.9, 1.0), *[(0.5, 1.0)] * 8]
+    assert watch("multiclass", values, patience=2)[1] == 3
+    assert watch("multiclass", values, patience=2, thaw=6)[1] == 7
+    assert watch("multiclass", [*values[:6], (1.0, 1.0), *values[1:6]], 2, 6)[:2] == (7, 9)
+
+
+def test_epoch_line() -> None:
+    row = {"epoch": 3, "loss/train": 0.5, "loss/val": 0.25, "dice/train": 0.9, "dice/val": 0.8}
+    line = epoch_line(row, 10, ["dice"])
+    assert line == "epoch  3/10  loss 0.5000 val 0.2500  dice 0.9000 val 0.8000"
+
+
+def test_best_weights_of_layers_that_count_their_versions() -> None:
+    best = BestWeights(TASKS["multiclass"].monitor, 1)
+    net = build("mnasnet0_5", outputs=2, seed=1)  # without its version it refuses weights
+    state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    best.load_state_dict({"row": {"epoch": 1}, "weights": state})
+    with torch.no_grad():
+        next(net.parameters()).zero_()
+    best.restore(net)
+    assert all(torch.equal(state[name], tensor) for name, tensor in net.state_dict().items())

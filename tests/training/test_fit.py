@@ -1,0 +1,327 @@
+"""Training as a whole, on tiny drawn data: it learns, repeats itself, and stops with a word."""
+
+import hashlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Callback
+from numpy.typing import NDArray
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+
+from darkroom.errors import DataError, ParamsError, ResourceError
+from darkroom.models.build import MEAN, STD, build, normalise
+from darkroom.store.store import Store
+from darkroom.tasks.losses import build as losses
+from darkroom.training.fit import FitResult, Optimisation, Running, fit
+from darkroom.training.tensorboard.scalars import Scalars
+from tests.support.drawn import batches, colours, discs
+
+
+def train(
+    store: Store,
+    folder: Path,
+    net: nn.Module | None = None,
+    *,
+    targets: NDArray[Any] | None = None,
+    seed: int = 1,
+    running: Mapping[str, Any] | None = None,
+    callbacks: Sequence[Callback] = (),
+    task: str = "segmentation",
+    epochs: int = 2,
+    patience: int = 9,
+    lr: float = 0.03,
+    **optimisation: Any,
+) -> FitResult:
+    net = net or build("unet", outputs=1, seed=seed, width=4, depth=2)
+    last = len(store) - 4
+    return fit(
+        net,
+        batches(store, targets, rows=range(last), seed=seed),
+        batches(store, targets, rows=range(last, len(store))),
+        task=task,
+        optimisation=Optimisation(lr=lr, **optimisation),
+        running=Running(accelerator="cpu", **(running or {})),
+        epochs=epochs,
+        patience=patience,
+        seed=seed,
+        log_dir=folder / "runs",
+        work_dir=folder / "work",
+        callbacks=callbacks,
+    )
+
+
+def digest(net: nn.Module) -> str:
+    values = [t.detach().numpy().tobytes() for t in net.state_dict().values()]
+    return hashlib.sha256(b"".join(values)).hexdigest()
+
+
+def test_a_disc_is_learnt(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    result = train(discs(tmp_path / "d", 36), tmp_path, epochs=5, callbacks=[Scalars()])
+    assert result.best["dice/val"] > 0.9
+    assert [row["epoch"] for row in result.history] == [1, 2, 3, 4, 5]
+    assert result.history[0]["loss/train"] > 2 * result.history[-1]["loss/train"]
+    assert result.best == max(result.history, key=lambda row: row["dice/val"])
+    assert not result.net.training
+    out, err = capfd.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert len(lines) == 5, "a line an epoch and nothing else"
+    assert lines[0].startswith("epoch 1/5  loss ")
+    assert lines[0].endswith(" img/s  best")
+    _check_charts(tmp_path, result)
+
+
+def _check_charts(tmp_path: Path, result: FitResult) -> None:
+    events = EventAccumulator(str(tmp_path / "runs")).Reload()
+    drawn = [(event.step, event.value) for event in events.Scalars("dice/val")]
+    batches_seen = [8 * row["epoch"] for row in result.history]
+    values = [pytest.approx(row["dice/val"]) for row in result.history]
+    assert drawn == list(zip(batches_seen, values, strict=True))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["d", "runs", "work"], "nothing elsewhere"
+    assert [p.name for p in (tmp_path / "work").iterdir()] == ["training.ckpt"]
+
+
+def test_colours_are_told_apart(tmp_path: Path) -> None:
+    store = colours(tmp_path / "c", 28)
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+    classes = np.arange(28) % 3
+    result = train(store, tmp_path, net, targets=classes, task="multiclass", lr=0.1, epochs=3)
+    assert result.best["accuracy/val"] == 1.0
+
+
+def test_same_seed_same_bits_other_seed_others(tmp_path: Path) -> None:
+    store = discs(tmp_path / "d", 16)
+    runs = {
+        name: train(store, tmp_path / name, seed=seed)
+        for name, seed in zip("abc", (1, 1, 2), strict=True)
+    }
+    assert digest(runs["a"].net) == digest(runs["b"].net)
+    assert runs["a"].history == runs["b"].history
+    assert digest(runs["a"].net) != digest(runs["c"].net)
+    assert not torch.are_deterministic_algorithms_enabled(), "left as it was"
+
+
+def test_the_epoch_reaches_the_sampler(tmp_path: Path) -> None:
+    store = discs(tmp_path / "d", 12)
+    seen: list[list[str]] = [[], [], []]
+
+    def note(image: Any, mask: Any, seed: int) -> Any:
+        seen[learn.sampler.epoch].append(str(seed))  # type: ignore[attr-defined]
+        return image, mask
+
+    learn = batches(store, rows=range(8), seed=3, augment=note)
+    learn.set_epoch(2)  # stale, as a second training with one loader would find it
+    net = build("unet", outputs=1, seed=1, width=2, depth=1)
+    fit(
+        net,
+        learn,
+        batches(store, rows=range(8, 12)),
+        task="segmentation",
+        optimisation=Optimisation(lr=0.01),
+        running=Running(accelerator="cpu"),
+        epochs=3,
+        patience=9,
+        seed=1,
+        log_dir=tmp_path / "r",
+        work_dir=tmp_path / "w",
+    )
+    assert [len(seeds) for seeds in seen] == [8, 8, 8]
+    assert len({seed for seeds in seen for seed in seeds}) == 24, "each epoch augments anew"
+
+
+def test_patience_stops_and_the_best_weights_come_back(tmp_path: Path) -> None:
+    store = colours(tmp_path / "c", 8)
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
+    result = train(
+        store,
+        tmp_path,
+        net,
+        targets=np.arange(8) % 3,
+        task="multiclass",
+        lr=1e-30,  # no rate to speak of: nothing gets better
+        epochs=9,
+        patience=2,
+    )
+    assert len(result.history) == 3
+    assert result.best["epoch"] == 1
+
+
+def test_a_loss_that_runs_off_names_epoch_and_batch(tmp_path: Path) -> None:
+    store = discs(tmp_path / "d", 8)
+    net = build("unet", outputs=1, seed=1, width=2, depth=1)
+    with torch.no_grad():
+        net.get_parameter("outc.conv.bias").fill_(float("inf"))
+    with pytest.raises(ParamsError, match="not a finite number in epoch 1") as caught:
+        train(store, tmp_path, net)
+    assert "a batch of 00" in str(caught.value)
+    assert "a lower learning rate than 0.03" in str(caught.value)
+
+
+def test_no_images_to_validate_with(tmp_path: Path) -> None:
+    store = discs(tmp_path / "d", 4)
+    net = build("unet", outputs=1, seed=1, width=2, depth=1)
+    with pytest.raises(DataError, match="there are no images to validate with"):
+        fit(
+            net,
+            batches(store, seed=1),
+            batches(store, rows=[]),
+            task="segmentation",
+            optimisation=Optimisation(lr=0.1),
+            epochs=1,
+            patience=1,
+            seed=1,
+            log_dir=tmp_path / "r",
+            work_dir=tmp_path / "w",
+        )
+
+
+def test_one_step_of_training_is_enough(tmp_path: Path) -> None:
+    result = train(discs(tmp_path / "d", 6), tmp_path, epochs=1)
+    assert len(result.history) == 1
+
+
+def test_too_little_memory_is_told_with_what_to_lower(tmp_path: Path) -> None:
+    class Greedy(nn.Conv2d):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(images) + torch.empty(1 << 50)
+
+    with pytest.raises(ResourceError, match="there is not enough memory to train") as caught:
+        train(discs(tmp_path / "d", 8), tmp_path, Greedy(3, 1, 1))
+    assert "can't allocate memory" in str(caught.value)
+    assert "to do: lower train.batch_size, or preprocess.height and width" in str(caught.value)
+
+
+def test_the_usual_training_keeps_its_bits(tmp_path: Path) -> None:
+    """Of a step: AdamW, one cycle, no accumulation; as a loop of twenty lines makes them."""
+    store = discs(tmp_path / "d", 12)
+    result = train(store, tmp_path, epochs=2)
+    net = build("unet", outputs=1, seed=1, width=4, depth=2)
+    net = net.train().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(net.parameters(), 0.03, weight_decay=0.01, fused=True)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.03, total_steps=4)
+    learn = batches(store, rows=range(8), seed=1)
+    seen: list[float] = []
+    for epoch in range(2):
+        learn.set_epoch(epoch)
+        for batch in learn:
+            assert batch.targets is not None
+            optimizer.zero_grad()
+            logits = net(normalise(batch.images, MEAN, STD))
+            loss = losses.build("segmentation")(logits, batch.targets)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            cycle.step()
+            seen.append(loss.item())
+    rows = result.history
+    assert [row["loss/train"] for row in rows] == [sum(seen[:2]) / 2, sum(seen[2:]) / 2]
+    assert result.best["epoch"] == 2, "so that these are the last weights"
+    assert digest(result.net) == digest(net)
+
+
+def test_a_loss_that_runs_off_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
+    class Spoil(Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, *place: Any) -> None:
+            if (trainer.current_epoch, place[1]) == (1, 1):
+                with torch.no_grad():
+                    next(pl_module.net.parameters()).fill_(float("nan"))
+
+    store = discs(tmp_path / "d", 16)
+    with pytest.raises(ParamsError, match="not a finite number in epoch 2") as caught:
+        train(store, tmp_path, callbacks=[Spoil()], running={"checkpoint_steps": 1})
+    file = tmp_path / "work/training.ckpt"
+    assert f"the weights from before that are kept in {file}" in str(caught.value)
+    kept = torch.load(file, weights_only=True)
+    assert kept["place"] == (1, 1, 4)
+    assert all(t.isfinite().all() for t in kept["net"].values())
+
+
+def test_a_frozen_backbone_stands_still_until_it_thaws(tmp_path: Path) -> None:
+    store = discs(tmp_path / "d", 12)
+    weights: list[dict[str, torch.Tensor]] = []
+
+    class Note(Callback):
+        def on_train_epoch_end(self, _trainer: Any, pl_module: Any) -> None:
+            state = pl_module.net.state_dict()
+            weights.append({name: t.clone() for name, t in state.items()})
+
+    first = build("unet", outputs=1, seed=1, width=4, depth=2).state_dict()
+    train(store, tmp_path, epochs=2, freeze="backbone", unfreeze_epoch=2, callbacks=[Note()])
+    backbone = [name for name in first if name.startswith(("inc", "down"))]
+    assert any("running_mean" in name for name in backbone), "batch norm stands still too"
+    assert all(torch.equal(weights[0][name], first[name]) for name in backbone)
+    head = [name for name in first if name not in backbone]
+    assert not all(torch.equal(weights[0][name], first[name]) for name in head)
+    assert not any(torch.equal(weights[1][name], first[name]) for name in backbone)
+
+
+def test_compiled_weights_have_the_same_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, compile_ = discs(tmp_path / "d", 8), torch.compile
+    monkeypatch.setattr(torch, "compile", lambda net, **_: compile_(net, backend="eager"))
+    plain = train(store, tmp_path / "a", epochs=1)
+    compiled = train(store, tmp_path / "b", epochs=1, running={"compile": True})
+    assert list(compiled.net.state_dict()) == list(plain.net.state_dict())
+    kept = torch.load(tmp_path / "b/work/training.ckpt", weights_only=True)
+    assert list(kept["net"]) == list(plain.net.state_dict())
+    assert compiled.best["loss/val"] == pytest.approx(plain.best["loss/val"], rel=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_precision(tmp_path: Path, precision: str) -> None:
+    kinds = []
+
+    class Layer(nn.Conv2d):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            found = super().forward(images)
+            kinds.append(found.dtype)
+            return found
+
+    train(discs(tmp_path / "d", 8), tmp_path, Layer(3, 1, 1), running={"precision": precision})
+    assert set(kinds) == {torch.float32 if precision == "float32" else torch.bfloat16}
+
+
+def test_fp16_needs_cuda(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="fp16 needs an NVIDIA GPU"):
+        train(discs(tmp_path / "d", 8), tmp_path, running={"precision": "fp16"})
+
+
+def test_more_devices_than_images(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="too few images to train on for so many devices"):
+        train(discs(tmp_path / "d", 8), tmp_path, running={"devices": 5})
+
+
+@pytest.mark.slow
+def test_a_lost_loader_process_is_told_as_such(tmp_path: Path) -> None:
+    class Kill(Callback):
+        def on_train_batch_end(self, *_: object) -> None:
+            for child in multiprocessing.active_children():
+                assert child.pid is not None
+                os.kill(child.pid, signal.SIGKILL)
+
+    store = discs(tmp_path / "d", 8)
+    with pytest.raises(ResourceError, match="a loader process ended early") as caught:
+        fit(
+            build("unet", outputs=1, seed=1, width=2, depth=1),
+            batches(store, seed=1, batch_size=1, workers=1),
+            batches(store, rows=[0]),
+            task="segmentation",
+            optimisation=Optimisation(lr=0.1),
+            epochs=50,
+            patience=50,
+            seed=1,
+            log_dir=tmp_path / "log",
+            work_dir=tmp_path / "work",
+            callbacks=[Kill()],
+        )
+    assert "run again: training goes on from its last checkpoint" in str(caught.value)

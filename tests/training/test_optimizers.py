@@ -1,0 +1,152 @@
+"""One group and the bits of before by default; groups that learn apart; saved and put back."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from torch.optim.lr_scheduler import OneCycleLR
+
+from darkroom.errors import ParamsError
+from darkroom.models import build
+from darkroom.training import optimizers, schedules
+
+
+def net() -> nn.Module:
+    torch.manual_seed(3)
+    layers = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 1, 3)
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)
+
+
+def pictures(steps: int) -> Iterator[Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    for _ in range(steps):
+        yield torch.rand(2, 3, 12, 12, generator=generator)
+
+
+def learn(held: nn.Module, optimizer: Optimizer, images: Tensor) -> None:
+    optimizer.zero_grad()
+    held(images).square().mean().backward()
+    optimizer.step()
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.state_dict().items(), other.state_dict().items(), strict=True)
+    return all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
+
+
+def test_the_default_has_the_bits_of_fused_adamw_and_torchs_cycle() -> None:
+    mine, theirs = net(), net()
+    optimizer = optimizers.build(mine, "adamw", lr=0.02, weight_decay=0.01)
+    plan = schedules.build(optimizer, "one_cycle", lr=0.02, total_steps=12)
+    parameters = [p for p in theirs.parameters() if p.requires_grad]
+    plain = AdamW(parameters, 0.02, weight_decay=0.01, fused=True)
+    cycle = OneCycleLR(plain, 0.02, total_steps=12)
+    assert len(optimizer.param_groups) == 1
+    for images in pictures(12):
+        learn(mine, optimizer, images)
+        plan.step_batch()
+        learn(theirs, plain, images)
+        cycle.step()
+    assert same(mine, theirs)
+    assert not same(mine, net())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "options"),
+    [
+        ("adam", Adam, {"betas": (0.8, 0.999), "fused": True}),
+        ("sgd", SGD, {"momentum": 0.8, "nesterov": True, "fused": True}),
+        ("rmsprop", RMSprop, {"momentum": 0.8}),
+    ],
+)
+def test_each_is_torchs_own(name: str, kind: Any, options: dict[str, Any]) -> None:
+    mine, theirs = net(), net()
+    optimizer = optimizers.build(mine, name, lr=0.01, weight_decay=0.1, momentum=0.8)
+    plain = kind(theirs.parameters(), lr=0.01, weight_decay=0.1, **options)
+    assert type(optimizer) is kind
+    for images in pictures(3):
+        learn(mine, optimizer, images)
+        learn(theirs, plain, images)
+    assert same(mine, theirs)
+
+
+def test_momentum_is_the_first_beta() -> None:
+    optimizer = optimizers.build(net(), "adamw", lr=0.01, weight_decay=0.0, momentum=0.7)
+    assert optimizer.param_groups[0]["betas"] == (0.7, 0.999)
+
+
+def test_groups_have_their_names_and_rates_and_every_parameter_once() -> None:
+    held = build.build("resnet18", outputs=2, seed=1)
+    optimizer = optimizers.build(
+        held, "sgd", lr=0.5, weight_decay=0.0, rates={"backbone": 0.1, "layer4": 0.5}
+    )
+    rates = {group["name"]: (group["factor"], group["lr"]) for group in optimizer.param_groups}
+    assert rates == {"backbone": (0.1, 0.05), "layer4": (0.5, 0.25), "head": (1.0, 0.5)}
+    held_by = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(held_by) == sorted(id(p) for p in held.parameters())
+
+
+def test_what_is_frozen_stays_and_learns_once_unfrozen() -> None:
+    held = net()
+    first = next(iter(held.parameters()))
+    first.requires_grad_(False)
+    before = first.clone()
+    optimizer = optimizers.build(held, "adamw", lr=0.01, weight_decay=0.5)
+    for images in pictures(2):
+        learn(held, optimizer, images)
+    assert torch.equal(first, before)  # not even decayed
+    first.requires_grad_(True)
+    for images in pictures(1):
+        learn(held, optimizer, images)
+    assert not torch.equal(first, before)
+
+
+def test_the_kernel_can_be_left_out() -> None:
+    for fused in (True, False):
+        optimizer = optimizers.build(net(), "adamw", lr=0.01, weight_decay=0.0, fused=fused)
+        assert bool(optimizer.param_groups[0]["fused"]) is fused
+        assert getattr(optimizer, "_step_supports_amp_scaling", False) is fused
+
+
+@pytest.mark.parametrize("name", optimizers.NAMES)
+def test_an_optimiser_goes_on_where_another_stopped(name: str) -> None:
+    def made(held: nn.Module) -> tuple[Optimizer, schedules.Schedule]:
+        optimizer = optimizers.build(held, name, lr=1e-3, weight_decay=0.01)
+        return optimizer, schedules.build(optimizer, "one_cycle", lr=1e-3, total_steps=9)
+
+    def run(stop: int | None) -> nn.Module:
+        held = net()
+        optimizer, plan = made(held)
+        for step, images in enumerate(pictures(9)):
+            if step == stop:
+                file = io.BytesIO()
+                torch.save([held.state_dict(), optimizer.state_dict(), plan.state_dict()], file)
+                file.seek(0)
+                weights, moments, position = torch.load(file)
+                held = net()
+                optimizer, plan = made(held)
+                held.load_state_dict(weights)
+                optimizer.load_state_dict(moments)
+                plan.load_state_dict(position)
+            learn(held, optimizer, images)
+            plan.step_batch()
+        return held
+
+    undisturbed = run(None)
+    assert same(run(4), undisturbed)
+    assert not same(net(), undisturbed)
+
+
+def test_momentum_may_be_nothing() -> None:
+    optimizer = optimizers.build(net(), "sgd", lr=0.1, weight_decay=0.0, momentum=0.0)
+    assert optimizer.param_groups[0]["momentum"] == 0
+
+
+def test_an_unknown_optimiser_is_named() -> None:
+    with pytest.raises(ParamsError, match="there is no optimiser of this name") as caught:
+        optimizers.build(net(), "adamax", lr=0.1, weight_decay=0.0)
+    assert "found: adamax\n  expected: adamw, adam, sgd, rmsprop" in str(caught.value)

@@ -1,0 +1,91 @@
+"""Signals are noted, obeyed when it suits, and handed back."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from darkroom.training.signals import Stop
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def test_a_sigterm_is_noted_and_obeyed_later() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    with Stop() as stop:
+        stop.obey()
+        send(signal.SIGTERM)
+        assert stop.asked == signal.SIGTERM
+        with pytest.raises(SystemExit) as left:
+            stop.obey()
+        assert left.value.code == 143
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+def test_a_second_interrupt_does_not_wait() -> None:
+    with Stop() as stop:
+        send(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            stop.obey()
+        with pytest.raises(KeyboardInterrupt):
+            send(signal.SIGINT)
+
+
+def test_signals_that_another_took_are_taken_back() -> None:
+    with Stop() as stop:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        stop.listen()
+        send(signal.SIGTERM)
+        assert stop.asked == signal.SIGTERM
+
+
+def exit_for_an_interrupt() -> None:
+    """Leave as Lightning does."""
+    with Stop():
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise SystemExit(1)  # noqa: B904  (the context is what counts)
+
+
+KILLED = RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated.")
+
+
+def lose_a_worker(error: Exception, *, terminated: bool) -> None:
+    """Leave as torch does when a loader's worker has ended."""
+    with Stop():
+        if terminated:
+            send(signal.SIGTERM)
+        raise error
+
+
+def test_an_exit_made_of_an_interrupt_is_an_interrupt() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        exit_for_an_interrupt()
+
+
+@pytest.mark.parametrize("error", [KILLED, FileNotFoundError(2, "its socket"), EOFError("pid")])
+def test_workers_that_the_signal_ended_first(error: Exception) -> None:
+    with pytest.raises(SystemExit) as left:
+        lose_a_worker(error, terminated=True)
+    assert left.value.code == 143
+    with pytest.raises(type(error), match=r"pid|socket"):
+        lose_a_worker(error, terminated=False)
+
+
+def test_outside_of_the_main_thread_nothing_is_heard() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    found: list[object] = []
+
+    def enter() -> None:
+        with Stop() as stop:
+            found.append(stop.asked)
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert found == [None]
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,90 @@
+"""Steps of the optimiser: of several batches, clipped, and what a checkpoint must keep of them."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from darkroom.training.step import Optimisation, Stepper
+
+
+def stepper(net: nn.Module, batches: int = 5, **choices: Any) -> Stepper:
+    plain: dict[str, Any] = {"lr": 0.1, "optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0}
+    choice = Optimisation(**(plain | {"schedule": "constant"} | choices))
+    return Stepper(net, choice, batches=batches, epochs=2)
+
+
+def learn(steps: Stepper, net: nn.Module, index: int, images: torch.Tensor) -> dict[str, float]:
+    steps.backward(net(images).square().mean(), index)
+    return steps.step() if steps.ends(index) else {}
+
+
+def test_which_batches_end_a_step() -> None:
+    steps = stepper(nn.Linear(1, 1), batches=5, accumulate=2)
+    assert [steps.ends(index) for index in range(5)] == [False, True, False, True, True]
+    assert steps.choice.steps(5) == 3
+    assert steps.schedule.total_steps == 6
+
+
+def test_accumulated_batches_are_as_good_as_one() -> None:
+    torch.manual_seed(1)
+    one = nn.Linear(3, 1)
+    several = copy.deepcopy(one)
+    images = torch.randn(10, 3)
+    at_once, in_parts = stepper(one, batches=2), stepper(several, batches=5, accumulate=3)
+    for index, rows in enumerate((images[:6], images[6:])):
+        learn(at_once, one, index, rows)
+    for index, rows in enumerate(torch.split(images, 2)):
+        learn(in_parts, several, index, rows)
+    torch.testing.assert_close(several.weight, one.weight)
+
+
+def test_a_gradient_is_clipped_and_its_norm_told() -> None:
+    net = nn.Linear(2, 1, bias=False)
+    nn.init.zeros_(net.weight)
+    steps = stepper(net, clip=1.0)
+    steps.backward((net(torch.tensor([[30.0, 40.0]])) - 0.5).square().sum(), 0)
+    told = steps.step()
+    assert told["gradient norm"] == pytest.approx(50)
+    assert told["learning rate/all"] == pytest.approx(0.1)
+    assert net.weight.tolist()[0] == pytest.approx([0.06, 0.08], rel=1e-4)
+
+
+def test_the_rate_of_the_epoch_is_the_greatest() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    assert stepper(net, rates={"backbone": 0.5}).learning_rate == pytest.approx(0.1)
+
+
+def test_a_backbone_is_frozen_until_its_epoch() -> None:
+    assert not Optimisation(lr=1).frozen(0)
+    assert Optimisation(lr=1, freeze="backbone").frozen(99)
+    thawing = Optimisation(lr=1, freeze="backbone", unfreeze_epoch=3)
+    assert [thawing.frozen(epoch) for epoch in range(4)] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("choices", [{}, {"optimizer": "adamw", "schedule": "one_cycle"}])
+def test_a_restored_one_goes_on_with_the_same_bits(choices: dict[str, Any]) -> None:
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+    images = torch.randn(8, 5, 3)
+    steps = stepper(net, batches=4, ema=0.9, **choices)
+    for index in range(4):
+        learn(steps, net, index, images[index])
+    state = copy.deepcopy((net.state_dict(), steps.state_dict()))
+    other = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+    again = stepper(other, batches=4, ema=0.9, **choices)
+    other.load_state_dict(state[0])
+    again.load_state_dict(state[1])
+    for index in range(4):
+        told = learn(steps, net, index, images[4 + index])
+        assert told == learn(again, other, index, images[4 + index])
+    for one in (steps, again):
+        assert one.average is not None
+        assert one.average.updates == 8
+    with steps.averaged(), again.averaged():
+        for ours, theirs in zip(
+            net.state_dict().values(), other.state_dict().values(), strict=True
+        ):
+            assert torch.equal(ours, theirs)

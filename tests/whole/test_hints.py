@@ -1,0 +1,118 @@
+"""Raw files under other names and in other places: one sentence of what to write, or to move."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from darkroom.cli.main import main
+from tests.support import tiny
+from tests.support.damage import contents, params, put
+from tests.support.packed import zip_of
+
+Change = Callable[[Path], object]
+
+
+def unpacked(root: Path) -> None:
+    """Unpack train.zip where it lies, and take it away."""
+    for name, data in contents(root, "train.zip").items():
+        tiny.put(root / "source" / name, data)
+    (root / "source/train.zip").unlink()
+
+
+def in_one_zip(root: Path) -> None:
+    """Pack the whole source into one archive, as the judge's download-all does."""
+    source = root / "source"
+    files = {path.name: path.read_bytes() for path in sorted(source.iterdir())}
+    for name in files:
+        (source / name).unlink()
+    zip_of(source / "dogs.zip", files)
+
+
+def in_a_folder(root: Path) -> None:
+    (root / "source/tables").mkdir()
+    (root / "source/train.csv").rename(root / "source/tables/train.csv")
+
+
+def lost_header(root: Path) -> None:
+    """Take the header away, and name the columns by position."""
+    path = root / "source/train.csv"
+    tiny.put(path, path.read_text().split("\n", 1)[1])
+    params("data", train={"image": 0, "targets": [2]})(root)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        (unpacked, 3, "to do: write data.train.image_path: train/{}.png or train/train/{}.png"),
+        (in_one_zip, 3, "to do: unpack dogs.zip, and set data.source to the folder that it fills"),
+        (in_a_folder, 3, "found: tables/train.csv\n"),
+        (params("data", train={"image_path": "./train.zip/{}"}), 2, "write train.zip/{}\n"),
+        (params("data", train={"image_path": "/x/{}"}), 2, "found: an absolute path: /x/{}\n"),
+        (params("data", train={"table": "a/train.csv"}), 2, "found: a/train.csv\n"),
+    ],
+)
+def test_fetch_says_what_to_write(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    change: Change,
+    code: int,
+    words: str,
+) -> None:
+    root = tiny.project(tmp_path, "multiclass")
+    monkeypatch.chdir(root)
+    change(root)
+    assert main(["fetch", tiny.NAME]) == code
+    assert words in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "words"),
+    [
+        ("multiclass", lost_header, "train.csv, row 1: the first row is data, not a header"),
+        (
+            "regression",
+            lambda root: put("source/train.csv", _beyond(root))(root),
+            "holds '1e39'\n",
+        ),
+    ],
+)
+def test_index_names_table_and_row(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    kind: str,
+    change: Change,
+    words: str,
+) -> None:
+    root = tiny.project(tmp_path, kind)
+    monkeypatch.chdir(root)
+    change(root)
+    tiny.run("fetch")
+    assert main(["index", tiny.NAME]) == 3
+    assert words in capfd.readouterr().err
+
+
+def test_the_audit_tells_of_12_bits_in_16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = tiny.project(tmp_path, "multiclass")
+    monkeypatch.chdir(root)
+    images = contents(root, "train.zip")
+    for name in images:
+        values = np.random.default_rng(len(images[name])).integers(0, 4096, (40, 48))
+        Image.fromarray(values.astype(np.uint16)).save(tmp_path / "deep.png")
+        images[name] = (tmp_path / "deep.png").read_bytes()
+    zip_of(root / "source/train.zip", images)
+    tiny.run("fetch", "index", "split", "preprocess", "audit")
+    told = capfd.readouterr().out
+    assert "16 of 16 train images of 16 bits use at most 12 of them: their high bytes" in told
+
+
+def _beyond(root: Path) -> str:
+    """Return the table of training images with 1e39 as the last value of its first row."""
+    header, first, *rest = (root / "source/train.csv").read_text().split("\n")
+    return "\n".join([header, f"{first.rsplit(',', 1)[0]},1e39", *rest])

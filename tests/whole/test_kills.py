@@ -1,0 +1,168 @@
+"""`dvc repro` killed again and again at random moments ends with the bits of one left alone."""
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support import tiny
+
+ROOT = Path(__file__).parents[2]
+KILLS = 10
+STAGES = ("train@tiny-0", "evaluate@tiny")
+RESULTS = ("models/tiny/fold0/model.safetensors", "reports/tiny/metrics.json")
+HISTORY = "reports/tiny/history/fold0.csv"
+TRAIN = {
+    "epochs": 150,
+    "batch_size": 3,
+    "accumulate": 2,
+    "augment": "strong",
+    "ema": 0.9,
+    "mixup": 0.2,
+    "clip": 1.0,
+    "patience": 150,
+    "checkpoint_steps": 1,
+}
+NETWORK = {"name": "small_cnn", "width": 8, "depth": 2, "dropout": 0.3}
+GRACE_S = 120.0  # until a stage that is asked to stop must have ended
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),  # of DVC's pygtrie
+]
+
+
+def _dvc(root: Path, *words: str) -> "subprocess.Popen[bytes]":
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvc", *words],
+        cwd=root,
+        env=os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def _repro(root: Path) -> None:
+    with _dvc(root, "repro", *STAGES) as process:
+        _, told = process.communicate(timeout=600)
+    assert process.returncode == 0, told.decode()
+
+
+def _hashes(root: Path) -> list[str]:
+    return [hashlib.sha256((root / path).read_bytes()).hexdigest() for path in (*RESULTS, HISTORY)]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project whose pictures are stored, and nothing is trained yet."""
+    root = tmp_path_factory.mktemp("kills") / "project"
+    tiny.project(root, "multiclass", model=NETWORK, train=TRAIN)
+    tiny.edit(root, lambda params: params.update(transfers=[]))
+    shutil.copy(ROOT / "dvc.yaml", root)
+    shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for words in (("init", "--no-scm"), ("repro", "split@tiny", "preprocess@tiny")):
+        with _dvc(root, *words) as process:
+            _, told = process.communicate(timeout=600)
+        assert process.returncode == 0, told.decode()
+    return root
+
+
+def _kill(root: Path, rng: random.Random) -> None:
+    """Start, wait until training gets on, kill at random; what is asked to stop must stop."""
+    early = rng.random() < 0.2  # anywhere, also while DVC writes a file of its own
+    wait = rng.uniform(0, 3) if early else rng.uniform(0, 0.12)
+    # An interrupt in the midst of Python's imports may be swallowed there.
+    gentle = [] if early else [signal.SIGTERM, signal.SIGINT]
+    sent = rng.choice([signal.SIGKILL, *gentle])
+    before = _progress(root)
+    process = _dvc(root, "repro", *STAGES)
+    try:
+        if not early:
+            _until_it_gets_on(process, root, before)
+        time.sleep(wait)
+        if process.poll() is None:
+            os.killpg(process.pid, sent)
+        _, told = process.communicate(timeout=GRACE_S)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    words = f"{sent!r}: {process.returncode}: {told.decode()[-2000:]}"
+    assert process.returncode != 0, f"training went on to its end: {words}"
+    # The stage's own word: its exit code reaches DVC through $SHELL, and dash makes 130 a -2 of it.
+    assert process.returncode < 0 or ": interrupted" in words, words
+    _wait_until_alone(root)
+
+
+def _until_it_gets_on(
+    process: "subprocess.Popen[bytes]", root: Path, before: list[tuple[str, int]]
+) -> None:
+    deadline = time.monotonic() + GRACE_S
+    while process.poll() is None and _progress(root) == before:
+        assert time.monotonic() < deadline, "training does not get on"
+        time.sleep(0.01)
+
+
+def _progress(root: Path) -> list[tuple[str, int]]:
+    """Return the checkpoints and when they were written."""
+    found = []
+    for path in sorted((root / ".darkroom").glob("*/training.ckpt")):
+        try:
+            found.append((path.name, path.stat().st_mtime_ns))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def _wait_until_alone(root: Path) -> None:
+    """Wait for the stage: asked to stop, it may outlive DVC by the batch it is at."""
+    import fcntl
+
+    deadline = time.monotonic() + GRACE_S
+    for path in (root / ".darkroom").glob("*.lock"):
+        with path.open("a") as lock:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    assert time.monotonic() < deadline, "the stage does not stop"
+                    time.sleep(0.05)
+
+
+def _mend(root: Path) -> None:
+    """Delete what DVC itself was killed at in the midst of writing, as the README tells."""
+    for path in (root / "dvc.lock", root / ".dvc" / "tmp" / "rwlock"):
+        try:
+            whole = isinstance(yaml.safe_load(path.read_text()), dict)  # of JSON too
+        except FileNotFoundError:
+            continue
+        except yaml.YAMLError:
+            whole = False
+        if not whole:
+            path.unlink()
+
+
+def test_ten_kills_cost_no_bit(prepared: Path, tmp_path: Path) -> None:
+    quiet, killed = tmp_path / "quiet", tmp_path / "killed"
+    for root in (quiet, killed):
+        shutil.copytree(prepared, root)
+    _repro(quiet)
+
+    rng = random.Random(20)
+    for _ in range(KILLS):
+        _kill(killed, rng)
+        _mend(killed)
+    _repro(killed)
+
+    assert _hashes(killed) == _hashes(quiet)
+    assert not list((killed / ".darkroom").glob("*/training.ckpt"))

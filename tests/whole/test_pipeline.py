@@ -1,0 +1,157 @@
+"""dvc.yaml held against the code: stages, code dependencies, parameters, and paths."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from darkroom.cli.main import STAGES
+from darkroom.params import file as paramfile
+from darkroom.params.competition import Params
+from darkroom.project import fingerprint
+from darkroom.project.paths import Layout
+from darkroom.submission.writer import card_path
+
+ROOT = Path(__file__).parents[2]
+PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+NAME, FOLD = "${item.name}", "${item.fold}"
+GIVEN, RECEIVER = "${item.pair.from}", "${item.pair.to}"
+
+
+def _paths(entries: list[Any]) -> list[str]:
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+
+
+def _outs(stage: dict[str, Any]) -> list[str]:
+    return [path for kind in ("outs", "metrics", "plots") for path in _paths(stage.get(kind, []))]
+
+
+def _deps(stage: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the data that a stage depends on, and the code."""
+    deps = _paths(stage["deps"])
+    code = [path for path in deps if path.startswith("src/")]
+    return [path for path in deps if path not in code], code
+
+
+@pytest.fixture(params=STAGES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def stage(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = PIPELINE["stages"][name]
+    return found
+
+
+def test_stages_are_the_modules_and_the_verbs() -> None:
+    assert list(PIPELINE["stages"]) == list(STAGES)
+    for name in STAGES:
+        assert (ROOT / "src/darkroom/stages" / f"{name}.py").is_file()
+
+
+def test_each_stage_is_described_and_runs_its_verb_over_the_lists(
+    name: str, stage: dict[str, Any]
+) -> None:
+    assert stage["desc"].endswith(".")
+    expected = {
+        "train": ({"name": "${competitions}", "fold": "${folds}"}, f"train {NAME} --fold {FOLD}"),
+        "transfer": ({"pair": "${transfers}"}, f"transfer {RECEIVER}"),
+    }
+    matrix, arguments = expected.get(name, ({"name": "${competitions}"}, f"{name} {NAME}"))
+    assert stage["matrix"] == matrix
+    assert stage["cmd"] == f"darkroom {arguments}"
+
+
+def test_code_dependencies_are_the_import_closure(name: str, stage: dict[str, Any]) -> None:
+    files = fingerprint.source_files(f"darkroom.stages.{name}")
+    _, code = _deps(stage)
+    assert code == [file.relative_to(ROOT).as_posix() for file in files]
+
+
+def test_data_dependencies_are_made_by_earlier_stages(name: str, stage: dict[str, Any]) -> None:
+    earlier = list(STAGES)[: list(STAGES).index(name)]
+    made = [out for other in earlier for out in _outs(PIPELINE["stages"][other])]
+    data, _ = _deps(stage)
+    for path in data:
+        if path == GIVEN:  # a run's folder, or somebody's file
+            continue
+        assert any(out == path or out.startswith(f"{path}/") for out in made), path
+
+
+def test_no_two_stages_write_the_same_path() -> None:
+    outs = [out for stage in PIPELINE["stages"].values() for out in _outs(stage)]
+    for out in outs:
+        assert [o for o in outs if o == out or o.startswith(f"{out}/")] == [out]
+
+
+def test_paths_are_those_of_the_layout() -> None:
+    paths = Layout(NAME)
+    history = (paths.reports / "history" / f"fold{FOLD}.csv").as_posix()
+    model = (paths.model(0).parent / f"fold{FOLD}").as_posix()
+    assert {name: sorted(_outs(stage)) for name, stage in PIPELINE["stages"].items()} == {
+        "fetch": [str(paths.raw)],
+        "index": [str(paths.index), str(paths.card)],
+        "split": [str(paths.split)],
+        "preprocess": [str(paths.processed)],
+        "audit": [str(paths.audit), str(paths.contact_sheet)],
+        "transfer": [str(Layout(RECEIVER).first_weights)],
+        "train": [model, history],
+        "evaluate": sorted(
+            str(path)
+            for path in (
+                paths.metrics,
+                paths.decision,
+                paths.scores,
+                paths.curves,
+                paths.evaluation_sheet,
+            )
+        ),
+        "predict": [str(paths.submission), str(card_path(paths.submission))],
+    }
+    assert paths.history(3).as_posix() == history.replace(FOLD, "3")
+
+
+def test_params_are_keys_of_the_schema(stage: dict[str, Any]) -> None:
+    sections = Params.model_json_schema()["$defs"]["Competition"]["properties"]
+    for param in stage.get("params", []):
+        if param.startswith(f"{NAME}."):
+            assert param.removeprefix(f"{NAME}.") in sections
+        else:
+            assert param in Params.model_fields
+
+
+def test_every_section_is_read_by_some_stage() -> None:
+    read = {param for stage in PIPELINE["stages"].values() for param in stage.get("params", [])}
+    sections = Params.model_json_schema()["$defs"]["Competition"]["properties"]
+    assert {f"{NAME}.{section}" for section in sections} <= read
+    assert {"seed", "folds"} <= read
+
+
+def test_a_stage_declares_every_section_that_its_module_reads(
+    name: str, stage: dict[str, Any]
+) -> None:
+    source = (ROOT / "src/darkroom/stages" / f"{name}.py").read_text()
+    sections = Params.model_json_schema()["$defs"]["Competition"]["properties"]
+    for section in sections:
+        reads = f"section.{section}" in source
+        assert reads == (f"{NAME}.{section}" in stage.get("params", [])), section
+    for key in ("seed", "folds"):
+        assert (f"here.{key}" in source) == (key in stage.get("params", [])), key
+
+
+def test_dvc_reads_it_and_makes_a_stage_for_each_competition_and_fold() -> None:
+    from dvc.repo import Repo
+
+    params = paramfile.read(ROOT / "params.yaml")
+    assert params.transfers == []
+    expected = {
+        f"{stage}@{name}" + (f"-{fold}" if stage == "train" else "")
+        for stage in STAGES
+        if stage != "transfer"
+        for name in params.competitions
+        for fold in (params.folds if stage == "train" else [0])
+    }
+    with Repo(str(ROOT)) as repo:
+        assert {stage.addressing for stage in repo.index.stages} == expected

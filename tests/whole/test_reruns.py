@@ -1,0 +1,174 @@
+"""One parameter edited at a time: the stages that DVC would run, against the README's table."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.repo import Repo
+
+from darkroom.params import file
+
+ROOT = Path(__file__).parents[2]
+ROW = re.compile(r"^\| `([\w.*<>]+)` \| (.+?) \|", re.MULTILINE)
+STAGES = ("fetch", "index", "split", "preprocess", "audit", "train", "evaluate", "predict")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),  # of DVC's pygtrie
+]
+
+
+def _table() -> dict[str, list[str]]:
+    """Return the README's table: the key edited to the stages that run again."""
+    section = (ROOT / "README.md").read_text().split("## What an edit reruns")[1].split("\n## ")[0]
+    return {key: re.findall(r"[a-z]+", stages) for key, stages in ROW.findall(section)}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project whose every stage has run, as far as DVC can tell."""
+    place = tmp_path_factory.mktemp("project")
+    for name in ("dvc.yaml", "params.yaml", "src"):
+        source = ROOT / name
+        ignored = shutil.ignore_patterns("__pycache__")
+        if source.is_dir():
+            shutil.copytree(source, place / name, ignore=ignored)
+        else:
+            shutil.copy(source, place / name)
+    with chdir(place), Repo.init(no_scm=True) as repo:  # DVC takes stages from where it stands
+        for out in repo.index.outs:
+            path = Path(out.fs_path)
+            if not path.suffix:
+                path /= "content"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(out.def_path)
+        repo.commit(force=True)
+    return place
+
+
+@pytest.fixture
+def params(project: Path) -> Iterator[dict[str, Any]]:
+    """Yield the parameters, to be edited and saved; they are put back afterwards."""
+    path = project / "params.yaml"
+    text = path.read_text()
+    yield yaml.safe_load(text)
+    path.write_text(text)
+
+
+def _reruns(project: Path, params: dict[str, Any]) -> set[str]:
+    """Return the stages that have changed, and those that depend on them."""
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
+    with chdir(project), Repo() as repo:
+        changed = set(repo.status())
+        graph = repo.index.graph
+        todo = [stage for stage in graph if stage.addressing in changed]
+        found = set[str]()
+        while todo:
+            stage = todo.pop()
+            if stage.addressing not in found:
+                found.add(stage.addressing)
+                todo += list(graph.predecessors(stage))  # edges point to what is depended on
+        return found
+
+
+def _other(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    return f"{value}-other"
+
+
+def _leaves(section: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*path, key))
+        else:
+            yield (*path, key)
+
+
+RAW = yaml.safe_load((ROOT / "params.yaml").read_text())
+EDITS = [(name, leaf) for name in RAW["competitions"] for leaf in _leaves(RAW[name])]
+
+
+def test_nothing_edited_nothing_runs(project: Path, params: dict[str, Any]) -> None:
+    assert _reruns(project, params) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "leaf"),
+    EDITS,
+    ids=lambda value: ".".join(value) if isinstance(value, tuple) else value,
+)
+def test_an_edit_reruns_what_the_table_says(
+    project: Path, params: dict[str, Any], name: str, leaf: tuple[str, ...]
+) -> None:
+    section = params[name]
+    for key in leaf[:-1]:
+        section = section[key]
+    section[leaf[-1]] = _other(section[leaf[-1]])
+    expected = {
+        f"{stage}@{name}" + ("-0" if stage == "train" else "")
+        for stage in _table()[f"<name>.{leaf[0]}.*"]
+    }
+    assert _reruns(project, params) == expected
+
+
+def test_the_seed(project: Path, params: dict[str, Any]) -> None:
+    names = params["competitions"]
+    params["seed"] += 1
+    expected = {
+        f"{stage}@{name}" + ("-0" if stage == "train" else "")
+        for stage in _table()["seed"]
+        for name in names
+    }
+    assert _reruns(project, params) == expected
+
+
+def test_a_further_fold_trains_only_that_fold(project: Path, params: dict[str, Any]) -> None:
+    params["competitions"] = names = ["carvana"]  # the others have one fold, the official
+    params["folds"] = [0, 1]
+    file.validate(params)
+    expected = {f"train@{name}-1" for name in names}
+    expected |= {f"{stage}@{name}" for stage in ("evaluate", "predict") for name in names}
+    assert _table()["folds"] == ["train", "evaluate", "predict"]
+    assert _reruns(project, params) == expected
+
+
+def test_a_further_competition_runs_alone(project: Path, params: dict[str, Any]) -> None:
+    params["cars2"] = params["carvana"]
+    params["competitions"].append("cars2")
+    expected = {f"{stage}@cars2" + ("-0" if stage == "train" else "") for stage in STAGES}
+    assert tuple(_table()["competitions"]) == STAGES
+    assert _reruns(project, params) == expected
+
+
+def test_the_readme_s_own_competition_runs_alone(project: Path, params: dict[str, Any]) -> None:
+    example = yaml.safe_load((ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0])
+    file.validate(example)
+    expected = {f"{stage}@nuclei" + ("-0" if stage == "train" else "") for stage in STAGES}
+    assert _reruns(project, example) == expected
+
+
+def test_the_table_has_a_row_for_every_section() -> None:
+    sections = {f"<name>.{key}.*" for name in RAW["competitions"] for key in RAW[name]}
+    assert set(_table()) == sections | {"seed", "folds", "competitions", "transfers"}
+
+
+def test_a_transfer_makes_one_training_wait_for_another(
+    project: Path, params: dict[str, Any]
+) -> None:
+    params["transfers"] = [{"to": "banknotes", "from": "models/celeba/fold0"}]
+    params["banknotes"]["model"]["weights"] = "given"
+    file.validate(params)
+    expected = {"transfer@pair0", "train@banknotes-0", "evaluate@banknotes", "predict@banknotes"}
+    assert _reruns(project, params) == expected
+    assert _table()["transfers"] == ["transfer", "train", "evaluate", "predict"]
+
+    params["celeba"]["train"]["lr"] = 0.5
+    assert {"train@celeba-0", *expected} < _reruns(project, params)

@@ -1,0 +1,103 @@
+"""Results that do not belong together are refused, not mixed."""
+
+import fcntl
+import json
+import shutil
+from typing import Any
+
+import pytest
+from safetensors.torch import save_file
+
+from darkroom.cli import main
+from darkroom.models import build
+from tests.support import tiny
+from tests.support.damage import Project
+
+
+def _refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    capsys.readouterr()
+    assert main.main(list(words)) == 6
+    return capsys.readouterr().err
+
+
+def test_a_model_of_another_split_is_not_evaluated(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project("masks")
+    tiny.edit(root, lambda params: params.update(seed=8))
+    tiny.run("split")
+    text = _refused(capsys, "evaluate", "tiny")
+    assert "this model was trained for another split_sha256" in text
+    assert "run `dvc repro train@tiny-0`" in text
+
+
+def test_a_model_of_another_fold_is_not_used(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project("masks")
+    shutil.copytree(root / "models/tiny/fold0", root / "models/tiny/fold1")
+    tiny.edit(root, lambda params: params.update(folds=[0, 1]))
+    text = _refused(capsys, "predict", "tiny")
+    assert "fold1: this model was trained for another fold" in text
+    assert "found: 0" in text
+
+
+def test_a_submission_that_was_not_predicted_is_not_right(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project("masks")
+    facts = root / "submissions/tiny.json"
+    told = json.loads(facts.read_text())
+    facts.write_text(json.dumps(told | {"sha256": "0" * 64}))
+    text = _refused(capsys, "check", "tiny")
+    assert "it is not the file that was predicted" in text
+    assert f"expected: sha256 {'0' * 64}" in text
+    facts.write_text("{")
+    assert "tiny.json: it is damaged" in _refused(capsys, "check", "tiny")
+
+
+def test_the_weights_that_training_began_with_are_part_of_the_fingerprint(
+    project: Project,
+) -> None:
+    root = project("multiclass")
+    tiny.run("preprocess", "audit")
+
+    def begin(params: dict[str, Any]) -> None:
+        params["transfers"] = [{"to": "tiny", "from": "begin.safetensors"}]
+        params["tiny"]["model"]["weights"] = "given"
+
+    tiny.edit(root, begin)
+    marks = []
+    for seed in (1, 2):
+        net = build.build("resnet18", outputs=3, seed=seed)
+        save_file(net.state_dict(), root / "begin.safetensors")
+        tiny.run("transfer", "train")
+        told = json.loads((root / "models/tiny/fold0/model.json").read_text())
+        assert told["model"]["weights"] == "given"
+        marks.append(told["fingerprint"])
+    assert marks[0] != marks[1]
+
+
+def test_two_runs_of_one_competition_do_not_mix(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project("masks")
+    with (root / ".darkroom" / "tiny.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        capsys.readouterr()
+        assert main.main(["split", "tiny"]) == 5
+        assert "another run of this competition is under way" in capsys.readouterr().err
+        assert main.main(["check", "tiny"]) == 0
+    assert main.main(["split", "tiny"]) == 0
+
+
+def test_a_source_folder_in_the_place_of_raw_files_is_kept(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = project("masks")
+    mine = root / "data/raw/tiny/mine.zip"
+    mine.write_bytes(b"dear to me")
+    capsys.readouterr()
+    assert main.main(["fetch", "tiny"]) == 3
+    assert "mine.zip" in capsys.readouterr().err
+    assert mine.read_bytes() == b"dear to me"
