@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 INSTALLED := .venv/installed
 
-.PHONY: help install demo repro test test-fast check format bench tensorboard schema lock clean
+.PHONY: help install demo repro test test-fast check format bench tensorboard schema deps lock clean
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ tensorboard: install ## Open every training run
 
 schema: install ## Write params.schema.json anew
 	darkroom schema > params.schema.json
+
+deps: install ## Write the code dependencies of dvc.yaml anew, from the imports
+	python -m tests.support.dvc_deps
 
 lock: install ## Resolve pyproject.toml into requirements.lock
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

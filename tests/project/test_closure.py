@@ -1,17 +1,18 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from darkroom.project import fingerprint
 
 
-def test_a_leaf_needs_itself_and_its_package() -> None:
+def test_a_leaf_needs_itself_alone() -> None:
     names = [
         p.relative_to(fingerprint.PACKAGE).as_posix()
         for p in fingerprint.source_files("darkroom.errors")
     ]
-    assert names == ["__init__.py", "errors.py"]
+    assert names == ["errors.py"]
 
 
 def test_imports_are_followed_and_sorted() -> None:
@@ -19,12 +20,20 @@ def test_imports_are_followed_and_sorted() -> None:
         p.relative_to(fingerprint.PACKAGE).as_posix()
         for p in fingerprint.source_files("darkroom.index.split")
     ]
-    assert names == [
-        "__init__.py",
-        "errors.py",
-        "index/__init__.py",
-        "index/split.py",
-    ]
+    assert names == ["errors.py", "index/split.py"]
+
+
+def test_a_package_counts_if_its_init_holds_code() -> None:
+    files = fingerprint.source_files("darkroom.raw.sample.notes")
+    assert fingerprint.PACKAGE / "raw/sample/__init__.py" in files
+    assert fingerprint.PACKAGE / "raw/__init__.py" not in files
+
+
+def test_files_without_code(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    for text, expected in (("", False), ('"""Words."""', False), ('"""Words."""\nX = 1', True)):
+        path.write_text(text)
+        assert fingerprint.has_code(path) == expected
 
 
 def test_modules_of_others_are_left_out() -> None:
@@ -41,4 +50,5 @@ def test_nothing_is_loaded_that_the_closure_does_not_list(module: str) -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     ).stdout.split()
-    assert set(loaded) <= {str(p) for p in fingerprint.source_files(module)}
+    with_code = {path for path in loaded if fingerprint.has_code(Path(path))}
+    assert with_code <= {str(path) for path in fingerprint.source_files(module)}

@@ -33,7 +33,7 @@ def _table() -> dict[str, list[str]]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project whose every stage has run, as far as DVC can tell."""
     place = tmp_path_factory.mktemp("project")
-    for name in ("dvc.yaml", "params.yaml", "src"):
+    for name in (".dvcignore", "dvc.yaml", "params.yaml", "src"):
         source = ROOT / name
         ignored = shutil.ignore_patterns("__pycache__")
         if source.is_dir():
@@ -97,6 +97,22 @@ EDITS = [(name, leaf) for name in RAW["competitions"] for leaf in _leaves(RAW[na
 
 
 def test_nothing_edited_nothing_runs(project: Path, params: dict[str, Any]) -> None:
+    assert _reruns(project, params) == set()
+
+
+def test_only_python_files_count_in_folders_of_the_source(
+    project: Path, params: dict[str, Any]
+) -> None:
+    room = project / "src/darkroom/raw"
+    (room / "__pycache__").mkdir()
+    for name in ("__pycache__/archives.pyc", ".archives.py.swp", "archives.py~", "notes.txt"):
+        (room / name).write_text("anything")
+    assert _reruns(project, params) == set()
+
+    added = room / "sample" / "added.py"
+    added.write_text("")
+    assert "fetch@carvana" in _reruns(project, params)
+    added.unlink()
     assert _reruns(project, params) == set()
 
 

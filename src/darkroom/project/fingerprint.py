@@ -57,7 +57,8 @@ PACKAGE = Path(__file__).parents[1]
 def source_files(module: str) -> list[Path]:
     """Return the files of `darkroom` that a module imports, itself included, sorted.
 
-    Imports inside functions count; imports for type checkers alone do not.
+    Imports inside functions count; imports for type checkers alone do not, nor do files without
+    code, as a package's `__init__` with a docstring alone.
 
     Args:
         module: A dotted name, such as `darkroom.stages.train`.
@@ -71,7 +72,13 @@ def source_files(module: str) -> list[Path]:
         files[name] = path
         parents = [name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)]
         todo += [*parents, *_imports(path)]
-    return sorted(files.values())
+    return sorted(filter(has_code, files.values()))
+
+
+def has_code(path: Path) -> bool:
+    """Return whether a Python file holds more than a docstring."""
+    tree = ast.parse(path.read_bytes())
+    return len(tree.body) > (ast.get_docstring(tree, clean=False) is not None)
 
 
 def _file(module: str) -> Path | None:
