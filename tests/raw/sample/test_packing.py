@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.raw.sample.packing import in_order, write_tar_gz, write_zip
+from darkroom.raw.sample.packing import map_in_order, write_tar_gz, write_zip
 
 MEMBERS = [("a/2.txt", b"two"), ("a/1.txt", b"one" * 100)]
 
@@ -38,10 +38,10 @@ def test_a_tar_has_neither_dates_nor_owners_nor_a_name(tmp_path: Path) -> None:
 
 
 def test_the_hour_does_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_zip(tmp_path / "one.zip", MEMBERS, squeeze=True)
+    write_zip(tmp_path / "one.zip", MEMBERS, deflate=True)
     write_tar_gz(tmp_path / "one.tar.gz", MEMBERS)
     monkeypatch.setattr(time, "time", lambda: 1e9)
-    write_zip(tmp_path / "two.zip", MEMBERS, squeeze=True)
+    write_zip(tmp_path / "two.zip", MEMBERS, deflate=True)
     write_tar_gz(tmp_path / "two.tar.gz", MEMBERS)
     for kind in ("zip", "tar.gz"):
         one, two = tmp_path / f"one.{kind}", tmp_path / f"two.{kind}"
@@ -59,5 +59,5 @@ def test_a_file_that_could_not_be_finished_has_no_name(tmp_path: Path) -> None:
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
-    assert list(in_order(abs, [-3, 1, -2], 1)) == [3, 1, 2]
-    assert list(in_order(abs, [-3, 1, -2], 2)) == [3, 1, 2]
+    assert list(map_in_order(abs, [-3, 1, -2], 1)) == [3, 1, 2]
+    assert list(map_in_order(abs, [-3, 1, -2], 2)) == [3, 1, 2]

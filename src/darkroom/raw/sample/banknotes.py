@@ -11,7 +11,7 @@ from darkroom.images.opencv import cv2
 from darkroom.project import files
 from darkroom.raw.sample.brush import Canvas
 from darkroom.raw.sample.notes import DENOMINATIONS, draw_note
-from darkroom.raw.sample.packing import Member, in_order, write_tar_gz
+from darkroom.raw.sample.packing import Member, map_in_order, write_tar_gz
 
 PARTS = ("training", "validation", "test")
 QUALITY = 75
@@ -22,11 +22,11 @@ SIZES = ((510, 262), (510, 269), (510, 276), (510, 280), (510, 283), (430, 230),
 def draw_banknotes(folder: Path, seed: int, *, each: int = 10, workers: int = 1) -> None:
     """Draw `<part>_data_pytorch.tar.gz` and `<part>_labels.csv` for the three parts in `folder`.
 
-    `each` is the pictures a note and part, ten in the real set. The tables are the same to the
-    byte, the pictures are not. The bytes depend on the seed and on `each` alone.
+    `each` is the number of pictures of a note in each part, ten in the real set. The three tables
+    have the same bytes, the pictures differ. The bytes depend on the seed and on `each` alone.
     """
     table = _table(each)
-    drawn = in_order(partial(_part, seed, each), PARTS, workers)
+    drawn = map_in_order(partial(_part, seed, each), PARTS, workers)
     for part, members in zip(PARTS, drawn, strict=True):
         write_tar_gz(folder / f"{part}_data_pytorch.tar.gz", members)
         files.write(folder / f"{part}_labels.csv", table)
@@ -44,12 +44,12 @@ def _photographs(seed: int, each: int, part: str) -> Iterator[Member]:
         for turn in range(each):
             index = each * number + turn
             rng = np.random.default_rng([seed, 5, PARTS.index(part), index])
-            picture = _lit(_laid_down(note, SIZES[number], rng), rng)
+            picture = _lit(_tilted(note, SIZES[number], rng), rng)
             data = simplejpeg.encode_jpeg(picture, QUALITY, colorsubsampling="420")
             yield f"{part}_data_pytorch/{index}.jpeg", bytes(data)
 
 
-def _laid_down(note: Canvas, size: tuple[int, int], rng: np.random.Generator) -> Canvas:
+def _tilted(note: Canvas, size: tuple[int, int], rng: np.random.Generator) -> Canvas:
     """Return the note turned and tilted a little, filling the picture but for black corners."""
     width, height = size
     angle = np.radians(rng.uniform(-8, 8))

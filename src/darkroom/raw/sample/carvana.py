@@ -1,8 +1,6 @@
 """Draw the raw files of the Carvana Image Masking Challenge: cars, silhouettes, tables."""
 
-import csv
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from darkroom.raw.sample.car.camera import HEIGHT, VIEWS, WIDTH, Camera
 from darkroom.raw.sample.car.paint import footprint, paint_car
 from darkroom.raw.sample.car.shapes import choose_car
 from darkroom.raw.sample.car.studio import draw_seams, draw_studio, drop_shadow
-from darkroom.raw.sample.packing import in_order, write_zip
+from darkroom.raw.sample.packing import map_in_order, write_zip, write_zipped_csv
 
 Mask = npt.NDArray[np.uint8]
 
@@ -28,7 +26,7 @@ TRIMS = ("Base", "S", "LT", "Sport", "Touring", "Limited")
 
 
 @dataclass(frozen=True)
-class _Sitting:
+class _CarJob:
     """One car to photograph: what a worker needs to know."""
 
     seed: int
@@ -38,7 +36,7 @@ class _Sitting:
 
 
 @dataclass(frozen=True)
-class _Album:
+class _Photographs:
     """A car's photographs: JPEG, GIF and run-length text of each view (the last two if masked)."""
 
     name: str
@@ -58,23 +56,23 @@ def draw_carvana(
     """
     names = _names(seed, train_cars + test_cars)
     trained, tested = sorted(names[:train_cars]), sorted(names[train_cars:])
-    sittings = [
-        _Sitting(seed, number, name, masked=number < train_cars)
+    jobs = [
+        _CarJob(seed, number, name, masked=number < train_cars)
         for number, name in enumerate(trained + tested)
     ]
-    albums = list(in_order(_photograph, sittings, workers))
+    albums = list(map_in_order(_photograph, jobs, workers))
     train, test = albums[:train_cars], albums[train_cars:]
     write_zip(folder / "train.zip", [m for a in train for m in _photographs("train", a)])
     write_zip(folder / "train_masks.zip", [m for a in train for m in _masks(a)])
     write_zip(folder / "test.zip", [m for a in test for m in _photographs("test", a)])
     head = ["img", "rle_mask"]
     runs = [[_image(a, view), text] for a in train for view, text in enumerate(a.runs, 1)]
-    _write_table(folder / "train_masks.csv.zip", [head, *runs])
+    write_zipped_csv(folder / "train_masks.csv.zip", [head, *runs])
     empty = [[_image(a, view), "1 1"] for a in test for view in range(1, VIEWS + 1)]
-    _write_table(folder / "sample_submission.csv.zip", [head, *empty])
+    write_zipped_csv(folder / "sample_submission.csv.zip", [head, *empty])
     about = [a.about for a in sorted(albums, key=lambda album: album.name)]
     columns = ["id", "year", "make", "model", "trim1", "trim2"]
-    _write_table(folder / "metadata.csv.zip", [columns, *about], quoting=csv.QUOTE_ALL)
+    write_zipped_csv(folder / "metadata.csv.zip", [columns, *about], quote_all=True)
 
 
 def _names(seed: int, count: int) -> list[str]:
@@ -86,29 +84,29 @@ def _names(seed: int, count: int) -> list[str]:
     return list(names)
 
 
-def _image(album: _Album, view: int) -> str:
+def _image(album: _Photographs, view: int) -> str:
     return f"{album.name}_{view:02d}.jpg"
 
 
-def _photographs(part: str, album: _Album) -> list[tuple[str, bytes]]:
+def _photographs(part: str, album: _Photographs) -> list[tuple[str, bytes]]:
     return [(f"{part}/{_image(album, v)}", data) for v, data in enumerate(album.photographs, 1)]
 
 
-def _masks(album: _Album) -> list[tuple[str, bytes]]:
+def _masks(album: _Photographs) -> list[tuple[str, bytes]]:
     return [
         (f"train_masks/{album.name}_{view:02d}_mask.gif", data)
         for view, data in enumerate(album.masks, 1)
     ]
 
 
-def _photograph(sitting: _Sitting) -> _Album:
-    """Draw the 16 views of one car, whatever else is drawn: its random numbers are its own."""
-    rng = np.random.default_rng([sitting.seed, 2, sitting.number])
+def _photograph(job: _CarJob) -> _Photographs:
+    """Draw the 16 views of one car; its random numbers depend on no other car."""
+    rng = np.random.default_rng([job.seed, 2, job.number])
     camera = Camera(height=2.05 + rng.uniform(-0.15, 0.2), axis_px=_axis(rng))
     studio = draw_studio(rng, camera)
-    car = choose_car(rng, sitting.number)
+    car = choose_car(rng, job.number)
     grain = _grain(rng)
-    album = _Album(sitting.name, [], [], [], [])
+    album = _Photographs(job.name, [], [], [], [])
     for view in range(1, VIEWS + 1):
         room = studio.copy()
         draw_seams(room, camera, view)
@@ -118,12 +116,12 @@ def _photograph(sitting: _Sitting) -> _Album:
         dy, dx = rng.integers(0, 33, 2)
         cv2.add(room, grain[dy : dy + HEIGHT, dx : dx + WIDTH], dst=room, dtype=cv2.CV_8U)
         album.photographs.append(simplejpeg.encode_jpeg(room, QUALITY, colorsubsampling="420"))
-        if sitting.masked:
+        if job.masked:
             album.masks.append(_gif(mask))
             album.runs.append(_runs(mask))
     make, trim = str(rng.choice(MAKES)), str(rng.choice(TRIMS))
     model = car.shape.name
-    album.about.extend([sitting.name, str(car.year), make, model, model, trim])
+    album.about.extend([job.name, str(car.year), make, model, model, trim])
     return album
 
 
@@ -161,9 +159,3 @@ def _runs(mask: Mask) -> str:
     pairs = (np.flatnonzero(flat[1:] != flat[:-1]) + 1).reshape(-1, 2)
     pairs[:, 1] -= pairs[:, 0]
     return " ".join(map(str, pairs.ravel().tolist()))
-
-
-def _write_table(path: Path, rows: Sequence[Sequence[str]], quoting: int = 0) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n", quoting=quoting).writerows(rows)  # type: ignore[arg-type]
-    write_zip(path, [(path.stem, text.getvalue().encode())], squeeze=True)

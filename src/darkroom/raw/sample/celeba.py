@@ -8,7 +8,7 @@ import numpy as np
 from darkroom.project import files
 from darkroom.raw.sample.face.attributes import NAMES, choose_attributes
 from darkroom.raw.sample.face.portrait import draw_portrait, encode_portrait
-from darkroom.raw.sample.packing import in_order, write_zip
+from darkroom.raw.sample.packing import map_in_order, write_zip
 
 CHUNK = 50
 
@@ -16,33 +16,39 @@ CHUNK = 50
 def draw_celeba(folder: Path, seed: int, *, images: int = 1000, workers: int = 1) -> None:
     """Draw img_align_celeba.zip and the two lists into `folder`, laid out like the official files.
 
-    Partitions are runs of images, 80 %, 10 % and 10 %, as there. The bytes depend on seed and
-    count alone.
+    The partitions are consecutive: 80 % of the images train, 10 % validate, 10 % test. The bytes
+    depend on `seed` and `images` alone.
+
+    Args:
+        folder: Where the three files go.
+        seed: Of all random numbers; each face has its own generator.
+        images: The number of faces.
+        workers: Processes that draw. They change no byte.
     """
     starts = range(0, images, CHUNK)
     chunks = [(start, min(start + CHUNK, images)) for start in starts]
-    drawn = [d for chunk in in_order(partial(_draw, seed), chunks, workers) for d in chunk]
+    drawn = [d for chunk in map_in_order(partial(_draw, seed), chunks, workers) for d in chunk]
     names = [f"{number:06d}.jpg" for number in range(1, images + 1)]
     faces = [(f"img_align_celeba/{n}", d[0]) for n, d in zip(names, drawn, strict=True)]
     write_zip(folder / "img_align_celeba.zip", faces)
-    rows = [_row(name, held) for name, (_, held) in zip(names, drawn, strict=True)]
+    rows = [_row(name, attributes) for name, (_, attributes) in zip(names, drawn, strict=True)]
     _write_lines(folder / "list_attr_celeba.txt", [str(images), " ".join(NAMES) + " ", *rows])
-    parts = [f"{name} {_partition(i, images)}" for i, name in enumerate(names)]
-    _write_lines(folder / "list_eval_partition.txt", parts)
+    partitions = [f"{name} {_partition(i, images)}" for i, name in enumerate(names)]
+    _write_lines(folder / "list_eval_partition.txt", partitions)
 
 
 def _draw(seed: int, chunk: tuple[int, int]) -> list[tuple[bytes, dict[str, bool]]]:
     drawn = []
     for number in range(*chunk):
         rng = np.random.default_rng([seed, 3, number])
-        held = choose_attributes(rng)
-        drawn.append((encode_portrait(draw_portrait(held, rng)), held))
+        attributes = choose_attributes(rng)
+        drawn.append((encode_portrait(draw_portrait(attributes, rng)), attributes))
     return drawn
 
 
-def _row(name: str, held: dict[str, bool]) -> str:
+def _row(name: str, attributes: dict[str, bool]) -> str:
     """Return a row of the official list: every value but the first takes two columns."""
-    first, *others = held.values()
+    first, *others = attributes.values()
     padded = (" 1" if is_so else "-1" for is_so in others)
     return " ".join([name, "1" if first else "-1", *padded])
 

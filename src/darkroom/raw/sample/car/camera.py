@@ -1,9 +1,15 @@
-"""The studio's camera: points in metres on and above the turntable to pixels of a photograph."""
+"""The studio's camera, and the scene that one photograph is painted in.
+
+Points in metres on and above the turntable become pixels of a photograph.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from darkroom.raw.sample.brush import Canvas, Points
+from darkroom.raw.sample.car.shapes import Car
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,3 +47,22 @@ def turn(points: Floats, view: int) -> Floats:
     angle = np.radians(-90 - (view - 1) * 360 / VIEWS)
     c, s = np.cos(angle), np.sin(angle)
     return np.asarray(points @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One view of a car: the canvas (black where nothing is painted yet), camera, car and view."""
+
+    canvas: Canvas
+    camera: Camera
+    car: Car
+    view: int
+
+    def see(self, points: Floats) -> Points:
+        """Return pixels (N, 2) of points (N, 3) in metres of the car."""
+        return self.camera.see(turn(points, self.view))
+
+    def faces(self, points: Floats, normal: Floats) -> bool:
+        """Return whether a patch with this outward normal, both in the car's axes, can be seen."""
+        middle = turn(points.mean(axis=0), self.view)
+        return bool(turn(normal, self.view) @ (self.camera.place - middle) > 0)

@@ -1,36 +1,15 @@
 """Paint one view of a car: skin, glass, lights and wheels, back to front, with its silhouette."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from darkroom.images.opencv import cv2
-from darkroom.raw.sample.brush import SHIFT, Canvas, Points, fill, fixed
+from darkroom.raw.sample.brush import SHIFT, Canvas, fill, fixed
 from darkroom.raw.sample.car import details
 from darkroom.raw.sample.car.body import SILL_RINGS, bottom, skin
-from darkroom.raw.sample.car.camera import HEIGHT, WIDTH, Camera, Floats, turn
+from darkroom.raw.sample.car.camera import HEIGHT, WIDTH, Camera, Floats, Scene, turn
 from darkroom.raw.sample.car.shapes import Car
 from darkroom.raw.sample.car.wheels import Wheel, paint_tread, paint_wheel, wheels
-
-
-@dataclass(frozen=True)
-class Easel:
-    """What a view is painted with: the canvas (black = nothing there), camera, car and view."""
-
-    canvas: Canvas
-    camera: Camera
-    car: Car
-    view: int
-
-    def see(self, points: Floats) -> Points:
-        """Return pixels (N, 2) of points (N, 3) in metres of the car."""
-        return self.camera.see(turn(points, self.view))
-
-    def faces(self, points: Floats, normal: Floats) -> bool:
-        """Tell whether a patch with this outward normal, both in the car's axes, can be seen."""
-        middle = turn(points.mean(axis=0), self.view)
-        return bool(turn(normal, self.view) @ (self.camera.place - middle) > 0)
 
 
 def paint_car(camera: Camera, car: Car, view: int) -> tuple[Canvas, npt.NDArray[np.uint8]]:
@@ -39,25 +18,25 @@ def paint_car(camera: Camera, car: Car, view: int) -> tuple[Canvas, npt.NDArray[
     The picture is black where the mask is 0. The mask is the silhouette: skin, wheels, mirrors
     and aerial, without the shadow.
     """
-    easel = Easel(np.zeros((HEIGHT, WIDTH, 3), np.uint8), camera, car, view)
+    scene = Scene(np.zeros((HEIGHT, WIDTH, 3), np.uint8), camera, car, view)
     mesh = skin(car)
-    sides = [s for s in (-1, 1) if easel.faces(_flank_middle(car, s), np.array([0.0, s, 0.0]))]
-    for wheel in sorted(wheels(car), key=lambda w: -_depth(easel, w)):
-        paint_tread(easel, wheel)
-    details.paint_mirrors(easel, [s for s in (-1, 1) if s not in sides])
-    _paint_underside(easel)
-    _paint_skin(easel, mesh)
-    details.paint_ends(easel)
-    details.paint_screens(easel)
+    sides = [s for s in (-1, 1) if scene.faces(_flank_middle(car, s), np.array([0.0, s, 0.0]))]
+    for wheel in sorted(wheels(car), key=lambda w: -_depth(scene, w)):
+        paint_tread(scene, wheel)
+    details.paint_mirrors(scene, [s for s in (-1, 1) if s not in sides])
+    _paint_underside(scene)
+    _paint_skin(scene, mesh)
+    details.paint_ends(scene)
+    details.paint_screens(scene)
     for side in sides:
-        details.paint_flank(easel, side)
+        details.paint_flank(scene, side)
         for wheel in wheels(car):
             if wheel.side == side:
-                paint_wheel(easel, wheel)
-    details.paint_mirrors(easel, sides)
-    details.paint_aerial(easel)
-    bare = np.asarray(cv2.inRange(easel.canvas, (0, 0, 0), (7, 7, 7)), dtype=np.uint8)
-    return easel.canvas, ~bare & np.uint8(1)
+                paint_wheel(scene, wheel)
+    details.paint_mirrors(scene, sides)
+    details.paint_aerial(scene)
+    bare = np.asarray(cv2.inRange(scene.canvas, (0, 0, 0), (7, 7, 7)), dtype=np.uint8)
+    return scene.canvas, ~bare & np.uint8(1)
 
 
 def footprint(car: Car, view: int) -> Floats:
@@ -72,23 +51,23 @@ def _flank_middle(car: Car, side: int) -> Floats:
     return np.array([[0.0, side * car.width / 2, car.height / 2]])
 
 
-def _depth(easel: Easel, wheel: Wheel) -> float:
-    return float(turn(wheel.hub, easel.view)[1])
+def _depth(scene: Scene, wheel: Wheel) -> float:
+    return float(turn(wheel.hub, scene.view)[1])
 
 
-def _paint_underside(easel: Easel) -> None:
+def _paint_underside(scene: Scene) -> None:
     """Close what would be seen through beneath the skin with a dark band at axle height."""
-    car = easel.car
+    car = scene.car
     x = np.linspace(0.06, 0.94, 12)
     for side in (-1, 1):
         y = np.full_like(x, side * car.width * 0.42)
         low = np.stack([(0.5 - x) * car.length, y, bottom(car, x) - 0.03], axis=1)
         high = low + np.array([0, 0, 0.25])
-        fill(easel.canvas, easel.see(np.concatenate([low, high[::-1]])), (16, 17, 18), hard=True)
+        fill(scene.canvas, scene.see(np.concatenate([low, high[::-1]])), (16, 17, 18), hard=True)
 
 
-def _paint_skin(easel: Easel, mesh: Floats) -> None:
-    world = turn(mesh, easel.view)
+def _paint_skin(scene: Scene, mesh: Floats) -> None:
+    world = turn(mesh, scene.view)
     corners = [world[:-1, :-1], world[1:, :-1], world[1:, 1:], world[:-1, 1:]]
     middle = np.mean(corners, axis=0)
     normal = np.cross(corners[3] - corners[1], corners[2] - corners[0])
@@ -96,17 +75,17 @@ def _paint_skin(easel: Easel, mesh: Floats) -> None:
     # a gloss finish shows every facet: neighbours share their slant
     normal = cv2.GaussianBlur(normal, (5, 9), 1.1, sigmaY=1.8, borderType=cv2.BORDER_REPLICATE)
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-12
-    view = middle - easel.camera.place
+    view = middle - scene.camera.place
     far = np.linalg.norm(view, axis=-1)
     view /= far[..., None]
     facing = -(normal * view).sum(axis=-1)
-    colours = _light(easel.car, normal, view, facing)
-    pixels = fixed(easel.camera.see(np.stack(corners, axis=-2)))
+    colours = _light(scene.car, normal, view, facing)
+    pixels = fixed(scene.camera.see(np.stack(corners, axis=-2)))
     seen = np.nonzero(facing.ravel() > -0.02)[0]
     order = seen[np.argsort(-far.ravel()[seen], kind="stable")]
     polygons = pixels.reshape(-1, 4, 2)[order]
     for polygon, colour in zip(polygons, colours.reshape(-1, 3)[order].tolist(), strict=True):
-        cv2.fillConvexPoly(easel.canvas, polygon, colour, cv2.LINE_8, SHIFT)
+        cv2.fillConvexPoly(scene.canvas, polygon, colour, cv2.LINE_8, SHIFT)
 
 
 def _light(car: Car, normal: Floats, view: Floats, facing: Floats) -> Floats:

@@ -1,20 +1,14 @@
 """Wheels: where they stand, their tread, tyre, rim and spokes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from darkroom.images.opencv import cv2
 from darkroom.raw.sample.brush import fill, mix, stroke
 from darkroom.raw.sample.car.body import flank
-from darkroom.raw.sample.car.camera import Floats
+from darkroom.raw.sample.car.camera import Floats, Scene
 from darkroom.raw.sample.car.shapes import Car
-
-if TYPE_CHECKING:
-    from darkroom.raw.sample.car.paint import Easel
 
 TREAD = 0.22  # metres
 
@@ -48,38 +42,38 @@ def disc(wheel: Wheel, share: float, inward: float = 0) -> Floats:
     return np.asarray(wheel.hub + flat - [0, wheel.side * inward, 0])
 
 
-def paint_tread(easel: Easel, wheel: Wheel) -> None:
+def paint_tread(scene: Scene, wheel: Wheel) -> None:
     """Paint the rolling surface: what shows of a wheel below and before the body."""
     rims = np.concatenate([disc(wheel, 1), disc(wheel, 1, TREAD)])
-    hull = cv2.convexHull(easel.see(rims).astype(np.float32))[:, 0]
-    fill(easel.canvas, hull.astype(np.float64), (30, 30, 31), hard=True)
+    hull = cv2.convexHull(scene.see(rims).astype(np.float32))[:, 0]
+    fill(scene.canvas, hull.astype(np.float64), (30, 30, 31), hard=True)
     for inward in (0.05, 0.11, 0.17):
-        stroke(easel.canvas, easel.see(disc(wheel, 1, inward)[20:]), (16, 16, 17), 2)
+        stroke(scene.canvas, scene.see(disc(wheel, 1, inward)[20:]), (16, 16, 17), 2)
 
 
-def paint_arch(easel: Easel, wheel: Wheel) -> None:
+def paint_arch(scene: Scene, wheel: Wheel) -> None:
     """Paint the dark opening in the flank above a wheel."""
     opening = disc(wheel, 1.16, -0.02)
-    low = 0.86 * easel.car.clearance
+    low = 0.86 * scene.car.clearance
     opening[:, 2] = np.maximum(opening[:, 2], low)
-    if easel.car.cladding:
+    if scene.car.cladding:
         trim = disc(wheel, 1.34, -0.02)
         trim[:, 2] = np.maximum(trim[:, 2], low)
-        fill(easel.canvas, easel.see(trim), (44, 46, 48))
-    fill(easel.canvas, easel.see(opening), (13, 14, 15))
+        fill(scene.canvas, scene.see(trim), (44, 46, 48))
+    fill(scene.canvas, scene.see(opening), (13, 14, 15))
 
 
-def paint_wheel(easel: Easel, wheel: Wheel) -> None:
+def paint_wheel(scene: Scene, wheel: Wheel) -> None:
     """Paint the outer face of a wheel: tyre, rim, spokes, hub."""
-    canvas, rim = easel.canvas, easel.car.rim
-    fill(canvas, easel.see(disc(wheel, 1)), (33, 33, 34), hard=True)
-    stroke(canvas, easel.see(disc(wheel, 0.86)), (50, 50, 52), 2, closed=True)
-    fill(canvas, easel.see(disc(wheel, 0.72)), mix(rim, (255, 255, 255), 0.25))
-    fill(canvas, easel.see(disc(wheel, 0.665, 0.03)), (38, 40, 42))
-    for number in range(easel.car.spokes):
-        fill(canvas, easel.see(_spoke(wheel, number, easel.car.spokes)), mix(rim, (60,) * 3, 0.1))
-    fill(canvas, easel.see(disc(wheel, 0.2)), rim)
-    fill(canvas, easel.see(disc(wheel, 0.1)), mix(rim, (20,) * 3, 0.55))
+    canvas, rim = scene.canvas, scene.car.rim
+    fill(canvas, scene.see(disc(wheel, 1)), (33, 33, 34), hard=True)
+    stroke(canvas, scene.see(disc(wheel, 0.86)), (50, 50, 52), 2, closed=True)
+    fill(canvas, scene.see(disc(wheel, 0.72)), mix(rim, (255, 255, 255), 0.25))
+    fill(canvas, scene.see(disc(wheel, 0.665, 0.03)), (38, 40, 42))
+    for number in range(scene.car.spokes):
+        fill(canvas, scene.see(_spoke(wheel, number, scene.car.spokes)), mix(rim, (60,) * 3, 0.1))
+    fill(canvas, scene.see(disc(wheel, 0.2)), rim)
+    fill(canvas, scene.see(disc(wheel, 0.1)), mix(rim, (20,) * 3, 0.55))
 
 
 def _spoke(wheel: Wheel, number: int, count: int) -> Floats:

@@ -67,25 +67,25 @@ def choose_attributes(rng: np.random.Generator) -> dict[str, bool]:
     male = rng.random() < MALE_RATE
     young = rng.random() < YOUNG_RATES[male]
     group = 2 * male + (not young)
-    held = {name for name, rates in RATES.items() if rng.random() < rates[group]}
-    held |= {name for name, is_so in (("Male", male), ("Young", young)) if is_so}
-    held |= _hair(rng, held, group) | _beard(rng, male, young)
-    held |= _follows(rng, held, male, young)
-    if _is_attractive(rng, held):
-        held.add("Attractive")
-    return {name: name in held for name in NAMES}
+    present = {name for name, rates in RATES.items() if rng.random() < rates[group]}
+    present |= {name for name, is_so in (("Male", male), ("Young", young)) if is_so}
+    present |= _hair(rng, present, group) | _beard(rng, male, young)
+    present |= _dependent(rng, present, male, young)
+    if _is_attractive(rng, present):
+        present.add("Attractive")
+    return {name: name in present for name in NAMES}
 
 
-def _hair(rng: np.random.Generator, held: set[str], group: int) -> set[str]:
+def _hair(rng: np.random.Generator, present: set[str], group: int) -> set[str]:
     """Choose form and colour; a hat hides most of it, a bald head has neither bangs nor colour."""
     form = str(rng.choice(HAIR_FORMS, p=HAIR_FORM_RATES[group]))
     colour = str(rng.choice(HAIR_COLOURS, p=HAIR_COLOUR_RATES[group]))
     bangs = rng.random() < (0.235, 0.2, 0.09, 0.03)[group]
-    if "Wearing_Hat" in held and form in ("Bald", "Receding_Hairline"):
+    if "Wearing_Hat" in present and form in ("Bald", "Receding_Hairline"):
         form = ""
     if form == "Bald":
         return {"Bald"}
-    if form == "Receding_Hairline" or "Wearing_Hat" in held:
+    if form == "Receding_Hairline" or "Wearing_Hat" in present:
         bangs = False
     return {name for name in (form, colour, "Bangs" if bangs else "") if name}
 
@@ -94,31 +94,31 @@ def _beard(rng: np.random.Generator, male: bool, young: bool) -> set[str]:
     if not male:
         return {"No_Beard"}
     kind = str(rng.choice(BEARDS, p=BEARD_RATES[0 if young else 1]))
-    found = set(BEARD_MEANS.get(kind, (kind,)))
+    chosen = set(BEARD_MEANS.get(kind, (kind,)))
     if kind not in BEARD_MEANS and rng.random() < 0.05:
-        found = (found | {"Sideburns"}) - {"No_Beard"}
-    return found
+        chosen = (chosen | {"Sideburns"}) - {"No_Beard"}
+    return chosen
 
 
-def _follows(rng: np.random.Generator, held: set[str], male: bool, young: bool) -> set[str]:
-    """Choose what leans on something already chosen: smiles, cheeks, make-up, chins."""
-    smiling, chubby = "Smiling" in held, "Chubby" in held
+def _dependent(rng: np.random.Generator, present: set[str], male: bool, young: bool) -> set[str]:
+    """Choose what depends on earlier choices: smiles, cheeks, make-up, chins."""
+    smiling, chubby = "Smiling" in present, "Chubby" in present
     chances = {
         "Mouth_Slightly_Open": 0.76 if smiling else 0.22,
         "High_Cheekbones": (0.86 if smiling else 0.18) - (0.14 if male else 0),
         "Double_Chin": 0.5 if chubby else (0.015 if young else 0.09),
-        "Heavy_Makeup": 0.81 if "Wearing_Lipstick" in held else 0.004,
+        "Heavy_Makeup": 0.81 if "Wearing_Lipstick" in present else 0.004,
     }
-    found = {name for name, chance in chances.items() if rng.random() < chance}
-    if rng.random() < (0.15 if "Heavy_Makeup" in found else 0.01):
-        found.add("Rosy_Cheeks")
-    return found
+    chosen = {name for name, chance in chances.items() if rng.random() < chance}
+    if rng.random() < (0.15 if "Heavy_Makeup" in chosen else 0.01):
+        chosen.add("Rosy_Cheeks")
+    return chosen
 
 
-def _is_attractive(rng: np.random.Generator, held: set[str]) -> bool:
+def _is_attractive(rng: np.random.Generator, present: set[str]) -> bool:
     """A judgement that people made: it follows from looks loosely, with much noise."""
     liked = {"Young": 1.5, "Heavy_Makeup": 0.9, "Oval_Face": 0.5, "Wavy_Hair": 0.3}
     disliked = {"Male": 0.4, "Eyeglasses": 1.2, "Chubby": 1.5, "Bald": 1.0, "Blurry": 0.9,
                 "Big_Nose": 0.5, "Bags_Under_Eyes": 0.3}  # fmt: skip
-    score = sum(liked.get(name, 0) - disliked.get(name, 0) for name in sorted(held))
+    score = sum(liked.get(name, 0) - disliked.get(name, 0) for name in sorted(present))
     return bool(score + rng.normal(0, 0.7) > 1.3)

@@ -44,7 +44,7 @@ def draw_portrait(attributes: dict[str, bool], rng: np.random.Generator) -> Canv
     if sitter.has("Wearing_Hat"):
         paint_hat(sitter)
     picture = cv2.resize(sitter.canvas, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-    return _developed(picture, rng, blurred=sitter.has("Blurry"))
+    return _photographed(picture, rng, blurred=sitter.has("Blurry"))
 
 
 def encode_portrait(picture: Canvas) -> bytes:
@@ -68,8 +68,8 @@ def _background(rng: np.random.Generator) -> Canvas:
     return canvas
 
 
-def _developed(picture: Canvas, rng: np.random.Generator, *, blurred: bool) -> Canvas:
-    """Return the picture as a camera gives it: light, contrast, colour cast, grain, blur."""
+def _photographed(picture: Canvas, rng: np.random.Generator, *, blurred: bool) -> Canvas:
+    """Return the picture as a camera would: light, contrast, colour cast, grain, blur."""
     if blurred:
         picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(2.0, 3.2)))
     gain = rng.uniform(0.95, 1.05, 3) * rng.uniform(0.86, 1.08)

@@ -1,4 +1,4 @@
-"""Who sits for a portrait: attributes, colours and proportions, and where the head is held."""
+"""Who sits for a portrait: attributes, colours and proportions, and where the head is present."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Sitter:
     """
 
     canvas: Canvas
-    held: frozenset[str]
+    present: frozenset[str]
     rng: np.random.Generator
     matrix: Floats
     yaw: float
@@ -60,37 +60,37 @@ class Sitter:
         glaze(self.canvas, self.at(points, depth), colour, opacity, blur * SCALE)
 
     def has(self, *names: str) -> bool:
-        """Tell whether any of the attributes is held."""
-        return not self.held.isdisjoint(names)
+        """Return whether any of the attributes is present."""
+        return not self.present.isdisjoint(names)
 
 
 def seat(attributes: dict[str, bool], rng: np.random.Generator, canvas: Canvas) -> Sitter:
     """Return a sitter with these attributes before a canvas uint8 (2 HEIGHT, 2 WIDTH, 3)."""
-    held = frozenset(name for name, is_so in attributes.items() if is_so)
+    present = frozenset(name for name, is_so in attributes.items() if is_so)
     tone = rng.choice(len(SKINS), p=(0.1, 0.3, 0.25, 0.15, 0.12, 0.08))
     skin: Colour = SKINS[max(int(tone), 1)]
-    if "Pale_Skin" in held:
+    if "Pale_Skin" in present:
         skin = mix(SKINS[0], (244, 232, 228), 0.45)
     jitter = rng.uniform(-5, 5, 3)
     red = mix(skin, (178, 62, 66), 0.42)
-    if "Wearing_Lipstick" in held:
+    if "Wearing_Lipstick" in present:
         red = ((196, 24, 48), (214, 52, 92), (160, 18, 52), (222, 84, 84))[int(rng.integers(4))]
     return Sitter(
         canvas=canvas,
-        held=held,
+        present=present,
         rng=rng,
         matrix=_pose(rng),
         yaw=float(rng.normal(0, 2.6)),
         skin=tuple(np.clip(np.asarray(skin) + jitter, 0, 255)),
-        hair=tuple(np.clip(_hair_colour(held, rng) + rng.uniform(-9, 9), 6, 250)),
+        hair=tuple(np.clip(_hair_colour(present, rng) + rng.uniform(-9, 9), 6, 250)),
         iris=EYES[int(rng.integers(len(EYES)))],
         lips=red,
     )
 
 
-def _hair_colour(held: frozenset[str], rng: np.random.Generator) -> Floats:
+def _hair_colour(present: frozenset[str], rng: np.random.Generator) -> Floats:
     for name, colour in HAIR.items():
-        if name in held:
+        if name in present:
             return np.asarray(colour, dtype=np.float64)
     return np.asarray(OTHER_HAIR[int(rng.integers(len(OTHER_HAIR)))], dtype=np.float64)
 
