@@ -25,7 +25,7 @@ from torch.utils.data import Dataset
 
 from darkroom.images import codec, geometry
 from darkroom.images.codec import Pixels
-from darkroom.images.opencv import cv2
+from darkroom.images.geometry import cv2
 from darkroom.store import loader as dataset
 from darkroom.store.store import ImageKind, Row, Store, pack_image, pack_mask, write_shard
 

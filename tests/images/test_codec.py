@@ -30,7 +30,7 @@ def drawn(height: int = 48, width: int = 64) -> codec.Pixels:
     return np.stack([rows * 5 % 256, columns * 4 % 256, (rows + columns) % 256], 2).astype(np.uint8)
 
 
-def said(fault: pytest.ExceptionInfo[DataError]) -> str:
+def message(fault: pytest.ExceptionInfo[DataError]) -> str:
     return str(fault.value)
 
 
@@ -83,8 +83,8 @@ def test_cmyk_jpeg_is_read() -> None:
 def test_modes_that_need_a_guess_are_refused_by_name(mode: str) -> None:
     with pytest.raises(DataError) as fault:
         codec.decode_image(saved(Image.new(mode, (4, 4)), "TIFF"), name="raw/a.tif")
-    assert "raw/a.tif: the samples have no plain 8-bit meaning" in said(fault)
-    assert f"Pillow mode '{mode}'" in said(fault)
+    assert "raw/a.tif: the samples have no plain 8-bit meaning" in message(fault)
+    assert f"Pillow mode '{mode}'" in message(fault)
 
 
 def test_several_pictures_are_refused() -> None:
@@ -92,8 +92,8 @@ def test_several_pictures_are_refused() -> None:
     data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
     with pytest.raises(DataError) as fault:
         codec.decode_image(data, name="a.gif")
-    assert "a.gif: the file holds several pictures" in said(fault)
-    assert "3 frames" in said(fault)
+    assert "a.gif: the file holds several pictures" in message(fault)
+    assert "3 frames" in message(fault)
 
 
 def test_a_tiff_with_a_preview_is_one_picture() -> None:
@@ -147,8 +147,8 @@ def test_a_giant_is_refused_by_its_header(side: int) -> None:
         for read in (codec.read_header, codec.decode_image, codec.decode_mask):
             with pytest.raises(DataError) as fault:
                 read(data, name="bomb")
-            assert "bomb: the header claims too large a picture" in said(fault)
-            assert "at most 134217728 pixels" in said(fault)
+            assert "bomb: the header claims too large a picture" in message(fault)
+            assert "at most 134217728 pixels" in message(fault)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_giant_is_refused_by_its_header(side: int) -> None:
 def test_what_is_no_image_is_named(data: bytes, words: str) -> None:
     with pytest.raises(DataError) as fault:
         codec.decode_image(data, name="a.jpg")
-    assert words in said(fault)
+    assert words in message(fault)
 
 
 def test_ultra_thin_images_are_fine() -> None:
@@ -197,15 +197,15 @@ def test_a_one_bit_mask_is_read() -> None:
 def test_other_mask_values_are_named() -> None:
     with pytest.raises(DataError) as fault:
         codec.decode_mask(saved(Image.fromarray(GREYS), "PNG"), name="masks/a.png")
-    assert "masks/a.png: not a mask's values" in said(fault)
-    assert "found: 0, 64, 128, 255" in said(fault)
+    assert "masks/a.png: not a mask's values" in message(fault)
+    assert "found: 0, 64, 128, 255" in message(fault)
 
 
 def test_a_turned_tiff_is_refused() -> None:
     data = io.BytesIO()
     Image.fromarray(drawn()).save(data, "TIFF", tiffinfo={274: 6})
     for read in (codec.decode_image, codec.decode_mask):
-        with pytest.raises(DataError, match="a TIFF with an orientation of its own"):
+        with pytest.raises(DataError, match="a TIFF with an orientation tag"):
             read(data.getvalue())
 
 
@@ -291,7 +291,7 @@ def test_damage_gives_pixels_or_a_data_error_and_nothing_else(
         assert not words or words.startswith("raw/odd: ")
 
 
-def test_the_machine_s_lack_of_memory_is_not_the_file_s_fault(
+def test_running_out_of_memory_is_not_blamed_on_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def full(*_: object, **__: object) -> None:

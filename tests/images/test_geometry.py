@@ -1,18 +1,23 @@
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import darkroom
 from darkroom.images.geometry import (
     FITS,
     Box,
     Fit,
     Placement,
+    cv2,
     fit_image,
     fit_mask,
+    fit_placement,
     restore,
     sufficient_size,
-    valid_box,
 )
 
 sides = st.integers(1, 60)
@@ -39,17 +44,17 @@ def disc(height: int, width: int, radius: float) -> np.ndarray:
     ],
 )
 def test_a_wide_picture_in_a_square(fit: Fit, placement: Placement) -> None:
-    assert valid_box(20, 40, 10, 10, fit) == placement
+    assert fit_placement(20, 40, 10, 10, fit) == placement
 
 
 def test_an_unknown_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="must be one of stretch, pad, crop"):
-        valid_box(2, 2, 2, 2, "squash")  # type: ignore[arg-type]
+        fit_placement(2, 2, 2, 2, "squash")  # type: ignore[arg-type]
 
 
 @given(height=sides, width=sides, to_height=sides, to_width=sides, fit=fits)
 def test_boxes_lie_inside(height: int, width: int, to_height: int, to_width: int, fit: Fit) -> None:
-    placement = valid_box(height, width, to_height, to_width, fit)
+    placement = fit_placement(height, width, to_height, to_width, fit)
     for box, (rows, columns) in (
         (placement.stored, (to_height, to_width)),
         (placement.source, (height, width)),
@@ -105,7 +110,7 @@ def test_masks_stay_exact(
     assert fitted.shape == (to_height, to_width)
     assert set(np.unique(fitted)) <= {0, 1}
     whole = fit_mask(np.ones_like(mask), to_height, to_width, fit)
-    placed = valid_box(height, width, to_height, to_width, fit).stored
+    placed = fit_placement(height, width, to_height, to_width, fit).stored
     assert whole.sum() == placed.height * placed.width
 
 
@@ -159,3 +164,17 @@ def test_what_suffices_to_decode() -> None:
     assert sufficient_size(1280, 1918, 640, 640, "pad") == (427, 640)
     assert sufficient_size(1280, 1918, 640, 640, "crop") == (640, 959)
     assert sufficient_size(10, 10, 640, 959, "stretch") == (10, 10)
+
+
+def test_opencv_has_no_threads_of_its_own() -> None:
+    assert cv2.getNumThreads() == 1
+
+
+def test_opencv_is_imported_and_set_up_in_one_module() -> None:
+    source = Path(darkroom.__file__).parent
+    importers = [
+        path.relative_to(source).as_posix()
+        for path in sorted(source.rglob("*.py"))
+        if re.search(r"^\s*(import cv2|from cv2)", path.read_text(), re.MULTILINE)
+    ]
+    assert importers == ["images/geometry.py"]

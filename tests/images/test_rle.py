@@ -38,7 +38,7 @@ def test_known_masks(rows: tuple[str, ...], by_row: str, by_column: str) -> None
     assert rle.encode(mask.astype(np.bool_), "column") == by_column
 
 
-def test_the_mask_that_the_usual_numpy_lines_get_wrong() -> None:
+def test_a_mask_that_the_usual_numpy_lines_get_wrong() -> None:
     assert rle.encode(mask_of("110011")) == "1 2 5 2"
 
 
@@ -70,12 +70,12 @@ def test_numbers_of_any_length_are_written_as_python_writes_them(steps: list[int
     numbers = bounds.copy()
     numbers[1::2] -= bounds[::2]
     numbers[::2] += 1
-    assert rle.text_of(bounds) == " ".join(map(str, numbers.tolist()))
+    assert rle.text_from_bounds(bounds) == " ".join(map(str, numbers.tolist()))
 
 
 def test_a_picture_of_two_hundred_million_pixels() -> None:
     bounds = np.array([0, 9_999, 10_000, 20_000, 99_999_999, 200_000_001], np.int64)
-    assert rle.text_of(bounds) == "1 9999 10001 10000 100000000 100000002"
+    assert rle.text_from_bounds(bounds) == "1 9999 10001 10000 100000000 100000002"
 
 
 def test_touching_runs_are_read() -> None:
@@ -122,7 +122,7 @@ def test_any_text_is_decoded_or_refused(text: str) -> None:
 
 
 def test_a_mask_of_other_values_is_refused() -> None:
-    with pytest.raises(DataError, match=r"found: \[0, 255\]\n  expected: 0 and 1"):
+    with pytest.raises(DataError, match=r"found: \[0, 255\]\n  expected: only 0 and 1"):
         rle.encode(np.array([[0, 255]], np.uint8))
 
 

@@ -74,7 +74,7 @@ def test_a_header_is_added_above_and_long_lines_are_broken() -> None:
     page = sheets.grid([tile], columns=1, title="faces", legend=sheets.COMPARE_LEGEND)
     long = sheets.grid([tile], columns=1, title="faces", text=["many words " * 30])
     two = sheets.grid([tile], columns=1, title="faces", text=["few words"])
-    assert tuple(page[0, 0]) == sheets.SAFELIGHT
+    assert tuple(page[0, 0]) == sheets.ACCENT
     assert page.shape[0] > bare.shape[0]
     assert long.shape[0] > two.shape[0]
     for _, colour in sheets.COMPARE_LEGEND:

@@ -1,1 +1,1 @@
-"""Pixels: decoding and encoding, resizing, run lengths, and sheets of pictures."""
+"""Pixels: decode and encode files, resize and place, run lengths, contact sheets."""

@@ -1,7 +1,7 @@
-"""Image files: bytes to pixels, strictly, and pixels to bytes.
+"""Decode image files to pixels, strictly, and encode pixels.
 
-Pixels come as they are stored: an EXIF orientation is reported in the header and never applied,
-since masks and boxes are drawn on the stored pixels (a turned TIFF is refused). An alpha channel
+Pixels are returned as stored: an EXIF orientation is reported in the header and never applied,
+since masks and boxes are drawn on the stored pixels (a rotated TIFF is refused). An alpha channel
 is dropped, not blended, as OpenCV and Pillow do. 16-bit samples keep their high byte. Whatever
 would need a guess (float, 32-bit, LAB, several pictures in one file) is refused.
 """
@@ -27,7 +27,7 @@ MAX_PIXELS = 2**27
 """134 million pixels, 403 MB as RGB: a header that claims more is refused, nothing allocated."""
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # a DataError says it better
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # errors are reported as DataError
 _RGB_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 _GREY_16_MODES = {"I;16", "I;16L", "I;16B", "I;16N"}
 _JPEG_TO_RGB = {"YCbCr", "RGB", "Gray"}  # libjpeg-turbo makes RGB of these; Pillow of CMYK
@@ -39,14 +39,14 @@ _SHOWN_VALUES = 8
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its picture.
+    """The header of an image file.
 
     Attributes:
         format: "JPEG", "PNG", "GIF", ...
         mode: Pillow's name for the samples: "RGB", "L", "P", "CMYK", "I;16", ...
         height: In stored pixels, before any EXIF rotation.
         width: In stored pixels.
-        frames: Pictures in the file. Previews (of MPO and TIFF files) don't count.
+        frames: Pictures in the file. Previews (of MPO and TIFF files) do not count.
         exif: EXIF orientation, 1 to 8; 1 where none is given.
     """
 
@@ -59,12 +59,12 @@ class Header:
 
 
 def read_header(data: bytes, *, name: str = "image") -> Header:
-    """Return what the file says of its picture; no pixel is allocated.
+    """Return the header of an image file; no pixel is allocated.
 
     Raises:
         DataError: It is not an image of a known format, or it claims more than MAX_PIXELS.
     """
-    with _refusing(name), _opened(data, name) as picture:
+    with _decoder_errors_reported(name), _open_picture(data, name) as picture:
         return Header(
             format="JPEG" if picture.format == "MPO" else str(picture.format),
             mode=picture.mode,
@@ -90,34 +90,34 @@ def decode_image(
         DataError: It is broken, truncated, too large, several pictures, or of a kind that has no
             plain 8-bit RGB meaning.
     """
-    with _refusing(name):
+    with _decoder_errors_reported(name):
         if bytes(data[:3]) == b"\xff\xd8\xff":
             pixels = _decode_jpeg(data, name, at_least)
             if pixels is not None:
                 return pixels
-        with _opened(data, name) as picture:
-            _refuse_several(picture, name)
+        with _open_picture(data, name) as picture:
+            _check_single_picture(picture, name)
             return _to_rgb(picture, name)
 
 
 def decode_mask(data: bytes, *, name: str = "mask") -> tuple[Pixels, int]:
-    """Return the mask as uint8 (H, W) of 0 and 1, and the value that 1 was in the file.
+    """Return the mask as uint8 (H, W) of 0 and 1, and the value that stood for 1 in the file.
 
-    Values {0, 1} and {0, largest} are read, and palette indices 0 and 1, whatever their colours.
+    Accepts values {0, 1} and {0, largest}, and palette indices 0 and 1 of any colours.
     A coloured file must have equal channels; alpha is dropped. The value of an empty mask is 0.
 
     Raises:
-        DataError: It is broken, or has other values, which the message names.
+        DataError: It is broken, or has other values; the message names them.
     """
-    with _refusing(name), _opened(data, name) as picture:
-        _refuse_several(picture, name)
+    with _decoder_errors_reported(name), _open_picture(data, name) as picture:
+        _check_single_picture(picture, name)
         return _to_labels(_samples(picture, name), name)
 
 
 def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
     """Return uint8 (H, W, 3) RGB pixels as a JPEG, colour at half resolution (4:2:0).
 
-    That decodes a quarter faster than 4:4:4 for 1 dB, and photographs have it already.
+    4:2:0 decodes a quarter faster than 4:4:4 and costs 1 dB; most photographs are stored so.
     """
     pixels = np.ascontiguousarray(pixels)
     return bytes(simplejpeg.encode_jpeg(pixels, quality, "RGB", colorsubsampling="420"))
@@ -137,7 +137,7 @@ def decode_jpeg_fast(
         ArtifactError: The JPEG is damaged, or not of the size of `out`.
     """
     try:
-        # Colour is repeated, not interpolated: 6 % faster for 0.2 dB, as `make bench` tells.
+        # Colour is repeated, not interpolated: 6 % faster, 0.2 dB worse (`make bench`).
         pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", fastupsample=True, buffer=out)
     except ValueError as fault:
         raise ArtifactError(f"a stored JPEG is damaged: {fault}", file=name) from None
@@ -149,13 +149,13 @@ def decode_jpeg_fast(
 
 
 @contextmanager
-def _refusing(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into a DataError on that file, and keep its warnings in."""
+def _decoder_errors_reported(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into a DataError that names the file; silence warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             yield
-        except (DataError, MemoryError):  # the machine's lack is not the file's fault
+        except (DataError, MemoryError):  # out of memory is no fault of the file
             raise
         # OSError, ValueError, SyntaxError, struct.error, KeyError: all mean the same.
         except Exception as fault:
@@ -165,7 +165,7 @@ def _refusing(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
+def _open_picture(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
     if not data:
         raise DataError("the file is empty", file=name, found="0 bytes", expected="an image")
     try:
@@ -204,7 +204,7 @@ def _check_size(height: int, width: int, name: str) -> None:
 def _orientation(picture: Image.Image) -> int:
     try:
         value = picture.getexif().get(_ORIENTATION, 1)
-    except Exception:  # broken EXIF says nothing of the pixels
+    except Exception:  # broken EXIF does not matter to the pixels
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -223,14 +223,14 @@ def _count_frames(picture: ImageFile.ImageFile) -> int:
     return max(full, 1)
 
 
-def _refuse_several(picture: ImageFile.ImageFile, name: str) -> None:
+def _check_single_picture(picture: ImageFile.ImageFile, name: str) -> None:
     frames = _count_frames(picture)
     if frames != 1:
         raise DataError("the file holds several pictures", file=name, found=f"{frames} frames")
-    # Pillow turns TIFF pixels by themselves, other formats never: stored pixels are wanted.
+    # Pillow rotates the pixels of a TIFF by itself, and of no other format.
     if picture.format == "TIFF" and _orientation(picture) != 1:
         raise DataError(
-            "a TIFF with an orientation of its own",
+            "a TIFF with an orientation tag",
             file=name,
             found=f"orientation {_orientation(picture)}",
             expected="orientation 1: pixels as they are stored",
@@ -244,21 +244,21 @@ def _decode_jpeg(data: bytes, name: str, at_least: tuple[int, int] | None) -> Pi
     _check_size(height, width, name)
     if colours not in _JPEG_TO_RGB:
         return None
-    reduced = _reduced(height, width, at_least)
+    reduced = _scale_arguments(height, width, at_least)
     try:
         return np.asarray(simplejpeg.decode_jpeg(data, "RGB", **reduced))
     except ValueError as fault:
-        # Padding between the last block and the end marker: seen in web collections, harmless.
+        # Padding between the last block and the end marker: common on the web, harmless.
         if "extraneous bytes before marker 0xd9" not in str(fault):
             raise
         return np.asarray(simplejpeg.decode_jpeg(data, "RGB", strict=False, **reduced))
 
 
-def _reduced(height: int, width: int, at_least: tuple[int, int] | None) -> dict[str, int]:
+def _scale_arguments(height: int, width: int, at_least: tuple[int, int] | None) -> dict[str, int]:
     """Return simplejpeg's arguments for the smallest fast scale that is large enough."""
     if at_least is None:
         return {}
-    # libjpeg-turbo knows eighths in between, but only 1/2, 1/4 and 1/8 have fast code.
+    # libjpeg-turbo scales by other eighths too, but only 1/2, 1/4 and 1/8 have fast code.
     for divisor in (8, 4, 2):
         small_height, small_width = -(-height // divisor), -(-width // divisor)
         if small_height >= at_least[0] and small_width >= at_least[1]:
@@ -278,7 +278,7 @@ def _to_rgb(picture: Image.Image, name: str) -> Pixels:
             expected="1-, 8- or 16-bit grey, palette, RGB, YCbCr or CMYK, with alpha or without",
             fix="convert the file, choosing how its values map to 0..255",
         )
-    picture.load()  # before convert, which would read on in a file that is cut
+    picture.load()  # raises for a truncated file, which convert alone would not
     return np.array(picture.convert("RGB"))
 
 
@@ -288,7 +288,7 @@ def _samples(picture: Image.Image, name: str) -> NDArray[np.unsignedinteger]:
     if samples.dtype == np.bool_:
         return samples.astype(np.uint8)
     if samples.dtype.kind != "u":
-        raise DataError("a mask cannot have such samples", file=name, found=picture.mode)
+        raise DataError("a mask cannot have samples of this kind", file=name, found=picture.mode)
     if samples.ndim == 2:
         return samples
     colours = samples[:, :, : 1 if samples.shape[2] == 2 else 3]

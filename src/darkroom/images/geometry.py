@@ -1,25 +1,30 @@
-"""How a picture of any size becomes one of the stored size, and how predictions go back.
+"""Resize images and masks to the stored size, and predictions back to the original size.
 
-`stretch` resizes both axes on their own; `pad` keeps the proportions and fills the rest with
-black; `crop` keeps the proportions and cuts what is too much, equally on both sides.
+`stretch` resizes both axes independently; `pad` keeps the proportions and fills the rest with
+black; `crop` keeps the proportions and cuts off the excess, equally on both sides.
 
-Coordinates are those of half-pixel centres: the pixel (row, column) covers the square from there
-to (row + 1, column + 1), so resizing maps edges to edges. Boxes are whole pixels.
+Coordinates use half-pixel centres: the pixel (row, column) covers the square from there to
+(row + 1, column + 1), so resizing maps edges to edges. Boxes are whole pixels.
+
+OpenCV is set up here, once: every other module takes `cv2` from this one.
 """
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import cv2 as cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom.images.opencv import cv2
+# Worker processes are our parallelism. OpenCV's own threads would compete with them for the
+# cores, and a process that is forked while those threads run can hang.
+cv2.setNumThreads(0)
 
 Pixels = NDArray[np.uint8]
 Fit = Literal["stretch", "pad", "crop"]
 FITS: tuple[Fit, ...] = ("stretch", "pad", "crop")
 
-# Sums of area weights are off by some float32 roundings; an exact half must still count.
+# Sums of area weights have float32 rounding errors; an exact half must still count.
 _HALF = np.float32(0.5 - 1e-4)
 
 
@@ -43,19 +48,29 @@ class Box:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an original lies in its stored picture: `stored` shows exactly `source`.
+    """The part of the stored picture that shows the original, and the part that it shows.
 
     Attributes:
-        stored: The box of the stored picture that holds image (the rest is padding).
-        source: The box of the original that it shows (the rest was cropped away).
+        stored: The box of the stored picture that holds image; the rest is padding.
+        source: The box of the original that is shown there; the rest was cropped off.
     """
 
     stored: Box
     source: Box
 
 
-def valid_box(height: int, width: int, to_height: int, to_width: int, fit: Fit) -> Placement:
-    """Return the placement of an original (height, width) in a stored picture."""
+def fit_placement(height: int, width: int, to_height: int, to_width: int, fit: Fit) -> Placement:
+    """Return the placement of an original (height, width) in a stored picture.
+
+    Raises:
+        ValueError: `fit` is none of `FITS`.
+
+    Example:
+        >>> fit_placement(20, 40, 10, 10, "pad").stored
+        Box(top=2, left=0, height=5, width=10)
+        >>> fit_placement(20, 40, 10, 10, "crop").source
+        Box(top=0, left=10, height=20, width=20)
+    """
     stored, source = Box(0, 0, to_height, to_width), Box(0, 0, height, width)
     if fit == "pad":
         scale = min(to_height / height, to_width / width)
@@ -75,7 +90,7 @@ def sufficient_size(
 
     For `decode_image(..., at_least=...)`.
     """
-    placement = valid_box(height, width, to_height, to_width, fit)
+    placement = fit_placement(height, width, to_height, to_width, fit)
     rows = -(-height * placement.stored.height // placement.source.height)
     columns = -(-width * placement.stored.width // placement.source.width)
     return min(rows, height), min(columns, width)
@@ -97,12 +112,12 @@ def fit_image(
         pixels: The picture, perhaps decoded at a reduced size.
         height: Of the result.
         width: Of the result.
-        fit: How unequal proportions are met.
+        fit: What to do where the proportions differ.
         original: Height and width of the original where `pixels` is a reduced copy: the
             placement follows them, so that image and mask agree to the pixel.
     """
     original = original or (pixels.shape[0], pixels.shape[1])
-    placement = valid_box(*original, height, width, fit)
+    placement = fit_placement(*original, height, width, fit)
     source = _scaled(placement.source, original, (pixels.shape[0], pixels.shape[1]))
     return _placed(pixels[source.slices], placement.stored, height, width)
 
@@ -112,7 +127,7 @@ def fit_mask(mask: Pixels, height: int, width: int, fit: Fit) -> Pixels:
 
     A pixel is 1 where at least half of its area was.
     """
-    placement = valid_box(mask.shape[0], mask.shape[1], height, width, fit)
+    placement = fit_placement(mask.shape[0], mask.shape[1], height, width, fit)
     source = mask[placement.source.slices]
     if source.shape == (placement.stored.height, placement.stored.width):
         return _placed(source, placement.stored, height, width)
@@ -125,9 +140,9 @@ def restore(
 ) -> NDArray[np.float32]:
     """Return float32 (height, width) at original size of float32 (h, w) at stored size.
 
-    Bilinear, half-pixel centres, edges repeated. What `crop` cut away is 0.
+    Bilinear, half-pixel centres, edges repeated. What `crop` cut off is 0.
     """
-    placement = valid_box(height, width, probabilities.shape[0], probabilities.shape[1], fit)
+    placement = fit_placement(height, width, probabilities.shape[0], probabilities.shape[1], fit)
     source = placement.source
     shown = cv2.resize(
         np.ascontiguousarray(probabilities[placement.stored.slices], dtype=np.float32),

@@ -1,12 +1,12 @@
-"""Run-length text of a mask, as Kaggle's segmentation judges read it.
+"""Encode and decode run-length text of masks, as Kaggle's segmentation metrics read it.
 
 A mask becomes pairs "start length", starts counted from 1, pixels counted along the rows
 (C order: Carvana) or down the columns (Fortran order: most other competitions). An empty
 mask is empty text. Source: the evaluation pages of the Carvana Image Masking Challenge
 and of the 2018 Data Science Bowl.
 
-Between mask and text stand *bounds*: the flat positions, from 0 and ascending, at which the
-mask changes, the value before its first pixel being 0. Bounds 2k and 2k + 1 are the first
+The step between mask and text is *bounds*: the ascending flat positions, from 0, at which the
+mask changes, taking the value before its first pixel as 0. Bounds 2k and 2k + 1 are the first
 pixel of run k and the one after its last.
 """
 
@@ -30,38 +30,47 @@ def encode(mask: Mask, order: Order = "row") -> str:
 
     Raises:
         DataError: The mask holds a value other than 0 and 1.
+
+    Example:
+        >>> mask = np.array([[1, 1, 0], [0, 1, 1]], np.uint8)
+        >>> encode(mask), encode(mask, "column")
+        ('1 2 5 2', '1 1 3 2 6 1')
     """
-    return text_of(bounds_of(mask, order))
+    return text_from_bounds(bounds_from_mask(mask, order))
 
 
 def decode(text: str, height: int, width: int, order: Order = "row") -> npt.NDArray[np.uint8]:
-    """Return the mask (height, width) of 0/1 uint8 that a run-length text tells.
+    """Return the mask (height, width) of 0/1 uint8 that a run-length text encodes.
 
     Raises:
-        DataError: As `read`.
+        DataError: See `bounds_from_text`.
+
+    Example:
+        >>> decode("1 2 5 2", 2, 3).tolist()
+        [[1, 1, 0], [0, 1, 1]]
     """
-    bounds = read(text, height * width)
+    bounds = bounds_from_text(text, height * width)
     steps = np.zeros(height * width + 1, np.int8)
     steps[bounds[::2]] += 1
-    steps[bounds[1::2]] -= 1  # a run may begin where the one before it ends: two statements
+    steps[bounds[1::2]] -= 1  # two statements: touching runs share a position
     flat = np.cumsum(steps[:-1], dtype=np.int8).view(np.uint8)
     return flat.reshape((height, width), order="C" if order == "row" else "F")
 
 
-def bounds_of(mask: Mask, order: Order = "row") -> Bounds:
+def bounds_from_mask(mask: Mask, order: Order = "row") -> Bounds:
     """Return where a mask (H, W) of 0/1 changes, (2N,) int64, strictly ascending.
 
-    The usual two lines of numpy go wrong where the first pixel is set, where a run touches
-    the last one, and where all are set.
+    The usual two lines of numpy are wrong where the first pixel, the last pixel or every pixel
+    is set.
 
     Raises:
         DataError: The mask holds a value other than 0 and 1.
     """
     if mask.dtype != np.bool_ and mask.size and mask.max() > 1:
         raise DataError(
-            "a mask holds values that run lengths cannot tell",
+            "a mask holds values that run lengths cannot encode",
             found=np.unique(mask)[:5].tolist(),
-            expected="0 and 1 alone",
+            expected="only 0 and 1",
         )
     flat = mask.ravel(order="C" if order == "row" else "F")
     before = [0] if flat.size and flat[0] else []
@@ -70,20 +79,20 @@ def bounds_of(mask: Mask, order: Order = "row") -> Bounds:
     return np.concatenate([before, changes, after]).astype(np.int64)
 
 
-def text_of(bounds: Bounds) -> str:
+def text_from_bounds(bounds: Bounds) -> str:
     """Return "start length start length ..." for bounds (2N,) int64, strictly ascending."""
     if not bounds.size:
         return ""
     numbers = bounds.copy()
     numbers[1::2] -= bounds[::2]
     numbers[::2] += 1
-    return _joined(numbers)
+    return _join(numbers)
 
 
-def read(text: str, pixels: int) -> Bounds:
-    """Return the bounds (2N,) int64 that a text tells of a mask of so many pixels.
+def bounds_from_text(text: str, pixels: int) -> Bounds:
+    """Return the bounds (2N,) int64 of a run-length text for a mask of `pixels` pixels.
 
-    Runs must ascend and not overlap; they may touch, so that bounds ascend, not strictly.
+    Runs must ascend and not overlap. They may touch, so equal bounds can follow each other.
 
     Raises:
         DataError: A foreign character, a stray blank, a number without its pair, a start or
@@ -129,18 +138,18 @@ def _fault(what: str, numbers: npt.NDArray[np.int64], run: np.intp) -> DataError
 
 
 def _quads() -> npt.NDArray[np.uint32]:
-    """Return the four characters of 0 to 9999: first led by NULs (0 is all NUL), then by 0s."""
-    led_by_nothing = [b"\0\0\0\0", *(b"%d" % number for number in range(1, 10_000))]
-    led_by_zeros = [b"%04d" % number for number in range(10_000)]
-    padded = [quad.rjust(4, b"\0") for quad in led_by_nothing]
-    return np.frombuffer(b"".join(padded + led_by_zeros), np.uint32)
+    """Return the 4 characters of 0 to 9999: padded with NULs (0 is all NUL), then with zeros."""
+    unpadded = [b"\0\0\0\0", *(b"%d" % number for number in range(1, 10_000))]
+    zero_padded = [b"%04d" % number for number in range(10_000)]
+    padded = [quad.rjust(4, b"\0") for quad in unpadded]
+    return np.frombuffer(b"".join(padded + zero_padded), np.uint32)
 
 
 _QUADS = _quads()
 _BLANK = np.frombuffer(b" \0\0\0", np.uint32)[0]
 
 
-def _joined(numbers: npt.NDArray[np.int64]) -> str:
+def _join(numbers: npt.NDArray[np.int64]) -> str:
     """Return numbers from 1 up, (N,), as text with one blank between.
 
     Four digits at a time come from a table; the NULs that fill the cells are dropped at the

@@ -1,6 +1,6 @@
-"""Picture sheets: many small pictures with captions on one page, to be looked at.
+"""Contact sheets: many small pictures with captions on one page, for people to look at.
 
-All pictures here are uint8 RGB arrays (H, W, 3). A sheet is a pure function of its
+All pictures are uint8 RGB arrays (H, W, 3). A sheet is a pure function of its
 arguments, so the same pictures give the same bytes.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from darkroom.images.opencv import cv2
+from darkroom.images.geometry import cv2
 from darkroom.project import files
 
 Pixels = npt.NDArray[np.uint8]
@@ -23,7 +23,7 @@ Colour = tuple[int, int, int]
 PAPER: Colour = (23, 24, 28)
 INK: Colour = (236, 236, 232)
 FAINT: Colour = (158, 160, 166)
-SAFELIGHT: Colour = (226, 72, 52)
+ACCENT: Colour = (226, 72, 52)
 RIGHT: Colour = (58, 190, 160)
 EXCESS: Colour = (255, 92, 56)
 MISSED: Colour = (255, 214, 64)
@@ -55,8 +55,8 @@ def grid(
     Args:
         tiles: Pictures of any sizes; each is scaled to `tile_height`, its shape kept. A very
             wide one is made lower instead, so that no tile is over three times as wide as high.
-        captions: One a tile (lines parted by a newline or, where too wide, between words;
-            more than 4 end in an ellipsis), or none at all.
+        captions: One a tile, or none at all. Lines are broken at newlines and, where too wide,
+            between words; an ellipsis stands for what is beyond 4 lines.
         columns: Tiles a row; the page is no wider than the tiles need.
         tile_height: Pixels.
         title: A heading over a coloured bar; with `text`, lines below it, and `legend`,
@@ -89,7 +89,7 @@ def grid(
 
 
 def stack(pages: Sequence[Pixels]) -> Pixels:
-    """Return pages one below the other, the narrower ones filled up with paper."""
+    """Return pages one below the other, the narrower ones padded with background."""
     width = max(page.shape[1] for page in pages)
     whole = _blank(sum(page.shape[0] for page in pages), width)
     top = 0
@@ -100,7 +100,7 @@ def stack(pages: Sequence[Pixels]) -> Pixels:
 
 
 def outline(
-    image: Pixels, mask: Pixels, colour: Colour = SAFELIGHT, *, thickness: int | None = None
+    image: Pixels, mask: Pixels, colour: Colour = ACCENT, *, thickness: int | None = None
 ) -> Pixels:
     """Return the image with the contours of the mask (H, W; 0 is outside) drawn on it.
 
@@ -121,7 +121,7 @@ def outline(
 def compare(
     image: Pixels, truth: Pixels, prediction: Pixels, *, height: int | None = None
 ) -> Pixels:
-    """Return the image darkened, with what a prediction found, added and missed tinted.
+    """Return the darkened image, with true positives, false positives and misses tinted.
 
     Args:
         image: (H, W, 3).
@@ -150,7 +150,7 @@ def compare(
 
 
 def write_jpeg(path: Path, pixels: Pixels) -> None:
-    """Write a picture as JPEG (quality 90, colours at full resolution); whole or not at all."""
+    """Write a picture as JPEG (quality 90, colours at full resolution), atomically."""
     encoded = BytesIO()
     Image.fromarray(pixels).save(encoded, "JPEG", quality=90, subsampling=0, optimize=True)
     files.write(path, encoded.getvalue())
@@ -164,16 +164,16 @@ def _header(
         return _blank(0, 0)
     rows = [(title, TITLE_SIZE_PX, INK)] if title else []
     room = width - 2 * MARGIN_PX
-    rows += [(line, TEXT_SIZE_PX, FAINT) for a in text for line in _wrapped(a, TEXT_SIZE_PX, room)]
+    rows += [(line, TEXT_SIZE_PX, FAINT) for a in text for line in _wrap(a, TEXT_SIZE_PX, room)]
     heights = [_leading(size) for _, size, _ in rows]
     height = 4 + MARGIN_PX // 2 + sum(heights) + (_leading(TEXT_SIZE_PX) + 6 if legend else 0)
     page = _blank(height + 4, width)
-    page[:4] = SAFELIGHT
+    page[:4] = ACCENT
     picture = Image.fromarray(page)
     draw = ImageDraw.Draw(picture)
     top = 4 + MARGIN_PX // 2
     for (line, size, colour), step in zip(rows, heights, strict=True):
-        draw.text((MARGIN_PX, top), _cut(line, size, width - 2 * MARGIN_PX), colour, _font(size))
+        draw.text((MARGIN_PX, top), _clip(line, size, width - 2 * MARGIN_PX), colour, _font(size))
         top += step
     left = MARGIN_PX
     for name, colour in legend:
@@ -197,7 +197,7 @@ def _write_captions(
         for number, line in enumerate(lines):
             draw.text(
                 (left, top + below + number * _leading(CAPTION_SIZE_PX)),
-                _cut(line, CAPTION_SIZE_PX, width),
+                _clip(line, CAPTION_SIZE_PX, width),
                 FAINT if number else INK,
                 _font(CAPTION_SIZE_PX),
             )
@@ -216,15 +216,13 @@ def _scale(tile: Pixels, height: int) -> Pixels:
 
 def _caption_lines(caption: str, width: int) -> list[str]:
     """Return a caption's lines, broken between words to `width`; an ellipsis ends too many."""
-    lines = [
-        piece for line in caption.split("\n") for piece in _wrapped(line, CAPTION_SIZE_PX, width)
-    ]
+    lines = [piece for line in caption.split("\n") for piece in _wrap(line, CAPTION_SIZE_PX, width)]
     if len(lines) > MOST_LINES:
         lines[MOST_LINES - 1] += " …"
     return lines[:MOST_LINES]
 
 
-def _wrapped(line: str, size: int, width: int) -> Iterator[str]:
+def _wrap(line: str, size: int, width: int) -> Iterator[str]:
     """Yield the line broken between words, each piece no wider than `width` pixels."""
     piece = ""
     for word in line.split(" "):
@@ -236,7 +234,7 @@ def _wrapped(line: str, size: int, width: int) -> Iterator[str]:
     yield piece
 
 
-def _cut(line: str, size: int, width: int) -> str:
+def _clip(line: str, size: int, width: int) -> str:
     """Return the line, its end replaced by an ellipsis where it is wider than `width` pixels."""
     font = _font(size)
     if font.getlength(line) <= width:
@@ -248,7 +246,7 @@ def _cut(line: str, size: int, width: int) -> str:
 
 @lru_cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """Return DejaVu Sans as matplotlib ships it: Pillow's own font lacks even é and ×."""
+    """Return DejaVu Sans as matplotlib ships it: Pillow's default font lacks é and ×."""
     return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
 
 

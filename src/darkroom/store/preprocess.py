@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from darkroom.errors import DataError
 from darkroom.images import codec, geometry
-from darkroom.images.geometry import Fit
-from darkroom.images.opencv import cv2
+from darkroom.images.geometry import Fit, cv2
 from darkroom.raw import masks
 from darkroom.raw.archives import Archives
 from darkroom.store import store

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom.images.geometry import Fit, valid_box
+from darkroom.images.geometry import Fit, fit_placement
 from darkroom.images.rle import Order
 from darkroom.index.table import Card
 from darkroom.submission.upsample import encode_probabilities
@@ -51,7 +51,7 @@ def _masks(
 ) -> Iterator[Cells]:
     """Yield the run lengths, at original size, of probabilities (N, H, W)."""
     for picture, (height, width) in zip(probabilities, originals, strict=True):
-        placement = valid_box(height, width, picture.shape[0], picture.shape[1], fit)
+        placement = fit_placement(height, width, picture.shape[0], picture.shape[1], fit)
         text = encode_probabilities(
             picture[placement.stored.slices],
             threshold,

@@ -218,7 +218,7 @@ class _Masks:
         self.count += 1
         self.empty += not value
         try:
-            rle.read(value, height * width)
+            rle.bounds_from_text(value, height * width)
         except DataError as error:
             return ", ".join(line.strip() for line in str(error).splitlines())
         return None

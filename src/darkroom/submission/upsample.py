@@ -19,8 +19,7 @@ import numpy.typing as npt
 
 from darkroom.errors import DataError
 from darkroom.images import rle
-from darkroom.images.geometry import Box
-from darkroom.images.opencv import cv2
+from darkroom.images.geometry import Box, cv2
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -73,14 +72,14 @@ def encode_probabilities(
     most = int(_DENSE_SHARE * inside.shape[0] * box.width)
     cells = _mixed_cells(inside, most) if _enlarges(probabilities, box) else None
     if cells is None:
-        return rle.text_of(_dense_bounds(probabilities, limit, height, width, box))
+        return rle.text_from_bounds(_dense_bounds(probabilities, limit, height, width, box))
     changes = [_crossings(probabilities, *cells, limit, box)]
     for edge, x in ((0, 0), (-1, box.width)):  # each row begins and ends as background
         if inside[:, edge].any():
             y = _rows_above(probabilities[:, edge], limit, box.height)
             changes.append((y, np.full_like(y, x)))
     places = [(box.top + y) * width + box.left + x for y, x in changes]
-    return rle.text_of(_told_once(np.concatenate(places)))
+    return rle.text_from_bounds(_told_once(np.concatenate(places)))
 
 
 def _enlarges(grid: Floats, box: Box) -> bool:
@@ -232,4 +231,4 @@ def _dense_bounds(grid: Floats, limit: np.float32, height: int, width: int, box:
         np.ascontiguousarray(grid), (box.width, box.height), interpolation=cv2.INTER_LINEAR
     )
     picture[box.slices] = enlarged > limit
-    return rle.bounds_of(picture)
+    return rle.bounds_from_mask(picture)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 
-from darkroom.images.opencv import cv2
+from darkroom.images.geometry import cv2
 from darkroom.project import files
 from darkroom.raw.sample.brush import Canvas
 from darkroom.raw.sample.notes import DENOMINATIONS, draw_note

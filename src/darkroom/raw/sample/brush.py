@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from darkroom.images.opencv import cv2
+from darkroom.images.geometry import cv2
 
 Canvas = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]

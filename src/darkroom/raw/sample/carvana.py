@@ -9,7 +9,7 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
-from darkroom.images.opencv import cv2
+from darkroom.images.geometry import cv2
 from darkroom.raw.sample.brush import Canvas
 from darkroom.raw.sample.car.camera import HEIGHT, VIEWS, WIDTH, Camera
 from darkroom.raw.sample.car.paint import footprint, paint_car

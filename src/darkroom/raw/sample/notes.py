@@ -7,7 +7,7 @@ none of its designs.
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from darkroom.images.opencv import cv2
+from darkroom.images.geometry import cv2
 from darkroom.raw.sample.brush import Canvas, Colour, Points, ellipse, fill, glaze, mix, stroke
 
 DENOMINATIONS = (5, 10, 20, 50, 100, 200, 500)

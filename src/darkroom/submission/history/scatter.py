@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from darkroom.images.sheets import EXCESS, FAINT, INK, MISSED, PAPER, RIGHT, SAFELIGHT, Colour
+from darkroom.images.sheets import ACCENT, EXCESS, FAINT, INK, MISSED, PAPER, RIGHT, Colour
 
 WIDTH_INCHES, SIDE_INCHES, DPI = 7.2, 6.0, 130
 HEAD_INCHES, LINE_INCHES, FOOT_INCHES = 0.95, 0.23, 0.6
@@ -75,7 +75,7 @@ def draw(
 
 def _head(figure: Figure, height: float, title: str, text: Sequence[tuple[str, str]]) -> None:
     """Write what stands above the axes, in a figure so many inches high."""
-    bar = figure.add_axes((0, 1 - 0.06 / height, 1, 0.06 / height), facecolor=_rgb(SAFELIGHT))
+    bar = figure.add_axes((0, 1 - 0.06 / height, 1, 0.06 / height), facecolor=_rgb(ACCENT))
     bar.set(xticks=[], yticks=[])
     bar.spines[:].set_visible(False)
     figure.text(0.03, 1 - 0.45 / height, title, size=15, color=_rgb(INK), parse_math=False)

@@ -4,7 +4,7 @@ from typing import Any
 
 import albumentations as A
 
-from darkroom.images.opencv import cv2
+from darkroom.images.geometry import cv2
 
 PRESETS: dict[str, str] = {
     "none": "the picture as it is",

@@ -9,7 +9,7 @@ import numpy as np
 
 from darkroom.errors import ParamsError
 from darkroom.images.codec import Pixels
-from darkroom.images.opencv import cv2
+from darkroom.images.geometry import cv2
 from darkroom.training.augment.named import KEY
 
 SIZE = (256, 256)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from darkroom.images.opencv import cv2
+from darkroom.images.geometry import cv2
 from darkroom.raw.sample.brush import Colour, Points, fill, mix, shade, stroke
 from darkroom.raw.sample.car.body import PLAN, Outline, belt, flank, on_end, on_flank, on_top, top
 from darkroom.raw.sample.car.camera import Floats, Scene

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from darkroom.images.opencv import cv2
+from darkroom.images.geometry import cv2
 from darkroom.raw.sample.brush import SHIFT, Canvas, fill, fixed
 from darkroom.raw.sample.car import details
 from darkroom.raw.sample.car.body import SILL_RINGS, bottom, skin

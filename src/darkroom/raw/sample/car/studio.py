@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from darkroom.images.opencv import cv2
+from darkroom.images.geometry import cv2
 from darkroom.raw.sample.brush import SHIFT, Canvas, Points, fixed, soft_noise, stroke
 from darkroom.raw.sample.car.camera import HEIGHT, WIDTH, Camera, Floats, turn
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from darkroom.images.opencv import cv2
+from darkroom.images.geometry import cv2
 from darkroom.raw.sample.brush import fill, mix, stroke
 from darkroom.raw.sample.car.body import flank
 from darkroom.raw.sample.car.camera import Floats, Scene

@@ -3,7 +3,7 @@
 import numpy as np
 import simplejpeg
 
-from darkroom.images.opencv import cv2
+from darkroom.images.geometry import cv2
 from darkroom.raw.sample.brush import Canvas, ellipse, glaze, soft_noise, spline
 from darkroom.raw.sample.face.features import (
     paint_beard,
