@@ -22,8 +22,9 @@ from darkroom.index import table as index
 from darkroom.models import build
 from darkroom.models.device import device_for
 from darkroom.prediction import scoring, thresholds
-from darkroom.prediction.predict import How, probabilities
-from darkroom.prediction.scoring import Side
+from darkroom.prediction.predict import predict
+from darkroom.prediction.scoring import LabelledPredictions
+from darkroom.prediction.tta import TTA
 from darkroom.raw.archives import Archives
 from darkroom.stages import _context, _train_args
 from darkroom.stages import _context as setting
@@ -31,8 +32,8 @@ from darkroom.stages._context import Setting
 from darkroom.store.loader import loader
 from darkroom.training import fit
 
-VIEWS = {"plain": How(), "hflip": How(tta=("hflip",))}
-HALF = thresholds.position(0.5)
+VIEWS = {"plain": TTA(), "hflip": TTA(transforms=("hflip",))}
+HALF = thresholds.index_of(0.5)
 Curve = NDArray[np.float64]  # mean Dice at each of thresholds.THRESHOLDS
 
 
@@ -73,22 +74,22 @@ class Bench:
             work_dir=self.work / name,
         ).net
 
-    def curve(self, nets: Sequence[nn.Module], group: str, how: How) -> Curve:
+    def curve(self, nets: Sequence[nn.Module], group: str, tta: TTA) -> Curve:
         """Return the mean Dice of a group's pictures at every threshold."""
         rows = self.rows[self.rows["group"] == group]
         batches = loader(
             self.shards, rows.index.tolist(), None, masks=False, batch_size=8, seed=None
         )
         device = device_for("cpu")
-        found = probabilities(nets, batches, "segmentation", device, how=how)
-        made = scoring.segmentation(
-            [Side(rows, rows, found)],
+        predictions = predict(nets, batches, "segmentation", device, tta=tta)
+        evaluation = scoring.score_masks(
+            [LabelledPredictions(rows, rows, predictions)],
             self.shards,
             self.archives,
             threshold=None,
             progress=lambda _done: None,
         )
-        return made.curves["threshold"]["dice"].to_numpy(np.float64)
+        return evaluation.curves["threshold"]["dice"].to_numpy(np.float64)
 
 
 def table(bench: Bench, count: int) -> dict[tuple[str, str, str], float]:
@@ -103,13 +104,13 @@ def table(bench: Bench, count: int) -> dict[tuple[str, str, str], float]:
             validated: bench.train([g for g in rest if g != validated], validated, f"{place}-{k}")
             for k, validated in enumerate(rest[:2])
         }
-        for view, how in VIEWS.items():
-            chosen = np.mean([bench.curve([net], g, how) for g, net in nets.items()], axis=0)
-            best = thresholds.best(chosen)
+        for view, tta in VIEWS.items():
+            chosen = np.mean([bench.curve([net], g, tta) for g, net in nets.items()], axis=0)
+            best = thresholds.best_index(chosen)
             asked = {"one": [[net] for net in nets.values()], "two": [list(nets.values())]}
             for folds, ways in asked.items():
                 for way in ways:
-                    curve = bench.curve(way, held_out, how)
+                    curve = bench.curve(way, held_out, tta)
                     scores.setdefault((folds, view, "0.5"), []).append(float(curve[HALF]))
                     scores.setdefault((folds, view, "chosen"), []).append(float(curve[best]))
         print(f"held out {place + 1} of {min(count, len(groups))}", flush=True)

@@ -9,7 +9,7 @@ import pytest
 from darkroom.images import sheets
 from darkroom.index.table import Card
 from darkroom.prediction import best_and_worst
-from darkroom.prediction.metrics import Evaluation
+from darkroom.prediction.scoring import Evaluation
 from tests.support import drawn
 
 SCORES = {"a": 0.5, "b": 0.9, "c": 0.1, "d": 0.7, "e": 0.1}
@@ -24,19 +24,19 @@ def scores(**values: float) -> pd.DataFrame:
     [(1, "cb"), (2, "cebd"), (3, "cebd"), (8, "cebd")],
 )
 def test_the_worst_first_then_the_best(count: int, expected: str) -> None:
-    assert best_and_worst.best_and_worst(scores(**SCORES), count) == list(expected)
+    assert best_and_worst.select(scores(**SCORES), count) == list(expected)
 
 
-def test_of_one_image_or_two() -> None:
-    assert best_and_worst.best_and_worst(scores(a=0.5), 8) == ["a"]
-    assert best_and_worst.best_and_worst(scores(a=0.5, b=0.1), 8) == ["b", "a"]
+def test_one_image_or_two() -> None:
+    assert best_and_worst.select(scores(a=0.5), 8) == ["a"]
+    assert best_and_worst.select(scores(a=0.5, b=0.1), 8) == ["b", "a"]
 
 
-def test_none_stands_there_twice_and_the_order_of_rows_is_nothing() -> None:
+def test_no_image_is_shown_twice_and_the_order_of_rows_does_not_matter() -> None:
     values = {f"i{n}": float(n % 5) for n in range(17)}
-    shown = best_and_worst.best_and_worst(scores(**values), 8)
+    shown = best_and_worst.select(scores(**values), 8)
     assert len(shown) == len(set(shown)) == 16
-    assert shown == best_and_worst.best_and_worst(scores(**dict(reversed(values.items()))), 8)
+    assert shown == best_and_worst.select(scores(**dict(reversed(values.items()))), 8)
 
 
 def captured(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
@@ -58,20 +58,22 @@ def test_masks_are_compared_at_the_chosen_threshold(
     shards = drawn.discs(tmp_path / "s", 3)
     truth = shards.mask(1)
     assert truth is not None
-    found = {"001": truth * np.float32(0.3), "002": np.zeros((32, 32), np.float32)}
+    predictions = {"001": truth * np.float32(0.3), "002": np.zeros((32, 32), np.float32)}
     rows = pd.DataFrame({"id": ["000", "001", "002"], "fold": [1, 0, 0]})
-    made = Evaluation(
+    evaluation = Evaluation(
         {"dice": 0.5, "images": 2}, scores(**{"001": 1.0, "002": 0.0}), {}, threshold=0.25
     )
     given = captured(monkeypatch)
     card = Card("segmentation", header=("id", "rle"))
-    page = best_and_worst.sheet("cars", made, ["002", "001"], found, rows, card, shards)
+    page = best_and_worst.draw_page(
+        "cars", evaluation, ["002", "001"], predictions, rows, card, shards
+    )
     assert page.dtype == np.uint8
     assert given["captions"] == ["002\n0.0000", "001\n1.0000"]
     assert given["title"] == "cars: the worst, then the best"
     assert given["text"] == ["dice 0.5000"], "counts are not figures"
     assert given["legend"] == sheets.COMPARE_LEGEND
-    missed = sheets.compare(shards.image(2), shards.mask(2), found["002"].astype(np.uint8))  # type: ignore[arg-type]
+    missed = sheets.compare(shards.image(2), shards.mask(2), predictions["002"].astype(np.uint8))  # type: ignore[arg-type]
     hit = sheets.compare(shards.image(1), truth, truth)
     tiles = given["tiles"]
     assert isinstance(tiles, list)
@@ -79,19 +81,19 @@ def test_masks_are_compared_at_the_chosen_threshold(
     assert np.array_equal(tiles[1], hit)
 
 
-def test_classes_are_told_with_the_colour_of_right_and_wrong(
+def test_classes_are_captioned_with_the_colour_of_right_and_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shards = drawn.colours(tmp_path / "s", 3)
-    found = {
+    predictions = {
         "000": np.array([0.8, 0.1, 0.1], np.float32),
         "002": np.array([0.1, 0.7, 0.2], np.float32),
     }
     rows = pd.DataFrame({"id": ["000", "001", "002"], "class": [0.0, 1.0, 2.0]})
-    made = Evaluation({"accuracy": 0.5}, scores(**{"000": 0.8, "002": 0.2}))
+    evaluation = Evaluation({"accuracy": 0.5}, scores(**{"000": 0.8, "002": 0.2}))
     given = captured(monkeypatch)
     card = Card("multiclass", ("class",), ("red", "green", "blue"), header=("id", "class"))
-    best_and_worst.sheet("notes", made, ["002", "000"], found, rows, card, shards)
+    best_and_worst.draw_page("notes", evaluation, ["002", "000"], predictions, rows, card, shards)
     assert given["captions"] == ["002\ngreen 70%, is blue", "000\nred 80%"]
     assert given["marks"] == [sheets.EXCESS, sheets.RIGHT]
     assert given["legend"] == ()

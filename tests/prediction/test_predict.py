@@ -13,9 +13,9 @@ from torch import nn
 from darkroom.errors import ArtifactError, ParamsError, ResourceError
 from darkroom.models.build import MEAN, STD, build, normalise
 from darkroom.models.device import device_for
-from darkroom.prediction.predict import How, probabilities
+from darkroom.prediction.predict import predict
 from darkroom.prediction.tiles import Tiles
-from darkroom.prediction.tta import VIEWS
+from darkroom.prediction.tta import TRANSFORMS, TTA
 from darkroom.store.loader import Batch
 from tests.support.drawn import batches, colours, discs
 
@@ -26,7 +26,7 @@ def test_masks_are_averaged_as_probabilities(tmp_path: Path) -> None:
     store = discs(tmp_path, 3)
     nets = [build("unet", outputs=1, seed=seed, width=2, depth=1) for seed in (1, 2)]
     (one,), (two,), (both,) = (
-        list(probabilities(some, batches(store), "segmentation", CPU))
+        list(predict(some, batches(store), "segmentation", CPU))
         for some in (nets[:1], nets[1:], nets)
     )
     ids, average, originals = both
@@ -43,7 +43,7 @@ def test_classes_add_up_to_one_in_any_batch_size(tmp_path: Path) -> None:
     net = build("resnet18", outputs=3, seed=1)
     small, large = (
         np.concatenate(
-            [p for _, p, _ in probabilities([net], batches(store, batch_size=n), "multiclass", CPU)]
+            [p for _, p, _ in predict([net], batches(store, batch_size=n), "multiclass", CPU)]
         )
         for n in (2, 5)
     )
@@ -52,7 +52,7 @@ def test_classes_add_up_to_one_in_any_batch_size(tmp_path: Path) -> None:
     assert np.allclose(small, large, atol=1e-5)
 
 
-def test_it_streams(tmp_path: Path) -> None:
+def test_batches_are_read_one_at_a_time(tmp_path: Path) -> None:
     read = 0
 
     def counted() -> Iterator[Batch]:
@@ -62,15 +62,15 @@ def test_it_streams(tmp_path: Path) -> None:
             yield batch
 
     net = build("unet", outputs=1, seed=1, width=2, depth=1)
-    found = probabilities([net], counted(), "segmentation", CPU)
+    found = predict([net], counted(), "segmentation", CPU)
     next(found)
     assert read == 1
 
 
-def test_a_net_in_training_is_asked_in_eval_mode(tmp_path: Path) -> None:
+def test_a_network_in_training_mode_predicts_in_eval_mode(tmp_path: Path) -> None:
     net = build("unet", outputs=1, seed=1, width=2, depth=1).train()
     before = {n: t.clone() for n, t in net.state_dict().items()}
-    list(probabilities([net], batches(discs(tmp_path, 2)), "segmentation", CPU))
+    list(predict([net], batches(discs(tmp_path, 2)), "segmentation", CPU))
     assert all(torch.equal(t, before[n]) for n, t in net.state_dict().items())
 
 
@@ -94,7 +94,7 @@ def test_outputs_that_are_not_finite_are_refused(tmp_path: Path, task: str, valu
             logits[1:3] = value
             return logits
 
-    found = probabilities([Broken()], batches(discs(tmp_path, 4)), task, CPU)
+    found = predict([Broken()], batches(discs(tmp_path, 4)), task, CPU)
     with pytest.raises(ArtifactError, match="outputs are infinite or not a number") as caught:
         next(found)
     assert "found: 2 of 4 images of a batch: 001, 002\n" in str(caught.value)
@@ -109,7 +109,7 @@ def test_outputs_that_are_not_finite_are_refused(tmp_path: Path, task: str, valu
         (None, "DefaultCPUAllocator: can't allocate memory"),
     ],
 )
-def test_too_little_memory_is_told_with_what_to_lower(
+def test_too_little_memory_says_what_to_lower(
     tmp_path: Path, fault: Exception | None, words: str
 ) -> None:
     class Greedy(nn.Module):
@@ -119,14 +119,14 @@ def test_too_little_memory_is_told_with_what_to_lower(
             return images + torch.empty(1 << 50)
 
     with pytest.raises(ResourceError, match="there is not enough memory to predict") as caught:
-        next(probabilities([Greedy()], batches(discs(tmp_path, 2)), "segmentation", CPU))
+        next(predict([Greedy()], batches(discs(tmp_path, 2)), "segmentation", CPU))
     assert words in str(caught.value)
     assert "to do: lower batch_size of evaluate or predict" in str(caught.value)
 
 
 def test_other_faults_of_a_net_are_not_taken_for_a_lack_of_memory(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
-        next(probabilities([nn.Linear(7, 1)], batches(discs(tmp_path, 2)), "segmentation", CPU))
+        next(predict([nn.Linear(7, 1)], batches(discs(tmp_path, 2)), "segmentation", CPU))
 
 
 class Pointwise(nn.Module):
@@ -159,53 +159,55 @@ class Corner(nn.Module):
         return (y / height - x / width).expand(len(images), 1, height, width) + images[:, :1]
 
 
-def asked(net: nn.Module, loader: Iterable[Batch], task: str, how: How) -> np.ndarray:
-    return np.concatenate([p for _, p, _ in probabilities([net], loader, task, CPU, how=how)])
+def predicted(net: nn.Module, loader: Iterable[Batch], task: str, tta: TTA) -> np.ndarray:
+    return np.concatenate([p for _, p, _ in predict([net], loader, task, CPU, tta=tta)])
 
 
-ALL = tuple(VIEWS)
+ALL = tuple(TRANSFORMS)
 
 
 @pytest.mark.parametrize(
-    "how",
+    "tta",
     [
-        How(tta=ALL),
-        How(tiles=Tiles(12, 20)),
-        How(tta=("rot90", "hflip"), tiles=Tiles(9, 14, 0.5)),
+        TTA(transforms=ALL),
+        TTA(tiles=Tiles(12, 20)),
+        TTA(transforms=("rot90", "hflip"), tiles=Tiles(9, 14, 0.5)),
     ],
 )
-def test_a_pointwise_network_says_the_same_in_every_way(tmp_path: Path, how: How) -> None:
+def test_a_pointwise_network_predicts_the_same_with_any_tta(tmp_path: Path, tta: TTA) -> None:
     store = discs(tmp_path, 3)
-    plain = asked(Pointwise(), batches(store), "segmentation", How())
+    plain = predicted(Pointwise(), batches(store), "segmentation", TTA())
     assert np.ptp(plain) > 0.5
-    found = asked(Pointwise(), batches(store), "segmentation", how)
+    found = predicted(Pointwise(), batches(store), "segmentation", tta)
     assert np.allclose(found, plain, atol=1e-6)
 
 
 @pytest.mark.parametrize("task", ["segmentation", "multilabel", "multiclass", "regression"])
 def test_a_flip_of_an_even_network_changes_nothing(tmp_path: Path, task: str) -> None:
     store, net = discs(tmp_path, 3), Even(labels=task != "segmentation")
-    plain = asked(net, batches(store), task, How())
-    assert np.allclose(asked(net, batches(store), task, How(tta=("hflip",))), plain, atol=1e-6)
+    plain = predicted(net, batches(store), task, TTA())
+    assert np.allclose(
+        predicted(net, batches(store), task, TTA(transforms=("hflip",))), plain, atol=1e-6
+    )
     if task == "segmentation":
-        turned = asked(net, batches(store), task, How(tta=("rot90",)))
+        turned = predicted(net, batches(store), task, TTA(transforms=("rot90",)))
         assert not np.allclose(turned, plain, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", VIEWS)
-def test_a_view_is_asked_and_turned_back(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_a_transform_is_applied_and_undone(tmp_path: Path, name: str) -> None:
     """The mean of the plain view and another, each computed by hand."""
     store = discs(tmp_path, 2)
     (batch,) = batches(store)
     images = normalise(batch.images, MEAN, STD)
-    view, net = VIEWS[name], Corner()
-    other = view.undo(torch.sigmoid(net(view.apply(images)))[:, 0])
+    transform, net = TRANSFORMS[name], Corner()
+    other = transform.undo(torch.sigmoid(net(transform.apply(images)))[:, 0])
     expected = (torch.sigmoid(net(images))[:, 0] + other) / 2
-    found = asked(net, [batch], "segmentation", How(tta=(name,)))
+    found = predicted(net, [batch], "segmentation", TTA(transforms=(name,)))
     assert np.allclose(found, expected.numpy(), atol=1e-6)
 
 
-def test_labels_are_averaged_over_views(tmp_path: Path) -> None:
+def test_labels_are_averaged_over_transforms(tmp_path: Path) -> None:
     class Left(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return images[..., : images.shape[-1] // 2].mean((2, 3))
@@ -213,21 +215,21 @@ def test_labels_are_averaged_over_views(tmp_path: Path) -> None:
     (batch,) = batches(discs(tmp_path, 4))
     images = normalise(batch.images, MEAN, STD)
     both = torch.sigmoid(Left()(images)) + torch.sigmoid(Left()(images.flip(3)))
-    found = asked(Left(), [batch], "multilabel", How(tta=("identity", "hflip")))
+    found = predicted(Left(), [batch], "multilabel", TTA(transforms=("identity", "hflip")))
     assert np.allclose(found, both.numpy() / 2, atol=1e-6)
 
 
-def test_nets_views_and_sizes_are_one_average(tmp_path: Path) -> None:
+def test_networks_transforms_and_scales_are_one_average(tmp_path: Path) -> None:
     store = discs(tmp_path, 3, side=64)
     nets = [build("unet", outputs=1, seed=seed, width=2, depth=1) for seed in (1, 2)]
-    how = How(tta=("vflip",), scales=(0.5, 1.0))
-    (together,) = probabilities(nets, batches(store), "segmentation", CPU, how=how)
+    tta = TTA(transforms=("vflip",), scales=(0.5, 1.0))
+    (together,) = predict(nets, batches(store), "segmentation", CPU, tta=tta)
     apart = [
-        next(probabilities([net], batches(store), "segmentation", CPU, how=one))[1]
+        next(predict([net], batches(store), "segmentation", CPU, tta=one))[1]
         for net in nets
         for one in (
-            How(tta=("vflip",), scales=(0.5,)),
-            How(tta=("vflip",), scales=(1.0,)),
+            TTA(transforms=("vflip",), scales=(0.5,)),
+            TTA(transforms=("vflip",), scales=(1.0,)),
         )
     ]
     assert together[1].shape == (3, 64, 64)
@@ -235,7 +237,7 @@ def test_nets_views_and_sizes_are_one_average(tmp_path: Path) -> None:
     assert not np.allclose(apart[0], apart[1], atol=1e-3)
 
 
-def test_other_sizes_are_shown_and_given_back_at_the_stored_size(tmp_path: Path) -> None:
+def test_other_scales_are_predicted_and_restored_to_the_stored_size(tmp_path: Path) -> None:
     class Sizes(Pointwise):
         seen: ClassVar[list[tuple[int, int]]] = []
 
@@ -244,10 +246,10 @@ def test_other_sizes_are_shown_and_given_back_at_the_stored_size(tmp_path: Path)
             return super().forward(images)
 
     store = discs(tmp_path, 2, side=70)
-    found = asked(Sizes(), batches(store), "segmentation", How(scales=(1.0, 1.5, 0.2)))
+    found = predicted(Sizes(), batches(store), "segmentation", TTA(scales=(1.0, 1.5, 0.2)))
     assert Sizes.seen == [(70, 70), (96, 96), (32, 32)]
     assert found.shape == (2, 70, 70)
-    plain = asked(Pointwise(), batches(store), "segmentation", How())
+    plain = predicted(Pointwise(), batches(store), "segmentation", TTA())
     assert 0.1 < np.corrcoef(found.ravel(), plain.ravel())[0, 1] < 0.999
 
 
@@ -260,11 +262,11 @@ def test_tiles_bound_what_a_network_sees(tmp_path: Path) -> None:
             return super().forward(images)
 
     store = discs(tmp_path, 3, side=50)
-    asked(Seen(), batches(store, batch_size=2), "segmentation", How(tiles=Tiles(32, 40)))
+    predicted(Seen(), batches(store, batch_size=2), "segmentation", TTA(tiles=Tiles(32, 40)))
     assert shapes == [(2, 3, 32, 40)] * 6  # 4 tiles a picture, also of the last, which is alone
 
 
-def test_the_plain_way_is_what_it_always_was(tmp_path: Path) -> None:
+def test_without_tta_the_output_is_that_of_the_network_to_the_bit(tmp_path: Path) -> None:
     """One network, one view: to the bit what it says of the picture; two: the mean of the two."""
     store = discs(tmp_path, 3)
     nets = [build("unet", outputs=1, seed=seed, width=2, depth=2).eval() for seed in (1, 2)]
@@ -272,14 +274,16 @@ def test_the_plain_way_is_what_it_always_was(tmp_path: Path) -> None:
     images = normalise(batch.images, MEAN, STD)
     with torch.inference_mode():
         one, two = (torch.sigmoid(n.to(memory_format=torch.channels_last)(images)) for n in nets)
-    (found,) = probabilities(nets[:1], [batch], "segmentation", CPU)
+    (found,) = predict(nets[:1], [batch], "segmentation", CPU)
     assert np.array_equal(found[1], one[:, 0].numpy())
-    (found,) = probabilities(nets, [batch], "segmentation", CPU)
+    (found,) = predict(nets, [batch], "segmentation", CPU)
     assert np.array_equal(found[1], ((one + two) / 2)[:, 0].numpy())
 
 
-@pytest.mark.parametrize("how", [How(tta=("hflip",)), How(scales=(0.5,)), How(tiles=Tiles(12, 12))])
-def test_a_broken_picture_is_found_in_every_way(tmp_path: Path, how: How) -> None:
+@pytest.mark.parametrize(
+    "tta", [TTA(transforms=("hflip",)), TTA(scales=(0.5,)), TTA(tiles=Tiles(12, 12))]
+)
+def test_an_output_that_is_not_finite_is_found_with_any_tta(tmp_path: Path, tta: TTA) -> None:
     class Broken(Pointwise):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             logits = super().forward(images)
@@ -287,38 +291,36 @@ def test_a_broken_picture_is_found_in_every_way(tmp_path: Path, how: How) -> Non
             return logits.masked_fill(bright.view(-1, 1, 1, 1), torch.inf)
 
     (batch,) = batches(discs(tmp_path, 3))
-    found = probabilities(
-        [Broken()], [batch], "segmentation", CPU, std=(0.001, 0.001, 0.001), how=how
-    )
+    found = predict([Broken()], [batch], "segmentation", CPU, std=(0.001, 0.001, 0.001), tta=tta)
     with pytest.raises(ArtifactError, match="outputs are infinite or not a number"):
         next(found)
 
 
 @pytest.mark.parametrize(
-    ("how", "key", "found"),
+    ("tta", "key", "found"),
     [
-        (How(scales=(1.0, 0.5)), "scales", "found: (1.0, 0.5)"),
-        (How(tiles=Tiles(32, 32)), "tiles", "found: Tiles(height=32, width=32, overlap=0.25)"),
+        (TTA(scales=(1.0, 0.5)), "scales", "found: (1.0, 0.5)"),
+        (TTA(tiles=Tiles(32, 32)), "tiles", "found: Tiles(height=32, width=32, overlap=0.25)"),
     ],
 )
 @pytest.mark.parametrize("task", ["multilabel", "multiclass", "binary", "regression"])
-def test_sizes_and_tiles_are_for_masks(how: How, key: str, found: str, task: str) -> None:
+def test_scales_and_tiles_are_for_masks(tta: TTA, key: str, found: str, task: str) -> None:
     with pytest.raises(ParamsError) as fault:
-        probabilities([Even(labels=True)], [], task, CPU, how=how)  # before the first batch
+        predict([Even(labels=True)], [], task, CPU, tta=tta)  # before the first batch
     assert f"evaluate.{key} is for masks, and the task is {task}" in str(fault.value)
     assert found in str(fault.value)
-    assert f"to do: take {key} out of the evaluate section" in str(fault.value)
+    assert f"to do: remove {key} from the evaluate section" in str(fault.value)
 
 
-def test_views_and_sizes_that_cannot_be_are_refused() -> None:
-    for tta in (("hflip", "upside_down"), ("hflip", "hflip")):
-        with pytest.raises(ParamsError, match="what is no view, or one twice") as fault:
-            How(tta=tta)
-        assert f"found: {', '.join(tta)}" in str(fault.value)
+def test_invalid_transforms_and_scales_are_refused() -> None:
+    for transforms in (("hflip", "upside_down"), ("hflip", "hflip")):
+        with pytest.raises(ParamsError, match="an unknown transform, or one twice") as fault:
+            TTA(transforms=transforms)
+        assert f"found: {', '.join(transforms)}" in str(fault.value)
         assert "expected: some of identity, hflip, vflip, rot90," in str(fault.value)
     for scales in ((), (0.0,), (1.0, 1.0)):
-        with pytest.raises(ParamsError, match=r"evaluate\.scales cannot be so"):
-            How(scales=scales)
+        with pytest.raises(ParamsError, match=r"evaluate\.scales is invalid"):
+            TTA(scales=scales)
 
 
 def test_memory_does_not_grow_with_the_number_of_images() -> None:
@@ -333,8 +335,8 @@ def test_memory_does_not_grow_with_the_number_of_images() -> None:
             yield Batch([f"{number}a", f"{number}b"], images, None, torch.zeros(2, 2).long())
 
     kept = []
-    for _, found, _ in probabilities(
-        [Pointwise()], made(), "segmentation", CPU, how=How(ALL, (1.0, 0.5), Tiles(12, 12))
+    for _, found, _ in predict(
+        [Pointwise()], made(), "segmentation", CPU, tta=TTA(ALL, (1.0, 0.5), Tiles(12, 12))
     ):
         kept.append(weakref.ref(found))
         assert sum(one() is not None for one in alive) <= 2

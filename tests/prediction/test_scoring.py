@@ -1,18 +1,21 @@
-"""Known predictions scored as a whole: out of fold, at original size, beside the baselines."""
+"""Known predictions scored as a whole: out of fold, at original size, befold the baselines."""
 
 from collections.abc import Iterator
+from math import log
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import f1_score, r2_score
 
+from darkroom.errors import ArtifactError
 from darkroom.images.geometry import FITS, Fit, fit_mask
 from darkroom.index.table import Card
-from darkroom.prediction import scoring
+from darkroom.prediction import scoring, thresholds
 from darkroom.prediction.predict import Prediction
-from darkroom.prediction.scoring import Side
+from darkroom.prediction.scoring import LabelledPredictions
 from darkroom.raw.archives import Archives
 from darkroom.store.store import Row, Store, pack_image, pack_mask, shard_name, write_shard
 from tests.support.packed import zip_of
@@ -54,19 +57,19 @@ def test_masks_are_scored_at_their_original_size(tmp_path: Path, archives: Archi
     shards = store(tmp_path / "s")
     exact = [[[0.75, 0.75, 0.25, 0.25]] * 4]  # at 4 x 4 px; half way between them lies the edge
     wrong = [[[0.25, 0.25, 0.25, 0.25]] * 4]  # nothing
-    sides = [
-        Side(index_rows("a"), index_rows("b", "c"), predicted("a", exact)),
-        Side(index_rows("b"), index_rows("a", "d"), predicted("b", wrong)),
+    folds = [
+        LabelledPredictions(index_rows("a"), index_rows("b", "c"), predicted("a", exact)),
+        LabelledPredictions(index_rows("b"), index_rows("a", "d"), predicted("b", wrong)),
     ]
     done: list[int] = []
-    made = scoring.segmentation(sides, shards, archives, threshold=0.5, progress=done.append)
-    assert made.rows["id"].tolist() == ["a", "b"]
-    assert made.rows["score"].tolist() == [1, 0]
-    assert made.rows["covered"].tolist() == [0.5, 0.5]
-    assert made.metrics["dice"] == 0.5
-    assert made.threshold == 0.5
+    evaluation = scoring.score_masks(folds, shards, archives, threshold=0.5, progress=done.append)
+    assert evaluation.per_image["id"].tolist() == ["a", "b"]
+    assert evaluation.per_image["score"].tolist() == [1, 0]
+    assert evaluation.per_image["covered"].tolist() == [0.5, 0.5]
+    assert evaluation.metrics["dice"] == 0.5
+    assert evaluation.threshold == 0.5
     assert done == [1, 1]
-    assert made.metrics["baseline_all_foreground"] == pytest.approx(2 / 3)
+    assert evaluation.metrics["baseline_all_foreground"] == pytest.approx(2 / 3)
 
 
 def test_the_mean_mask_is_that_of_the_images_learned_from(
@@ -76,11 +79,11 @@ def test_the_mean_mask_is_that_of_the_images_learned_from(
     nothing = np.zeros((1, 4, 4))
 
     def baseline(*learned: str) -> float | None:
-        side = Side(index_rows("a"), index_rows(*learned), predicted("a", nothing))
-        made = scoring.segmentation(
-            [side], shards, archives, threshold=None, progress=lambda _: None
+        fold = LabelledPredictions(index_rows("a"), index_rows(*learned), predicted("a", nothing))
+        evaluation = scoring.score_masks(
+            [fold], shards, archives, threshold=None, progress=lambda _: None
         )
-        return made.metrics["baseline_mean_mask"]
+        return evaluation.metrics["baseline_mean_mask"]
 
     assert baseline("c", "d") == 1, "their masks are a's own"
     assert baseline("b") == pytest.approx(0.5), "8 of 16 + 16 pixels, twice"
@@ -95,9 +98,9 @@ def test_the_mean_of_one_mask_is_that_mask_again_whatever_the_fit(tmp_path: Path
     rows = [Row("a", black, pack_mask(fit_mask(disc, 160, 160, fit)), 240, 480)]
     path = tmp_path / shard_name("train", 0)
     write_shard(path, rows, height=160, width=160, fit=fit, image="raw")
-    made = scoring.segmentation(
+    evaluation = scoring.score_masks(
         [
-            Side(
+            LabelledPredictions(
                 index_rows("a"), index_rows("a"), predicted("a", [np.zeros((160, 160))], (240, 480))
             )
         ],
@@ -106,7 +109,7 @@ def test_the_mean_of_one_mask_is_that_mask_again_whatever_the_fit(tmp_path: Path
         threshold=0.5,
         progress=lambda _: None,
     )
-    baseline = made.metrics["baseline_mean_mask"]
+    baseline = evaluation.metrics["baseline_mean_mask"]
     assert baseline is not None
     assert baseline > 0.99
 
@@ -114,9 +117,11 @@ def test_the_mean_of_one_mask_is_that_mask_again_whatever_the_fit(tmp_path: Path
 def test_what_was_cropped_away_is_background(tmp_path: Path, archives: Archives) -> None:
     shards = store(tmp_path / "s", "crop")
     full = np.ones((1, 4, 4))  # columns 2 to 5 of 8
-    side = Side(index_rows("a"), index_rows("b"), predicted("a", full))
-    made = scoring.segmentation([side], shards, archives, threshold=0.5, progress=lambda _: None)
-    assert made.rows["score"].tolist() == pytest.approx([2 * 8 / (16 + 16)])
+    fold = LabelledPredictions(index_rows("a"), index_rows("b"), predicted("a", full))
+    evaluation = scoring.score_masks(
+        [fold], shards, archives, threshold=0.5, progress=lambda _: None
+    )
+    assert evaluation.per_image["score"].tolist() == pytest.approx([2 * 8 / (16 + 16)])
 
 
 CARDS = {
@@ -127,11 +132,11 @@ CARDS = {
 }
 
 
-def sides(values: list[Any], **targets: list[float]) -> list[Side]:
+def folds(values: list[Any], **targets: list[float]) -> list[LabelledPredictions]:
     """Return two folds: a and b, then c; each learned from d and e, which bear 1."""
     learned = index_rows("d", "e", **{name: [1.0, 1.0] for name in targets})
     return [
-        Side(
+        LabelledPredictions(
             index_rows(*ids, **{name: each[part] for name, each in targets.items()}),
             learned,
             predicted(ids, values[part]),
@@ -142,45 +147,281 @@ def sides(values: list[Any], **targets: list[float]) -> list[Side]:
 
 def test_classes_of_all_folds_count_as_one_set() -> None:
     probabilities = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]
-    made = scoring.labels(
-        sides(probabilities, y=[0.0, 1.0, 1.0]), CARDS["multiclass"], threshold=None
+    evaluation = scoring.score_labels(
+        folds(probabilities, y=[0.0, 1.0, 1.0]), CARDS["multiclass"], threshold=None
     )
-    assert made.rows["id"].tolist() == ["a", "b", "c"]
-    assert made.rows["actual"].tolist() == ["five", "ten", "ten"]
-    assert made.rows["predicted"].tolist() == ["five", "ten", "five"]
-    assert made.metrics["accuracy"] == pytest.approx(2 / 3)
-    assert made.metrics["baseline_accuracy"] == pytest.approx(2 / 3), "always ten"
-    assert made.threshold is None
+    assert evaluation.per_image["id"].tolist() == ["a", "b", "c"]
+    assert evaluation.per_image["actual"].tolist() == ["five", "ten", "ten"]
+    assert evaluation.per_image["predicted"].tolist() == ["five", "ten", "five"]
+    assert evaluation.metrics["accuracy"] == pytest.approx(2 / 3)
+    assert evaluation.metrics["baseline_accuracy"] == pytest.approx(2 / 3), "always ten"
+    assert evaluation.threshold is None
 
 
 def test_yes_and_no() -> None:
-    made = scoring.labels(
-        sides([[0.9], [0.4], [0.2]], y=[1.0, 1.0, 0.0]), CARDS["binary"], threshold=None
+    evaluation = scoring.score_labels(
+        folds([[0.9], [0.4], [0.2]], y=[1.0, 1.0, 0.0]), CARDS["binary"], threshold=None
     )
-    assert made.metrics["accuracy"] == 1
-    assert made.threshold == pytest.approx(102 / 256), "below 0.4, as near to one half as can be"
-    assert made.metrics["baseline_accuracy"] == pytest.approx(2 / 3)
-    fixed = scoring.labels(
-        sides([[0.9], [0.4], [0.2]], y=[1.0, 1.0, 0.0]), CARDS["binary"], threshold=0.5
+    assert evaluation.metrics["accuracy"] == 1
+    assert evaluation.threshold == pytest.approx(102 / 256), (
+        "below 0.4, as near to one half as can be"
+    )
+    assert evaluation.metrics["baseline_accuracy"] == pytest.approx(2 / 3)
+    fixed = scoring.score_labels(
+        folds([[0.9], [0.4], [0.2]], y=[1.0, 1.0, 0.0]), CARDS["binary"], threshold=0.5
     )
     assert fixed.metrics["accuracy"] == pytest.approx(2 / 3)
-    assert fixed.rows["predicted"].tolist() == ["yes", "no", "no"]
+    assert fixed.per_image["predicted"].tolist() == ["yes", "no", "no"]
 
 
 def test_several_labels() -> None:
     values = [[0.9, 0.1], [0.1, 0.9], [0.8, 0.2]]
-    made = scoring.labels(
-        sides(values, y=[1.0, 0.0, 1.0], z=[0.0, 1.0, 1.0]), CARDS["multilabel"], threshold=0.5
+    evaluation = scoring.score_labels(
+        folds(values, y=[1.0, 0.0, 1.0], z=[0.0, 1.0, 1.0]), CARDS["multilabel"], threshold=0.5
     )
-    assert made.metrics["accuracy"] == pytest.approx(5 / 6)
-    assert made.metrics["baseline_accuracy"] == pytest.approx(4 / 6), "d and e have both"
-    assert made.rows["wrong"].tolist() == ["", "", "z"]
+    assert evaluation.metrics["accuracy"] == pytest.approx(5 / 6)
+    assert evaluation.metrics["baseline_accuracy"] == pytest.approx(4 / 6), "d and e have both"
+    assert evaluation.per_image["wrong"].tolist() == ["", "", "z"]
 
 
 def test_numbers() -> None:
-    made = scoring.labels(
-        sides([[1.0], [3.0], [6.0]], y=[1.0, 2.0, 3.0]), CARDS["regression"], threshold=None
+    evaluation = scoring.score_labels(
+        folds([[1.0], [3.0], [6.0]], y=[1.0, 2.0, 3.0]), CARDS["regression"], threshold=None
     )
-    assert made.metrics["mae"] == pytest.approx(4 / 3)
-    assert made.metrics["baseline_mae"] == pytest.approx(1), "always the 1 of d and e"
-    assert made.rows["score"].idxmin() == 2
+    assert evaluation.metrics["mae"] == pytest.approx(4 / 3)
+    assert evaluation.metrics["baseline_mae"] == pytest.approx(1), "always the 1 of d and e"
+    assert evaluation.per_image["score"].idxmin() == 2
+
+
+def test_segmentation_chooses_the_threshold_of_the_highest_mean() -> None:
+    mask = np.array([[1, 1], [0, 0]], np.uint8)
+    one = thresholds.dice_curve(np.array([[0.3, 0.3], [0.1, 0.1]], np.float32), mask)
+    two = thresholds.dice_curve(np.array([[0.8, 0.2], [0.2, 0.2]], np.float32), mask)
+    evaluation = scoring.evaluate_segmentation(
+        ["a", "b"], np.stack([one, two]), np.array([0.5, 0.5])
+    )
+    # from 0.2 up to 0.3 image a is perfect and b has one pixel of two: 2 / 3
+    assert evaluation.metrics["dice"] == pytest.approx((1 + 2 / 3) / 2)
+    assert evaluation.threshold == evaluation.metrics["threshold"] == 76 / 256
+    assert evaluation.metrics["dice_at_half"] == pytest.approx((0 + 2 / 3) / 2)
+    assert evaluation.metrics["dice_lowest"] == pytest.approx(2 / 3)
+    assert evaluation.metrics["baseline_all_background"] == 0
+    assert evaluation.metrics["baseline_all_foreground"] == pytest.approx(2 * 2 / (4 + 2))
+    assert evaluation.per_image["id"].tolist() == ["a", "b"]
+    assert evaluation.per_image["score"].tolist() == pytest.approx([1, 2 / 3])
+    assert len(evaluation.curves["threshold"]) == 255
+
+
+def test_segmentation_at_a_given_threshold_and_beside_the_mean_mask() -> None:
+    curves = np.tile(np.linspace(0, 1, 255), (3, 1))
+    evaluation = scoring.evaluate_segmentation(
+        list("abc"), curves, np.array([0.0, 1.0, 0.5]), threshold=0.5, mean_mask_dice=curves / 2
+    )
+    assert evaluation.threshold == 0.5
+    assert evaluation.metrics["dice"] == pytest.approx(0.5)
+    assert evaluation.metrics["baseline_mean_mask"] == pytest.approx(0.5)
+    assert evaluation.metrics["baseline_all_background"] == pytest.approx(1 / 3)
+    assert evaluation.metrics["baseline_all_foreground"] == pytest.approx((0 + 1 + 2 / 3) / 3)
+
+
+def test_multiclass_by_hand() -> None:
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1]], np.float32)
+    evaluation = scoring.evaluate_multiclass(
+        ["x", "y", "z"],
+        probabilities,
+        np.array([0, 1, 1]),
+        training=np.array([1, 1, 0]),
+        classes=("five", "ten", "twenty"),
+    )
+    assert evaluation.metrics["accuracy"] == pytest.approx(2 / 3)
+    assert evaluation.metrics["baseline_accuracy"] == pytest.approx(2 / 3)
+    # five: 2 * 1 / (1 + 2); ten: 2 * 1 / (2 + 1); twenty does not occur
+    assert evaluation.metrics["macro_f1"] == pytest.approx(2 / 3)
+    # always ten: five 0, ten 2 * 2 / (2 + 3)
+    assert evaluation.metrics["baseline_macro_f1"] == pytest.approx(0.4)
+    assert evaluation.metrics["log_loss"] == pytest.approx(-(log(0.8) + log(0.3) + log(0.7)) / 3)
+    assert evaluation.per_image["predicted"].tolist() == ["five", "five", "ten"]
+    assert evaluation.per_image["score"].tolist() == pytest.approx([0.8, 0.3, 0.7])
+    assert evaluation.curves["confusion"].to_numpy().tolist() == [
+        ["five", "five"],
+        ["ten", "five"],
+        ["ten", "ten"],
+    ]
+    table = evaluation.curves["classes"].set_index("class")
+    assert table["images"].tolist() == [1, 2, 0]
+    assert table.loc["five", "precision"] == 0.5
+    assert table.loc["ten", "recall"] == 0.5
+    assert table.isna().to_numpy()[2].tolist() == [False, False, True, True, True]
+    assert evaluation.threshold is None
+
+
+def test_macro_f1_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(7)
+    probabilities = rng.dirichlet(np.ones(4), 200).astype(np.float32)
+    truth = rng.integers(0, 4, 200)
+    evaluation = scoring.evaluate_multiclass(
+        [str(i) for i in range(200)], probabilities, truth, training=truth, classes=list("abcd")
+    )
+    expected = f1_score(truth, probabilities.argmax(axis=1), average="macro")
+    assert evaluation.metrics["macro_f1"] == pytest.approx(expected)
+
+
+def test_multiclass_of_one_class_only() -> None:
+    evaluation = scoring.evaluate_multiclass(
+        ["x"],
+        np.array([[1.0, 0.0]], np.float32),
+        np.array([0]),
+        training=np.array([0]),
+        classes=("a", "b"),
+    )
+    assert evaluation.metrics["accuracy"] == evaluation.metrics["macro_f1"] == 1
+    assert evaluation.metrics["log_loss"] == 0
+
+
+def test_multilabel_by_hand() -> None:
+    # at any threshold in [0.4, 0.6): 3 of 4 right for Bald, all of Young, all of Rare
+    probabilities = np.array(
+        [[0.9, 0.9, 0.1], [0.4, 0.8, 0.1], [0.2, 0.1, 0.1], [0.1, 0.2, 0.1]], np.float32
+    )
+    truth = np.array([[1, 1, 0], [0, 1, 0], [1, 0, 0], [0, 0, 0]], np.uint8)
+    evaluation = scoring.evaluate_multilabel(
+        list("abcd"),
+        probabilities,
+        truth,
+        training_shares=np.array([0.1, 0.6, 0.0]),
+        names=("Bald", "Young", "Rare"),
+    )
+    assert evaluation.threshold == 0.5
+    assert evaluation.metrics["accuracy"] == pytest.approx((0.75 + 1 + 1) / 3)
+    # always: not bald (2 of 4), young (2 of 4), not rare (4 of 4)
+    assert evaluation.metrics["baseline_accuracy"] == pytest.approx((0.5 + 0.5 + 1) / 3)
+    # Bald: the positives are ranked 1st and 3rd, (1 + 2 / 3) / 2; Young 1; Rare undefined
+    assert evaluation.metrics["mean_average_precision"] == pytest.approx((5 / 6 + 1) / 2)
+    assert evaluation.metrics["baseline_mean_average_precision"] == pytest.approx(0.5)
+    assert evaluation.metrics["mean_average_precision_of"] == 2
+    # Bald 2 * 1 / (1 + 2), Young 1, Rare undefined: nobody has it and nobody was said to
+    assert evaluation.metrics["macro_f1"] == pytest.approx((2 / 3 + 1) / 2)
+    assert evaluation.metrics["macro_f1_of"] == 2
+    assert evaluation.per_image["wrong"].tolist() == ["", "", "Bald", ""]
+    assert evaluation.per_image["score"].tolist() == pytest.approx([1, 1, 2 / 3, 1])
+    table = evaluation.curves["attributes"].set_index("attribute")
+    assert table["positives"].tolist() == [2, 2, 0]
+    assert table[["f1", "average_precision"]].isna().to_numpy()[2].all()
+    assert table.loc["Young", "baseline_f1"] == pytest.approx(2 * 2 / (4 + 2))
+
+
+def test_multilabel_finds_a_threshold_away_from_a_half() -> None:
+    rng = np.random.default_rng(7)
+    truth = rng.integers(0, 2, (200, 5))
+    probabilities = np.where(truth == 1, 0.3, 0.2).astype(np.float32)
+    evaluation = scoring.evaluate_multilabel(
+        [str(i) for i in range(200)],
+        probabilities,
+        truth,
+        training_shares=np.full(5, 0.5),
+        names=list("abcde"),
+    )
+    assert evaluation.metrics["accuracy"] == 1
+    assert evaluation.threshold == 76 / 256
+    given = scoring.evaluate_multilabel(
+        [str(i) for i in range(200)],
+        probabilities,
+        truth,
+        training_shares=np.full(5, 0.5),
+        names=list("abcde"),
+        threshold=0.5,
+    )
+    assert given.metrics["accuracy"] == pytest.approx((truth == 0).mean())
+    curve = evaluation.curves["threshold"].set_index("threshold")["accuracy"]
+    assert curve[0.5] == pytest.approx(given.metrics["accuracy"])
+
+
+def test_multilabel_without_a_single_positive() -> None:
+    evaluation = scoring.evaluate_multilabel(
+        ["a", "b"],
+        np.full((2, 2), 0.1, np.float32),
+        np.zeros((2, 2)),
+        training_shares=np.zeros(2),
+        names=("p", "q"),
+    )
+    assert evaluation.metrics["accuracy"] == 1
+    assert evaluation.metrics["mean_average_precision"] is None
+    assert evaluation.metrics["macro_f1"] is None
+    assert evaluation.metrics["mean_average_precision_of"] == 0
+
+
+def test_binary_by_hand() -> None:
+    evaluation = scoring.evaluate_binary(
+        list("abcd"),
+        np.array([[0.9], [0.4], [0.35], [0.1]], np.float32),
+        np.array([1.0, 0.0, 1.0, 0.0]),
+        training_share=0.25,
+        names=("cat", "dog"),
+    )
+    # the best is 3 of 4, nearest to a half at 0.5: a is found, c is missed
+    assert evaluation.threshold == 0.5
+    assert evaluation.metrics["accuracy"] == 0.75
+    assert evaluation.metrics["baseline_accuracy"] == 0.5
+    assert evaluation.metrics["f1"] == pytest.approx(2 / 3)
+    assert evaluation.metrics["baseline_f1"] == 0
+    assert evaluation.metrics["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
+    assert evaluation.metrics["baseline_average_precision"] == 0.5
+    assert evaluation.metrics["roc_auc"] == 0.75
+    assert evaluation.per_image["actual"].tolist() == ["dog", "cat", "dog", "cat"]
+    assert evaluation.per_image["predicted"].tolist() == ["dog", "cat", "cat", "cat"]
+    assert evaluation.per_image["score"].tolist() == pytest.approx([0.9, 0.6, 0.35, 0.9])
+    assert list(evaluation.curves) == ["threshold", "confusion"]
+
+
+@pytest.mark.parametrize("only", [0, 1])
+def test_binary_of_one_kind_only(only: int) -> None:
+    evaluation = scoring.evaluate_binary(
+        ["a", "b"], np.array([0.2, 0.9], np.float32), np.full(2, only), training_share=0.5
+    )
+    assert evaluation.metrics["roc_auc"] is None
+    assert (evaluation.metrics["average_precision"] is None) == (only == 0)
+    assert (evaluation.metrics["baseline_average_precision"] is None) == (only == 0)
+    assert evaluation.metrics["accuracy"] == 1
+
+
+def test_regression_by_hand() -> None:
+    evaluation = scoring.evaluate_regression(
+        list("abc"),
+        np.array([[1.0], [2.0], [6.0]], np.float32),
+        np.array([[1.0], [2.0], [3.0]]),
+        training_means=np.array([3.0]),
+        names=("age",),
+    )
+    assert evaluation.metrics["mae"] == pytest.approx(1)
+    assert evaluation.metrics["rmse"] == pytest.approx(3**0.5)
+    assert evaluation.metrics["r2"] == pytest.approx(1 - 9 / 2)
+    assert evaluation.metrics["baseline_mae"] == pytest.approx(1)
+    assert evaluation.metrics["baseline_rmse"] == pytest.approx((5 / 3) ** 0.5)
+    assert evaluation.metrics["baseline_r2"] == pytest.approx(r2_score([1, 2, 3], [3, 3, 3]))
+    assert evaluation.per_image.sort_values("score")["id"].iloc[0] == "c"
+    assert evaluation.curves["scatter"].to_numpy().tolist()[2] == ["age", 3.0, 6.0]
+
+
+def test_regression_of_a_constant_has_no_r2() -> None:
+    evaluation = scoring.evaluate_regression(
+        ["a", "b"],
+        np.array([[1.0, 5.0], [2.0, 6.0]]),
+        np.array([[1.0, 5.0], [2.0, 5.0]]),
+        training_means=np.array([1.5, 5.0]),
+        names=("size", "same"),
+    )
+    assert evaluation.metrics["r2"] == 1
+    assert evaluation.metrics["r2_of"] == 1
+    assert evaluation.curves["targets"]["r2"].isna().tolist() == [False, True]
+    assert evaluation.metrics["mae"] == pytest.approx((0 + 0.5) / 2)
+
+
+def test_predictions_that_are_not_numbers_are_refused() -> None:
+    with pytest.raises(ArtifactError, match="not a probability"):
+        scoring.evaluate_multiclass(
+            ["a"],
+            np.array([[np.nan, 0.5]], np.float32),
+            np.array([0]),
+            training=np.array([0]),
+            classes=("a", "b"),
+        )

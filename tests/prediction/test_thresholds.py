@@ -24,13 +24,13 @@ def test_half_of_a_mask_of_two_pixels() -> None:
     # one of two true pixels found, one pixel too much: 2 * 1 / (2 + 2)
     curve = thresholds.dice_curve(floats([0.9, 0.1], [0.9, 0.1]), masks([1, 1], [0, 0]))
     assert curve.shape == (255,)
-    assert curve[thresholds.position(0.5)] == 0.5
+    assert curve[thresholds.index_of(0.5)] == 0.5
     # everything is found at 0.09, nothing at 0.91
-    assert curve[thresholds.position(0.09)] == pytest.approx(2 * 2 / (4 + 2))
-    assert curve[thresholds.position(0.91)] == 0
+    assert curve[thresholds.index_of(0.09)] == pytest.approx(2 * 2 / (4 + 2))
+    assert curve[thresholds.index_of(0.91)] == 0
 
 
-def test_both_empty_is_one_and_either_empty_is_nought() -> None:
+def test_both_empty_is_one_and_either_empty_is_zero() -> None:
     empty, full = np.zeros((2, 2), np.float32), np.ones((2, 2), np.float32)
     nothing, everything = masks([0, 0], [0, 0]), masks([1, 1], [1, 1])
     assert thresholds.dice_curve(empty, nothing).tolist() == [1.0] * 255
@@ -41,10 +41,10 @@ def test_both_empty_is_one_and_either_empty_is_nought() -> None:
 
 def test_a_probability_equal_to_the_threshold_is_not_above_it() -> None:
     curve = thresholds.dice_curve(floats([0.5]), masks([1]))
-    assert curve[thresholds.position(0.5)] == 0
-    assert curve[thresholds.position(127 / 256)] == 1
+    assert curve[thresholds.index_of(0.5)] == 0
+    assert curve[thresholds.index_of(127 / 256)] == 1
     barely = np.nextafter(np.float32(0.5), np.float32(1))
-    assert thresholds.dice_curve(floats([barely]), masks([1]))[thresholds.position(0.5)] == 1
+    assert thresholds.dice_curve(floats([barely]), masks([1]))[thresholds.index_of(0.5)] == 1
 
 
 @settings(max_examples=60, deadline=None)
@@ -73,20 +73,20 @@ def test_every_threshold_agrees_with_the_definition(values: list[float], seed: i
 
 def test_the_best_threshold_of_equals_is_nearest_to_a_half() -> None:
     curve = np.zeros(255)
-    assert THRESHOLDS[thresholds.best(curve)] == 0.5
+    assert THRESHOLDS[thresholds.best_index(curve)] == 0.5
     curve[[9, 99, 199]] = 0.75
-    assert thresholds.best(curve) == 99
+    assert thresholds.best_index(curve) == 99
     curve[:] = 0
     curve[[117, 137]] = 1
-    assert thresholds.best(curve) == 117
+    assert thresholds.best_index(curve) == 117
     curve[201] = 1 + 1e-9
-    assert thresholds.best(curve) == 201
+    assert thresholds.best_index(curve) == 201
 
 
-def test_position_rounds_to_the_nearest_step() -> None:
-    assert THRESHOLDS[thresholds.position(0.3)] == 77 / 256
-    assert THRESHOLDS[thresholds.position(0.0001)] == 1 / 256
-    assert THRESHOLDS[thresholds.position(0.9999)] == 255 / 256
+def test_a_threshold_rounds_to_the_nearest_step() -> None:
+    assert THRESHOLDS[thresholds.index_of(0.3)] == 77 / 256
+    assert THRESHOLDS[thresholds.index_of(0.0001)] == 1 / 256
+    assert THRESHOLDS[thresholds.index_of(0.9999)] == 255 / 256
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -0.01, 1.5])

@@ -1,4 +1,4 @@
-"""Tiles cover every pixel, count for 1 together, and change nothing for a pointwise network."""
+"""Tiles cover every pixel with weights that add up to 1, and leave a pointwise network as it is."""
 
 import itertools
 
@@ -9,25 +9,25 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from darkroom.errors import ParamsError
-from darkroom.prediction.tiles import Tiles, blended, starts, weights
+from darkroom.prediction.tiles import Tiles, predict_tiled, tile_starts, tile_weights
 
 AXES = (st.integers(1, 300), st.integers(1, 120), st.floats(0, 0.75))
 
 
-def test_tiles_begin_where_they_must() -> None:
-    assert starts(100, 100, 0.25) == [0]
-    assert starts(60, 100, 0.25) == [0]
-    assert starts(100, 50, 0.0) == [0, 50]
-    assert starts(101, 50, 0.0) == [0, 26, 51]
-    assert starts(100, 40, 0.25) == [0, 30, 60]
-    assert starts(1918, 512, 0.25) == [0, 352, 703, 1054, 1406]
+def test_tiles_start_at_even_distances() -> None:
+    assert tile_starts(100, 100, 0.25) == [0]
+    assert tile_starts(60, 100, 0.25) == [0]
+    assert tile_starts(100, 50, 0.0) == [0, 50]
+    assert tile_starts(101, 50, 0.0) == [0, 26, 51]
+    assert tile_starts(100, 40, 0.25) == [0, 30, 60]
+    assert tile_starts(1918, 512, 0.25) == [0, 352, 703, 1054, 1406]
 
 
 @hypothesis.given(*AXES)
 def test_an_axis_is_covered_with_the_overlap_asked_for(
     length: int, tile: int, overlap: float
 ) -> None:
-    firsts = starts(length, tile, overlap)
+    firsts = tile_starts(length, tile, overlap)
     assert firsts[0] == 0
     assert firsts[-1] + min(tile, length) == length
     for one, two in itertools.pairwise(firsts):
@@ -37,16 +37,16 @@ def test_an_axis_is_covered_with_the_overlap_asked_for(
 
 @hypothesis.given(*AXES)
 def test_weights_add_up_to_one(length: int, tile: int, overlap: float) -> None:
-    counts = weights(length, tile, overlap)
+    counts = tile_weights(length, tile, overlap)
     total = torch.zeros(length)
-    for first, count in zip(starts(length, tile, overlap), counts, strict=True):
+    for first, count in zip(tile_starts(length, tile, overlap), counts, strict=True):
         assert (count > 0).all()
         total[first : first + len(count)] += count
     assert torch.allclose(total, torch.ones(length), atol=1e-6)
 
 
 def test_weights_fade_without_a_step() -> None:
-    left, right = weights(90, 60, 0.5)
+    left, right = tile_weights(90, 60, 0.5)
     assert torch.equal(left[:30], torch.ones(30))
     assert torch.allclose(left[30:], right[:30].flip(0), atol=1e-6)
     assert left[30] > 0.99
@@ -77,47 +77,49 @@ def test_a_pointwise_network_is_not_changed(
 ) -> None:
     hypothesis.assume(size[0] * size[1] < 40 * tile[0] * tile[1])
     images = pictures(2, *size)
-    found = blended(images, Tiles(*tile, overlap), pointwise, at_once=at_once)
-    assert found.dtype == torch.float32
-    assert torch.allclose(found, pointwise(images), atol=1e-6)
+    predictions = predict_tiled(images, Tiles(*tile, overlap), pointwise, at_once=at_once)
+    assert predictions.dtype == torch.float32
+    assert torch.allclose(predictions, pointwise(images), atol=1e-6)
 
 
 def test_tiles_are_asked_together_and_no_more_than_so_many() -> None:
-    asked = []
+    shapes = []
 
-    def ask(some: Tensor) -> Tensor:
-        asked.append(tuple(some.shape))
+    def predict(some: Tensor) -> Tensor:
+        shapes.append(tuple(some.shape))
         assert some.is_contiguous(memory_format=torch.channels_last)
         return pointwise(some)
 
-    blended(pictures(1, 40, 70), Tiles(16, 16, 0.25), ask, at_once=7)
-    tiles = len(starts(40, 16, 0.25)) * len(starts(70, 16, 0.25))
+    predict_tiled(pictures(1, 40, 70), Tiles(16, 16, 0.25), predict, at_once=7)
+    tiles = len(tile_starts(40, 16, 0.25)) * len(tile_starts(70, 16, 0.25))
     assert tiles == 3 * 6
-    assert asked == [(7, 3, 16, 16), (7, 3, 16, 16), (4, 3, 16, 16)]
-    asked.clear()
-    blended(pictures(3, 40, 70), Tiles(64, 48, 0.25), ask, at_once=4)  # the picture is lower
-    assert asked == [(4, 3, 40, 48), (2, 3, 40, 48)]
+    assert shapes == [(7, 3, 16, 16), (7, 3, 16, 16), (4, 3, 16, 16)]
+    shapes.clear()
+    predict_tiled(
+        pictures(3, 40, 70), Tiles(64, 48, 0.25), predict, at_once=4
+    )  # the picture is lower
+    assert shapes == [(4, 3, 40, 48), (2, 3, 40, 48)]
 
 
 def test_the_edge_of_a_tile_counts_least() -> None:
     """A network wrong along the edge of what it sees is little wrong where tiles overlap."""
 
-    def ask(some: Tensor) -> Tensor:
-        found = torch.zeros(len(some), *some.shape[2:])
-        found[:, :, 0] = found[:, :, -1] = 1
-        return found
+    def predict(some: Tensor) -> Tensor:
+        predictions = torch.zeros(len(some), *some.shape[2:])
+        predictions[:, :, 0] = predictions[:, :, -1] = 1
+        return predictions
 
-    found = blended(pictures(1, 32, 96), Tiles(32, 32, 0.5), ask, at_once=4)
-    assert found[:, :, 0].min() == found[:, :, -1].min() == 1  # no other tile knows
-    assert found[:, :, 1:-1].max() < 0.01
+    predictions = predict_tiled(pictures(1, 32, 96), Tiles(32, 32, 0.5), predict, at_once=4)
+    assert predictions[:, :, 0].min() == predictions[:, :, -1].min() == 1  # no other tile knows
+    assert predictions[:, :, 1:-1].max() < 0.01
 
 
 @pytest.mark.parametrize(
     ("height", "width", "overlap"), [(0, 9, 0.1), (9, 0, 0.1), (9, 9, 0.8), (9, 9, -0.1)]
 )
-def test_tiles_that_cannot_be_are_refused(height: int, width: int, overlap: float) -> None:
+def test_invalid_tiles_are_refused(height: int, width: int, overlap: float) -> None:
     with pytest.raises(ParamsError) as fault:
         Tiles(height, width, overlap)
-    assert "evaluate.tiles cannot be so" in str(fault.value)
+    assert "evaluate.tiles is invalid" in str(fault.value)
     assert f"found: height {height}, width {width}, overlap {overlap}" in str(fault.value)
     assert "expected: pixels, 1 or more, and an overlap from 0 to 0.75" in str(fault.value)

@@ -1,10 +1,10 @@
-"""Views: what each shows, undone to the bit; and other sizes, there and back."""
+"""Transforms, undone to the bit; other scales, there and back; and invalid settings."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from darkroom.prediction.tta import VIEWS, restored, scaled
+from darkroom.prediction.tta import TRANSFORMS, rescale, restore_size
 
 SMALL = torch.tensor([[1, 2, 3], [4, 5, 6]])
 SEEN = {
@@ -19,27 +19,27 @@ SEEN = {
 }
 
 
-def test_each_view_shows_what_it_says() -> None:
-    assert {name: view.apply(SMALL).tolist() for name, view in VIEWS.items()} == SEEN
+def test_each_transform_does_what_its_name_says() -> None:
+    assert {name: transform.apply(SMALL).tolist() for name, transform in TRANSFORMS.items()} == SEEN
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", TRANSFORMS)
 @pytest.mark.parametrize("shape", [(2, 3, 5, 8), (4, 7, 6), (1, 3, 1, 9)])
 def test_undoing_is_exact_to_the_bit(name: str, shape: tuple[int, ...]) -> None:
     pixels = torch.randn(shape, generator=torch.Generator().manual_seed(1))
-    view = VIEWS[name]
-    assert torch.equal(view.undo(view.apply(pixels)), pixels)
-    assert torch.equal(view.apply(view.undo(pixels)), pixels)
+    transform = TRANSFORMS[name]
+    assert torch.equal(transform.undo(transform.apply(pixels)), pixels)
+    assert torch.equal(transform.apply(transform.undo(pixels)), pixels)
 
 
-def test_the_views_are_all_the_symmetries_of_a_square() -> None:
+def test_the_transforms_are_all_the_symmetries_of_a_square() -> None:
     square = torch.arange(9).view(3, 3)
-    seen = {tuple(view.apply(square).flatten().tolist()) for view in VIEWS.values()}
-    assert len(seen) == len(VIEWS) == 8
+    seen = {tuple(transform.apply(square).flatten().tolist()) for transform in TRANSFORMS.values()}
+    assert len(seen) == len(TRANSFORMS) == 8
     both = {
         tuple(two.apply(one.apply(square)).flatten().tolist())
-        for one in VIEWS.values()
-        for two in VIEWS.values()
+        for one in TRANSFORMS.values()
+        for two in TRANSFORMS.values()
     }
     assert both == seen
 
@@ -56,23 +56,23 @@ def ramp(height: int, width: int) -> Tensor:
 )
 def test_scaled_sizes_are_multiples_of_32(scale: float, size: tuple[int, int]) -> None:
     images = torch.zeros(2, 3, 104, 185)
-    assert scaled(images, scale).shape[2:] == size
+    assert rescale(images, scale).shape[2:] == size
 
 
-def test_scale_one_leaves_the_picture_and_its_size() -> None:
+def test_scale_one_changes_nothing() -> None:
     images = torch.zeros(2, 3, 50, 70)
-    assert scaled(images, 1.0) is images
-    assert restored(images[:, 0], (50, 70)).data_ptr() == images.data_ptr()
+    assert rescale(images, 1.0) is images
+    assert restore_size(images[:, 0], (50, 70)).data_ptr() == images.data_ptr()
 
 
 @pytest.mark.parametrize("scale", [0.5, 0.7, 1.3, 2.0])
 def test_places_stay_where_they_are(scale: float) -> None:
     """A plane has the same slope at another size, pixel centres apart: corners are not aligned."""
-    shown = scaled(ramp(128, 192), scale)
+    shown = rescale(ramp(128, 192), scale)
     assert torch.allclose(shown, ramp(*shown.shape[2:]), atol=0.02)
     inner = (slice(None), slice(None), slice(4, -4), slice(4, -4))
     assert torch.allclose(shown[inner], ramp(*shown.shape[2:])[inner], atol=1e-3)
-    back = restored(shown[:, 0], (128, 192))
+    back = restore_size(shown[:, 0], (128, 192))
     assert back.shape == (1, 128, 192)
     assert torch.allclose(back, ramp(128, 192)[:, 0], atol=0.03)
 
@@ -80,12 +80,12 @@ def test_places_stay_where_they_are(scale: float) -> None:
 @pytest.mark.parametrize("scale", [0.5, 0.8, 1.6])
 def test_one_colour_stays_that_colour(scale: float) -> None:
     images = torch.full((1, 3, 70, 90), 0.37)
-    shown = scaled(images, scale)
+    shown = rescale(images, scale)
     assert torch.allclose(shown, torch.tensor(0.37), atol=1e-6)
-    assert torch.allclose(restored(shown[:, 0], (70, 90)), torch.tensor(0.37), atol=1e-6)
+    assert torch.allclose(restore_size(shown[:, 0], (70, 90)), torch.tensor(0.37), atol=1e-6)
 
 
 def test_shrinking_smooths_first() -> None:
     """Stripes two pixels wide, 0110, become grey; taken at points they would be all white."""
     stripes = ((torch.arange(128) + 1) // 2 % 2).float().expand(1, 1, 128, 128)
-    assert (scaled(stripes, 0.25)[..., 2:-2] - 0.5).abs().max() < 0.1
+    assert (rescale(stripes, 0.25)[..., 2:-2] - 0.5).abs().max() < 0.1

@@ -83,22 +83,22 @@ DAMAGED = [
     (
         "predict",
         put("reports/tiny/decision.json", "{"),
-        "it holds no decision that predict could follow",
+        "it is damaged: it holds no valid decision",
     ),
     (
         "predict",
         put("reports/tiny/decision.json", "{}"),
-        "it holds no decision that predict could follow",
+        "it is damaged: it holds no valid decision",
     ),
     (
         "predict",
         put("reports/tiny/decision.json", "[0.5]"),
-        "it holds no decision that predict could follow",
+        "it is damaged: it holds no valid decision",
     ),
     (
         "predict",
         put("reports/tiny/decision.json", '{"threshold": NaN}'),
-        "it holds no decision that predict could follow",
+        "it is damaged: it holds no valid decision",
     ),
     ("check", put("submissions/tiny.csv.gz", HTML), "faults in"),
     ("check", cut("submissions/tiny.csv.gz"), "faults in"),

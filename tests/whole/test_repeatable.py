@@ -136,15 +136,15 @@ def test_predict_hands_each_batch_on_before_it_asks_for_the_next(
         assert (root / "submissions/tiny.csv.gz.part").exists()
         put(self, row)
 
-    ask = predict.probabilities
+    original = predict.predict
 
-    def probabilities(*arguments: Any, **options: Any) -> Any:
-        for batch in ask(*arguments, **options):
+    def predict_and_log(*arguments: Any, **options: Any) -> Any:
+        for batch in original(*arguments, **options):
             events.append("batch")
             yield batch
 
     monkeypatch.setattr(writer.Writer, "write", write)
-    monkeypatch.setattr(_folds, "probabilities", probabilities)
+    monkeypatch.setattr(_folds, "predict", predict_and_log)
     tiny.run("predict")
     assert events == ["batch", *IDS[:2], "batch", *IDS[2:4], "batch", *IDS[4:]]
     assert tiny.leftovers(root) == []
@@ -161,7 +161,7 @@ def test_what_is_found_in_the_padding_is_not_submitted(
             found[:, 29:] = 1  # below a picture that is wider than high
             yield batch.ids, found, batch.originals.numpy()
 
-    monkeypatch.setattr(_folds, "probabilities", at_the_bottom)
+    monkeypatch.setattr(_folds, "predict", at_the_bottom)
     tiny.run("predict", "check")
     rows = gzip.decompress((root / "submissions/tiny.csv.gz").read_bytes()).decode().splitlines()
     masks = dict(row.split(",") for row in rows[1:])

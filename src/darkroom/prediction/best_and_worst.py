@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from darkroom.images import sheets
 from darkroom.images.sheets import Pixels
 from darkroom.index.table import Card
-from darkroom.prediction.metrics import Evaluation
+from darkroom.prediction.scoring import Evaluation
 from darkroom.store.store import Store
 from darkroom.tasks.captions import describe
 from darkroom.tasks.table import TASKS
@@ -19,8 +19,12 @@ COLUMNS = 4
 FIGURES = 4
 
 
-def best_and_worst(scores: pd.DataFrame, count: int) -> list[str]:
+def select(scores: pd.DataFrame, count: int) -> list[str]:
     """Return the ids of the `count` worst images, the worst first, then of the best.
+
+    Example:
+        >>> select(pd.DataFrame({"id": ["a", "b", "c"], "score": [0.5, 0.9, 0.1]}), 1)
+        ['c', 'b']
 
     Args:
         scores: Columns id and score, higher is better.
@@ -31,11 +35,11 @@ def best_and_worst(scores: pd.DataFrame, count: int) -> list[str]:
     return ids[:few] + (ids[: -few - 1 : -1] if few < len(ids) else [])
 
 
-def sheet(
+def draw_page(
     name: str,
-    made: Evaluation,
+    evaluation: Evaluation,
     ids: Sequence[str],
-    found: Mapping[str, NDArray[np.float32]],
+    predictions: Mapping[str, NDArray[np.float32]],
     rows: pd.DataFrame,
     card: Card,
     shards: Store,
@@ -44,26 +48,26 @@ def sheet(
 
     Args:
         name: Of the competition.
-        made: The evaluation, for its figures and scores.
-        ids: Which images, in order; see `best_and_worst`.
-        found: Their predictions by id: (H, W) probabilities for masks, else (K,).
-        rows: The training rows of the index, with a column fold, numbered as the store's.
+        evaluation: For its metrics, scores and threshold.
+        ids: Which images, in order; see `select`.
+        predictions: By id: (H, W) probabilities for masks, else (K,).
+        rows: The training rows of the index, numbered as the store's.
         card: What the targets are.
         shards: The training part.
     """
-    score_of = made.rows.set_index("id")["score"]
-    number_of = {row_id: row for row, row_id in enumerate(shards.ids)}
-    threshold = made.threshold or 0.5
-    tiles, captions, marks = [], [], []
-    for row_id in ids:
-        row = number_of[row_id]
-        tile, line, mark = _tile(shards, row, rows, card, found[row_id], threshold)
+    score_of = evaluation.per_image.set_index("id")["score"]
+    number_of = {image_id: number for number, image_id in enumerate(shards.ids)}
+    threshold = evaluation.threshold or 0.5
+    tiles, captions, colours = [], [], []
+    for image_id in ids:
+        number = number_of[image_id]
+        tile, caption, colour = _tile(shards, number, rows, card, predictions[image_id], threshold)
         tiles.append(tile)
-        captions.append(f"{row_id}\n{line or f'{score_of[row_id]:.4f}'}")
-        marks.append(mark)
+        captions.append(f"{image_id}\n{caption or f'{score_of[image_id]:.4f}'}")
+        colours.append(colour)
     figures = [
         f"{key.replace('_', ' ')} {value:.4f}"
-        for key, value in made.metrics.items()
+        for key, value in evaluation.metrics.items()
         if isinstance(value, float)
     ]
     return sheets.grid(
@@ -73,27 +77,27 @@ def sheet(
         title=f"{name}: the worst, then the best",
         text=[" · ".join(figures[:FIGURES])],
         legend=sheets.COMPARE_LEGEND if TASKS[card.task].masks else (),
-        marks=marks,
+        marks=colours,
     )
 
 
 def _tile(
     shards: Store,
-    row: int,
+    number: int,
     rows: pd.DataFrame,
     card: Card,
-    found: NDArray[np.float32],
+    prediction: NDArray[np.float32],
     threshold: float,
 ) -> tuple[Pixels, str, sheets.Colour | None]:
-    """Return the picture of one image, a line on its answer, and the colour of right or wrong."""
+    """Return an image, a caption of its prediction, and the colour of right or wrong."""
     task = TASKS[card.task]
-    image = shards.image(row)
+    image = shards.image(number)
     if task.masks:
-        truth = shards.mask(row)
-        assert truth is not None, "a training row without a mask is refused by the index"
-        return sheets.compare(image, truth, task.decode(found, threshold)), "", None
-    truth_row: Any = rows.loc[row, list(card.targets)].to_numpy(np.float64)
-    truth_row = int(truth_row[0]) if card.task == "multiclass" else truth_row
+        mask = shards.mask(number)
+        assert mask is not None, "a training row without a mask is refused by the index"
+        return sheets.compare(image, mask, task.decode(prediction, threshold)), "", None
+    truth: Any = rows.loc[number, list(card.targets)].to_numpy(np.float64)
+    truth = int(truth[0]) if card.task == "multiclass" else truth
     names = card.classes or card.targets
-    line, mark = describe(task, truth_row, found, names, threshold=threshold)
-    return image, line, mark
+    caption, colour = describe(task, truth, prediction, names, threshold=threshold)
+    return image, caption, colour

@@ -1,20 +1,19 @@
-"""decision.json: how predictions are made and cut, told by evaluate and obeyed by predict.
+"""decision.json: the threshold and the test-time augmentation, from evaluate to predict.
 
-A threshold fits the predictions that it was chosen on: with other views of the pictures, or
-other tiles, it would be another one.
+A threshold fits the predictions that it was chosen on: with other transforms or tiles, another
+one would be best. So both are decided once, by evaluate, and predict takes them as they are.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.errors import ArtifactError, ParamsError
-from darkroom.params.competition import Evaluate
-from darkroom.prediction.predict import How
 from darkroom.prediction.tiles import Tiles
+from darkroom.prediction.tta import TTA
 from darkroom.project import files
 
-HALF = 0.5
+DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -23,44 +22,41 @@ class Decision:
 
     Attributes:
         threshold: A pixel or label is present if its probability is greater; 0 < threshold < 1.
-        how: The views and tiles of each picture.
+        tta: The test-time augmentation that the threshold was chosen with.
     """
 
     threshold: float
-    how: How
+    tta: TTA
 
 
-def how(choice: Evaluate) -> How:
-    """Return the views and tiles that the evaluate section asks for."""
-    tiles = choice.tiles
-    return How(
-        tta=tuple(choice.tta),
-        scales=tuple(choice.scales),
-        tiles=None if tiles is None else Tiles(tiles.height, tiles.width, tiles.overlap),
-    )
+def write_decision(path: Path, threshold: float | None, tta: TTA) -> None:
+    """Write the decision; the threshold is None for a task that needs none."""
+    tiles = None if tta.tiles is None else vars(tta.tiles)
+    values = {"threshold": threshold, "tta": tta.transforms, "scales": tta.scales, "tiles": tiles}
+    files.write(path, json.dumps(values) + "\n")
 
 
-def write(path: Path, threshold: float | None, chosen: How) -> None:
-    """Write the decision; None stands for a task that needs no threshold."""
-    files.write(path, json.dumps({"threshold": threshold} | asdict(chosen)) + "\n")
+def read_decision(path: Path, name: str) -> Decision:
+    """Return the decision for a competition; 0.5 stands for a threshold that is not needed.
 
-
-def read(path: Path, name: str) -> Decision:
-    """Return the decision of a competition.
+    Args:
+        path: Of decision.json.
+        name: The competition, for messages.
 
     Raises:
         ArtifactError: The file is damaged.
     """
     try:
-        told = json.loads(path.read_text())
-        threshold = HALF if told["threshold"] is None else float(told["threshold"])
+        values = json.loads(path.read_text())
+        stored = values["threshold"]
+        threshold = DEFAULT_THRESHOLD if stored is None else float(stored)
         if not 0 < threshold < 1:
             raise ValueError(f"threshold {threshold}")
-        tiles = None if told["tiles"] is None else Tiles(**told["tiles"])
-        return Decision(threshold, How(tuple(told["tta"]), tuple(told["scales"]), tiles))
+        tiles = None if values["tiles"] is None else Tiles(**values["tiles"])
+        return Decision(threshold, TTA(tuple(values["tta"]), tuple(values["scales"]), tiles))
     except (ParamsError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(
-            "it holds no decision that predict could follow",
+            "it is damaged: it holds no valid decision",
             file=path,
             found=error,
             fix=f"run `dvc repro -sf evaluate@{name}`",

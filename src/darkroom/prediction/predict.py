@@ -1,201 +1,160 @@
-"""Networks to probabilities, a batch at a time: averaged over networks, views and tiles."""
+"""Networks to probabilities, batch by batch: averaged over networks, transforms and tiles."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from darkroom.errors import ArtifactError, ParamsError
+from darkroom.errors import ArtifactError
 from darkroom.models import device as memory
 from darkroom.models.build import MEAN, STD, normalise
-from darkroom.prediction import tiles
-from darkroom.prediction import tta as views
-from darkroom.prediction.tiles import Tiles
-from darkroom.prediction.tta import VIEWS
+from darkroom.prediction.tiles import Tiles, predict_tiled
+from darkroom.prediction.tta import TRANSFORMS, TTA, rescale, restore_size
 from darkroom.store.loader import Batch
 from darkroom.tasks.table import TASKS
 
-Prediction = tuple[list[str], npt.NDArray[np.float32], npt.NDArray[np.int64]]
+_MEMORY_FIX = "lower batch_size of evaluate or predict, or train a smaller model or on fewer pixels"
+_MAX_IDS = 5  # in an error
+_NO_TTA = TTA()
 
-_LESS = "lower batch_size of evaluate or predict, or train a smaller model or on smaller pictures"
-_SHOWN = 5  # ids in an error
 
+class Prediction(NamedTuple):
+    """The predictions of one batch.
 
-@dataclass(frozen=True)
-class How:
-    """How pictures are shown to the networks; as it is by default, once and whole.
-
-    Args:
-        tta: Names of `darkroom.prediction.tta.VIEWS` to see them in beside the plain view.
-        scales: Sizes to see them at, each in all views, as shares of the stored size. Masks only.
-        tiles: How to cut them where the networks see less than a picture. Masks only.
-
-    Raises:
-        ParamsError: An unknown view, one named twice, or no scale above 0.
+    Attributes:
+        ids: Of n images.
+        probabilities: float32: (n, H, W) for masks, at the stored size; (n, K) for the other
+            tasks, values instead of probabilities for regression.
+        originals: int64 (n, 2): heights and widths of the original images.
     """
 
-    tta: tuple[str, ...] = ()
-    scales: tuple[float, ...] = (1.0,)
-    tiles: Tiles | None = None
-
-    def __post_init__(self) -> None:
-        if len(set(self.tta)) < len(self.tta) or not set(self.tta) <= set(VIEWS):
-            raise ParamsError(
-                "evaluate.tta names what is no view, or one twice",
-                file="params.yaml",
-                found=", ".join(self.tta),
-                expected=f"some of {', '.join(VIEWS)}, each once",
-            )
-        if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) < len(self.scales):
-            raise ParamsError(
-                "evaluate.scales cannot be so",
-                file="params.yaml",
-                found=list(self.scales),
-                expected="one or more numbers above 0, each once",
-            )
-
-    @property
-    def views(self) -> tuple[str, ...]:
-        """The plain view, then the others."""
-        return ("identity", *(name for name in self.tta if name != "identity"))
-
-    def check(self, task: str) -> None:
-        """Refuse what only masks can be put together from.
-
-        Raises:
-            ParamsError: Scales or tiles for a task without masks.
-        """
-        asked = {"scales": self.scales != (1.0,), "tiles": self.tiles is not None}
-        for key, present in asked.items():
-            if present and not TASKS[task].masks:
-                raise ParamsError(
-                    f"evaluate.{key} is for masks, and the task is {task}",
-                    file="params.yaml",
-                    found=getattr(self, key),
-                    fix=f"take {key} out of the evaluate section",
-                )
+    ids: list[str]
+    probabilities: npt.NDArray[np.float32]
+    originals: npt.NDArray[np.int64]
 
 
-_PLAIN = How()
-
-
-def probabilities(
-    nets: Sequence[nn.Module],
+def predict(
+    networks: Sequence[nn.Module],
     loader: Iterable[Batch],
     task: str,
     device: torch.device,
     *,
     mean: Sequence[float] = MEAN,
     std: Sequence[float] = STD,
-    how: How = _PLAIN,
+    tta: TTA = _NO_TTA,
 ) -> Iterator[Prediction]:
-    """Return an iterator of (ids, probabilities, originals), averaged over nets and views.
+    """Return an iterator of predictions, averaged over networks, transforms and scales.
 
-    Each batch is read once and shown to all nets in all views; nothing is kept, so memory does
-    not grow with the number of images. The nets are moved to the device and set to eval mode.
+    Each batch is read once and nothing is kept, so memory does not grow with the number of
+    images. The networks are moved to the device and set to eval mode.
 
     Args:
-        nets: Folds of one network, say; at least one.
-        loader: Of `Batch`; targets are not looked at. The size of its batches is also how many
-            tiles are shown at once.
+        networks: The folds of one network, for example; at least one.
+        loader: Of `Batch`; targets are ignored. The size of its batches is also the number of
+            tiles that are predicted at once.
         task: A name of `darkroom.tasks.table.TASKS`.
         device: From `device_for`.
-        mean: Of the normalisation that the nets were trained with.
+        mean: Of the normalisation that the networks were trained with.
         std: Likewise.
-        how: The views, sizes and tiles.
-
-    Returns:
-        For each batch: ids; float32 (n, H, W) for masks at the stored size, (n, K) for the others
-        (values for regression); heights and widths of the original images, int64 (n, 2).
+        tta: Transforms, scales and tiles.
 
     Raises:
-        ParamsError: `how` asks for what the task has not.
-        ArtifactError: A net's output is infinite or not a number.
-        ResourceError: Memory runs out.
+        ParamsError: `tta` has scales or tiles, and the task has no masks.
+        ArtifactError: A network's output is infinite or not a number.
+        ResourceError: There is not enough memory.
     """
-    if not nets:
-        raise ValueError("no networks to ask")
-    how.check(task)
-    return _predictions(nets, loader, task, device, mean, std, how)
+    if not networks:
+        raise ValueError("no networks to predict with")
+    tta.require_supported(task)  # here, not in the generator: before the first batch is asked for
+    return _predictions(networks, loader, task, device, mean, std, tta)
 
 
 def _predictions(
-    nets: Sequence[nn.Module],
+    networks: Sequence[nn.Module],
     loader: Iterable[Batch],
     task: str,
     device: torch.device,
     mean: Sequence[float],
     std: Sequence[float],
-    how: How,
+    tta: TTA,
 ) -> Iterator[Prediction]:
-    with memory.enough("predict", fix=_LESS):
-        ready = [net.to(device, memory_format=torch.channels_last).eval() for net in nets]  # type: ignore[call-overload]
-    at_once = 1
+    with memory.enough("predict", fix=_MEMORY_FIX):
+        ready = [net.to(device, memory_format=torch.channels_last).eval() for net in networks]  # type: ignore[call-overload]
+    tiles_at_once = 1
     for batch in loader:
-        at_once = max(at_once, len(batch))  # the last batch may be smaller
-        with torch.inference_mode(), memory.enough("predict", fix=_LESS):
+        tiles_at_once = max(tiles_at_once, len(batch))  # the last batch may be smaller
+        with torch.inference_mode(), memory.enough("predict", fix=_MEMORY_FIX):
             images = batch.images.to(device, non_blocking=True)
-            average = _average(ready, normalise(images, mean, std), task, how, at_once)
-            found = average.cpu().numpy()
-            usable = average.isfinite().flatten(1).all(dim=1).cpu().numpy()
-        if not usable.all():
-            raise _not_finite(batch.ids, usable)
-        yield batch.ids, found, batch.originals.numpy()
+            mean_probabilities = _average(
+                ready, normalise(images, mean, std), task, tta, tiles_at_once
+            )
+            probabilities = mean_probabilities.cpu().numpy()
+            finite = mean_probabilities.isfinite().flatten(1).all(dim=1).cpu().numpy()
+        if not finite.all():
+            raise _not_finite(batch.ids, finite)
+        yield Prediction(batch.ids, probabilities, batch.originals.numpy())
 
 
 def _average(
-    nets: Sequence[nn.Module], images: Tensor, task: str, how: How, at_once: int
+    networks: Sequence[nn.Module], images: Tensor, task: str, tta: TTA, tiles_at_once: int
 ) -> Tensor:
-    """Return the mean probabilities, float32, over nets, views and sizes."""
+    """Return the mean probabilities, float32, over networks, transforms and scales."""
     size = (images.shape[-2], images.shape[-1])
     total: Tensor | None = None
-    for scale in how.scales:
-        pictures = views.scaled(images, scale)
-        for view in (VIEWS[name] for name in how.views):
-            seen = view.apply(pictures).contiguous(memory_format=torch.channels_last)
-            found = _shown(nets, seen, task, how.tiles, at_once)
+    for scale in tta.scales:
+        scaled = rescale(images, scale)
+        for transform in (TRANSFORMS[name] for name in tta.all_transforms):
+            inputs = transform.apply(scaled).contiguous(memory_format=torch.channels_last)
+            probabilities = _sum_tiled(networks, inputs, task, tta.tiles, tiles_at_once)
             if TASKS[task].masks:
-                found = views.restored(view.undo(found), size)
-            total = found if total is None else total.add_(found)
+                probabilities = restore_size(transform.undo(probabilities), size)
+            total = probabilities if total is None else total.add_(probabilities)
     assert total is not None
-    return total / (len(nets) * len(how.views) * len(how.scales))
+    return total / (len(networks) * len(tta.all_transforms) * len(tta.scales))
 
 
-def _shown(
-    nets: Sequence[nn.Module], images: Tensor, task: str, cut: Tiles | None, at_once: int
+def _sum_tiled(
+    networks: Sequence[nn.Module],
+    images: Tensor,
+    task: str,
+    tiles: Tiles | None,
+    tiles_at_once: int,
 ) -> Tensor:
-    """Return the nets' probabilities added up, for images whole or cut into tiles."""
-    if cut is None:
-        return _sum(nets, images, task)
-    return tiles.blended(images, cut, lambda some: _sum(nets, some, task), at_once=at_once)
+    """Return the sum of the networks' probabilities, for whole images or tile by tile."""
+    if tiles is None:
+        return _sum(networks, images, task)
+    return predict_tiled(
+        images, tiles, lambda some: _sum(networks, some, task), at_once=tiles_at_once
+    )
 
 
-def _sum(nets: Sequence[nn.Module], images: Tensor, task: str) -> Tensor:
-    """Return the nets' probabilities, float32, added up; NaN where a net's logits were not finite.
+def _sum(networks: Sequence[nn.Module], images: Tensor, task: str) -> Tensor:
+    """Return the sum of the networks' probabilities, float32; NaN where a logit is not finite.
 
-    It is the logits that tell: an infinite one has a plausible probability, 0 or 1.
+    The logits are tested because an infinite one has a plausible probability, 0 or 1.
     """
     total: Tensor | None = None
-    for net in nets:
+    for network in networks:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
-            logits = net(images)
-            found = TASKS[task].activate(logits)
+            logits = network(images)
+            probabilities = TASKS[task].activate(logits)
         broken = ~logits.isfinite().flatten(1).all(dim=1)
-        found = found.masked_fill(broken.view(-1, *[1] * (found.ndim - 1)), torch.nan)
-        total = found if total is None else total.add_(found)
+        shape = (-1, *[1] * (probabilities.ndim - 1))
+        probabilities = probabilities.masked_fill(broken.view(shape), torch.nan)
+        total = probabilities if total is None else total.add_(probabilities)
     assert total is not None
     return total
 
 
-def _not_finite(ids: Sequence[str], usable: npt.NDArray[np.bool_]) -> ArtifactError:
-    bad = [name for name, good in zip(ids, usable.tolist(), strict=True) if not good]
-    more = ", …" if len(bad) > _SHOWN else ""
+def _not_finite(ids: Sequence[str], finite: npt.NDArray[np.bool_]) -> ArtifactError:
+    bad = [image_id for image_id, good in zip(ids, finite.tolist(), strict=True) if not good]
+    more = ", …" if len(bad) > _MAX_IDS else ""
     return ArtifactError(
         "a network's outputs are infinite or not a number",
-        found=f"{len(bad)} of {len(ids)} images of a batch: {', '.join(bad[:_SHOWN])}{more}",
+        found=f"{len(bad)} of {len(ids)} images of a batch: {', '.join(bad[:_MAX_IDS])}{more}",
         expected="finite numbers",
         fix="train again, with a lower train.lr",
     )

@@ -1,99 +1,85 @@
-"""Predictions on images whose answers are known, scored as a whole: sum and count, then divide.
+"""Score predictions on images whose truth is known, and choose the threshold.
 
-Folds are scored out of fold: each validation image by the networks that never saw it.
+`score_masks` and `score_labels` collect the predictions of all folds, out of fold: each
+validation image is predicted by networks that were not trained on it. They are scored as one
+set: counts are summed and divided once. An `evaluate_` function for each task turns the
+predictions into an `Evaluation`. Every score stands beside a baseline: a prediction that does
+not look at the image.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from darkroom.images.geometry import restore
 from darkroom.index.table import Card
-from darkroom.prediction import metrics, thresholds
-from darkroom.prediction.metrics import Evaluation
+from darkroom.prediction import thresholds
 from darkroom.prediction.predict import Prediction
+from darkroom.prediction.tables import (
+    Ints,
+    class_table,
+    error_table,
+    label_curve,
+    label_table,
+    mean,
+)
+from darkroom.prediction.thresholds import THRESHOLDS, Doubles, Floats
 from darkroom.raw import masks
 from darkroom.raw.archives import Archives
 from darkroom.store.store import Store
 
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
+Metrics = dict[str, float | None]
 
 
 @dataclass(frozen=True)
-class Side:
-    """Some images with known answers, and what was predicted for them.
+class LabelledPredictions:
+    """The predictions for some images whose truth is known: a validation fold, say.
 
     Attributes:
-        rows: Their rows of the index, in the order of the predictions.
-        learned: The rows that the networks learned from, for baselines.
-        predictions: Batches, as `darkroom.prediction.predict.probabilities` yields them.
+        rows: The images' rows of the index, in the order of the predictions.
+        training: The rows that the networks were trained on, for baselines.
+        predictions: Batches, from `darkroom.prediction.predict.predict`.
     """
 
     rows: pd.DataFrame
-    learned: pd.DataFrame
+    training: pd.DataFrame
     predictions: Iterator[Prediction]
 
 
-def labels(sides: Sequence[Side], card: Card, *, threshold: float | None) -> Evaluation:
-    """Return the scores of predicted labels or values, all sides as one set.
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of a set of predictions.
 
-    Args:
-        sides: One a fold.
-        card: What the targets are.
-        threshold: The one to use, or None to choose the best.
+    Attributes:
+        metrics: Scores by name; None where a score is not defined.
+        per_image: One row an image, in the order given: id, score (higher is better) and more.
+        curves: Tables for plots, by name.
+        threshold: The threshold that the metrics are for, or None for tasks without one.
     """
-    found = np.concatenate([part for side in sides for _, part, _ in side.predictions])
-    rows = pd.concat([side.rows for side in sides])
-    learned = pd.concat([side.learned for side in sides])
-    truth = rows[list(card.targets)].to_numpy(np.float64)
-    before = learned[list(card.targets)].to_numpy(np.float64)
-    ids, names = rows["id"].tolist(), card.targets
-    if card.task == "multiclass":
-        return metrics.multiclass(
-            ids,
-            found,
-            truth[:, 0].astype(np.int64),
-            training=before[:, 0].astype(np.int64),
-            classes=card.classes,
-        )
-    if card.task == "multilabel":
-        return metrics.multilabel(
-            ids,
-            found,
-            truth,
-            training_shares=before.mean(axis=0),
-            names=names,
-            threshold=threshold,
-        )
-    if card.task == "binary":
-        return metrics.binary(
-            ids,
-            found,
-            truth,
-            training_share=float(before.mean()),
-            names=card.label_values,
-            threshold=threshold,
-        )
-    return metrics.regression(ids, found, truth, training_means=before.mean(axis=0), names=names)
+
+    metrics: Metrics
+    per_image: pd.DataFrame
+    curves: dict[str, pd.DataFrame] = field(default_factory=dict)
+    threshold: float | None = None
 
 
-def segmentation(
-    sides: Sequence[Side],
+def score_masks(
+    folds: Sequence[LabelledPredictions],
     shards: Store,
     archives: Archives,
     *,
     threshold: float | None,
     progress: Callable[[int], Any],
 ) -> Evaluation:
-    """Return Dice an image at its original size, against its raw mask, all sides as one set.
+    """Return the Dice of each image at its original size, against its raw mask.
 
     Args:
-        sides: One a fold.
+        folds: Scored as one set.
         shards: Of the training part: the fit, and the masks for the mean-mask baseline.
         archives: Where the raw masks lie.
         threshold: The one to use, or None to choose the best.
@@ -101,37 +87,323 @@ def segmentation(
     """
     ids: list[str] = []
     curves: list[Doubles] = []
-    plain: list[Doubles] = []
+    baseline_curves: list[Doubles] = []
     covered: list[float] = []
-    for side in sides:
-        mean = _mean_mask(shards, side.learned)
-        paths = iter(side.rows[["image", "mask"]].itertuples(index=False, name=None))
-        for names, probabilities, originals in side.predictions:
-            for found, (height, width) in zip(probabilities, originals.tolist(), strict=True):
+    for fold in folds:
+        mean_mask = _mean_mask(shards, fold.training)
+        paths = iter(fold.rows[["image", "mask"]].itertuples(index=False, name=None))
+        for batch in fold.predictions:
+            batch_ids, batch_probabilities, originals = batch
+            for probabilities, (height, width) in zip(
+                batch_probabilities, originals.tolist(), strict=True
+            ):
                 image, mask = next(paths)
                 truth = masks.read(archives, mask, height, width, name=image).pixels
-                for picture, all_curves in ((found, curves), (mean, plain)):
-                    # Interpolation keeps within 0..1 but for a rounding.
-                    whole = np.clip(restore(picture, height, width, shards.fit), 0, 1)
-                    all_curves.append(thresholds.dice_curve(whole, truth))
+                for stored, dice_curves in (
+                    (probabilities, curves),
+                    (mean_mask, baseline_curves),
+                ):
+                    # Rounding in the interpolation can leave 0..1 by a little.
+                    restored = np.clip(restore(stored, height, width, shards.fit), 0, 1)
+                    dice_curves.append(thresholds.dice_curve(restored, truth))
                 covered.append(float(truth.mean()))
-            ids += names
-            progress(len(names))
-    return metrics.segmentation(
+            ids += batch_ids
+            progress(len(batch_ids))
+    return evaluate_segmentation(
         ids,
         np.array(curves),
         np.array(covered),
         threshold=threshold,
-        mean_mask_dice=np.array(plain),
+        mean_mask_dice=np.array(baseline_curves),
     )
 
 
-def _mean_mask(shards: Store, learned: pd.DataFrame) -> Floats:
-    """Return the mean of the masks learned from, float32 (H, W), at the stored size."""
-    row_of = {row_id: row for row, row_id in enumerate(shards.ids)}
+def _mean_mask(shards: Store, training: pd.DataFrame) -> Floats:
+    """Return the mean of the training masks, float32 (H, W), at the stored size."""
+    number_of = {image_id: number for number, image_id in enumerate(shards.ids)}
     total = np.zeros((shards.height, shards.width), np.float64)
-    for row_id in learned["id"]:
-        mask = shards.mask(row_of[row_id])
+    for image_id in training["id"]:
+        mask = shards.mask(number_of[image_id])
         assert mask is not None, "a training row without a mask is refused by the index"
         total += mask
-    return (total / len(learned)).astype(np.float32)
+    return (total / len(training)).astype(np.float32)
+
+
+def score_labels(
+    folds: Sequence[LabelledPredictions], card: Card, *, threshold: float | None
+) -> Evaluation:
+    """Return the scores of predicted labels or values.
+
+    Args:
+        folds: Scored as one set.
+        card: What the targets are.
+        threshold: The one to use, or None to choose the best.
+    """
+    targets = list(card.targets)
+    predicted = np.concatenate([batch[1] for fold in folds for batch in fold.predictions])
+    rows = pd.concat([fold.rows for fold in folds])
+    ids, truth = rows["id"].tolist(), rows[targets].to_numpy(np.float64)
+    training = pd.concat([fold.training for fold in folds])[targets].to_numpy(np.float64)
+    if card.task == "multiclass":
+        return evaluate_multiclass(
+            ids,
+            predicted,
+            truth[:, 0].astype(np.int64),
+            training=training[:, 0].astype(np.int64),
+            classes=card.classes,
+        )
+    if card.task == "multilabel":
+        return evaluate_multilabel(
+            ids,
+            predicted,
+            truth,
+            training_shares=training.mean(axis=0),
+            names=targets,
+            threshold=threshold,
+        )
+    if card.task == "binary":
+        return evaluate_binary(
+            ids,
+            predicted,
+            truth,
+            training_share=float(training.mean()),
+            names=card.label_values,
+            threshold=threshold,
+        )
+    return evaluate_regression(
+        ids, predicted, truth, training_means=training.mean(axis=0), names=targets
+    )
+
+
+def evaluate_segmentation(
+    ids: Sequence[str],
+    dice: Doubles,
+    covered: Doubles,
+    *,
+    threshold: float | None = None,
+    mean_mask_dice: Doubles | None = None,
+) -> Evaluation:
+    """Return the mean Dice of the images, at the threshold where it is highest.
+
+    Args:
+        ids: Of n images.
+        dice: float64 (n, 255), from thresholds.dice_curve.
+        covered: float64 (n,), the share of each image that its mask covers.
+        threshold: Use this one, rounded to a multiple of 1/256, instead of the best.
+        mean_mask_dice: float64 (n, 255), the curves of the mean mask of the training images
+            taken as a prediction, for a baseline; its own best threshold is taken.
+    """
+    curve = dice.mean(axis=0)
+    index = thresholds.choose(curve, threshold)
+    scores = dice[:, index]
+    metrics: Metrics = {
+        "dice": float(scores.mean()),
+        "dice_median": float(np.median(scores)),
+        "dice_lowest": float(scores.min()),
+        "dice_at_half": float(curve[thresholds.index_of(0.5)]),
+        "baseline_all_background": float((covered == 0).mean()),
+        "baseline_all_foreground": float((2 * covered / (covered + 1)).mean()),
+        "threshold": float(THRESHOLDS[index]),
+        "images": len(ids),
+    }
+    if mean_mask_dice is not None:
+        metrics["baseline_mean_mask"] = float(mean_mask_dice.mean(axis=0).max())
+    per_image = pd.DataFrame({"id": list(ids), "score": scores, "covered": covered})
+    curves = {"threshold": pd.DataFrame({"threshold": THRESHOLDS, "dice": curve})}
+    return Evaluation(metrics, per_image, curves, float(THRESHOLDS[index]))
+
+
+def evaluate_multiclass(
+    ids: Sequence[str],
+    probabilities: Floats,
+    truth: Ints,
+    *,
+    training: Ints,
+    classes: Sequence[str],
+) -> Evaluation:
+    """Return accuracy, macro F1, log loss, the confusion and a table of classes.
+
+    Macro F1 is the mean over the classes that occur, as truth or as prediction.
+
+    Args:
+        ids: Of n images.
+        probabilities: float32 (n, K).
+        truth: int64 (n,), class numbers.
+        training: int64 (any,), class numbers of the training images, whose most common is
+            the baseline's prediction.
+        classes: The K names.
+    """
+    thresholds.require_probabilities(probabilities)
+    predicted = probabilities.argmax(axis=1)
+    most_common = int(np.bincount(training, minlength=len(classes)).argmax())
+    table = class_table(truth, predicted, classes)
+    baseline = class_table(truth, np.full_like(truth, most_common), classes)
+    of_truth = probabilities[np.arange(len(truth)), truth].astype(np.float64)
+    metrics: Metrics = {
+        "accuracy": float((predicted == truth).mean()),
+        "baseline_accuracy": float((truth == most_common).mean()),
+        "macro_f1": mean(table["f1"]),
+        "baseline_macro_f1": mean(baseline["f1"]),
+        "log_loss": float(-np.log(np.maximum(of_truth, 1e-7)).mean()),
+        "images": len(ids),
+    }
+    names = np.array(classes, object)
+    per_image = pd.DataFrame(
+        {
+            "id": list(ids),
+            "score": of_truth,
+            "actual": names[truth],
+            "predicted": names[predicted],
+            "confidence": probabilities.max(axis=1).astype(np.float64),
+        }
+    )
+    curves = {"confusion": per_image[["actual", "predicted"]], "classes": table}
+    return Evaluation(metrics, per_image, curves)
+
+
+def evaluate_multilabel(
+    ids: Sequence[str],
+    probabilities: Floats,
+    truth: npt.NDArray[np.generic],
+    *,
+    training_shares: Doubles,
+    names: Sequence[str],
+    threshold: float | None = None,
+) -> Evaluation:
+    """Return means over labels, at the one threshold where mean accuracy is highest.
+
+    A mean is over the labels for which the score is defined; a figure that ends in `_of` says
+    how many they are.
+
+    Args:
+        ids: Of n images.
+        probabilities: float32 (n, K).
+        truth: 0 or 1, (n, K).
+        training_shares: float64 (K,), the share of training images with each label: the
+            baseline always predicts it where the share is over one half, else never.
+        names: Of the K labels.
+        threshold: Use this one, rounded to a multiple of 1/256, instead of the best.
+    """
+    curve = label_curve(probabilities, truth)
+    index = thresholds.choose(curve["accuracy"].to_numpy(np.float64), threshold)
+    predicted, present = probabilities > THRESHOLDS[index], truth != 0
+    table = label_table(probabilities, predicted, present, training_shares, names)
+    metrics: Metrics = {
+        "accuracy": mean(table["accuracy"]),
+        "baseline_accuracy": mean(table["baseline_accuracy"]),
+        "mean_average_precision": mean(table["average_precision"]),
+        "baseline_mean_average_precision": mean(
+            table.loc[table["average_precision"].notna(), "baseline_average_precision"]
+        ),
+        "mean_average_precision_of": int(table["average_precision"].count()),
+        "macro_f1": mean(table["f1"]),
+        "baseline_macro_f1": mean(table["baseline_f1"]),
+        "macro_f1_of": int(table["f1"].count()),
+        "attributes": len(names),
+        "threshold": float(THRESHOLDS[index]),
+        "images": len(ids),
+    }
+    wrong = predicted != present
+    wrong_names = [" ".join(np.array(names, object)[row]) for row in wrong]
+    per_image = pd.DataFrame(
+        {"id": list(ids), "score": 1 - wrong.mean(axis=1), "wrong": wrong_names}
+    )
+    curves = {"threshold": curve, "attributes": table}
+    return Evaluation(metrics, per_image, curves, float(THRESHOLDS[index]))
+
+
+def evaluate_binary(
+    ids: Sequence[str],
+    probabilities: Floats,
+    truth: npt.NDArray[np.generic],
+    *,
+    training_share: float,
+    names: tuple[str, str] = ("0", "1"),
+    threshold: float | None = None,
+) -> Evaluation:
+    """Return accuracy, F1, average precision and ROC area at the most accurate threshold.
+
+    Args:
+        ids: Of n images.
+        probabilities: float32 (n,) or (n, 1), of "yes".
+        truth: 0 or 1, (n,) or (n, 1).
+        training_share: The share of "yes" among the training images; the baseline predicts
+            "yes" if it is over one half.
+        names: Of "no" and "yes".
+        threshold: Use this one, rounded to a multiple of 1/256, instead of the best.
+    """
+    scores, positive = probabilities.reshape(-1, 1), truth.reshape(-1, 1) != 0
+    as_multilabel = evaluate_multilabel(
+        ids,
+        scores,
+        positive,
+        training_shares=np.array([training_share]),
+        names=[names[1]],
+        threshold=threshold,
+    )
+    label = as_multilabel.curves["attributes"].iloc[0]
+    has_both = 0 < positive.sum() < len(positive)
+    metrics: Metrics = {
+        name: None if pd.isna(label[name]) else float(label[name])
+        for name in ("accuracy", "baseline_accuracy", "f1", "baseline_f1", "average_precision")
+    }
+    metrics["baseline_average_precision"] = float(positive.mean()) if positive.any() else None
+    metrics["roc_auc"] = float(roc_auc_score(positive[:, 0], scores[:, 0])) if has_both else None
+    chosen = as_multilabel.metrics["threshold"] or 0.0
+    metrics |= {"threshold": chosen, "images": len(ids)}
+    name_of, of_truth = np.array(names, object), np.where(positive, scores, 1 - scores)[:, 0]
+    per_image = pd.DataFrame(
+        {
+            "id": list(ids),
+            "score": of_truth.astype(np.float64),
+            "actual": name_of[positive[:, 0].astype(int)],
+            "predicted": name_of[(scores[:, 0] > chosen).astype(int)],
+        }
+    )
+    curves = {
+        "threshold": as_multilabel.curves["threshold"],
+        "confusion": per_image[["actual", "predicted"]],
+    }
+    return Evaluation(metrics, per_image, curves, chosen)
+
+
+def evaluate_regression(
+    ids: Sequence[str],
+    values: npt.NDArray[np.floating],
+    truth: npt.NDArray[np.floating],
+    *,
+    training_means: Doubles,
+    names: Sequence[str],
+) -> Evaluation:
+    """Return mean absolute error, root mean squared error and R2, means over the targets.
+
+    R2 is not defined for a target that is the same in all images.
+
+    Args:
+        ids: Of n images.
+        values: Predictions (n, K), in the units of the table.
+        truth: (n, K).
+        training_means: float64 (K,), the baseline's predictions.
+        names: Of the K targets.
+    """
+    errors = values.astype(np.float64) - truth
+    table = error_table(errors, truth, names)
+    baseline = error_table(np.asarray(training_means - truth, np.float64), truth, names)
+    metrics: Metrics = {}
+    for name in ("mae", "rmse", "r2"):
+        metrics[name] = mean(table[name])
+        metrics[f"baseline_{name}"] = mean(baseline[name])
+        table[f"baseline_{name}"] = baseline[name]
+    metrics |= {"r2_of": int(table["r2"].count()), "targets": len(names), "images": len(ids)}
+    # Targets have different units, so an image's errors are compared in standard deviations.
+    deviations = truth.std(axis=0)
+    relative = np.abs(errors) / np.where(deviations > 0, deviations, 1)
+    per_image = pd.DataFrame({"id": list(ids), "score": -relative.mean(axis=1)})
+    scatter = pd.DataFrame(
+        {
+            "target": np.repeat(np.array(names, object), len(ids)),
+            "actual": truth.T.ravel().astype(np.float64),
+            "predicted": values.T.ravel().astype(np.float64),
+        }
+    )
+    return Evaluation(metrics, per_image, {"scatter": scatter, "targets": table})

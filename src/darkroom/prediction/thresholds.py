@@ -1,8 +1,8 @@
-"""Every threshold at once: what each of 255 thresholds would answer, from one histogram.
+"""Scores at 255 thresholds from one histogram, and the choice of the best threshold.
 
 A pixel or label is present if its probability is greater than the threshold, here as in the
 submission. The thresholds are k/256 for k from 1 to 255: multiplying a float32 by 256 is
-exact, so counting probabilities by the level that they exceed loses nothing.
+exact, so a histogram of the probabilities by level loses nothing.
 """
 
 import numpy as np
@@ -33,9 +33,9 @@ def counts_above(probabilities: Floats, truth: npt.NDArray[np.generic]) -> tuple
     """
     if probabilities.shape != truth.shape:
         raise ValueError(f"probabilities {probabilities.shape} for a truth {truth.shape}")
-    check_probabilities(probabilities)
-    exceeded = np.ceil(probabilities.astype(np.float32, copy=False) * np.float32(LEVELS))
-    cell = exceeded.astype(np.int32).ravel()
+    require_probabilities(probabilities)
+    level = np.ceil(probabilities.astype(np.float32, copy=False) * np.float32(LEVELS))
+    cell = level.astype(np.int32).ravel()
     cell += (truth.ravel() != 0) * np.int32(LEVELS + 1)
     histogram = np.bincount(cell, minlength=2 * (LEVELS + 1)).reshape(2, LEVELS + 1)
     above = histogram[:, :0:-1].cumsum(axis=1)[:, ::-1]
@@ -51,28 +51,44 @@ def dice_curve(probabilities: Floats, mask: npt.NDArray[np.uint8]) -> Doubles:
     Args:
         probabilities: float32 (H, W), 0 to 1, at the original size.
         mask: uint8 (H, W), 0 or 1, the raw mask.
+
+    Example:
+        >>> curve = dice_curve(np.array([[0.9, 0.2]], np.float32), np.array([[1, 1]], np.uint8))
+        >>> [round(float(curve[index_of(threshold)]), 4) for threshold in (0.5, 0.1)]
+        [0.6667, 1.0]
     """
-    wrong, right = counts_above(probabilities, mask)
-    area = wrong[1:] + right[1:] + np.count_nonzero(mask)
-    return np.where(area == 0, 1.0, 2 * right[1:] / np.maximum(area, 1))
+    false_positives, true_positives = (counts[1:] for counts in counts_above(probabilities, mask))
+    area = false_positives + true_positives + np.count_nonzero(mask)
+    return np.where(area == 0, 1.0, 2 * true_positives / np.maximum(area, 1))
 
 
-def best(curve: Doubles) -> int:
-    """Return the position in THRESHOLDS of the highest value; of equals the nearest to 1/2.
+def choose(curve: Doubles, threshold: float | None) -> int:
+    """Return the index in THRESHOLDS of a given threshold, or of the best one if it is None.
 
-    Of two equally near the lower one. Equal is up to rounding, as sums of many images are.
+    Args:
+        curve: float64 (255,), a score at each of THRESHOLDS, higher is better.
+        threshold: The one to use, rounded to the nearest of THRESHOLDS.
     """
-    top = np.flatnonzero(curve >= curve.max() - 1e-12)
-    return int(top[np.argmin(np.abs(THRESHOLDS[top] - 0.5))])
+    return best_index(curve) if threshold is None else index_of(threshold)
 
 
-def position(threshold: float) -> int:
-    """Return the position in THRESHOLDS of the one nearest to `threshold`."""
+def best_index(curve: Doubles) -> int:
+    """Return the index in THRESHOLDS of the highest score; of equals the nearest to 1/2.
+
+    Of two equally near, the lower one. Scores are sums over many images, so scores that differ
+    only by rounding count as equal.
+    """
+    highest = np.flatnonzero(curve >= curve.max() - 1e-12)
+    return int(highest[np.argmin(np.abs(THRESHOLDS[highest] - 0.5))])
+
+
+def index_of(threshold: float) -> int:
+    """Return the index in THRESHOLDS of the one nearest to `threshold`."""
     return int(np.clip(round(threshold * LEVELS), 1, LEVELS - 1)) - 1
 
 
-def check_probabilities(probabilities: Floats) -> None:
-    """Raise unless all are numbers from 0 to 1."""
+def require_probabilities(probabilities: Floats) -> None:
+    """Raise ArtifactError unless all are numbers from 0 to 1."""
     if probabilities.size and not (probabilities.min() >= 0 and probabilities.max() <= 1):
         raise ArtifactError(
             "a prediction is not a probability",

@@ -1,7 +1,7 @@
-"""Views of a picture to average over: the eight symmetries of a square, and other sizes.
+"""Test-time augmentation: the transforms and scales that a prediction is averaged over.
 
-Averaging over views at prediction is as old as Krizhevsky et al. 2012 (crops and flips) and
-Simonyan and Zisserman 2015 (several sizes).
+The transforms are the eight symmetries of a square. Averaging over them at prediction is as old
+as Krizhevsky et al. 2012 (crops and flips) and Simonyan and Zisserman 2015 (several scales).
 """
 
 from collections.abc import Callable
@@ -11,16 +11,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-GRID = 32  # the networks halve a picture five times at most
+from darkroom.errors import ParamsError
+from darkroom.prediction.tiles import Tiles
+from darkroom.tasks.table import TASKS
+
+GRID_PX = 32  # the networks halve an image five times at most
 _Y, _X = -2, -1
 
 
 @dataclass(frozen=True)
-class View:
-    """A picture seen otherwise, pixel for pixel.
+class Transform:
+    """A symmetry of the square, applied pixel by pixel.
 
     Args:
-        apply: Tensor (..., H, W) to what is seen.
+        apply: Tensor (..., H, W) to the transformed tensor.
         undo: The inverse, exact to the bit: `undo(apply(x))` is x.
     """
 
@@ -28,63 +32,124 @@ class View:
     undo: Callable[[Tensor], Tensor]
 
 
-def _same(pixels: Tensor) -> Tensor:
+def _identity(pixels: Tensor) -> Tensor:
     return pixels
 
 
-def _mirrored(axis: int) -> View:
+def _flip(axis: int) -> Transform:
     def flip(pixels: Tensor) -> Tensor:
         return pixels.flip(axis)
 
-    return View(flip, flip)
+    return Transform(flip, flip)
 
 
-def _turned(quarters: int) -> View:
-    """Return quarter turns against the clock."""
-    return View(
+def _rotation(quarters: int) -> Transform:
+    """Return counter-clockwise quarter turns."""
+    return Transform(
         lambda pixels: torch.rot90(pixels, quarters, (_Y, _X)),
         lambda pixels: torch.rot90(pixels, -quarters, (_Y, _X)),
     )
 
 
-def _transposed(pixels: Tensor) -> Tensor:
+def _transpose(pixels: Tensor) -> Tensor:
     return pixels.transpose(_Y, _X)
 
 
-def _transversed(pixels: Tensor) -> Tensor:
+def _transverse(pixels: Tensor) -> Tensor:
     return pixels.transpose(_Y, _X).flip((_Y, _X))
 
 
-VIEWS = {
-    "identity": View(_same, _same),
-    "hflip": _mirrored(_X),
-    "vflip": _mirrored(_Y),
-    "rot90": _turned(1),
-    "rot180": _turned(2),
-    "rot270": _turned(3),
-    "transpose": View(_transposed, _transposed),
-    "transverse": View(_transversed, _transversed),
+TRANSFORMS = {
+    "identity": Transform(_identity, _identity),
+    "hflip": _flip(_X),
+    "vflip": _flip(_Y),
+    "rot90": _rotation(1),
+    "rot180": _rotation(2),
+    "rot270": _rotation(3),
+    "transpose": Transform(_transpose, _transpose),
+    "transverse": Transform(_transverse, _transverse),
 }
 
 
-def scaled(images: Tensor, scale: float) -> Tensor:
-    """Return images (N, C, H, W), float32, at another size; at scale 1 as they are.
+@dataclass(frozen=True)
+class TTA:
+    """The settings of test-time augmentation. The default is one plain pass over the whole image.
 
-    Height and width are the nearest multiples of 32, at least 32, so that every network takes
-    them. Bilinear, and smoothed before it shrinks.
+    Example:
+        >>> TTA(transforms=("hflip",)).all_transforms
+        ('identity', 'hflip')
+
+    Args:
+        transforms: Names of `TRANSFORMS` to predict with, beside the identity.
+        scales: Scales to predict at, each with all transforms, relative to the stored size.
+            Masks only.
+        tiles: How to cut the image into tiles; None: predict it whole. Masks only.
+
+    Raises:
+        ParamsError: A transform is unknown or named twice, or a scale is not above 0.
+    """
+
+    transforms: tuple[str, ...] = ()
+    scales: tuple[float, ...] = (1.0,)
+    tiles: Tiles | None = None
+
+    def __post_init__(self) -> None:
+        names, scales = self.transforms, self.scales
+        if len(set(names)) < len(names) or not set(names) <= set(TRANSFORMS):
+            raise ParamsError(
+                "evaluate.tta is invalid: an unknown transform, or one twice",
+                file="params.yaml",
+                found=", ".join(names),
+                expected=f"some of {', '.join(TRANSFORMS)}, each once",
+            )
+        if not scales or min(scales) <= 0 or len(set(scales)) < len(scales):
+            raise ParamsError(
+                "evaluate.scales is invalid",
+                file="params.yaml",
+                found=list(scales),
+                expected="one or more numbers above 0, each once",
+            )
+
+    @property
+    def all_transforms(self) -> tuple[str, ...]:
+        """The identity, then the others."""
+        return ("identity", *(name for name in self.transforms if name != "identity"))
+
+    def require_supported(self, task: str) -> None:
+        """Raise ParamsError if scales or tiles are set for a task without masks."""
+        is_set = {"scales": self.scales != (1.0,), "tiles": self.tiles is not None}
+        for key, present in is_set.items():
+            if present and not TASKS[task].masks:
+                raise ParamsError(
+                    f"evaluate.{key} is for masks, and the task is {task}",
+                    file="params.yaml",
+                    found=getattr(self, key),
+                    fix=f"remove {key} from the evaluate section",
+                )
+
+
+def rescale(images: Tensor, scale: float) -> Tensor:
+    """Return images (N, C, H, W), float32, at another scale; at scale 1 unchanged.
+
+    Height and width are the nearest multiples of 32, at least 32, so that every network accepts
+    them. Bilinear, with antialiasing when it shrinks.
+
+    Example:
+        >>> rescale(torch.zeros(1, 3, 100, 64), 0.5).shape
+        torch.Size([1, 3, 64, 32])
     """
     if scale == 1:
         return images
-    height, width = (max(1, round(side * scale / GRID)) * GRID for side in images.shape[-2:])
-    return _resized(images, (height, width))
+    height, width = (max(1, round(side * scale / GRID_PX)) * GRID_PX for side in images.shape[-2:])
+    return _resize(images, (height, width))
 
 
-def restored(probabilities: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return probabilities (N, h, w), float32, at the height and width of `size`."""
+def restore_size(probabilities: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return probabilities (N, h, w), float32, resized to (height, width) `size`."""
     if probabilities.shape[-2:] == size:
         return probabilities
-    return _resized(probabilities.unsqueeze(1), size).squeeze(1)
+    return _resize(probabilities.unsqueeze(1), size).squeeze(1)
 
 
-def _resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+def _resize(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(pixels, size, mode="bilinear", align_corners=False, antialias=True)

@@ -1,4 +1,4 @@
-"""The trained folds of a competition, loaded and held against the pictures they will be shown."""
+"""Load the trained folds of a competition, and check that they fit the images to predict."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from darkroom.index.table import Card
 from darkroom.models import saved
 from darkroom.models.device import device_for
 from darkroom.params.competition import Evaluate, Predict
-from darkroom.prediction.predict import How, Prediction, probabilities
+from darkroom.prediction.predict import Prediction, predict
+from darkroom.prediction.tta import TTA
 from darkroom.stages import _context
 from darkroom.stages._context import Setting
 from darkroom.store.loader import loader
@@ -19,40 +20,42 @@ from darkroom.store.store import Store
 
 
 @dataclass(frozen=True)
-class Nets:
-    """Networks by fold, with what it takes to ask them.
+class TrainedFolds:
+    """Networks by fold, with the settings to predict with them.
 
     Attributes:
-        folds: Fold to network.
+        networks: By fold.
         task: A name of `darkroom.tasks.table.TASKS`.
         mean: Of the normalisation that they were trained with.
         std: Likewise.
         batch_size: Images at once.
         accelerator: Where to compute: "auto", "cpu", "cuda" or "mps".
-        how: The views and tiles of each picture.
+        tta: Test-time augmentation.
     """
 
-    folds: dict[int, nn.Module]
+    networks: dict[int, nn.Module]
     task: str
     mean: Sequence[float]
     std: Sequence[float]
     batch_size: int
     accelerator: str
-    how: How
+    tta: TTA
 
-    def ask(self, folds: Sequence[int], shards: Store, rows: pd.DataFrame) -> Iterator[Prediction]:
-        """Yield the predictions of some folds, averaged, for rows numbered as the store's."""
+    def predict(
+        self, folds: Sequence[int], shards: Store, rows: pd.DataFrame
+    ) -> Iterator[Prediction]:
+        """Return the predictions of some folds, averaged, for rows numbered as the store's."""
         batches = loader(
             shards, rows.index.tolist(), None, masks=False, batch_size=self.batch_size, seed=None
         )
-        return probabilities(
-            [self.folds[fold] for fold in folds],
+        return predict(
+            [self.networks[fold] for fold in folds],
             batches,
             self.task,
             device_for(self.accelerator),
             mean=self.mean,
             std=self.std,
-            how=self.how,
+            tta=self.tta,
         )
 
 
@@ -61,23 +64,23 @@ def load(
     card: Card,
     shards: Store,
     choice: Evaluate | Predict,
-    how: How,
+    tta: TTA,
     *,
     split_sha256: str | None = None,
-) -> Nets:
+) -> TrainedFolds:
     """Return the folds that params.yaml names.
 
     Args:
         here: The setting: which folds, and where they lie.
         card: What the targets are.
-        shards: The pictures that they will be shown.
-        choice: How many at once, and where to compute.
-        how: The views and tiles of each picture.
+        shards: The images to predict.
+        choice: The batch size and the accelerator.
+        tta: Test-time augmentation.
         split_sha256: Of the split that they must have been trained with: with another one,
-            validation images may be among those they learned from. None: any split will do.
+            validation images may be among their training images. None: any split will do.
 
     Raises:
-        ArtifactError: One is absent or damaged, or was trained for other targets or pictures.
+        ArtifactError: One is absent or damaged, or was trained for other targets or images.
     """
     name = here.paths.name
     folders = {fold: _context.require(here.paths.model(fold), "train", name) for fold in here.folds}
@@ -95,23 +98,22 @@ def load(
     }
     if split_sha256 is not None:
         expected["split_sha256"] = split_sha256
-    for fold, (_, told) in loaded.items():
+    for fold, (_, metadata) in loaded.items():
         for key, value in (expected | {"fold": fold}).items():
-            if told.get(key) != value:
+            if metadata.get(key) != value:
                 raise ArtifactError(
                     f"this model was trained for another {key}",
                     file=folders[fold],
-                    found=told.get(key),
+                    found=metadata.get(key),
                     expected=value,
                     fix=f"run `dvc repro train@{name}-{fold}`",
                 )
-    nets = {fold: net for fold, (net, _) in loaded.items()}
-    return Nets(
-        folds=nets,
+    return TrainedFolds(
+        networks={fold: network for fold, (network, _) in loaded.items()},
         task=card.task,
         mean=first["mean"],
         std=first["std"],
         batch_size=choice.batch_size,
         accelerator=choice.accelerator,
-        how=how,
+        tta=tta,
     )

@@ -1,4 +1,4 @@
-"""evaluate: all folds' models and their validation images -> scores, the threshold, pictures."""
+"""evaluate: all folds and their validation images -> scores, the decision, plots, a page."""
 
 import json
 import shutil
@@ -11,93 +11,118 @@ from tqdm import tqdm
 
 from darkroom.images import sheets
 from darkroom.images.sheets import Pixels
-from darkroom.index import split
-from darkroom.index import table as index
+from darkroom.index import split, table
 from darkroom.index.table import Card
-from darkroom.prediction import best_and_worst, decision, scoring
-from darkroom.prediction.metrics import Evaluation
-from darkroom.prediction.predict import How
-from darkroom.prediction.scoring import Side
+from darkroom.params.competition import Evaluate
+from darkroom.prediction import best_and_worst
+from darkroom.prediction.decision import write_decision
+from darkroom.prediction.scoring import (
+    Evaluation,
+    LabelledPredictions,
+    score_labels,
+    score_masks,
+)
+from darkroom.prediction.tiles import Tiles
+from darkroom.prediction.tta import TTA
 from darkroom.project import files
 from darkroom.project.files import file_sha256
 from darkroom.project.paths import Layout
 from darkroom.raw.archives import Archives
-from darkroom.stages import _context
-from darkroom.stages import _context as setting
-from darkroom.stages import _folds as trained
+from darkroom.stages import _context, _folds
 from darkroom.stages._context import Setting
-from darkroom.stages._folds import Nets
+from darkroom.stages._folds import TrainedFolds
 from darkroom.store.store import Store
 from darkroom.tasks.table import Floats
 
 BAR: dict[str, Any] = {"unit": "img", "file": sys.stderr, "disable": None}
-SHOWN = 8  # images of each kind, best and worst, on the sheet
+SHOWN = 8  # images of each kind, best and worst, on the page
 
 
 def run(name: str) -> None:
     """Score a competition's folds, out of fold, and choose the decision threshold."""
-    here = setting.read(name)
+    here = _context.read(name)
     paths, choice = here.paths, here.section.evaluate
 
-    known = index.read(paths.index, paths.card)
-    shards, train = _context.of(paths, known, "train")
-    folds = setting.read_split(paths, name)
+    index = table.read(paths.index, paths.card)
+    card = index.card
+    shards, train = _context.of(paths, index, "train")
+    folds = _context.read_split(paths, name)
     split.check(train, folds)
     train["fold"] = train["id"].map(folds.set_index("id")["fold"])
-    card = known.card
-    how = decision.how(choice)
-    nets = trained.load(here, card, shards, choice, how, split_sha256=file_sha256(paths.split))
-    wanted = None if choice.threshold == "auto" else choice.threshold
+    tta = _tta(choice)
+    trained = _folds.load(here, card, shards, choice, tta, split_sha256=file_sha256(paths.split))
+    threshold = None if choice.threshold == "auto" else choice.threshold
 
-    sides = [_side(fold, nets, train, shards) for fold in here.folds]
+    out_of_fold = [_out_of_fold(fold, trained, train, shards) for fold in here.folds]
     if card.task == "segmentation":
-        archives = Archives(setting.require(paths.raw, "fetch", name), paths.spool)
-        with tqdm(
-            total=train["fold"].isin(here.folds).sum(), desc=f"evaluate {name}", **BAR
-        ) as bar:
-            made = scoring.segmentation(
-                sides, shards, archives, threshold=wanted, progress=bar.update
+        archives = Archives(_context.require(paths.raw, "fetch", name), paths.spool)
+        count = train["fold"].isin(here.folds).sum()
+        with tqdm(total=count, desc=f"evaluate {name}", **BAR) as bar:
+            evaluation = score_masks(
+                out_of_fold, shards, archives, threshold=threshold, progress=bar.update
             )
     else:
-        made = scoring.labels(sides, card, threshold=wanted)
-    scores = {"validation": made.metrics}
-    tests, test = _context.of(paths, known, "test")
+        evaluation = score_labels(out_of_fold, card, threshold=threshold)
+    metrics = {"validation": evaluation.metrics}
+    test_shards, test = _context.of(paths, index, "test")
     if card.targets and test[list(card.targets)].notna().all(axis=None):
-        side = Side(test, train, nets.ask(here.folds, tests, test))
-        scores["test"] = scoring.labels([side], card, threshold=made.threshold).metrics
+        predictions = trained.predict(here.folds, test_shards, test)
+        labelled = LabelledPredictions(test, train, predictions)
+        metrics["test"] = score_labels([labelled], card, threshold=evaluation.threshold).metrics
 
-    sheets.write_jpeg(paths.evaluation_sheet, _sheet(here, made, nets, train, shards, card))
-    _write(paths, made, scores, how)
+    page = _page(here, evaluation, trained, train, shards, card)
+    sheets.write_jpeg(paths.evaluation_sheet, page)
+    _write(paths, evaluation, metrics, tta)
     shutil.rmtree(paths.spool, ignore_errors=True)
-    told = [f"{key} {value:.4f}" for key, value in made.metrics.items() if value is not None]
-    print(f"{name}: {', '.join(told[:2])}, on {len(made.rows)} validation images")
+    defined = {key: value for key, value in evaluation.metrics.items() if value is not None}
+    scores = [f"{key} {value:.4f}" for key, value in defined.items()]
+    print(f"{name}: {', '.join(scores[:2])}, on {len(evaluation.per_image)} validation images")
 
 
-def _sheet(
-    here: Setting, made: Evaluation, nets: Nets, train: pd.DataFrame, shards: Store, card: Card
+def _tta(choice: Evaluate) -> TTA:
+    """Return the test-time augmentation of the evaluate section."""
+    tiles = choice.tiles
+    return TTA(
+        transforms=tuple(choice.tta),
+        scales=tuple(choice.scales),
+        tiles=None if tiles is None else Tiles(tiles.height, tiles.width, tiles.overlap),
+    )
+
+
+def _out_of_fold(
+    fold: int, trained: TrainedFolds, train: pd.DataFrame, shards: Store
+) -> LabelledPredictions:
+    """Return a fold's validation images, predicted by the network that did not train on them."""
+    validation, training = train[train["fold"] == fold], train[train["fold"] != fold]
+    predictions = trained.predict([fold], shards, validation)
+    return LabelledPredictions(validation, training, predictions)
+
+
+def _page(
+    here: Setting,
+    evaluation: Evaluation,
+    trained: TrainedFolds,
+    train: pd.DataFrame,
+    shards: Store,
+    card: Card,
 ) -> Pixels:
-    """Return the page of the best and worst, asking the networks once more about these few."""
-    shown = best_and_worst.best_and_worst(made.rows, SHOWN)
-    found: dict[str, Floats] = {}
+    """Return the page of the best and worst images, which are predicted once more for it."""
+    shown = best_and_worst.select(evaluation.per_image, SHOWN)
+    predictions: dict[str, Floats] = {}
     for fold in here.folds:
         rows = train[train["id"].isin(shown) & (train["fold"] == fold)]
-        for ids, predicted, _ in nets.ask([fold], shards, rows):
-            found |= dict(zip(ids, predicted, strict=True))
-    return best_and_worst.sheet(here.paths.name, made, shown, found, train, card, shards)
+        for batch in trained.predict([fold], shards, rows):
+            predictions |= dict(zip(batch.ids, batch.probabilities, strict=True))
+    return best_and_worst.draw_page(
+        here.paths.name, evaluation, shown, predictions, train, card, shards
+    )
 
 
-def _side(fold: int, nets: Nets, train: pd.DataFrame, shards: Store) -> Side:
-    """Return the validation images of a fold, and what its network says of them."""
-    validated = train[train["fold"] == fold]
-    learned = train[train["fold"] != fold]
-    return Side(validated, learned, nets.ask([fold], shards, validated))
-
-
-def _write(paths: Layout, made: Evaluation, scores: Mapping[str, object], how: How) -> None:
+def _write(paths: Layout, evaluation: Evaluation, metrics: Mapping[str, object], tta: TTA) -> None:
     """Write the scores, the decision, and the tables for plots."""
     with files.replacing_folder(paths.curves) as folder:
-        for curve, table in made.curves.items():
-            files.write(folder / f"{curve}.csv", table.to_csv(index=False, lineterminator="\n"))
-    files.write(paths.scores, made.rows.to_csv(index=False, lineterminator="\n"))
-    files.write(paths.metrics, json.dumps(scores, indent=2) + "\n")
-    decision.write(paths.decision, made.threshold, how)
+        for name, curve in evaluation.curves.items():
+            files.write(folder / f"{name}.csv", curve.to_csv(index=False, lineterminator="\n"))
+    files.write(paths.scores, evaluation.per_image.to_csv(index=False, lineterminator="\n"))
+    files.write(paths.metrics, json.dumps(metrics, indent=2) + "\n")
+    write_decision(paths.decision, evaluation.threshold, tta)

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from darkroom.images import rle
 from darkroom.index.table import Card
-from darkroom.submission.answers import Cells, answerer
+from darkroom.submission.cells import Cells, cell_encoder
 
 LEFT = np.array([[1, 1, 0, 0]] * 4, np.float32)  # 4 x 4: the left half
 
@@ -20,7 +20,7 @@ def cells(
 ) -> list[Cells]:
     chosen: dict[str, Any] = {"threshold": 0.5, "fit": "stretch"} | options
     given = np.asarray(values, np.float32)
-    return list(answerer(card, **chosen)(given, sizes or [(1, 1)] * len(given)))
+    return list(cell_encoder(card, **chosen)(given, sizes or [(1, 1)] * len(given)))
 
 
 def masked(values: Any, height: int, width: int, **options: Any) -> list[list[int]]:

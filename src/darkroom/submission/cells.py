@@ -1,4 +1,4 @@
-"""Probabilities to the text of a submission's cells, as each kind of target is answered."""
+"""Encode predictions as the cells of a submission: run lengths, label texts or numbers."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -15,17 +15,17 @@ from darkroom.tasks.table import TASKS
 
 Floats = NDArray[np.float32]
 Cells = list[str]
-Answer = Callable[[Floats, Sequence[tuple[int, int]]], Iterator[Cells]]
+CellEncoder = Callable[[Floats, Sequence[tuple[int, int]]], Iterator[Cells]]
 """(a batch of probabilities, the originals' heights and widths) -> cells, one list an image."""
 
 
-def answerer(card: Card, *, threshold: float, fit: Fit) -> Answer:
+def cell_encoder(card: Card, *, threshold: float, fit: Fit) -> CellEncoder:
     """Return the function that turns a batch of predictions into cells, the id left out.
 
     Args:
-        card: The task, and the texts that its judge expects.
+        card: The task, and the texts that the competition expects.
         threshold: A pixel or label is present if its probability is greater.
-        fit: How the pictures were fitted to the stored size, to undo it for masks.
+        fit: How the images were fitted to the stored size, to undo it for masks.
     """
     if card.task == "segmentation":
         return partial(_masks, threshold=threshold, fit=fit, order=card.rle_order)
@@ -50,10 +50,10 @@ def _masks(
     order: Order,
 ) -> Iterator[Cells]:
     """Yield the run lengths, at original size, of probabilities (N, H, W)."""
-    for picture, (height, width) in zip(probabilities, originals, strict=True):
-        placement = fit_placement(height, width, picture.shape[0], picture.shape[1], fit)
+    for mask, (height, width) in zip(probabilities, originals, strict=True):
+        placement = fit_placement(height, width, mask.shape[0], mask.shape[1], fit)
         text = encode_probabilities(
-            picture[placement.stored.slices],
+            mask[placement.stored.slices],
             threshold,
             height,
             width,
@@ -70,7 +70,7 @@ def _labels(
     decode: Callable[[Floats], NDArray[Any]],
     texts: Sequence[str],
 ) -> Iterator[Cells]:
-    """Yield the label texts of probabilities (N, K): one class, or K answers of yes or no."""
+    """Yield the label texts of probabilities (N, K): one class, or K times yes or no."""
     for numbers in decode(probabilities):
         yield [texts[number] for number in np.atleast_1d(numbers)]
 

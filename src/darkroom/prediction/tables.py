@@ -1,0 +1,127 @@
+"""Scores by class, label or target, as tables for plots and reports.
+
+A score that is not defined (the average precision of a label that no image has) is NaN, and the
+mean of a column leaves it out.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.metrics import average_precision_score
+
+from darkroom.prediction import thresholds
+from darkroom.prediction.thresholds import THRESHOLDS, Doubles, Floats
+
+Ints = npt.NDArray[np.int64]
+
+
+def class_table(truth: Ints, predicted: Ints, classes: Sequence[str]) -> pd.DataFrame:
+    """Return precision, recall and F1 by class, from class numbers (n,)."""
+    actual_counts, predicted_counts = (
+        np.bincount(numbers, minlength=len(classes)) for numbers in (truth, predicted)
+    )
+    correct = np.array([((truth == k) & (predicted == k)).sum() for k in range(len(classes))])
+    return pd.DataFrame(
+        {
+            "class": list(classes),
+            "images": actual_counts,
+            "predicted": predicted_counts,
+            "precision": ratio(correct, predicted_counts),
+            "recall": ratio(correct, actual_counts),
+            "f1": ratio(2 * correct, actual_counts + predicted_counts),
+        }
+    )
+
+
+def label_table(
+    probabilities: Floats,
+    predicted: npt.NDArray[np.bool_],
+    truth: npt.NDArray[np.bool_],
+    training_shares: Doubles,
+    names: Sequence[str],
+) -> pd.DataFrame:
+    """Return the scores by label, beside a baseline that predicts the more common training value.
+
+    Args:
+        probabilities: float32 (n, K).
+        predicted: Whether each label is predicted, (n, K).
+        truth: Whether each label is present, (n, K).
+        training_shares: float64 (K,), the share of training images with each label.
+        names: Of the K labels.
+    """
+    positives = truth.sum(axis=0)
+    baseline = np.broadcast_to(training_shares > 0.5, truth.shape)
+    average_precision = [
+        average_precision_score(truth[:, k], probabilities[:, k]) if positives[k] else np.nan
+        for k in range(len(names))
+    ]
+    return pd.DataFrame(
+        {
+            "attribute": list(names),
+            "images": len(truth),
+            "positives": positives,
+            "accuracy": (predicted == truth).mean(axis=0),
+            "baseline_accuracy": (baseline == truth).mean(axis=0),
+            "f1": _f1(predicted, truth),
+            "baseline_f1": _f1(baseline, truth),
+            "average_precision": average_precision,
+            "baseline_average_precision": positives / max(1, len(truth)),
+        }
+    )
+
+
+def label_curve(probabilities: Floats, truth: npt.NDArray[np.generic]) -> pd.DataFrame:
+    """Return mean accuracy and macro F1 at each of THRESHOLDS, for labels (n, K)."""
+    accuracy, f1 = [], []
+    for k in range(probabilities.shape[1]):
+        false_positives, true_positives = (
+            counts[1:] for counts in thresholds.counts_above(probabilities[:, k], truth[:, k])
+        )
+        positives = np.count_nonzero(truth[:, k])
+        accuracy.append((true_positives + len(truth) - positives - false_positives) / len(truth))
+        f1.append(ratio(2 * true_positives, true_positives + false_positives + positives))
+    defined = ~np.isnan(f1)
+    mean_f1 = ratio(np.where(defined, f1, 0).sum(axis=0), defined.sum(axis=0))
+    return pd.DataFrame(
+        {"threshold": THRESHOLDS, "accuracy": np.mean(accuracy, axis=0), "macro_f1": mean_f1}
+    )
+
+
+def error_table(
+    errors: Doubles, truth: npt.NDArray[np.floating], names: Sequence[str]
+) -> pd.DataFrame:
+    """Return mean absolute error, root mean squared error and R2 by target, from (n, K)."""
+    squares = (errors**2).mean(axis=0)
+    return pd.DataFrame(
+        {
+            "target": list(names),
+            "mae": np.abs(errors).mean(axis=0),
+            "rmse": np.sqrt(squares),
+            "r2": 1 - ratio(squares, truth.astype(np.float64).var(axis=0)),
+        }
+    )
+
+
+def ratio(part: npt.NDArray[np.generic], whole: npt.NDArray[np.generic]) -> Doubles:
+    """Return part / whole, NaN where the whole is 0.
+
+    Example:
+        >>> ratio(np.array([1, 0]), np.array([2, 0])).tolist()
+        [0.5, nan]
+    """
+    numerator, denominator = part.astype(np.float64), whole.astype(np.float64)
+    undefined = np.full(numerator.shape, np.nan)
+    result = np.divide(numerator, denominator, out=undefined, where=denominator > 0)
+    return np.asarray(result, np.float64)
+
+
+def mean(column: "pd.Series[float]") -> float | None:
+    """Return the mean of the defined values, None if there are none."""
+    value = column.mean()
+    return None if pd.isna(value) else float(value)
+
+
+def _f1(predicted: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> Doubles:
+    return ratio(2 * (predicted & truth).sum(axis=0), predicted.sum(axis=0) + truth.sum(axis=0))
