@@ -50,7 +50,7 @@ def index_rows(*ids: str, **targets: list[float]) -> pd.DataFrame:
 def predicted(ids: str, values: Any, size: tuple[int, int] = (4, 8)) -> Iterator[Prediction]:
     """Yield one prediction a batch."""
     for name, value in zip(ids, np.asarray(values, np.float32), strict=True):
-        yield [name], value[None], np.array([size])
+        yield Prediction([name], value[None], np.array([size]))
 
 
 def test_masks_are_scored_at_their_original_size(tmp_path: Path, archives: Archives) -> None:
