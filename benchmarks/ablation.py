@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from darkroom.cli.main import read_context
 from darkroom.errors import DataError
 from darkroom.index import table as index
 from darkroom.models import build
@@ -26,9 +27,9 @@ from darkroom.prediction.predict import predict
 from darkroom.prediction.scoring import LabelledPredictions
 from darkroom.prediction.tta import TTA
 from darkroom.raw.archives import Archives
-from darkroom.stages import _context, _train_args
-from darkroom.stages import _context as setting
-from darkroom.stages._context import Setting
+from darkroom.stages import _train_args
+from darkroom.stages._context import Context
+from darkroom.stages._inputs import read_part
 from darkroom.store.loader import loader
 from darkroom.training import fit
 
@@ -40,28 +41,28 @@ Curve = NDArray[np.float64]  # mean Dice at each of thresholds.THRESHOLDS
 class Bench:
     """One competition's pictures, and networks trained on some of its groups."""
 
-    def __init__(self, here: Setting, work: Path) -> None:
-        self.here, self.work = here, work
-        self.known = index.read(here.paths.index, here.paths.card)
-        self.shards, self.rows = _context.of(here.paths, self.known, "train")
-        self.archives = Archives(here.paths.raw, here.paths.spool)
+    def __init__(self, context: Context, work: Path) -> None:
+        self.context, self.work = context, work
+        self.known = index.read(context.paths.index, context.paths.card)
+        self.shards, self.rows = read_part(context.paths, self.known, "train")
+        self.archives = Archives(context.paths.raw, context.paths.spool)
         if self.known.card.task != "segmentation":
             raise DataError("views of masks are compared here", found=self.known.card.task)
 
     def train(self, learned: Sequence[str], validated: str, name: str) -> nn.Module:
         """Return a network that learned from some groups, and chose its epoch by another."""
-        section, group = self.here.section, self.rows["group"]
+        section, group = self.context.section, self.rows["group"]
         loaders = _train_args.loaders(
             self.shards,
             np.flatnonzero(group.isin(learned)).tolist(),
             np.flatnonzero(group == validated).tolist(),
             None,
             section.train,
-            self.here.seed,
+            self.context.seed,
         )
         arguments = _train_args.network(section, self.known.card, None, "")
         return fit.fit(
-            build.build(**arguments, seed=self.here.seed),
+            build.build(**arguments, seed=self.context.seed),
             *loaders,
             task="segmentation",
             loss=_train_args.loss(section.train, self.known.card, None, None),
@@ -69,7 +70,7 @@ class Bench:
             running=_train_args.running(section.train),
             epochs=section.train.epochs,
             patience=section.train.patience,
-            seed=self.here.seed,
+            seed=self.context.seed,
             log_dir=self.work / name / "log",
             work_dir=self.work / name,
         ).net
@@ -123,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--groups", type=int, default=4, help="how many to hold out (default 4)")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as work:
-        scores = table(Bench(setting.read(given.name), Path(work)), given.groups)
+        scores = table(Bench(read_context(given.name), Path(work)), given.groups)
     print("\n| folds averaged | views | threshold | Dice |\n|---|---|---|---|")
     for (folds, view, threshold), score in scores.items():
         print(f"| {folds} | {view} | {threshold} | {score:.4f} |")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks import ablation
+from darkroom.cli.main import read_context
 from darkroom.prediction import thresholds
 from darkroom.project import processes
-from darkroom.stages import _context
 from tests.support import tiny
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,7 @@ def test_every_way_is_scored_on_pictures_that_nobody_learned_from(
 
 def test_a_network_is_trained_and_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project(tmp_path, monkeypatch)
-    bench = ablation.Bench(_context.read(tiny.NAME), tmp_path)
+    bench = ablation.Bench(read_context(tiny.NAME), tmp_path)
     net = bench.train(["g0", "g1"], "g2", "one")
     one = bench.curve([net], "g3", ablation.VIEWS["plain"])
     two = bench.curve([net, net], "g3", ablation.VIEWS["plain"])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -22,13 +22,29 @@ from darkroom.errors import (
     RemoteError,
     ResourceError,
 )
+from darkroom.params.competition import Competition
+from darkroom.project.paths import Layout
+from darkroom.stages._context import Context
 from tests.support import tiny
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in an empty folder: locks are files."""
+    monkeypatch.chdir(tmp_path)
+
+
+def context(name: str) -> Context:
+    return Context(7, (0,), cast(Competition, None), Layout(name))
+
+
 def stage(monkeypatch: pytest.MonkeyPatch, run: Callable[..., Any]) -> list[str]:
-    """Put a function in the place of every stage; return the modules asked for, as they come."""
+    """Put a function in the place of every verb, and make any name that of a competition.
+
+    Return the modules that are imported, as they come.
+    """
     asked: list[str] = []
 
     def load(name: str) -> SimpleNamespace:
@@ -36,6 +52,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, run: Callable[..., Any]) -> list[str]
         return SimpleNamespace(run=run)
 
     monkeypatch.setattr(main, "import_module", load)
+    monkeypatch.setattr(main, "read_context", context)
     return asked
 
 
@@ -47,7 +64,7 @@ def raising(error: BaseException) -> Callable[..., None]:
 
 
 SUBMIT = {
-    "name": "cars",
+    "context": context("cars"),
     "message": "a b",
     "wait": False,
     "dry_run": False,
@@ -101,11 +118,11 @@ def test_wrong_usage_is_2(
 @pytest.mark.parametrize(
     ("arguments", "module", "options"),
     [
-        (["index", "cars"], "index", {"name": "cars"}),
-        (["train", "cars", "--fold", "3"], "train", {"name": "cars", "fold": 3}),
-        (["train", "cars"], "train", {"name": "cars", "fold": 0}),
-        (["check", "cars"], "check", {"name": "cars", "file": None}),
-        (["check", "cars", "a.csv"], "check", {"name": "cars", "file": Path("a.csv")}),
+        (["index", "cars"], "index", {"context": context("cars")}),
+        (["train", "cars", "--fold", "3"], "train", {"context": context("cars"), "fold": 3}),
+        (["train", "cars"], "train", {"context": context("cars"), "fold": 0}),
+        (["check", "cars"], "check", {"context": context("cars"), "file": None}),
+        (["check", "cars", "a.csv"], "check", {"context": context("cars"), "file": Path("a.csv")}),
         (["submit", "cars", "-m", "a b"], "submit", SUBMIT),
         (
             ["submit", "cars", "--message", "a b", "--wait", "--dry-run"],
@@ -117,8 +134,12 @@ def test_wrong_usage_is_2(
             "submit",
             SUBMIT | {"again": True, "uncommitted": True},
         ),
-        (["history", "cars"], "history", {"name": "cars", "offline": False}),
-        (["history", "cars", "--offline"], "history", {"name": "cars", "offline": True}),
+        (["history", "cars"], "history", {"context": context("cars"), "offline": False}),
+        (
+            ["history", "cars", "--offline"],
+            "history",
+            {"context": context("cars"), "offline": True},
+        ),
         (["summary"], "summary", {}),
         (["use"], "use", {"recipe": None}),
         (["use", "a.yaml"], "use", {"recipe": "a.yaml"}),
@@ -266,6 +287,55 @@ def test_what_a_killed_run_left_is_cleared_once_nobody_can_be_filling_it(
     assert main.main(["split", "tiny"]) == 0
     assert [path.name for path in (project / "data/raw").iterdir()] == ["tiny"]
     assert (project / "data/processed/.tiny.part/a").exists()
+
+
+def test_the_context_of_a_competition(project: Path) -> None:
+    def give(params: tiny.Params) -> None:
+        params["folds"] = [1, 0]
+        params["transfers"] = [{"to": "tiny", "from": "models/other/fold0"}]
+        params["tiny"]["model"]["weights"] = "given"
+
+    assert main.read_context("tiny").transfer is None
+    tiny.edit(project, give)
+    found = main.read_context("tiny")
+    assert (found.name, found.seed, found.folds) == ("tiny", 7, (1, 0))
+    assert found.section.preprocess.height == 32
+    assert found.paths == Layout("tiny")
+    assert found.transfer == "models/other/fold0"
+
+
+@pytest.mark.parametrize("verb", [*main.STAGES, "check", "submit", "history"])
+def test_every_verb_refuses_an_unknown_name_with_the_nearest(
+    project: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    more = ["-m", "first"] if verb == "submit" else []
+    assert main.main([verb, "tinny", *more]) == 2
+    assert capsys.readouterr().err == (
+        f"darkroom {verb} tinny: params.yaml: there is no competition 'tinny'\n"
+        "  expected: one of tiny\n  to do: did you mean 'tiny'?\n"
+    )
+    assert main.main([verb, "carvana", *more]) == 2
+    assert "to do" not in capsys.readouterr().err
+    (project / "params.yaml").unlink()
+    assert main.main([verb, "tiny", *more]) == 2
+    assert "params.yaml: there is no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [*main.STAGES, "check", "submit", "history"])
+def test_a_refusal_imports_nothing_heavy(project: Path, verb: str) -> None:
+    more = ["-m", "first"] if verb == "submit" else []
+    code = (
+        "import sys\n"
+        "from darkroom.cli.main import main\n"
+        f"code = main({[verb, 'tinny', *more]})\n"
+        "heavy = ('torch', 'pandas', 'numpy', 'albumentations', 'kaggle', 'requests')\n"
+        "print([m for m in heavy if m in sys.modules])\n"
+        "sys.exit(code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == "[]\n"
+    assert "there is no competition 'tinny'" in done.stderr
 
 
 def test_a_submission_without_its_competition_is_told(

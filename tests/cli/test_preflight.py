@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from darkroom.cli import check, preflight, provenance
+from darkroom.cli.main import read_context
 from darkroom.errors import ArtifactError, DarkroomError, ParamsError
+from darkroom.stages._context import Context
 from tests.submission.upload.parcels import SLUG
 from tests.support import tiny
 from tests.support.committed import commit
@@ -31,12 +33,12 @@ def data(root: Path, **changes: Any) -> None:
 
 def refused(kind: type[DarkroomError], *, uncommitted: bool = False) -> str:
     with pytest.raises(kind) as raised:
-        preflight.read(tiny.NAME, uncommitted=uncommitted)
+        preflight.read(read_context(tiny.NAME), uncommitted=uncommitted)
     return str(raised.value)
 
 
 def test_a_sound_one(root: Path) -> None:
-    found = preflight.read(tiny.NAME, uncommitted=False)
+    found = preflight.read(read_context(tiny.NAME), uncommitted=False)
     assert (found.competition, found.rows, found.metric) == (SLUG, 5, "dice")
     assert found.size == (root / "submissions/tiny.csv.gz").stat().st_size
     assert found.commit == provenance.Commit(commit_of(root), ())
@@ -83,7 +85,7 @@ def test_what_is_not_committed(root: Path) -> None:
         "  src/new.py\n"
         "  to do: commit these files, or add --uncommitted"
     )
-    found = preflight.read(tiny.NAME, uncommitted=True)
+    found = preflight.read(read_context(tiny.NAME), uncommitted=True)
     assert str(found.commit) == f"{commit_of(root)}-dirty"
 
 
@@ -94,7 +96,7 @@ def test_without_git(root: Path) -> None:
         "  found: no git repository\n"
         '  to do: run `git init; git add .; git commit -m "…"`, or add --uncommitted'
     )
-    assert preflight.read(tiny.NAME, uncommitted=True).commit is None
+    assert preflight.read(read_context(tiny.NAME), uncommitted=True).commit is None
 
 
 def test_what_the_parameters_would_not_make(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +115,7 @@ def test_what_the_parameters_would_not_make(root: Path, monkeypatch: pytest.Monk
         "  to do: run `dvc repro predict@tiny`, or add --uncommitted"
     )
     assert asked == [(Path(), "predict@tiny")]
-    assert preflight.read(tiny.NAME, uncommitted=True).rows == 5
+    assert preflight.read(read_context(tiny.NAME), uncommitted=True).rows == 5
 
 
 @pytest.mark.parametrize("changed", [["evaluate@tiny"], ["predict@tiny"], ["train@tiny-0"]])
@@ -121,7 +123,7 @@ def test_a_score_that_may_be_of_other_models_is_none(
     root: Path, monkeypatch: pytest.MonkeyPatch, changed: list[str]
 ) -> None:
     monkeypatch.setattr(provenance, "outdated", lambda *_: changed)
-    found = preflight.read(tiny.NAME, uncommitted=True)
+    found = preflight.read(read_context(tiny.NAME), uncommitted=True)
     assert (found.local, found.metric) == (None, "dice")
 
 
@@ -133,7 +135,7 @@ def test_without_dvc_the_score_may_be_of_other_models(
 
     monkeypatch.setattr(provenance, "outdated", fail)
     assert refused(ArtifactError) == "DVC cannot say what has changed"
-    assert preflight.read(tiny.NAME, uncommitted=True).local is None
+    assert preflight.read(read_context(tiny.NAME), uncommitted=True).local is None
 
 
 def test_the_sections_of_a_competition(root: Path) -> None:
@@ -142,7 +144,7 @@ def test_the_sections_of_a_competition(root: Path) -> None:
         params["another"]["data"] = params[tiny.NAME]["data"] | {"kaggle": "titanic"}
 
     tiny.edit(root, add)
-    found = preflight.read(tiny.NAME, uncommitted=True)
+    found = preflight.read(read_context(tiny.NAME), uncommitted=True)
     assert sorted(found.sections) == ["larger", "tiny"]
 
 
@@ -152,12 +154,12 @@ def test_what_predict_made_during_the_check_is_not_what_was_checked(
     facts, real = root / "submissions/tiny.json", check.run
     before = json.loads(facts.read_text())
 
-    def run(name: str) -> None:
-        real(name)
+    def run(context: Context) -> None:
+        real(context)
         tiny.put(facts, json.dumps(before | {"sha256": "f" * 64, "rows": 4}))
 
     monkeypatch.setattr(check, "run", run)
-    found = preflight.read(tiny.NAME, uncommitted=False)
+    found = preflight.read(read_context(tiny.NAME), uncommitted=False)
     assert (found.sha256, found.rows) == (before["sha256"], 5)
 
 

@@ -6,7 +6,7 @@ from darkroom.index import table
 from darkroom.index.formats import contract
 from darkroom.models import build as models
 from darkroom.models import device
-from darkroom.params import competition, data, model, train
+from darkroom.params import data, evaluate, model, section, train
 from darkroom.params.section import Section
 from darkroom.prediction import tta
 from darkroom.tasks import table as tasks
@@ -51,20 +51,19 @@ def test_optimisers_and_schedules_are_those_that_can_be_built() -> None:
 
 
 def test_views_are_those_that_keep_a_picture_s_size() -> None:
-    assert _words(competition.View) < set(tta.TRANSFORMS)
+    assert _words(evaluate.View) < set(tta.TRANSFORMS)
 
 
 def test_tasks_are_those_of_the_index_and_the_table() -> None:
-    assert get_args(data.TaskName) == table.TASK_NAMES
+    assert get_args(section.TaskName) == table.TASK_NAMES
     assert set(table.TASK_NAMES) == set(tasks.TASKS)
 
 
 def test_each_format_has_an_adapter_and_its_options_are_keys_of_the_section() -> None:
-    sections = (data.CarvanaData, data.CelebaData, data.BanknotesData, data.CsvData)
-    for section in sections:
-        (name,) = _allowed(section, "format")
+    for layout in (data.CarvanaData, data.CelebaData, data.BanknotesData, data.CsvData):
+        (name,) = _allowed(layout, "format")
         options = set(contract.load(name).options.__dataclass_fields__)
-        assert options | {"format", "source", "kaggle", "urls"} == set(section.model_fields), name
+        assert options | {"format", "source", "kaggle", "urls"} == set(layout.model_fields), name
 
 
 def test_the_processor_can_always_be_asked_for() -> None:

@@ -1,6 +1,6 @@
 """The evaluate stage: its section of params.yaml, as the test-time augmentation it asks for."""
 
-from darkroom.params.competition import Evaluate
+from darkroom.params.evaluate import Evaluate
 from darkroom.prediction.tiles import Tiles
 from darkroom.prediction.tta import TTA
 from darkroom.stages import evaluate

@@ -16,6 +16,17 @@ from tests.support import dvc_deps
 
 ROOT = Path(__file__).parents[2]
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+SOURCE = ROOT / "src/darkroom"
+SECTIONS = {
+    "data": "data.py",
+    "split": "data.py",
+    "preprocess": "preprocess.py",
+    "model": "model.py",
+    "train": "train.py",
+    "evaluate": "evaluate.py",
+    "predict": "evaluate.py",
+}
+"""The file of darkroom.params that declares each section."""
 NAME, FOLD = "${item.name}", "${item.fold}"
 GIVEN, RECEIVER = "${item.pair.from}", "${item.pair.to}"
 
@@ -152,7 +163,42 @@ def test_a_stage_declares_every_section_that_its_module_reads(
         reads = f"section.{section}" in source
         assert reads == (f"{NAME}.{section}" in stage.get("params", [])), section
     for key in ("seed", "folds"):
-        assert (f"here.{key}" in source) == (key in stage.get("params", [])), key
+        assert (f"context.{key}" in source) == (key in stage.get("params", [])), key
+
+
+def _entries_hold(name: str, file: str) -> bool:
+    """Return whether a stage's code entries cover a file of src/darkroom."""
+    _, code = _deps(PIPELINE["stages"][name])
+    return any((SOURCE / file).is_relative_to(ROOT / entry) for entry in code)
+
+
+def test_a_stage_depends_on_the_sections_that_it_declares_alone(
+    name: str, stage: dict[str, Any]
+) -> None:
+    declared = {param.removeprefix(f"{NAME}.") for param in stage.get("params", [])}
+    expected = {file for section, file in SECTIONS.items() if section in declared}
+    found = {
+        file.name
+        for file in (SOURCE / "params").glob("*.py")
+        if _entries_hold(name, f"params/{file.name}")
+    }
+    assert found - {"section.py"} == expected
+
+
+@pytest.mark.parametrize(
+    ("file", "stages"),
+    [
+        ("params/train.py", {"train"}),
+        ("params/preprocess.py", {"preprocess"}),
+        ("params/file.py", set()),
+        ("params/rules.py", set()),
+        ("prediction/tta.py", {"evaluate", "predict"}),
+        ("prediction/tiles.py", {"evaluate", "predict"}),
+    ],
+)
+def test_the_stages_that_an_edit_of_a_file_touches(file: str, stages: set[str]) -> None:
+    assert (SOURCE / file).is_file()
+    assert {name for name in STAGES if _entries_hold(name, file)} == stages
 
 
 def test_dvc_reads_it_and_makes_a_stage_for_each_competition_and_fold() -> None:

@@ -4,27 +4,20 @@ import json
 from pathlib import Path
 from typing import cast
 
-from darkroom.errors import ArtifactError, ParamsError
+from darkroom.errors import ArtifactError
 from darkroom.index import table
 from darkroom.project.files import file_sha256
-from darkroom.project.paths import PARAMS, Layout
-from darkroom.stages import _context
-from darkroom.stages import _context as setting
+from darkroom.project.paths import Layout
+from darkroom.stages._context import Context, require
+from darkroom.stages._inputs import read_part
 from darkroom.submission.check import Kind, Report, check
 from darkroom.submission.writer import card_path
 
 
-def run(name: str, file: Path | None = None) -> None:
+def run(context: Context, file: Path | None = None) -> None:
     """Verify a submission and print what was found; raise ArtifactError if it is at fault."""
-    if file is None and (Path(name).suffix or "/" in name):  # which no competition's name has
-        raise ParamsError(
-            "the competition's name is missing before the file",
-            found=f"`darkroom check {name}`",
-            expected="`darkroom check NAME FILE`, the file a submission: .csv or .csv.gz",
-            fix=f"run `darkroom check NAME {name}`, NAME being a competition of {PARAMS}",
-        )
-    paths = setting.read(name).paths
-    path = file or setting.require(paths.submission, "predict", name)
+    paths = context.paths
+    path = file or require(paths.submission, "predict", context.name)
     report = verify(paths, path)
     if not report.ok:
         raise ArtifactError(
@@ -42,7 +35,7 @@ def refuse_foreign(paths: Layout) -> None:
     """Raise ArtifactError unless the submission is the one that its facts were written with."""
     facts, again = card_path(paths.submission), f"run `dvc repro -sf predict@{paths.name}`"
     try:
-        expected = json.loads(setting.require(facts, "predict", paths.name).read_text())["sha256"]
+        expected = json.loads(require(facts, "predict", paths.name).read_text())["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError("it is damaged", file=facts, found=repr(error), fix=again) from error
     found = file_sha256(paths.submission)
@@ -63,7 +56,7 @@ def verify(paths: Layout, path: Path) -> Report:
     card = known.card
     sizes = None
     if card.task == "segmentation":
-        shards, _ = _context.of(paths, known, "test")
+        shards, _ = read_part(paths, known, "test")
         heights_and_widths = [(int(height), int(width)) for height, width in shards.originals]
         sizes = dict(zip(shards.ids, heights_and_widths, strict=True))
     return check(

@@ -10,7 +10,7 @@ from darkroom.project import files
 from darkroom.project.paths import Layout
 from darkroom.remote import retry
 from darkroom.remote.kaggle import api
-from darkroom.stages import _context
+from darkroom.stages._context import Context
 from darkroom.submission.history import file, scatter, table
 from darkroom.submission.history.file import Row
 from darkroom.submission.history.scatter import Mark
@@ -20,18 +20,17 @@ WAITS = retry.Waits(tries=3, longest=8.0)  # what is known is shown: no reason t
 SERIES: tuple[Series, ...] = ("public", "private")
 
 
-def run(name: str, offline: bool = False) -> None:
+def run(context: Context, offline: bool = False) -> None:
     """Print a competition's submissions and draw them, asking Kaggle for scores not yet known.
 
     Args:
-        name: The competition in params.yaml.
+        context: The competition.
         offline: Whether not to ask Kaggle.
 
     Raises:
         ArtifactError: The history is damaged.
     """
-    here = _context.read(name)
-    paths, competition = here.paths, here.section.data.kaggle
+    name, paths, competition = context.name, context.paths, context.section.data.kaggle
 
     rows = _rows(paths)
     if not rows:

@@ -1,17 +1,24 @@
-"""The command line: `darkroom VERB NAME`. A stage is imported only when it runs."""
+"""The command line: `darkroom VERB NAME`.
+
+params.yaml is read and validated here, as a whole, and a wrong name refused, before the verb's
+module is imported: torch and pandas take seconds.
+"""
 
 import argparse
 import io
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from darkroom.errors import DarkroomError, ResourceError
+from darkroom.errors import DarkroomError, ParamsError, ResourceError
 from darkroom.project.files import FULL, alone, clear_leftovers
 from darkroom.project.paths import PARAMS, Layout
+from darkroom.stages._context import Context
 
 STAGES = {
     "fetch": "draw the sample, or fetch or link the raw files, and list them",
@@ -28,25 +35,23 @@ STAGES = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, or that of the error's kind."""
-    given = parser().parse_args(arguments)
-    place = " ".join(
-        str(word) for word in ("darkroom", given.verb, vars(given).get("name")) if word
-    )
+    options = vars(parser().parse_args(arguments))
+    command = " ".join(("darkroom", options["verb"], *filter(None, [options.get("name")])))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # an id may hold what a terminal can't show
             stream.reconfigure(errors="backslashreplace")
     try:
-        return _run(given)
+        return _run(options)
     except DarkroomError as error:
-        return _fail(place, error)
+        return _fail(command, error)
     except OSError as error:
-        return _fail(place, _resource_error(error))
+        return _fail(command, _resource_error(error))
     except MemoryError:
         return _fail(
-            place, ResourceError("memory ran out", fix="lower batch_size or the image size")
+            command, ResourceError("memory ran out", fix="lower batch_size or the image size")
         )
     except KeyboardInterrupt:
-        print(f"{place}: interrupted", file=sys.stderr)
+        print(f"{command}: interrupted", file=sys.stderr)
         return 130
 
 
@@ -120,36 +125,76 @@ def _add_kaggle(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
 
 
-def _run(given: argparse.Namespace) -> int:
-    if given.verb == "schema":
+def read_context(name: str) -> Context:
+    """Return the choices for a competition, from params.yaml in the current folder.
+
+    Raises:
+        ParamsError: The file is at fault, or has no section of that name.
+    """
+    from darkroom.params import file  # noqa: PLC0415  (the help needs none)
+
+    params = file.read(Path(PARAMS))
+    if name not in params.sections:
+        near = get_close_matches(name, params.sections, n=1)
+        raise ParamsError(
+            f"there is no competition {name!r}",
+            file=PARAMS,
+            expected=f"one of {', '.join(params.sections)}",
+            fix=f"did you mean {near[0]!r}?" if near else None,
+        )
+    transfer = params.transfer(name)
+    return Context(
+        seed=params.seed,
+        folds=tuple(params.folds),
+        section=params.section(name),
+        paths=Layout(name),
+        transfer=transfer.source if transfer else None,
+    )
+
+
+def _run(options: dict[str, Any]) -> int:
+    """Run the verb; what can be refused without it is refused before its module is imported."""
+    verb = options.pop("verb")
+    if verb == "schema":
         from darkroom.params import file  # noqa: PLC0415  (each verb loads what it needs)
 
         print(file.schema_text(), end="")
         return 0
-    room = "stages" if given.verb in STAGES else "cli"
-    verb = import_module(f"darkroom.{room}.{given.verb}")
-    options = {key: value for key, value in vars(given).items() if key != "verb"}
-    with _alone(options) if given.verb in STAGES and Path(PARAMS).is_file() else nullcontext():
-        code = verb.run(**options)
+    if "name" in options:
+        name = options.pop("name")
+        if verb == "check" and options["file"] is None:
+            _refuse_file(name)
+        options["context"] = read_context(name)
+    with _lock(options["context"], options.get("fold")) if verb in STAGES else nullcontext():
+        room = "stages" if verb in STAGES else "cli"
+        code = import_module(f"darkroom.{room}.{verb}").run(**options)
     return code if isinstance(code, int) else 0
 
 
+def _refuse_file(name: str) -> None:
+    """Refuse a file in the place of a competition's name, which has no dot and no slash."""
+    if Path(name).suffix or "/" in name:
+        raise ParamsError(
+            "the competition's name is missing before the file",
+            found=f"`darkroom check {name}`",
+            expected="`darkroom check NAME FILE`, the file a submission: .csv or .csv.gz",
+            fix=f"run `darkroom check NAME {name}`, NAME being a competition of {PARAMS}",
+        )
+
+
 @contextmanager
-def _alone(options: Mapping[str, object]) -> Iterator[None]:
+def _lock(context: Context, fold: int | None) -> Iterator[None]:
     """Keep a second run of a competition's stages out: the two would mix their outputs.
 
     Folds may be trained side by side, and the further processes of one training belong to it.
     """
-    from darkroom.params import file  # noqa: PLC0415  (the help needs none)
-
-    name, is_further = str(options["name"]), os.environ.get("LOCAL_RANK", "0") != "0"
-    if is_further or name not in file.read(Path(PARAMS)).sections:
+    if os.environ.get("LOCAL_RANK", "0") != "0":
         yield
         return
-    fold = f"-fold{options['fold']}" if "fold" in options else ""
-    with alone(Path(".darkroom", f"{name}{fold}.lock"), busy=_refuse_second):
-        if not fold:
-            for folder in (Layout(name).raw, Layout(name).processed):
+    suffix = "" if fold is None else f"-fold{fold}"
+    with alone(Path(".darkroom", f"{context.name}{suffix}.lock"), busy=_refuse_second):
+        if fold is None:
+            for folder in (context.paths.raw, context.paths.processed):
                 clear_leftovers(folder)
         yield
 
@@ -171,8 +216,8 @@ def _resource_error(error: OSError) -> ResourceError:
     )
 
 
-def _fail(place: str, error: DarkroomError) -> int:
-    print(f"{place}: {error}", file=sys.stderr)
+def _fail(command: str, error: DarkroomError) -> int:
+    print(f"{command}: {error}", file=sys.stderr)
     return error.exit_code
 
 

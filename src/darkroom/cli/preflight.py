@@ -14,7 +14,7 @@ from darkroom.params import file as paramfile
 from darkroom.params.data import SAMPLE, Data
 from darkroom.project.paths import PARAMS, Layout
 from darkroom.remote.kaggle.responses import LARGEST_SCORE
-from darkroom.stages import _context
+from darkroom.stages._context import Context, require
 from darkroom.submission.writer import card_path
 
 _DAMAGE = (
@@ -57,27 +57,27 @@ class Candidate:
     local: float | None
 
 
-def read(name: str, *, uncommitted: bool) -> Candidate:
+def read(context: Context, *, uncommitted: bool) -> Candidate:
     """Return a competition's submission, after every check that needs no server, quick ones first.
 
     Args:
-        name: The competition in params.yaml.
+        context: The competition.
         uncommitted: Whether the file may be another than the committed parameters make.
 
     Raises:
         ParamsError: It has no competition on Kaggle, or something is not committed.
         ArtifactError: The file is at fault, or not what the parameters make.
     """
-    here = _context.read(name)
-    competition = _competition(name, here.section.data)
-    commit = provenance.commit(here.paths.root)
+    paths = context.paths
+    competition = _competition(context.name, context.section.data)
+    commit = provenance.commit(paths.root)
     if not uncommitted:
-        _refuse_uncommitted(commit, here.paths.root)
-    made = _with_facts(competition, here.paths, commit)  # before the check: of what was checked
-    check.run(name)
-    outdated = _outdated(here.paths, uncommitted=uncommitted)
+        _refuse_uncommitted(commit, paths.root)
+    made = _with_facts(competition, paths, commit)  # before the check: of what was checked
+    check.run(context)
+    outdated = _outdated(paths, uncommitted=uncommitted)
     if outdated and not uncommitted:
-        raise _refusal(here.paths, outdated)
+        raise _refusal(paths, outdated)
     return replace(made, local=None) if outdated else made
 
 
@@ -153,8 +153,8 @@ def _refusal(paths: Layout, stages: Sequence[str]) -> ArtifactError:
 def _with_facts(competition: str, paths: Layout, commit: Commit | None) -> Candidate:
     every = paramfile.read(Path(PARAMS)).sections
     sections = tuple(name for name, each in every.items() if each.data.kaggle == competition)
-    facts_file = _context.require(card_path(paths.submission), "predict", paths.name)
-    metrics_file = _context.require(paths.metrics, "evaluate", paths.name)
+    facts_file = require(card_path(paths.submission), "predict", paths.name)
+    metrics_file = require(paths.metrics, "evaluate", paths.name)
     file, stage = facts_file, "predict"
     try:
         facts = json.loads(file.read_bytes())

@@ -11,6 +11,7 @@ from darkroom.remote.kaggle import api
 from darkroom.remote.kaggle.api import Remaining, Submission
 from darkroom.remote.kaggle.responses import EPOCH
 from darkroom.remote.retry import Waits
+from darkroom.stages._context import Context
 from darkroom.submission.history import file
 from darkroom.submission.history.file import Row
 from darkroom.submission.upload import pending, reconcile, send
@@ -22,7 +23,7 @@ WAITS = Waits()
 
 
 def run(
-    name: str,
+    context: Context,
     message: str,
     wait: bool = False,
     dry_run: bool = False,
@@ -32,7 +33,7 @@ def run(
     """Submit a competition's file unless Kaggle has it already, and record it.
 
     Args:
-        name: The competition in params.yaml.
+        context: The competition.
         message: What Kaggle shows beside the submission.
         wait: Whether to stay until it is scored.
         dry_run: Whether to look and tell, but send and record nothing.
@@ -47,7 +48,8 @@ def run(
     """
     if not message.strip():
         raise ParamsError("the message is empty", fix='say what is new: -m "512 px, 5 folds"')
-    made = preflight.read(name, uncommitted=uncommitted)
+    name = context.name
+    made = preflight.read(context, uncommitted=uncommitted)
     folder = made.paths.submission.with_name(f".{made.competition}.sending")
     here = made.paths.submissions_history
     parcel = Parcel(made.competition, made.paths.submission, made.sha256, folder)

@@ -1,4 +1,4 @@
-"""The `data` section: where the raw files come from, one shape a raw layout."""
+"""The `data` section, one shape a raw layout, and the `split` section."""
 
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -6,9 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from darkroom.params.section import Section
-
-TaskName = Literal["segmentation", "multilabel", "multiclass", "binary", "regression"]
+from darkroom.params.section import Section, TaskName
 
 SAMPLE, KAGGLE, URLS = "sample", "kaggle", "urls"  # sources that are no folders
 MOST_LETTERS = 120  # of what names a file or folder on the disk
@@ -155,3 +153,13 @@ class CsvData(Source):
 
 
 Data = Annotated[CarvanaData | CelebaData | BanknotesData | CsvData, Field(discriminator="format")]
+
+
+class Split(Section):
+    """How training images are cut into folds."""
+
+    by: Literal["group", "stratify", "official"] = Field(
+        description="`group`: whole groups; `stratify`: equal shares of each label, groups kept "
+        "whole; `official`: the data set's own partition, as fold 0."
+    )
+    folds: int = Field(5, ge=2, le=100, description="How many folds to cut (official has one).")

@@ -10,11 +10,10 @@ from darkroom.errors import ArtifactError
 from darkroom.index.table import Card
 from darkroom.models import saved
 from darkroom.models.device import device_for
-from darkroom.params.competition import Evaluate, Predict
+from darkroom.params.evaluate import Evaluate, Predict
 from darkroom.prediction.predict import Prediction, predict
 from darkroom.prediction.tta import TTA
-from darkroom.stages import _context
-from darkroom.stages._context import Setting
+from darkroom.stages._context import Context, require
 from darkroom.store.loader import loader
 from darkroom.store.store import Store
 
@@ -60,7 +59,7 @@ class TrainedFolds:
 
 
 def load(
-    here: Setting,
+    context: Context,
     card: Card,
     shards: Store,
     choice: Evaluate | Predict,
@@ -71,7 +70,7 @@ def load(
     """Return the folds that params.yaml names.
 
     Args:
-        here: The setting: which folds, and where they lie.
+        context: The competition: which folds, and where they lie.
         card: What the targets are.
         shards: The images to predict.
         choice: The batch size and the accelerator.
@@ -82,10 +81,10 @@ def load(
     Raises:
         ArtifactError: One is absent or damaged, or was trained for other targets or images.
     """
-    name = here.paths.name
-    folders = {fold: _context.require(here.paths.model(fold), "train", name) for fold in here.folds}
+    name = context.paths.name
+    folders = {fold: require(context.paths.model(fold), "train", name) for fold in context.folds}
     loaded = {fold: saved.load(folder) for fold, folder in folders.items()}
-    _, first = loaded[here.folds[0]]
+    _, first = loaded[context.folds[0]]
     expected: dict[str, object] = {
         "task": card.task,
         "targets": list(card.targets),

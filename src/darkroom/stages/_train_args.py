@@ -1,7 +1,7 @@
 """The `model` and `train` sections as plain values for what builds networks and trains them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,6 @@ from torch import nn
 from darkroom.errors import ParamsError
 from darkroom.index.table import Card
 from darkroom.models import build as models
-from darkroom.params.competition import Competition
 from darkroom.params.train import LossOptions, Train
 from darkroom.project import processes
 from darkroom.project.paths import PARAMS
@@ -24,10 +23,13 @@ from darkroom.training.augment import build
 from darkroom.training.fit import Optimisation, Running
 from darkroom.training.mixup import Mixing
 
+if TYPE_CHECKING:
+    from darkroom.params.competition import Competition
+
 GIVEN = "given"
 
 
-def check(section: Competition, task: str) -> None:
+def check(section: "Competition", task: str) -> None:
     """Refuse a network or a choice that the task has no use for.
 
     Raises:
@@ -79,7 +81,7 @@ def targets_of(rows: pd.DataFrame, card: Card) -> NDArray[Any] | None:
 
 
 def network(
-    section: Competition, card: Card, learned: NDArray[Any] | None, first_weights: str
+    section: "Competition", card: Card, learned: NDArray[Any] | None, first_weights: str
 ) -> dict[str, Any]:
     """Return the arguments of `models.build`, but for the seed.
 

@@ -11,8 +11,8 @@ from darkroom.index.audit import contact_sheet
 from darkroom.index.audit import report as audit
 from darkroom.project import files
 from darkroom.project.paths import Layout
-from darkroom.stages import _context
-from darkroom.stages import _context as setting
+from darkroom.stages._context import Context, require
+from darkroom.stages._inputs import read_part, read_split
 
 SHOWN_TRAIN, SHOWN_TEST = 16, 4
 FACTS: dict[str, type] = {
@@ -21,12 +21,12 @@ FACTS: dict[str, type] = {
 }
 
 
-def run(name: str) -> None:
+def run(context: Context) -> None:
     """Report on a competition's data: counts, sizes, balance, duplicates, leaks."""
-    paths = setting.read(name).paths
+    name, paths = context.name, context.paths
 
     known = table.read(paths.index, paths.card)
-    folds = setting.read_split(paths, name)
+    folds = read_split(paths)
     facts = _facts(paths, name)
 
     report = audit.audit(known, facts, folds)
@@ -41,7 +41,7 @@ def run(name: str) -> None:
 
 
 def _facts(paths: Layout, name: str) -> pd.DataFrame:
-    path = setting.require(paths.facts, "preprocess", name)
+    path = require(paths.facts, "preprocess", name)
     try:
         return pd.read_csv(path, dtype=FACTS, usecols=list(FACTS), keep_default_na=False)
     except (ValueError, pd.errors.ParserError) as error:
@@ -58,7 +58,7 @@ def _contact_sheet(
     by = card.targets[0] if card.task in ("multiclass", "binary") else None
     shown, masks, captions = [], [], []
     for part, count in (("train", SHOWN_TRAIN), ("test", SHOWN_TEST)):
-        shards, rows = _context.of(paths, known, part)
+        shards, rows = read_part(paths, known, part)
         for row in contact_sheet.choose(rows, count, by=by if part == "train" else None):
             one = rows.iloc[row]
             shown.append(shards.image(row))

@@ -13,7 +13,7 @@ from darkroom.images import sheets
 from darkroom.images.sheets import Pixels
 from darkroom.index import split, table
 from darkroom.index.table import Card
-from darkroom.params.competition import Evaluate
+from darkroom.params.evaluate import Evaluate
 from darkroom.prediction import best_and_worst
 from darkroom.prediction.decision import write_decision
 from darkroom.prediction.scoring import (
@@ -28,9 +28,10 @@ from darkroom.project import files
 from darkroom.project.files import file_sha256
 from darkroom.project.paths import Layout
 from darkroom.raw.archives import Archives
-from darkroom.stages import _context, _folds
-from darkroom.stages._context import Setting
+from darkroom.stages import _folds
+from darkroom.stages._context import Context, require
 from darkroom.stages._folds import TrainedFolds
+from darkroom.stages._inputs import read_part, read_split
 from darkroom.store.store import Store
 from darkroom.tasks.table import Floats
 
@@ -38,25 +39,25 @@ BAR: dict[str, Any] = {"unit": "img", "file": sys.stderr, "disable": None}
 SHOWN = 8  # images of each kind, best and worst, on the page
 
 
-def run(name: str) -> None:
+def run(context: Context) -> None:
     """Score a competition's folds, out of fold, and choose the decision threshold."""
-    here = _context.read(name)
-    paths, choice = here.paths, here.section.evaluate
+    name, paths = context.name, context.paths
+    choice: Evaluate = context.section.evaluate
 
     index = table.read(paths.index, paths.card)
     card = index.card
-    shards, train = _context.of(paths, index, "train")
-    folds = _context.read_split(paths, name)
+    shards, train = read_part(paths, index, "train")
+    folds = read_split(paths)
     split.check(train, folds)
     train["fold"] = train["id"].map(folds.set_index("id")["fold"])
     tta = _tta(choice)
-    trained = _folds.load(here, card, shards, choice, tta, split_sha256=file_sha256(paths.split))
+    trained = _folds.load(context, card, shards, choice, tta, split_sha256=file_sha256(paths.split))
     threshold = None if choice.threshold == "auto" else choice.threshold
 
-    out_of_fold = [_out_of_fold(fold, trained, train, shards) for fold in here.folds]
+    out_of_fold = [_out_of_fold(fold, trained, train, shards) for fold in context.folds]
     if card.task == "segmentation":
-        archives = Archives(_context.require(paths.raw, "fetch", name), paths.spool)
-        count = train["fold"].isin(here.folds).sum()
+        archives = Archives(require(paths.raw, "fetch", name), paths.spool)
+        count = train["fold"].isin(context.folds).sum()
         with tqdm(total=count, desc=f"evaluate {name}", **BAR) as bar:
             evaluation = score_masks(
                 out_of_fold, shards, archives, threshold=threshold, progress=bar.update
@@ -64,13 +65,13 @@ def run(name: str) -> None:
     else:
         evaluation = score_labels(out_of_fold, card, threshold=threshold)
     metrics = {"validation": evaluation.metrics}
-    test_shards, test = _context.of(paths, index, "test")
+    test_shards, test = read_part(paths, index, "test")
     if card.targets and test[list(card.targets)].notna().all(axis=None):
-        predictions = trained.predict(here.folds, test_shards, test)
+        predictions = trained.predict(context.folds, test_shards, test)
         labelled = LabelledPredictions(test, train, predictions)
         metrics["test"] = score_labels([labelled], card, threshold=evaluation.threshold).metrics
 
-    page = _page(here, evaluation, trained, train, shards, card)
+    page = _page(context, evaluation, trained, train, shards, card)
     sheets.write_jpeg(paths.evaluation_sheet, page)
     _write(paths, evaluation, metrics, tta)
     shutil.rmtree(paths.spool, ignore_errors=True)
@@ -99,7 +100,7 @@ def _out_of_fold(
 
 
 def _page(
-    here: Setting,
+    context: Context,
     evaluation: Evaluation,
     trained: TrainedFolds,
     train: pd.DataFrame,
@@ -109,12 +110,12 @@ def _page(
     """Return the page of the best and worst images, which are predicted once more for it."""
     shown = best_and_worst.select(evaluation.per_image, SHOWN)
     predictions: dict[str, Floats] = {}
-    for fold in here.folds:
+    for fold in context.folds:
         rows = train[train["id"].isin(shown) & (train["fold"] == fold)]
         for batch in trained.predict([fold], shards, rows):
             predictions |= dict(zip(batch.ids, batch.probabilities, strict=True))
     return best_and_worst.draw_page(
-        here.paths.name, evaluation, shown, predictions, train, card, shards
+        context.paths.name, evaluation, shown, predictions, train, card, shards
     )
 
 

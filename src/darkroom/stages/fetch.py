@@ -14,7 +14,7 @@ from darkroom.raw.sources import folder as gathering
 from darkroom.raw.sources import servers
 from darkroom.raw.sources.files import Order
 from darkroom.remote.retry import Waits
-from darkroom.stages import _context
+from darkroom.stages._context import Context
 
 DRAWN: dict[str, Any] = {
     "carvana": draw_carvana,
@@ -24,10 +24,10 @@ DRAWN: dict[str, Any] = {
 SAMPLE_SEED = 2017  # the year of the Carvana challenge; another seed would be another data set
 
 
-def run(name: str, *, waits: Waits = Waits()) -> None:  # noqa: B008  (it is frozen)
+def run(context: Context, *, waits: Waits = Waits()) -> None:  # noqa: B008  (it is frozen)
     """Draw a competition's sample, or take its raw files from Kaggle, addresses or a folder."""
-    here = _context.read(name)
-    paths, data = here.paths, here.section.data
+    paths = context.paths
+    data: Data = context.section.data
 
     gathering.refuse_foreign(paths.raw)
     taken = None if data.source == SAMPLE else _wanted(data, paths.raw, waits)
@@ -38,7 +38,7 @@ def run(name: str, *, waits: Waits = Waits()) -> None:  # noqa: B008  (it is fro
             gathering.gather(*taken, folder)
         count, size = gathering.write_manifest(folder)
 
-    print(f"{name}: {count} raw files, {size / 1e6:.1f} MB, from {data.source}")
+    print(f"{context.name}: {count} raw files, {size / 1e6:.1f} MB, from {data.source}")
 
 
 def _wanted(data: Data, raw: Path, waits: Waits) -> tuple[Path, list[str]]:

@@ -2,16 +2,17 @@
 
 from darkroom.index import table
 from darkroom.index.formats import contract
-from darkroom.stages import _context
+from darkroom.params.data import Data
+from darkroom.stages._context import Context, require
 
 
-def run(name: str) -> None:
+def run(context: Context) -> None:
     """Read a competition's raw tables into the canonical table."""
-    here = _context.read(name)
-    paths, data = here.paths, here.section.data
+    name, paths = context.name, context.paths
+    data: Data = context.section.data
 
     format, options = contract.of(data)
-    raw = _context.require(paths.raw, "fetch", name)
+    raw = require(paths.raw, "fetch", name)
     made = format.index(raw, paths.spool, options)
     table.write(made, paths.index, paths.card)
 

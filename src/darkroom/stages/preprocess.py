@@ -10,21 +10,22 @@ from tqdm import tqdm
 
 from darkroom.errors import DataError
 from darkroom.index import table as index
+from darkroom.params.preprocess import Preprocess
 from darkroom.project import files, processes
 from darkroom.raw.archives import Archives
-from darkroom.stages import _context
+from darkroom.stages._context import Context, require
 from darkroom.store import store
 from darkroom.store.preprocess import Developed, Exposure, Finish, ShardJob, develop
 
 
-def run(name: str) -> None:
+def run(context: Context) -> None:
     """Decode, resize and store every image and mask of a competition."""
-    here = _context.read(name)
-    paths, choice = here.paths, here.section.preprocess
+    name, paths = context.name, context.paths
+    choice: Preprocess = context.section.preprocess
     finish = Finish(choice.height, choice.width, choice.fit, choice.store, choice.quality)
 
     rows = index.read(paths.index, paths.card).rows
-    archives = Archives(_context.require(paths.raw, "fetch", name), paths.spool)
+    archives = Archives(require(paths.raw, "fetch", name), paths.spool)
     with files.replacing_folder(paths.processed) as folder:
         jobs = list(_jobs(rows, folder, archives, finish))
         developed = _all_developed(jobs, total=len(rows), name=name)

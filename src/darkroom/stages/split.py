@@ -1,14 +1,15 @@
 """split: the index's training rows -> the fold that each validates."""
 
 from darkroom.index import split, table
+from darkroom.params.data import Split
 from darkroom.project import files
-from darkroom.stages import _context
+from darkroom.stages._context import Context
 
 
-def run(name: str) -> None:
+def run(context: Context) -> None:
     """Cut the training images of a competition into folds."""
-    here = _context.read(name)
-    paths, choice = here.paths, here.section.split
+    name, paths = context.name, context.paths
+    choice: Split = context.section.split
 
     known = table.read(paths.index, paths.card)
     rows = known.rows[known.rows["part"] == "train"]
@@ -16,7 +17,7 @@ def run(name: str) -> None:
         rows,
         by=choice.by,
         count=choice.folds,
-        seed=here.seed,
+        seed=context.seed,
         task=known.card.task,
         targets=known.card.targets,
         classes=known.card.classes,

@@ -11,37 +11,40 @@ from darkroom.errors import ParamsError
 from darkroom.index import split, table
 from darkroom.index.table import Card
 from darkroom.models import build, saved, sizes
+from darkroom.params.model import Model
+from darkroom.params.train import Train
 from darkroom.project import files, fingerprint
-from darkroom.stages import _context, _train_args
-from darkroom.stages import _context as setting
-from darkroom.stages._context import Setting
+from darkroom.stages import _train_args
+from darkroom.stages._context import Context, require
+from darkroom.stages._inputs import read_part, read_split
 from darkroom.store.store import Store
 from darkroom.training import fit
 from darkroom.training.tensorboard import callbacks
 
 
-def run(name: str, fold: int = 0) -> None:
+def run(context: Context, fold: int = 0) -> None:
     """Train one fold of a competition; the model appears when training has ended."""
-    here = setting.read(name)
-    paths, section, train = here.paths, here.section, here.section.train
+    name, paths, section = context.name, context.paths, context.section
+    model: Model = section.model
+    train: Train = section.train
 
     known = table.read(paths.index, paths.card)
     card = known.card
-    shards, rows = _context.of(paths, known, "train")
-    folds = setting.read_split(paths, name)
+    shards, rows = read_part(paths, known, "train")
+    folds = read_split(paths)
     split.check(rows, folds)
     _train_args.check(section, card.task)
     learn, validate = _sides(rows, folds, fold)
-    if section.model.weights == _train_args.GIVEN:
-        setting.require(paths.first_weights, "transfer", name)
+    if model.weights == _train_args.GIVEN:
+        require(paths.first_weights, "transfer", name)
 
-    stamp = _stamp(here, fold, shards)
+    stamp = _stamp(context, fold, shards)
     targets = _train_args.targets_of(rows, card)
     learned = None if targets is None else targets[learn]
     arguments = _train_args.network(section, card, learned, str(paths.first_weights))
-    net = build.build(**arguments, seed=here.seed)
+    net = build.build(**arguments, seed=context.seed)
     sizes.check(net, shards.height, shards.width)  # of validation, whatever windows it learns from
-    loaders = _train_args.loaders(shards, learn, validate, targets, train, here.seed)
+    loaders = _train_args.loaders(shards, learn, validate, targets, train, context.seed)
     result = fit.fit(
         net,
         *loaders,
@@ -52,19 +55,19 @@ def run(name: str, fold: int = 0) -> None:
         mixing=_train_args.mixing(train, card),
         epochs=train.epochs,
         patience=train.patience,
-        seed=here.seed,
+        seed=context.seed,
         log_dir=paths.runs(fold, stamp),
         work_dir=paths.work(stamp),
         callbacks=callbacks.callbacks(
             card.task,
             loaders[1],
             names=card.classes or card.targets,
-            facts=_facts(here, fold, shards),
+            facts=_facts(context, fold, shards),
         ),
     )
 
     made = {
-        "model": arguments | {"weights": section.model.weights},
+        "model": arguments | {"weights": model.weights},
         "fold": fold,
         "split_sha256": files.file_sha256(paths.split),
         "metrics": result.best,
@@ -79,14 +82,14 @@ def run(name: str, fold: int = 0) -> None:
     print(f"{name}, fold {fold}: best epoch {result.best['epoch']:.0f}: {best}")
 
 
-def _stamp(here: Setting, fold: int, shards: Store) -> str:
+def _stamp(context: Context, fold: int, shards: Store) -> str:
     """Return the fingerprint of what this training will make."""
-    paths, section = here.paths, here.section
+    paths, section = context.paths, context.section
     chosen = {
         "model": section.model.model_dump(),
         "train": section.train.model_dump(),
         "fold": fold,
-        "seed": here.seed,
+        "seed": context.seed,
         "threads": torch.get_num_threads(),  # sums are rounded in another order by more
     }
     inputs = [paths.index, paths.card, paths.split, *shards.paths]
@@ -95,11 +98,13 @@ def _stamp(here: Setting, fold: int, shards: Store) -> str:
     return fingerprint.of("train", chosen, inputs)
 
 
-def _facts(here: Setting, fold: int, shards: Store) -> dict[str, Any]:
+def _facts(context: Context, fold: int, shards: Store) -> dict[str, Any]:
     """Return what TensorBoard's table of hyperparameters says of this run."""
-    model = {"model": here.section.model.model_dump()}
-    _context = {"height": shards.height, "width": shards.width, "fit": shards.fit}
-    return here.section.train.model_dump() | model | _context | {"fold": fold, "seed": here.seed}
+    model = {"model": context.section.model.model_dump()}
+    stored = {"height": shards.height, "width": shards.width, "fit": shards.fit}
+    return (
+        context.section.train.model_dump() | model | stored | {"fold": fold, "seed": context.seed}
+    )
 
 
 def _described(card: Card, shards: Store) -> dict[str, Any]:

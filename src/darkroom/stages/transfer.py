@@ -1,5 +1,8 @@
 """transfer: another run's weights, or a file of them -> the first weights of a competition."""
 
+import os
+from pathlib import Path
+
 import torch
 from safetensors.torch import save as to_bytes
 
@@ -8,20 +11,19 @@ from darkroom.models import saved
 from darkroom.models.weights import read_weights
 from darkroom.project import files
 from darkroom.project.paths import PARAMS
-from darkroom.stages import _context
+from darkroom.stages._context import Context
 
 
-def run(name: str) -> None:
+def run(context: Context) -> None:
     """Take a competition's first weights from where `transfers` of params.yaml says."""
-    here = _context.read(name)
-    given = here.transfer
-    if given is None:
+    name = context.name
+    if context.transfer is None:
         raise ParamsError(
             f"nothing is given to {name}",
             file=PARAMS,
             fix=f"add it to transfers: [{{to: {name}, from: models/.../fold0}}], or a file",
         )
-    source = _context.given(given, "transfers")
+    source = _existing(context.transfer)
     if (source / saved.INFO).is_file():
         saved.load(source)  # the two files of a run must belong together
     weights = read_weights(source)
@@ -38,5 +40,13 @@ def run(name: str) -> None:
             found=f"{len(spoilt)} of {len(tensors)} tensors, such as {spoilt[0]}",
             fix="take weights of a training that ended well",
         )
-    files.write(here.paths.first_weights, to_bytes(tensors))
+    files.write(context.paths.first_weights, to_bytes(tensors))
     print(f"{name}: {len(tensors)} tensors from {source}")
+
+
+def _existing(source: str) -> Path:
+    """Return the file or folder that `transfers` names."""
+    path = Path(os.path.expanduser(source))  # noqa: PTH111  (Path's raises for unknown users)
+    if not path.exists():
+        raise ParamsError("transfers: there is no such file or folder", file=PARAMS, found=path)
+    return path

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.cli import check
+from darkroom.stages._context import Context
 from darkroom.submission.history import file as history
 from darkroom.submission.upload import pending
 from darkroom.submission.upload.pending import Parcel, alone
@@ -126,8 +127,8 @@ def test_a_file_made_anew_while_it_was_checked_is_not_sent(
 ) -> None:
     file, facts, real = root / "submissions/tiny.csv.gz", root / "submissions/tiny.json", check.run
 
-    def run(name: str) -> None:
-        real(name)
+    def run(context: Context) -> None:
+        real(context)
         new = gzip.compress(b"not,checked\n")
         told = json.loads(facts.read_text()) | {"sha256": hashlib.sha256(new).hexdigest()}
         tiny.put(file, new)

@@ -1,0 +1,45 @@
+"""The `evaluate` and `predict` sections: how predictions are made, scored and decided."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from darkroom.params.section import Accelerator, Number, Section
+
+View = Literal["hflip", "vflip", "rot180"]
+
+
+class Tiles(Section):
+    """Overlapping tiles, blended smoothly."""
+
+    height: int = Field(ge=32, le=8192, description="Of a tile, px.")
+    width: int = Field(ge=32, le=8192, description="Of a tile, px.")
+    overlap: Annotated[Number, Field(ge=0, le=0.75)] = Field(
+        0.25, description="Share of a tile that its neighbour covers too."
+    )
+
+
+class Evaluate(Section):
+    """How predictions are scored."""
+
+    batch_size: int = Field(8, ge=1, le=4096, description="Images at once.")
+    threshold: Literal["auto"] | Annotated[Number, Field(ge=1 / 256, le=255 / 256)] = Field(
+        "auto",
+        description="`auto` chooses it on the validation images; or a number in 0..1, taken to "
+        "the nearest multiple of 1/256.",
+    )
+    accelerator: Accelerator = "auto"
+    tta: list[View] = Field(
+        [], description="Views to average with the plain one, here and in the submission."
+    )
+    scales: list[Annotated[Number, Field(ge=0.25, le=4)]] = Field(
+        [1.0], min_length=1, description="Sizes at which masks are predicted and averaged."
+    )
+    tiles: Tiles | None = Field(None, description="Predict masks tile by tile; null: whole.")
+
+
+class Predict(Section):
+    """How the submission is made."""
+
+    batch_size: int = Field(8, ge=1, le=4096, description="Images at once.")
+    accelerator: Accelerator = "auto"
