@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
+from benchmarks import REALDATA
 from darkroom.images import codec, geometry
 from darkroom.images.codec import Pixels
 from darkroom.images.geometry import cv2
@@ -32,7 +33,7 @@ from darkroom.store.store import ImageKind, Row, Store, pack_image, pack_mask, w
 HEIGHT, WIDTH = 640, 959
 QUALITY = 90  # of the JPEG shards: the default of params.yaml
 BATCH_SIZE = 4
-DATA = Path(__file__).parents[2] / "shared" / "realdata" / "carvana"
+DATA = REALDATA / "carvana"
 TARGETS = {"jpeg shards": 25, "raw shards": 200}
 
 

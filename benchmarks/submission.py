@@ -27,6 +27,7 @@ import psutil
 from isal import isal_zlib
 from PIL import Image
 
+from benchmarks import REALDATA
 from darkroom.images import rle
 from darkroom.submission.upsample import encode_probabilities
 from darkroom.submission.writer import Writer
@@ -40,7 +41,7 @@ TIE = 1e-4  # see darkroom.submission.upsample: how near the threshold sides may
 TURN = 8  # rows a way writes before the next takes its turn
 PICTURES, QUICK_PICTURES = 32, 4
 MEMORY_ROWS, QUICK_MEMORY_ROWS = 100_000, 40
-DATA = Path(__file__).parents[2] / "shared" / "realdata" / "carvana"
+DATA = REALDATA / "carvana"
 HEADER = ["img", "rle_mask"]
 KNOWN = {
     "first pixel set": [1, 1, 0, 0, 1, 1],

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""What all tests share: an environment of their own, and how often network scenarios are played."""
 
 import os
 import re
@@ -6,11 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
+# Before torch is imported: the tests' networks and images are too small to gain from threads.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 pytest_plugins = ("tests.support.projects",)
 
 # Names of what git, DVC, Kaggle's clients, proxies and the package take from the environment.
 SETTINGS = re.compile(
-    r"(git|dvc|darkroom|xdg)_.*|kaggle.*|(https?|all|no)_proxy|netrc|verbose(_output)?|shell", re.I
+    r"(git|dvc|xdg)_.*|darkroom_(?!realdata$).*|kaggle.*|(https?|all|no)_proxy|netrc"
+    r"|verbose(_output)?|shell",
+    re.I,
 )
 
 
@@ -21,11 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Keep the settings of whoever runs the tests out: theirs would fail, or reach real things.
+    """Remove the user's settings: tests would fail because of them, or reach real services.
 
-    A git hook's GIT_DIR has tests commit to the repository that is committed to; a proxy is asked
-    for what lies on loopback; DVC runs stages through SHELL, and tells its makers of each command.
-    Here, so that imports, fixtures of any scope and other processes all find them gone.
+    A git hook's GIT_DIR makes tests commit to the repository that is committed to; a proxy
+    receives requests meant for loopback; DVC runs stages through SHELL, and reports each command
+    to its makers. This runs first, so that imports, fixtures and child processes never see them.
     """
     for name in filter(SETTINGS.fullmatch, [*os.environ]):
         del os.environ[name]
@@ -33,9 +38,16 @@ def pytest_configure() -> None:
     os.environ.update(files, DVC_NO_ANALYTICS="1")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is long as slow too, so that `-m "not slow"` leaves out both."""
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep from git what lies around the temporary folders, from DVC what its projects share."""
+def _private_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hide from git the folders around the temporary ones, and give DVC places of its own."""
     own = str(tmp_path_factory.mktemp("own"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path_factory.getbasetemp()))

@@ -1,11 +1,12 @@
-"""Where small real inputs lie, if they are at hand; tests that need them skip otherwise."""
-
-from pathlib import Path
+"""Small real inputs, where DARKROOM_REALDATA says; tests that need them skip if they are absent."""
 
 import pytest
 
-REALDATA = Path(__file__).parents[3] / "shared" / "realdata"
+from benchmarks import REALDATA
+
+__all__ = ["REALDATA", "needs_realdata"]
 
 needs_realdata = pytest.mark.skipif(
-    not REALDATA.is_dir(), reason=f"real competition files are not at {REALDATA.name}/ beside us"
+    not REALDATA.is_dir(),
+    reason="DARKROOM_REALDATA names no folder of real competition files",
 )
