@@ -96,15 +96,15 @@ def write_params(root: Path, settings: Params, *, folds: list[int], seed: int = 
         "transfers": [],
         NAME: settings,
     }
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    (root / "params.yaml").write_text(yaml.dump(params, Dumper=yaml.CSafeDumper))
 
 
 def edit(root: Path, change: Callable[[Params], object]) -> None:
     """Let a function change the parameters in place."""
     file = root / "params.yaml"
-    params = yaml.safe_load(file.read_text())
+    params = yaml.load(file.read_text(), yaml.CSafeLoader)
     change(params)
-    file.write_text(yaml.safe_dump(params))
+    file.write_text(yaml.dump(params, Dumper=yaml.CSafeDumper))
 
 
 def put(path: Path, data: bytes | str) -> None:
@@ -125,7 +125,7 @@ def folds_of(verb: str) -> list[list[str]]:
     """Return the further arguments of each run of a verb: train runs once a fold."""
     if verb != "train":
         return [[]]
-    folds = yaml.safe_load(Path("params.yaml").read_text())["folds"]
+    folds = yaml.load(Path("params.yaml").read_text(), yaml.CSafeLoader)["folds"]
     return [["--fold", str(fold)] for fold in folds]
 
 

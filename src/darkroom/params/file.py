@@ -19,7 +19,7 @@ NAMING = ("extra_forbidden", "missing")  # faults of a key that the file or the 
 SHOWN = 12  # as many allowed words as a line can hold
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML whose keys may not be given twice (plain YAML silently keeps the last)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

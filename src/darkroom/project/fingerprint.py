@@ -5,6 +5,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def of(stage: str, params: Mapping[str, Any], inputs: Sequence[Path]) -> str:
 PACKAGE = Path(__file__).parents[1]
 
 
+@cache  # a process reads its sources once
 def source_files(module: str) -> list[Path]:
     """Return the files of `darkroom` that a module imports, itself included, sorted.
 
@@ -92,6 +94,7 @@ def _file(module: str) -> Path | None:
     return None
 
 
+@cache
 def _imports(path: Path) -> list[str]:
     """Return the modules that a file may import; `from a import b` may mean the module a.b."""
     names: list[str] = []
