@@ -19,7 +19,7 @@ from torch import nn
 
 from darkroom.cli.main import read_context
 from darkroom.errors import DataError
-from darkroom.index import table as index
+from darkroom.index.table import read_index
 from darkroom.models import build
 from darkroom.models.device import device_for
 from darkroom.prediction import scoring, thresholds
@@ -43,9 +43,9 @@ class Bench:
 
     def __init__(self, context: Context, work: Path) -> None:
         self.context, self.work = context, work
-        self.known = index.read(context.paths.index, context.paths.card)
+        self.known = read_index(context.paths.index, context.paths.card)
         self.shards, self.rows = read_part(context.paths, self.known, "train")
-        self.archives = Archives(context.paths.raw, context.paths.spool)
+        self.archives = Archives(context.paths.raw, context.paths.unpacked)
         if self.known.card.task != "segmentation":
             raise DataError("views of masks are compared here", found=self.known.card.task)
 

@@ -25,7 +25,7 @@ def fold_by_id(frame: pd.DataFrame) -> dict[str, int]:
 
 def test_each_group_is_in_one_fold_and_folds_are_equal() -> None:
     rows = table(12, group=["a", "b", "c", "d"] * 3)
-    frame = split.folds(rows, by="group", count=2, seed=7, task="segmentation")
+    frame = split.assign_folds(rows, by="group", count=2, seed=7, task="segmentation")
     assert list(frame.columns) == ["id", "fold"]
     assert frame["id"].tolist() == sorted(rows["id"])
     assert frame["fold"].value_counts().to_dict() == {0: 6, 1: 6}
@@ -36,21 +36,23 @@ def test_equal_digests_join_groups_even_by_way_of_a_third_image() -> None:
     # img00 - img01 share a group, img01 - img02 bytes, img02 - img03 another group
     rows = table(8, group=["a", "a", "b", "b", "", "", "", ""], digest=list("pqqrstuv"))
     for seed in range(10):
-        frame = split.folds(rows, by="group", count=2, seed=seed, task="segmentation")
+        frame = split.assign_folds(rows, by="group", count=2, seed=seed, task="segmentation")
         assert frame["fold"][:4].nunique() == 1
         assert frame["fold"].value_counts().to_dict() == {0: 4, 1: 4}
 
 
 def test_stratify_gives_every_fold_its_share_of_each_class() -> None:
     rows = table(20, y=[0.0] * 10 + [1.0] * 6 + [2.0] * 4)
-    frame = split.folds(rows, by="stratify", count=2, seed=7, task="multiclass", targets=["y"])
+    frame = split.assign_folds(
+        rows, by="stratify", count=2, seed=7, task="multiclass", targets=["y"]
+    )
     shares = pd.crosstab(frame["fold"], rows["y"])
     assert shares.to_numpy().tolist() == [[5, 3, 2], [5, 3, 2]]
 
 
 def test_stratify_respects_groups() -> None:
     rows = table(24, y=[0.0, 0.0, 1.0] * 8, group=[f"g{i // 3}" for i in range(24)])
-    frame = split.folds(rows, by="stratify", count=4, seed=7, task="binary", targets=["y"])
+    frame = split.assign_folds(rows, by="stratify", count=4, seed=7, task="binary", targets=["y"])
     assert frame["fold"].groupby(rows["group"]).nunique().max() == 1
     assert pd.crosstab(frame["fold"], rows["y"]).to_numpy().tolist() == [[4, 2]] * 4
 
@@ -58,7 +60,7 @@ def test_stratify_respects_groups() -> None:
 def test_stratify_spreads_a_rare_attribute() -> None:
     rows = table(30, common=[1.0, 0.0] * 15, rare=[1.0] * 3 + [0.0] * 27)
     for seed in range(10):
-        frame = split.folds(
+        frame = split.assign_folds(
             rows, by="stratify", count=3, seed=seed, task="multilabel", targets=["common", "rare"]
         )
         assert sorted(frame["fold"][:3]) == [0, 1, 2]
@@ -68,7 +70,9 @@ def test_stratify_spreads_a_rare_attribute() -> None:
 def test_stratify_evens_out_the_tenths_of_a_number() -> None:
     values = np.arange(100.0) ** 2
     rows = table(100, y=values)
-    frame = split.folds(rows, by="stratify", count=5, seed=7, task="regression", targets=["y"])
+    frame = split.assign_folds(
+        rows, by="stratify", count=5, seed=7, task="regression", targets=["y"]
+    )
     lowest, highest = frame["fold"][:10], frame["fold"][90:]
     assert lowest.value_counts().tolist() == highest.value_counts().tolist() == [2] * 5
 
@@ -77,19 +81,20 @@ def test_stratify_without_targets_is_as_by_group() -> None:
     rows = table(12, group=["a", "b", "c", "d"] * 3)
     given_seed: dict[str, Any] = {"count": 2, "seed": 7, "task": "segmentation"}
     pd.testing.assert_frame_equal(
-        split.folds(rows, by="stratify", **given_seed), split.folds(rows, by="group", **given_seed)
+        split.assign_folds(rows, by="stratify", **given_seed),
+        split.assign_folds(rows, by="group", **given_seed),
     )
 
 
 def test_official_validates_the_official_part_once() -> None:
     rows = table(4, official=["train", "valid", "train", "valid"])
-    frame = split.folds(rows, by="official", count=0, seed=7, task="segmentation")
+    frame = split.assign_folds(rows, by="official", count=0, seed=7, task="segmentation")
     assert fold_by_id(frame) == {"img00": -1, "img01": 0, "img02": -1, "img03": 0}
 
 
 def test_official_without_an_official_partition() -> None:
     with pytest.raises(ParamsError) as error:
-        split.folds(table(4), by="official", count=2, seed=7, task="segmentation")
+        split.assign_folds(table(4), by="official", count=2, seed=7, task="segmentation")
     assert "there is no official partition to split by" in str(error.value)
     assert "4 images of no part" in str(error.value)
     assert "set split.by to group or stratify" in str(error.value)
@@ -98,14 +103,14 @@ def test_official_without_an_official_partition() -> None:
 def test_official_with_images_of_no_part() -> None:
     rows = table(4, official=["train", "valid", "train", ""])
     with pytest.raises(DataError, match="outside the official parts train and valid") as error:
-        split.folds(rows, by="official", count=2, seed=7, task="segmentation")
+        split.assign_folds(rows, by="official", count=2, seed=7, task="segmentation")
     assert "img03: no part" in str(error.value)
 
 
 def test_official_with_one_image_on_both_sides() -> None:
     rows = table(4, official=["train", "valid", "train", "valid"], digest=list("abcc"))
     with pytest.raises(DataError) as error:
-        split.folds(rows, by="official", count=2, seed=7, task="segmentation")
+        split.assign_folds(rows, by="official", count=2, seed=7, task="segmentation")
     assert "in both train and valid" in str(error.value)
     assert "img02 (fold -1) and img03 (fold 0): byte-identical" in str(error.value)
 
@@ -113,14 +118,14 @@ def test_official_with_one_image_on_both_sides() -> None:
 def test_official_with_a_group_on_both_sides() -> None:
     rows = table(4, official=["train", "valid", "train", "valid"], group=["", "z", "z", "z"])
     with pytest.raises(DataError) as error:
-        split.folds(rows, by="official", count=2, seed=7, task="segmentation")
+        split.assign_folds(rows, by="official", count=2, seed=7, task="segmentation")
     assert "img01 (fold 0) and img02 (fold -1): both of group z" in str(error.value)
 
 
 def test_fewer_groups_than_folds() -> None:
     rows = table(12, group=["a", "b", "c"] * 4)
     with pytest.raises(ParamsError) as error:
-        split.folds(rows, by="group", count=5, seed=7, task="segmentation")
+        split.assign_folds(rows, by="group", count=5, seed=7, task="segmentation")
     assert "more folds than groups of images that must stay together" in str(error.value)
     assert "5 folds, 3 groups (12 images)" in str(error.value)
     assert "at most 3 folds\n  to do: lower split.folds" in str(error.value)
@@ -129,7 +134,7 @@ def test_fewer_groups_than_folds() -> None:
 def test_one_group_can_not_be_split_by_lowering_the_folds() -> None:
     rows = table(4, group=["a"] * 4)
     with pytest.raises(ParamsError) as error:
-        split.folds(rows, by="group", count=2, seed=7, task="segmentation")
+        split.assign_folds(rows, by="group", count=2, seed=7, task="segmentation")
     assert str(error.value).endswith(
         "found: 2 folds, 1 groups (4 images)\n  expected: 2 groups or more\n"
         "  to do: group by a column that differs"
@@ -139,19 +144,19 @@ def test_one_group_can_not_be_split_by_lowering_the_folds() -> None:
 @pytest.mark.parametrize("count", [1, 0, -3])
 def test_fewer_than_two_folds(count: int) -> None:
     with pytest.raises(ParamsError, match="too few folds") as error:
-        split.folds(table(4), by="group", count=count, seed=7, task="segmentation")
+        split.assign_folds(table(4), by="group", count=count, seed=7, task="segmentation")
     assert f"found: {count}" in str(error.value)
 
 
 def test_a_way_to_split_that_does_not_exist() -> None:
     with pytest.raises(ParamsError, match="no such way to split"):
-        split.folds(table(4), by="magic", count=2, seed=7, task="segmentation")  # type: ignore[arg-type]
+        split.assign_folds(table(4), by="magic", count=2, seed=7, task="segmentation")  # type: ignore[arg-type]
 
 
 def test_a_class_with_fewer_images_than_folds() -> None:
     rows = table(12, y=[0.0] * 9 + [1.0] * 3)
     with pytest.raises(DataError) as error:
-        split.folds(
+        split.assign_folds(
             rows,
             by="stratify",
             count=4,
@@ -170,14 +175,14 @@ def test_a_class_with_fewer_images_than_folds() -> None:
 def test_fewer_than_two_folds_are_never_advised(count: int) -> None:
     rows = table(12, y=[0.0] * 11 + [1.0])
     with pytest.raises(DataError) as error:
-        split.folds(rows, by="stratify", count=count, seed=7, task="binary", targets=["y"])
+        split.assign_folds(rows, by="stratify", count=count, seed=7, task="binary", targets=["y"])
     assert str(error.value).endswith("class 1: 1 images\n  to do: leave these classes out")
 
 
 def test_a_class_of_one_group_is_absent_while_it_is_validated() -> None:
     rows = table(12, y=[0.0] * 9 + [1.0] * 3, group=list("abcdefghi") + ["z"] * 3)
     with pytest.raises(DataError, match="a class is absent from training") as error:
-        split.folds(rows, by="group", count=3, seed=7, task="multiclass", targets=["y"])
+        split.assign_folds(rows, by="group", count=3, seed=7, task="multiclass", targets=["y"])
     assert "class 1: all its images are validated in fold" in str(error.value)
     assert "set split.by to stratify" in str(error.value)
 
@@ -185,15 +190,18 @@ def test_a_class_of_one_group_is_absent_while_it_is_validated() -> None:
 def test_a_class_only_in_the_official_validation() -> None:
     rows = table(4, official=["train", "train", "valid", "valid"], y=[0.0, 0.0, 0.0, 1.0])
     with pytest.raises(DataError, match="class 1: all its images are validated in fold 0"):
-        split.folds(rows, by="official", count=2, seed=7, task="binary", targets=["y"])
+        split.assign_folds(rows, by="official", count=2, seed=7, task="binary", targets=["y"])
     rows["y"] = [0.0, 1.0, 0.0, 0.0]
-    assert len(split.folds(rows, by="official", count=2, seed=7, task="binary", targets=["y"])) == 4
+    assert (
+        len(split.assign_folds(rows, by="official", count=2, seed=7, task="binary", targets=["y"]))
+        == 4
+    )
 
 
 def test_a_class_without_any_image() -> None:
     rows = table(8, y=[0.0, 1.0] * 4)
     with pytest.raises(DataError, match="class twenty: no training image at all"):
-        split.folds(
+        split.assign_folds(
             rows,
             by="stratify",
             count=2,
@@ -206,13 +214,13 @@ def test_a_class_without_any_image() -> None:
 
 def test_check_finds_a_stale_split() -> None:
     rows = table(4)
-    frame = split.folds(rows, by="group", count=2, seed=7, task="segmentation")
+    frame = split.assign_folds(rows, by="group", count=2, seed=7, task="segmentation")
     with pytest.raises(ArtifactError, match="name different images") as error:
-        split.check(table(5), frame)
+        split.check_split(table(5), frame)
     assert "img04" in str(error.value)
     assert "4 images in the split, 5 in the index" in str(error.value)
     with pytest.raises(ArtifactError, match="names images twice"):
-        split.check(rows, pd.concat([frame, frame[:1]]))
+        split.check_split(rows, pd.concat([frame, frame[:1]]))
 
 
 @pytest.mark.parametrize(
@@ -222,7 +230,7 @@ def test_check_finds_a_leak(column: str, words: str) -> None:
     rows = table(4, **{column: ["z", "y", "z", "x"]})
     frame = pd.DataFrame({"id": rows["id"], "fold": [0, 0, 1, 1]})
     with pytest.raises(ArtifactError, match="both sides of a fold") as error:
-        split.check(rows, frame)
+        split.check_split(rows, frame)
     assert f"img00 (fold 0) and img02 (fold 1): {words}" in str(error.value)
 
 
@@ -250,10 +258,10 @@ def test_the_order_of_rows_changes_nothing_and_nothing_leaks(
 ) -> None:
     asked: dict[str, Any] = {"by": by, "count": 3, "seed": seed, "task": "multilabel"}
     asked["targets"] = ["one", "two"]
-    frame = split.folds(rows, **asked)
+    frame = split.assign_folds(rows, **asked)
     mixed = rows.sample(frac=1, random_state=seed).set_index(np.arange(100, 100 + len(rows)))
-    pd.testing.assert_frame_equal(split.folds(mixed, **asked), frame)
-    split.check(rows, frame)
+    pd.testing.assert_frame_equal(split.assign_folds(mixed, **asked), frame)
+    split.check_split(rows, frame)
     assert set(frame["fold"]) == {0, 1, 2}
     if by == "group":
         largest = max(np.bincount(split._units(rows)))
@@ -264,7 +272,7 @@ def test_the_order_of_rows_changes_nothing_and_nothing_leaks(
 def test_another_seed_gives_another_split() -> None:
     rows = table(40, group=[f"g{i % 20}" for i in range(40)])
     splits = {
-        tuple(split.folds(rows, by="group", count=5, seed=seed, task="segmentation")["fold"])
+        tuple(split.assign_folds(rows, by="group", count=5, seed=seed, task="segmentation")["fold"])
         for seed in range(10)
     }
     assert len(splits) == 10
@@ -272,5 +280,5 @@ def test_another_seed_gives_another_split() -> None:
 
 def test_the_split_of_a_known_table_stays_what_it_is() -> None:
     rows = table(10, group=["a", "a", "b", "b", "c", "c", "", "", "", ""])
-    frame = split.folds(rows, by="group", count=3, seed=7, task="segmentation")
+    frame = split.assign_folds(rows, by="group", count=3, seed=7, task="segmentation")
     assert frame["fold"].tolist() == [0, 0, 2, 2, 1, 1, 0, 2, 0, 1]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from darkroom.errors import ArtifactError, DataError
-from darkroom.index.table import COLUMNS, Card, Index, check, read, write
+from darkroom.index.table import COLUMNS, Card, Index, check_index, read_index, write_index
 
 CARD = Card(
     task="multiclass",
@@ -47,7 +47,7 @@ def masked() -> Index:
 
 def refused(index: Index) -> str:
     with pytest.raises(DataError) as caught:
-        check(index)
+        check_index(index)
     return str(caught.value)
 
 
@@ -61,9 +61,9 @@ def changed(index: Index, row: int, column: str, value: Any) -> Index:
 
 
 def test_a_good_index_passes() -> None:
-    check(sample())
-    check(masked())
-    check(changed(masked(), 0, "mask", "rle:row"))  # an empty mask
+    check_index(sample())
+    check_index(masked())
+    check_index(changed(masked(), 0, "mask", "rle:row"))  # an empty mask
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_class_must_be_in_the_official_training_part() -> None:
     index.rows["official"] = ["valid", "train", "train", "test"]
     assert "classes of y without a training image: cat" in refused(index)
     index.rows["y"] = [0.0, 0.0, 1.0, 1.0]
-    check(index)
+    check_index(index)
 
 
 def test_a_training_mask_must_be_there_and_legal() -> None:
@@ -150,7 +150,7 @@ def test_a_target_of_another_dtype_is_refused() -> None:
 def test_a_number_whose_square_float32_can_not_add_up_is_refused() -> None:
     index = sample()
     card = replace(index.card, task="regression", classes=(), header=("id", "y"))
-    check(changed(Index(index.rows, card), 1, "y", 1e15))
+    check_index(changed(Index(index.rows, card), 1, "y", 1e15))
     words = refused(changed(Index(index.rows, card), 1, "y", -3.5e38))
     assert words == "target y is beyond 1e15: 1 of 4 rows\n  train 'b': y -3.5e+38"
 
@@ -161,8 +161,8 @@ def test_there_and_back_keeps_ids_as_text(tmp_path: Path) -> None:
     )
     parts = ["train"] * len(ids) + ["test"]
     index = Index(rows([*ids, "NA"], parts, [0.0, 1.0] * 6), CARD)
-    write(index, tmp_path / "a.csv", tmp_path / "a.json")
-    again = read(tmp_path / "a.csv", tmp_path / "a.json")
+    write_index(index, tmp_path / "a.csv", tmp_path / "a.json")
+    again = read_index(tmp_path / "a.csv", tmp_path / "a.json")
     assert again.rows["id"].tolist() == [*ids, "NA"]
     pd.testing.assert_frame_equal(again.rows, index.rows)
     assert again.card == index.card
@@ -180,13 +180,13 @@ def test_there_and_back_is_exact(tmp_path: Path, ids: list[str], values: list[fl
     y = [*values[: len(clean) - 1], np.nan]
     frame = rows(clean, ["train"] * (len(clean) - 1) + ["test"], y)
     index = Index(frame, Card(task="regression", targets=("y",), header=("id", "y")))
-    write(index, tmp_path / "a.csv", tmp_path / "a.json")
-    again = read(tmp_path / "a.csv", tmp_path / "a.json")
+    write_index(index, tmp_path / "a.csv", tmp_path / "a.json")
+    again = read_index(tmp_path / "a.csv", tmp_path / "a.json")
     pd.testing.assert_frame_equal(again.rows, index.rows, check_exact=True)
 
 
 def test_the_bytes_are_known(tmp_path: Path) -> None:
-    write(sample(), tmp_path / "a.csv", tmp_path / "a.json")
+    write_index(sample(), tmp_path / "a.csv", tmp_path / "a.json")
     text = (tmp_path / "a.csv").read_bytes()
     assert text.startswith(b"id,part,image,mask,group,official,digest,y\na,train,t.zip/0.jpg,,,,0")
     assert text.endswith(b"3,\n")
@@ -195,23 +195,23 @@ def test_the_bytes_are_known(tmp_path: Path) -> None:
     assert card["rows"] == 4
     assert card["classes"] == ["cat", "dog"]
     first = (text, (tmp_path / "a.json").read_bytes())
-    write(sample(), tmp_path / "a.csv", tmp_path / "a.json")
+    write_index(sample(), tmp_path / "a.csv", tmp_path / "a.json")
     assert ((tmp_path / "a.csv").read_bytes(), (tmp_path / "a.json").read_bytes()) == first
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.json"]
 
 
 def test_a_bad_index_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(DataError):
-        write(changed(sample(), 1, "id", "a"), tmp_path / "a.csv", tmp_path / "a.json")
+        write_index(changed(sample(), 1, "id", "a"), tmp_path / "a.csv", tmp_path / "a.json")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.json"])
 def test_an_absent_file_is_refused(tmp_path: Path, name: str) -> None:
-    write(sample(), tmp_path / "a.csv", tmp_path / "a.json")
+    write_index(sample(), tmp_path / "a.csv", tmp_path / "a.json")
     (tmp_path / name).unlink()
     with pytest.raises(ArtifactError, match="the index can't be read") as caught:
-        read(tmp_path / "a.csv", tmp_path / "a.json")
+        read_index(tmp_path / "a.csv", tmp_path / "a.json")
     assert "to do: run the index stage: `dvc repro -sf index@NAME`" in str(caught.value)
 
 
@@ -228,9 +228,9 @@ def test_an_absent_file_is_refused(tmp_path: Path, name: str) -> None:
 def test_a_damaged_file_is_refused(
     tmp_path: Path, name: str, old: bytes, new: bytes, words: str
 ) -> None:
-    write(sample(), tmp_path / "a.csv", tmp_path / "a.json")
+    write_index(sample(), tmp_path / "a.csv", tmp_path / "a.json")
     data = (tmp_path / name).read_bytes()
     assert old in data
     (tmp_path / name).write_bytes(data.replace(old, new))
     with pytest.raises(ArtifactError, match=words):
-        read(tmp_path / "a.csv", tmp_path / "a.json")
+        read_index(tmp_path / "a.csv", tmp_path / "a.json")

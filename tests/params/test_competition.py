@@ -3,7 +3,7 @@
 from typing import Any, get_args
 
 from darkroom.index import table
-from darkroom.index.formats import contract
+from darkroom.index.formats.adapter import load_adapter
 from darkroom.models import build as models
 from darkroom.models import device
 from darkroom.params import data, evaluate, model, section, train
@@ -62,7 +62,7 @@ def test_tasks_are_those_of_the_index_and_the_table() -> None:
 def test_each_format_has_an_adapter_and_its_options_are_keys_of_the_section() -> None:
     for layout in (data.CarvanaData, data.CelebaData, data.BanknotesData, data.CsvData):
         (name,) = _allowed(layout, "format")
-        options = set(contract.load(name).options.__dataclass_fields__)
+        options = set(load_adapter(name).options.__dataclass_fields__)
         assert options | {"format", "source", "kaggle", "urls"} == set(layout.model_fields), name
 
 

@@ -34,7 +34,7 @@ def test_everything_lies_under_the_root_and_bears_the_name() -> None:
         assert path.is_relative_to("/project")
         assert path == Path("/project") / path.relative_to("/project")
         assert "cars" in path.as_posix()
-    assert here.spool == Path("/project/.darkroom/spool/cars")
+    assert here.unpacked == Path("/project/.darkroom/unpacked/cars")
 
 
 def test_a_queued_experiment_keeps_events_and_half_done_work_in_the_project(

@@ -28,14 +28,14 @@ KINDS: dict[str, Callable[[Path, Mapping[str, bytes]], Path]] = {
 
 @pytest.fixture
 def raw(tmp_path: Path) -> Archives:
-    return Archives(tmp_path / "raw", tmp_path / "spool")
+    return Archives(tmp_path / "raw", tmp_path / "unpacked")
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_every_container_reads_alike(raw: Archives, name: str) -> None:
+def test_every_kind_of_container_gives_the_same_members(raw: Archives, name: str) -> None:
     KINDS[name](raw.root / name, MEMBERS)
     assert raw.find("t") == name
-    assert raw.names(name) == [f"{name}/train/a.jpg", f"{name}/train/b.jpg"]
+    assert raw.paths(name) == [f"{name}/train/a.jpg", f"{name}/train/b.jpg"]
     assert raw.read(f"{name}/train/b.jpg") == b"bb"
     assert raw.read(f"{name}/train/a.jpg") == b"a" * 1000
     assert raw.size(f"{name}/train/a.jpg") == 1000
@@ -44,7 +44,7 @@ def test_every_container_reads_alike(raw: Archives, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_missing_member_is_told_with_the_nearest(raw: Archives, name: str) -> None:
+def test_the_error_for_a_missing_member_names_the_nearest(raw: Archives, name: str) -> None:
     KINDS[name](raw.root / name, MEMBERS)
     with pytest.raises(DataError) as caught:
         raw.read(f"{name}/train/b.jpeg")
@@ -52,13 +52,13 @@ def test_a_missing_member_is_told_with_the_nearest(raw: Archives, name: str) -> 
     assert "found: 2 others, the nearest train/b.jpg" in str(caught.value)
 
 
-def test_a_large_compressed_tar_is_read_from_the_spool(
+def test_a_large_compressed_tar_is_read_from_an_unpacked_file(
     raw: Archives, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gunzip, "MAX_IN_MEMORY_BYTES", 100)
     tar_of(raw.root / "t.tar.gz", MEMBERS)
     assert raw.read("t.tar.gz/train/a.jpg") == b"a" * 1000
-    assert len(list(raw.spool.glob("t.tar.gz-*.tar"))) == 1
+    assert len(list(raw.unpack_folder.glob("t.tar.gz-*.tar"))) == 1
 
 
 def test_a_tar_that_a_browser_unpacked_is_read_under_its_old_name(raw: Archives) -> None:
@@ -73,9 +73,9 @@ def test_bare_files_beside_the_containers_can_be_read(raw: Archives) -> None:
     assert [raw.read(path) for path in paths] == [b"x", b"y", b"z"]
 
 
-def test_a_missing_container_is_told_with_the_nearest(raw: Archives) -> None:
+def test_the_error_for_a_missing_container_names_the_nearest(raw: Archives) -> None:
     zip_of(raw.root / "train.zip", MEMBERS)
-    for ask in (raw.names, raw.find):
+    for ask in (raw.paths, raw.find):
         with pytest.raises(DataError, match="trian is missing") as caught:
             ask("trian")
         assert "found: train.zip" in str(caught.value)
@@ -94,7 +94,7 @@ def test_a_missing_container_is_told_with_the_nearest(raw: Archives) -> None:
 def test_what_is_no_archive_is_refused(raw: Archives, name: str, data: bytes, words: str) -> None:
     folder_of(raw.root, {name: data})
     with pytest.raises(DataError, match=r"not the archive that its name says") as caught:
-        raw.names(name)
+        raw.paths(name)
     assert words in str(caught.value)
     assert "to do: download it again" in str(caught.value)
 
@@ -105,7 +105,7 @@ def test_a_container_without_files_is_refused(raw: Archives, name: str) -> None:
     if name != "t":
         KINDS[name](raw.root / name, {})
     with pytest.raises(DataError, match=f"{name}: holds no files|found: empty file"):
-        raw.names(name)
+        raw.paths(name)
 
 
 @pytest.mark.parametrize("name", ["t.zip", "t.tar", "t.tar.gz"])
@@ -113,7 +113,7 @@ def test_an_archive_cut_short_is_refused(raw: Archives, name: str) -> None:
     path = KINDS[name](raw.root / name, {f"{n}.jpg": bytes(range(256)) * 9 for n in range(9)})
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 // 512 * 512 + 100])
     with pytest.raises(DataError, match=f"{name}: can't be read") as caught:
-        raw.names(name)
+        raw.paths(name)
     assert "damaged or cut short" in str(caught.value)
 
 
@@ -123,7 +123,7 @@ def test_a_tar_with_a_damaged_header_is_refused(raw: Archives) -> None:
     data[2 * 512 + 3] ^= 1  # the second member's name: its checksum is wrong now
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"found: a damaged header after 1 members"):
-        raw.names("t.tar")
+        raw.paths("t.tar")
 
 
 def test_a_damaged_member_is_refused(raw: Archives) -> None:
@@ -132,7 +132,7 @@ def test_a_damaged_member_is_refused(raw: Archives) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.jpg", b"x" * 100)
     path.write_bytes(path.read_bytes().replace(b"xxxx", b"xyxx", 1))
-    assert raw.names("t.zip") == ["t.zip/a.jpg"]
+    assert raw.paths("t.zip") == ["t.zip/a.jpg"]
     with pytest.raises(DataError, match=r"a\.jpg: can't be read") as caught:
         raw.read("t.zip/a.jpg")
     assert "Bad CRC-32" in str(caught.value)
@@ -173,7 +173,7 @@ def test_a_member_that_leads_out_is_refused(raw: Archives, name: str, bad: str) 
     if stand_in != bad:
         path.write_bytes(path.read_bytes().replace(stand_in.encode(), bad.encode()))
     with pytest.raises(DataError, match="a path that may lead out of its archive") as caught:
-        raw.names(name)
+        raw.paths(name)
     assert repr(bad) in str(caught.value)
 
 
@@ -192,7 +192,7 @@ def test_two_members_of_one_name_are_refused(raw: Archives, name: str, second: s
     path = raw.root / name
     zip_of(path, pairs) if name == "t.zip" else tar_of(path, pairs)
     with pytest.raises(DataError, match="two members of this name") as caught:
-        raw.names(name)
+        raw.paths(name)
     assert "expected: plain files, each name once" in str(caught.value)
 
 
@@ -210,7 +210,7 @@ def test_links_and_devices_in_a_tar_are_refused(raw: Archives, kind: bytes, word
     info.type, info.linkname = kind, "/etc/passwd"
     tar_of(raw.root / "t.tar", MEMBERS, [info])
     with pytest.raises(DataError, match=f"a member that can't be read safely\n  found: {words}"):
-        raw.names("t.tar")
+        raw.paths("t.tar")
 
 
 def test_links_in_a_zip_and_in_a_folder_are_refused(raw: Archives) -> None:
@@ -222,7 +222,7 @@ def test_links_in_a_zip_and_in_a_folder_are_refused(raw: Archives) -> None:
         archive.writestr(info, b"/etc/passwd")
     for name in ("t", "t.zip"):
         with pytest.raises(DataError, match="found: x: a link"):
-            raw.names(name)
+            raw.paths(name)
 
 
 def test_a_container_that_is_itself_a_link_is_read(raw: Archives, tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_members_that_take_more_than_inflating_are_refused(
     data[data.index(b"PK\x01\x02") + offset] = value
     path.write_bytes(data)
     with pytest.raises(DataError, match=words):
-        raw.names("t.zip")
+        raw.paths("t.zip")
 
 
 def _read_all(archives: Archives, names: list[str]) -> list[bytes]:
@@ -255,7 +255,7 @@ def _read_all(archives: Archives, names: list[str]) -> list[bytes]:
 def test_several_processes_read_at_once(raw: Archives) -> None:
     members = {f"{n}.jpg": bytes([n]) * 5000 for n in range(40)}
     zip_of(raw.root / "t.zip", members)
-    names = raw.names("t.zip")
+    names = raw.paths("t.zip")
     expected = _read_all(raw, names)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=context) as pool:
@@ -266,7 +266,7 @@ def test_several_processes_read_at_once(raw: Archives) -> None:
 
 def test_a_fork_reopens_its_files(raw: Archives, monkeypatch: pytest.MonkeyPatch) -> None:
     zip_of(raw.root / "t.zip", MEMBERS)
-    raw.names("t.zip")
+    raw.paths("t.zip")
     before = raw._container("t.zip")
     assert raw._container("t.zip") is before
     monkeypatch.setattr("os.getpid", lambda: -1)
@@ -275,7 +275,7 @@ def test_a_fork_reopens_its_files(raw: Archives, monkeypatch: pytest.MonkeyPatch
 
 def test_a_pickle_drops_what_is_open_and_its_copies_are_one(raw: Archives) -> None:
     zip_of(raw.root / "t.zip", MEMBERS)
-    raw.names("t.zip")
+    raw.paths("t.zip")
     first, second = (pickle.loads(pickle.dumps(raw)) for _ in range(2))
     assert first is second is not raw
     assert first._open == {}
@@ -287,7 +287,7 @@ def test_a_pickle_drops_what_is_open_and_its_copies_are_one(raw: Archives) -> No
 @needs_realdata
 def test_real_archives() -> None:
     notes = Archives(REALDATA / "banknotes", Path("unused"))
-    names = notes.names(notes.find("test_data_pytorch"))
+    names = notes.paths(notes.find("test_data_pytorch"))
     assert len(names) == 70
     assert names[:2] == [
         "test_data_pytorch.tar.gz/test_data_pytorch/0.jpeg",
@@ -295,5 +295,5 @@ def test_real_archives() -> None:
     ]
     assert all(notes.read(name)[:2] == b"\xff\xd8" for name in names)
     cars = Archives(REALDATA / "carvana", Path("unused"))
-    assert len(cars.names("train.zip")) == len(cars.names("train_masks.zip")) == 64
-    assert cars.read(cars.names("train_masks.zip")[0])[:6] == b"GIF89a"
+    assert len(cars.paths("train.zip")) == len(cars.paths("train_masks.zip")) == 64
+    assert cars.read(cars.paths("train_masks.zip")[0])[:6] == b"GIF89a"

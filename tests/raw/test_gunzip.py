@@ -17,21 +17,21 @@ def gz(path: Path, data: bytes) -> Path:
 
 
 def test_a_small_gzip_stays_in_memory(tmp_path: Path) -> None:
-    assert gunzip.unpacked(gz(tmp_path / "a.tar.gz", b"abc"), tmp_path / "spool") == b"abc"
-    assert not (tmp_path / "spool").exists()
+    assert gunzip.unpack_gzip(gz(tmp_path / "a.tar.gz", b"abc"), tmp_path / "unpacked") == b"abc"
+    assert not (tmp_path / "unpacked").exists()
 
 
 def test_a_large_one_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gunzip, "MAX_IN_MEMORY_BYTES", 10)
     path = gz(tmp_path / "a.tar.gz", b"abc" * 100)
-    first = gunzip.unpacked(path, tmp_path / "spool")
+    first = gunzip.unpack_gzip(path, tmp_path / "unpacked")
     assert isinstance(first, Path)
     assert first.read_bytes() == b"abc" * 100
     made = first.stat().st_mtime_ns
-    assert gunzip.unpacked(path, tmp_path / "spool") == first
+    assert gunzip.unpack_gzip(path, tmp_path / "unpacked") == first
     assert first.stat().st_mtime_ns == made
     gz(path, b"abd" * 200)  # another archive under the name must not find the old contents
-    assert gunzip.unpacked(path, tmp_path / "spool") != first
+    assert gunzip.unpack_gzip(path, tmp_path / "unpacked") != first
 
 
 def test_a_bomb_is_refused_and_leaves_nothing(
@@ -40,10 +40,10 @@ def test_a_bomb_is_refused_and_leaves_nothing(
     monkeypatch.setattr(gunzip, "MAX_IN_MEMORY_BYTES", 10)
     monkeypatch.setattr(gunzip, "MAX_UNPACKED_RATIO", 2)
     path = gz(tmp_path / "a.tar.gz", bytes(3 * 2**20))
-    with pytest.raises(DataError, match="unpacks to more than any set of images would") as caught:
-        gunzip.unpacked(path, tmp_path / "spool")
+    with pytest.raises(DataError, match="unpacks to far more than a set of images would") as caught:
+        gunzip.unpack_gzip(path, tmp_path / "unpacked")
     assert "found: more than 2,097,152 bytes" in str(caught.value)
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert list((tmp_path / "unpacked").iterdir()) == []
 
 
 @pytest.mark.parametrize("limit", [10, 2**20])
@@ -54,12 +54,12 @@ def test_a_gzip_cut_short_is_refused(
     path = gz(tmp_path / "a.tar.gz", bytes(range(256)) * 100)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match=r"a\.tar\.gz: can't be read") as caught:
-        gunzip.unpacked(path, tmp_path / "spool")
+        gunzip.unpack_gzip(path, tmp_path / "unpacked")
     assert "download it again" in str(caught.value)
-    assert not list(tmp_path.glob("spool/*"))
+    assert not list(tmp_path.glob("unpacked/*"))
 
 
-def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path) -> Iterator[bytes]:
         yield b"abc"
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -67,16 +67,16 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(gunzip, "MAX_IN_MEMORY_BYTES", 10)
     monkeypatch.setattr(gunzip, "_chunks", full)
     with pytest.raises(ResourceError, match="no disk space to unpack an archive") as caught:
-        gunzip.unpacked(gz(tmp_path / "a.tar.gz", bytes(100)), tmp_path / "spool")
+        gunzip.unpack_gzip(gz(tmp_path / "a.tar.gz", bytes(100)), tmp_path / "unpacked")
     assert "found: 3 bytes unpacked" in str(caught.value)
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert list((tmp_path / "unpacked").iterdir()) == []
 
 
 def test_one_unpacks_and_the_others_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gunzip, "MAX_IN_MEMORY_BYTES", 10)
-    path, folder = gz(tmp_path / "a.tar.gz", b"abc" * 100), tmp_path / "spool"
+    path, folder = gz(tmp_path / "a.tar.gz", b"abc" * 100), tmp_path / "unpacked"
     folder.mkdir()
-    thread = threading.Thread(target=gunzip.unpacked, args=(path, folder))
+    thread = threading.Thread(target=gunzip.unpack_gzip, args=(path, folder))
     with files.alone(folder):
         thread.start()
         thread.join(0.2)

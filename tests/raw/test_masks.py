@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from darkroom.errors import DataError
-from darkroom.raw import masks
 from darkroom.raw.archives import Archives
+from darkroom.raw.masks import RawMask, read_mask
 from tests.support.packed import zip_of
 from tests.support.tiny import png
 
@@ -26,11 +26,11 @@ def archives(tmp_path: Path) -> Archives:
         "cut.png": png(MASK)[:50],
     }
     zip_of(tmp_path / "m.zip", files)
-    return Archives(tmp_path, tmp_path / "spool")
+    return Archives(tmp_path, tmp_path / "unpacked")
 
 
-def read(archives: Archives, mask: str) -> masks.RawMask:
-    return masks.read(archives, mask, 2, 3, name="train.zip/a.jpg")
+def read(archives: Archives, mask: str) -> RawMask:
+    return read_mask(archives, mask, 2, 3, name="train.zip/a.jpg")
 
 
 def refused(archives: Archives, mask: str) -> str:

@@ -11,7 +11,7 @@ from tests.support.packed import zip_of
 def refused(folder: Path, data: bytes, name: str = "t.csv") -> str:
     (folder / name).write_bytes(data)
     with pytest.raises(DataError) as caught:
-        tables.read(folder, name)
+        tables.read_table(folder, name)
     return str(caught.value)
 
 
@@ -27,12 +27,12 @@ def refused(folder: Path, data: bytes, name: str = "t.csv") -> str:
     ],
 )
 @pytest.mark.parametrize("zipped", [False, True])
-def test_every_dialect_reads_alike(tmp_path: Path, data: bytes, zipped: bool) -> None:
+def test_every_dialect_gives_the_same_table(tmp_path: Path, data: bytes, zipped: bool) -> None:
     if zipped:
         zip_of(tmp_path / "t.csv.zip", {"t.csv": data, "__MACOSX/._t.csv": b"junk"})
     else:
         (tmp_path / "t.csv").write_bytes(data)
-    table = tables.read(tmp_path, "t.csv")
+    table = tables.read_table(tmp_path, "t.csv")
     assert table.header == ("a", "b")
     assert table.rows == [["1", "x"], ["2", "y"]]
     assert table.lines == [2, 3]
@@ -41,22 +41,22 @@ def test_every_dialect_reads_alike(tmp_path: Path, data: bytes, zipped: bool) ->
 
 def test_cells_stay_what_they_are(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes('id;n\n007;NA\n" é";"1\n2"\n3;4\n'.encode())
-    table = tables.read(tmp_path, "t.csv", ";")
+    table = tables.read_table(tmp_path, "t.csv", ";")
     assert table.rows == [["007", "NA"], [" é", "1\n2"], ["3", "4"]]
     assert table.lines == [2, 3, 5]
 
 
 def test_a_table_of_one_column_may_hold_other_delimiters(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"a;b\n1\n2;3\n")
-    assert tables.read(tmp_path, "t.csv").rows == [["1"], ["2;3"]]
+    assert tables.read_table(tmp_path, "t.csv").rows == [["1"], ["2;3"]]
     (tmp_path / "t.csv").write_bytes(b"a,b\n1,2\n")
-    with pytest.raises(DataError, match="the cells are parted by a comma"):
-        tables.read(tmp_path, "t.csv", ";")
+    with pytest.raises(DataError, match="the cells are separated by a comma"):
+        tables.read_table(tmp_path, "t.csv", ";")
 
 
 def test_a_cell_may_be_long(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"a,b\n1," + b"9" * 200_000)
-    assert len(tables.read(tmp_path, "t.csv").rows[0][1]) == 200_000
+    assert len(tables.read_table(tmp_path, "t.csv").rows[0][1]) == 200_000
 
 
 @pytest.mark.parametrize(
@@ -83,16 +83,19 @@ def test_a_cell_may_be_long(tmp_path: Path) -> None:
         (
             b"sep=,\na,b\n1,x\n",
             "row 1: the first line is a note for Excel, not a header\n  found: sep=,\n"
-            "  expected: the names of the columns\n  to do: take this line out",
+            "  expected: the names of the columns\n  to do: delete this line",
         ),
         (b'"SEP=;"\na;b\n1;x\n', "row 1: the first line is a note for Excel"),
         (
             b"a;b\n1;x\n",
-            "row 1: the cells are parted by a semicolon\n  found: 'a;b'\n"
-            '  expected: cells parted by a comma\n  to do: write delimiter: ";" (format csv), or',
+            "row 1: the cells are separated by a semicolon\n  found: 'a;b'\n"
+            '  expected: cells separated by a comma\n  to do: write delimiter: ";" (format csv)',
         ),
-        (b"a;b\n1;0,5\n", "row 1: the cells are parted by a semicolon"),
-        (b"a\tb\n1\tx\n", "parted by a tab\n  found: 'a\\tb'\n  expected: cells parted by a comma"),
+        (b"a;b\n1;0,5\n", "row 1: the cells are separated by a semicolon"),
+        (
+            b"a\tb\n1\tx\n",
+            "by a tab\n  found: 'a\\tb'\n  expected: cells separated by a comma",
+        ),
         (b"a\tb\n1\tx\n", 'write delimiter: "\\t"'),
         (b"a,b\n1,\0\n", "found: binary data"),
         (b"a,b\n1,\xe9\n", "row 2: not UTF-8 text\n  found: byte 0xe9"),
@@ -108,10 +111,10 @@ def test_what_is_no_table_is_refused(tmp_path: Path, data: bytes, words: str) ->
     assert words in refused(tmp_path, data)
 
 
-def test_a_missing_table_is_told_with_the_nearest(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_table_names_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_bytes(b"a\n1\n")
     with pytest.raises(DataError) as caught:
-        tables.read(tmp_path, "trian.csv")
+        tables.read_table(tmp_path, "trian.csv")
     assert "trian.csv is missing\n  found: train.csv" in str(caught.value)
     assert "expected: trian.csv or trian.csv.zip" in str(caught.value)
 
@@ -119,13 +122,13 @@ def test_a_missing_table_is_told_with_the_nearest(tmp_path: Path) -> None:
 def test_a_zip_of_two_tables_is_refused(tmp_path: Path) -> None:
     zip_of(tmp_path / "t.csv.zip", {"t.csv": b"a\n1", "u.csv": b"a\n1"})
     with pytest.raises(DataError, match="a zip of one table holds more") as caught:
-        tables.read(tmp_path, "t.csv")
+        tables.read_table(tmp_path, "t.csv")
     assert "found: t.csv.zip/t.csv, t.csv.zip/u.csv\n  expected: t.csv alone" in str(caught.value)
 
 
-def test_a_wrong_column_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+def test_the_error_for_a_wrong_column_lists_the_columns(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b",img,label\n0,a,1\n")
-    table = tables.read(tmp_path, "t.csv")
+    table = tables.read_table(tmp_path, "t.csv")
     with pytest.raises(DataError) as caught:
         table.column("lable")
     assert "row 1: no column 'lable'\n  found: 3 columns: '', 'img', 'label'" in str(caught.value)
@@ -137,32 +140,32 @@ def test_a_wrong_column_is_told_with_those_that_there_are(tmp_path: Path) -> Non
 
 def test_names_must_differ_and_not_be_empty(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"img,n\na,1\nb,2\na,3\n,4\n")
-    table = tables.read(tmp_path, "t.csv")
+    table = tables.read_table(tmp_path, "t.csv")
     with pytest.raises(DataError, match=r"t\.csv, row 5: column img is empty") as caught:
-        table.names("img")
+        table.unique_names("img")
     assert "found: 1 of 4 rows: 5" in str(caught.value)
     (tmp_path / "t.csv").write_bytes(b"img,n\na,1\nb,2\na,3\n")
     with pytest.raises(DataError, match="1 rows repeat an id\n  rows 2 and 4: a"):
-        tables.read(tmp_path, "t.csv").names("img")
+        tables.read_table(tmp_path, "t.csv").unique_names("img")
 
 
 def test_a_table_without_a_header_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"0.jpeg,1\n1.jpeg,0\n")
     with pytest.raises(DataError, match="row 1: the first row is data, not a header") as caught:
-        tables.read(tmp_path, "t.csv").names(0)
+        tables.read_table(tmp_path, "t.csv").unique_names(0)
     assert "found: 0.jpeg\n  expected: the names of the columns" in str(caught.value)
 
 
-def test_any_damage_is_harmless_or_told(tmp_path: Path) -> None:
-    whole, chance, told = b'a,b\n1,"x ""y"\n2,y\n', random.Random(1), 0
+def test_any_damage_is_harmless_or_refused(tmp_path: Path) -> None:
+    table, chance, refusals = b'a,b\n1,"x ""y"\n2,y\n', random.Random(1), 0
     for _ in range(400):
-        data = bytearray(whole)
+        data = bytearray(table)
         start = chance.randrange(len(data))
         end = start + chance.choice([0, 1, 1, 2, 20])
         data[start:end] = chance.choice([b"", b'"', b"\n", b",", b"\r", b"\xef\xbb\xbf", b"\xff"])
         (tmp_path / "t.csv").write_bytes(data)
         try:
-            tables.read(tmp_path, "t.csv")
+            tables.read_table(tmp_path, "t.csv")
         except DataError:
-            told += 1
-    assert 100 < told < 300
+            refusals += 1
+    assert 100 < refusals < 300

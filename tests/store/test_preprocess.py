@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from darkroom.index.formats.csv import TAKEN
+from darkroom.index.formats.csv import RESERVED_NAMES
 from darkroom.raw.archives import Archives
 from darkroom.store.preprocess import Developed, Exposure, Facts, Finish, ShardJob, develop
 from darkroom.store.store import Store, shard_name
@@ -130,4 +130,4 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_no_target_can_bear_the_name_of_a_fact() -> None:
     """The audit puts facts, fold and targets side by side."""
-    assert set(Facts.__dataclass_fields__) | {"fold"} <= set(TAKEN)
+    assert set(Facts.__dataclass_fields__) | {"fold"} <= set(RESERVED_NAMES)

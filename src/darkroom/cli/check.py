@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from darkroom.errors import ArtifactError
-from darkroom.index import table
+from darkroom.index.table import read_index
 from darkroom.project.files import file_sha256
 from darkroom.project.paths import Layout
 from darkroom.stages._context import Context, require
@@ -51,7 +51,7 @@ def refuse_foreign(paths: Layout) -> None:
 
 def verify(paths: Layout, path: Path) -> Report:
     """Return what the check of a submission found, against the index of its competition."""
-    known = table.read(paths.index, paths.card)
+    known = read_index(paths.index, paths.card)
     ids = known.rows.loc[known.rows["part"] == "test", "id"].tolist()
     card = known.card
     sizes = None

@@ -21,7 +21,7 @@ By = Literal["group", "stratify", "official"]
 Ints = npt.NDArray[np.int64]
 
 
-def folds(
+def assign_folds(
     rows: pd.DataFrame,
     *,
     by: By,
@@ -64,11 +64,11 @@ def folds(
     if task in ("multiclass", "binary"):
         _check_training_sides(rows[targets[0]], fold_of, classes, by)
     split = pd.DataFrame({"id": rows["id"], "fold": fold_of})
-    check(rows, split)
+    check_split(rows, split)
     return split
 
 
-def check(rows: pd.DataFrame, split: pd.DataFrame) -> None:
+def check_split(rows: pd.DataFrame, split: pd.DataFrame) -> None:
     """Raise unless the split has each training id once and no unit on both sides.
 
     Args:

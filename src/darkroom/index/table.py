@@ -72,7 +72,7 @@ class Index:
     card: Card
 
 
-def check(index: Index) -> None:
+def check_index(index: Index) -> None:
     """Hold an index against everything that later stages take for granted.
 
     Raises:
@@ -90,9 +90,9 @@ def check(index: Index) -> None:
         _check_targets(index.rows, index.card)
 
 
-def write(index: Index, table: Path, card: Path) -> None:
+def write_index(index: Index, table: Path, card: Path) -> None:
     """Check an index and write it: the same bytes each time, the table's sha256 in the card."""
-    check(index)
+    check_index(index)
     rows = index.rows.copy()
     for name in index.card.targets:
         known = rows[name].dropna()
@@ -105,8 +105,8 @@ def write(index: Index, table: Path, card: Path) -> None:
     files.write(card, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
-def read(table: Path, card: Path) -> Index:
-    """Read what `write` wrote.
+def read_index(table: Path, card: Path) -> Index:
+    """Read what `write_index` wrote.
 
     Raises:
         ArtifactError: One of the two files is absent, damaged, or not of the other's make.

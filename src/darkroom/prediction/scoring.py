@@ -29,8 +29,8 @@ from darkroom.prediction.tables import (
     mean,
 )
 from darkroom.prediction.thresholds import THRESHOLDS, Doubles, Floats
-from darkroom.raw import masks
 from darkroom.raw.archives import Archives
+from darkroom.raw.masks import read_mask
 from darkroom.store.store import Store
 
 Metrics = dict[str, float | None]
@@ -98,7 +98,7 @@ def score_masks(
                 batch_probabilities, originals.tolist(), strict=True
             ):
                 image, mask = next(paths)
-                truth = masks.read(archives, mask, height, width, name=image).pixels
+                truth = read_mask(archives, mask, height, width, name=image).pixels
                 for stored, dice_curves in (
                     (probabilities, curves),
                     (mean_mask, baseline_curves),

@@ -25,9 +25,9 @@ class Layout:
         return self.root / "data" / "raw" / self.name
 
     @property
-    def spool(self) -> Path:
+    def unpacked(self) -> Path:
         """Large compressed tars, unpacked once for random access; safe to delete."""
-        return self.root / ".darkroom" / "spool" / self.name
+        return self.root / ".darkroom" / "unpacked" / self.name
 
     @property
     def index(self) -> Path:

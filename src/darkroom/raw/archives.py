@@ -1,10 +1,9 @@
-"""Members of folders, zips and tars by name, read in place.
+"""Read members of folders, zips and tars by name, in place.
 
-Nothing is unpacked beside its archive, so no member can be written outside it, and 200,000
-images stay one file. A path names a member as if archives were folders:
-"train.zip/train/0cde_01.jpg".
+Nothing is extracted, so no member can be written outside a folder, and 200,000 images stay one
+file. A path names a member as if archives were folders: "train.zip/train/0cde_01.jpg".
 
-A compressed tar has no random access: `darkroom.raw.gunzip` gives it some.
+A compressed tar has no random access: `darkroom.raw.gunzip` unpacks it first.
 """
 
 import os
@@ -29,7 +28,7 @@ from darkroom.project.names import (
     reported,
     safe_name,
 )
-from darkroom.raw.gunzip import unpacked
+from darkroom.raw.gunzip import unpack_gzip
 
 MAX_MEMBER_BYTES = 512 * 2**20
 
@@ -39,7 +38,7 @@ _DOWNLOAD = "download it again"
 
 
 class _Container(Protocol):
-    """What a folder, a zip and a tar have in common: sizes by member name, and bytes."""
+    """The common interface of folder, zip and tar: sizes in bytes by member name, and reading."""
 
     sizes: dict[str, int]
 
@@ -49,31 +48,31 @@ class _Container(Protocol):
 class Archives:
     """The containers (folders, .zip, .tar, .tar.gz, .tgz) under `root`.
 
-    Opens each container once a process, when first asked; threads may read at once. Pickles
-    as its two paths, of which a process makes one `Archives` and no more; survives a fork.
+    Each container is opened once a process, on first use; threads may read in parallel. It pickles
+    as its two paths, for which a process builds one `Archives` and shares it; it survives a fork.
 
     Args:
         root: The folder that the containers lie in.
-        spool: A folder for large compressed tars, unpacked. Need not exist.
+        unpack_folder: Where large compressed tars are unpacked. Need not exist.
     """
 
-    def __init__(self, root: Path, spool: Path) -> None:
-        self.root, self.spool = Path(root), Path(spool)
+    def __init__(self, root: Path, unpack_folder: Path) -> None:
+        self.root, self.unpack_folder = Path(root), Path(unpack_folder)
         self._open: dict[str, _Container] = {}
         self._process = os.getpid()
 
     def __reduce__(self) -> tuple[Callable[[Path, Path], "Archives"], tuple[Path, Path]]:
-        return _shared, (self.root, self.spool)
+        return _shared, (self.root, self.unpack_folder)
 
     def find(self, stem: str) -> str:
-        """Return the container of that stem: "train" finds "train.zip" or a folder "train".
+        """Return the container with that stem: "train" gives "train.zip" or a folder "train".
 
         Raises:
-            DataError: There is none; names what is there.
+            DataError: There is none; the message lists what is there.
         """
         return pick(listing(self.root), stem, file=self.root)
 
-    def names(self, container: str) -> list[str]:
+    def paths(self, container: str) -> list[str]:
         """Return the paths of a container's members, sorted: "train.zip/train/x.jpg", ...
 
         Folders and what operating systems leave behind (__MACOSX, ._*, .DS_Store, Thumbs.db)
@@ -94,21 +93,22 @@ class Archives:
 
     def has(self, path: str) -> bool:
         """Return whether there is such a member in a container that can be read."""
-        label, name = self._divided(safe_name(path, self.root))
+        label, name = self._split_path(safe_name(path, self.root))
         return name in self._container(label).sizes
 
     def size(self, path: str) -> int:
         """Return a member's size in bytes, as its container declares it."""
-        container, name = self._locate(path)
+        container, name = self._find_member(path)
         return container.sizes[name]
 
     def read(self, path: str) -> bytes:
         """Return a member's bytes.
 
         Raises:
-            DataError: It is absent (names the nearest), damaged, or above `MAX_MEMBER_BYTES`.
+            DataError: It is absent (the message names the nearest), damaged, or above
+                `MAX_MEMBER_BYTES`.
         """
-        container, name = self._locate(path)
+        container, name = self._find_member(path)
         size = container.sizes[name]
         if size > MAX_MEMBER_BYTES:
             raise DataError(
@@ -129,9 +129,9 @@ class Archives:
             )
         return data
 
-    def _locate(self, path: str) -> tuple[_Container, str]:
+    def _find_member(self, path: str) -> tuple[_Container, str]:
         """Return the container of a path, opened, and the member's name in it."""
-        label, name = self._divided(safe_name(path, self.root))
+        label, name = self._split_path(safe_name(path, self.root))
         container = self._container(label)
         if name not in container.sizes:
             near = nearest(name, container.sizes)
@@ -140,14 +140,14 @@ class Archives:
                 file=self.root / path,
                 found=f"{len(container.sizes):,} others, the nearest {near}" if near else "none",
                 expected=name,
-                fix="mend the name, or download the files again",
+                fix="correct the name, or download the files again",
             )
         return container, name
 
-    def _divided(self, path: str) -> tuple[str, str]:
-        """Divide a path at its archive, or after its first folder; "." holds bare files."""
+    def _split_path(self, path: str) -> tuple[str, str]:
+        """Split a path into container and member name; "." is the container of bare files."""
         parts = path.split("/")
-        with reported(self.root / path):  # a name may be longer than names can be
+        with reported(self.root / path):  # a name may exceed the system's limit
             for depth in range(1, len(parts)):
                 label = "/".join(parts[:depth])
                 if (self.root / label).is_file():
@@ -155,13 +155,13 @@ class Archives:
         return (parts[0], "/".join(parts[1:])) if len(parts) > 1 else (".", path)
 
     def _container(self, label: str) -> _Container:
-        if self._process != os.getpid():  # after a fork, two would share one file's position
+        if self._process != os.getpid():  # two processes must not share one file's position
             self._open, self._process = {}, os.getpid()
         if label not in self._open:
-            self._open[label] = self._opened(label)
+            self._open[label] = self._open_container(label)
         return self._open[label]
 
-    def _opened(self, label: str) -> _Container:
+    def _open_container(self, label: str) -> _Container:
         path = self.root if label == "." else self.root / safe_name(label, self.root)
         if path.is_dir():
             return _Folder(path, deep=label != ".")
@@ -172,7 +172,7 @@ class Archives:
         if label.endswith(".zip") and kind == "a zip archive":
             return _Zip(path)
         if label.endswith(CONTAINER_SUFFIXES[1:]) and kind in _TARS:
-            return _Tar(path, self.spool, compressed=kind == "a gzip file")
+            return _Tar(path, self.unpack_folder, compressed=kind == "a gzip file")
         raise DataError(
             "not the archive that its name says",
             file=path,
@@ -183,9 +183,9 @@ class Archives:
 
 
 @lru_cache(maxsize=4)
-def _shared(root: Path, spool: Path) -> Archives:
-    """Return this process's copy: a worker gets one with every job, and listing takes seconds."""
-    return Archives(root, spool)
+def _shared(root: Path, unpack_folder: Path) -> Archives:
+    """Return this process's only copy: each job brings one, and reading an index takes seconds."""
+    return Archives(root, unpack_folder)
 
 
 class _Folder:
@@ -198,7 +198,7 @@ class _Folder:
 
     def _entries(self, deep: bool) -> Iterator[tuple[str, int, str]]:
         for folder, folders, names in os.walk(self._path, onerror=_raise):
-            if not deep:  # bare files beside the containers: fetch may have linked them
+            if not deep:  # bare files beside the containers, perhaps linked by fetch
                 for name in names:
                     yield name, Path(folder, name).stat().st_size, ""
                 return
@@ -226,7 +226,7 @@ class _Zip:
 
     def read(self, name: str) -> bytes:
         with self._zip.open(self._infos[name]) as file:
-            return file.read(self.sizes[name] + 1)  # a length keeps zlib from inflating a bomb
+            return file.read(self.sizes[name] + 1)  # the limit stops a zip bomb
 
 
 def _zip_fault(info: zipfile.ZipInfo) -> str:
@@ -240,13 +240,13 @@ def _zip_fault(info: zipfile.ZipInfo) -> str:
 class _Tar:
     """A tar's members; its bytes are in memory or in an uncompressed file."""
 
-    def __init__(self, path: Path, spool: Path, *, compressed: bool) -> None:
-        self._source = unpacked(path, spool) if compressed else path
+    def __init__(self, path: Path, unpack_folder: Path, *, compressed: bool) -> None:
+        self._source = unpack_gzip(path, unpack_folder) if compressed else path
         with reported(path, *BROKEN), self._file() as file:
             with tarfile.open(fileobj=file, mode="r:") as tar:
-                everything = tar.getmembers()
-            _check_end(file, everything)
-        members = [member for member in everything if not member.isdir()]
+                members = tar.getmembers()
+            _check_end(file, members)
+        members = [member for member in members if not member.isdir()]
         self.sizes = listed(path, ((m.name, m.size, _tar_fault(m)) for m in members))
         self._offsets = {safe_name(m.name, path): m.offset_data for m in members}
 
@@ -268,7 +268,7 @@ def _tar_fault(member: tarfile.TarInfo) -> str:
 
 
 def _check_end(file: BinaryIO, members: list[tarfile.TarInfo]) -> None:
-    """Refuse a tar that goes on: tarfile takes a damaged header for the end."""
+    """Refuse a tar with data after its last member: tarfile takes a damaged header for the end."""
     end = 0
     if members:
         end = members[-1].offset_data + -(-members[-1].size // _BLOCK) * _BLOCK

@@ -1,7 +1,6 @@
-"""Compressed tars, unpacked whole: a gzip has no random access.
+"""Unpack compressed tars whole: a gzip has no random access.
 
-A small one stays in memory; a large one is written once into a folder of our own, for all
-processes.
+A small one is unpacked into memory; a large one into a file, once for all processes.
 """
 
 import hashlib
@@ -17,15 +16,15 @@ from darkroom.project import files
 from darkroom.project.names import reported
 
 MAX_IN_MEMORY_BYTES = 64 * 2**20
-# Images hardly compress; gzip itself stops at 1,032 times.
+# Images hardly compress; gzip cannot exceed a ratio of 1,032.
 MAX_UNPACKED_RATIO = 200
 
 _CHUNK_BYTES = 2**22
 _BROKEN = cast(tuple[type[Exception], ...], (EOFError, zlib.error, isal_zlib.error))
 
 
-def unpacked(path: Path, spool: Path) -> bytes | Path:
-    """Return a gzip's contents: bytes, or the path of a file in `spool` if they are large.
+def unpack_gzip(path: Path, unpack_folder: Path) -> bytes | Path:
+    """Return a gzip's contents: bytes, or the path of a file in `unpack_folder` if they are large.
 
     Raises:
         DataError: It is damaged, cut short, or unpacks to `MAX_UNPACKED_RATIO` times its size.
@@ -37,24 +36,24 @@ def unpacked(path: Path, spool: Path) -> bytes | Path:
             data = cast(bytes, file.read(MAX_IN_MEMORY_BYTES + 1))
         if len(data) <= MAX_IN_MEMORY_BYTES:
             return data
-    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
-    target = spool / f"{path.name}-{place}-{size}-{path.stat().st_mtime_ns}.tar"
-    spool.mkdir(parents=True, exist_ok=True)
-    with files.alone(spool):  # of several processes one unpacks
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    target = unpack_folder / f"{path.name}-{digest}-{size}-{path.stat().st_mtime_ns}.tar"
+    unpack_folder.mkdir(parents=True, exist_ok=True)
+    with files.alone(unpack_folder):  # one process unpacks, the others wait
         if not target.exists():
             _unpack(path, target, limit=max(size, 2**20) * MAX_UNPACKED_RATIO)
     return target
 
 
 def _unpack(path: Path, target: Path, limit: int) -> None:
-    done = 0
+    unpacked_bytes = 0
     try:
-        with files.replacing(target) as part, part.open("wb") as out:
+        with files.replacing(target) as temporary, temporary.open("wb") as out:
             for chunk in _chunks(path):
-                done += len(chunk)
-                if done > limit:
+                unpacked_bytes += len(chunk)
+                if unpacked_bytes > limit:
                     raise DataError(
-                        "unpacks to more than any set of images would",
+                        "unpacks to far more than a set of images would",
                         file=path,
                         found=f"more than {limit:,} bytes",
                         expected=f"at most {MAX_UNPACKED_RATIO} times its own size",
@@ -65,7 +64,9 @@ def _unpack(path: Path, target: Path, limit: int) -> None:
         if error.errno not in files.FULL:
             raise
         raise ResourceError(
-            "no disk space to unpack an archive", file=path, found=f"{done:,} bytes unpacked"
+            "no disk space to unpack an archive",
+            file=path,
+            found=f"{unpacked_bytes:,} bytes unpacked",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Raw masks: what an index row names, a file or run lengths, as pixels."""
+"""Read raw masks: an index row names a file or holds run lengths; both become pixels."""
 
 from dataclasses import dataclass
 
@@ -19,22 +19,24 @@ class RawMask:
 
     Attributes:
         pixels: uint8 (H, W) of 0 and 1.
-        values: What stood for them: "0/1", "0/255", "0" (an empty file), or "run lengths".
+        values: What stood for 0 and 1 in the raw data: "0/1", "0/255", "0" (a file with no
+            foreground), or "run lengths".
     """
 
     pixels: NDArray[np.uint8]
     values: str
 
 
-def read(archives: Archives, mask: str, height: int, width: int, *, name: str) -> RawMask:
-    """Return a raw mask, whose size must be (height, width).
+def read_mask(archives: Archives, mask: str, height: int, width: int, *, name: str) -> RawMask:
+    """Return the mask of an image of size (height, width).
 
     Args:
-        archives: Where mask files lie.
-        mask: The index row's `mask`: a member's path, or `rle:row 1 3 ...`.
-        height: Of the image that it masks, px.
-        width: Of the image that it masks, px.
-        name: Of that image, for messages.
+        archives: The containers that mask files lie in.
+        mask: The index row's `mask`: the path of a member, or `rle:row 1 3 ...` (start and length
+            of each run, starts counted from 1 along the rows; `rle:column` counts down columns).
+        height: Of the image, px.
+        width: Of the image, px.
+        name: Of the image, for messages.
 
     Raises:
         DataError: It is absent, broken, of another size than its image, or has other values.

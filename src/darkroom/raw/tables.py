@@ -1,4 +1,4 @@
-"""Tables of text, read strictly: a cell is what the file says, and a broken file is refused."""
+"""Read tables of text strictly: cells keep the file's text, and a broken file is refused."""
 
 import csv
 import io
@@ -39,7 +39,7 @@ class Table:
         """Return the position of a column given by position (from 0) or by name.
 
         Raises:
-            DataError: There is no such column; names those that there are.
+            DataError: There is no such column; the message lists the columns.
         """
         if isinstance(column, int):
             if 0 <= column < len(self.header):
@@ -55,7 +55,7 @@ class Table:
             found=f"{len(self.header)} columns: {', '.join(map(repr, self.header))}",
             expected=repr(column) if isinstance(column, str) else "a position from 0",
             fix=f"{is_it} are given by name, or by position from 0; "
-            "if there is only one, look at the delimiter",
+            "if there is only one, check the delimiter",
         )
 
     def column(self, column: int | str) -> list[str]:
@@ -63,11 +63,12 @@ class Table:
         place = self.position(column)
         return [row[place] for row in self.rows]
 
-    def names(self, column: int | str) -> list[str]:
-        """Return a column of file names or ids: none empty, each once.
+    def unique_names(self, column: int | str) -> list[str]:
+        """Return a column of file names or ids, none of them empty or repeated.
 
         Raises:
-            DataError: with the rows of an empty or repeated cell, or for a table without a header.
+            DataError: A cell is empty or repeated (the message lists the rows); or the header is
+                missing.
         """
         place = self.position(column)
         if _IMAGE_NAME.search(self.header[place]):
@@ -82,22 +83,23 @@ class Table:
         cells = self.column(place)
         what = f"column {self.header[place] or place} is empty"
         refuse_rows(self, [n for n, cell in enumerate(cells) if not cell], what)
-        unique(cells, self.lines, self.file)
+        check_unique(cells, self.lines, self.file)
         return cells
 
 
-def read(folder: Path, name: str, delimiter: str = ",") -> Table:
+def read_table(folder: Path, name: str, delimiter: str = ",") -> Table:
     """Read a table with a header: a plain file, or the only one in a zip of its name.
 
-    Takes a byte order mark, CRLF or LF or CR, quoted cells, no final newline, blank lines.
+    A byte order mark, CRLF, LF or CR, quoted cells, blank lines and a missing final newline are
+    all accepted.
 
     Raises:
         DataError: The file is absent, empty, not UTF-8 text (an HTML page under its name, say),
             wrongly quoted; has a column name twice, or a row with more or fewer cells.
     """
     file, text = read_text(folder, name)
-    everything = records(text, file, delimiter)
-    _, first = next(everything)
+    records = read_records(text, file, delimiter)
+    _, first = next(records)
     _refuse_note(first, file, delimiter)
     header = tuple(cell.strip() for cell in first)
     twice = sorted({name for name in header if name and header.count(name) > 1})
@@ -112,7 +114,7 @@ def read(folder: Path, name: str, delimiter: str = ",") -> Table:
         )
     lines: list[int] = []
     rows: list[list[str]] = []
-    for line, cells in everything:
+    for line, cells in records:
         if not lines:
             _refuse_other_delimiter(header, cells, file, delimiter)
         check_width(cells, len(header), file, line)
@@ -128,9 +130,9 @@ def read(folder: Path, name: str, delimiter: str = ",") -> Table:
 def read_text(folder: Path, name: str) -> tuple[str, str]:
     """Return a text file's path for messages, and its text; zipped or not."""
     entry = pick(listing(folder), name, suffixes=SUFFIXES, file=folder)
-    archives = Archives(folder, folder)  # a zip needs no spool
+    archives = Archives(folder, folder)  # a zip is never unpacked to a file
     if entry.endswith(".zip"):
-        inside = archives.names(entry)
+        inside = archives.paths(entry)
         if len(inside) > 1:
             raise DataError(
                 "a zip of one table holds more",
@@ -143,13 +145,13 @@ def read_text(folder: Path, name: str) -> tuple[str, str]:
     return str(folder / entry), _decoded(archives.read(entry), str(folder / entry))
 
 
-def records(text: str, file: str, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
-    """Yield each row with cells and the line it begins on, blank lines left out.
+def read_records(text: str, file: str, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """Yield the line that each row begins on and its cells; blank lines are left out.
 
     Raises:
         DataError: Quotes are wrong.
     """
-    csv.field_size_limit(sys.maxsize)  # a mask's run lengths pass the usual 131,072 characters
+    csv.field_size_limit(sys.maxsize)  # run lengths exceed the default, 131,072 characters
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     begins = 1
     try:
@@ -164,12 +166,12 @@ def records(text: str, file: str, delimiter: str = ",") -> Iterator[tuple[int, l
             row=begins,
             found=error,
             expected='cells like "a, ""b"""',
-            fix="mend the row, or download the file again",
+            fix="correct the row, or download the file again",
         ) from error
 
 
 def _refuse_note(first: Sequence[str], file: str, delimiter: str) -> None:
-    """Refuse a first line `sep=;`, by which Excel tells itself the delimiter."""
+    """Refuse a first line `sep=;`, in which Excel notes the delimiter."""
     if first[0].strip().lower().startswith("sep="):
         raise DataError(
             "the first line is a note for Excel, not a header",
@@ -177,7 +179,7 @@ def _refuse_note(first: Sequence[str], file: str, delimiter: str) -> None:
             row=1,
             found=delimiter.join(first),
             expected="the names of the columns",
-            fix="take this line out",
+            fix="delete this line",
         )
 
 
@@ -191,11 +193,11 @@ def _refuse_other_delimiter(
     for other, name in DELIMITERS.items():
         if other != delimiter and 0 < header[0].count(other) == first.count(other):
             raise DataError(
-                f"the cells are parted by {name}",
+                f"the cells are separated by {name}",
                 file=file,
                 row=1,
                 found=repr(header[0]),
-                expected=f"cells parted by {DELIMITERS.get(delimiter, repr(delimiter))}",
+                expected=f"cells separated by {DELIMITERS.get(delimiter, repr(delimiter))}",
                 fix=f"write delimiter: {json.dumps(other)} (format csv), or save it as expected",
             )
 
@@ -209,12 +211,12 @@ def check_width(cells: Sequence[str], width: int, file: str, line: int) -> None:
             row=line,
             found=f"{len(cells)} cells: {' | '.join(cells)[:100]}",
             expected=f"{width} cells",
-            fix="mend the row, or download the file again: it may be cut short",
+            fix="correct the row, or download the file again: it may be cut short",
         )
 
 
-def unique(names: Sequence[str], lines: Sequence[int], file: str) -> None:
-    """Refuse a name that comes twice, telling its rows."""
+def check_unique(names: Sequence[str], lines: Sequence[int], file: str) -> None:
+    """Refuse names that come twice, listing their rows."""
     first: dict[str, int] = {}
     twice = []
     for name, line in zip(names, lines, strict=True):
@@ -228,12 +230,12 @@ def unique(names: Sequence[str], lines: Sequence[int], file: str) -> None:
             file=file,
             details=twice,
             expected="one row an image",
-            fix="take the repeated rows out, or give a column of ids that differ",
+            fix="remove the repeated rows, or choose a column of distinct ids",
         )
 
 
 def refuse_rows(table: Table, places: Sequence[int], what: str, **words: str) -> None:
-    """Refuse a table for the rows at some places (from 0), if there are any."""
+    """Raise DataError for the rows at some positions (from 0), unless there are none."""
     if places:
         raise DataError(
             what,

@@ -6,9 +6,9 @@ import pandas as pd
 
 from darkroom.errors import ArtifactError
 from darkroom.images import sheets
-from darkroom.index import table
 from darkroom.index.audit import contact_sheet
 from darkroom.index.audit import report as audit
+from darkroom.index.table import Index, read_index
 from darkroom.project import files
 from darkroom.project.paths import Layout
 from darkroom.stages._context import Context, require
@@ -25,7 +25,7 @@ def run(context: Context) -> None:
     """Report on a competition's data: counts, sizes, balance, duplicates, leaks."""
     name, paths = context.name, context.paths
 
-    known = table.read(paths.index, paths.card)
+    known = read_index(paths.index, paths.card)
     folds = read_split(paths)
     facts = _facts(paths, name)
 
@@ -51,7 +51,7 @@ def _facts(paths: Layout, name: str) -> pd.DataFrame:
 
 
 def _contact_sheet(
-    name: str, report: audit.Report, known: table.Index, folds: pd.DataFrame, paths: Layout
+    name: str, report: audit.Report, known: Index, folds: pd.DataFrame, paths: Layout
 ) -> sheets.Pixels:
     """Return the sheet of images spread over the training part, then some of the test part."""
     card, fold_of = known.card, folds.set_index("id")["fold"]

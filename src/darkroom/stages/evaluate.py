@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from darkroom.images import sheets
 from darkroom.images.sheets import Pixels
-from darkroom.index import split, table
-from darkroom.index.table import Card
+from darkroom.index.split import check_split
+from darkroom.index.table import Card, read_index
 from darkroom.params.evaluate import Evaluate
 from darkroom.prediction import best_and_worst
 from darkroom.prediction.decision import write_decision
@@ -44,11 +44,11 @@ def run(context: Context) -> None:
     name, paths = context.name, context.paths
     choice: Evaluate = context.section.evaluate
 
-    index = table.read(paths.index, paths.card)
+    index = read_index(paths.index, paths.card)
     card = index.card
     shards, train = read_part(paths, index, "train")
     folds = read_split(paths)
-    split.check(train, folds)
+    check_split(train, folds)
     train["fold"] = train["id"].map(folds.set_index("id")["fold"])
     tta = _tta(choice)
     trained = _folds.load(context, card, shards, choice, tta, split_sha256=file_sha256(paths.split))
@@ -56,7 +56,7 @@ def run(context: Context) -> None:
 
     out_of_fold = [_out_of_fold(fold, trained, train, shards) for fold in context.folds]
     if card.task == "segmentation":
-        archives = Archives(require(paths.raw, "fetch", name), paths.spool)
+        archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
         count = train["fold"].isin(context.folds).sum()
         with tqdm(total=count, desc=f"evaluate {name}", **BAR) as bar:
             evaluation = score_masks(
@@ -74,7 +74,7 @@ def run(context: Context) -> None:
     page = _page(context, evaluation, trained, train, shards, card)
     sheets.write_jpeg(paths.evaluation_sheet, page)
     _write(paths, evaluation, metrics, tta)
-    shutil.rmtree(paths.spool, ignore_errors=True)
+    shutil.rmtree(paths.unpacked, ignore_errors=True)
     defined = {key: value for key, value in evaluation.metrics.items() if value is not None}
     scores = [f"{key} {value:.4f}" for key, value in defined.items()]
     print(f"{name}: {', '.join(scores[:2])}, on {len(evaluation.per_image)} validation images")

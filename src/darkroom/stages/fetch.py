@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ParamsError
-from darkroom.index.formats import contract
+from darkroom.index.formats.adapter import configure_adapter
 from darkroom.params.data import KAGGLE, SAMPLE, URLS, Data
 from darkroom.project import files, processes
 from darkroom.project.names import MissingFileError, listing
@@ -43,14 +43,14 @@ def run(context: Context, *, waits: Waits = Waits()) -> None:  # noqa: B008  (it
 
 def _wanted(data: Data, raw: Path, waits: Waits) -> tuple[Path, list[str]]:
     """Return the folder that the raw files lie in, fetched if need be, and their names."""
-    format, options = contract.of(data)
+    adapter, options = configure_adapter(data)
     if data.source in (KAGGLE, URLS):
-        order = Order(lambda names: format.wanted(names, options), raw, waits)
+        order = Order(lambda names: adapter.required_files(names, options), raw, waits)
         return servers.fetched(data, order)
     source = gathering.source_folder(data.source)
     gathering.refuse_overlap(source, raw)
     try:
-        return source, format.wanted(listing(source), options)
+        return source, adapter.required_files(listing(source), options)
     except MissingFileError as missing:
         gathering.refuse_deeper(source, missing.wanted)
         raise

@@ -1,20 +1,21 @@
 """index: raw tables and archive listings -> one row an image."""
 
-from darkroom.index import table
-from darkroom.index.formats import contract
+from darkroom.index.formats.adapter import configure_adapter
+from darkroom.index.table import write_index
 from darkroom.params.data import Data
+from darkroom.raw.archives import Archives
 from darkroom.stages._context import Context, require
 
 
 def run(context: Context) -> None:
-    """Read a competition's raw tables into the canonical table."""
+    """Write the index of a competition: its raw files as one table of images."""
     name, paths = context.name, context.paths
     data: Data = context.section.data
 
-    format, options = contract.of(data)
-    raw = require(paths.raw, "fetch", name)
-    made = format.index(raw, paths.spool, options)
-    table.write(made, paths.index, paths.card)
+    adapter, options = configure_adapter(data)
+    archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
+    index = adapter.build_index(archives, options)
+    write_index(index, paths.index, paths.card)
 
-    parts = made.rows["part"].value_counts()
-    print(f"{name}: {made.card.task}, {parts['train']} training and {parts['test']} test images")
+    counts = index.rows["part"].value_counts()
+    print(f"{name}: {index.card.task}, {counts['train']} training and {counts['test']} test images")

@@ -4,7 +4,7 @@ import sys
 
 from tqdm import tqdm
 
-from darkroom.index import table
+from darkroom.index.table import read_index
 from darkroom.params.evaluate import Predict
 from darkroom.prediction.decision import read_decision
 from darkroom.project import fingerprint
@@ -20,7 +20,7 @@ def run(context: Context) -> None:
     name, paths = context.name, context.paths
     choice: Predict = context.section.predict
 
-    index = table.read(paths.index, paths.card)
+    index = read_index(paths.index, paths.card)
     shards, test = read_part(paths, index, "test")
     decision = read_decision(require(paths.decision, "evaluate", name), name)
     trained = _folds.load(context, index.card, shards, choice, decision.tta)

@@ -9,7 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from darkroom.errors import DataError
-from darkroom.index import table as index
+from darkroom.index.table import read_index
 from darkroom.params.preprocess import Preprocess
 from darkroom.project import files, processes
 from darkroom.raw.archives import Archives
@@ -24,8 +24,8 @@ def run(context: Context) -> None:
     choice: Preprocess = context.section.preprocess
     finish = Finish(choice.height, choice.width, choice.fit, choice.store, choice.quality)
 
-    rows = index.read(paths.index, paths.card).rows
-    archives = Archives(require(paths.raw, "fetch", name), paths.spool)
+    rows = read_index(paths.index, paths.card).rows
+    archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
     with files.replacing_folder(paths.processed) as folder:
         jobs = list(_jobs(rows, folder, archives, finish))
         developed = _all_developed(jobs, total=len(rows), name=name)
@@ -33,7 +33,7 @@ def run(context: Context) -> None:
         table = pd.DataFrame(facts).to_csv(index=False, lineterminator="\n")
         files.write(folder / paths.facts.name, table)
 
-    shutil.rmtree(paths.spool, ignore_errors=True)
+    shutil.rmtree(paths.unpacked, ignore_errors=True)
     print(f"{name}: {len(rows)} images in {len(jobs)} shards, {choice.height} x {choice.width} px")
 
 

@@ -1,32 +1,32 @@
-"""split: the index's training rows -> the fold that each validates."""
+"""split: the index's training rows -> the fold that validates each of them."""
 
-from darkroom.index import split, table
+from darkroom.index.split import NEVER_VALIDATED, assign_folds
+from darkroom.index.table import read_index
 from darkroom.params.data import Split
 from darkroom.project import files
 from darkroom.stages._context import Context
 
 
 def run(context: Context) -> None:
-    """Cut the training images of a competition into folds."""
+    """Assign the training images of a competition to folds."""
     name, paths = context.name, context.paths
-    choice: Split = context.section.split
+    choices: Split = context.section.split
 
-    known = table.read(paths.index, paths.card)
-    rows = known.rows[known.rows["part"] == "train"]
-    folds = split.folds(
-        rows,
-        by=choice.by,
-        count=choice.folds,
+    index = read_index(paths.index, paths.card)
+    folds = assign_folds(
+        index.rows[index.rows["part"] == "train"],
+        by=choices.by,
+        count=choices.folds,
         seed=context.seed,
-        task=known.card.task,
-        targets=known.card.targets,
-        classes=known.card.classes,
+        task=index.card.task,
+        targets=index.card.targets,
+        classes=index.card.classes,
     )
     files.write(paths.split, folds.to_csv(index=False, lineterminator="\n"))
 
     sizes = folds["fold"].value_counts().sort_index()
-    told = ", ".join(
-        f"{count} never validated" if fold == split.NEVER_VALIDATED else f"fold {fold}: {count}"
+    summary = ", ".join(
+        f"{count} never validated" if fold == NEVER_VALIDATED else f"fold {fold}: {count}"
         for fold, count in sizes.items()
     )
-    print(f"{name}: {len(folds)} training images by {choice.by}: {told}")
+    print(f"{name}: {len(folds)} training images by {choices.by}: {summary}")

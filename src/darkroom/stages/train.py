@@ -8,8 +8,8 @@ import pandas as pd
 import torch
 
 from darkroom.errors import ParamsError
-from darkroom.index import split, table
-from darkroom.index.table import Card
+from darkroom.index.split import check_split
+from darkroom.index.table import Card, read_index
 from darkroom.models import build, saved, sizes
 from darkroom.params.model import Model
 from darkroom.params.train import Train
@@ -28,11 +28,11 @@ def run(context: Context, fold: int = 0) -> None:
     model: Model = section.model
     train: Train = section.train
 
-    known = table.read(paths.index, paths.card)
+    known = read_index(paths.index, paths.card)
     card = known.card
     shards, rows = read_part(paths, known, "train")
     folds = read_split(paths)
-    split.check(rows, folds)
+    check_split(rows, folds)
     _train_args.check(section, card.task)
     learn, validate = _sides(rows, folds, fold)
     if model.weights == _train_args.GIVEN:

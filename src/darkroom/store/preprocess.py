@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from darkroom.errors import DataError
 from darkroom.images import codec, geometry
 from darkroom.images.geometry import Fit, cv2
-from darkroom.raw import masks
 from darkroom.raw.archives import Archives
+from darkroom.raw.masks import read_mask
 from darkroom.store import store
 from darkroom.store.shard import ImageKind
 
@@ -136,9 +136,7 @@ def _develop_row(exposure: Exposure, archives: Archives, finish: Finish) -> tupl
     enough = geometry.sufficient_size(*size, *to, fit)
     decoded = codec.decode_image(data, name=exposure.image, at_least=enough)
     pixels = geometry.fit_image(decoded, *to, fit, original=size)
-    mask = (
-        masks.read(archives, exposure.mask, *size, name=exposure.image) if exposure.mask else None
-    )
+    mask = read_mask(archives, exposure.mask, *size, name=exposure.image) if exposure.mask else None
     fitted = None if mask is None else geometry.fit_mask(mask.pixels, *to, fit)
     row = store.Row(
         id=exposure.id,

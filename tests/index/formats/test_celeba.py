@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from darkroom.errors import DataError
-from darkroom.index.formats.celeba import COMPETITION, Options, read_attributes
+from darkroom.index.formats.celeba import ADAPTER, Options, read_attributes
 from darkroom.index.table import Index
 from darkroom.project.names import listing
+from darkroom.raw.archives import Archives
 from tests.support.packed import folder_of, zip_of
 from tests.support.realdata import REALDATA, needs_realdata
 
@@ -46,7 +47,7 @@ def draw(raw: Path, attributes: str | bytes, name: str = "list_attr_celeba.txt")
 
 
 def index_of(raw: Path) -> Index:
-    return COMPETITION.index(raw, raw / "spool", Options())
+    return ADAPTER.build_index(Archives(raw, raw / "spool"), Options())
 
 
 def refused(raw: Path) -> str:
@@ -190,9 +191,9 @@ def test_an_image_without_a_row_and_the_reverse_are_listed(tmp_path: Path) -> No
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     draw(tmp_path, official())
     names = listing(tmp_path)
-    assert COMPETITION.wanted([*names, "list_bbox_celeba.txt"], Options()) == names
+    assert ADAPTER.required_files([*names, "list_bbox_celeba.txt"], Options()) == names
     with pytest.raises(DataError, match="list_attr_celeba is missing") as caught:
-        COMPETITION.wanted(["img_align_celeba", "attributes.csv"], Options())
+        ADAPTER.required_files(["img_align_celeba", "attributes.csv"], Options())
     assert "found: attributes.csv, img_align_celeba" in str(caught.value)
     (tmp_path / "list_eval_partition.txt").unlink()
     assert "list_eval_partition is missing" in refused(tmp_path)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from darkroom.errors import DarkroomError, DataError, ParamsError
-from darkroom.index.formats.csv import COMPETITION, Options, Section
+from darkroom.index.formats.csv import ADAPTER, Options, Section
 from darkroom.index.table import Index
+from darkroom.raw.archives import Archives
 from tests.support.packed import zip_of
 from tests.support.realdata import REALDATA, needs_realdata
 
@@ -33,7 +34,7 @@ def draw(raw: Path, labels: list[str], name: str = "label") -> Path:
 
 
 def index_of(raw: Path, options: Options = OPTIONS) -> Index:
-    return COMPETITION.index(raw, raw / "spool", options)
+    return ADAPTER.build_index(Archives(raw, raw / "spool"), options)
 
 
 def refused(raw: Path, options: Options = OPTIONS, kind: type[DarkroomError] = DataError) -> str:
@@ -151,7 +152,7 @@ def test_an_id_column_of_its_own(tmp_path: Path) -> None:
         ),
         (
             "img,label,c\n000,x,1\n001, x,1\n",
-            "row 3: target label holds ' x', which is 'x' but for its blanks\n  found: 1 of 2 rows",
+            "row 3: target label holds ' x', which is 'x' apart from blanks\n  found: 1 of 2 rows",
         ),
     ],
 )
@@ -176,15 +177,15 @@ def test_an_unsafe_cell_is_the_tables_fault(tmp_path: Path, cell: str, fault: st
     (tmp_path / "000").write_bytes(b"0")
     words = refused(tmp_path, whole)
     assert words.startswith(
-        f"{tmp_path}/train.csv, row 3: 1 rows whose image is no path inside the source folder\n"
+        f"{tmp_path}/train.csv, row 3: 1 rows whose image is not a path inside the source folder\n"
         f"  row 3: {cell!r}\n  found: {fault}: {cell!r}\n  expected: a relative path with /"
     )
-    assert words.endswith("to do: mend the cell")
+    assert words.endswith("to do: correct the cell")
 
 
 def test_an_unsafe_mask_is_the_tables_fault(tmp_path: Path) -> None:
     words = refused(draw(tmp_path, ["000", "../001"]), MASKED)
-    assert "train.csv, row 3: 1 rows whose mask is no path inside the source folder" in words
+    assert "train.csv, row 3: 1 rows whose mask is not a path inside the source folder" in words
 
 
 def test_a_table_without_a_header_does_not_lose_its_first_image(tmp_path: Path) -> None:
@@ -220,7 +221,7 @@ def test_an_absent_image_is_told_with_the_nearest(tmp_path: Path) -> None:
     words = refused(tmp_path, changed(image_path="train.zip/{}.png"))
     assert "2 rows without their image\n  row 2: train.zip/000.png" in words
     assert "2 others, the nearest t/000.png" in words
-    assert "to do: mend the image_path in the parameters, or the table" in words
+    assert "to do: correct the image_path in the parameters, or the table" in words
 
 
 @pytest.mark.parametrize(
@@ -228,18 +229,18 @@ def test_an_absent_image_is_told_with_the_nearest(tmp_path: Path) -> None:
     [
         (
             changed(image_path="train.zip/x.png"),
-            "data.train.image_path: a path template holds {} once",
+            "data.train.image_path must contain {} exactly once",
         ),
-        (changed(targets=()), "data.train gives not what multiclass learns from\n  found: nothing"),
+        (changed(targets=()), "data.train does not fit the task multiclass\n  found: nothing"),
         (changed(mask="img"), "expected: the key targets, and neither mask nor rle"),
-        (replace(MASKED, train=TRAIN), "data.train gives not what segmentation learns from"),
+        (replace(MASKED, train=TRAIN), "data.train does not fit the task segmentation"),
         (
             replace(MASKED, train=replace(MASKED.train, rle="img")),
             "found: mask, rle\n  expected: one of the keys mask and rle, and no targets",
         ),
         (
             replace(OPTIONS, test=replace(TEST, targets=["a", "b"])),
-            "data.test.targets names other targets than data.train.targets\n  found: 2: a, b",
+            "data.test.targets has other targets than data.train.targets\n  found: 2: a, b",
         ),
     ],
 )
@@ -249,16 +250,16 @@ def test_parameters_that_do_not_go_together_are_refused(
     draw(tmp_path, ["x", "y"])
     assert words in refused(tmp_path, options, ParamsError)
     with pytest.raises(ParamsError):
-        COMPETITION.wanted(["train.csv", "test.csv", "train.zip", "test.zip"], options)
+        ADAPTER.required_files(["train.csv", "test.csv", "train.zip", "test.zip"], options)
 
 
 def test_wanted_takes_tables_and_containers() -> None:
     names = ["train.csv.zip", "test.csv", "train.zip", "test.zip", "other.zip"]
     expected = ["test.csv", "test.zip", "train.csv.zip", "train.zip"]
-    assert COMPETITION.wanted(names, OPTIONS) == expected
-    assert COMPETITION.wanted(names, changed(image_path="{}")) == sorted(names)
+    assert ADAPTER.required_files(names, OPTIONS) == expected
+    assert ADAPTER.required_files(names, changed(image_path="{}")) == sorted(names)
     with pytest.raises(DataError, match=r"train\.zip is missing"):
-        COMPETITION.wanted(["train.csv", "test.csv", "train", "test.zip"], OPTIONS)
+        ADAPTER.required_files(["train.csv", "test.csv", "train", "test.zip"], OPTIONS)
 
 
 def nuclei(train: Section) -> Options:

@@ -4,7 +4,13 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import DataError
-from darkroom.index.formats.rows import agree, digests, files_by_name, finish, rows
+from darkroom.index.formats.rows import (
+    assemble_index,
+    check_same_names,
+    digests,
+    files_by_name,
+    image_rows,
+)
 from darkroom.index.table import Card
 from darkroom.raw.archives import Archives
 from tests.support.packed import folder_of, zip_of
@@ -28,16 +34,16 @@ def test_one_name_in_two_folders_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_has_no_partner_is_listed() -> None:
-    agree(["a", "b"], ["b", "a"], lists="t.csv", holds="t.zip")
+    check_same_names(["a", "b"], ["b", "a"], listed_in="t.csv", held_in="t.zip")
     with pytest.raises(DataError) as caught:
-        agree(["a", "b"], ["b", *"cdefgh"], lists="t.csv", holds="t.zip")
+        check_same_names(["a", "b"], ["b", *"cdefgh"], listed_in="t.csv", held_in="t.zip")
     assert str(caught.value) == (
-        "t.csv: does not agree with what it is paired with\n"
+        "t.csv: its names are not those in t.zip\n"
         "  1 here and not in t.zip: a\n"
         "  6 in t.zip and not here: c, d, e, f, g, …\n"
         "  found: 2 here, 7 in t.zip\n"
         "  expected: the same names in both\n"
-        "  to do: download both again, or take out what has no partner"
+        "  to do: download both again, or remove what has no partner"
     )
 
 
@@ -58,12 +64,14 @@ def test_an_empty_image_is_refused(tmp_path: Path) -> None:
 def test_training_rows_are_sorted_and_test_rows_are_not(tmp_path: Path) -> None:
     folder_of(tmp_path / "t", {f"{name}.jpg": name.encode() for name in "abcxy"})
     train = [
-        rows("train", ids=list(ids), images=[f"t/{name}.jpg" for name in ids], targets={"v": v})
+        image_rows(
+            "train", ids=list(ids), images=[f"t/{name}.jpg" for name in ids], targets={"v": v}
+        )
         for ids, v in (("ca", [3.0, 1.0]), ("b", [2.0]))
     ]
-    test = rows("test", ids=["y", "x"], images=["t/y.jpg", "t/x.jpg"], targets={"v": [5, 4]})
+    test = image_rows("test", ids=["y", "x"], images=["t/y.jpg", "t/x.jpg"], targets={"v": [5, 4]})
     card = Card("regression", ("v",), header=("id", "v"))
-    index = finish(archives(tmp_path), train, test, card)
+    index = assemble_index(archives(tmp_path), train, test, card)
     assert index.rows["id"].tolist() == ["a", "b", "c", "y", "x"]
     assert index.rows["v"].tolist() == [1.0, 2.0, 3.0, 5.0, 4.0]
     assert index.rows["image"].tolist() == [f"t/{name}.jpg" for name in "abcyx"]

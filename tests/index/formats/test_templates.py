@@ -3,32 +3,36 @@
 import pytest
 
 from darkroom.errors import DataError, ParamsError
-from darkroom.index.formats.templates import check, check_table, container
+from darkroom.index.formats.templates import check_table_name, check_template, template_container
 
 KEY = "data.train.image_path"
 
 
 @pytest.mark.parametrize("template", ["{}", "train/{}.png", "a.zip/b/c_{}", "train.v2/{}"])
 def test_a_template_may_lead_anywhere_inside(template: str) -> None:
-    check(KEY, template)
+    check_template(KEY, template)
 
 
 @pytest.mark.parametrize(
     ("template", "fault", "fix"),
     [
-        ("/data/train/{}.png", "an absolute path", "write it from there on; if the files lie"),
-        ("../train/{}.png", "a path with ..", "if the files lie elsewhere, set data.source to"),
+        (
+            "/data/train/{}.png",
+            "an absolute path",
+            "write it relative to data.source; if the files lie",
+        ),
+        ("../train/{}.png", "a path with ..", "if the files lie elsewhere, change data.source"),
         ("./train/{}.png", "a path with ./", "write train/{}.png"),
         ("train\\{}.png", "a path with a backslash", "write train/{}.png"),
         (".\\train\\{}.png", "a path with a backslash", "write train/{}.png"),
-        ("C:/train/{}.png", "a path with a drive letter", "write it from there on"),
+        ("C:/train/{}.png", "a path with a drive letter", "write it relative to data.source"),
     ],
 )
 def test_a_template_that_leads_elsewhere_is_refused(template: str, fault: str, fix: str) -> None:
     with pytest.raises(ParamsError) as caught:
-        check(KEY, template)
+        check_template(KEY, template)
     assert str(caught.value).startswith(
-        f"{KEY} begins in data.source and stays there\n  found: {fault}: {template}\n"
+        f"{KEY} must be a path inside data.source\n  found: {fault}: {template}\n"
         "  expected: such as train.zip/train/{}.png\n  to do: "
     )
     assert fix in str(caught.value)
@@ -36,20 +40,20 @@ def test_a_template_that_leads_elsewhere_is_refused(template: str, fault: str, f
 
 @pytest.mark.parametrize("template", ["train/x.png", "{}/{}.png"])
 def test_a_template_holds_the_cell_once(template: str) -> None:
-    with pytest.raises(ParamsError, match=f"{KEY}: a path template holds {{}} once"):
-        check(KEY, template)
+    with pytest.raises(ParamsError, match=f"{KEY} must contain {{}} exactly once"):
+        check_template(KEY, template)
 
 
 @pytest.mark.parametrize("table", ["tables/train.csv", "/data/train.csv", "..\\train.csv"])
 def test_a_table_in_a_subfolder_is_refused(table: str) -> None:
     with pytest.raises(ParamsError) as caught:
-        check_table("data.train.table", table)
+        check_table_name("data.train.table", table)
     assert str(caught.value) == (
-        "data.train.table is a file of data.source itself, not of a folder in it\n"
+        "data.train.table must be a file directly in data.source\n"
         f"  found: {table}\n  expected: train.csv\n"
         "  to do: move the table there, or set data.source to its folder"
     )
-    check_table("data.train.table", "train.csv")
+    check_table_name("data.train.table", "train.csv")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +80,7 @@ def test_what_was_unpacked_or_packed_is_told_with_its_path(
 ) -> None:
     top = template.split("/")[0]
     with pytest.raises(DataError) as caught:
-        container([there, "test.zip", "train.csv"], KEY, template)
+        template_container([there, "test.zip", "train.csv"], KEY, template)
     assert str(caught.value).startswith(
         f"{top} is missing\n  found: {found}\n  expected: {top}, as {KEY} says\n"
         f"  to do: write {KEY}: {fix}"
@@ -85,11 +89,11 @@ def test_what_was_unpacked_or_packed_is_told_with_its_path(
 
 def test_another_name_is_asked_about() -> None:
     with pytest.raises(DataError) as caught:
-        container(["training.zip", "train.csv"], KEY, "train.zip/{}.png")
+        template_container(["training.zip", "train.csv"], KEY, "train.zip/{}.png")
     assert "if training.zip is it, rename it, or write training.zip in" in str(caught.value)
 
 
 def test_a_container_is_taken_and_may_be_left_to_the_cells() -> None:
-    assert container(["train", "train.zip"], KEY, "train.zip/{}.png") == "train.zip"
-    assert container(["train", "train.zip"], KEY, "{}") is None
-    assert container([], KEY, "{}.zip/a.png") is None
+    assert template_container(["train", "train.zip"], KEY, "train.zip/{}.png") == "train.zip"
+    assert template_container(["train", "train.zip"], KEY, "{}") is None
+    assert template_container([], KEY, "{}.zip/a.png") is None

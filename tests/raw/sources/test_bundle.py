@@ -52,12 +52,12 @@ def test_the_mirror_of_celeba_is_indexed_after_its_split(tmp_path: Path) -> None
     with Bundle(path) as bundle:
         offered = list(bundle.sizes)
     assert sorted(offered) == sorted([*WANTED, "list_bbox_celeba.csv"])
-    wanted = celeba.COMPETITION.wanted(offered, celeba.Options())
+    wanted = celeba.ADAPTER.required_files(offered, celeba.Options())
     assert wanted == WANTED
     raw = tmp_path / "raw"
     ticks = split(path, wanted, raw)
     assert names(raw) == WANTED
-    index = celeba.COMPETITION.index(raw, tmp_path / "spool", celeba.Options())
+    index = celeba.ADAPTER.build_index(Archives(raw, tmp_path / "spool"), celeba.Options())
     assert sorted(index.rows["id"]) == IDS
     assert index.rows["image"].iloc[0] == f"img_align_celeba.zip/{FACES}/{IDS[0]}"
     archives = Archives(raw, tmp_path / "spool")

@@ -13,6 +13,7 @@ from urllib3.exceptions import SSLError as BrokenTLS
 from darkroom.errors import RemoteError
 from darkroom.index.formats import banknotes
 from darkroom.params.data import BanknotesData, Url
+from darkroom.raw.archives import Archives
 from darkroom.raw.sources import servers
 from darkroom.raw.sources.files import Order
 from darkroom.remote.retry import Waits
@@ -51,7 +52,7 @@ def data(server: Kaggle, sha256: dict[str, str] | None = None) -> BanknotesData:
 def order(tmp_path: Path) -> Order:
     def choose(names: object) -> list[str]:
         assert isinstance(names, list)
-        return banknotes.COMPETITION.wanted(names, banknotes.Options())
+        return banknotes.ADAPTER.required_files(names, banknotes.Options())
 
     return Order(choose, tmp_path / "raw", QUICK)
 
@@ -72,7 +73,7 @@ def test_addresses_are_fetched_once_and_only_what_is_wanted(
     server.requests.clear()
     assert servers.fetched(data(server), order(tmp_path)) == (folder, names)
     assert server.requests == []
-    index = banknotes.COMPETITION.index(folder, tmp_path / "spool", banknotes.Options())
+    index = banknotes.ADAPTER.build_index(Archives(folder, tmp_path / "spool"), banknotes.Options())
     assert len(index.rows) == 42
 
 

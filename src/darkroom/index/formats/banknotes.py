@@ -6,14 +6,14 @@ its part: "training/0.jpeg".
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import pandas as pd
 
 from darkroom.index.formats import labels
-from darkroom.index.formats.contract import Competition
-from darkroom.index.formats.labels import Cells, Targets
-from darkroom.index.formats.rows import agree, files_by_name, finish, rows
+from darkroom.index.formats.adapter import Adapter
+from darkroom.index.formats.labels import EncodedTargets, TargetCells
+from darkroom.index.formats.rows import assemble_index, check_same_names, files_by_name, image_rows
 from darkroom.index.table import Card, Index
 from darkroom.project.names import pick
 from darkroom.raw import tables
@@ -34,7 +34,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Options:
-    """What may be chosen: copies of the tables have other headers."""
+    """The choices: copies of the tables have other headers."""
 
     columns: Columns = field(default_factory=Columns)
 
@@ -49,7 +49,7 @@ class Notes:
     labels: list[str]
 
 
-def wanted(names: Collection[str], options: Options) -> list[str]:  # noqa: ARG001
+def required_files(names: Collection[str], options: Options) -> list[str]:  # noqa: ARG001
     """Return three containers of pictures and three tables."""
     containers = [pick(names, _container(part)) for part in OFFICIAL]
     return sorted(
@@ -57,12 +57,11 @@ def wanted(names: Collection[str], options: Options) -> list[str]:  # noqa: ARG0
     )
 
 
-def index(raw: Path, spool: Path, options: Options) -> Index:
-    """Index the notes; class labels are the texts of the target column, in numeric order."""
-    archives = Archives(raw, spool)
-    parts = {part: _read(archives, part, options.columns) for part in OFFICIAL}
-    cells = {p: Cells(notes.table, [notes.labels], p != "test") for p, notes in parts.items()}
-    coded = labels.targets("multiclass", [TARGET], cells)
+def build_index(archives: Archives, options: Options) -> Index:
+    """Return the index; classes are the texts of the target column, in numeric order."""
+    parts = {part: _read_part(archives, part, options.columns) for part in OFFICIAL}
+    cells = {p: TargetCells(notes.table, [notes.labels], p != "test") for p, notes in parts.items()}
+    coded = labels.encode_targets("multiclass", [TARGET], cells)
     frames = {part: _rows(part, notes, coded) for part, notes in parts.items()}
     card = Card(
         task="multiclass",
@@ -74,7 +73,9 @@ def index(raw: Path, spool: Path, options: Options) -> Index:
         },
         header=("id", "class"),
     )
-    return finish(archives, [frames["training"], frames["validation"]], frames["test"], card)
+    return assemble_index(
+        archives, [frames["training"], frames["validation"]], frames["test"], card
+    )
 
 
 def _container(part: str) -> str:
@@ -85,27 +86,27 @@ def _table(part: str) -> str:
     return f"{part}_labels.csv"
 
 
-def _read(archives: Archives, part: str, columns: Columns) -> Notes:
-    table = tables.read(archives.root, _table(part))
-    names = table.names(columns.image)
+def _read_part(archives: Archives, part: str, columns: Columns) -> Notes:
+    table = tables.read_table(archives.root, _table(part))
+    names = table.unique_names(columns.image)
     keys = [_key(name) for name in names]
-    tables.unique(keys, table.lines, table.file)
+    tables.check_unique(keys, table.lines, table.file)
     container = archives.find(_container(part))
     files = files_by_name(archives, container, key=_key)
-    agree(keys, files, lists=table.file, holds=container)
+    check_same_names(keys, files, listed_in=table.file, held_in=container)
     images = [files[key] for key in keys]
     return Notes(table, names, images, table.column(columns.target))
 
 
 def _key(name: str) -> str:
-    """Return a file name such that a table of .jpg finds its .jpeg."""
+    """Return a file name with .jpg written as .jpeg, so that a table matches either."""
     path = PurePosixPath(name)
     return path.stem + (".jpeg" if path.suffix.lower() in (".jpg", ".jpeg") else path.suffix)
 
 
-def _rows(part: str, notes: Notes, coded: Targets) -> pd.DataFrame:
+def _rows(part: str, notes: Notes, coded: EncodedTargets) -> pd.DataFrame:
     test = part == "test"
-    return rows(
+    return image_rows(
         "test" if test else "train",
         ids=notes.names if test else [f"{part}/{name}" for name in notes.names],
         images=notes.images,
@@ -114,4 +115,4 @@ def _rows(part: str, notes: Notes, coded: Targets) -> pd.DataFrame:
     )
 
 
-COMPETITION = Competition(Options, wanted, index)
+ADAPTER = Adapter(Options, required_files, build_index)

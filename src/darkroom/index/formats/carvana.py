@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from darkroom.errors import DataError
-from darkroom.index.formats.contract import Competition
-from darkroom.index.formats.rows import agree, files_by_name, finish, rows
+from darkroom.index.formats.adapter import Adapter
+from darkroom.index.formats.rows import assemble_index, check_same_names, files_by_name, image_rows
 from darkroom.index.table import Card, Index
 from darkroom.project.names import listing, pick
 from darkroom.raw import tables
@@ -26,35 +26,37 @@ _IMAGE = re.compile(r"([0-9a-f]{12})_(0[1-9]|1[0-6])\.jpg")
 
 @dataclass(frozen=True)
 class Options:
-    """What may be chosen: the usual images, or the larger ones of higher quality."""
+    """The choices: the usual images, or the larger ones of higher quality."""
 
     quality: Literal["normal", "hq"] = "normal"
 
 
-def wanted(names: Collection[str], options: Options) -> list[str]:
+def required_files(names: Collection[str], options: Options) -> list[str]:
     """Return the three containers and, if it is there, the sample submission."""
-    found = [pick(names, stem) for stem in _stems(options)]
-    return sorted([*found, *_sample(names)])
+    containers = [pick(names, stem) for stem in _stems(options)]
+    return sorted([*containers, *_sample(names)])
 
 
-def index(raw: Path, spool: Path, options: Options) -> Index:
-    """Index the cars: the group is the car, for its 16 views look alike."""
-    archives = Archives(raw, spool)
+def build_index(archives: Archives, options: Options) -> Index:
+    """Return the index; the group is the car, since its 16 views look alike."""
+    raw = archives.root
     train_in, masks_in, test_in = (archives.find(stem) for stem in _stems(options))
     images = files_by_name(archives, train_in)
     masks = files_by_name(archives, masks_in)
     tests = files_by_name(archives, test_in)
     cars, test_cars = _cars(images, raw / train_in), _cars(tests, raw / test_in)
-    agree([_mask(name) for name in images], masks, lists=raw / train_in, holds=masks_in)
+    check_same_names(
+        [_mask(name) for name in images], masks, listed_in=raw / train_in, held_in=masks_in
+    )
     order = _test_order(raw, tests, test_in)
-    train = rows(
+    train = image_rows(
         "train",
         ids=list(images),
         images=list(images.values()),
         masks=[masks[_mask(name)] for name in images],
         groups=[cars[name] for name in images],
     )
-    test = rows(
+    test = image_rows(
         "test",
         ids=order,
         images=[tests[name] for name in order],
@@ -62,7 +64,7 @@ def index(raw: Path, spool: Path, options: Options) -> Index:
     )
     card = Card(
         task="segmentation",
-        # The rules promise 16 views a car; the audit tells where one is missing.
+        # The rules promise 16 views a car; the audit reports a missing one.
         declared={
             "train images": VIEWS * len(set(cars.values())),
             "test images": VIEWS * len(set(test_cars.values())),
@@ -70,7 +72,7 @@ def index(raw: Path, spool: Path, options: Options) -> Index:
         header=("img", "rle_mask"),
         rle_order="row",
     )
-    return finish(archives, [train], test, card)
+    return assemble_index(archives, [train], test, card)
 
 
 def _stems(options: Options) -> tuple[str, str, str]:
@@ -101,19 +103,19 @@ def _cars(images: Iterable[str], file: Path) -> dict[str, str]:
             details=odd,
             found=odd[0],
             expected="12 hexadecimal digits, _01 to _16, .jpg: 0cde08c6b0ff_01.jpg",
-            fix="take other files out; is it the right archive?",
+            fix="remove other files; is it the right archive?",
         )
     return cars
 
 
 def _test_order(raw: Path, tests: Collection[str], test_in: str) -> list[str]:
-    """Return the test ids as the sample submission lists them, or sorted without one."""
+    """Return the test ids as the sample submission listed_in them, or sorted without one."""
     if not _sample(listing(raw)):
         return sorted(tests)
-    table = tables.read(raw, SAMPLE)
-    order = table.names("img")
-    agree(order, tests, lists=table.file, holds=test_in)
+    table = tables.read_table(raw, SAMPLE)
+    order = table.unique_names("img")
+    check_same_names(order, tests, listed_in=table.file, held_in=test_in)
     return order
 
 
-COMPETITION = Competition(Options, wanted, index)
+ADAPTER = Adapter(Options, required_files, build_index)

@@ -1,8 +1,8 @@
 """CelebA: 40 attributes of aligned faces, from the official files or the Kaggle mirror.
 
-Two tables in several dialects: the official ones are columns of text with CRLF, a count on
-the first line and names without one for the file; the mirror's are CSVs. Copies differ further
-(0/1 for -1/1, no count, another or no name for the first column): all are read here.
+The two tables come in several dialects. The official ones are columns of text with CRLF, a count
+on the first line, and no name for the column of files; the mirror's are CSVs. Other copies have
+0/1 for -1/1, no count, or another or no name for the first column. All are accepted.
 """
 
 import io
@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from darkroom.errors import DataError
-from darkroom.index.formats.contract import Competition
-from darkroom.index.formats.rows import agree, files_by_name, finish, rows
+from darkroom.index.formats.adapter import Adapter
+from darkroom.index.formats.rows import assemble_index, check_same_names, files_by_name, image_rows
 from darkroom.index.table import Card, Index
 from darkroom.project.names import listing, pick
 from darkroom.raw import tables
@@ -30,7 +30,7 @@ _SUFFIXES = (".csv", ".txt", ".csv.zip", ".txt.zip")
 _ID_NAMES = ("", "image_id", "id", "image", "filename", "file_name", "img")
 _VALUES = {"-1": 0, "0": 0, "1": 1}
 _OFFICIAL = {"0": "train", "1": "valid", "2": "test"}
-_COUNT = re.compile("[0-9]{1,9}")  # of images; str.isdigit() would take "²" too
+_COUNT = re.compile("[0-9]{1,9}")  # of images; str.isdigit() would accept "²" too
 _DOWNLOAD = "download the file again"
 
 Record = tuple[int, list[str]]
@@ -38,7 +38,7 @@ Record = tuple[int, list[str]]
 
 @dataclass(frozen=True)
 class Options:
-    """Nothing may be chosen."""
+    """This format has no choices."""
 
 
 @dataclass(frozen=True)
@@ -60,27 +60,26 @@ class Attributes:
     count: int | None
 
 
-def wanted(names: Collection[str], options: Options) -> list[str]:  # noqa: ARG001
+def required_files(names: Collection[str], options: Options) -> list[str]:  # noqa: ARG001
     """Return the images' container and the two tables."""
     stems = [pick(names, stem, suffixes=_SUFFIXES) for stem in (ATTRIBUTES, PARTITION)]
     return sorted([pick(names, IMAGES), *stems])
 
 
-def index(raw: Path, spool: Path, options: Options) -> Index:  # noqa: ARG001
-    """Index the faces by the official partition: 0 trains, 1 validates, 2 is the test."""
-    archives = Archives(raw, spool)
-    container = archives.find(IMAGES)
+def build_index(archives: Archives, options: Options) -> Index:  # noqa: ARG001
+    """Return the index by the official partition: 0 trains, 1 validates, 2 is the test."""
+    raw, container = archives.root, archives.find(IMAGES)
     images = files_by_name(archives, container)
     attributes = read_attributes(raw)
     file, partition = read_partition(raw)
-    agree(attributes.ids, partition, lists=attributes.file, holds=file)
-    agree(attributes.ids, images, lists=attributes.file, holds=container)
+    check_same_names(attributes.ids, partition, listed_in=attributes.file, held_in=file)
+    check_same_names(attributes.ids, images, listed_in=attributes.file, held_in=container)
     codes = np.array([partition[name] for name in attributes.ids])
     frames = {}
     for code, official in _OFFICIAL.items():
         chosen = np.flatnonzero(codes == code)
         ids = [attributes.ids[place] for place in chosen]
-        frames[official] = rows(
+        frames[official] = image_rows(
             "test" if official == "test" else "train",
             ids=ids,
             images=[images[name] for name in ids],
@@ -101,7 +100,7 @@ def index(raw: Path, spool: Path, options: Options) -> Index:  # noqa: ARG001
         header=("image_id", *attributes.names),
         label_values=("-1", "1"),
     )
-    return finish(archives, [frames["train"], frames["valid"]], frames["test"], card)
+    return assemble_index(archives, [frames["train"], frames["valid"]], frames["test"], card)
 
 
 def read_attributes(raw: Path) -> Attributes:
@@ -136,7 +135,7 @@ def read_attributes(raw: Path) -> Attributes:
             expected="one of the two",
             fix=_DOWNLOAD,
         )
-    tables.unique(ids, lines, file)
+    tables.check_unique(ids, lines, file)
     _check_count(file, count, len(ids))
     table = np.frombuffer(b"".join(values), np.uint8).reshape(len(ids), len(names))
     return Attributes(file, names, ids, table, count)
@@ -148,8 +147,8 @@ def read_partition(raw: Path) -> tuple[str, dict[str, str]]:
     Raises:
         DataError: A row is not a file name and 0, 1 or 2; a file comes twice.
     """
-    file, every = _records(raw, PARTITION)
-    records = list(every)
+    file, rows = _records(raw, PARTITION)
+    records = list(rows)
     if records[0][1][0].lower() in _ID_NAMES:
         records = records[1:]
     for line, cells in records:
@@ -162,16 +161,16 @@ def read_partition(raw: Path) -> tuple[str, dict[str, str]]:
                 expected="0 (train), 1 (valid) or 2 (test) after the name: 000001.jpg 0",
                 fix=_DOWNLOAD,
             )
-    tables.unique([cells[0] for _, cells in records], [line for line, _ in records], file)
+    tables.check_unique([cells[0] for _, cells in records], [line for line, _ in records], file)
     return file, {cells[0]: cells[1] for _, cells in records}
 
 
 def _records(raw: Path, stem: str) -> tuple[str, Iterator[Record]]:
-    """Return a table's rows with their lines, cells parted by commas or else by blanks."""
+    """Return a table's rows with their lines, cells separated by commas or else by blanks."""
     entry = pick(listing(raw), stem, suffixes=_SUFFIXES, file=raw)
     file, text = tables.read_text(raw, entry)
     if any("," in line for line in text.split("\n", 2)[:2]):  # the first may be a count
-        rows = tables.records(text, file)
+        rows = tables.read_records(text, file)
         return file, ((line, [cell.strip() for cell in cells]) for line, cells in rows)
     split = ((line, row.split()) for line, row in enumerate(io.StringIO(text), 1))
     return file, ((line, cells) for line, cells in split if cells)
@@ -192,9 +191,9 @@ def _attribute_names(file: str, line: int, cells: Sequence[str]) -> tuple[str, .
 
 
 def _check_count(file: str, count: int | None, found: int) -> None:
-    """Refuse fewer rows than declared: the file may be cut short just after a row.
+    """Raise if there are fewer rows than declared: the file may be cut short after a row.
 
-    More rows than declared lose nothing: they are read, and the audit reports both numbers.
+    More rows than declared are accepted; the audit reports both numbers.
     """
     if found == 0 or (count is not None and found < count):
         raise DataError(
@@ -202,7 +201,7 @@ def _check_count(file: str, count: int | None, found: int) -> None:
             file=file,
             found=f"{found:,} rows",
             expected=f"{count:,} rows, as its first line says" if count else "one row an image",
-            fix="download the file again; if rows were left out on purpose, mend the first line",
+            fix="download the file again; if rows were left out on purpose, correct the first line",
         )
 
 
@@ -218,4 +217,4 @@ def _bad_value(file: str, line: int, names: Sequence[str], cells: Sequence[str])
     )
 
 
-COMPETITION = Competition(Options, wanted, index)
+ADAPTER = Adapter(Options, required_files, build_index)

@@ -1,6 +1,6 @@
-"""Any data set that a table indexes: columns by name or position, paths by template.
+"""Any data set described by a table: columns by name or position, paths by template.
 
-A path template holds `{}` once, where the cell goes: "train.zip/train/{}.png". A mask is a file,
+A path template held_in `{}` once, where the cell goes: "train.zip/train/{}.png". A mask is a file,
 or run lengths in a column; a row with run lengths left empty (or -1, as some judges write it)
 has an empty mask, a row with a mask's name left empty has none.
 """
@@ -8,22 +8,21 @@ has an empty mask, a row with a mask's name left empty has none.
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from darkroom.errors import DataError, ParamsError
 from darkroom.index.formats import labels, templates
-from darkroom.index.formats.contract import Competition
-from darkroom.index.formats.labels import Cells
-from darkroom.index.formats.rows import finish, rows
+from darkroom.index.formats.adapter import Adapter
+from darkroom.index.formats.labels import TargetCells
+from darkroom.index.formats.rows import assemble_index, image_rows
 from darkroom.index.table import COLUMNS, Card, Index
 from darkroom.project.names import pick
 from darkroom.raw import tables
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables import Table
 
-# Later tables put the fold and the facts of each image beside the index's columns.
-TAKEN = (
+# Later tables add the fold and the facts of each image to the index's columns.
+RESERVED_NAMES = (
     *COLUMNS,
     "fold",
     *("height", "width", "format", "mode", "bytes", "exif", "peak"),
@@ -38,7 +37,7 @@ _RUNS = re.compile(r"([1-9][0-9]* [1-9][0-9]*)?( [1-9][0-9]* [1-9][0-9]*)*")
 
 @dataclass(frozen=True)
 class Section:
-    """One table that lists images; columns are given by name, or by position from 0.
+    """One table that listed_in images; columns are given by name, or by position from 0.
 
     Attributes:
         table: Its file (or that file zipped), in the source folder.
@@ -48,7 +47,7 @@ class Section:
         targets: The columns to predict.
         mask: The column that names the mask.
         mask_path: Where the mask lies, `{}` being the cell.
-        rle: The column that holds the mask as run lengths, from 1: start, length, ...
+        rle: The column that held_in the mask as run lengths, from 1: start, length, ...
         rle_order: How those count the pixels.
         group: Rows of one group stay on one side of a fold; empty: a group of its own.
     """
@@ -67,7 +66,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Options:
-    """What must be said about the data set: see `Section`.
+    """The choices for a data set: see `Section`.
 
     Attributes:
         task: One of `darkroom.index.table.TASK_NAMES`.
@@ -90,7 +89,7 @@ class Options:
 
 @dataclass(frozen=True)
 class _Part:
-    """A section that has been read: its table, its cells, and the paths they lead to."""
+    """The contents of a section's table: ids, paths of images and masks, groups, targets."""
 
     section: Section
     table: Table
@@ -101,30 +100,31 @@ class _Part:
     targets: list[list[str]]
 
 
-def wanted(names: Collection[str], options: Options) -> list[str]:
+def required_files(names: Collection[str], options: Options) -> list[str]:
     """Return the tables and the containers that the path templates begin with.
 
     All names, if a template leaves the container to the cells.
     """
-    found: set[str | None] = set()
+    needed: set[str | None] = set()
     for key, section in _sections(options).items():
-        found.add(pick(names, section.table, suffixes=tables.SUFFIXES, key=f"data.{key}.table"))
+        needed.add(pick(names, section.table, suffixes=tables.SUFFIXES, key=f"data.{key}.table"))
         for path, template in _templates(section).items():
-            found.add(templates.container(names, f"data.{key}.{path}", template))
-    return sorted(names) if None in found else sorted(filter(None, found))
+            needed.add(templates.template_container(names, f"data.{key}.{path}", template))
+    return sorted(names) if None in needed else sorted(filter(None, needed))
 
 
-def index(raw: Path, spool: Path, options: Options) -> Index:
-    """Index what the tables list; every path is looked up, every target read."""
-    archives = Archives(raw, spool)
+def build_index(archives: Archives, options: Options) -> Index:
+    """Return the index of what the tables list; every path is checked, every target read."""
     sections = _sections(options)
-    parts = {key: _read(archives, section, options) for key, section in sections.items()}
+    parts = {key: _read_part(archives, section, options) for key, section in sections.items()}
     _check_ids([part for key, part in parts.items() if key != "test"])
     names = _target_names(parts["train"])
-    cells = {key: Cells(p.table, p.targets, complete=key != "test") for key, p in parts.items()}
-    coded = labels.targets(options.task, names, cells)
+    cells = {
+        key: TargetCells(p.table, p.targets, complete=key != "test") for key, p in parts.items()
+    }
+    coded = labels.encode_targets(options.task, names, cells)
     frames = {
-        key: rows(
+        key: image_rows(
             "test" if key == "test" else "train",
             ids=part.ids,
             images=part.images,
@@ -145,31 +145,31 @@ def index(raw: Path, spool: Path, options: Options) -> Index:
         rle_order=options.rle_order,
         label_values=coded.label_values,
     )
-    return finish(archives, train, frames["test"], card)
+    return assemble_index(archives, train, frames["test"], card)
 
 
 def _sections(options: Options) -> dict[str, Section]:
-    """Return the sections that are given, once they go with the task and each other."""
-    every = {"train": options.train, "valid": options.valid, "test": options.test}
-    given = {key: section for key, section in every.items() if section is not None}
-    for key, section in given.items():
+    """Return the sections that are set, checked against the task and each other."""
+    optional = {"train": options.train, "valid": options.valid, "test": options.test}
+    sections = {key: section for key, section in optional.items() if section is not None}
+    for key, section in sections.items():
         _check_section(key, section, options.task)
-    _check_widths(given)
-    return given
+    _check_widths(sections)
+    return sections
 
 
 def _templates(section: Section) -> dict[str, str]:
-    given = {"image_path": section.image_path}
-    return given if section.mask is None else given | {"mask_path": section.mask_path}
+    images = {"image_path": section.image_path}
+    return images if section.mask is None else images | {"mask_path": section.mask_path}
 
 
 def _check_section(key: str, section: Section, task: str) -> None:
-    """Refuse what the task does not go with, before anything is read."""
-    templates.check_table(f"data.{key}.table", section.table)
+    """Raise if a section does not fit the task, before anything is read."""
+    templates.check_table_name(f"data.{key}.table", section.table)
     for path, template in _templates(section).items():
-        templates.check(f"data.{key}.{path}", template)
+        templates.check_template(f"data.{key}.{path}", template)
     masks = [name for name in ("mask", "rle") if getattr(section, name) is not None]
-    given = ", ".join([*masks, *map(str, section.targets)]) or "nothing"
+    columns = ", ".join([*masks, *map(str, section.targets)]) or "nothing"
     if task == "segmentation":
         legal = not section.targets and len(masks) in ((0, 1) if key == "test" else (1,))
         expected = "one of the keys mask and rle, and no targets"
@@ -177,33 +177,33 @@ def _check_section(key: str, section: Section, task: str) -> None:
         legal = not masks and (bool(section.targets) or key == "test")
         expected = "the key targets, and neither mask nor rle"
     if not legal:
-        what = f"data.{key} gives not what {task} learns from"
-        raise ParamsError(what, found=given, expected=expected)
+        what = f"data.{key} does not fit the task {task}"
+        raise ParamsError(what, found=columns, expected=expected)
 
 
 def _check_widths(sections: dict[str, Section]) -> None:
-    """Refuse tables that name more or fewer targets than the training table."""
+    """Raise if tables name more or fewer targets than the training table."""
     width = len(sections["train"].targets)
     for key, section in sections.items():
         if len(section.targets) not in ((0, width) if key == "test" else (width,)):
             raise ParamsError(
-                f"data.{key}.targets names other targets than data.train.targets",
+                f"data.{key}.targets has other targets than data.train.targets",
                 found=f"{len(section.targets)}: {', '.join(map(str, section.targets))}",
                 expected=f"{width}" + (", or none" if key == "test" else ""),
             )
 
 
-def _read(archives: Archives, section: Section, options: Options) -> _Part:
-    table = tables.read(archives.root, section.table, options.delimiter)
-    cells = table.names(section.image)
+def _read_part(archives: Archives, section: Section, options: Options) -> _Part:
+    table = tables.read_table(archives.root, section.table, options.delimiter)
+    cells = table.unique_names(section.image)
     if isinstance(section.image, int):
-        templates.refuse_lost_row(archives, table, section.image, section.image_path)
-    images = templates.filled(table, cells, section.image_path, "image")
-    templates.look_up(archives, table, images, "image")
+        templates.check_header(archives, table, section.image, section.image_path)
+    images = templates.fill_template(table, cells, section.image_path, "image")
+    templates.check_files_exist(archives, table, images, "image")
     return _Part(
         section,
         table,
-        ids=cells if section.id is None else table.names(section.id),
+        ids=cells if section.id is None else table.unique_names(section.id),
         images=images,
         masks=_masks(archives, section, table),
         groups=[""] * len(cells) if section.group is None else table.column(section.group),
@@ -216,18 +216,18 @@ def _masks(archives: Archives, section: Section, table: Table) -> list[str]:
     if section.rle is not None:
         runs = ["" if cell in ("", "-1") else cell.strip() for cell in table.column(section.rle)]
         odd = [place for place, run in enumerate(runs) if not _RUNS.fullmatch(run)]
-        expected = "pairs of a start (from 1) and a length, parted by one blank: 1 3 10 2"
+        expected = "pairs of a start (from 1) and a length, separated by one blank: 1 3 10 2"
         tables.refuse_rows(table, odd, "run lengths that can't be read", expected=expected)
         return [f"rle:{section.rle_order} {run}".rstrip() for run in runs]
     if section.mask is None:
         return [""] * len(table.rows)
-    masks = templates.filled(table, table.column(section.mask), section.mask_path, "mask")
-    templates.look_up(archives, table, masks, "mask")
+    masks = templates.fill_template(table, table.column(section.mask), section.mask_path, "mask")
+    templates.check_files_exist(archives, table, masks, "mask")
     return masks
 
 
 def _check_ids(parts: Sequence[_Part]) -> None:
-    """Refuse an id of the training table that comes again in the validation table."""
+    """Raise if an id of the training table comes again in the validation table."""
     seen: set[str] = set()
     for part in parts:
         if twice := sorted(seen.intersection(part.ids)):
@@ -242,13 +242,13 @@ def _check_ids(parts: Sequence[_Part]) -> None:
 
 
 def _target_names(part: _Part) -> tuple[str, ...]:
-    """Return the targets' names: their headers, but never a name that is TAKEN."""
+    """Return the targets' names: their headers, with a suffix where the name is reserved."""
     names = []
     for column in part.section.targets:
         place = part.table.position(column)
         name = part.table.header[place] or f"column_{place}"
-        names.append(f"{name}_target" if name in TAKEN else name)
+        names.append(f"{name}_target" if name in RESERVED_NAMES else name)
     return tuple(names)
 
 
-COMPETITION = Competition(Options, wanted, index)
+ADAPTER = Adapter(Options, required_files, build_index)

@@ -1,8 +1,7 @@
-"""Cells of a table turned into targets: classes, present or absent, measures."""
+"""Encode the target cells of tables as numbers: classes, labels (0 or 1), measures."""
 
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,13 +16,13 @@ _PAIRS = (("0", "1"), ("-1", "1"), ("0.0", "1.0"), ("false", "true"), ("no", "ye
 
 
 @dataclass(frozen=True)
-class Cells:
+class TargetCells:
     """The target columns of one table.
 
     Attributes:
         table: For messages.
-        columns: Texts by target and row; none if the table doesn't tell.
-        complete: Whether an empty cell is a fault.
+        columns: Texts by target and row; none if the table has no targets.
+        complete: Whether an empty cell is an error.
     """
 
     table: Table
@@ -32,8 +31,8 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class Targets:
-    """What cells mean.
+class EncodedTargets:
+    """Target cells as numbers.
 
     Attributes:
         numbers: By table, then target and row: the class number, 0 or 1, or the measure; NaN
@@ -47,47 +46,55 @@ class Targets:
     label_values: tuple[str, str] = ("0", "1")
 
 
-def targets(task: str, names: Sequence[str], parts: Mapping[str, Cells]) -> Targets:
-    """Return the numbers of target columns.
+def encode_targets(
+    task: str, names: Sequence[str], tables: Mapping[str, TargetCells]
+) -> EncodedTargets:
+    """Return the target cells as numbers.
 
     Args:
         task: "segmentation" (no targets), "multiclass", "binary", "multilabel" or "regression".
         names: The targets' names.
-        parts: Cells by table.
+        tables: TargetCells by table.
 
     Raises:
-        DataError: A cell is empty that may not be, or is no value of its kind; names its row.
+        DataError: A cell is empty and must not be, or is not legal; the message names its row.
     """
-    for cells in parts.values():
+    for cells in tables.values():
         _check_empty(cells, names)
-    known = [cell for cells in parts.values() for column in cells.columns for cell in column]
+    texts = [cell for cells in tables.values() for column in cells.columns for cell in column]
     if task == "multiclass":
-        for cells in parts.values():
-            _check_blanks(cells, names, set(known))
-        labels = classes(known)
+        for cells in tables.values():
+            _check_blanks(cells, names, set(texts))
+        labels = class_labels(texts)
         codes = {label: float(number) for number, label in enumerate(labels)}
-        return Targets(_numbers(parts, names, codes), classes=labels)
+        return EncodedTargets(_numbers(tables, names, codes), classes=labels)
     if task == "regression":
-        for cells in parts.values():
+        for cells in tables.values():
             _check_values(cells, names, is_number, "a finite number, such as -1.5")
-            _check_values(cells, names, is_learnable, "at most 1e15 in size")
-        return Targets(_numbers(parts, names, {cell: float(cell) for cell in known if cell}))
-    pair = label_values(known)
-    for cells in parts.values():
+            _check_values(cells, names, is_representable, "at most 1e15 in size")
+        return EncodedTargets(
+            _numbers(tables, names, {cell: float(cell) for cell in texts if cell})
+        )
+    pair = label_values(texts)
+    for cells in tables.values():
         _check_values(cells, names, pair.__contains__, f"{pair[0]} or {pair[1]}")
-    return Targets(
-        _numbers(parts, names, {pair[0]: 0.0, pair[1]: 1.0}),
+    return EncodedTargets(
+        _numbers(tables, names, {pair[0]: 0.0, pair[1]: 1.0}),
         label_values=pair,
     )
 
 
-def classes(labels: Iterable[str]) -> tuple[str, ...]:
-    """Return the different labels that are not empty, in the order of their class numbers.
+def class_labels(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return the distinct labels that are not empty, in the order of their class numbers.
 
-    That of numbers when all are whole numbers ("2" before "10"), else that of text.
+    They are ordered as numbers if all are whole numbers ("2" before "10"), else as text.
 
     Raises:
         DataError: Two labels are the same number ("1" and "01").
+
+    Example:
+        >>> class_labels(["10", "2", "", "10"])
+        ('2', '10')
     """
     texts = sorted({label for label in labels if label})
     if not all(_INTEGER.fullmatch(text) for text in texts):
@@ -106,54 +113,60 @@ def classes(labels: Iterable[str]) -> tuple[str, ...]:
 
 
 def label_values(cells: Iterable[str]) -> tuple[str, str]:
-    """Return the texts for absent and present that fit the cells best, as they write them.
+    """Return the texts for absent and present that fit the cells best, in the cells' own case.
 
-    Knows 0/1, -1/1, 0.0/1.0, false/true and no/yes, in any case of letters.
+    Knows 0/1, -1/1, 0.0/1.0, false/true and no/yes, in upper, lower or title case.
+
+    Example:
+        >>> label_values(["Yes", "No", "Yes"])
+        ('No', 'Yes')
     """
     texts = sorted({cell for cell in cells if cell})
     best = max(_PAIRS, key=lambda pair: sum(text.lower() in pair for text in texts))
-    written = {text.lower(): text for text in texts}
-    some = next((written[text] for text in best if text in written), "")
+    spelling = {text.lower(): text for text in texts}
+    some = next((spelling[text] for text in best if text in spelling), "")
     case = str.upper if some.isupper() else str.title if some.istitle() else str.lower
-    return written.get(best[0], case(best[0])), written.get(best[1], case(best[1]))
+    return spelling.get(best[0], case(best[0])), spelling.get(best[1], case(best[1]))
 
 
 def is_number(cell: str) -> bool:
-    """Return whether a cell is a finite number; float() would take "nan" and "1_000" too."""
+    """Return whether a cell is a finite number; float() accepts "nan" and "1_000" too."""
     return bool(_NUMBER.fullmatch(cell)) and math.isfinite(float(cell))
 
 
-def is_learnable(cell: str) -> bool:
-    """Return whether float32 can hold the squares of many such numbers: training adds them up."""
+def is_representable(cell: str) -> bool:
+    """Return whether float32 can hold a sum of squares of such numbers, as losses need."""
     return abs(float(cell)) <= LARGEST
 
 
-def _check_blanks(cells: Cells, names: Sequence[str], known: set[str]) -> None:
-    """Refuse labels that are others but for their blanks: two classes for one thing."""
-    plain = Counter(_plain(label) for label in known)
+def _check_blanks(cells: TargetCells, names: Sequence[str], labels: set[str]) -> None:
+    """Raise if labels differ only in their blanks: two classes for one thing."""
+    spellings: dict[str, list[str]] = {}
+    for label in sorted(labels):
+        spellings.setdefault(_single_spaced(label), []).append(label)
     for name, column in zip(names, cells.columns, strict=bool(cells.columns)):
         odd = [
             place
             for place, cell in enumerate(column)
-            if cell != _plain(cell) and plain[_plain(cell)] > 1
+            if cell != _single_spaced(cell) and len(spellings[_single_spaced(cell)]) > 1
         ]
         if odd:
             cell = column[odd[0]]
-            other = sorted(one for one in known if one != cell and _plain(one) == _plain(cell))[0]
+            other = next(label for label in spellings[_single_spaced(cell)] if label != cell)
             refuse_rows(
                 cells.table,
                 odd,
-                f"target {name} holds {cell!r}, which is {other!r} but for its blanks",
+                f"target {name} holds {cell!r}, which is {other!r} apart from blanks",
                 expected="one text a class",
-                fix="take the blanks out of these cells",
+                fix="remove the blanks from these cells",
             )
 
 
-def _plain(label: str) -> str:
+def _single_spaced(label: str) -> str:
     return " ".join(label.split())
 
 
-def _check_empty(cells: Cells, names: Sequence[str]) -> None:
+def _check_empty(cells: TargetCells, names: Sequence[str]) -> None:
     if not cells.complete:
         return
     for name, column in zip(names, cells.columns, strict=True):
@@ -163,7 +176,7 @@ def _check_empty(cells: Cells, names: Sequence[str]) -> None:
 
 
 def _check_values(
-    cells: Cells, names: Sequence[str], legal: Callable[[str], bool], expected: str
+    cells: TargetCells, names: Sequence[str], legal: Callable[[str], bool], expected: str
 ) -> None:
     for name, column in zip(names, cells.columns, strict=bool(cells.columns)):
         odd = [place for place, cell in enumerate(column) if cell and not legal(cell)]
@@ -173,13 +186,13 @@ def _check_values(
 
 
 def _numbers(
-    parts: Mapping[str, Cells], names: Sequence[str], codes: Mapping[str, float]
+    tables: Mapping[str, TargetCells], names: Sequence[str], codes: Mapping[str, float]
 ) -> dict[str, list[list[float]]]:
-    """Return each cell's number by part, target and row, NaN for empty or absent ones."""
+    """Return each cell's number by table, target and row, NaN for empty or absent ones."""
     return {
         key: [
             [codes.get(cell, math.nan) for cell in column]
             for column in cells.columns or [[""] * len(cells.table.rows)] * len(names)
         ]
-        for key, cells in parts.items()
+        for key, cells in tables.items()
     }

@@ -1,4 +1,4 @@
-"""What every adapter does: hold tables against files, and put the rows together."""
+"""What all adapters share: match tables with files, and assemble the rows of the index."""
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from darkroom.errors import DataError
-from darkroom.index.table import COLUMNS, Card, Index, check
+from darkroom.index.table import COLUMNS, Card, Index, check_index
 from darkroom.raw.archives import Archives
 
 DIGEST_CHARACTERS = 32
@@ -21,18 +21,18 @@ _CHUNK = 64
 def files_by_name(
     archives: Archives, container: str, key: Callable[[str], str] = str
 ) -> dict[str, str]:
-    """Return the paths of a container's members by file name, whatever folders they nest in.
+    """Return the paths of a container's members by file name, at any depth of folders.
 
     Args:
-        archives: Where the container lies.
-        container: Its name.
-        key: What of a file name counts.
+        archives: The containers.
+        container: The name of one.
+        key: From a file name, what it is found by.
 
     Raises:
         DataError: Two folders of it hold files of one name.
     """
     paths: dict[str, str] = {}
-    for path in archives.names(container):
+    for path in archives.paths(container):
         name = key(path.rsplit("/", 1)[-1])
         if name in paths:
             raise DataError(
@@ -40,44 +40,47 @@ def files_by_name(
                 file=archives.root / container,
                 found=f"{paths[name]} and {path}",
                 expected="each file name once",
-                fix="take one of the two folders out",
+                fix="remove one of the two folders",
             )
         paths[name] = path
     return paths
 
 
-def agree(
-    listed: Collection[str], present: Collection[str], *, lists: object, holds: object
+def check_same_names(
+    listed: Collection[str], present: Collection[str], *, listed_in: object, held_in: object
 ) -> None:
-    """Refuse names listed and not present, and names present and not listed.
+    """Raise unless the same names are listed and present.
 
     Args:
-        listed: Names in a table (or of images, to be held against masks).
+        listed: Names in a table (or of images, to be matched with masks).
         present: Names of files.
-        lists: What lists them, for the message.
-        holds: What holds them, for the message.
+        listed_in: The table, for the message.
+        held_in: The container, for the message.
+
+    Raises:
+        DataError: Some names are on one side only; the message lists the first of them.
     """
     absent, extra = sorted(set(listed) - set(present)), sorted(set(present) - set(listed))
     if absent or extra:
         raise DataError(
-            "does not agree with what it is paired with",
-            file=lists,
+            f"its names are not those in {held_in}",
+            file=listed_in,
             details=[
                 f"{len(names)} {words}: {', '.join(names[:_SHOWN])}"
                 + (", …" if len(names) > _SHOWN else "")
                 for names, words in (
-                    (absent, f"here and not in {holds}"),
-                    (extra, f"in {holds} and not here"),
+                    (absent, f"here and not in {held_in}"),
+                    (extra, f"in {held_in} and not here"),
                 )
                 if names
             ],
-            found=f"{len(set(listed))} here, {len(set(present))} in {holds}",
+            found=f"{len(set(listed))} here, {len(set(present))} in {held_in}",
             expected="the same names in both",
-            fix="download both again, or take out what has no partner",
+            fix="download both again, or remove what has no partner",
         )
 
 
-def rows(
+def image_rows(
     part: str,
     *,
     ids: Sequence[str],
@@ -87,7 +90,7 @@ def rows(
     official: str = "",
     targets: Mapping[str, Sequence[float] | np.ndarray] | None = None,
 ) -> pd.DataFrame:
-    """Return index rows of one part, without digests."""
+    """Return index rows of one part ("train" or "test"), without digests."""
     blank = [""] * len(ids)
     columns: dict[str, object] = {
         "id": ids,
@@ -102,23 +105,27 @@ def rows(
     return pd.concat([frame, pd.DataFrame(numbers, index=frame.index)], axis=1)
 
 
-def finish(
+def assemble_index(
     archives: Archives, train: Sequence[pd.DataFrame], test: pd.DataFrame, card: Card
 ) -> Index:
-    """Return the checked index: training rows put in order of id, test rows as they come."""
+    """Return the checked index: training rows sorted by id, test rows in the given order.
+
+    Raises:
+        DataError: The rows break a rule of the index, or an image is absent, damaged or empty.
+    """
     ordered = pd.concat(train).sort_values("id", kind="stable")
     together = pd.concat([ordered, test], ignore_index=True)
     together["digest"] = pd.Series(digests(archives, together["image"]), dtype="str")
     index = Index(together[[*COLUMNS, *card.targets]], card)
-    check(index)
+    check_index(index)
     return index
 
 
 def digests(archives: Archives, images: Iterable[str]) -> list[str]:
     """Return the first 32 hex digits of the sha256 of each image's bytes, in the order given.
 
-    Reads in the order of names, which is nearly always the archive's, on several threads:
-    hashing and reading release the interpreter.
+    Reads in order of names, which is nearly always the archive's, on several threads: hashing
+    and reading release the interpreter lock.
 
     Raises:
         DataError: An image is absent, damaged or empty.
@@ -127,12 +134,12 @@ def digests(archives: Archives, images: Iterable[str]) -> list[str]:
     ordered = sorted(set(paths))
     chunks = [ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK)]
     with ThreadPoolExecutor(min(4, cpu_count() or 1)) as threads:
-        found = dict(
+        digest_of = dict(
             pair
             for pairs in threads.map(lambda chunk: [_digest(archives, p) for p in chunk], chunks)
             for pair in pairs
         )
-    return [found[path] for path in paths]
+    return [digest_of[path] for path in paths]
 
 
 def _digest(archives: Archives, path: str) -> tuple[str, str]:
@@ -143,6 +150,6 @@ def _digest(archives: Archives, path: str) -> tuple[str, str]:
             file=archives.root / path,
             found="0 bytes",
             expected="an image",
-            fix="download it again, or take it and its row out",
+            fix="download it again, or remove it and its row",
         )
     return path, hashlib.sha256(data).hexdigest()[:DIGEST_CHARACTERS]

@@ -1,4 +1,4 @@
-"""Path templates of the csv format: `{}` is the cell, and archives are folders."""
+"""Path templates of the csv format: `{}` stands for the cell, and archives are folders."""
 
 from collections.abc import Collection, Sequence
 
@@ -10,55 +10,55 @@ from darkroom.raw.tables import Table
 EXAMPLE = "train.zip/train/{}.png"
 
 
-def check(key: str, template: str) -> None:
-    """Refuse a template that holds `{}` not once, or leads out of the source folder.
+def check_template(key: str, template: str) -> None:
+    """Raise unless a template holds `{}` once and stays inside the source folder.
 
     Args:
         key: The parameter, for the message: "data.train.image_path".
         template: Its value.
 
     Raises:
-        ParamsError: says which of these it is, and what to write.
+        ParamsError: The message says what to write instead.
     """
     if template.count("{}") != 1:
-        what = f"{key}: a path template holds {{}} once"
+        what = f"{key} must contain {{}} exactly once"
         raise ParamsError(what, found=template, expected=f"such as {EXAMPLE}")
     fault = unsafe(template.replace("{}", "x"))
     if not fault and not template.startswith("./"):
         return
-    fix = "write it from there on; if the files lie elsewhere, set data.source to the folder above"
+    fix = "write it relative to data.source; if the files lie elsewhere, change data.source"
     plain = template.replace("\\", "/").removeprefix("./")
     if not unsafe(plain):
         fix = f"write {plain}"
     raise ParamsError(
-        f"{key} begins in data.source and stays there",
+        f"{key} must be a path inside data.source",
         found=f"{fault or 'a path with ./'}: {template}",
         expected=f"such as {EXAMPLE}",
         fix=fix,
     )
 
 
-def check_table(key: str, table: str) -> None:
-    """Refuse a table that does not lie in the source folder itself.
+def check_table_name(key: str, table: str) -> None:
+    """Raise unless a table lies in the source folder itself.
 
     Raises:
-        ParamsError: says what to write.
+        ParamsError: The message says what to write instead.
     """
     name = table.replace("\\", "/").rsplit("/", 1)[-1]
     if name != table:
         raise ParamsError(
-            f"{key} is a file of data.source itself, not of a folder in it",
+            f"{key} must be a file directly in data.source",
             found=table,
             expected=name or "the table's name",
             fix="move the table there, or set data.source to its folder",
         )
 
 
-def container(names: Collection[str], key: str, template: str) -> str | None:
+def template_container(names: Collection[str], key: str, template: str) -> str | None:
     """Return the folder or archive that a template begins with; None if the cells name it.
 
     Raises:
-        DataError: It is not among the names of the source folder; says what to write.
+        DataError: It is not in the source folder; the message says what to write instead.
     """
     top, _, rest = template.partition("/")
     if "{}" in top:
@@ -69,48 +69,48 @@ def container(names: Collection[str], key: str, template: str) -> str | None:
             f"{top} is missing",
             found=f"{twins[0]}, which is {'an archive' if _is_packed(twins[0]) else 'unpacked'}",
             expected=f"{top}, as {key} says",
-            fix=f"write {key}: {' or '.join(_retold(twins[0], rest))}",
+            fix=f"write {key}: {' or '.join(_alternatives(twins[0], rest))}",
         )
     return pick(names, top, suffixes=[""], key=key)
 
 
-def filled(table: Table, cells: Sequence[str], template: str, kind: str) -> list[str]:
+def fill_template(table: Table, cells: Sequence[str], template: str, kind: str) -> list[str]:
     """Return each row's path, "" where the cell is empty.
 
     Raises:
-        DataError: A cell leads out of the source folder; names the table, the row and the cell.
+        DataError: A cell leads out of the source folder; the message names table, row and cell.
     """
     paths = [template.replace("{}", cell) if cell else "" for cell in cells]
     odd = [place for place, path in enumerate(paths) if path and unsafe(path)]
     if odd:
         first = odd[0]
         raise DataError(
-            f"{len(odd)} rows whose {kind} is no path inside the source folder",
+            f"{len(odd)} rows whose {kind} is not a path inside the source folder",
             file=table.file,
             row=table.lines[first],
             details=[f"row {table.lines[place]}: {cells[place]!r}" for place in odd],
             found=f"{unsafe(paths[first])}: {cells[first]!r}",
             expected="a relative path with / between its folders, such as a/0001.jpg",
-            fix="mend the cell",
+            fix="correct the cell",
         )
     return paths
 
 
-def refuse_lost_row(archives: Archives, table: Table, column: int, template: str) -> None:
-    """Refuse a table whose header names an image: it is the first row, which would be lost.
+def check_header(archives: Archives, table: Table, column: int, template: str) -> None:
+    """Raise if a table's header names an image: then it is a first row, which would be lost.
 
     Args:
-        archives: Where images lie.
-        table: A table that has been read with a header.
-        column: The position of the images' names.
-        template: Their path.
+        archives: The containers of the images.
+        table: A table that was read with a header.
+        column: The position of the column of images.
+        template: Their path template.
 
     Raises:
-        DataError: names the table and the image.
+        DataError: The message names the table and the image.
     """
     header = table.header[table.position(column)]
     path = template.replace("{}", header)
-    if header and _is_there(archives, path):
+    if header and _exists(archives, path):
         raise DataError(
             "the first row is data, not a header",
             file=table.file,
@@ -121,11 +121,11 @@ def refuse_lost_row(archives: Archives, table: Table, column: int, template: str
         )
 
 
-def look_up(archives: Archives, table: Table, paths: Sequence[str], kind: str) -> None:
-    """Refuse rows whose file is absent.
+def check_files_exist(archives: Archives, table: Table, paths: Sequence[str], kind: str) -> None:
+    """Raise if the files of some rows are absent.
 
     Raises:
-        DataError: names the table, the rows and the nearest file.
+        DataError: The message names the table, the rows and the nearest file.
     """
     absent = [place for place, path in enumerate(paths) if path and not archives.has(path)]
     if absent:
@@ -139,14 +139,14 @@ def look_up(archives: Archives, table: Table, paths: Sequence[str], kind: str) -
                 details=[f"row {table.lines[place]}: {paths[place]}" for place in absent],
                 found=str(error).replace("\n ", ";"),
                 expected=f"a file at each {kind}'s path",
-                fix=f"mend the {kind}_path in the parameters, or the table",
+                fix=f"correct the {kind}_path in the parameters, or the table",
             ) from error
 
 
-def _is_there(archives: Archives, path: str) -> bool:
+def _exists(archives: Archives, path: str) -> bool:
     try:
         return not unsafe(path) and archives.has(path)
-    except DataError:  # of a container that a header names, and nothing else
+    except DataError:  # the header names a container that is absent
         return False
 
 
@@ -159,8 +159,8 @@ def _stem(name: str) -> str:
     return name.removesuffix(suffix)
 
 
-def _retold(other: str, rest: str) -> list[str]:
-    """Return where what lay at `rest` may lie in a folder unpacked, or an archive of it."""
+def _alternatives(other: str, rest: str) -> list[str]:
+    """Return the paths that `rest` may have in the unpacked folder, or in its archive."""
     stem = _stem(other)
     inner = rest.removeprefix(f"{stem}/")
     if inner != rest or _is_packed(other):

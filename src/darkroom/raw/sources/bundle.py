@@ -51,7 +51,7 @@ class Bundle:
 
     def __init__(self, path: Path) -> None:
         try:
-            Archives(path.parent, path.parent).names(path.name)
+            Archives(path.parent, path.parent).paths(path.name)
         except DataError as error:
             raise DataError(str(error).partition("\n  to do: ")[0], fix=_anew(path)) from error
         self._path = path
