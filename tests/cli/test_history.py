@@ -9,7 +9,7 @@ import pytest
 
 from darkroom.cli import history as stage
 from darkroom.cli.main import main
-from darkroom.remote.retry import Waits
+from darkroom.remote.retry import RetryPolicy
 from darkroom.submission.history import file as history
 from darkroom.submission.history.file import Row
 from tests.submission.history.test_rows import ROW
@@ -36,7 +36,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.edit(root, lambda params: params["tiny"]["data"].update(kaggle=SLUG))
     monkeypatch.chdir(root)
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(stage, "WAITS", Waits(tries=2, sleep=lambda _: None))
+    monkeypatch.setattr(stage, "RETRY_POLICY", RetryPolicy(tries=2, sleep=lambda _: None))
 
 
 def sent(reference: int, local: float | None, **known: object) -> Row:

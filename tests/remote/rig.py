@@ -11,9 +11,9 @@ import pytest
 from tqdm import tqdm
 
 from darkroom.errors import RemoteError
-from darkroom.remote.download import Remote, download
+from darkroom.remote.download import RemoteFile, download
 from darkroom.remote.https import opener
-from darkroom.remote.retry import Waits, safe_place
+from darkroom.remote.retry import RetryPolicy, public_address
 from tests.support.loopback import CutAt, Kaggle
 
 BODY = Random(4).randbytes(300_000)
@@ -43,15 +43,15 @@ class Rig:
     def fetch(
         self,
         *,
-        waits: Waits | None = None,
+        policy: RetryPolicy | None = None,
         bar: "tqdm[Any] | None" = None,
         name: str | None = None,
         **given: Any,
     ) -> Path:
         url = self.kaggle.url(f"/d/{self.name}") + "?X-Goog-Signature=s3cret"
-        remote = Remote(name or self.name, opener(url), safe_place(url), **given)
-        waits = waits or Waits(tries=3, sleep=self.slept.append)
-        return download(remote, self.folder, waits=waits, bar=bar)
+        remote = RemoteFile(name or self.name, opener(url), public_address(url), **given)
+        policy = policy or RetryPolicy(tries=3, sleep=self.slept.append)
+        return download(remote, self.folder, policy=policy, bar=bar)
 
     def refused(self, **given: Any) -> list[str]:
         """Fetch in vain: return the message's lines; nothing has the file's name."""
@@ -73,7 +73,7 @@ class Rig:
         """Fetch so many bytes, then no more: what a kill leaves."""
         (self.folder / self.name).unlink(missing_ok=True)
         self.kaggle.play("storage", CutAt(size))
-        self.refused(waits=Waits(tries=1))
+        self.refused(policy=RetryPolicy(tries=1))
         assert (self.folder / f"{self.name}.part").stat().st_size == size
         self.kaggle.requests.clear()
 

@@ -6,7 +6,7 @@ import pytest
 
 from darkroom.errors import ResourceError
 from darkroom.remote import disk_space
-from darkroom.remote.disk_space import Need
+from darkroom.remote.disk_space import SpaceNeed
 
 
 @pytest.mark.parametrize(
@@ -17,32 +17,39 @@ from darkroom.remote.disk_space import Need
     ],
 )
 def test_bytes_for_a_reader(size: int, words: str) -> None:
-    assert disk_space.shown(size) == words
+    assert disk_space.format_bytes(size) == words
 
 
 def test_a_folder_that_is_not_there_yet_lies_on_the_disk_around_it(tmp_path: Path) -> None:
-    assert disk_space.free(tmp_path / "a" / "b") > 0
-    assert disk_space.one_disk(tmp_path / "a" / "b", tmp_path / "c")
+    assert disk_space.free_bytes(tmp_path / "a" / "b") > 0
+    assert disk_space.is_same_disk(tmp_path / "a" / "b", tmp_path / "c")
 
 
 def test_what_fits_passes_and_what_does_not_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk_space, "free", lambda _: 1000)
-    needs = [Need(tmp_path, 600, "to fetch"), Need(tmp_path / "raw", 400, "for the copies")]
-    disk_space.require(needs)
+    monkeypatch.setattr(disk_space, "free_bytes", lambda _: 1000)
+    needs = [
+        SpaceNeed(tmp_path, 600, "to fetch"),
+        SpaceNeed(tmp_path / "raw", 400, "for the copies"),
+    ]
+    disk_space.require_space(needs)
     with pytest.raises(ResourceError) as caught:
-        disk_space.require([*needs, Need(tmp_path, 10_000, "more")])
+        disk_space.require_space([*needs, SpaceNeed(tmp_path, 10_000, "more")])
     assert str(caught.value).startswith(
-        f"{tmp_path}: no room on the disk for what is to be fetched\n  found: 1.0 kB free\n"
+        f"{tmp_path}: not enough disk space for the download\n  found: 1.0 kB free\n"
         "  expected: 11.0 kB: 600 bytes to fetch, 400 bytes for the copies, 10.0 kB more\n"
-        "  to do: free 10.0 kB; the download cache may lie on another disk: name a folder there"
+        "  to do: free 10.0 kB; or put the download cache on another disk: name a folder there"
     )
 
 
 def test_disks_apart_are_not_summed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_space, "_disk", hash)
-    monkeypatch.setattr(disk_space, "free", lambda folder: {"a": 1000, "b": 10}[folder.name])
-    disk_space.require([Need(tmp_path / "a", 1000, "x"), Need(tmp_path / "b", 10, "y")])
-    with pytest.raises(ResourceError, match=r"/b: no room.*\n.*10 bytes free\n.*11 bytes: 11 byte"):
-        disk_space.require([Need(tmp_path / "a", 1000, "x"), Need(tmp_path / "b", 11, "y")])
+    monkeypatch.setattr(disk_space, "_device", hash)
+    monkeypatch.setattr(disk_space, "free_bytes", lambda folder: {"a": 1000, "b": 10}[folder.name])
+    disk_space.require_space(
+        [SpaceNeed(tmp_path / "a", 1000, "x"), SpaceNeed(tmp_path / "b", 10, "y")]
+    )
+    with pytest.raises(ResourceError, match=r"/b: not enough.*\n.*10 bytes free\n.*11 bytes: 11"):
+        disk_space.require_space(
+            [SpaceNeed(tmp_path / "a", 1000, "x"), SpaceNeed(tmp_path / "b", 11, "y")]
+        )

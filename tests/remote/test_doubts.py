@@ -10,7 +10,7 @@ from darkroom.errors import DataError, RemoteError, ResourceError
 from darkroom.raw.sources import cache, files
 from darkroom.raw.sources.files import Offer, Order
 from darkroom.remote import https
-from darkroom.remote.retry import Waits
+from darkroom.remote.retry import RetryPolicy
 from tests.support.loopback import Kaggle, NoHash
 
 BODY = b"1,2\n" * 50
@@ -21,7 +21,7 @@ def offer(kaggle: Kaggle, folder: Path, ask: Callable[[], Any]) -> Offer:
 
 
 def order(folder: Path, *names: str) -> Order:
-    return Order(lambda _: list(names), folder / "raw", Waits(tries=3, sleep=lambda _: None))
+    return Order(lambda _: list(names), folder / "raw", RetryPolicy(tries=3, sleep=lambda _: None))
 
 
 def served(name: str = "a.csv") -> Kaggle:
@@ -68,7 +68,7 @@ def test_a_size_that_is_out_of_date_is_asked_for_anew_and_what_is_here_stays(
 
 def test_a_size_for_which_there_is_no_room_is_asked_for_anew(tmp_path: Path) -> None:
     with served() as kaggle:
-        with pytest.raises(ResourceError, match="no room on the disk"):
+        with pytest.raises(ResourceError, match="not enough disk space"):
             fill(kaggle, tmp_path, {"a.csv": 10**15}, "a.csv")
         assert fill(kaggle, tmp_path, {"a.csv": 200}, "a.csv") == ["a.csv"]
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from darkroom.errors import ResourceError
 from darkroom.remote import partial
-from darkroom.remote.retry import Waits
+from darkroom.remote.retry import RetryPolicy
 from tests.remote.rig import BODY, OTHER, Rig, zipped
 from tests.support.loopback import (
     CutAt,
@@ -44,7 +44,7 @@ def test_a_file_comes_whole_and_alone(rig: Rig) -> None:
 def test_an_empty_file_is_none_unless_its_sha256_says_so(rig: Rig) -> None:
     rig.serve(b"")
     assert rig.refused(size=0)[:2] == [
-        "data.bin: what came is not the file: it is empty",
+        "data.bin: the download is not the file: it is empty",
         "  found: 0 bytes",
     ]
     assert len(rig.starts) == 2
@@ -77,10 +77,10 @@ def test_a_killed_process_is_gone_on_from(rig: Rig) -> None:
     url, path = rig.kaggle.url("/d/data.bin"), rig.folder / "data.bin.part"
     code = (
         "from pathlib import Path; from darkroom.remote.https import opener;"
-        "from darkroom.remote.download import Remote, download;"
-        "from darkroom.remote.retry import Waits;"
-        f"download(Remote('data.bin', opener({url!r}), 'here'), Path({str(rig.folder)!r}),"
-        " waits=Waits())"
+        "from darkroom.remote.download import RemoteFile, download;"
+        "from darkroom.remote.retry import RetryPolicy;"
+        f"download(RemoteFile('data.bin', opener({url!r}), 'here'), Path({str(rig.folder)!r}),"
+        " policy=RetryPolicy())"
     )
     with subprocess.Popen([sys.executable, "-c", code]) as process:
         try:
@@ -170,7 +170,7 @@ def test_a_new_version_between_parts_is_fetched_from_the_start(
 def test_versions_that_keep_changing_end(rig: Rig) -> None:
     for n in range(4):
         rig.kaggle.play("storage", (NewVersion((BODY, OTHER)[n % 2]), CutAt(60_000)))
-    lines = rig.refused(waits=Waits(tries=4, sleep=rig.slept.append))
+    lines = rig.refused(policy=RetryPolicy(tries=4, sleep=rig.slept.append))
     assert lines[0] == "data.bin: gave up after 4 failures in a row"
 
 
@@ -239,7 +239,7 @@ def test_a_disk_too_small_is_told_before_a_byte_is_written(
     with pytest.raises(ResourceError) as caught:
         rig.fetch()
     assert str(caught.value).startswith(
-        f"{rig.folder}: no room on the disk for what is to be fetched\n  found: 200.0 kB free\n"
+        f"{rig.folder}: not enough disk space for the download\n  found: 200.0 kB free\n"
         "  expected: 300.0 kB: 300.0 kB for the rest of data.bin\n  to do: free 100.0 kB; "
     )
     assert rig.names() == []
@@ -253,20 +253,20 @@ def test_a_disk_too_small_is_told_before_a_byte_is_written(
 def test_a_disk_that_fills_up_keeps_the_part(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    append = partial.append
+    append = partial.write_all
 
     def full(file: BinaryIO, data: bytes) -> None:
         append(file, data[: max(0, 120_000 - file.tell())])
         if file.tell() >= 120_000:
             raise OSError(code, "No space left on device")
 
-    monkeypatch.setattr(partial, "append", full)
+    monkeypatch.setattr(partial, "write_all", full)
     with pytest.raises(ResourceError) as caught:
         rig.fetch()
     assert str(caught.value).splitlines() == [
         f"{rig.folder / 'data.bin.part'}: the disk is full",
-        "  found: 120,000 bytes of it are here",
-        "  to do: make room, and run it again: what is here is kept",
+        "  found: 120,000 bytes of the file are downloaded",
+        "  to do: free some space, and run it again: what is already downloaded is kept",
     ]
     monkeypatch.undo()
     assert rig.fetch().read_bytes() == BODY

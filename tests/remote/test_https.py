@@ -31,8 +31,8 @@ def test_an_answer_is_streamed_with_the_headers_that_were_given(kaggle: Kaggle) 
     ("status", "words"),
     [
         (401, ["the server asks for a login", "401 Unauthorized", "download it in a browser, and"]),
-        (403, ["does not give it to everybody", "403 Forbidden", "name the folder that you put"]),
-        (404, ["there is no such file", "404 Not Found", "mend the address"]),
+        (403, ["does not allow public access", "403 Forbidden", "set data.source to the folder"]),
+        (404, ["there is no such file", "404 Not Found", "correct the address"]),
         (410, ["the file is no longer there", "410 Gone", "find its new address"]),
         (400, ["the server refuses", "400 Bad Request", "open the address in a browser"]),
     ],
@@ -85,7 +85,7 @@ def test_only_https_is_asked(url: str) -> None:
 def test_an_address_that_cannot_be_asked_is_told_without_its_query(host: str, words: str) -> None:
     with pytest.raises(RemoteError) as caught:
         opener(f"https://{host}/a?sig=s3cret")(HEADERS)
-    assert f": can't be fetched\n  found: {words}\n  to do: see to that, and run it again" in str(
+    assert f": can't be fetched\n  found: {words}\n  to do: fix that, and run it again" in str(
         caught.value
     )
     assert "s3cret" not in str(caught.value)

@@ -11,9 +11,9 @@ import requests
 from urllib3.exceptions import SSLError
 
 from darkroom.errors import RemoteError
-from darkroom.remote.download import Opener, Remote, download
+from darkroom.remote.download import Opener, RemoteFile, download
 from darkroom.remote.https import opener
-from darkroom.remote.retry import Waits, safe_place
+from darkroom.remote.retry import RetryPolicy, public_address
 from tests.remote.canned import Canned, answer
 
 CHUNKED = {"Transfer-Encoding": "chunked", "ETag": '"a"'}
@@ -23,8 +23,10 @@ def _canned(
     folder: Path, *answers: bytes, name: str = "f.bin", tries: int = 3, **given: Any
 ) -> Path:
     with Canned(*answers) as server:
-        remote = Remote(name, opener(server.url), safe_place(server.url), **given)
-        return download(remote, folder, waits=Waits(tries=tries, sleep=lambda _: None), bar=None)
+        remote = RemoteFile(name, opener(server.url), public_address(server.url), **given)
+        return download(
+            remote, folder, policy=RetryPolicy(tries=tries, sleep=lambda _: None), bar=None
+        )
 
 
 def test_a_chunked_body_is_whole_with_its_last_chunk(tmp_path: Path) -> None:
@@ -58,8 +60,8 @@ def test_a_416_ends_a_part_only_if_its_size_is_the_total(
     none = answer("416 Range Not Satisfiable", {"Content-Range": f"bytes */{total}", "ETag": '"a"'})
     whole = answer("200 OK", {"Content-Length": "601", "ETag": '"a"'}, body)
     with Canned(cut, none, whole) as server:
-        remote = Remote("f.bin", make(server.url), "here")
-        path = download(remote, tmp_path, waits=Waits(sleep=lambda _: None), bar=None)
+        remote = RemoteFile("f.bin", make(server.url), "here")
+        path = download(remote, tmp_path, policy=RetryPolicy(sleep=lambda _: None), bar=None)
         assert len(server.asked) == total - 600 + 2
     assert path.read_bytes() == body
 
@@ -86,8 +88,8 @@ def test_a_server_that_gives_less_than_asked_is_asked_on(tmp_path: Path) -> None
     body = Random(1).randbytes(1000)
     cut = answer("200 OK", {"ETag": '"a"', "Content-Length": "1000"}, body[:600])
     with Canned(cut, _range(600, 800, body), _range(800, 1000, body)) as server:
-        remote = Remote("f.bin", opener(server.url), "here")
-        path = download(remote, tmp_path, waits=Waits(sleep=lambda _: None), bar=None)
+        remote = RemoteFile("f.bin", opener(server.url), "here")
+        path = download(remote, tmp_path, policy=RetryPolicy(sleep=lambda _: None), bar=None)
         assert ["Range: bytes=800-" in asked for asked in server.asked] == [False, False, True]
     assert path.read_bytes() == body
 
@@ -104,7 +106,7 @@ def test_a_body_of_unknown_length_is_not_believed(tmp_path: Path) -> None:
     endless = answer("200 OK", {"ETag": '"a"'}, b"abcde")
     with pytest.raises(RemoteError) as caught:
         _canned(tmp_path, endless)
-    assert "nothing tells its size" in str(caught.value)
+    assert "its size is not known" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
     assert _canned(tmp_path, endless, size=5).read_bytes() == b"abcde"
 
@@ -133,11 +135,11 @@ def test_more_than_announced_is_thrown_away(tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified", "299 Odd"])
 def test_answers_that_openers_should_not_give_are_told(tmp_path: Path, status: str) -> None:
     with Canned(answer(status, {})) as server:
-        remote = Remote("f", lambda _: requests.get(server.url, stream=True, timeout=9), "here")
+        remote = RemoteFile("f", lambda _: requests.get(server.url, stream=True, timeout=9), "here")
         with pytest.raises(RemoteError) as caught:
-            download(remote, tmp_path, waits=Waits(tries=1), bar=None)
+            download(remote, tmp_path, policy=RetryPolicy(tries=1), bar=None)
     assert str(caught.value).splitlines() == [
-        "f: the server's answer is neither the file nor a part of it",
+        "f: the server's response is neither the file nor a part of it",
         f"  found: {status.replace(' Odd', '')}",
         "  expected: 200 OK",
         "  to do: open here in a browser to see why",
@@ -158,5 +160,9 @@ def test_an_encrypted_connection_that_breaks_in_a_body_is_a_cut(tmp_path: Path) 
         return response
 
     with pytest.raises(RemoteError, match="gave up after 2 failures") as caught:
-        download(Remote("f", open_, "here"), tmp_path, waits=Waits(tries=2, sleep=lambda _: None))
+        download(
+            RemoteFile("f", open_, "here"),
+            tmp_path,
+            policy=RetryPolicy(tries=2, sleep=lambda _: None),
+        )
     assert "found: the connection was cut" in str(caught.value)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from darkroom.remote.partial import Identity, Part, append, begins_at, identity_of
+from darkroom.remote.partial import Identity, PartialFile, range_start, response_identity, write_all
 
 DATE = "Mon, 24 Jul 2017 12:00:00 GMT"
 LATER = "Mon, 24 Jul 2017 12:00:01 GMT"
@@ -31,13 +31,13 @@ def test_an_answer_says_of_which_file_it_is() -> None:
         Content_Length="10",
         x_goog_hash="crc32c=AAAAAA==, md5=kAFQmDzST7DWlj99KOF/cg==",
     )
-    assert identity_of(whole) == WHOLE
+    assert response_identity(whole) == WHOLE
     some = _answer(206, ETag='"abc"', Content_Length="4", Content_Range="bytes 6-9/10")
-    assert identity_of(some) == Identity(etag='"abc"', total=10)
-    assert begins_at(some) == 6
+    assert response_identity(some) == Identity(etag='"abc"', total=10)
+    assert range_start(some) == 6
     none = _answer(416, Content_Range="bytes */10", Content_Length="300")
-    assert identity_of(none) == Identity(total=10)
-    assert begins_at(none) is None
+    assert response_identity(none) == Identity(total=10)
+    assert range_start(none) is None
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_an_answer_says_of_which_file_it_is() -> None:
     ],
 )
 def test_what_does_not_vouch_is_left_out(headers: dict[str, str]) -> None:
-    assert identity_of(_answer(200, **headers)) == Identity()
+    assert response_identity(_answer(200, **headers)) == Identity()
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_what_does_not_vouch_is_left_out(headers: dict[str, str]) -> None:
     ids=range(5),
 )
 def test_a_range_that_cannot_be_read_begins_nowhere(text: str) -> None:
-    assert begins_at(_answer(206, Content_Range=text)) is None
+    assert range_start(_answer(206, Content_Range=text)) is None
 
 
 @pytest.mark.parametrize(
@@ -95,32 +95,32 @@ def test_identities_match_if_something_vouches_and_nothing_contradicts(
 
 
 def test_identities_join_what_they_know() -> None:
-    joined = Identity(etag='"abc"', packed=True).joined(Identity(etag='"abc"', total=10))
-    assert joined == Identity(etag='"abc"', total=10, packed=True)
+    merged = Identity(etag='"abc"', packed=True).merged(Identity(etag='"abc"', total=10))
+    assert merged == Identity(etag='"abc"', total=10, packed=True)
 
 
 def test_the_rest_is_asked_for_by_the_strongest_validator() -> None:
-    assert WHOLE.range_from(7) == {"Range": "bytes=7-", "If-Range": '"abc"'}
-    assert Identity(modified=DATE).range_from(7)["If-Range"] == DATE
-    assert Identity(md5="0" * 32).range_from(7) == {"Range": "bytes=7-"}
+    assert WHOLE.range_headers(7) == {"Range": "bytes=7-", "If-Range": '"abc"'}
+    assert Identity(modified=DATE).range_headers(7)["If-Range"] == DATE
+    assert Identity(md5="0" * 32).range_headers(7) == {"Range": "bytes=7-"}
 
 
-def _part(folder: Path, data: bytes, story: str | None) -> Part:
+def _part(folder: Path, data: bytes, story: str | None) -> PartialFile:
     (folder / "a.zip.part").write_bytes(data)
     if story is not None:
         (folder / "a.zip.part.json").write_text(story)
-    return Part(folder / "a.zip")
+    return PartialFile(folder / "a.zip")
 
 
 def test_a_part_knows_its_file_again(tmp_path: Path) -> None:
-    part = Part(tmp_path / "a.zip")
-    assert part.held() is None
-    part.begin(WHOLE)
-    assert part.held() is None  # no byte is here yet
+    part = PartialFile(tmp_path / "a.zip")
+    assert part.saved_identity() is None
+    part.start(WHOLE)
+    assert part.saved_identity() is None  # no byte is here yet
     with part.path.open("ab", buffering=0) as file:
-        append(file, b"12345")
-    assert (part.size, Part(tmp_path / "a.zip").held()) == (5, WHOLE)
-    part.begin(replace(WHOLE, etag='"new"'))
+        write_all(file, b"12345")
+    assert (part.size, PartialFile(tmp_path / "a.zip").saved_identity()) == (5, WHOLE)
+    part.start(replace(WHOLE, etag='"new"'))
     assert part.size == 0
 
 
@@ -152,14 +152,14 @@ def _but(**changed: Any) -> str:
 def test_a_part_whose_story_is_not_to_be_trusted_is_not_gone_on_with(
     tmp_path: Path, story: str | None
 ) -> None:
-    assert _part(tmp_path, b"12345", _but()).held() == WHOLE
+    assert _part(tmp_path, b"12345", _but()).saved_identity() == WHOLE
     (tmp_path / "a.zip.part.json").unlink()
-    assert _part(tmp_path, b"12345", story).held() is None
+    assert _part(tmp_path, b"12345", story).saved_identity() is None
 
 
 def test_a_story_that_is_not_utf8_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "a.zip.part.json").write_bytes(b"\xff\xfe\x00")
-    assert _part(tmp_path, b"12345", None).held() is None
+    assert _part(tmp_path, b"12345", None).saved_identity() is None
 
 
 def test_a_finished_part_leaves_only_the_file(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_finished_part_leaves_only_the_file(tmp_path: Path) -> None:
 
 
 def test_a_dropped_part_leaves_nothing(tmp_path: Path) -> None:
-    _part(tmp_path, b"12345", _but()).drop()
+    _part(tmp_path, b"12345", _but()).discard()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -179,7 +179,7 @@ def test_all_is_written_where_little_is_taken_at_a_time() -> None:
             return super().write(data[:3])
 
     file = Narrow()
-    append(file, b"1234567890")
+    write_all(file, b"1234567890")
     assert file.getvalue() == b"1234567890"
 
 
@@ -188,11 +188,11 @@ def test_a_size_that_no_file_has_is_not_gone_on_with(tmp_path: Path, total: str)
     story = json.dumps({"etag": '"a"', "total": 0}).replace("0", total)
     (tmp_path / "a.zip.part").write_bytes(b"123")
     (tmp_path / "a.zip.part.json").write_text(story)
-    assert Part(tmp_path / "a.zip").held() is None
+    assert PartialFile(tmp_path / "a.zip").saved_identity() is None
     (tmp_path / "a.zip.part.json").write_text("[" * 100_000)
-    assert Part(tmp_path / "a.zip").held() is None
+    assert PartialFile(tmp_path / "a.zip").saved_identity() is None
     (tmp_path / "a.zip.part.json").write_text(json.dumps({"md5": "\ud800"}))
-    assert Part(tmp_path / "a.zip").held() is None
+    assert PartialFile(tmp_path / "a.zip").saved_identity() is None
 
 
 def test_a_part_that_is_a_link_is_dropped_and_what_it_leads_to_stays(tmp_path: Path) -> None:
@@ -201,11 +201,11 @@ def test_a_part_that_is_a_link_is_dropped_and_what_it_leads_to_stays(tmp_path: P
     part = tmp_path / "a.zip.part"
     for leads in (precious, tmp_path / "nowhere"):
         part.symlink_to(leads)
-        Part(tmp_path / "a.zip").begin(WHOLE)
+        PartialFile(tmp_path / "a.zip").start(WHOLE)
         assert part.read_bytes() == b""
         assert not part.is_symlink()
         part.unlink()
     os.mkfifo(part)
-    assert Part(tmp_path / "a.zip").size == 0
+    assert PartialFile(tmp_path / "a.zip").size == 0
     assert not part.exists()
     assert precious.read_bytes() == b"mine"

@@ -6,9 +6,9 @@ from random import Random
 import pytest
 
 from darkroom.errors import RemoteError
-from darkroom.remote.download import Remote, download
+from darkroom.remote.download import RemoteFile, download
 from darkroom.remote.https import opener
-from darkroom.remote.retry import Waits
+from darkroom.remote.retry import RetryPolicy
 from tests.remote.rig import BODY, OTHER, Rig, zipped
 from tests.support.loopback import (
     Corrupt,
@@ -37,7 +37,7 @@ PAGE = "<!DOCTYPE html>\n<html><head><title>Sign in &amp; go | Kaggle</title></h
     ("status", "words"),
     [
         (401, "the server asks for a login"),
-        (403, "the server does not give it to everybody"),
+        (403, "the server does not allow public access"),
         (404, "there is no such file"),
         (410, "the file is no longer there"),
         (418, "the server refuses"),
@@ -56,8 +56,8 @@ def test_a_busy_server_is_waited_for(rig: Rig, capsys: pytest.CaptureFixture[str
     assert rig.fetch().read_bytes() == BODY
     assert rig.slept == [17.0, 2.0]
     assert capsys.readouterr().err.splitlines() == [
-        "data.bin: the server answered 429 Too Many Requests; again in 17 s (1 of 3)",
-        "data.bin: the server answered 429 Too Many Requests; again in 2 s (2 of 3)",
+        "data.bin: the server answered 429 Too Many Requests; retry in 17 s (1 of 3)",
+        "data.bin: the server answered 429 Too Many Requests; retry in 2 s (2 of 3)",
     ]
 
 
@@ -78,7 +78,7 @@ def test_a_server_that_keeps_failing_is_given_up(rig: Rig) -> None:
     assert rig.refused() == [
         "data.bin: gave up after 3 failures in a row",
         "  found: the server answered 500 Internal Server Error",
-        "  to do: run it again: what is here is kept",
+        "  to do: run it again: what is already downloaded is kept",
     ]
 
 
@@ -89,7 +89,7 @@ def test_a_wrong_checksum_once_is_fetched_again(
     assert rig.fetch().read_bytes() == BODY
     assert rig.starts == [None, None]
     assert capsys.readouterr().err == (
-        "data.bin: what came is not the file (its md5 differs); again in 1 s (1 of 3)\n"
+        "data.bin: the download is not the file (its md5 differs); retry in 1 s (1 of 3)\n"
     )
 
 
@@ -100,10 +100,10 @@ def test_a_checksum_that_stays_wrong_is_told(rig: Rig, kind: str) -> None:
     rig.kaggle.always("storage", Corrupt())
     right = hashlib.new(kind, BODY).hexdigest()
     assert rig.refused(**({"sha256": right} if kind == "sha256" else {})) == [
-        f"data.bin: what came is not the file: its {kind} differs",
+        f"data.bin: the download is not the file: its {kind} differs",
         f"  found: {hashlib.new(kind, spoilt).hexdigest()}",
         f"  expected: {right}",
-        "  to do: run it again; if it stays so, the file at its source has changed",
+        "  to do: run it again; if the error stays, the file at its source has changed",
     ]
     assert rig.names() == []
     assert len(rig.starts) == 2
@@ -154,7 +154,7 @@ def test_a_page_is_never_taken_for_a_file(rig: Rig, there: int) -> None:
     rig.kaggle.play("storage", Page(PAGE))
     where = rig.kaggle.url("/d/data.bin")
     assert rig.refused() == [
-        "data.bin: a web page came instead of the file",
+        "data.bin: the server sent a web page instead of the file",
         "  found: “Sign in & go | Kaggle”",
         f"  expected: the file at {where}",
         f"  to do: open {where} in a browser: log in, accept what it asks for, or see whether a "
@@ -170,7 +170,7 @@ def test_a_page_that_calls_itself_a_zip_is_none(rig: Rig, fault: Fault | None) -
     rig.serve(PAGE.encode(), "data.zip")
     rig.kaggle.play("storage", fault)
     lines = rig.refused()
-    assert lines[0] == "data.zip: a web page came instead of the file"
+    assert lines[0] == "data.zip: the server sent a web page instead of the file"
     assert lines[1] == "  found: “Sign in & go | Kaggle”"
     assert rig.names() == []
     assert rig.slept == []
@@ -189,16 +189,16 @@ def test_a_page_without_a_title_is_told_too(rig: Rig) -> None:
 def test_a_body_packed_on_the_way_is_refused(rig: Rig) -> None:
     rig.kaggle.play("storage", Gzip())
     lines = rig.refused()
-    assert lines[0].endswith("the server packs the file on its way, though asked not to")
+    assert lines[0].endswith("the server compresses the file, although it was asked not to")
     assert lines[1] == "  found: Content-Encoding: gzip"
     assert rig.names() == []
 
 
 @pytest.mark.parametrize("name", ["../a", "a/b", "/a", "..", "a\\b", "C:a", ""])
 def test_a_name_that_leads_elsewhere_is_refused(rig: Rig, name: str) -> None:
-    remote = Remote(name, opener(rig.kaggle.url("/d/data.bin")), "here")
-    with pytest.raises(RemoteError, match="may lead out of its folder"):
-        download(remote, rig.folder, waits=Waits(), bar=None)
+    remote = RemoteFile(name, opener(rig.kaggle.url("/d/data.bin")), "here")
+    with pytest.raises(RemoteError, match="may lead out of the download folder"):
+        download(remote, rig.folder, policy=RetryPolicy(), bar=None)
     assert rig.starts == []
 
 
@@ -215,7 +215,7 @@ def test_random_faults_end_in_the_right_bytes_or_in_words(rig: Rig, share: float
         rig.kaggle.files["/d/data.bin"] = BODY
         rig.kaggle.play("storage", *rng.sample(faults, 4), Cut(share))
         try:
-            path = rig.fetch(size=len(BODY), waits=Waits(tries=4, sleep=rig.slept.append))
+            path = rig.fetch(size=len(BODY), policy=RetryPolicy(tries=4, sleep=rig.slept.append))
         except RemoteError as error:
             ends.add(str(error).splitlines()[-1][:9])
             assert not (rig.folder / "data.bin").exists()

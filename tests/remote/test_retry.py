@@ -10,15 +10,15 @@ from urllib3.exceptions import MaxRetryError, NameResolutionError, ProtocolError
 from darkroom.errors import RemoteError
 from darkroom.remote.retry import (
     KEPT,
-    PassingError,
-    Waits,
-    again,
-    causes,
-    http_date,
-    is_passing,
+    RetryPolicy,
+    TransientError,
+    is_caused_by,
+    is_transient,
+    parse_http_date,
+    public_address,
     reason,
+    retry,
     retry_after_s,
-    safe_place,
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -47,18 +47,18 @@ class Tries:
             raise self.errors.pop(0)
         return "done"
 
-    def waits(self, **given: float) -> Waits:
-        return Waits(sleep=self.slept.append, **given)  # type: ignore[arg-type]
+    def policy(self, **given: float) -> RetryPolicy:
+        return RetryPolicy(sleep=self.slept.append, **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 599])
 def test_a_status_that_may_pass(status: int) -> None:
-    assert is_passing(_refused(status))
+    assert is_transient(_refused(status))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 416, 422])
 def test_a_status_that_stays(status: int) -> None:
-    assert not is_passing(_refused(status))
+    assert not is_transient(_refused(status))
 
 
 def _unresolved() -> requests.ConnectionError:
@@ -76,13 +76,13 @@ def _unresolved() -> requests.ConnectionError:
         (requests.ConnectTimeout("slow"), "the server did not answer in time"),
         (requests.exceptions.SSLError("EOF occurred"), "the encrypted connection broke"),
         (_unresolved(), "the server's name is not known (is the network up?)"),
-        (PassingError("it came short"), "it came short"),
+        (TransientError("it came short"), "it came short"),
         (_refused(503), "the server answered 503 Service Unavailable"),
         (_refused(599), "the server answered 599"),
     ],
 )
 def test_faults_that_may_pass_and_their_words(error: Exception, words: str) -> None:
-    assert is_passing(error)
+    assert is_transient(error)
     assert reason(error) == words
 
 
@@ -99,28 +99,28 @@ def test_faults_that_may_pass_and_their_words(error: Exception, words: str) -> N
     ],
 )
 def test_faults_that_stay_and_their_words(error: Exception, words: str) -> None:
-    assert not is_passing(error)
+    assert not is_transient(error)
     assert reason(error) == words
 
 
 def test_waits_grow_to_their_longest(capsys: pytest.CaptureFixture[str]) -> None:
     tries = Tries(*[requests.ConnectionError("refused")] * 5)
-    assert again(tries, tries.waits(longest=5.0), what="train.zip") == "done"
+    assert retry(tries, tries.policy(longest_wait_s=5.0), what="train.zip") == "done"
     assert tries.slept == [1.0, 2.0, 4.0, 5.0, 5.0]
     lines = capsys.readouterr().err.splitlines()
-    assert lines[2] == "train.zip: the server could not be reached; again in 4 s (3 of 8)"
+    assert lines[2] == "train.zip: the server could not be reached; retry in 4 s (3 of 8)"
 
 
 def test_gives_up_after_so_many_failures_in_a_row() -> None:
     tries = Tries(*[_refused(503)] * 9)
     with pytest.raises(RemoteError) as caught:
-        again(tries, tries.waits(), what="train.zip", kept=KEPT)
+        retry(tries, tries.policy(), what="train.zip", hint=KEPT)
     assert tries.calls == 8
     assert tries.slept == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0]
     assert str(caught.value).splitlines() == [
         "train.zip: gave up after 8 failures in a row",
         "  found: the server answered 503 Service Unavailable",
-        "  to do: run it again: what is here is kept",
+        "  to do: run it again: what is already downloaded is kept",
     ]
 
 
@@ -131,7 +131,7 @@ def test_nothing_is_said_to_be_kept_where_nothing_is() -> None:
     ):
         tries = Tries(*[error] * 9)
         with pytest.raises(RemoteError) as caught:
-            again(tries, tries.waits(), what="the list of files")
+            retry(tries, tries.policy(), what="the list of files")
         assert str(caught.value).splitlines()[-1] == words
 
 
@@ -144,21 +144,26 @@ def test_what_was_gained_counts_failures_anew() -> None:
 
     slept: list[float] = []
     with pytest.raises(RemoteError, match="gave up after 3 failures"):
-        again(work, Waits(tries=3, sleep=slept.append), what="f", gained=lambda: gained[0])
+        retry(
+            work,
+            RetryPolicy(tries=3, sleep=slept.append),
+            what="f",
+            received_bytes=lambda: gained[0],
+        )
     assert slept == [1.0] * 20 + [2.0]
 
 
 def test_what_was_there_before_is_not_gained() -> None:
     tries = Tries(*[requests.ReadTimeout()] * 9)
     with pytest.raises(RemoteError, match="gave up after 8 failures"):
-        again(tries, tries.waits(), what="f", gained=lambda: 500)
+        retry(tries, tries.policy(), what="f", received_bytes=lambda: 500)
 
 
 @pytest.mark.parametrize("error", [_refused(403), RemoteError("no"), KeyError("x")])
 def test_other_errors_come_through_at_once(error: Exception) -> None:
     tries = Tries(error)
     with pytest.raises(type(error)) as caught:
-        again(tries, tries.waits(), what="f")
+        retry(tries, tries.policy(), what="f")
     assert caught.value is error
     assert tries.slept == []
 
@@ -169,7 +174,7 @@ def test_other_errors_come_through_at_once(error: Exception) -> None:
 )
 def test_a_pause_that_was_asked_for_is_kept(status: int, asked: str, slept: float) -> None:
     tries = Tries(_refused(status, Retry_After=asked))
-    again(tries, tries.waits(), what="f")
+    retry(tries, tries.policy(), what="f")
     assert tries.slept == [slept]
 
 
@@ -194,15 +199,15 @@ def test_a_pause_may_be_asked_for_by_date() -> None:
     ],
 )
 def test_a_date_of_a_header_is_in_utc(text: str, iso: str | None) -> None:
-    told = http_date(text)
+    told = parse_http_date(text)
     assert (told.isoformat() if told else None) == iso
 
 
 def test_what_caused_an_error_is_found_in_it() -> None:
-    assert causes(_unresolved(), NameResolutionError)
-    assert not causes(_unresolved(), ProtocolError)
-    assert causes(requests.ConnectionError(ProtocolError("aborted")), ProtocolError)
-    assert not causes(requests.ConnectionError(), ProtocolError)
+    assert is_caused_by(_unresolved(), NameResolutionError)
+    assert not is_caused_by(_unresolved(), ProtocolError)
+    assert is_caused_by(requests.ConnectionError(ProtocolError("aborted")), ProtocolError)
+    assert not is_caused_by(requests.ConnectionError(), ProtocolError)
 
 
 @pytest.mark.parametrize(
@@ -211,13 +216,13 @@ def test_what_caused_an_error_is_found_in_it() -> None:
 def test_too_long_a_pause_is_not_waited_for(asked: str, words: str) -> None:
     tries = Tries(_refused(429, Retry_After=asked))
     with pytest.raises(RemoteError) as caught:
-        again(tries, tries.waits(), what="train.zip", kept=KEPT)
+        retry(tries, tries.policy(), what="train.zip", hint=KEPT)
     assert tries.slept == []
     assert str(caught.value).splitlines() == [
         "train.zip: the server answered 429 Too Many Requests, and asks for a long pause",
         f"  found: a pause of {words}",
         "  expected: at most 15 min",
-        "  to do: run it again after that pause: what is here is kept",
+        "  to do: run it again after that pause: what is already downloaded is kept",
     ]
 
 
@@ -227,7 +232,7 @@ def test_an_address_is_neither_said_nor_chained(
 ) -> None:
     tries = Tries(last, last)
     with pytest.raises(RemoteError) as caught:
-        again(tries, tries.waits(tries=2), what="f")
+        retry(tries, tries.policy(tries=2), what="f")
     assert caught.value.__suppress_context__
     assert "s3cret" not in str(caught.value) + capsys.readouterr().err
 
@@ -242,7 +247,7 @@ def test_a_refusing_answer_is_closed() -> None:
     error = _refused(503)
     closed = _closed(error)
     tries = Tries(error)
-    again(tries, tries.waits(), what="f")
+    retry(tries, tries.policy(), what="f")
     assert closed()
 
 
@@ -257,4 +262,4 @@ def test_a_refusing_answer_is_closed() -> None:
     ],
 )
 def test_an_address_is_shown_without_its_secrets(url: str, shown: str) -> None:
-    assert safe_place(url) == shown
+    assert public_address(url) == shown

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from darkroom.errors import RemoteError
-from darkroom.remote.verify import NotWholeError, check
+from darkroom.remote.verify import IntegrityError, verify_file
 from tests.support.packed import tar_of, zip_of
 
 MEMBERS = {f"train/{n}.jpg": Random(n).randbytes(3000) for n in range(4)}
@@ -24,32 +24,32 @@ def test_a_sha256_decides_alone(tmp_path: Path) -> None:
     data = b"<html>whatever"
     path = _file(tmp_path, data)
     digest = hashlib.sha256(data).hexdigest()
-    check(path, name="a.zip", size=1, total=2, md5="0" * 32, sha256=digest.upper())
-    with pytest.raises(NotWholeError) as caught:
-        check(path, name="a.zip", sha256="0" * 64)
+    verify_file(path, name="a.zip", size=1, total=2, md5="0" * 32, sha256=digest.upper())
+    with pytest.raises(IntegrityError) as caught:
+        verify_file(path, name="a.zip", sha256="0" * 64)
     assert str(caught.value).splitlines() == [
-        "a.zip: what came is not the file: its sha256 differs",
+        "a.zip: the download is not the file: its sha256 differs",
         f"  found: {digest}",
         f"  expected: {'0' * 64}",
-        "  to do: run it again; if it stays so, the file at its source has changed",
+        "  to do: run it again; if the error stays, the file at its source has changed",
     ]
     assert isinstance(caught.value, RemoteError)
 
 
 def test_an_md5_decides_without_a_sha256(tmp_path: Path) -> None:
     path = _file(tmp_path, b"abc")
-    check(path, name="a.zip", size=1, md5="900150983cd24fb0d6963f7d28e17f72")  # RFC 1321
-    with pytest.raises(NotWholeError, match="its md5 differs"):
-        check(path, name="a.csv", size=3, total=3, md5="0" * 32)
+    verify_file(path, name="a.zip", size=1, md5="900150983cd24fb0d6963f7d28e17f72")  # RFC 1321
+    with pytest.raises(IntegrityError, match="its md5 differs"):
+        verify_file(path, name="a.csv", size=3, total=3, md5="0" * 32)
 
 
 def test_a_page_is_no_file(tmp_path: Path) -> None:
     page = b"<!DOCTYPE html><html>"
     path = _file(tmp_path, page)
     md5 = hashlib.md5(page, usedforsecurity=False).hexdigest()
-    with pytest.raises(NotWholeError, match="a web page"):
-        check(path, name="a.csv", size=len(page), md5=md5)
-    check(path, name="a.html", size=len(page))
+    with pytest.raises(IntegrityError, match="a web page"):
+        verify_file(path, name="a.csv", size=len(page), md5=md5)
+    verify_file(path, name="a.html", size=len(page))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_page_is_no_file(tmp_path: Path) -> None:
         (4, 3, "expected: 4 bytes"),
         (3, 4, "expected: 4 bytes"),
         (None, 2, "expected: 2 bytes"),
-        (None, None, "nothing tells its size"),
+        (None, None, "its size is not known"),
     ],
 )
 def test_a_plain_file_has_its_size(
@@ -69,9 +69,9 @@ def test_a_plain_file_has_its_size(
 ) -> None:
     path = _file(tmp_path, b"abc")
     if not words:
-        return check(path, name="a.csv", size=size, total=total)
-    with pytest.raises(NotWholeError, match=words):
-        check(path, name="a.csv", size=size, total=total)
+        return verify_file(path, name="a.csv", size=size, total=total)
+    with pytest.raises(IntegrityError, match=words):
+        verify_file(path, name="a.csv", size=size, total=total)
     return None
 
 
@@ -79,14 +79,14 @@ def test_a_plain_file_has_its_size(
 def test_an_empty_file_is_none_unless_its_sha256_says_so(tmp_path: Path, name: str) -> None:
     path = _file(tmp_path, b"")
     md5 = hashlib.md5(b"", usedforsecurity=False).hexdigest()
-    with pytest.raises(NotWholeError) as caught:
-        check(path, name=name, size=0, total=0, md5=md5)
+    with pytest.raises(IntegrityError) as caught:
+        verify_file(path, name=name, size=0, total=0, md5=md5)
     assert str(caught.value).splitlines()[:3] == [
-        f"{name}: what came is not the file: it is empty",
+        f"{name}: the download is not the file: it is empty",
         "  found: 0 bytes",
         "  expected: a file",
     ]
-    check(path, name=name, sha256=hashlib.sha256(b"").hexdigest())
+    verify_file(path, name=name, sha256=hashlib.sha256(b"").hexdigest())
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tgz", "A.ZIP"])
@@ -95,12 +95,12 @@ def test_a_whole_archive_passes_and_no_cut_one_does(tmp_path: Path, name: str) -
     made = tmp_path / name.lower().replace("tgz", "tar.gz")
     data = make(made, MEMBERS).read_bytes()
     path = _file(tmp_path, data, "part")
-    check(path, name=name, size=7)  # what the index lists is not asked
+    verify_file(path, name=name, size=7)  # what the index lists is not asked
     there = len(data.rstrip(b"\0"))  # a tar is filled up with zeros
     for tenth in range(1, 10):
         path.write_bytes(data[: there * tenth // 10])
-        with pytest.raises(NotWholeError, match="the archive is damaged"):
-            check(path, name=name)
+        with pytest.raises(IntegrityError, match="the archive is damaged"):
+            verify_file(path, name=name)
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
@@ -113,8 +113,8 @@ def test_a_byte_turned_over_in_the_pictures_is_seen(tmp_path: Path, name: str) -
         data[place] ^= 0x10
         path.write_bytes(data)
         data[place] ^= 0x10
-        with pytest.raises(NotWholeError, match="the archive is damaged"):
-            check(path, name=name)
+        with pytest.raises(IntegrityError, match="the archive is damaged"):
+            verify_file(path, name=name)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -123,25 +123,25 @@ def test_damage_in_a_packed_member_is_told(tmp_path: Path, method: int) -> None:
     with zipfile.ZipFile(path, "w", method) as archive:
         archive.writestr("a.csv", Random(1).randbytes(3000))
     data = path.read_bytes()
-    check(path, name="a.zip")
+    verify_file(path, name="a.zip")
     for place in range(100, 3000, 97):
         spoilt = bytearray(data)
         spoilt[place] ^= 0xFF
         path.write_bytes(spoilt)
-        with pytest.raises(NotWholeError, match="the archive is damaged"):
-            check(path, name="a.zip")
+        with pytest.raises(IntegrityError, match="the archive is damaged"):
+            verify_file(path, name="a.zip")
 
 
 def test_a_zip_that_points_before_its_beginning_is_damaged(tmp_path: Path) -> None:
     data = bytearray(zip_of(tmp_path / "a.zip", MEMBERS).read_bytes())
     data[data.rindex(b"PK\x05\x06") + 16] += 1  # where the directory begins
-    with pytest.raises(NotWholeError, match=r"found: .*Invalid argument"):
-        check(_file(tmp_path, bytes(data)), name="a.zip")
+    with pytest.raises(IntegrityError, match=r"found: .*Invalid argument"):
+        verify_file(_file(tmp_path, bytes(data)), name="a.zip")
 
 
 def test_a_file_that_cannot_be_read_is_not_called_damaged(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
-        check(tmp_path, name="a.zip")
+        verify_file(tmp_path, name="a.zip")
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz"])
@@ -153,8 +153,8 @@ def test_random_damage_is_refused_or_harmless(tmp_path: Path, name: str) -> None
         spoilt[rng.randrange(len(data))] ^= rng.randrange(1, 256)
         try:
             end = rng.choice((None, rng.randrange(len(data))))
-            check(_file(tmp_path, bytes(spoilt[:end])), name=name)
-        except NotWholeError:
+            verify_file(_file(tmp_path, bytes(spoilt[:end])), name=name)
+        except IntegrityError:
             refused += 1
     assert refused >= 90
 
@@ -162,16 +162,16 @@ def test_random_damage_is_refused_or_harmless(tmp_path: Path, name: str) -> None
 def test_an_archive_is_what_its_name_says(tmp_path: Path) -> None:
     path = _file(tmp_path, b"image,label\n" * 100)
     for name in ("a.zip", "a.tar", "a.tar.gz", "a.gz"):
-        with pytest.raises(NotWholeError, match="the archive is damaged"):
-            check(path, name=name)
+        with pytest.raises(IntegrityError, match="the archive is damaged"):
+            verify_file(path, name=name)
 
 
 def test_a_gzip_is_read_to_its_end(tmp_path: Path) -> None:
     data = gzip.compress(b"1,2\n" * 9999)
-    check(_file(tmp_path, data), name="a.csv.gz")
+    verify_file(_file(tmp_path, data), name="a.csv.gz")
     spoilt = data[:-5] + bytes([data[-5] ^ 1]) + data[-4:]  # the last byte of its CRC-32
-    with pytest.raises(NotWholeError, match="the archive is damaged"):
-        check(_file(tmp_path, spoilt), name="a.csv.gz")
+    with pytest.raises(IntegrityError, match="the archive is damaged"):
+        verify_file(_file(tmp_path, spoilt), name="a.csv.gz")
 
 
 def test_a_tar_without_its_end_is_cut(tmp_path: Path) -> None:
@@ -180,11 +180,11 @@ def test_a_tar_without_its_end_is_cut(tmp_path: Path) -> None:
         last = tar.getmembers()[-1]
     end = last.offset_data + -(-last.size // 512) * 512
     path.write_bytes(path.read_bytes()[:end])
-    with pytest.raises(NotWholeError, match="no end after 4 members"):
-        check(path, name="a.tar")
+    with pytest.raises(IntegrityError, match="no end after 4 members"):
+        verify_file(path, name="a.tar")
 
 
 def test_announced_sizes_hold_for_archives_too(tmp_path: Path) -> None:
     path = zip_of(tmp_path / "a.zip", MEMBERS)
-    with pytest.raises(NotWholeError, match="its size differs"):
-        check(path, name="a.zip", total=path.stat().st_size + 1)
+    with pytest.raises(IntegrityError, match="its size differs"):
+        verify_file(path, name="a.zip", total=path.stat().st_size + 1)

@@ -1,6 +1,6 @@
 import pytest
 
-from darkroom.remote.web_pages import is_page, title
+from darkroom.remote.web_pages import is_web_page, page_title
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from darkroom.remote.web_pages import is_page, title
     ],
 )
 def test_title(page: bytes, text: str) -> None:
-    assert title(page) == text
+    assert page_title(page) == text
 
 
 @pytest.mark.parametrize(
@@ -29,4 +29,4 @@ def test_title(page: bytes, text: str) -> None:
     ],
 )
 def test_a_page_is_told_by_its_bytes(name: str, head: bytes, page: bool) -> None:
-    assert is_page(name, head) == page
+    assert is_web_page(name, head) == page

@@ -16,7 +16,9 @@ from darkroom.submission.history.file import Row
 from darkroom.submission.history.scatter import Mark
 from darkroom.submission.history.table import Series
 
-WAITS = retry.Waits(tries=3, longest=8.0)  # what is known is shown: no reason to be patient
+RETRY_POLICY = retry.RetryPolicy(
+    tries=3, longest_wait_s=8.0
+)  # what is known is shown: no reason to be patient
 SERIES: tuple[Series, ...] = ("public", "private")
 
 
@@ -66,8 +68,10 @@ def _lacks_scores(row: Row) -> bool:
 def _ask(competition: str, rows: Sequence[Row], path: Path) -> None:
     """Take over what Kaggle knows; if it cannot be asked, say so."""
     try:
-        listed = retry.again(
-            lambda: api.submissions(competition), WAITS, what="Kaggle's list of submissions"
+        listed = retry.retry(
+            lambda: api.list_submissions(competition),
+            RETRY_POLICY,
+            what="Kaggle's list of submissions",
         )
     except RemoteError as error:
         print(f"the scores still lacking could not be asked for: {error}", file=sys.stderr)

@@ -13,7 +13,7 @@ from darkroom.errors import ArtifactError, ParamsError
 from darkroom.params import file as paramfile
 from darkroom.params.data import SAMPLE, Data
 from darkroom.project.paths import PARAMS, Layout
-from darkroom.remote.kaggle.responses import LARGEST_SCORE
+from darkroom.remote.kaggle.responses import MAX_SCORE
 from darkroom.stages._context import Context, require
 from darkroom.submission.writer import card_path
 
@@ -89,7 +89,7 @@ def _hex(value: object) -> str:
 
 def _score(value: object) -> float:
     score = float(value) if isinstance(value, int | float) else math.nan
-    if not abs(score) <= LARGEST_SCORE:
+    if not abs(score) <= MAX_SCORE:
         raise ValueError(f"{str(value)[:80]!r}: no score")
     return score
 

@@ -8,9 +8,9 @@ from darkroom.cli import preflight
 from darkroom.cli.preflight import Candidate
 from darkroom.errors import ParamsError, RemoteError
 from darkroom.remote.kaggle import api
-from darkroom.remote.kaggle.api import Remaining, Submission
-from darkroom.remote.kaggle.responses import EPOCH
-from darkroom.remote.retry import Waits
+from darkroom.remote.kaggle.api import Submission, SubmissionLimits
+from darkroom.remote.kaggle.responses import UNKNOWN_DATE
+from darkroom.remote.retry import RetryPolicy
 from darkroom.stages._context import Context
 from darkroom.submission.history import file
 from darkroom.submission.history.file import Row
@@ -19,7 +19,7 @@ from darkroom.submission.upload import reconcile as scores
 from darkroom.submission.upload.pending import Parcel, alone
 from darkroom.submission.upload.send import Found
 
-WAITS = Waits()
+RETRY_POLICY = RetryPolicy()
 
 
 def run(
@@ -55,7 +55,7 @@ def run(
     parcel = Parcel(made.competition, made.paths.submission, made.sha256, folder)
     with alone(parcel):
         recorded = _recorded(made)  # a damaged history stops us before, not after
-        found = send.find(parcel, another=again, waits=WAITS, recorded=recorded)
+        found = send.find(parcel, another=again, policy=RETRY_POLICY, recorded=recorded)
         left = _asked(parcel) if found.reference is None else None
         print(_facts(made, left), flush=True)
         if dry_run:
@@ -77,12 +77,12 @@ def _recorded(made: Candidate) -> list[int]:
     ]
 
 
-def _asked(parcel: Parcel) -> Remaining:
+def _asked(parcel: Parcel) -> SubmissionLimits:
     """Return what Kaggle tells of the tries; if there are none, say so: it is Kaggle's to refuse.
 
     It tells two zeros to who has no team yet, and a refusal costs nothing but the time.
     """
-    left = reconcile.told(parcel, WAITS)
+    left = reconcile.told(parcel, RETRY_POLICY)
     if left.today > 0 and left.allowed == 0:
         print("by Kaggle's count no tries are left now: it may refuse", file=sys.stderr)
     return left
@@ -90,15 +90,15 @@ def _asked(parcel: Parcel) -> Remaining:
 
 def _sent(parcel: Parcel, found: Found, message: str) -> Found:
     is_watched = sys.stderr is not None and sys.stderr.isatty()
-    return send.send(parcel, found.mark, message, waits=WAITS, progress=is_watched)
+    return send.send(parcel, found.mark, message, policy=RETRY_POLICY, progress=is_watched)
 
 
-def _facts(made: Candidate, left: Remaining | None) -> str:
+def _facts(made: Candidate, left: SubmissionLimits | None) -> str:
     commit = made.commit
     dirty = " and uncommitted changes" if commit and commit.changed else ""
     local = "unknown" if made.local is None else f"{made.metric} {made.local:.4f}"
     lines = {
-        "to": api.page(made.competition),
+        "to": api.page_url(made.competition),
         "rows": f"{made.rows:,}",
         "size": f"{made.size / 1e6:,.1f} MB" if made.size > 1e6 else f"{made.size:,} bytes",
         "sha256": made.sha256[:12],
@@ -122,7 +122,7 @@ def _outcome(sent: Found) -> str:
         lag = "" if sent.submission else "; Kaggle's list does not show it yet"
         return f"submitted: reference {sent.reference}{lag}"
     listed = sent.submission
-    when = f" at {listed.date:%Y-%m-%d %H:%M} UTC" if listed and listed.date > EPOCH else ""
+    when = f" at {listed.date:%Y-%m-%d %H:%M} UTC" if listed and listed.date > UNKNOWN_DATE else ""
     return (
         f"nothing was sent: this file was submitted{when}, reference {sent.reference}; "
         "--again submits it once more"
@@ -140,7 +140,7 @@ def _row(made: Candidate, sent: Found, message: str) -> Row:
     listed = sent.submission
     assert sent.reference is not None
     return Row(
-        time=listed.date if listed and listed.date > EPOCH else datetime.now(UTC),
+        time=listed.date if listed and listed.date > UNKNOWN_DATE else datetime.now(UTC),
         name=made.paths.name,
         sha256=made.sha256,
         fingerprint=made.fingerprint,
@@ -165,7 +165,7 @@ def _follow(made: Candidate, sent: Found, *, wait: bool) -> None:
     assert sent.reference is not None
     if wait and (now is None or now.status == "pending"):
         print("waiting for the score; Ctrl-C loses nothing", file=sys.stderr, flush=True)
-        now = scores.scored(made.competition, sent.reference, waits=WAITS)
+        now = scores.scored(made.competition, sent.reference, policy=RETRY_POLICY)
         if now is not None:
             _update(made, now)
     if now is None or now.status == "pending":
@@ -175,7 +175,7 @@ def _follow(made: Candidate, sent: Found, *, wait: bool) -> None:
         raise RemoteError(
             "Kaggle could not score the submission",
             found=now.error or "no reason given",
-            fix=f"see {api.submissions_page(made.competition)}",
+            fix=f"see {api.submissions_url(made.competition)}",
         )
     else:
         sides = (("public", now.public), ("private", now.private))

@@ -1,1 +1,1 @@
-"""Files from elsewhere: asked for again when the line fails, gone on with, and never half."""
+"""Download files from servers: https, retry with backoff, resume, verify; and Kaggle's clients."""

@@ -1,4 +1,4 @@
-"""One file from a server: gone on with after a cut, proved whole, then given its name."""
+"""Download one file: resume after a cut, verify, then rename atomically."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,99 +17,103 @@ from darkroom.errors import RemoteError, ResourceError
 from darkroom.project import files
 from darkroom.project.names import describe, unsafe
 from darkroom.remote import disk_space, partial, verify, web_pages
-from darkroom.remote.disk_space import Need
-from darkroom.remote.partial import Identity, Part, begins_at, identity_of
-from darkroom.remote.retry import AGAIN, KEPT, PassingError, Waits, again, status_words
+from darkroom.remote.disk_space import SpaceNeed
+from darkroom.remote.partial import Identity, PartialFile, range_start, response_identity
+from darkroom.remote.retry import KEPT, RUN_AGAIN, RetryPolicy, TransientError, retry, status_words
 
 _CHUNK_BYTES = 2**18
 _HEAD_BYTES = 512
-_MOST_SPOILT = 3
+_MAX_WRONG_DOWNLOADS = 3
 
 
 class Opener(Protocol):
-    """Asks a server for a file, with some headers.
+    """Requests a file from a server, with some headers.
 
-    Returns a streamed answer of status 200, 206 or 416; the caller closes it. Raises
-    RemoteError for what will stay as it is, and what requests raises for what may pass.
+    Returns a streamed response of status 200, 206 or 416; the caller closes it. Raises
+    RemoteError for permanent errors, and what requests raises for transient ones.
     """
 
     def __call__(self, headers: Mapping[str, str]) -> requests.Response:
-        """Ask once."""
+        """Send one request."""
 
 
 @dataclass(frozen=True)
-class Remote:
-    """A file elsewhere.
+class RemoteFile:
+    """A file on a server.
 
     Attributes:
-        name: What it is to be called here.
-        open: Asks for it.
-        where: Its address, for messages; no query.
-        size: Its bytes as the server's index lists them.
-        sha256: What its bytes must hash to, hexadecimal.
+        name: Its name on this disk.
+        open: Requests it.
+        address: Its address for messages, without a query.
+        size: Its bytes in the server's list of files.
+        sha256: The sha256 that its bytes must have, hexadecimal.
     """
 
     name: str
     open: Opener
-    where: str
+    address: str
     size: int | None = None
     sha256: str | None = None
 
 
-def download(remote: Remote, folder: Path, *, waits: Waits, bar: "tqdm[Any] | None" = None) -> Path:
-    """Fetch a file into a folder, and return its path; nothing half ever has its name.
+def download(
+    remote: RemoteFile, folder: Path, *, policy: RetryPolicy, bar: "tqdm[Any] | None" = None
+) -> Path:
+    """Download a file into a folder and return its path. A partial file never has its name.
 
-    The bytes that come are kept in `<name>.part` and, with `<name>.part.json` telling of which
-    file they are, gone on with by this run or a later one. What the server sends as
-    `<name>.zip`, a zip around the file, is saved under that name.
+    Received bytes go to `<name>.part`, and the identity of their file to `<name>.part.json`, so
+    that this run or a later one resumes there. If the server sends `<name>.zip`, a zip around
+    the file, it is saved under that name.
 
     Args:
         remote: The file.
-        folder: Made if need be. One process at a time may download a name into it.
-        waits: How long to wait for a server that fails.
-        bar: Gains the file's bytes, those in a part that was here included.
+        folder: Created if it does not exist. Only one process at a time may download a name.
+        policy: How often to retry, and how long to wait.
+        bar: Progress in bytes; bytes that were on the disk before are included.
 
     Raises:
         RemoteError: The server refuses, fails for too long, or sends something else.
-        ResourceError: The disk is too small, or full. What came is kept.
+        ResourceError: The disk is too small, or full. The bytes so far are kept.
     """
     if "/" in remote.name or unsafe(remote.name):
         raise RemoteError(
-            "a file name that may lead out of its folder",
+            "an unsafe file name: it may lead out of the download folder",
             found=repr(remote.name),
             expected="a plain name such as train.zip",
-            fix="do not use this source: it offers what no download should be called",
+            fix="do not use this source",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    one = _Download(remote, folder, bar)
-    with _told(one.part):
-        return again(one.attempt, waits, what=remote.name, gained=one.gained, kept=KEPT)
+    job = _Download(remote, folder, bar)
+    with _full_disk_as_error(job.part):
+        return retry(
+            job.attempt, policy, what=remote.name, received_bytes=job.received_bytes, hint=KEPT
+        )
 
 
 class _Download:
-    """What one download knows from try to try."""
+    """The state of one download, from try to try."""
 
-    def __init__(self, remote: Remote, folder: Path, bar: "tqdm[Any] | None") -> None:
+    def __init__(self, remote: RemoteFile, folder: Path, bar: "tqdm[Any] | None") -> None:
         self.remote, self.target = remote, folder / remote.name
-        self.part = Part(self.target)
+        self.part = PartialFile(self.target)
         self._bar, self._shown = bar, 0
-        self._thrown_away = 0  # bytes that came and turned out wrong
+        self._discarded_bytes = 0  # received, but not of the right file
         self._faults: list[str] = []
-        if bar is not None and self.part.held() is not None:
+        if bar is not None and self.part.saved_identity() is not None:
             self._shown = self.part.size
             if not bar.disable:
-                bar.initial += self._shown  # here before: no speed is to be reckoned from it
+                bar.initial += self._shown  # not received now, so not part of the speed
             bar.update(self._shown)
 
-    def gained(self) -> int:
-        return self._thrown_away + self.part.size
+    def received_bytes(self) -> int:
+        return self._discarded_bytes + self.part.size
 
     def attempt(self) -> Path:
-        """Fetch what is lacking, and give the file its name if it is whole."""
-        identity = self._received()
+        """Download the missing bytes, verify the file, and rename it."""
+        identity = self._receive()
         name = self.remote.name + (".zip" if identity.packed else "")
         try:
-            verify.check(
+            verify.verify_file(
                 self.part.path,
                 name=name,
                 size=self.remote.size,
@@ -117,82 +121,83 @@ class _Download:
                 md5=identity.md5,
                 sha256=self.remote.sha256,
             )
-        except verify.NotWholeError as error:
-            self._thrown_away += self.part.size
-            self.part.drop()
-            self._show(0)
+        except verify.IntegrityError as error:
+            self._discarded_bytes += self.part.size
+            self.part.discard()
+            self._update_bar(0)
             self._faults.append(str(error))
-            if str(error) in self._faults[:-1] or len(self._faults) == _MOST_SPOILT:
+            # The same fault twice: the file itself is wrong, not its way here.
+            if str(error) in self._faults[:-1] or len(self._faults) == _MAX_WRONG_DOWNLOADS:
                 raise
-            raise PassingError(f"what came is not the file ({error.fault})") from error
+            raise TransientError(f"the download is not the file ({error.fault})") from error
         return self.part.finish(self.target.with_name(name))
 
-    def _received(self) -> Identity:
-        """Bring the part to its end, and return what it is."""
-        held, size = self.part.held(), self.part.size
-        if held is None:
-            with self._opened({}) as response:
-                return self._from_start(response, None)
-        if size == held.total:
-            return held
-        with self._opened(held.range_from(size)) as response:
+    def _receive(self) -> Identity:
+        """Complete the partial file, and return its identity."""
+        saved, size = self.part.saved_identity(), self.part.size
+        if saved is None:
+            with self._request({}) as response:
+                return self._receive_from_start(response, None)
+        if size == saved.total:
+            return saved
+        with self._request(saved.range_headers(size)) as response:
             if response.status_code == 200:
-                return self._from_start(response, held)
-            now = identity_of(response)
-            is_whole = response.status_code == 416 and held.total is None and now.total == size
-            if is_whole and held.matches(now):  # else it may be of another file as long
-                return replace(held, total=size)
-            if begins_at(response) == size and held.matches(now):
-                web_pages.refuse(
-                    response, self.remote.name, self.remote.where, b"", _body(response)
+                return self._receive_from_start(response, saved)
+            new = response_identity(response)
+            is_complete = response.status_code == 416 and saved.total is None and new.total == size
+            if is_complete and saved.matches(new):  # else another file of the same length
+                return replace(saved, total=size)
+            if range_start(response) == size and saved.matches(new):
+                web_pages.refuse_web_page(
+                    response, self.remote.name, self.remote.address, b"", _body(response)
                 )
-                return self._written(response, _body(response), held.joined(now), skip=0)
-        with self._opened({}) as response:  # its ranges are of no use
-            return self._from_start(response, held)
+                return self._append(response, _body(response), saved.merged(new), skip=0)
+        with self._request({}) as response:  # the server's ranges are of no use
+            return self._receive_from_start(response, saved)
 
-    def _from_start(self, response: requests.Response, held: Identity | None) -> Identity:
-        """Write an answer that begins at the file's first byte, past what is here of the same."""
+    def _receive_from_start(self, response: requests.Response, saved: Identity | None) -> Identity:
+        """Write a response that begins at byte 0, except the bytes that are already on the disk."""
         if response.status_code != 200:
             raise RemoteError(
-                "the server answers with a part of the file where all was asked for",
+                "the server sent part of the file, but all of it was requested",
                 file=self.remote.name,
                 found=status_words(response.status_code),
                 expected=status_words(200),
                 fix="run it again later",
             )
         rest = _body(response)
-        head = _first(rest)
-        web_pages.refuse(response, self.remote.name, self.remote.where, head, rest)
-        now, size = identity_of(response), self.part.size
-        if held is not None and held.matches(now):
-            return self._written(response, chain([head], rest), held.joined(now), skip=size)
+        head = _first_bytes(rest)
+        web_pages.refuse_web_page(response, self.remote.name, self.remote.address, head, rest)
+        new, size = response_identity(response), self.part.size
+        if saved is not None and saved.matches(new):
+            return self._append(response, chain([head], rest), saved.merged(new), skip=size)
         is_packed = unquote(urlsplit(response.url).path).endswith(f"/{self.remote.name}.zip")
-        now = replace(now, packed=is_packed and describe(head) == "a zip archive")
-        self._check_room(now)
-        self.part.begin(now)
-        self._show(0)
-        return self._written(response, chain([head], rest), now, skip=0)
+        new = replace(new, packed=is_packed and describe(head) == "a zip archive")
+        self._require_space(new)
+        self.part.start(new)
+        self._update_bar(0)
+        return self._append(response, chain([head], rest), new, skip=0)
 
-    def _written(
+    def _append(
         self, response: requests.Response, body: Iterator[bytes], identity: Identity, skip: int
     ) -> Identity:
-        """Append an answer's bytes but the first `skip`; return the identity, its total known."""
-        self._check_room(identity)
+        """Append a response's bytes except the first `skip`; return the identity with its total."""
+        self._require_space(identity)
         with self.part.path.open("ab", buffering=0) as file:
             for chunk in body:
-                partial.append(file, chunk[skip:])
+                partial.write_all(file, chunk[skip:])
                 skip = max(0, skip - len(chunk))
-                self._show(file.tell())
+                self._update_bar(file.tell())
         size, total = self.part.size, identity.total
         if total is None and "chunked" in response.headers.get("Transfer-Encoding", "").lower():
-            total = size  # its last chunk has come
+            total = size  # the last chunk has arrived
         if total is not None and size < total:
-            raise PassingError("the server sent less than it announced")
+            raise TransientError("the server sent less than it announced")
         return replace(identity, total=total)
 
     @contextmanager
-    def _opened(self, headers: Mapping[str, str]) -> Iterator[requests.Response]:
-        """Yield the answer to a request; it is closed in the end."""
+    def _request(self, headers: Mapping[str, str]) -> Iterator[requests.Response]:
+        """Yield the response to a request; close it in the end."""
         try:
             response = self.remote.open({"Accept-Encoding": "identity", **headers})
         except requests.HTTPError as error:
@@ -202,41 +207,43 @@ class _Download:
         with closing(response):
             if response.status_code not in (200, 206, 416):
                 raise RemoteError(
-                    "the server's answer is neither the file nor a part of it",
+                    "the server's response is neither the file nor a part of it",
                     file=self.remote.name,
                     found=status_words(response.status_code),
                     expected=status_words(200),
-                    fix=f"open {self.remote.where} in a browser to see why",
+                    fix=f"open {self.remote.address} in a browser to see why",
                 )
             encoding = response.headers.get("Content-Encoding", "").strip().lower()
             if encoding not in ("", "identity") and response.status_code != 416:
                 raise RemoteError(
-                    "the server packs the file on its way, though asked not to",
+                    "the server compresses the file, although it was asked not to",
                     file=self.remote.name,
                     found=f"Content-Encoding: {re.sub('[^a-z0-9, -]', '?', encoding)[:40]}",
                     expected="the file's own bytes",
-                    fix=f"download it from {self.remote.where} by hand",
+                    fix=f"download it from {self.remote.address} in a browser",
                 )
             yield response
 
-    def _check_room(self, identity: Identity) -> None:
-        """Raise ResourceError unless the disk has room for the rest."""
+    def _require_space(self, identity: Identity) -> None:
+        """Raise ResourceError unless the rest of the file fits on the disk."""
         total = identity.total if identity.total is not None else self.remote.size
         rest = max(0, (total or 0) - self.part.size)
-        disk_space.require([Need(self.target.parent, rest, f"for the rest of {self.remote.name}")])
+        disk_space.require_space(
+            [SpaceNeed(self.target.parent, rest, f"for the rest of {self.remote.name}")]
+        )
 
-    def _show(self, size: int) -> None:
-        """Let the bar show so many bytes of this file."""
+    def _update_bar(self, size: int) -> None:
+        """Show so many bytes of this file on the bar."""
         if self._bar is not None:
             self._bar.update(size - self._shown)
         self._shown = size
 
 
 def _body(response: requests.Response) -> Iterator[bytes]:
-    """Yield an answer's bytes as they arrive: what came before a cut or a kill is not lost.
+    """Yield a response's bytes as they arrive, so that none are lost by a cut or a kill.
 
-    `Response.iter_content` waits until a chunk is full, and drops it if it never is. The
-    errors are those that it raises, but that encryption which breaks by now is a cut too.
+    `Response.iter_content` waits until a chunk is full, and drops it at a cut. The errors are
+    those that it raises, except that broken encryption counts as a cut as well.
     """
     try:
         while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
@@ -247,8 +254,8 @@ def _body(response: requests.Response) -> Iterator[bytes]:
         raise requests.exceptions.ChunkedEncodingError(error) from error
 
 
-def _first(body: Iterator[bytes]) -> bytes:
-    """Return an answer's first bytes, enough to tell what it is."""
+def _first_bytes(body: Iterator[bytes]) -> bytes:
+    """Return a body's first bytes, enough to recognise the type of file."""
     head = b""
     for chunk in body:
         head += chunk
@@ -258,8 +265,8 @@ def _first(body: Iterator[bytes]) -> bytes:
 
 
 @contextmanager
-def _told(part: Part) -> Iterator[None]:
-    """Turn a full disk into an error of ours."""
+def _full_disk_as_error(part: PartialFile) -> Iterator[None]:
+    """Turn the OSError of a full disk into a ResourceError."""
     try:
         yield
     except OSError as error:
@@ -268,6 +275,6 @@ def _told(part: Part) -> Iterator[None]:
         raise ResourceError(
             "the disk is full",
             file=part.path,
-            found=f"{part.size:,} bytes of it are here",
-            fix=f"make room, and {AGAIN}",
+            found=f"{part.size:,} bytes of the file are downloaded",
+            fix=f"free some space, and {RUN_AGAIN}",
         ) from error

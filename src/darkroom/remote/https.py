@@ -1,4 +1,4 @@
-"""Plain addresses: files that a server gives to everybody."""
+"""Files at public https addresses, without a login."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -11,32 +11,39 @@ from urllib3 import exceptions as urllib3_errors
 from darkroom.errors import RemoteError
 from darkroom.remote import retry
 from darkroom.remote.download import Opener
-from darkroom.remote.retry import AGAIN, UNREADABLE, is_passing, reason, safe_place, status_words
+from darkroom.remote.retry import (
+    RUN_AGAIN,
+    UNREADABLE_ADDRESS,
+    is_transient,
+    public_address,
+    reason,
+    status_words,
+)
 
+_BY_HAND = "download it in a browser, and set data.source to the folder that you save it in"
 _REFUSALS = {
-    401: ("the server asks for a login", "download it in a browser, {folder}"),
-    403: ("the server does not give it to everybody", "download it in a browser, {folder}"),
-    404: ("there is no such file", "mend the address: open it in a browser to see"),
+    401: ("the server asks for a login", _BY_HAND),
+    403: ("the server does not allow public access", _BY_HAND),
+    404: ("there is no such file", "correct the address: open it in a browser to check"),
     410: ("the file is no longer there", "find its new address"),
 }
-_FOLDER = "and name the folder that you put it into in data.source"
 
 
 def opener(url: str) -> Opener:
-    """Return what asks for the file at an https address.
+    """Return a function that requests the file at an https address, with given headers.
 
-    It raises RemoteError for what will stay as it is, and what requests raises for what may pass.
-    A redirect is followed, but not out of https, save to this machine itself.
+    It raises RemoteError for permanent errors, and what requests raises for transient ones.
+    A redirect is followed unless it leaves https (a redirect to this machine itself is allowed).
     """
 
     def open_(headers: Mapping[str, str]) -> requests.Response:
-        return _accepted(_asked(url, headers), url)
+        return _check_status(_get(url, headers), url)
 
     return open_
 
 
-def _asked(url: str, headers: Mapping[str, str]) -> requests.Response:
-    _refuse_open(url, url)
+def _get(url: str, headers: Mapping[str, str]) -> requests.Response:
+    _require_encryption(url, url)
     try:
         return requests.get(
             url,
@@ -46,70 +53,79 @@ def _asked(url: str, headers: Mapping[str, str]) -> requests.Response:
             hooks={"response": _follow_safely},
         )
     except (requests.RequestException, urllib3_errors.HTTPError) as error:
-        if is_passing(error):
+        if is_transient(error):
             raise
         raise RemoteError(
             "can't be fetched",
-            file=safe_place(url),
+            file=public_address(url),
             found=reason(error),
-            fix=f"see to that, and {AGAIN}",
-        ) from None  # the error's text holds the whole address
+            fix=f"fix that, and {RUN_AGAIN}",
+        ) from None  # the error's text holds the address with its query
 
 
-def _accepted(response: requests.Response, url: str) -> requests.Response:
-    """Return an answer that brings the file, or says that nothing is left; else raise."""
+def _check_status(response: requests.Response, url: str) -> requests.Response:
+    """Return a response with (part of) the file, or with status 416: no bytes left; else raise."""
     status = response.status_code
     if status in (200, 206, 416):
         return response
     response.close()
     error = requests.HTTPError(status_words(status), response=response)
-    if is_passing(error):
+    if is_transient(error):
         raise error
     what, fix = _REFUSALS.get(
         status, ("the server refuses", "open the address in a browser to see why")
     )
     raise RemoteError(
         what,
-        file=safe_place(url),
+        file=public_address(url),
         found=status_words(status),
-        fix=fix.format(folder=_FOLDER),
+        fix=fix,
     )
 
 
 def _follow_safely(response: requests.Response, **_: Any) -> None:
-    """Refuse a redirect out of https before anything is sent there."""
+    """Refuse a redirect that leaves https, before anything is sent there."""
     if not response.is_redirect:
         return
     try:
         target = urljoin(response.url, response.headers["Location"])
     except ValueError:
-        target = "https://["  # as unreadable
+        target = "https://["  # refused below as an address that can't be read
     try:
-        _refuse_open(target, response.url)
+        _require_encryption(target, response.url)
     except RemoteError:
         response.close()
         raise
 
 
-def _refuse_open(url: str, asked: str) -> None:
-    if is_safe(url):
+def _require_encryption(url: str, requested_url: str) -> None:
+    if is_safe_url(url):
         return
-    found = safe_place(url)
-    what = "not an encrypted address, so nobody vouches for the bytes"
+    address = public_address(url)
+    what = "not an encrypted address, so anybody could change the bytes"
     raise RemoteError(
-        "can't be fetched" if found == UNREADABLE else what,
-        file=safe_place(asked),
-        found=found,
+        "can't be fetched" if address == UNREADABLE_ADDRESS else what,
+        file=public_address(requested_url),
+        found=address,
         expected="https://…",
         fix="find an https address of the file",
     )
 
 
-def is_safe(url: str) -> bool:
-    """Return whether an address can be read, and is https, or of this machine itself."""
+def is_safe_url(url: str) -> bool:
+    """Return whether an address is readable, and is https or on this machine itself.
+
+    Example:
+        >>> is_safe_url("https://h.org/a"), is_safe_url("http://h.org/a"), is_safe_url("http://[::1]/a")
+        (True, False, True)
+    """
     try:
         parts = urlsplit(url)
-        scheme, host, _ = parts.scheme, parts.hostname or "", parts.port  # a port may be none
+        scheme, host, _ = (
+            parts.scheme,
+            parts.hostname or "",
+            parts.port,
+        )  # reading a bad port raises
     except ValueError:
         return False
     if scheme != "http":

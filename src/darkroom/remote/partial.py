@@ -1,4 +1,4 @@
-"""A download that is not whole yet: its bytes so far, and of which file they are."""
+"""A partial download: its bytes so far, and the identity of the file, to resume it later."""
 
 import base64
 import binascii
@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 import requests
 
 from darkroom.project import files
-from darkroom.remote.disk_space import plausible
-from darkroom.remote.retry import http_date
+from darkroom.remote.retry import parse_http_date
+from darkroom.remote.verify import plausible_size
 
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
 _CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]+|\*)/([0-9]+|\*)")
@@ -22,14 +22,16 @@ _CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]+|\*)/([0-9]+|\*)")
 
 @dataclass(frozen=True)
 class Identity:
-    """What a server says of the bytes that it sends: enough to know them again.
+    """What a server says about a file's version: enough to recognise the same bytes later.
+
+    The names of the fields are also the keys of `<name>.part.json`.
 
     Attributes:
-        etag: A strong ETag, quotes included; a weak one does not vouch for bytes.
-        modified: Last-Modified, where it is old enough to vouch for them.
-        total: The whole file's size in bytes.
-        md5: The whole file's, hexadecimal.
-        packed: Whether it is a zip around the file that was asked for.
+        etag: A strong ETag with its quotes; a weak one does not identify bytes.
+        modified: Last-Modified, if it is old enough to identify bytes.
+        total: The complete file's size in bytes.
+        md5: The complete file's, hexadecimal.
+        packed: Whether it is a zip around the file that was requested.
     """
 
     etag: str | None = None
@@ -39,7 +41,14 @@ class Identity:
     packed: bool = False
 
     def matches(self, other: "Identity") -> bool:
-        """Return whether both are of one file: something vouches for it, nothing speaks against."""
+        """Return whether both are of one file: a validator is equal, and no field differs.
+
+        Example:
+            >>> Identity(etag='"a"').matches(Identity(etag='"a"', total=5))
+            True
+            >>> Identity(total=5).matches(Identity(total=5))  # equal sizes identify nothing
+            False
+        """
         mine, theirs = asdict(self), asdict(other)
         shared = [
             key
@@ -48,57 +57,57 @@ class Identity:
         ]
         return bool({*shared} - {"total"}) and all(mine[key] == theirs[key] for key in shared)
 
-    def joined(self, other: "Identity") -> "Identity":
-        """Return this, with what only the other knows."""
+    def merged(self, other: "Identity") -> "Identity":
+        """Return this identity, with the fields that only the other has."""
         mine = {key: value for key, value in asdict(self).items() if value is not None}
         return replace(other, **mine)
 
-    def range_from(self, start: int) -> dict[str, str]:
-        """Return the headers that ask for the rest of this file and no other (RFC 9110, 13.1.5)."""
+    def range_headers(self, start: int) -> dict[str, str]:
+        """Return headers that request the rest of this file, and of no other (RFC 9110, 13.1.5)."""
         validator = self.etag or self.modified
         return {"Range": f"bytes={start}-"} | ({"If-Range": validator} if validator else {})
 
 
-def identity_of(response: requests.Response) -> Identity:
-    """Return what an answer of status 200, 206 or 416 says of the whole file."""
+def response_identity(response: requests.Response) -> Identity:
+    """Return what a response of status 200, 206 or 416 says about the complete file."""
     return Identity(
-        etag=_strong(response.headers.get("ETag")),
-        modified=_settled(response),
+        etag=_strong_etag(response.headers.get("ETag")),
+        modified=_stable_modified(response),
         total=_total(response),
         md5=_md5(response),
     )
 
 
-def begins_at(response: requests.Response) -> int | None:
-    """Return the place in the file where a 206 begins, in bytes; None if it does not say."""
-    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
-    return int(found[1]) if found and found[1] else None
+def range_start(response: requests.Response) -> int | None:
+    """Return the byte of the file where the body of a 206 begins, None if it does not say."""
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+    return int(match[1]) if match and match[1] else None
 
 
 def _total(response: requests.Response) -> int | None:
     text = response.headers.get("Content-Length", "").strip()
     if response.status_code != 200:
-        found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
-        text = found[2] if found else ""
+        match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+        text = match[2] if match else ""
     return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
-def _strong(etag: str | None) -> str | None:
+def _strong_etag(etag: str | None) -> str | None:
     return etag if etag is not None and _STRONG_ETAG.fullmatch(etag) else None
 
 
-def _settled(response: requests.Response) -> str | None:
-    """Return Last-Modified, unless the file could change within that second (RFC 9110, 8.8.2.2)."""
+def _stable_modified(response: requests.Response) -> str | None:
+    """Return Last-Modified, unless it is less than a second old (RFC 9110, 8.8.2.2)."""
     text = response.headers.get("Last-Modified", "")
-    modified = http_date(text)
-    now = http_date(response.headers.get("Date", "")) or datetime.now(UTC)
+    modified = parse_http_date(text)
+    now = parse_http_date(response.headers.get("Date", "")) or datetime.now(UTC)
     return text if modified is not None and (now - modified).total_seconds() >= 1 else None
 
 
 def _md5(response: requests.Response) -> str | None:
     """Return the md5 of `x-goog-hash: crc32c=…, md5=…`, base64 as Google's storage writes it.
 
-    That of a file kept compressed and sent unpacked is of the compressed bytes: no use here.
+    If the storage keeps the file compressed, its md5 is of the compressed bytes: useless here.
     """
     if response.headers.get("x-goog-stored-content-encoding", "identity") != "identity":
         return None
@@ -113,75 +122,75 @@ def _md5(response: requests.Response) -> str | None:
     return None
 
 
-class Part:
-    """The bytes so far, `<name>.part`, and beside them `<name>.part.json`: of which file."""
+class PartialFile:
+    """The bytes so far, `<name>.part`, and the identity of their file, `<name>.part.json`."""
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(f"{target.name}.part")
-        self._story = target.with_name(f"{target.name}.part.json")
+        self._identity_path = target.with_name(f"{target.name}.part.json")
         if self.path.is_symlink() or self.path.is_fifo():
-            self.path.unlink()  # nothing is to be written through it
+            self.path.unlink()  # never write through a link into another file
 
     @property
     def size(self) -> int:
-        """The bytes that are here."""
+        """How many bytes are on the disk."""
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def held(self) -> Identity | None:
-        """Return of which file the bytes are; None if there are none that can be gone on with."""
+    def saved_identity(self) -> Identity | None:
+        """Return of which file the bytes are, None if there are none from which to resume."""
         if not self.size:
             return None
         try:
-            identity = _checked(json.loads(self._story.read_text(encoding="utf-8")))
+            identity = _parse_identity(json.loads(self._identity_path.read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
             return None
         too_many = identity.total is not None and self.size > identity.total
         return None if too_many or not identity.matches(identity) else identity
 
-    def begin(self, identity: Identity) -> None:
-        """Throw away what is here, and note of which file the bytes to come are.
+    def start(self, identity: Identity) -> None:
+        """Discard the bytes so far, and save the identity of the bytes to come.
 
-        In this order: a kill in between must not leave old bytes under a new name.
+        In this order: a kill in between must not leave old bytes with a new identity.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_bytes(b"")
-        files.write(self._story, json.dumps(asdict(identity)) + "\n")
+        files.write(self._identity_path, json.dumps(asdict(identity)) + "\n")
 
-    def drop(self) -> None:
-        """Remove it."""
+    def discard(self) -> None:
+        """Remove the bytes and their identity."""
         self.path.unlink(missing_ok=True)
-        self._story.unlink(missing_ok=True)
+        self._identity_path.unlink(missing_ok=True)
 
     def finish(self, target: Path) -> Path:
-        """Give the whole bytes their name, and return it."""
+        """Rename the complete file to its target, atomically, and return the path."""
         with self.path.open("rb") as file:
             os.fsync(file.fileno())
         self.path.replace(target)
-        self._story.unlink(missing_ok=True)
+        self._identity_path.unlink(missing_ok=True)
         return target
 
 
-def append(file: BinaryIO, data: bytes) -> None:
-    """Write all of some bytes to an unbuffered file, which may take fewer at a time."""
+def write_all(file: BinaryIO, data: bytes) -> None:
+    """Write all bytes to an unbuffered file, whose `write` may take only some of them."""
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
 
 
-def _checked(story: dict[str, Any]) -> Identity:
-    """Return the identity of a story, or raise ValueError, TypeError or KeyError if it is none."""
-    identity = Identity(**story)
+def _parse_identity(fields: dict[str, Any]) -> Identity:
+    """Return the identity that was saved as JSON, or raise ValueError or TypeError."""
+    identity = Identity(**fields)
     texts = (identity.etag, identity.modified, identity.md5)
     if not all(text is None or isinstance(text, str) for text in texts):
         raise TypeError("not a text")
-    if identity.etag is not None and not _strong(identity.etag):
+    if identity.etag is not None and not _strong_etag(identity.etag):
         raise ValueError("not an ETag")
     if identity.modified is not None and not re.fullmatch(r"[\x20-\x7e]+", identity.modified):
         raise ValueError("not a date")
     if identity.md5 is not None and not re.fullmatch("[0-9a-f]{32}", identity.md5):
         raise ValueError("not an md5")
-    if identity.total is not None and plausible(identity.total) is None:
+    if identity.total is not None and plausible_size(identity.total) is None:
         raise ValueError("not a size")
     if type(identity.packed) is not bool:
-        raise TypeError("not a yes or no")
+        raise TypeError("not a boolean")
     return identity

@@ -13,7 +13,7 @@ from darkroom.raw.sample import draw_banknotes, draw_carvana, draw_celeba
 from darkroom.raw.sources import folder as gathering
 from darkroom.raw.sources import servers
 from darkroom.raw.sources.files import Order
-from darkroom.remote.retry import Waits
+from darkroom.remote.retry import RetryPolicy
 from darkroom.stages._context import Context
 
 DRAWN: dict[str, Any] = {
@@ -24,13 +24,13 @@ DRAWN: dict[str, Any] = {
 SAMPLE_SEED = 2017  # the year of the Carvana challenge; another seed would be another data set
 
 
-def run(context: Context, *, waits: Waits = Waits()) -> None:  # noqa: B008  (it is frozen)
+def run(context: Context, *, policy: RetryPolicy = RetryPolicy()) -> None:  # noqa: B008  (it is frozen)
     """Draw a competition's sample, or take its raw files from Kaggle, addresses or a folder."""
     paths = context.paths
     data: Data = context.section.data
 
     gathering.refuse_foreign(paths.raw)
-    taken = None if data.source == SAMPLE else _wanted(data, paths.raw, waits)
+    taken = None if data.source == SAMPLE else _wanted(data, paths.raw, policy)
     with files.replacing_folder(paths.raw) as folder:
         if taken is None:
             _draw(data.format, folder)
@@ -41,11 +41,11 @@ def run(context: Context, *, waits: Waits = Waits()) -> None:  # noqa: B008  (it
     print(f"{context.name}: {count} raw files, {size / 1e6:.1f} MB, from {data.source}")
 
 
-def _wanted(data: Data, raw: Path, waits: Waits) -> tuple[Path, list[str]]:
+def _wanted(data: Data, raw: Path, policy: RetryPolicy) -> tuple[Path, list[str]]:
     """Return the folder that the raw files lie in, fetched if need be, and their names."""
     adapter, options = configure_adapter(data)
     if data.source in (KAGGLE, URLS):
-        order = Order(lambda names: adapter.required_files(names, options), raw, waits)
+        order = Order(lambda names: adapter.required_files(names, options), raw, policy)
         return servers.fetched(data, order)
     source = gathering.source_folder(data.source)
     gathering.refuse_overlap(source, raw)

@@ -7,7 +7,7 @@ import pytest
 
 from darkroom.cli import provenance, submit
 from darkroom.cli.main import main
-from darkroom.remote.retry import Waits
+from darkroom.remote.retry import RetryPolicy
 from tests.cli.submit.rig import Told
 from tests.submission.upload.parcels import SLUG, kaggle_on_loopback
 from tests.support import tiny
@@ -26,7 +26,7 @@ def kaggle() -> Iterator[Kaggle]:
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Take the waiting out; return what was waited, s."""
     waited: list[float] = []
-    monkeypatch.setattr(submit, "WAITS", Waits(sleep=waited.append))
+    monkeypatch.setattr(submit, "RETRY_POLICY", RetryPolicy(sleep=waited.append))
     return waited
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.cli import submit
-from darkroom.remote.retry import Waits
+from darkroom.remote.retry import RetryPolicy
 from darkroom.submission.history.file import Row
 from tests.cli.submit.rig import FIRST, HISTORY, Told, rows
 from tests.submission.upload.parcels import SLUG
@@ -107,7 +107,7 @@ def test_an_interrupt_while_waiting_loses_nothing(
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(submit, "WAITS", Waits(sleep=interrupt))
+    monkeypatch.setattr(submit, "RETRY_POLICY", RetryPolicy(sleep=interrupt))
     kaggle.competitions[SLUG].pending = 3
     assert told("--wait")[0] == 130
     assert [(row.status, row.reference) for row in rows()] == [("pending", FIRST)]

@@ -123,7 +123,7 @@ def test_a_table_that_came_packed_is_here(tmp_path: Path) -> None:
     whole = zip_of(path, {"a.csv": b"1,2\n" * 99}).read_bytes()
     assert cache.here(tmp_path, listing, "a.csv") == "a.csv.zip", "the run was killed just then"
     path.write_bytes(whole[:-9])
-    assert cache.here(tmp_path, listing, "a.csv") is None, "cut, and nothing tells its size"
+    assert cache.here(tmp_path, listing, "a.csv") is None, "cut, and its size is not known"
     path.write_bytes(whole)
     listing = cache.keep(tmp_path, listing, "a.csv", path)
     assert cache.here(tmp_path, listing, "a.csv") == "a.csv.zip"

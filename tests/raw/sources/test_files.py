@@ -16,11 +16,11 @@ from darkroom.raw.sources.cache import Listing
 from darkroom.raw.sources.files import Offer, Order, Sizes
 from darkroom.remote import disk_space, https
 from darkroom.remote.download import Opener
-from darkroom.remote.retry import Waits
+from darkroom.remote.retry import RetryPolicy
 from tests.support.loopback import Corrupt, Cut, IgnoreRange, Kaggle, NoHash, Status
 from tests.support.packed import zip_of
 
-QUICK = Waits(tries=3, sleep=lambda _: None)
+QUICK = RetryPolicy(tries=3, sleep=lambda _: None)
 NAMES = ("a.zip", "b.csv", "c.zip")
 
 
@@ -68,7 +68,8 @@ def test_only_what_is_wanted_is_fetched_and_that_once(
     total = sum(len(kaggle.files[f"/{name}"]) for name in ("a.zip", "b.csv"))
     told = capfd.readouterr().err
     assert (
-        f"to fetch from here: {disk_space.shown(total)}\n  a.zip  5.1 kB\n  b.csv  5.1 kB\n" in told
+        f"to fetch from here: {disk_space.format_bytes(total)}\n  a.zip  5.1 kB\n  b.csv  5.1 kB\n"
+        in told
     )
     assert f"into {folder}: 0 bytes here, " in told
 
@@ -126,11 +127,11 @@ def test_what_does_not_fit_is_refused_before_a_body_is_asked_for(
 ) -> None:
     folder, raw = tmp_path / "cache", tmp_path / "project" / "raw"
     sizes: Sizes = {"a.zip": 700, "b.csv": 10**15, "c.zip": 300}
-    monkeypatch.setattr(disk_space, "free", lambda _: 1999)
+    monkeypatch.setattr(disk_space, "free_bytes", lambda _: 1999)
     with pytest.raises(ResourceError) as caught:
         files.fill(offer(kaggle, folder, sizes), order(raw, "a", "c"))
     assert str(caught.value).startswith(
-        f"{folder}: no room on the disk for what is to be fetched\n  found: 2.0 kB free\n"
+        f"{folder}: not enough disk space for the download\n  found: 2.0 kB free\n"
         "  expected: 2.0 kB: 1.0 kB to fetch, 1.0 kB for the project's copy\n  to do: free 1 bytes"
     )
     assert kaggle.requests == []
@@ -150,7 +151,7 @@ def test_room_is_needed_for_what_is_not_here_yet(tmp_path: Path) -> None:
 def test_another_disk_holds_two_copies_until_dvc_has_linked_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk_space, "one_disk", lambda *_: False)
+    monkeypatch.setattr(disk_space, "is_same_disk", lambda *_: False)
     assert files.to_copy(tmp_path, tmp_path / "raw", {"a.zip": 100}).size == 200
 
 
@@ -159,7 +160,7 @@ def test_a_wrong_sha256_is_refused_and_what_is_whole_stays(kaggle: Kaggle, tmp_p
     right = hashlib.sha256(kaggle.files["/a.zip"]).hexdigest()
     with pytest.raises(RemoteError) as caught:
         files.fill(offer(kaggle, folder, a_zip=right, c_zip="0" * 64), wish)
-    assert "c.zip: what came is not the file: its sha256 differs" in str(caught.value)
+    assert "c.zip: the download is not the file: its sha256 differs" in str(caught.value)
     assert f"expected: {'0' * 64}" in str(caught.value)
     assert sorted(path.name for path in folder.iterdir()) == ["a.zip", "listing.json"]
     assert same(kaggle, folder, "a.zip")
@@ -275,7 +276,7 @@ def test_a_size_that_was_asked_for_holds_for_that_run_only(kaggle: Kaggle, tmp_p
 def test_an_empty_file_is_not_kept(kaggle: Kaggle, tmp_path: Path) -> None:
     wish, right = order(tmp_path / "raw", "b.csv"), kaggle.files["/b.csv"]
     kaggle.files["/b.csv"] = b""
-    with pytest.raises(RemoteError, match="what came is not the file: it is empty"):
+    with pytest.raises(RemoteError, match="the download is not the file: it is empty"):
         files.fill(offer(kaggle, tmp_path), wish)
     assert [path.name for path in tmp_path.glob("b.csv*")] == []
     kaggle.files["/b.csv"] = right

@@ -16,11 +16,11 @@ from darkroom.params.data import BanknotesData, Url
 from darkroom.raw.archives import Archives
 from darkroom.raw.sources import servers
 from darkroom.raw.sources.files import Order
-from darkroom.remote.retry import Waits
+from darkroom.remote.retry import RetryPolicy
 from tests.support import tiny
 from tests.support.loopback import Kaggle, Page, Redirect, Status
 
-QUICK = Waits(tries=3, sleep=lambda _: None)
+QUICK = RetryPolicy(tries=3, sleep=lambda _: None)
 TRAINING, VALIDATION = "training_labels.csv", "validation_labels.csv"
 
 
@@ -82,7 +82,7 @@ def test_a_sha256_is_held_against_the_bytes(server: Kaggle, tmp_path: Path) -> N
     right = hashlib.sha256(server.files[f"/course/{table}"]).hexdigest()
     with pytest.raises(RemoteError) as caught:
         servers.fetched(data(server, {table: "f" * 64}), order(tmp_path))
-    assert f"{table}: what came is not the file: its sha256 differs\n  found: {right}\n" in str(
+    assert f"{table}: the download is not the file: its sha256 differs\n  found: {right}\n" in str(
         caught.value
     )
     assert not list((tmp_path / "cache").rglob(table))
@@ -159,7 +159,7 @@ def test_a_certificate_that_is_not_trusted_is_told(
     assert refused(data(server), tmp_path) == [
         f"{server.url('/course/test_data_pytorch.tar.gz')}: can't be fetched",
         "  found: the server's certificate is not trusted",
-        "  to do: see to that, and run it again: what is here is kept",
+        "  to do: fix that, and run it again: what is already downloaded is kept",
     ]
     assert server.requests == []
 
@@ -169,5 +169,5 @@ def test_redirects_without_end_are_told(server: Kaggle, tmp_path: Path) -> None:
     assert refused(data(server), tmp_path) == [
         f"{server.url('/course/test_data_pytorch.tar.gz')}: can't be fetched",
         "  found: the server redirects without end",
-        "  to do: see to that, and run it again: what is here is kept",
+        "  to do: fix that, and run it again: what is already downloaded is kept",
     ]

@@ -11,12 +11,12 @@ from darkroom.raw.sources import bundle, cache
 from darkroom.raw.sources.bundle import Bundled
 from darkroom.raw.sources.files import Order
 from darkroom.remote import disk_space, https
-from darkroom.remote.retry import Waits
+from darkroom.remote.retry import RetryPolicy
 from tests.support.loopback import Kaggle, Status
 from tests.support.packed import zip_of
 
 MEMBERS = {"faces/a/1.jpg": b"one" * 500, "faces/a/2.jpg": b"two" * 500, "a.csv": b"a\n1\n"}
-QUICK = Waits(tries=3, sleep=lambda _: None)
+QUICK = RetryPolicy(tries=3, sleep=lambda _: None)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_size_that_is_not_told_is_asked_for_first(
     bundle.fill(data_set(kaggle, tmp_path, None), order(tmp_path / "raw", "a.csv"))
     assert [request.range_start for request in kaggle.requests] == [0, None]
     size = len(kaggle.files["/all.zip"])
-    assert f"bundle.zip  {disk_space.shown(size)}\n" in capfd.readouterr().err
+    assert f"bundle.zip  {disk_space.format_bytes(size)}\n" in capfd.readouterr().err
 
 
 def test_a_run_killed_between_is_gone_on_with_without_a_request(
@@ -182,7 +182,7 @@ def test_a_size_that_no_file_has_counts_as_not_told(
 def test_what_does_not_fit_is_refused_before_a_body_is_asked_for(
     kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk_space, "free", lambda _: 8 * 10**9)
+    monkeypatch.setattr(disk_space, "free_bytes", lambda _: 8 * 10**9)
     with pytest.raises(ResourceError) as caught:
         bundle.fill(
             data_set(kaggle, tmp_path / "cache", 3 * 10**9), order(tmp_path / "raw", "a.csv")
@@ -199,7 +199,9 @@ def test_a_split_that_does_not_fit_keeps_the_bundle(
 ) -> None:
     folder, wish = tmp_path / "cache", order(tmp_path / "raw", "faces")
     with monkeypatch.context() as patch:
-        patch.setattr(disk_space, "free", lambda _: 3500)  # more than was told, less than it takes
+        patch.setattr(
+            disk_space, "free_bytes", lambda _: 3500
+        )  # more than was told, less than it takes
         with pytest.raises(ResourceError, match="to take it apart"):
             bundle.fill(data_set(kaggle, folder, 100), wish)
     assert "bundle.zip" in files(folder)

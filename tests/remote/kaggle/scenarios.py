@@ -34,9 +34,9 @@ from tests.support.loopback import (
 
 SIZE, SMALL = 20_000_000, 200_000
 LOGIN = Page()
-CUT = "train.zip: the connection was cut; again in 1 s (1 of 8)"
-BUSY = "the server answered 429 Too Many Requests; again in"
-SPOILT = "what came is not the file"
+CUT = "train.zip: the connection was cut; retry in 1 s (1 of 8)"
+BUSY = "the server answered 429 Too Many Requests; retry in"
+SPOILT = "the download is not the file"
 
 Faults = tuple[Fault | tuple[Fault, ...] | None, ...]
 
@@ -96,7 +96,7 @@ SCENARIOS: dict[str, Scenario] = {
     "all goes well, without a checksum": Scenario(always=(NoHash(),), starts=(None,)),
     "no token": Scenario(
         token=None,
-        refusal=("Kaggle wants an account, and none is set up here", "make a token at"),
+        refusal=("Kaggle requires an account, and none is set up here", "create a token at"),
     ),
     "a wrong token": Scenario(
         token=WRONG_TOKEN, refusal=("Kaggle does not accept the token in KAGGLE_API_TOKEN",)
@@ -105,18 +105,18 @@ SCENARIOS: dict[str, Scenario] = {
         (Cut(0.5),),
         {DOWNLOAD: (None, Status(401))},
         says=(CUT,),
-        refusal=("Kaggle does not accept the token in KAGGLE_API_TOKEN", "make a new one at"),
+        refusal=("Kaggle does not accept the token in KAGGLE_API_TOKEN", "create a new token at"),
     ),
     "rules not accepted": Scenario(
         rules_accepted=False,
         refusal=(
-            "Kaggle refuses: most often because the competition's rules are not accepted yet",
+            "Kaggle refuses: usually because the competition's rules are not accepted yet",
             "open https://www.kaggle.com/competitions/carvana-image-masking-challenge/rules",
         ),
     ),
     "a wrong name": Scenario(
         name="trian.zip",
-        refusal=("Kaggle knows nothing of that name", "compare it with the page https://www"),
+        refusal=("Kaggle has nothing of that name", "compare it with the page https://www"),
     ),
     "429": Scenario(calls={DOWNLOAD: (Status(429),)}, says=(f"{BUSY} 1 s (1 of 8)",)),
     "429 saying when": Scenario(
@@ -130,7 +130,7 @@ SCENARIOS: dict[str, Scenario] = {
     "429 from the storage": Scenario((Status(429),), says=(f"{BUSY} 1 s (1 of 8)",)),
     "500, then success": Scenario(
         calls={DOWNLOAD: (Status(500), Status(503))},
-        says=("500 Internal Server Error; again in 1 s", "503 Service Unavailable; again in 2 s"),
+        says=("500 Internal Server Error; retry in 1 s", "503 Service Unavailable; retry in 2 s"),
     ),
     "500 from the storage": Scenario((Status(500),), says=("500 Internal Server Error",)),
     "500 while it goes on": Scenario(
@@ -156,10 +156,10 @@ SCENARIOS: dict[str, Scenario] = {
         size=SIZE,
         starts=(None, *(SIZE * count // 10 for count in range(1, 10))),
     ),
-    "closed before an answer": Scenario((Refuse(),), says=("again in 1 s (1 of 8)",)),
+    "closed before an answer": Scenario((Refuse(),), says=("retry in 1 s (1 of 8)",)),
     "Kaggle closes before an answer": Scenario(
         calls={DOWNLOAD: (Refuse(), NoAnswer())},
-        says=("again in 1 s (1 of 8)", "again in 2 s (2 of 8)"),
+        says=("retry in 1 s (1 of 8)", "retry in 2 s (2 of 8)"),
     ),
     "announced too long": Scenario((Length(SMALL * 2),), says=(CUT,)),
     "announced too short": Scenario((Length(HALF),), says=(SPOILT,)),
@@ -199,16 +199,18 @@ SCENARIOS: dict[str, Scenario] = {
         always=(Redirect(1),), refusal=("redirects without end",)
     ),
     "a page instead of the file": Scenario(
-        (LOGIN,), refusal=("a web page came instead of the file", "Sign in | Kaggle")
+        (LOGIN,), refusal=("the server sent a web page instead of the file", "Sign in | Kaggle")
     ),
     "a page while it goes on": Scenario(
-        (CutAt(HALF), LOGIN), says=(CUT,), refusal=("a web page came instead of the file",)
+        (CutAt(HALF), LOGIN),
+        says=(CUT,),
+        refusal=("the server sent a web page instead of the file",),
     ),
     "a page instead of Kaggle's answer": Scenario(
-        calls={"ListDataFiles": (LOGIN,)}, refusal=("a web page came instead of Kaggle's answer",)
+        calls={"ListDataFiles": (LOGIN,)}, refusal=("a web page came instead of Kaggle's response",)
     ),
     "compressed on its way": Scenario(
-        (Gzip(),), refusal=("the server packs the file on its way", "Content-Encoding: gzip")
+        (Gzip(),), refusal=("the server compresses the file", "Content-Encoding: gzip")
     ),
     "a slow drip": Scenario(always=(Drip(SMALL // 20, 0.001),), starts=(None,)),
     "silent in the middle": Scenario(

@@ -8,7 +8,7 @@ import requests
 
 from darkroom.errors import ParamsError, RemoteError
 from darkroom.remote.kaggle import api
-from darkroom.remote.retry import PassingError, is_passing
+from darkroom.remote.retry import TransientError, is_transient
 from tests.remote.kaggle.quiet import REF, SLUG, limit_silence, send, words
 from tests.support.loopback import (
     Cut,
@@ -31,14 +31,14 @@ CUT = "the connection was cut"
 def test_lists_every_page_of_files(server: Kaggle) -> None:
     server.competitions[SLUG].files = {f"{number:03}.png": b"x" for number in range(401)}
     server.competitions[SLUG].files["000.png"] = b""
-    listed = api.competition_files(SLUG)
+    listed = api.list_competition_files(SLUG)
     assert [*listed] == [f"{number:03}.png" for number in range(401)]
     assert [*listed.values()] == [None] + [1] * 400
     assert len(server.of("ListDataFiles")) == 3
 
 
 def test_opens_a_file_and_a_part_of_it(server: Kaggle) -> None:
-    opener = api.competition_file(SLUG, "train.zip")
+    opener = api.competition_file_opener(SLUG, "train.zip")
     with opener({"Accept-Encoding": "identity"}) as whole:
         assert (whole.status_code, whole.content) == (200, b"0123456789")
     with opener({**RANGE, "If-Range": whole.headers["ETag"]}) as part:
@@ -55,17 +55,17 @@ def test_opens_a_file_and_a_part_of_it(server: Kaggle) -> None:
 
 def test_a_page_instead_of_a_file_is_left_to_who_saves_it(server: Kaggle) -> None:
     server.play("storage", Page())
-    with api.competition_file(SLUG, "train.zip")({}) as answer:
+    with api.competition_file_opener(SLUG, "train.zip")({}) as answer:
         assert b"Sign in" in answer.content
 
 
 def test_all_files_of_a_competition_as_one_zip(server: Kaggle) -> None:
     server.competitions[SLUG].bundle = b"all of it"
-    with api.competition_bundle(SLUG)({"Range": "bytes=4-"}) as answer:
+    with api.competition_bundle_opener(SLUG)({"Range": "bytes=4-"}) as answer:
         assert (answer.status_code, answer.content) == (206, b"of it")
     server.competitions[SLUG].rules_accepted = False
     with pytest.raises(RemoteError, match=f"competitions/{SLUG}/rules"):
-        api.competition_bundle(SLUG)({})
+        api.competition_bundle_opener(SLUG)({})
 
 
 def test_data_sets_by_version(server: Kaggle) -> None:
@@ -73,7 +73,7 @@ def test_data_sets_by_version(server: Kaggle) -> None:
     assert api.dataset_version(f"{REF}/versions/2") == (f"{REF}/versions/2", 7)
     assert api.dataset_version(f"{REF}/versions/1") == (f"{REF}/versions/1", None)
     for ref, body in ((REF, b"new zip"), (f"{REF}/versions/1", b"old")):
-        with api.dataset_bundle(ref)({}) as answer:
+        with api.dataset_bundle_opener(ref)({}) as answer:
             assert answer.content == body
 
 
@@ -91,10 +91,10 @@ def test_submits_and_sees_the_score(server: Kaggle, upload: Path) -> None:
         noted.append(len(server.of("CreateSubmission")))
         assert len(server.of("upload")) == 1
 
-    assert api.remaining(SLUG) == api.Remaining(today=0, allowed=5, total=0)
+    assert api.submission_limits(SLUG) == api.SubmissionLimits(today=0, allowed=5, total=0)
     ref = api.submit(SLUG, upload, "darkroom: a, b", progress=False, before_create=note)
     assert noted == [0]
-    assert api.remaining(SLUG) == api.Remaining(today=1, allowed=4, total=1)
+    assert api.submission_limits(SLUG) == api.SubmissionLimits(today=1, allowed=4, total=1)
     kept = server.competitions[SLUG].submissions
     assert [one.body for one in kept] == [upload.read_bytes()]
     waiting = api.Submission(
@@ -108,8 +108,8 @@ def test_submits_and_sees_the_score(server: Kaggle, upload: Path) -> None:
         private=None,
         error="",
     )
-    assert api.submissions(SLUG) == [waiting]
-    (scored,) = api.submissions(SLUG)
+    assert api.list_submissions(SLUG) == [waiting]
+    (scored,) = api.list_submissions(SLUG)
     assert (scored.status, scored.public, scored.private) == ("complete", 0.99512, 0.99487)
     assert all(request.authorization is None for request in server.of("upload"))
 
@@ -117,7 +117,7 @@ def test_submits_and_sees_the_score(server: Kaggle, upload: Path) -> None:
 def test_a_file_that_kaggle_cannot_score(server: Kaggle, upload: Path) -> None:
     server.competitions[SLUG].error = "Evaluation Exception: row 3"
     send(upload)
-    (listed,) = api.submissions(SLUG)
+    (listed,) = api.list_submissions(SLUG)
     assert (listed.status, listed.public) == ("error", None)
     assert listed.error == "Evaluation Exception: row 3"
 
@@ -139,12 +139,12 @@ def test_lists_every_page_of_submissions_newest_first(server: Kaggle, upload: Pa
         type(one)(ref, "", "a.csv", b"", datetime(2017, 9, 1, tzinfo=UTC) + timedelta(hours=ref))
         for ref in range(1, 402)
     ]
-    assert [entry.ref for entry in api.submissions(SLUG)] == list(range(401, 0, -1))
-    assert api.submissions(SLUG)[0].size == 0
+    assert [entry.ref for entry in api.list_submissions(SLUG)] == list(range(401, 0, -1))
+    assert api.list_submissions(SLUG)[0].size == 0
 
 
 def test_no_submissions(server: Kaggle) -> None:
-    assert api.submissions(SLUG) == []
+    assert api.list_submissions(SLUG) == []
 
 
 def test_nobody_answers(server: Kaggle, monkeypatch: pytest.MonkeyPatch, upload: Path) -> None:
@@ -156,10 +156,10 @@ def test_nobody_answers(server: Kaggle, monkeypatch: pytest.MonkeyPatch, upload:
 
     with pytest.raises(requests.ConnectionError) as error:  # never sent, so surely not submitted
         api.submit(SLUG, upload, "darkroom", progress=False, before_create=leave)
-    assert is_passing(error.value)
+    assert is_transient(error.value)
     assert len(server.of("upload")) == 1
     with pytest.raises(requests.ConnectionError):
-        api.remaining(SLUG)
+        api.submission_limits(SLUG)
 
 
 UPLOAD_FAULTS: dict[str, tuple[Fault, str]] = {
@@ -181,7 +181,7 @@ def test_a_lost_upload_submits_nothing(
     if case == "silent":
         limit_silence(monkeypatch)
     server.play("upload", fault)
-    with pytest.raises(PassingError) as error:
+    with pytest.raises(TransientError) as error:
         send(upload)
     assert words(error) == f"the file did not reach Kaggle: {found}"
     kinds = [request.kind for request in server.requests]
@@ -199,19 +199,19 @@ OPEN = "http://storage.example/a?X-Goog-Signature=5ecre7"
 LOST: dict[str, tuple[Fault, int, str]] = {
     "unanswered": (NoAnswer(), 1, CUT),
     "refused": (Refuse(), 0, CUT),
-    "halved": (Cut(0.5), 1, "an answer without a reference"),
+    "halved": (Cut(0.5), 1, "a response without a reference"),
     "silent": (Hang(60), 1, "the server did not answer in time"),
     "broken": (Status(500), 0, "the server answered 500 Internal Server Error"),
     "late": (Status(504, html=True), 0, "the server answered 504 Gateway Timeout"),
     "slow": (Status(408), 0, "the server answered 408 Request Timeout"),
     "nowhere": (Status(302), 0, "the server answered 302 Found"),
     "unencrypted": (Redirect(to=OPEN), 0, "the server answered 302 Found"),
-    "page": (Page(), 0, "an answer without a reference"),
-    "nothing": (Page("{}"), 0, "an answer without a reference"),
-    "nonsense": (Page("[]"), 0, "an answer without a reference"),
+    "page": (Page(), 0, "a response without a reference"),
+    "nothing": (Page("{}"), 0, "a response without a reference"),
+    "nonsense": (Page("[]"), 0, "a response without a reference"),
     "elsewhere": (Redirect(), 0, "the server answered 404 Not Found"),
     **{
-        f"reference {told}": (Page(f'{{"ref": {told}}}'), 0, "an answer without a reference")
+        f"reference {told}": (Page(f'{{"ref": {told}}}'), 0, "a response without a reference")
         for told in ('"abc"', "[1]", "-5", "0", "null", "true", "1.5", str(10**30), "NaN")
     },
 }
@@ -228,7 +228,7 @@ def test_a_lost_answer_is_told_apart(
     with pytest.raises(api.UnknownOutcomeError) as error:
         send(upload)
     assert words(error) == (
-        f"{SLUG}: the submission was sent, but Kaggle's answer was lost: it may have arrived or "
+        f"{SLUG}: the submission was sent, but Kaggle's response was lost: it may have arrived or "
         f"not\n  found: {found}\n"
         f"  to do: look at https://www.kaggle.com/competitions/{SLUG}/submissions before it is "
         "sent again"
@@ -256,7 +256,7 @@ def test_a_submission_put_off_may_be_sent_again(server: Kaggle, upload: Path) ->
     server.play("CreateSubmission", Status(429, retry_after="3"))
     with pytest.raises(requests.HTTPError) as error:
         send(upload)
-    assert is_passing(error.value)
+    assert is_transient(error.value)
     assert not server.competitions[SLUG].submissions
 
 

@@ -12,19 +12,19 @@ REFUSALS: dict[str, tuple[Fault | None, str]] = {
         None,
         f"{SLUG}: Kaggle does not accept the token in KAGGLE_API_TOKEN\n"
         "  found: 401 Unauthorized: Unauthenticated\n"
-        "  to do: it may be mistyped or expired: make a new one at "
-        "https://www.kaggle.com/settings/api, and put it in its place",
+        "  to do: it may be mistyped or expired: create a new token at "
+        "https://www.kaggle.com/settings/api, and replace it",
     ),
     "rules": (
         Status(403, message="You must accept this competition's rules"),
-        f"{SLUG}: Kaggle refuses: most often because the competition's rules are not accepted yet\n"
+        f"{SLUG}: Kaggle refuses: usually because the competition's rules are not accepted yet\n"
         "  found: 403 Forbidden: You must accept this competition's rules\n"
         f"  to do: open https://www.kaggle.com/competitions/{SLUG}/rules, log in, accept them, and "
         "run it again",
     ),
     "unknown": (
         Status(404, message="Not found"),
-        f"{SLUG}: Kaggle knows nothing of that name\n"
+        f"{SLUG}: Kaggle has nothing of that name\n"
         "  found: 404 Not Found: Not found\n"
         f"  to do: compare it with the page https://www.kaggle.com/competitions/{SLUG}",
     ),
@@ -42,16 +42,16 @@ REFUSALS: dict[str, tuple[Fault | None, str]] = {
     ),
     "a page": (
         Page(),
-        f"{SLUG}: a web page came instead of Kaggle's answer\n"
+        f"{SLUG}: a web page came instead of Kaggle's response\n"
         "  found: “Sign in | Kaggle”\n"
         "  to do: open https://www.kaggle.com in a browser: a network's login or a proxy may "
-        "stand in between",
+        "be in between",
     ),
     "nonsense": (
         Page('{"files": 7}'),
-        f"{SLUG}: Kaggle's answer cannot be read\n"
+        f"{SLUG}: Kaggle's response is invalid\n"
         "  found: ValueError: files: int instead of a list\n"
-        "  to do: run it again; if it stays so, install newer kaggle, kagglehub and kagglesdk",
+        "  to do: run it again; if the error stays, install newer kaggle, kagglehub and kagglesdk",
     ),
 }
 
@@ -66,14 +66,14 @@ def test_refusals_say_what_to_do(
     else:
         server.lead(monkeypatch, token=WRONG_TOKEN)
     with pytest.raises(RemoteError) as error:
-        api.competition_files(SLUG)
+        api.list_competition_files(SLUG)
     assert words(error) == expected
 
 
 def test_refusals_of_data_sets_and_of_the_storage(server: Kaggle) -> None:
     server.datasets[REF].is_private = True
     with pytest.raises(RemoteError) as error:
-        api.dataset_bundle(f"{REF}/versions/2")({})
+        api.dataset_bundle_opener(f"{REF}/versions/2")({})
     assert words(error) == (
         f"{REF}/versions/2: Kaggle refuses access to this data set\n"
         "  found: 403 Forbidden: Permission 'datasets.get' was denied\n"
@@ -82,28 +82,28 @@ def test_refusals_of_data_sets_and_of_the_storage(server: Kaggle) -> None:
     )
     server.play("storage", Status(403, message="ExpiredToken"))
     with pytest.raises(RemoteError) as error:
-        api.competition_file(SLUG, "train.zip")({"Range": "bytes=4-"})
+        api.competition_file_opener(SLUG, "train.zip")({"Range": "bytes=4-"})
     assert words(error) == (
         f"{SLUG}/train.zip: the storage behind Kaggle refuses the file\n"
         "  found: 403 Forbidden\n"
-        "  to do: run it again: each try asks Kaggle for a fresh address"
+        "  to do: run it again: each try gets a new address from Kaggle"
     )
     with pytest.raises(RemoteError) as error:
-        api.competition_file(SLUG, "test.zip")({})
-    assert words(error).startswith(f"{SLUG}/test.zip: Kaggle knows nothing of that name\n")
+        api.competition_file_opener(SLUG, "test.zip")({})
+    assert words(error).startswith(f"{SLUG}/test.zip: Kaggle has nothing of that name\n")
 
 
 def test_redirected_for_ever(server: Kaggle) -> None:
     server.always("GetSubmissionLimits", Redirect(to=server.url("/round")))
     server.always("storage", Redirect(to=server.url("/round?token=1")))
     with pytest.raises(RemoteError) as error:
-        api.remaining(SLUG)
+        api.submission_limits(SLUG)
     assert words(error).startswith(
-        f"{SLUG}: Kaggle could not be asked\n  found: the server redirects without end\n"
+        f"{SLUG}: the request to Kaggle failed\n  found: the server redirects without end\n"
     )
 
 
 def test_pages() -> None:
-    assert api_errors.page(SLUG) == f"https://www.kaggle.com/competitions/{SLUG}"
-    assert api_errors.page(REF) == f"https://www.kaggle.com/datasets/{REF}"
-    assert api_errors.page(f"{REF}/versions/2") == f"https://www.kaggle.com/datasets/{REF}"
+    assert api_errors.page_url(SLUG) == f"https://www.kaggle.com/competitions/{SLUG}"
+    assert api_errors.page_url(REF) == f"https://www.kaggle.com/datasets/{REF}"
+    assert api_errors.page_url(f"{REF}/versions/2") == f"https://www.kaggle.com/datasets/{REF}"

@@ -8,7 +8,7 @@ import requests
 
 from darkroom.errors import RemoteError
 from darkroom.remote.kaggle import api
-from darkroom.remote.retry import is_passing
+from darkroom.remote.retry import is_transient
 from tests.remote.kaggle.quiet import REF, SLUG, limit_silence, send, words
 from tests.support.loopback import Hang, Kaggle, NoAnswer, Redirect, Refuse, Stall, Status
 
@@ -23,8 +23,8 @@ def test_what_may_pass_is_left_to_the_caller(
 ) -> None:
     server.play(kind, fault)
     with pytest.raises(requests.RequestException) as error:
-        api.competition_file(SLUG, "train.zip")({})
-    assert is_passing(error.value)
+        api.competition_file_opener(SLUG, "train.zip")({})
+    assert is_transient(error.value)
     assert len(server.of(kind)) == 1
     if isinstance(fault, Status):
         assert error.value.response is not None
@@ -32,13 +32,13 @@ def test_what_may_pass_is_left_to_the_caller(
 
 
 CALLS: dict[str, Callable[[Path], object]] = {
-    "ListDataFiles": lambda _: api.competition_files(SLUG),
-    "DownloadDataFile": lambda _: api.competition_file(SLUG, "train.zip")({}),
-    "storage": lambda _: api.dataset_bundle(REF)({}),
+    "ListDataFiles": lambda _: api.list_competition_files(SLUG),
+    "DownloadDataFile": lambda _: api.competition_file_opener(SLUG, "train.zip")({}),
+    "storage": lambda _: api.dataset_bundle_opener(REF)({}),
     "GetDataset": lambda _: api.dataset_version(REF),
-    "DownloadDataset": lambda _: api.dataset_bundle(REF)({}),
-    "GetSubmissionLimits": lambda _: api.remaining(SLUG),
-    "ListSubmissions": lambda _: api.submissions(SLUG),
+    "DownloadDataset": lambda _: api.dataset_bundle_opener(REF)({}),
+    "GetSubmissionLimits": lambda _: api.submission_limits(SLUG),
+    "ListSubmissions": lambda _: api.list_submissions(SLUG),
     "StartSubmissionUpload": send,
 }
 
@@ -48,7 +48,7 @@ def test_a_redirect_to_nowhere_is_no_answer(server: Kaggle, upload: Path, kind: 
     server.play(kind, Status(302))
     with pytest.raises(RemoteError) as error:
         CALLS[kind](upload)
-    assert "Kaggle could not be asked\n  found: the server answered 302 Found\n" in words(error)
+    assert "the request to Kaggle failed\n  found: the server answered 302 Found\n" in words(error)
     assert len(server.of(kind)) == 1
 
 
@@ -58,11 +58,11 @@ def test_no_redirect_out_of_https_is_followed(server: Kaggle, upload: Path, kind
     with pytest.raises(RemoteError) as error:
         CALLS[kind](upload)
     assert words(error) == (
-        "Kaggle leads to an address that is not encrypted: nobody vouches for what is there\n"
+        "Kaggle redirects to an address that is not encrypted, so anybody could change the bytes\n"
         "  found: http://storage.example/train.zip\n"
         "  expected: https://…\n"
-        "  to do: run it again; if it stays so, see what stands between here and Kaggle: a proxy, "
-        "or a network's login"
+        "  to do: run it again; if the error stays, check what is between this machine and Kaggle: "
+        "a proxy, or a network's login"
     )
     assert server.requests[-1].kind == kind
 
@@ -84,7 +84,7 @@ def test_a_body_that_stalls_is_not_waited_for(
     limit_silence(monkeypatch)
     server.play("storage", Stall(0.5, 60))
     with (
-        api.competition_file(SLUG, "train.zip")({}) as answer,
+        api.competition_file_opener(SLUG, "train.zip")({}) as answer,
         pytest.raises(requests.ConnectionError, match="Read timed out"),
     ):
         list(answer.iter_content(2))

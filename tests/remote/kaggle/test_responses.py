@@ -8,7 +8,7 @@ import pytest
 
 from darkroom.errors import RemoteError
 from darkroom.remote.kaggle import api, responses
-from darkroom.remote.kaggle.responses import EPOCH
+from darkroom.remote.kaggle.responses import UNKNOWN_DATE
 from tests.remote.kaggle.quiet import REF, SLUG, words
 from tests.support.loopback import Kaggle, Page
 
@@ -33,22 +33,22 @@ def page(text: str) -> Page:
 @pytest.mark.parametrize("text", NO_LISTS)
 def test_what_is_no_list_is_no_empty_one(server: Kaggle, text: str) -> None:
     server.play("ListSubmissions", page(text))
-    with pytest.raises(RemoteError, match="Kaggle's answer cannot be read") as error:
-        api.submissions(SLUG)
+    with pytest.raises(RemoteError, match="Kaggle's response is invalid") as error:
+        api.list_submissions(SLUG)
     server.play("ListDataFiles", page(text.replace("submissions", "files")))
-    with pytest.raises(RemoteError, match="Kaggle's answer cannot be read") as error:
-        api.competition_files(SLUG)
+    with pytest.raises(RemoteError, match="Kaggle's response is invalid") as error:
+        api.list_competition_files(SLUG)
     assert "Error: " in words(error)
 
 
 @pytest.mark.parametrize("text", ["[]", '"x"', "7"])
 def test_limits_and_versions_that_are_none(server: Kaggle, text: str) -> None:
     server.play("GetSubmissionLimits", page(text))
-    with pytest.raises(RemoteError, match="cannot be read"):
-        api.remaining(SLUG)
+    with pytest.raises(RemoteError, match="is invalid"):
+        api.submission_limits(SLUG)
     for answer in (text, "{}", *(json.dumps({"currentVersionNumber": n}) for n in ODD_NUMBERS)):
         server.play("GetDataset", page(answer))
-        with pytest.raises(RemoteError, match="cannot be read"):
+        with pytest.raises(RemoteError, match="is invalid"):
             api.dataset_version(REF)
 
 
@@ -58,16 +58,16 @@ ODD_NUMBERS = [0, -1, True, 1.5, "2", [2], None, 10**30]
 def test_limits_that_are_odd_are_none(server: Kaggle) -> None:
     told = '{"numToday": "x", "numAllowedNow": -1, "numTotal": 1.5}'
     server.play("GetSubmissionLimits", page(told), page("{}"))
-    assert api.remaining(SLUG) == api.Remaining(0, 0, None)
-    assert api.remaining(SLUG) == api.Remaining(0, 0, 0)
+    assert api.submission_limits(SLUG) == api.SubmissionLimits(0, 0, None)
+    assert api.submission_limits(SLUG) == api.SubmissionLimits(0, 0, 0)
 
 
 ODD: dict[str, tuple[dict[str, object], dict[str, object]]] = {
-    "date none": ({"date": None}, {"date": EPOCH}),
-    "date a number": ({"date": 5}, {"date": EPOCH}),
-    "date no date": ({"date": "yesterday"}, {"date": EPOCH}),
-    "date the first": ({"date": "0001-01-01T00:00:00+14:00"}, {"date": EPOCH}),
-    "date the last": ({"date": "9999-12-31T23:59:59-12:00"}, {"date": EPOCH}),
+    "date none": ({"date": None}, {"date": UNKNOWN_DATE}),
+    "date a number": ({"date": 5}, {"date": UNKNOWN_DATE}),
+    "date no date": ({"date": "yesterday"}, {"date": UNKNOWN_DATE}),
+    "date the first": ({"date": "0001-01-01T00:00:00+14:00"}, {"date": UNKNOWN_DATE}),
+    "date the last": ({"date": "9999-12-31T23:59:59-12:00"}, {"date": UNKNOWN_DATE}),
     "status unknown": ({"status": "RESCORING"}, {"status": "pending"}),
     "status a list": ({"status": ["COMPLETE"]}, {"status": "pending"}),
     "status in full": ({"status": "SUBMISSION_STATUS_ERROR"}, {"status": "error"}),
@@ -102,7 +102,7 @@ def test_one_odd_entry_hides_no_other(server: Kaggle, case: str) -> None:
     sent, seen = ODD[case]
     odd = GOOD | {"ref": 8} | sent
     server.play("ListSubmissions", page(json.dumps({"submissions": [odd, None, 5, GOOD]})))
-    found = api.submissions(SLUG)
+    found = api.list_submissions(SLUG)
     assert len(found) == 2
     [good] = [each for each in found if each.ref == 7]
     assert (good.date, good.status) == (datetime(2017, 9, 1, 12, 0, 0, 123456, UTC), "complete")
@@ -118,21 +118,21 @@ def test_files_that_are_odd(server: Kaggle) -> None:
     files += ["a.csv", {"name": "whole", "totalBytes": 5}, {"name": "untold"}]
     server.play("ListDataFiles", page(json.dumps({"files": files, "nextPageToken": 7})))
     none = {str(place): None for place in range(len(sizes))}
-    assert api.competition_files(SLUG) == none | {"whole": 5, "untold": None}
+    assert api.list_competition_files(SLUG) == none | {"whole": 5, "untold": None}
 
 
 def test_lists_that_do_not_end(server: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(responses, "MOST_PAGES", 3)
+    monkeypatch.setattr(responses, "MAX_PAGES", 3)
     for number in range(3):
         entry = GOOD | {"ref": number + 1, "name": f"{number}.csv"}
         answer = {"submissions": [entry], "files": [entry], "nextPageToken": f"{number}"}
         for call in ("ListSubmissions", "ListDataFiles"):
             server.play(call, page(json.dumps(answer)))
-    for ask in (api.submissions, api.competition_files):
+    for ask in (api.list_submissions, api.list_competition_files):
         with pytest.raises(RemoteError) as error:
             ask(SLUG)
         assert words(error) == (
             f"{SLUG}: Kaggle's list does not end\n"
-            "  found: something new on each of 3 pages\n"
+            "  found: new entries on each of 3 pages\n"
             "  to do: run it again later"
         )

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import RemoteError
-from darkroom.remote.download import Remote, download
+from darkroom.remote.download import RemoteFile, download
 from darkroom.remote.kaggle import api
-from darkroom.remote.retry import Waits, again
+from darkroom.remote.retry import RetryPolicy, retry
 from tests.remote.kaggle.quiet import SECRETS, SLUG, limit_silence
 from tests.remote.kaggle.scenarios import SCENARIOS, Scenario, archive
 from tests.support.loopback import Competition, Kaggle
@@ -16,11 +16,11 @@ NOTHING = "X-Goog-Signature"  # of a signed address: neither it nor a secret may
 
 
 def _fetch(name: str, folder: Path) -> Path:
-    waits = Waits(sleep=lambda _: None)
-    listed = again(lambda: api.competition_files(SLUG), waits, what="the list of files")
+    policy = RetryPolicy(sleep=lambda _: None)
+    listed = retry(lambda: api.list_competition_files(SLUG), policy, what="the list of files")
     size = listed.get(name)
-    remote = Remote(name, api.competition_file(SLUG, name), api.page(SLUG), size)
-    return download(remote, folder, waits=waits)
+    remote = RemoteFile(name, api.competition_file_opener(SLUG, name), api.page_url(SLUG), size)
+    return download(remote, folder, policy=policy)
 
 
 def _serve(server: Kaggle, scenario: Scenario) -> None:
@@ -63,7 +63,7 @@ def _play(
             assert tuple(r.range_start for r in server.of("storage")) == scenario.starts
     out, err = capfd.readouterr()
     assert out == ""
-    retries = [line for line in err.splitlines() if "; again in " in line]
+    retries = [line for line in err.splitlines() if "; retry in " in line]
     assert len(retries) == len(scenario.says), err
     for words, line in zip(scenario.says, retries, strict=True):
         assert words in line

@@ -24,7 +24,7 @@ from tests.support.loopback import (
     Status,
 )
 
-ODD = "no token: it is empty, or holds a blank or an odd letter"
+ODD = "no token: it is empty, or holds a blank or a character that is not ASCII"
 
 
 def test_importing_it_imports_no_client() -> None:
@@ -40,8 +40,8 @@ def test_the_first_use_prints_and_writes_nothing_and_asks_only_what_is_needed(
     server: Kaggle, tmp_path: Path
 ) -> None:
     code = (
-        f"from darkroom.remote.kaggle import api; api.remaining({SLUG!r}); "
-        f"api.competition_files({SLUG!r})"
+        f"from darkroom.remote.kaggle import api; api.submission_limits({SLUG!r}); "
+        f"api.list_competition_files({SLUG!r})"
     )
     environment = server.environ() | {"VERBOSE": "1", "VERBOSE_OUTPUT": "1"}
     done = subprocess.run(
@@ -55,10 +55,10 @@ def test_the_first_use_prints_and_writes_nothing_and_asks_only_what_is_needed(
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda: api.competition_files(SLUG),
-        lambda: api.competition_file(SLUG, "train.zip")({}),
-        lambda: api.remaining(SLUG),
-        lambda: api.submissions(SLUG),
+        lambda: api.list_competition_files(SLUG),
+        lambda: api.competition_file_opener(SLUG, "train.zip")({}),
+        lambda: api.submission_limits(SLUG),
+        lambda: api.list_submissions(SLUG),
         lambda: send(Path(__file__)),
     ],
 )
@@ -69,9 +69,9 @@ def test_without_an_account_nothing_is_sent(
     with pytest.raises(RemoteError) as error:
         ask()
     assert words(error).endswith(
-        ": Kaggle wants an account, and none is set up here\n"
+        ": Kaggle requires an account, and none is set up here\n"
         "  found: no token in KAGGLE_API_TOKEN or ~/.kaggle/access_token, and no login\n"
-        "  to do: make a token at https://www.kaggle.com/settings/api, save it as "
+        "  to do: create a token at https://www.kaggle.com/settings/api, save it as "
         "~/.kaggle/access_token, and run it again"
     )
     assert server.requests == []
@@ -85,20 +85,20 @@ def test_without_a_home_the_clients_are_not_begun(
 
     monkeypatch.setattr(Path, "home", fail)
     with pytest.raises(ParamsError, match="there is no home folder"):
-        api.remaining(SLUG)
+        api.submission_limits(SLUG)
     assert server.requests == []
 
 
 def test_public_data_sets_need_no_account(server: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
     server.lead(monkeypatch, token=None)
     assert api.dataset_version(REF) == (f"{REF}/versions/2", 7)
-    with api.dataset_bundle(REF)({"Range": "bytes=4-"}) as answer:
+    with api.dataset_bundle_opener(REF)({"Range": "bytes=4-"}) as answer:
         assert answer.content == b"zip"
     assert all(request.authorization is None for request in server.requests)
     server.datasets[REF].is_private = True
     with pytest.raises(RemoteError) as error:
         api.dataset_version(REF)
-    assert words(error).startswith(f"{REF}: Kaggle wants an account, and none is set up here\n")
+    assert words(error).startswith(f"{REF}: Kaggle requires an account, and none is set up here\n")
 
 
 def log_in(server: Kaggle, *, hours: float, token: str = REFRESH_TOKEN) -> Path:
@@ -126,12 +126,12 @@ def test_logged_in_by_a_browser(
 ) -> None:
     server.lead(monkeypatch, token=None)
     log_in(server, hours=hours)
-    assert api.competition_files(SLUG)
+    assert api.list_competition_files(SLUG)
     assert send(upload) == 20_000_001
     assert len(server.of("GenerateAccessToken")) == renewals
     server.lead(monkeypatch, token=WRONG_TOKEN)  # the login is forgotten after each call
     with pytest.raises(RemoteError, match="does not accept the token in KAGGLE_API_TOKEN"):
-        api.remaining(SLUG)
+        api.submission_limits(SLUG)
 
 
 def test_a_login_that_has_ended_is_told_and_kept(
@@ -140,22 +140,22 @@ def test_a_login_that_has_ended_is_told_and_kept(
     server.lead(monkeypatch, token=None)
     path = log_in(server, hours=-6, token="an0ther")
     with pytest.raises(RemoteError) as error:
-        api.remaining(SLUG)
+        api.submission_limits(SLUG)
     assert words(error) == (
-        "~/.kaggle/credentials.json: the Kaggle token kept there cannot be used\n"
+        "~/.kaggle/credentials.json: the Kaggle token in it cannot be used\n"
         "  found: the server answered 401 Unauthorized\n"
-        "  to do: log in anew with `kaggle auth login --force`"
+        "  to do: log in again with `kaggle auth login --force`"
     )
     assert path.exists()  # kaggle's own client would remove it
     server.play("GenerateAccessToken", Status(503))
     with pytest.raises(requests.HTTPError):
-        api.remaining(SLUG)
+        api.submission_limits(SLUG)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "found"),
     [
-        ("credentials.json", "[]", "not what Kaggle wrote"),
+        ("credentials.json", "[]", "not a login of Kaggle"),
         ("kaggle.json", "{", "neither a token nor JSON with username and key"),
         ("kaggle.json", "7", "neither a token nor JSON with username and key"),
         ("kaggle.json", json.dumps({"username": "me", "key": ""}), ODD),
@@ -170,7 +170,7 @@ def test_files_that_hold_no_token(
     (server.home / ".kaggle").mkdir()
     (server.home / ".kaggle" / name).write_text(content)
     with pytest.raises(RemoteError, match=f"found: {found}") as error:
-        api.remaining(SLUG)
+        api.submission_limits(SLUG)
     assert name in words(error)
 
 
@@ -187,11 +187,11 @@ def test_tokens_that_are_none(
 ) -> None:
     server.lead(monkeypatch, token=token)
     with pytest.raises(RemoteError) as error:
-        api.remaining(SLUG)
+        api.submission_limits(SLUG)
     assert words(error) == (
-        "KAGGLE_API_TOKEN: the Kaggle token kept there cannot be used\n"
+        "KAGGLE_API_TOKEN: the Kaggle token in it cannot be used\n"
         f"  found: {found}\n"
-        "  to do: make a new one at https://www.kaggle.com/settings/api, and put it in its place"
+        "  to do: create a new token at https://www.kaggle.com/settings/api, and replace it"
     )
     assert server.requests == []
 
@@ -203,31 +203,31 @@ def test_accounts_wherever_they_are_kept(
     folder = server.home / ".kaggle"
     folder.mkdir()
     (folder / "kaggle.json").write_text(json.dumps({"username": USERNAME, "key": KEY}))
-    assert api.competition_files(SLUG)
+    assert api.list_competition_files(SLUG)
     assert send(upload) == 20_000_001
     (folder / "kaggle.json").write_text(json.dumps({"username": USERNAME, "key": "wrong"}))
     with pytest.raises(RemoteError, match=r"the token in kaggle\.json"):
-        api.remaining(SLUG)
+        api.submission_limits(SLUG)
     monkeypatch.setenv("KAGGLE_USERNAME", USERNAME)
     monkeypatch.setenv("KAGGLE_KEY", "wrong")
     with pytest.raises(RemoteError, match="the token in KAGGLE_USERNAME and KAGGLE_KEY"):
-        api.remaining(SLUG)
+        api.submission_limits(SLUG)
     (folder / "access_token").write_text("\n")
     for name in ("access_token.txt", "access_token"):
         (folder / name).write_text(f"{WRONG_TOKEN}\n")
         with pytest.raises(RemoteError, match=rf"the token in ~/\.kaggle/{name}\n"):
-            api.remaining(SLUG)
+            api.submission_limits(SLUG)
     (folder / "access_token").write_text(f"{TOKEN}\n")
-    assert api.remaining(SLUG).allowed == 4
+    assert api.submission_limits(SLUG).allowed == 4
 
 
 def test_what_the_clients_settled_when_imported_does_not_count(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert api.remaining(SLUG).allowed == 5
+    assert api.submission_limits(SLUG).allowed == 5
     extended = sys.modules["kaggle.api.kaggle_api_extended"]
     monkeypatch.setattr(extended.KaggleApi, "args", ["--verbose"])
-    assert api.remaining(SLUG).allowed == 5
+    assert api.submission_limits(SLUG).allowed == 5
 
 
 def test_one_process_and_several_servers(monkeypatch: pytest.MonkeyPatch, upload: Path) -> None:
@@ -235,7 +235,7 @@ def test_one_process_and_several_servers(monkeypatch: pytest.MonkeyPatch, upload
         with Kaggle() as server:
             server.lead(monkeypatch)
             server.competitions[SLUG] = Competition({"a.csv": b"x" * allowed}, allowed=allowed)
-            assert api.competition_files(SLUG) == {"a.csv": allowed}
-            assert api.remaining(SLUG).allowed == allowed
+            assert api.list_competition_files(SLUG) == {"a.csv": allowed}
+            assert api.submission_limits(SLUG).allowed == allowed
             assert send(upload) == 20_000_001
-            assert len(api.submissions(SLUG)) == 1
+            assert len(api.list_submissions(SLUG)) == 1

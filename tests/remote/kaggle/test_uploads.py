@@ -8,8 +8,8 @@ import pytest
 from darkroom.errors import RemoteError
 from darkroom.remote.kaggle import api
 from darkroom.remote.kaggle.api import UploadRefusedError
-from darkroom.remote.kaggle.api_errors import Asked
-from darkroom.remote.retry import PassingError
+from darkroom.remote.kaggle.api_errors import RequestInfo
+from darkroom.remote.retry import TransientError
 from tests.remote.kaggle.quiet import SLUG, send, words
 from tests.support.loopback import Fault, Kaggle, Page, Redirect, Status
 
@@ -30,7 +30,7 @@ def test_an_address_that_leads_nowhere_is_final(server: Kaggle, upload: Path, ca
     with pytest.raises(RemoteError) as error:
         send(upload)
     assert words(error) == (
-        f"{SLUG}: Kaggle names no address that the file can be sent to\n"
+        f"{SLUG}: Kaggle gave no usable upload address\n"
         f"  found: {found}\n"
         "  expected: https://…\n"
         "  to do: run it again later; nothing was submitted"
@@ -41,7 +41,7 @@ def test_an_address_that_leads_nowhere_is_final(server: Kaggle, upload: Path, ca
 @pytest.mark.parametrize("text", ["[]", '"x"'])
 def test_an_answer_without_an_address_is_final(server: Kaggle, upload: Path, text: str) -> None:
     server.play("StartSubmissionUpload", Page(text))
-    with pytest.raises(RemoteError, match="Kaggle's answer cannot be read"):
+    with pytest.raises(RemoteError, match="Kaggle's response is invalid"):
         send(upload)
 
 
@@ -67,24 +67,24 @@ def test_a_refused_upload_is_told_apart(server: Kaggle, upload: Path, case: str)
 @pytest.mark.parametrize("status", [408, 429, 500])
 def test_an_upload_put_off_is_not_refused(server: Kaggle, upload: Path, status: int) -> None:
     server.play("upload", Status(status))
-    with pytest.raises(PassingError) as error:
+    with pytest.raises(TransientError) as error:
         send(upload)
-    assert type(error.value) is PassingError
+    assert type(error.value) is TransientError
 
 
 def test_an_upload_that_ends_oddly_has_a_reason(server: Kaggle, upload: Path) -> None:
     server.play("upload", Status(204))
-    with pytest.raises(PassingError) as error:
+    with pytest.raises(TransientError) as error:
         send(upload)
     assert words(error) == "the file did not reach Kaggle: it answered 204 No Content"
 
 
 def test_a_name_that_speaks_to_the_terminal(server: Kaggle) -> None:
     with pytest.raises(RemoteError) as error:
-        api.competition_file(SLUG, "a\x1b[2J\nb.zip")({})
-    assert words(error).startswith(f"{SLUG}/a [2J b.zip: Kaggle knows nothing of that name\n")
+        api.competition_file_opener(SLUG, "a\x1b[2J\nb.zip")({})
+    assert words(error).startswith(f"{SLUG}/a [2J b.zip: Kaggle has nothing of that name\n")
 
 
 def test_only_what_shows_is_told() -> None:
-    asked = Asked("a", "b", secrets=("5ecre7",))
+    asked = RequestInfo("a", "b", secrets=("5ecre7",))
     assert asked.clean("a\x1b[31m \u202eb\r\nc\x00 5ecre7") == "a [31m b c …"

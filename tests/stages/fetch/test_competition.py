@@ -90,11 +90,11 @@ def test_room_that_lacks_is_told_before_a_body_is_asked_for(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     kaggle, normal = carvana
-    monkeypatch.setattr(disk_space, "free", lambda _: 1000)
+    monkeypatch.setattr(disk_space, "free_bytes", lambda _: 1000)
     assert fetch() == 5
     told = capfd.readouterr().err
-    total = disk_space.shown(sum(map(len, normal.values())))
-    assert "no room on the disk for what is to be fetched\n  found: 1.0 kB free" in told
+    total = disk_space.format_bytes(sum(map(len, normal.values())))
+    assert "not enough disk space for the download\n  found: 1.0 kB free" in told
     assert f"{total} to fetch, {total} for the project's copy" in told
     assert "to do: free " in told
     assert {request.kind for request in kaggle.requests} == {"ListDataFiles"}

@@ -40,7 +40,7 @@ def test_all_comes_as_one_and_is_taken_apart_once(
 ) -> None:
     assert fetch() == 0
     assert asked(kaggle) == ["all.zip"]
-    size = disk_space.shown(sum(map(len, members.values())) + len(b"text"))
+    size = disk_space.format_bytes(sum(map(len, members.values())) + len(b"text"))
     told = capfd.readouterr().err
     assert f"to fetch from https://www.kaggle.com/competitions/{SLUG}: {size}\n" in told
     kept = ["listing.json", "test.csv", "test.zip", "train.csv", "train.zip"]
@@ -108,10 +108,10 @@ def test_room_that_lacks_is_told_and_the_list_asked_for_anew_next_time(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(disk_space, "free", lambda _: 10**9)
+    monkeypatch.setattr(disk_space, "free_bytes", lambda _: 10**9)
     kaggle.competitions[SLUG].listed["extra/unasked.txt"] = 10**12
     assert fetch() == 5
-    wanted = disk_space.shown(sum(map(len, members.values())))
+    wanted = disk_space.format_bytes(sum(map(len, members.values())))
     assert f"1,000.0 GB to fetch, {wanted} to take it apart, {wanted} for" in capfd.readouterr().err
     assert {request.kind for request in kaggle.requests} == {"ListDataFiles"}
     kaggle.competitions[SLUG].listed.clear()

@@ -9,7 +9,7 @@ import pytest
 
 from darkroom.errors import RemoteError
 from darkroom.remote.kaggle import api as client
-from darkroom.remote.retry import Waits
+from darkroom.remote.retry import RetryPolicy
 from darkroom.submission.upload import send
 from darkroom.submission.upload.pending import Parcel, alone
 from darkroom.submission.upload.reconcile import SETTLED_S
@@ -211,12 +211,12 @@ def submit(
     sent: Parcel, clock: Clock, *, another: bool = False, recorded: Collection[int] = ()
 ) -> tuple[bool, Found]:
     """Submit as the command does; return whether it was sent now, and what is there."""
-    waits = Waits(tries=TRIES, sleep=clock.sleep)
+    policy = RetryPolicy(tries=TRIES, sleep=clock.sleep)
     with alone(sent):
-        found = send.find(sent, another=another, waits=waits, recorded=recorded, clock=clock)
+        found = send.find(sent, another=another, policy=policy, recorded=recorded, clock=clock)
         if found.reference is not None:
             return False, found
-        return True, send.send(sent, found.mark, MESSAGE, waits=waits, clock=clock)
+        return True, send.send(sent, found.mark, MESSAGE, policy=policy, clock=clock)
 
 
 def play(name: str, number: int, folder: Path) -> tuple[int, str]:

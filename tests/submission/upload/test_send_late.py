@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import RemoteError
-from darkroom.remote.retry import Waits
+from darkroom.remote.retry import RetryPolicy
 from darkroom.submission.upload import pending, send
 from darkroom.submission.upload.pending import Note, Parcel
 from darkroom.submission.upload.reconcile import CERTAIN_S, SETTLED_S
@@ -19,11 +19,11 @@ def test_another_clone_that_sends_at_the_same_moment(
     kaggle: Kaggle, clock: Clock, tmp_path: Path
 ) -> None:
     mine, theirs = parcel(tmp_path / "a", b"rows"), parcel(tmp_path / "b", b"rows")
-    waits = Waits(tries=TRIES, sleep=clock.sleep)
-    found = send.find(mine, another=False, waits=waits, clock=clock)
+    policy = RetryPolicy(tries=TRIES, sleep=clock.sleep)
+    found = send.find(mine, another=False, policy=policy, clock=clock)
     submit(theirs, clock)
     [held] = kaggle.competitions[SLUG].submissions
-    sent = send.send(mine, found.mark, MESSAGE, waits=waits, clock=clock)
+    sent = send.send(mine, found.mark, MESSAGE, policy=policy, clock=clock)
     assert (sent.reference, sent.is_new) == (held.ref, False)
     assert len(kaggle.competitions[SLUG].submissions) == 1
     assert pending.read(mine.folder, mine.sha256[:12]) == []

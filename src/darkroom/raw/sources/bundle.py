@@ -22,9 +22,10 @@ from darkroom.raw.sources import files as downloads
 from darkroom.raw.sources.cache import BUNDLE, Listing
 from darkroom.raw.sources.files import Order
 from darkroom.remote import disk_space
-from darkroom.remote.disk_space import Need, plausible
-from darkroom.remote.download import Opener, Remote, download
-from darkroom.remote.retry import again
+from darkroom.remote.disk_space import SpaceNeed
+from darkroom.remote.download import Opener, RemoteFile, download
+from darkroom.remote.retry import retry
+from darkroom.remote.verify import plausible_size
 
 _CHUNK_BYTES = 2**20
 _DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can hold
@@ -228,7 +229,7 @@ def fill(bundled: Bundled, order: Order) -> list[str]:
         else:
             downloads.tell(bundled.where, folder, {}, 0)
             sizes = {name: (folder / name).stat().st_size for name in names}
-            disk_space.require([downloads.to_copy(folder, order.raw, sizes)])
+            disk_space.require_space([downloads.to_copy(folder, order.raw, sizes)])
         (folder / BUNDLE).unlink(missing_ok=True)
         return names
 
@@ -239,22 +240,22 @@ def _fetch(bundled: Bundled, order: Order) -> bool:
     cache.refuse_folders(folder, [BUNDLE])
     if (folder / BUNDLE).exists():
         return False
-    size = again(bundled.size, order.waits, what="the size of it all")
-    if (size := plausible(size)) is None:
-        size = downloads.size_of(bundled.open, BUNDLE, order.waits)
+    size = retry(bundled.size, order.policy, what="the size of it all")
+    if (size := plausible_size(size)) is None:
+        size = downloads.size_of(bundled.open, BUNDLE, order.policy)
     missing, most = {BUNDLE: size}, size or 0
     apart = most if bundled.wanted is None else bundled.wanted
     downloads.tell(bundled.where, folder, missing, 0)
-    disk_space.require(
+    disk_space.require_space(
         [
             downloads.to_fetch(folder, missing),
-            Need(folder, apart, "to take it apart"),
+            SpaceNeed(folder, apart, "to take it apart"),
             downloads.to_copy(folder, order.raw, {BUNDLE: apart}),
         ]
     )
     with downloads.bar("fetching", most, 0) as progress:
-        remote = Remote(BUNDLE, bundled.open, bundled.where)
-        download(remote, folder, waits=order.waits, bar=progress)
+        remote = RemoteFile(BUNDLE, bundled.open, bundled.where)
+        download(remote, folder, policy=order.policy, bar=progress)
         progress.total = progress.n  # what is told is the size unpacked
     return True
 
@@ -273,7 +274,7 @@ def _take_apart(bundled: Bundled, known: Listing | None, order: Order) -> list[s
         wanted = {name: bundle.sizes[name] for name in names}
         most = sum(bundle.sizes[name] for name in absent)
         copies = downloads.to_copy(folder, order.raw, wanted)
-        disk_space.require([Need(folder, most, "to take it apart"), copies])
+        disk_space.require_space([SpaceNeed(folder, most, "to take it apart"), copies])
         with downloads.bar("taking apart", most, 0) as progress:
             bundle.split(absent, folder, progress.update)
     for name in absent:

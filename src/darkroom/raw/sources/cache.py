@@ -20,7 +20,8 @@ from darkroom.errors import DataError, ParamsError
 from darkroom.project import files
 from darkroom.project.files import home
 from darkroom.project.names import unsafe
-from darkroom.remote.disk_space import MOST_VERSIONS, plausible
+from darkroom.remote.kaggle.responses import MAX_VERSION
+from darkroom.remote.verify import plausible_size
 
 LISTING = "listing.json"
 BUNDLE = "bundle.zip"
@@ -78,7 +79,7 @@ def pinned(ref: str) -> str | None:
         return ref
     story = _story(dataset(ref) / _NEWEST)
     version = story.get("version") if isinstance(story, dict) else None
-    is_one = type(version) is int and 1 <= version < MOST_VERSIONS
+    is_one = type(version) is int and 1 <= version < MAX_VERSION
     return f"{ref}/versions/{version}" if is_one else None
 
 
@@ -137,7 +138,7 @@ def read(folder: Path) -> Listing | None:
         listing = Listing(sizes, {name: Kept(*saved) for name, saved in kept.items()})
     except (ValueError, KeyError, TypeError):
         return None
-    if not all(size is None or plausible(size) is not None for size in sizes.values()):
+    if not all(size is None or plausible_size(size) is not None for size in sizes.values()):
         return None
     return listing if all(_is_sound(*item) for item in listing.kept.items()) else None
 
@@ -203,7 +204,7 @@ def _story(path: Path) -> Any:
 def _is_sound(name: str, kept: Kept) -> bool:
     """Return whether a file of that name may have been saved so."""
     is_plain = "/" not in name and not unsafe(name) and kept.name in (name, f"{name}.zip")
-    return is_plain and plausible(kept.size) is not None and type(kept.mtime_ns) is int
+    return is_plain and plausible_size(kept.size) is not None and type(kept.mtime_ns) is int
 
 
 def _is_as_saved(path: Path, kept: Kept) -> bool:

@@ -18,11 +18,11 @@ from darkroom.project.names import MissingFileError, is_junk, unsafe
 from darkroom.raw.sources import cache
 from darkroom.raw.sources.cache import Listing
 from darkroom.remote import disk_space
-from darkroom.remote.disk_space import Need, plausible
-from darkroom.remote.download import Opener, Remote, download
-from darkroom.remote.partial import identity_of
-from darkroom.remote.retry import Waits, again
-from darkroom.remote.verify import NotWholeError
+from darkroom.remote.disk_space import SpaceNeed
+from darkroom.remote.download import Opener, RemoteFile, download
+from darkroom.remote.partial import response_identity
+from darkroom.remote.retry import RetryPolicy, retry
+from darkroom.remote.verify import IntegrityError, plausible_size
 
 Sizes = Mapping[str, int | None]
 
@@ -59,12 +59,12 @@ class Order:
     Attributes:
         choose: From the names that there are, those that are wanted; raises MissingFileError.
         raw: The project's folder that the files will be linked or copied into.
-        waits: Between tries.
+        policy: Between tries.
     """
 
     choose: Callable[[Collection[str]], list[str]]
     raw: Path
-    waits: Waits
+    policy: RetryPolicy
 
 
 class FolderedError(Exception):
@@ -100,27 +100,29 @@ def fill(offer: Offer, order: Order) -> list[str]:
         listing, names = _listed(offer, order)
         absent = [name for name in names if cache.here(folder, listing, name) is None]
         cache.refuse_folders(folder, absent)
-        missing = _sized(offer, listing, absent, order.waits)
+        missing = _sized(offer, listing, absent, order.policy)
         whole = _whole(folder, listing, names)
         tell(offer.where, folder, missing, sum(whole.values()))
         wanted = {**whole, **{name: size or 0 for name, size in missing.items()}}
         try:
-            disk_space.require([to_fetch(folder, missing), to_copy(folder, order.raw, wanted)])
+            disk_space.require_space(
+                [to_fetch(folder, missing), to_copy(folder, order.raw, wanted)]
+            )
         except ResourceError:
             doubt(folder)
             raise
         if missing:
             with bar("fetching", sum(wanted.values()), sum(whole.values())) as progress:
                 for name, size in missing.items():
-                    remote = Remote(
+                    remote = RemoteFile(
                         name=name,
                         open=offer.open(name),
-                        where=offer.addresses.get(name, offer.where),
+                        address=offer.addresses.get(name, offer.where),
                         size=size,
                         sha256=offer.sha256.get(name),
                     )
                     with _doubting(folder, listing, name):
-                        path = download(remote, folder, waits=order.waits, bar=progress)
+                        path = download(remote, folder, policy=order.policy, bar=progress)
                     listing = cache.keep(folder, listing, name, path)
         return sorted(_whole(folder, listing, names))
 
@@ -130,8 +132,8 @@ def _doubting(folder: Path, listing: Listing, name: str) -> Iterator[None]:
     """Forget what the server lists if what it sends is of another size: the list may be old."""
     try:
         yield
-    except NotWholeError as error:
-        if not error.is_of_size or listing.sizes.get(name) is None:
+    except IntegrityError as error:
+        if not error.is_size_mismatch or listing.sizes.get(name) is None:
             raise
         doubt(folder)
         raise RemoteError(
@@ -152,14 +154,14 @@ def offered(names: Collection[str]) -> list[str]:
     return sorted(tops - RESERVED)
 
 
-def size_of(opener: Opener, name: str, waits: Waits) -> int | None:
+def size_of(opener: Opener, name: str, policy: RetryPolicy) -> int | None:
     """Return a body's bytes as its server announces them; only the first byte is asked for."""
 
     def ask() -> int | None:
         with opener({"Range": "bytes=0-0", "Accept-Encoding": "identity"}) as answer:
-            return identity_of(answer).total
+            return response_identity(answer).total
 
-    return again(ask, waits, what=name)
+    return retry(ask, policy, what=name)
 
 
 def doubt(folder: Path) -> None:
@@ -187,27 +189,27 @@ def tell(where: str, folder: Path, missing: Sizes, here: int) -> None:
     if not missing:
         print(f"{where}: everything is here already, in {folder}", file=sys.stderr)
         return
-    known = disk_space.shown(sum(size or 0 for size in missing.values()))
+    known = disk_space.format_bytes(sum(size or 0 for size in missing.values()))
     unknown = sum(size is None for size in missing.values())
     rest = f", and {unknown} whose size is not told" if unknown else ""
     lines = [f"to fetch from {where}: {known}{rest}"]
     lines += [
-        f"  {name}  {'?' if size is None else disk_space.shown(size)}"
+        f"  {name}  {'?' if size is None else disk_space.format_bytes(size)}"
         for name, size in missing.items()
     ]
     here += sum(_part(folder, name) for name in missing)
-    free = disk_space.shown(disk_space.free(folder))
-    lines.append(f"into {folder}: {disk_space.shown(here)} here, {free} free")
+    free = disk_space.format_bytes(disk_space.free_bytes(folder))
+    lines.append(f"into {folder}: {disk_space.format_bytes(here)} here, {free} free")
     print("\n".join(lines), file=sys.stderr)
 
 
-def to_fetch(folder: Path, missing: Sizes) -> Need:
+def to_fetch(folder: Path, missing: Sizes) -> SpaceNeed:
     """Return the room that a download needs, less what is here of it."""
     rest = sum(max(0, (size or 0) - _part(folder, name)) for name, size in missing.items())
-    return Need(folder, rest, "to fetch")
+    return SpaceNeed(folder, rest, "to fetch")
 
 
-def to_copy(folder: Path, raw: Path, wanted: Mapping[str, int]) -> Need:
+def to_copy(folder: Path, raw: Path, wanted: Mapping[str, int]) -> SpaceNeed:
     """Return the room that the project needs for its copies of files of a cache folder.
 
     Raw files are hard links to the cache until DVC takes its copy. On another disk they are
@@ -220,8 +222,8 @@ def to_copy(folder: Path, raw: Path, wanted: Mapping[str, int]) -> Need:
         wanted: All that will lie there, bytes by name.
     """
     new = sum(size for name, size in wanted.items() if files.size(raw / name) != size)
-    copies = 1 if disk_space.one_disk(folder, raw) else 2
-    return Need(raw, copies * new, "for the project's copy")
+    copies = 1 if disk_space.is_same_disk(folder, raw) else 2
+    return SpaceNeed(raw, copies * new, "for the project's copy")
 
 
 def bar(what: str, total: int, here: int) -> "tqdm[Any]":
@@ -237,8 +239,8 @@ def _listed(offer: Offer, order: Order) -> tuple[Listing, list[str]]:
             return listing, _chosen(offer, order, listing)
         except MissingFileError:
             pass  # it may have come since
-    asked = again(offer.ask, order.waits, what=LIST)
-    sizes = {name: plausible(size) for name, size in asked.items() if isinstance(name, str)}
+    asked = retry(offer.ask, order.policy, what=LIST)
+    sizes = {name: plausible_size(size) for name, size in asked.items() if isinstance(name, str)}
     listing = Listing(sizes, listing.kept if listing else {})
     cache.write(offer.folder, listing)
     return listing, _chosen(offer, order, listing)
@@ -252,14 +254,14 @@ def _chosen(offer: Offer, order: Order, listing: Listing) -> list[str]:
     return names
 
 
-def _sized(offer: Offer, listing: Listing, absent: list[str], waits: Waits) -> Sizes:
+def _sized(offer: Offer, listing: Listing, absent: list[str], policy: RetryPolicy) -> Sizes:
     """Return some files' sizes, asked for one by one where the listing lacks them.
 
     They are not written down: what is at an address may be another file tomorrow.
     """
     listed = {name: listing.sizes[name] for name in absent}
     lacking = [name for name, size in listed.items() if size is None]
-    return listed | {name: size_of(offer.open(name), name, waits) for name in lacking}
+    return listed | {name: size_of(offer.open(name), name, policy) for name in lacking}
 
 
 def _whole(folder: Path, listing: Listing, names: list[str]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from darkroom.raw.sources.bundle import Bundled
 from darkroom.raw.sources.files import FolderedError, Offer, Order, Sizes
 from darkroom.remote import https
 from darkroom.remote.kaggle import api
-from darkroom.remote.retry import Waits, again, safe_place
+from darkroom.remote.retry import RetryPolicy, public_address, retry
 
 _BROWSER = "download all in a browser, unpack it, and set data.source to it"
 
@@ -51,10 +51,10 @@ def _refuse_cache_within(raw: Path) -> None:
 
 def _competition(slug: str, order: Order) -> Fetched:
     offer = Offer(
-        where=api.page(slug),
+        where=api.page_url(slug),
         folder=cache.competition(slug),
-        ask=partial(_listed, slug, order.waits),
-        open=partial(api.competition_file, slug),
+        ask=partial(_listed, slug, order.policy),
+        open=partial(api.competition_file_opener, slug),
     )
     try:
         return _filled(offer, order, f"is {slug} the right competition? data.kaggle names it")
@@ -67,10 +67,10 @@ def _everything(slug: str, foldered: FolderedError, order: Order) -> Fetched:
     """Fetch a competition whose files lie in folders as one archive."""
     folder = cache.competition(slug)
     everything = Bundled(
-        where=api.page(slug),
+        where=api.page_url(slug),
         folder=folder / cache.APART,
         size=lambda: foldered.size,
-        open=api.competition_bundle(slug),
+        open=api.competition_bundle_opener(slug),
         wanted=foldered.wanted,
     )
     try:
@@ -88,30 +88,30 @@ def _everything(slug: str, foldered: FolderedError, order: Order) -> Fetched:
         raise
 
 
-def _listed(slug: str, waits: Waits) -> Sizes:
+def _listed(slug: str, policy: RetryPolicy) -> Sizes:
     with tqdm(desc="listing", unit=" pages", delay=2, leave=False, disable=None) as bar:
 
-        def page_by(ask: api.Ask) -> api.Told:
-            told = again(ask, waits, what=files.LIST)
+        def page_by(ask: api.FetchPage) -> api.JsonObject:
+            told = retry(ask, policy, what=files.LIST)
             bar.update()
             return told
 
-        return api.competition_files(slug, page_by)
+        return api.list_competition_files(slug, page_by)
 
 
 def _data_set(ref: str, order: Order) -> Fetched:
     told: list[int | None] = []
     full = cache.pinned(ref)
     if full is None:
-        full, size = again(
-            lambda: api.dataset_version(ref), order.waits, what="the data set's version"
+        full, size = retry(
+            lambda: api.dataset_version(ref), order.policy, what="the data set's version"
         )
         told.append(size)
     data_set = Bundled(
-        where=f"{api.page(full)}/versions/{full.rpartition('/')[2]}",
+        where=f"{api.page_url(full)}/versions/{full.rpartition('/')[2]}",
         folder=cache.dataset(full),
         size=lambda: told[0] if told else api.dataset_version(full)[1],
-        open=api.dataset_bundle(full),
+        open=api.dataset_bundle_opener(full),
     )
     try:
         names = bundle.fill(data_set, order)
@@ -132,7 +132,7 @@ def _addresses(urls: Sequence[Url], order: Order) -> Fetched:
         ask=lambda: dict.fromkeys(by_name),
         open=lambda name: https.opener(by_name[name].url),
         sha256={each.name: each.sha256 for each in urls if each.sha256},
-        addresses={each.name: safe_place(each.url) for each in urls},
+        addresses={each.name: public_address(each.url) for each in urls},
     )
     return _filled(offer, order, "mend data.urls: it names the files that are fetched")
 

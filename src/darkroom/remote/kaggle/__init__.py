@@ -1,1 +1,1 @@
-"""The only room that knows the clients of Kaggle."""
+"""Kaggle's API through its own clients, kagglehub and kaggle. No other room imports them."""

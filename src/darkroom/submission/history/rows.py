@@ -16,7 +16,7 @@ from typing import Any, cast, get_args
 
 from darkroom.errors import ArtifactError
 from darkroom.remote.kaggle.api import Status
-from darkroom.remote.kaggle.responses import LARGEST_SCORE
+from darkroom.remote.kaggle.responses import MAX_SCORE
 
 _LONGEST_CELL = 1 << 24  # characters
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -200,7 +200,7 @@ def _time(cell: str) -> datetime:
 
 def _number(cell: str) -> float | None:
     value = float(cell) if cell else None
-    if value is not None and not (math.isfinite(value) and abs(value) <= LARGEST_SCORE):
+    if value is not None and not (math.isfinite(value) and abs(value) <= MAX_SCORE):
         raise ValueError("no score")
     return value
 
@@ -226,7 +226,7 @@ def _matching(pattern: str) -> Callable[[str], str]:
     return read_cell
 
 
-_SCORE = (_number, f"a number to {LARGEST_SCORE:g}, or nothing")
+_SCORE = (_number, f"a number to {MAX_SCORE:g}, or nothing")
 _READERS: dict[str, tuple[Callable[[str], object], str]] = {
     "time": (_time, "a time as 2017-09-27T23:59:00Z"),
     "name": (_bare, "a name"),

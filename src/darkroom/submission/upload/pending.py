@@ -10,7 +10,7 @@ from pathlib import Path
 from darkroom.errors import ArtifactError, ResourceError
 from darkroom.project import files
 from darkroom.remote.kaggle.api import Submission
-from darkroom.remote.kaggle.responses import MOST_REFERENCES, whole
+from darkroom.remote.kaggle.responses import MAX_REFERENCE, whole_number
 
 _DIGITS = 12
 _COUNT = "(?:-[1-9][0-9]{0,8})?"
@@ -164,7 +164,7 @@ def _read(path: Path) -> Note:
             raise ValueError(f"mark {mark!r:.60}")
         if not 0 <= time <= LATEST_S:
             raise ValueError(f"time {time}")
-        if reference is not None and not whole(reference, MOST_REFERENCES):
+        if reference is not None and not whole_number(reference, MAX_REFERENCE):
             raise ValueError(f"reference {reference!r:.60}")
         if type(ahead) is not int:
             raise ValueError(f"ahead {ahead!r:.60}")

@@ -14,8 +14,8 @@ import requests
 
 from darkroom.errors import RemoteError
 from darkroom.remote.kaggle import api
-from darkroom.remote.kaggle.api import Remaining, Submission
-from darkroom.remote.retry import Waits, again
+from darkroom.remote.kaggle.api import Submission, SubmissionLimits
+from darkroom.remote.retry import RetryPolicy, retry
 from darkroom.submission.upload import pending
 from darkroom.submission.upload import pending as marks
 from darkroom.submission.upload.pending import Note, Parcel
@@ -25,18 +25,20 @@ _LATER = "it looks first, and sends the file only if it is not there"
 Clock = Callable[[], float]
 
 
-def asked(parcel: Parcel, waits: Waits) -> list[Submission]:
+def asked(parcel: Parcel, policy: RetryPolicy) -> list[Submission]:
     """Return what Kaggle lists; raise RemoteError if it cannot be asked."""
-    return again(lambda: api.submissions(parcel.competition), waits, what="the list of submissions")
+    return retry(
+        lambda: api.list_submissions(parcel.competition), policy, what="the list of submissions"
+    )
 
 
-def told(parcel: Parcel, waits: Waits) -> Remaining:
+def told(parcel: Parcel, policy: RetryPolicy) -> SubmissionLimits:
     """Return what Kaggle counts; raise RemoteError if it cannot be asked.
 
     To be asked before the list when something is sent, after it when something is settled: what
     arrives in between must not hide what is lost.
     """
-    return again(lambda: api.remaining(parcel.competition), waits, what="the tries left")
+    return retry(lambda: api.submission_limits(parcel.competition), policy, what="the tries left")
 
 
 def ahead(parcel: Parcel, mark: str, total: int | None, every: Collection[Submission]) -> int:
@@ -71,7 +73,7 @@ def _scorable(every: Iterable[Submission]) -> int:
 def glimpse(parcel: Parcel) -> list[Submission]:
     """Return what Kaggle lists now; if it can't be asked, nothing."""
     try:
-        return api.submissions(parcel.competition)
+        return api.list_submissions(parcel.competition)
     except (RemoteError, requests.RequestException):
         return []
 
@@ -83,14 +85,14 @@ def listed(parcel: Parcel, every: Iterable[Submission]) -> dict[str, Submission]
         raise RemoteError(
             "Kaggle lists it, but without a number that can be read",
             file=parcel.path,
-            details=[api.submissions_page(parcel.competition)],
+            details=[api.submissions_url(parcel.competition)],
             fix="run it again later; nothing is sent until it can be read",
         )
     return found
 
 
 def awaited(
-    parcel: Parcel, mark: str, since: float, waits: Waits, cause: Exception | None = None
+    parcel: Parcel, mark: str, since: float, policy: RetryPolicy, cause: Exception | None = None
 ) -> Submission:
     """Return a submission as soon as Kaggle lists it; raise RemoteError after the last look.
 
@@ -98,11 +100,11 @@ def awaited(
         parcel: The file.
         mark: What the submission is known by.
         since: When it was sent, s since 1970.
-        waits: Between looks.
+        policy: Between looks.
         cause: Why it is looked for.
     """
-    for look in range(waits.tries):
-        waits.sleep(waits.pause_s(look + 1, None))
+    for look in range(policy.tries):
+        policy.sleep(policy.wait_s(look + 1, None))
         there = listed(parcel, glimpse(parcel)).get(mark)
         if there is not None:
             return there
@@ -110,7 +112,7 @@ def awaited(
     raise RemoteError(
         "it may or may not have arrived: the answer was lost, and Kaggle does not list it yet",
         file=parcel.path,
-        details=[api.submissions_page(parcel.competition)],
+        details=[api.submissions_url(parcel.competition)],
         fix=f"run the same command again after {late:%H:%M}: {_LATER}",
     ) from cause
 
@@ -119,7 +121,7 @@ def settled(
     parcel: Parcel,
     note: Note,
     every: Collection[Submission],
-    waits: Waits,
+    policy: RetryPolicy,
     clock: Clock = time.time,
 ) -> Submission | None:
     """Return the submission that a note is about, None if it never arrived; raise if unsure.
@@ -128,7 +130,7 @@ def settled(
         parcel: The file.
         note: What an earlier run left; Kaggle does not list what it is about.
         every: Kaggle's list.
-        waits: Between tries and looks.
+        policy: Between tries and looks.
         clock: The time, s since 1970.
 
     Raises:
@@ -138,19 +140,19 @@ def settled(
     if now >= note.time + CERTAIN_S:
         return None
     if now >= note.time + SETTLED_S:
-        _refuse_more_than_listed(parcel, note, every, waits)
+        _refuse_more_than_listed(parcel, note, every, policy)
         return None
     if note.time > now + SETTLED_S:  # the clock was set back since
         note = replace(note, time=now)
         pending.write(parcel.folder, note)
     print("an earlier run lost its answer: looking at Kaggle's list", file=sys.stderr, flush=True)
-    return awaited(parcel, note.mark, note.time, waits)
+    return awaited(parcel, note.mark, note.time, policy)
 
 
 def _refuse_more_than_listed(
-    parcel: Parcel, note: Note, every: Collection[Submission], waits: Waits
+    parcel: Parcel, note: Note, every: Collection[Submission], policy: RetryPolicy
 ) -> None:
-    total = told(parcel, waits).total
+    total = told(parcel, policy).total
     known = sum(each.reference is not None for each in _unlisted(parcel, note.mark, every))
     if total is not None and total - _scorable(every) - known <= note.ahead:
         return
@@ -159,7 +161,7 @@ def _refuse_more_than_listed(
         "list: it may be this one",
         file=parcel.path,
         found="a count that cannot be read" if total is None else None,
-        details=[api.submissions_page(parcel.competition)],
+        details=[api.submissions_url(parcel.competition)],
         fix="run the same command again later, at the latest after "
         f"{_local(note.time + CERTAIN_S):%Y-%m-%d %H:%M}: {_LATER}",
     )
@@ -173,18 +175,18 @@ FIRST_S, LONGEST_S = 5.0, 60.0
 PATIENCE_S = 1800.0
 
 
-def scored(competition: str, reference: int, *, waits: Waits) -> Submission | None:
+def scored(competition: str, reference: int, *, policy: RetryPolicy) -> Submission | None:
     """Return a submission once it is scored or refused by the scorer; None after half an hour.
 
     Raises:
         RemoteError: Kaggle refused, or could not be reached for too long.
     """
     for pause in _pauses():
-        every = again(lambda: api.submissions(competition), waits, what="the score")
+        every = retry(lambda: api.list_submissions(competition), policy, what="the score")
         there = next((each for each in every if each.ref == reference), None)
         if there is not None and there.status != "pending":
             return there
-        waits.sleep(pause)
+        policy.sleep(pause)
     return None
 
 

@@ -23,7 +23,7 @@ import requests
 from darkroom.errors import ArtifactError, RemoteError
 from darkroom.remote.kaggle import api
 from darkroom.remote.kaggle.api import Submission, UnknownOutcomeError, UploadRefusedError
-from darkroom.remote.retry import Waits, again
+from darkroom.remote.retry import RetryPolicy, retry
 from darkroom.submission.upload import pending, reconcile
 from darkroom.submission.upload import pending as marks
 from darkroom.submission.upload.pending import Note, Parcel
@@ -61,7 +61,7 @@ def find(
     parcel: Parcel,
     *,
     another: bool,
-    waits: Waits,
+    policy: RetryPolicy,
     recorded: Collection[int] = (),
     clock: Clock = time.time,
 ) -> Found:
@@ -71,7 +71,7 @@ def find(
         parcel: The file.
         another: Whether a further submission is wanted of a file that has one; one whose outcome
             is not known is settled first.
-        waits: Between tries and looks.
+        policy: Between tries and looks.
         recorded: References of its submissions that are known of, whatever the list says.
         clock: The time, s since 1970.
 
@@ -80,12 +80,12 @@ def find(
             it is too early to say that nothing arrived.
         ArtifactError: A note is damaged.
     """
-    every = reconcile.asked(parcel, waits)
+    every = reconcile.asked(parcel, policy)
     listed, entries = reconcile.listed(parcel, every), {each.ref: each for each in every}
     known = dict.fromkeys(recorded, "")  # marks by reference
     for note in pending.read(parcel.folder, marks.stem(parcel.sha256)):
         if note.reference is None:
-            there = listed.get(note.mark) or reconcile.settled(parcel, note, every, waits, clock)
+            there = listed.get(note.mark) or reconcile.settled(parcel, note, every, policy, clock)
             pending.clear(parcel.folder, note.mark)
             if there is not None:
                 return Found(note.mark, there.ref, there)
@@ -105,7 +105,7 @@ def send(
     mark: str,
     message: str,
     *,
-    waits: Waits,
+    policy: RetryPolicy,
     clock: Clock = time.time,
     progress: bool = False,
 ) -> Found:
@@ -118,7 +118,7 @@ def send(
         parcel: The file.
         mark: What the submission is to be known by.
         message: What Kaggle shows beside it.
-        waits: Between tries and looks.
+        policy: Between tries and looks.
         clock: The time, s since 1970.
         progress: Whether to draw a progress bar on stderr.
 
@@ -133,15 +133,15 @@ def send(
             path,
             marks.description(mark, message),
             progress=progress,
-            before_create=partial(_look_and_leave_note, parcel, mark, waits, clock),
+            before_create=partial(_look_and_leave_note, parcel, mark, policy, clock),
         )
         try:
-            reference = again(_attempts(parcel, mark, submit), waits, what=path.name)
+            reference = retry(_attempts(parcel, mark, submit), policy, what=path.name)
         except _AppearedError as error:
             return Found(mark, error.submission.ref, error.submission)
         except UnknownOutcomeError as error:
             print("the answer was lost: looking at Kaggle's list", file=sys.stderr, flush=True)
-            there = reconcile.awaited(parcel, mark, clock(), waits, error)
+            there = reconcile.awaited(parcel, mark, clock(), policy, error)
             pending.clear(parcel.folder, mark)
             return Found(mark, there.ref, there, is_new=True)
     pending.write(parcel.folder, Note(mark, clock(), reference))
@@ -151,9 +151,9 @@ def send(
     return Found(mark, reference, seen, is_new=True)
 
 
-def _look_and_leave_note(parcel: Parcel, mark: str, waits: Waits, clock: Clock) -> None:
-    total = reconcile.told(parcel, waits).total
-    every = reconcile.asked(parcel, waits)
+def _look_and_leave_note(parcel: Parcel, mark: str, policy: RetryPolicy, clock: Clock) -> None:
+    total = reconcile.told(parcel, policy).total
+    every = reconcile.asked(parcel, policy)
     if (there := reconcile.listed(parcel, every).get(mark)) is not None:
         raise _AppearedError(there)
     ahead = reconcile.ahead(parcel, mark, total, every)
