@@ -1,8 +1,8 @@
-"""Which training image is validated in which fold.
+"""Assign training images to folds.
 
-Images of one group (the views of a car, the photos of a person) and byte-identical images
-form a unit, and a unit is never on both sides of a fold. A split depends on the rows
-themselves, the way and the seed, not on the order of the rows.
+Images of one group (the views of a car, the photos of a person) and byte-identical images form
+a unit, and a unit is never on both sides of a fold. A split depends on the rows, the method and
+the seed, not on the order of the rows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,32 +35,39 @@ def assign_folds(
 
     Args:
         rows: The training rows of an index: id, group, official, digest and the targets.
-        by: "group" deals out units, balancing the number of images. "stratify" also evens
-            out classes, attributes, or tenths of a number. "official" validates the rows
-            whose official part is "valid" in fold 0 and never those of "train" (fold -1).
+        by: "group" balances the number of images in the folds. "stratify" also balances classes,
+            attributes, or deciles of a number. "official" validates the rows whose official
+            part is "valid" in fold 0, and never those of "train" (fold -1).
         count: The number of folds, 2 or more; "official" has one and ignores it.
-        seed: Decides which units meet; "official" ignores it.
-        task: The kind of target; see darkroom.tasks.table.
+        seed: Of the random order of units; "official" ignores it.
+        task: One of `darkroom.index.table.TASK_NAMES`.
         targets: The target columns of `rows`.
-        classes: For "multiclass", the name of each class number, for messages and to see
-            that none is missing.
+        classes: Multiclass: the name of each class number, for messages and to check that no
+            class is missing.
 
     Raises:
-        ParamsError: The split asked for is not possible with these rows.
-        DataError: An official part mixes what belongs together, or a class can't be learned.
+        ParamsError: This split is not possible with these rows.
+        DataError: The official partition separates a unit, or a class cannot be learned.
+
+    Example:
+        >>> rows = pd.DataFrame({"id": ["a1", "a2", "b1"], "group": ["a", "a", "b"]})
+        >>> rows = rows.assign(official="", digest="")
+        >>> folds = assign_folds(rows, by="group", count=2, seed=1, task="segmentation")
+        >>> folds.loc[folds["fold"] == folds["fold"][0], "id"].tolist()
+        ['a1', 'a2']
     """
     if by not in get_args(By):
-        raise ParamsError("no such way to split", found=by, expected=" | ".join(get_args(By)))
+        raise ParamsError("unknown method to split", found=by, expected=" | ".join(get_args(By)))
     rows = rows.sort_values("id", kind="stable").reset_index(drop=True)
     if by == "official":
-        fold_of = _official(rows)
+        fold_of = _official_folds(rows)
     else:
         if count < 2:
             raise ParamsError("too few folds", found=count, expected="2 or more")
         if by == "stratify" and task in ("multiclass", "binary"):
             _check_class_sizes(rows[targets[0]], count, classes)
         labels = _labels(rows, targets, task) if by == "stratify" else _labels(rows, (), task)
-        fold_of = _dealt(_units(rows), labels, count, np.random.default_rng(seed))
+        fold_of = _balanced_folds(_units(rows), labels, count, np.random.default_rng(seed))
     if task in ("multiclass", "binary"):
         _check_training_sides(rows[targets[0]], fold_of, classes, by)
     split = pd.DataFrame({"id": rows["id"], "fold": fold_of})
@@ -69,14 +76,14 @@ def assign_folds(
 
 
 def check_split(rows: pd.DataFrame, split: pd.DataFrame) -> None:
-    """Raise unless the split has each training id once and no unit on both sides.
+    """Raise unless the split has each training id once and no unit in two folds.
 
     Args:
         rows: The training rows of an index.
         split: Columns id and fold.
 
     Raises:
-        ArtifactError: The split was made from other rows, or leaks.
+        ArtifactError: The split was made from other rows, or separates a unit.
     """
     fix = "run the split stage again"
     repeated = sorted(set(split["id"][split["id"].duplicated()]))
@@ -98,8 +105,8 @@ def check_split(rows: pd.DataFrame, split: pd.DataFrame) -> None:
         )
 
 
-def _dealt(units: Ints, labels: Ints, count: int, rng: np.random.Generator) -> Ints:
-    """Return the fold of each row: its unit's, dealt out by number of images and labels."""
+def _balanced_folds(units: Ints, labels: Ints, count: int, rng: np.random.Generator) -> Ints:
+    """Return the fold of each row, which is its unit's; images and labels are balanced."""
     sizes = np.bincount(units)
     if len(sizes) < count:
         raise ParamsError(
@@ -110,10 +117,10 @@ def _dealt(units: Ints, labels: Ints, count: int, rng: np.random.Generator) -> I
         )
     summed = np.zeros((len(sizes), labels.shape[1]), np.int64)
     np.add.at(summed, units, labels)
-    return deal(sizes, summed, count, rng)[units]
+    return balance_units(sizes, summed, count, rng)[units]
 
 
-def _official(rows: pd.DataFrame) -> Ints:
+def _official_folds(rows: pd.DataFrame) -> Ints:
     """Return 0 for rows of the official validation part and -1 for those of its training."""
     counts = {str(part): n for part, n in rows["official"].value_counts().items()}
     if not counts.get("valid") or not counts.get("train"):
@@ -146,12 +153,12 @@ def _official(rows: pd.DataFrame) -> Ints:
 def _leaks(rows: pd.DataFrame, fold_of: Ints) -> Iterable[str]:
     """Yield a line for each group and each digest that is in more than one fold."""
     for column, what in (("group", "both of group {}"), ("digest", "byte-identical")):
-        told = rows[column] != ""
-        keys = rows.loc[told, column].to_numpy(object)
-        ids, of = rows.loc[told, "id"].to_numpy(object), fold_of[told.to_numpy()]
+        filled = rows[column] != ""
+        keys = rows.loc[filled, column].to_numpy(object)
+        ids, folds = rows.loc[filled, "id"].to_numpy(object), fold_of[filled.to_numpy()]
         first: dict[str, tuple[str, int]] = {}
         reported: set[str] = set()
-        for key, row_id, fold in zip(keys, ids, of, strict=True):
+        for key, row_id, fold in zip(keys, ids, folds, strict=True):
             other, other_fold = first.setdefault(key, (row_id, fold))
             if fold != other_fold and key not in reported:
                 reported.add(key)
@@ -161,7 +168,7 @@ def _leaks(rows: pd.DataFrame, fold_of: Ints) -> Iterable[str]:
 
 
 def _units(rows: pd.DataFrame) -> Ints:
-    """Return the unit number of each row: rows that share a group or a digest, even by steps."""
+    """Return the unit number of each row: rows that share a group or a digest, even indirectly."""
     parent = list(range(len(rows)))
 
     def root(row: int) -> int:
@@ -181,9 +188,9 @@ def _units(rows: pd.DataFrame) -> Ints:
 
 
 def _labels(rows: pd.DataFrame, targets: Sequence[str], task: str) -> Ints:
-    """Return int64 (rows, labels), 1 where a row bears a label that folds should share evenly.
+    """Return int64 (rows, labels), 1 where a row has a label to balance over the folds.
 
-    A label is a class, an attribute that is present, or a tenth of the values of a number.
+    A label is a class, an attribute that is present, or a decile of a number.
     """
     columns: list[npt.NDArray[np.bool_]] = []
     for target in targets:
@@ -194,16 +201,16 @@ def _labels(rows: pd.DataFrame, targets: Sequence[str], task: str) -> Ints:
             columns += [values == each for each in np.unique(values[~np.isnan(values)])]
         else:
             edges = np.unique(np.nanquantile(values, np.arange(1, QUANTILES) / QUANTILES))
-            tenth = np.searchsorted(edges, values, side="right")
-            columns += [(tenth == each) & ~np.isnan(values) for each in range(len(edges) + 1)]
+            decile = np.searchsorted(edges, values, side="right")
+            columns += [(decile == each) & ~np.isnan(values) for each in range(len(edges) + 1)]
     return np.array(columns, np.int64).reshape(len(columns), len(rows)).T
 
 
 def _check_class_sizes(target: "pd.Series[float]", count: int, classes: Sequence[str]) -> None:
-    known, images = np.unique(target.dropna().to_numpy(np.float64), return_counts=True)
+    numbers, images = np.unique(target.dropna().to_numpy(np.float64), return_counts=True)
     small = [
         f"{_name(each, classes)}: {number} images"
-        for each, number in zip(known, images, strict=True)
+        for each, number in zip(numbers, images, strict=True)
         if number < count
     ]
     if small:
@@ -219,11 +226,11 @@ def _check_class_sizes(target: "pd.Series[float]", count: int, classes: Sequence
 def _check_training_sides(
     target: "pd.Series[float]", fold_of: Ints, classes: Sequence[str], by: By
 ) -> None:
-    """Raise if a class has no image at all, or none to learn from while a fold is validated."""
+    """Raise if a class has no image at all, or all its images in one validated fold."""
     values = target.to_numpy(np.float64)
-    known = sorted(set(values[~np.isnan(values)]) | set(map(float, range(len(classes)))))
+    numbers = sorted(set(values[~np.isnan(values)]) | set(map(float, range(len(classes)))))
     absent = []
-    for each in known:
+    for each in numbers:
         where = np.unique(fold_of[values == each])
         if len(where) == 0:
             absent.append(f"{_name(each, classes)}: no training image at all")
@@ -244,41 +251,39 @@ def _name(number: float, classes: Sequence[str]) -> str:
     return f"class {classes[int(number)] if classes else format(number, 'g')}"
 
 
-Counts = npt.NDArray[np.int64]
-
-
-def deal(sizes: Counts, labels: Counts, count: int, rng: np.random.Generator) -> Counts:
+def balance_units(sizes: Ints, labels: Ints, count: int, rng: np.random.Generator) -> Ints:
     """Return the fold (0 to count - 1) of each unit.
 
-    Units without labels come last, the largest first, each to the smallest fold. No fold
-    stays empty where there are at least `count` units. Images that are units of their own
-    and bear one label each are spread to within one image a label.
+    A variant of iterative stratification (Sechidis et al., 2011): the rarest label is distributed
+    first, each unit to the fold that lacks its labels most. Units without labels come last, the
+    largest first, each to the smallest fold. No fold stays empty where there are at least `count`
+    units. Single images with one label each are spread to within one image a label.
 
     Args:
         sizes: int64 (units,), the images of each unit.
-        labels: int64 (units, labels), how many images of a unit bear each label.
+        labels: int64 (units, labels), how many images of a unit have each label.
         count: The number of folds.
-        rng: Decides the order of units of equal size.
+        rng: Of the order of units of equal size.
     """
     order = rng.permutation(len(sizes))
     fold_of = np.full(len(sizes), -1, np.int64)
     left = labels.sum(axis=0)
-    # count times what a fold still lacks of its share: integers, so that ties are ties
-    lack, room = np.tile(left, (count, 1)), np.full(count, sizes.sum())
-    # one image weighs more the rarer its label
+    # count times what each fold still lacks: in integers, so that equal values compare equal
+    missing, room = np.tile(left, (count, 1)), np.full(count, sizes.sum())
+    # the rarer a label, the more one image weighs
     weight = (sizes.sum() << 20) // np.maximum(left, 1)
     while left.any():
         rarest = int(np.argmin(np.where(left > 0, left, left.max() + 1)))
-        waiting = order[(fold_of[order] < 0) & (labels[order, rarest] > 0)]
-        for unit in waiting[np.argsort(-labels[waiting, rarest], kind="stable")]:
-            gain = lack @ (labels[unit] * weight)
+        pending = order[(fold_of[order] < 0) & (labels[order, rarest] > 0)]
+        for unit in pending[np.argsort(-labels[pending, rarest], kind="stable")]:
+            gain = missing @ (labels[unit] * weight)
             best = np.flatnonzero(gain == gain.max())
             fold_of[unit] = fold = best[np.argmax(room[best])]
-            lack[fold] -= count * labels[unit]
+            missing[fold] -= count * labels[unit]
             room[fold] -= count * sizes[unit]
             left -= labels[unit]
-    waiting = order[fold_of[order] < 0]
-    for unit in waiting[np.argsort(-sizes[waiting], kind="stable")]:
+    pending = order[fold_of[order] < 0]
+    for unit in pending[np.argsort(-sizes[pending], kind="stable")]:
         fold_of[unit] = fold = np.argmax(room)
         room[fold] -= count * sizes[unit]
     return fold_of

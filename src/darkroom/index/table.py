@@ -1,7 +1,7 @@
-"""The index: one row an image, the same columns whatever the competition was.
+"""The index: one row an image, with the same columns for every competition.
 
-Everything after the index stage reads this table and its card, and nothing else, to know what
-to learn. Ids are text from end to end: "000001.jpg", "007", "NA" and "1e5" stay what they are.
+All stages after the index read this table and its card, and nothing else, to know what to learn.
+Ids are always text: "000001.jpg", "007", "NA" and "1e5" are kept as they are.
 """
 
 import hashlib
@@ -25,15 +25,15 @@ TASK_NAMES = ("segmentation", "multilabel", "multiclass", "binary", "regression"
 RLE_ORDERS = ("row", "column")
 
 _RLE = r"rle:(?:row|column)(?: [1-9][0-9]* [1-9][0-9]*)*"
-# What breaks a line of the submission, or its encoding.
+# Characters that break a line of the submission, or its encoding.
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-LARGEST = 1e15  # of a value: networks learn in float32, which must hold the squares of errors
-_MAKE_AGAIN = "run the index stage: `dvc repro -sf index@NAME`"
+LARGEST = 1e15  # a target value: float32 must hold the squares of errors
+_RERUN = "run the index stage: `dvc repro -sf index@NAME`"
 
 
 @dataclass(frozen=True)
 class Card:
-    """What the rows mean.
+    """The meaning of the rows.
 
     Attributes:
         task: "segmentation" (one foreground class), "multilabel", "multiclass", "binary" or
@@ -41,8 +41,8 @@ class Card:
         targets: Names of the target columns, in the order of the model's outputs; none for
             segmentation.
         classes: Multiclass only: the label of each class number, as the submission writes it.
-        declared: Counts that the raw files claim ("train images", "test images", "images"),
-            for the audit to hold against what is there.
+        declared: Counts that the raw files state ("train images", "test images", "images"), for
+            the audit to compare with the counts found.
         header: The header of the submission.
         rle_order: Pixel order of the run lengths of the submission.
         label_values: Binary and multilabel: the submission's text for absent and present.
@@ -65,7 +65,7 @@ class Index:
         rows: Text columns `COLUMNS`, then one float64 column a target (NaN where unknown;
             multiclass: the class number). Part train in order of id, then part test in the
             order that the submission expects.
-        card: What the rows mean.
+        card: The meaning of the rows.
     """
 
     rows: pd.DataFrame
@@ -73,10 +73,10 @@ class Index:
 
 
 def check_index(index: Index) -> None:
-    """Hold an index against everything that later stages take for granted.
+    """Check an index against every rule that later stages rely on.
 
     Raises:
-        DataError: naming the rule and the first rows that break it.
+        DataError: A rule is broken; the message names it and the first rows that break it.
     """
     _check_card(index.card)
     _check_columns(index)
@@ -91,48 +91,52 @@ def check_index(index: Index) -> None:
 
 
 def write_index(index: Index, table: Path, card: Path) -> None:
-    """Check an index and write it: the same bytes each time, the table's sha256 in the card."""
+    """Check an index and write it, with the table's sha256 in the card; bytes are reproducible.
+
+    Raises:
+        DataError: See `check_index`.
+    """
     check_index(index)
     rows = index.rows.copy()
     for name in index.card.targets:
-        known = rows[name].dropna()
-        if (known == np.round(known)).all() and (known.abs() < 2**53).all():
-            rows[name] = rows[name].astype("Int64")  # 1 rather than 1.0: smaller and plainer
+        values = rows[name].dropna()
+        if (values == np.round(values)).all() and (values.abs() < 2**53).all():
+            rows[name] = rows[name].astype("Int64")  # 1, not 1.0: smaller files
     text = rows.to_csv(index=False, lineterminator="\n").encode()
-    values: dict[str, Any] = asdict(index.card)
-    values |= {"rows": len(rows), "sha256": hashlib.sha256(text).hexdigest()}
+    card_values: dict[str, Any] = asdict(index.card)
+    card_values |= {"rows": len(rows), "sha256": hashlib.sha256(text).hexdigest()}
     files.write(table, text)
-    files.write(card, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    files.write(card, json.dumps(card_values, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_index(table: Path, card: Path) -> Index:
     """Read what `write_index` wrote.
 
     Raises:
-        ArtifactError: One of the two files is absent, damaged, or not of the other's make.
+        ArtifactError: A file is absent or damaged, or the two do not belong together.
     """
-    known, sha256, count = _read_card(card)
-    data = _bytes_of(table)
+    expected, sha256, count = _read_card(card)
+    data = _read_bytes(table)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ArtifactError(
             "the index is not the one that its card describes",
             file=table,
             found=f"sha256 {hashlib.sha256(data).hexdigest()}",
             expected=f"sha256 {sha256} ({count} rows), as {card.name} says",
-            fix=_MAKE_AGAIN,
+            fix=_RERUN,
         )
     rows = pyarrow.csv.read_csv(
         pyarrow.BufferReader(data),
-        # One block: a mask's run lengths may be longer than the usual megabyte.
+        # One block: run lengths of a mask may exceed the default of one megabyte.
         read_options=pyarrow.csv.ReadOptions(block_size=len(data) + 1, use_threads=False),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(COLUMNS, pyarrow.large_string())
-            | dict.fromkeys(known.targets, pyarrow.float64()),
+            | dict.fromkeys(expected.targets, pyarrow.float64()),
             null_values=[""],
             strings_can_be_null=False,  # an id may be "NA"
         ),
     ).to_pandas()
-    return Index(rows, known)
+    return Index(rows, expected)
 
 
 def _check_card(card: Card) -> None:
@@ -141,21 +145,21 @@ def _check_card(card: Card) -> None:
     several = max(1, len(card.targets))
     count = {"segmentation": 0, "multiclass": 1, "binary": 1}.get(card.task, several)
     what = f"wrong number of targets for the task {card.task}"
-    _expect(len(card.targets) == count, what, _words(card.targets), count)
+    _expect(len(card.targets) == count, what, _counted(card.targets), count)
     for what in ("targets", "classes", "header", "label_values"):
         odd = ", ".join(repr(name) for name in getattr(card, what) if not _is_writable(name))
         _expect(not odd, f"{what} hold what is not a line of text", odd, "no control characters")
     names = [*COLUMNS, *card.targets]
     twice = sorted({name for name in names if names.count(name) > 1})
-    _expect(not twice, "a target has a name that is taken", _words(twice), "names of its own")
+    _expect(not twice, "a target has a name that is taken", _counted(twice), "names of its own")
     width = {"segmentation": 2, "multiclass": 2}.get(card.task, 1 + len(card.targets))
     what = "the submission's header has the wrong number of columns"
-    _expect(len(card.header) == width, what, _words(card.header), width)
+    _expect(len(card.header) == width, what, _counted(card.header), width)
     legal = len(set(card.classes)) == len(card.classes) and "" not in card.classes
-    _expect(legal, "class labels must differ and not be empty", _words(card.classes))
+    _expect(legal, "class labels must differ and not be empty", _counted(card.classes))
     legal = (len(card.classes) >= 2) == (card.task == "multiclass")
     what = f"wrong number of classes for the task {card.task}"
-    _expect(legal, what, _words(card.classes), "two or more for multiclass, none for others")
+    _expect(legal, what, _counted(card.classes), "two or more for multiclass, none for others")
 
 
 def _expect(holds: bool, what: str, found: object, expected: object = None) -> None:
@@ -163,14 +167,14 @@ def _expect(holds: bool, what: str, found: object, expected: object = None) -> N
         raise DataError(what, found=found, expected=expected)
 
 
-def _words(names: Sequence[object]) -> str:
+def _counted(names: Sequence[object]) -> str:
     return f"{len(names)}: {', '.join(map(str, names))}" if names else "none"
 
 
 def _check_columns(index: Index) -> None:
     columns, expected = list(index.rows.columns), [*COLUMNS, *index.card.targets]
     what = "the index has other columns than its card says"
-    _expect(columns == expected, what, _words(columns), _words(expected))
+    _expect(columns == expected, what, _counted(columns), _counted(expected))
     for name in index.card.targets:
         kind = index.rows[name].dtype
         _expect(kind == np.float64, f"target column {name} is not of floats", kind, "float64")
@@ -179,11 +183,11 @@ def _check_columns(index: Index) -> None:
 def _check_text(rows: pd.DataFrame) -> None:
     for name in COLUMNS:
         odd = ~rows[name].map(_is_writable).astype(bool)
-        _none(rows, odd, f"column {name} holds what is not a line of text", show=name)
+        _refuse_rows(rows, odd, f"column {name} holds what is not a line of text", show=name)
     for name in ("id", "image"):
-        _none(rows, rows[name] == "", f"column {name} is empty", show="image")
+        _refuse_rows(rows, rows[name] == "", f"column {name} is empty", show="image")
     odd = ~rows["digest"].str.fullmatch("[0-9a-f]{32}")
-    _none(rows, odd, "column digest is not 32 hexadecimal digits", show="digest")
+    _refuse_rows(rows, odd, "column digest is not 32 hexadecimal digits", show="digest")
 
 
 def _is_writable(value: object) -> bool:
@@ -191,7 +195,9 @@ def _is_writable(value: object) -> bool:
 
 
 def _check_parts(rows: pd.DataFrame) -> None:
-    _none(rows, ~rows["part"].isin(["train", "test"]), 'a part is "train" or "test"', show="part")
+    _refuse_rows(
+        rows, ~rows["part"].isin(["train", "test"]), 'a part is "train" or "test"', show="part"
+    )
     for part in ("train", "test"):
         expected = "at least one image to train on and one to predict"
         some = bool((rows["part"] == part).any())
@@ -208,23 +214,25 @@ def _check_official(rows: pd.DataFrame) -> None:
         ~test & rows["official"].isin(["train", "valid"])
     )
     what = 'official is "" everywhere, or else "train" or "valid" in part train and "test" in test'
-    _none(rows, ~legal, what, show="official")
+    _refuse_rows(rows, ~legal, what, show="official")
 
 
 def _check_ids(rows: pd.DataFrame) -> None:
     for part in ("train", "test"):
         ids = rows.loc[rows["part"] == part, "id"]
-        _none(rows.loc[ids.index], ids.duplicated(), f"an id comes twice in part {part}", show="id")
+        _refuse_rows(
+            rows.loc[ids.index], ids.duplicated(), f"an id comes twice in part {part}", show="id"
+        )
     ids = rows.loc[rows["part"] == "train", "id"]
     _expect(ids.tolist() == sorted(ids), "part train is not in order of id", f"{ids.iloc[0]} first")
 
 
 def _check_masks(rows: pd.DataFrame) -> None:
     missing = (rows["part"] == "train") & (rows["mask"] == "")
-    _none(rows, missing, "training images without a mask", show="image")
+    _refuse_rows(rows, missing, "training images without a mask", show="image")
     odd = rows["mask"].str.startswith("rle:") & ~rows["mask"].str.fullmatch(_RLE)
     what = 'an RLE mask reads "rle:row" or "rle:column" and pairs of a start (from 1) and a length'
-    _none(rows, odd, what, show="mask")
+    _refuse_rows(rows, odd, what, show="mask")
 
 
 def _check_targets(rows: pd.DataFrame, card: Card) -> None:
@@ -232,20 +240,17 @@ def _check_targets(rows: pd.DataFrame, card: Card) -> None:
     for name in card.targets:
         values = rows[name]
         unknown = train & values.isna()
-        _none(rows, unknown, f"target {name} is unknown for training images", show="image")
-        _none(rows, np.isinf(values), f"target {name} is not finite", show=name)
+        _refuse_rows(rows, unknown, f"target {name} is unknown for training images", show="image")
+        _refuse_rows(rows, np.isinf(values), f"target {name} is not finite", show=name)
         if card.task == "regression":
-            _none(
-                rows,
-                values.abs() > LARGEST,
-                f"target {name} is beyond 1e15",
-                show=name,
-            )
+            _refuse_rows(rows, values.abs() > LARGEST, f"target {name} is beyond 1e15", show=name)
             continue
         legal = range(len(card.classes)) if card.task == "multiclass" else range(2)
         odd = values.notna() & ~values.isin(legal)
-        _none(rows, odd, f"target {name} is not one of {legal.start} to {legal[-1]}", show=name)
-        if card.task != "multilabel":  # a rare attribute may be absent from a small sample
+        _refuse_rows(
+            rows, odd, f"target {name} is not one of {legal.start} to {legal[-1]}", show=name
+        )
+        if card.task != "multilabel":  # a small sample may lack a rare attribute
             _check_trained(rows, name, card.classes or card.label_values)
 
 
@@ -257,12 +262,12 @@ def _check_trained(rows: pd.DataFrame, target: str, labels: tuple[str, ...]) -> 
             f"classes of {target} without a training image: {', '.join(absent)}",
             found=f"training images of {', '.join(labels[int(n)] for n in sorted(seen))}",
             expected="at least one training image of every class",
-            fix="add training images of them, or take their rows out of the other tables",
+            fix="add training images of them, or remove their rows from the other tables",
         )
 
 
-def _none(rows: pd.DataFrame, bad: "pd.Series[bool]", what: str, show: str) -> None:
-    """Refuse the rows marked, showing for the first ones what column `show` holds."""
+def _refuse_rows(rows: pd.DataFrame, bad: "pd.Series[bool]", what: str, show: str) -> None:
+    """Raise if rows are marked bad, showing what column `show` holds in the first ones."""
     if bad.any():
         some = rows[bad.to_numpy(bool)]
         raise DataError(
@@ -278,7 +283,7 @@ def _read_card(path: Path) -> tuple[Card, str, int]:
     """Return the card, the table's sha256 and its number of rows."""
     names = [entry.name for entry in fields(Card)]
     try:
-        values = json.loads(_bytes_of(path))
+        values = json.loads(_read_bytes(path))
         sha256, count = values.pop("sha256"), values.pop("rows")
         if sorted(values) != sorted(names) or not re.fullmatch("[0-9a-f]{64}", sha256):
             raise ValueError(f"keys {', '.join(sorted(values))}")
@@ -291,14 +296,14 @@ def _read_card(path: Path) -> tuple[Card, str, int]:
             file=path,
             found=error,
             expected=f"a JSON object of {', '.join(names)}, rows and sha256",
-            fix=_MAKE_AGAIN,
+            fix=_RERUN,
         ) from error
 
 
-def _bytes_of(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise ArtifactError(
-            "the index can't be read", file=path, found=error.strerror, fix=_MAKE_AGAIN
+            "the index can't be read", file=path, found=error.strerror, fix=_RERUN
         ) from error

@@ -1,4 +1,4 @@
-"""audit: index, split, facts and shards -> what is odd about the data, and a contact sheet."""
+"""audit: index, split, facts and store -> what is odd about the data, and a contact sheet."""
 
 import json
 
@@ -7,7 +7,7 @@ import pandas as pd
 from darkroom.errors import ArtifactError
 from darkroom.images import sheets
 from darkroom.index.audit import contact_sheet
-from darkroom.index.audit import report as audit
+from darkroom.index.audit.report import Report, build_report
 from darkroom.index.table import Index, read_index
 from darkroom.project import files
 from darkroom.project.paths import Layout
@@ -25,12 +25,12 @@ def run(context: Context) -> None:
     """Report on a competition's data: counts, sizes, balance, duplicates, leaks."""
     name, paths = context.name, context.paths
 
-    known = read_index(paths.index, paths.card)
+    index = read_index(paths.index, paths.card)
     folds = read_split(paths)
     facts = _facts(paths, name)
 
-    report = audit.audit(known, facts, folds)
-    page = _contact_sheet(name, report, known, folds, paths)
+    report = build_report(index, facts, folds)
+    page = _contact_sheet(name, report, index, folds, paths)
     sheets.write_jpeg(paths.contact_sheet, page)
     files.write(paths.audit, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
 
@@ -51,25 +51,25 @@ def _facts(paths: Layout, name: str) -> pd.DataFrame:
 
 
 def _contact_sheet(
-    name: str, report: audit.Report, known: Index, folds: pd.DataFrame, paths: Layout
+    name: str, report: Report, index: Index, folds: pd.DataFrame, paths: Layout
 ) -> sheets.Pixels:
     """Return the sheet of images spread over the training part, then some of the test part."""
-    card, fold_of = known.card, folds.set_index("id")["fold"]
+    card, fold_of = index.card, folds.set_index("id")["fold"]
     by = card.targets[0] if card.task in ("multiclass", "binary") else None
-    shown, masks, captions = [], [], []
+    images, masks, captions = [], [], []
     for part, count in (("train", SHOWN_TRAIN), ("test", SHOWN_TEST)):
-        shards, rows = read_part(paths, known, part)
-        for row in contact_sheet.choose(rows, count, by=by if part == "train" else None):
-            one = rows.iloc[row]
-            shown.append(shards.image(row))
-            masks.append(shards.mask(row))
+        store, rows = read_part(paths, index, part)
+        for row in contact_sheet.choose_rows(rows, count, by=by if part == "train" else None):
+            image_row = rows.iloc[row]
+            images.append(store.image(row))
+            masks.append(store.mask(row))
             captions.append(
                 contact_sheet.caption(
-                    one,
+                    image_row,
                     task=card.task,
                     targets=card.targets,
                     classes=card.classes,
-                    fold=int(fold_of[one["id"]]) if part == "train" else None,
+                    fold=int(fold_of[image_row["id"]]) if part == "train" else None,
                 )
             )
-    return contact_sheet.contact_sheet(name, report, shown, masks, captions)
+    return contact_sheet.contact_sheet(name, report, images, masks, captions)

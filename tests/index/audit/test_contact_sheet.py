@@ -6,21 +6,21 @@ import pytest
 
 from darkroom.images import sheets
 from darkroom.index.audit import contact_sheet
-from darkroom.index.audit.report import audit
+from darkroom.index.audit.report import build_report
 from tests.index.audit.test_report import tables
 
 
 def test_choose_spaces_them_evenly() -> None:
     rows = pd.DataFrame({"id": range(100)})
-    assert contact_sheet.choose(rows, 4) == [12, 37, 62, 87]
-    assert contact_sheet.choose(rows[:3], 4) == [0, 1, 2]
+    assert contact_sheet.choose_rows(rows, 4) == [12, 37, 62, 87]
+    assert contact_sheet.choose_rows(rows[:3], 4) == [0, 1, 2]
 
 
 def test_choose_gives_each_class_its_share() -> None:
     rows = pd.DataFrame({"y": [0.0] * 90 + [1.0] * 6 + [2.0] * 4})
-    chosen = contact_sheet.choose(rows, 7, by="y")
+    chosen = contact_sheet.choose_rows(rows, 7, by="y")
     assert rows["y"][chosen].tolist() == [0, 0, 0, 1, 1, 2, 2]
-    assert len(contact_sheet.choose(rows, 200, by="y")) == 100
+    assert len(contact_sheet.choose_rows(rows, 200, by="y")) == 100
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_captions(task: str, values: dict[str, float], fold: int | None, expecte
 
 def test_the_sheet_shows_images_outlines_and_grows_with_warnings() -> None:
     index, facts, folds = tables()
-    report = audit(index, facts, folds)
+    report = build_report(index, facts, folds)
     grey = np.full((60, 90, 3), 128, np.uint8)
     mask = np.zeros((60, 90), np.uint8)
     mask[20:40, 30:60] = 1
@@ -55,13 +55,13 @@ def test_the_sheet_shows_images_outlines_and_grows_with_warnings() -> None:
     assert reddish[10:].sum() > 100
     facts.loc[0, "mask_pixels"] = 0
     warned = contact_sheet.contact_sheet(
-        "cars", audit(index, facts, folds), [grey, grey], [mask, None], ["a", "b"]
+        "cars", build_report(index, facts, folds), [grey, grey], [mask, None], ["a", "b"]
     )
     assert warned.shape[0] > page.shape[0]
 
 
 def test_the_summary_tells_the_main_counts() -> None:
-    report = audit(*tables())
+    report = build_report(*tables())
     assert contact_sheet._summary(report) == (
         "segmentation · 8 train · 4 test · 2 folds · 30×20 px · masks cover 25.0%"
     )

@@ -1,4 +1,4 @@
-"""Near duplicates: against a plain search, on made pictures, then on real ones."""
+"""NearDuplicates duplicates: against a plain search, on made pictures, then on real ones."""
 
 import io
 import tarfile
@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from darkroom.index.audit import duplicates
-from darkroom.index.audit.duplicates import TEST, Near
+from darkroom.index.audit.duplicates import TEST, NearDuplicates
 from tests.support.realdata import REALDATA, needs_realdata
 
 Pixels = npt.NDArray[np.uint8]
 Thumbs = npt.NDArray[np.uint8]
 
 
-def search(thumbs: Thumbs, sides: list[int], digests: list[str] | None = None) -> Near:
+def search(thumbs: Thumbs, sides: list[int], digests: list[str] | None = None) -> NearDuplicates:
     names = digests or [str(i) for i in range(len(thumbs))]
-    return duplicates.near(thumbs, np.array(sides, np.int64), names)
+    return duplicates.find_near_duplicates(thumbs, np.array(sides, np.int64), names)
 
 
 def noise(seed: int = 0, contrast: float = 40) -> Thumbs:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from darkroom.errors import ArtifactError
-from darkroom.index.audit.report import audit
+from darkroom.index.audit.report import build_report
 from darkroom.index.table import Card, Index
 from tests.support.realdata import REALDATA, needs_realdata
 
@@ -47,7 +47,7 @@ def tables(task: str = "segmentation", train: int = 8, test: int = 4) -> Tables:
 
 
 def test_sound_data_gives_no_warning() -> None:
-    report = audit(*tables())
+    report = build_report(*tables())
     assert report["warnings"] == []
     assert report["counts"]["found"] == {
         "train images": 8,
@@ -76,17 +76,17 @@ def test_sound_data_gives_no_warning() -> None:
 
 def test_the_report_is_plain_json_and_does_not_depend_on_the_order_of_facts() -> None:
     index, facts, folds = tables("multiclass")
-    report = audit(index, facts, folds)
+    report = build_report(index, facts, folds)
     text = json.dumps(report, allow_nan=False)
     assert json.loads(text) == report
-    mixed = audit(index, facts.sample(frac=1, random_state=7), folds.iloc[::-1])
+    mixed = build_report(index, facts.sample(frac=1, random_state=7), folds.iloc[::-1])
     assert json.dumps(mixed) == text
 
 
 def test_counts_that_differ_from_the_declared() -> None:
     index, facts, folds = tables()
     card = replace(index.card, declared={"train images": 9, "test images": 4, "cars": 3})
-    report = audit(Index(index.rows, card), facts, folds)
+    report = build_report(Index(index.rows, card), facts, folds)
     assert report["counts"]["declared"] == {"cars": 3, "test images": 4, "train images": 9}
     assert report["warnings"] == ["8 train images are there, 9 are declared."]
 
@@ -94,7 +94,7 @@ def test_counts_that_differ_from_the_declared() -> None:
 def test_masks_missing_empty_and_full() -> None:
     index, facts, folds = tables()
     facts.loc[:2, "mask_pixels"] = [-1, 0, 600]
-    report = audit(index, facts, folds)
+    report = build_report(index, facts, folds)
     assert report["masks"]["without"] == {"count": 1, "first": ["img00"]}
     assert report["masks"]["empty"] == {"count": 1, "first": ["img01"]}
     assert report["masks"]["full"] == {"count": 1, "first": ["img02"]}
@@ -113,15 +113,15 @@ def test_exact_duplicates_by_where_they_are() -> None:
     digest[3] = digest[7] = digest[5]  # folds 1, 1 and 0, one class
     digest[8] = digest[2]  # train and test
     digest[10] = digest[9]  # test only
-    report = audit(Index(index.rows.assign(digest=digest), index.card), facts, folds)
+    report = build_report(Index(index.rows.assign(digest=digest), index.card), facts, folds)
     exact = report["exact_duplicates"]
     assert exact["within_train"]["sets"] == 2
     assert exact["across_folds"]["first"] == [["train img03", "train img05", "train img07"]]
     assert exact["contradictory"]["first"] == [["train img00", "train img01"]]
     assert exact["train_test"]["first"] == [["train img02", "test t00"]]
     assert report["warnings"] == [
-        "1 set of byte-identical images are in more than one fold: their validation score is "
-        "not to be trusted (train img03 = train img05).",
+        "1 set of byte-identical images are in more than one fold: their validation score "
+        "cannot be trusted (train img03 = train img05).",
         "1 set of byte-identical images are in both train and test: the answer to a test image "
         "is known (train img02 = test t00).",
         "1 set of byte-identical images have different targets in train "
@@ -135,7 +135,7 @@ def test_near_duplicates_across_folds_and_train_and_test() -> None:
     one = bytes.fromhex(facts["thumb"][0])
     facts.loc[2, "thumb"] = bytes([min(255, value + 1) for value in one]).hex()
     facts.loc[9, "thumb"] = one.hex()
-    report = audit(index, facts, folds)
+    report = build_report(index, facts, folds)
     near = report["near_duplicates"]
     assert near["across_folds"]["pairs"] == 1
     assert near["across_folds"]["closest"][0]["images"] == ["train img00", "train img02"]
@@ -149,7 +149,7 @@ def test_near_duplicates_across_folds_and_train_and_test() -> None:
 
 def test_balance_of_classes_a_part_and_a_fold() -> None:
     index, facts, folds = tables("multiclass")
-    report = audit(index, facts, folds)
+    report = build_report(index, facts, folds)
     assert report["targets"]["train"] == {"y": {"five": 4, "ten": 4}}
     assert report["targets"]["test"] == {"y": {"five": 0, "ten": 0}}
     assert report["targets_by_fold"] == {
@@ -158,13 +158,13 @@ def test_balance_of_classes_a_part_and_a_fold() -> None:
     }
     assert report["warnings"] == []
     folds["fold"] = [0, 1, 0, 1, 0, 1, 1, 1]
-    assert audit(index, facts, folds)["warnings"] == ["Fold 0 has no image of ten."]
+    assert build_report(index, facts, folds)["warnings"] == ["Fold 0 has no image of ten."]
 
 
 def test_a_label_that_no_training_image_has() -> None:
     index, facts, folds = tables("multilabel")
     rows = index.rows.assign(y=np.where(index.rows["part"] == "train", 0.0, np.nan))
-    report = audit(Index(rows, index.card), facts, folds)
+    report = build_report(Index(rows, index.card), facts, folds)
     assert report["warnings"] == ["No training image with y."]
 
 
@@ -172,13 +172,13 @@ def test_a_label_that_all_images_of_a_fold_have() -> None:
     index, facts, folds = tables("multilabel")
     folds["fold"] = [0, 1, 0, 1, 0, 1, 1, 1]
     rows = index.rows.assign(y=1 - index.rows["y"])
-    report = audit(Index(rows, index.card), facts, folds)
+    report = build_report(Index(rows, index.card), facts, folds)
     assert report["warnings"] == ["Fold 0 has no image without y."]
 
 
 def test_the_spread_of_numbers() -> None:
     index, facts, folds = tables("regression")
-    report = audit(index, facts, folds)
+    report = build_report(index, facts, folds)
     assert report["targets"]["train"]["y"]["mean"] == 0.5
     assert report["targets"]["test"]["y"] == {
         "images": 0,
@@ -193,7 +193,7 @@ def test_the_spread_of_numbers() -> None:
 def test_size_that_gives_the_class_away() -> None:
     index, facts, folds = tables("binary", train=40)
     facts["height"] = np.where(np.arange(len(facts)) % 2 == 0, 20, 24)
-    report = audit(index, facts, folds)
+    report = build_report(index, facts, folds)
     assert report["size_shortcut"]["accuracy"] == 1
     assert report["size_shortcut"]["gives_away"] is True
     assert report["warnings"] == [
@@ -206,7 +206,7 @@ def test_orientations_and_modes() -> None:
     index, facts, folds = tables()
     facts.loc[0, "exif"] = 6
     facts.loc[facts["part"] == "test", "mode"] = "L"
-    report = audit(index, facts, folds)
+    report = build_report(index, facts, folds)
     assert report["orientations"]["train"] == {"6": 1}
     assert report["warnings"] == [
         "1 train image with an EXIF orientation, which is not applied: they may lie on their side.",
@@ -219,20 +219,20 @@ def test_16_bit_images_of_fewer_bits(peak: int, bits: int) -> None:
     index, facts, folds = tables()
     facts["mode"] = "I;16B"
     facts.loc[1:3, "peak"] = peak
-    report = audit(index, facts, folds)
+    report = build_report(index, facts, folds)
     assert report["ranges"]["train"]["sixteen_bits"] == 8
     assert report["warnings"] == [
         f"3 of 8 train images of 16 bits use at most {bits} of them: their high bytes, which are "
         "stored, are nearly black (such as img01). Scale the values up beforehand."
     ]
     facts.loc[1:3, "peak"] = 64
-    assert audit(index, facts, folds)["warnings"] == []
+    assert build_report(index, facts, folds)["warnings"] == []
 
 
 def test_images_that_are_nearly_black() -> None:
     index, facts, folds = tables()
     facts.loc[8, "peak"], facts.loc[9, "peak"] = 15, 16
-    assert audit(index, facts, folds)["warnings"] == [
+    assert build_report(index, facts, folds)["warnings"] == [
         "1 test image nearly black, no value above 15 of 255 (such as t00)."
     ]
 
@@ -256,7 +256,7 @@ def test_classes_that_may_be_one_and_blanks_around_labels() -> None:
         ),
     ):
         card = replace(index.card, classes=classes)
-        assert audit(Index(index.rows, card), facts, folds)["warnings"] == [expected]
+        assert build_report(Index(index.rows, card), facts, folds)["warnings"] == [expected]
 
 
 @pytest.mark.parametrize("lost", ["facts", "folds"])
@@ -265,7 +265,7 @@ def test_tables_of_different_images_are_refused(lost: str) -> None:
     told: dict[str, Any] = {"facts": facts, "folds": folds}
     told[lost] = told[lost][1:]
     with pytest.raises(ArtifactError, match="not about the same images") as error:
-        audit(index, told["facts"], told["folds"])
+        build_report(index, told["facts"], told["folds"])
     assert "12 images in the index, 8 of them for training" in str(error.value)
     assert "run the stages from index on again" in str(error.value)
 
@@ -300,7 +300,7 @@ def test_real_banknotes_are_given_away_by_their_size() -> None:
     folds = pd.DataFrame({"id": train["id"], "fold": (train["official"] == "valid") - 1})
     classes = ("5", "10", "20", "50", "100", "200", "500")
     card = Card(task="multiclass", targets=("y",), classes=classes, header=("id", "y"))
-    report = audit(Index(table, card), pd.DataFrame(facts), folds)
+    report = build_report(Index(table, card), pd.DataFrame(facts), folds)
     assert report["targets"]["train"] == {"y": dict.fromkeys(classes, 20)}
     assert report["size_shortcut"]["accuracy"] == 1
     assert report["size_shortcut"]["baseline"] == pytest.approx(1 / 7, abs=1e-6)

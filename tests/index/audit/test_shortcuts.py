@@ -8,7 +8,7 @@ from darkroom.index.audit.shortcuts import Guess
 
 
 def guess(sizes: list[tuple[int, int]], values: list[float], folds: list[int]) -> Guess:
-    return shortcuts.from_size(
+    return shortcuts.guess_from_size(
         np.array(sizes, np.int64), np.array(values), np.array(folds, np.int64), "y"
     )
 
@@ -46,6 +46,6 @@ def test_a_lucky_few_are_not_called_a_shortcut() -> None:
 def test_the_target_that_size_helps_most() -> None:
     sizes = np.array([(10, 10), (20, 20)] * 20, np.int64)
     values = np.array([[1.0, 0.0], [1.0, 1.0]] * 20)
-    best = shortcuts.best_from_size(sizes, values, np.arange(40) // 2 % 2, ["plain", "given"])
+    best = shortcuts.best_guess_from_size(sizes, values, np.arange(40) // 2 % 2, ["plain", "given"])
     assert best.target == "given"
     assert best.accuracy == pytest.approx(1)

@@ -1,4 +1,4 @@
-"""The contact sheet: a few images of a data set beside what the audit counted."""
+"""The contact sheet of an audit: a few images of the data set under its main counts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ MOST_WARNINGS = 4
 MOST_LABELS = 4
 
 
-def choose(rows: pd.DataFrame, count: int, *, by: str | None = None) -> list[int]:
+def choose_rows(rows: pd.DataFrame, count: int, *, by: str | None = None) -> list[int]:
     """Return positions of `count` rows, or of all if there are fewer, in order.
 
     They are evenly spaced; with `by`, a column of classes, each class has an equal
@@ -40,23 +40,23 @@ def caption(
     classes: Sequence[str],
     fold: int | None,
 ) -> str:
-    """Return lines on an index row: its id, its fold (None: test), its targets.
+    """Return the caption of an index row: its id, its fold (None: test), its targets.
 
-    A row of fold -1, which is never validated, is of "train".
+    A row of fold -1, which is never validated, is labelled "train".
     """
     place = "test" if fold is None else "train" if fold < 0 else f"fold {fold}"
-    known = [target for target in targets if not pd.isna(row[target])]
+    present = [target for target in targets if not pd.isna(row[target])]
     if task == "multiclass":
-        told = [classes[int(row[target])] for target in known]
+        values = [classes[int(row[target])] for target in present]
     elif task == "regression":
-        told = [f"{row[target]:.4g}" for target in known]
+        values = [f"{row[target]:.4g}" for target in present]
     else:
-        told = [target.replace("_", " ") for target in known if row[target] > 0]
-        told = told or (["none"] if known else [])
+        values = [target.replace("_", " ") for target in present if row[target] > 0]
+        values = values or (["none"] if present else [])
     if task != "multilabel":
-        return f"{row['id']}\n{' · '.join([place, *told])}"
-    more = [f"and {len(told) - MOST_LABELS} more"] if len(told) > MOST_LABELS else []
-    return "\n".join([row["id"], place, *told[:MOST_LABELS], *more])
+        return f"{row['id']}\n{' · '.join([place, *values])}"
+    more = [f"and {len(values) - MOST_LABELS} more"] if len(values) > MOST_LABELS else []
+    return "\n".join([row["id"], place, *values[:MOST_LABELS], *more])
 
 
 def contact_sheet(
@@ -84,20 +84,20 @@ def contact_sheet(
         image if mask is None else sheets.outline(image, mask)
         for image, mask in zip(images, masks, strict=True)
     ]
-    found = report["warnings"]
-    text = [_summary(report), *(f"! {each}" for each in found[:MOST_WARNINGS])]
-    if len(found) > MOST_WARNINGS:
-        text.append(f"! and {len(found) - MOST_WARNINGS} more in the audit")
+    warnings = report["warnings"]
+    text = [_summary(report), *(f"! {warning}" for warning in warnings[:MOST_WARNINGS])]
+    if len(warnings) > MOST_WARNINGS:
+        text.append(f"! and {len(warnings) - MOST_WARNINGS} more in the audit")
     return sheets.grid(
         tiles, captions, columns=columns, tile_height=tile_height, title=name, text=text
     )
 
 
 def _summary(report: dict[str, Any]) -> str:
-    found = report["counts"]["found"]
-    parts = [report["task"], f"{found['train images']:,} train", f"{found['test images']:,} test"]
-    if found["groups"]:
-        parts.append(f"{found['groups']:,} groups")
+    counts = report["counts"]["found"]
+    parts = [report["task"], f"{counts['train images']:,} train", f"{counts['test images']:,} test"]
+    if counts["groups"]:
+        parts.append(f"{counts['groups']:,} groups")
     validated = [fold for fold in report["folds"] if fold != "-1"]
     parts.append(f"{len(validated)} fold{'s' if len(validated) != 1 else ''}")
     sizes = report["sizes"]["train"]

@@ -1,11 +1,11 @@
-"""Images that are the same picture: byte for byte, or to the eye.
+"""Find images that show the same picture: near duplicates, by their thumbnails.
 
 Two pictures are near duplicates when their 16x16 grey thumbnails differ by no more than
 3 grey levels (root of the mean square) and by no more than a quarter of the contrast of the
 flatter one. On real pictures, re-encoding at JPEG quality 50 or saving at half the size
 moves a thumbnail by 0.1 to 1.4; two cars photographed from the same side differ by 21 or more,
-two sides of one car by 10 or more. The second rule is for dim pictures: fluorescence
-microscopy comes within 4 levels of any other, but never within half of its contrast.
+two sides of one car by 10 or more. The second rule is for dark pictures: two of
+fluorescence microscopy differ by under 4 levels, but never by less than half of their contrast.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 LIMIT_RMS = 3.0
 LIMIT_OF_CONTRAST = 0.25
-FLAT_BELOW = 2.0  # a contrast (standard deviation) that says nothing about the subject
+FLAT_BELOW = 2.0  # contrast (standard deviation) of a thumbnail that shows nothing
 CLOSEST = 20
 TEST = -2
 
@@ -38,8 +38,8 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Near:
-    """Near duplicates that matter: across folds, and between train and test."""
+class NearDuplicates:
+    """Near duplicates across folds and between train and test, and how many images are flat."""
 
     across_folds: Pairs
     train_test: Pairs
@@ -52,11 +52,11 @@ def thumbs_from_hex(column: Sequence[str]) -> Thumbs:
     return np.frombuffer(joined, np.uint8).reshape(len(column), PIXELS)
 
 
-def near(thumbs: Thumbs, sides: Ints, digests: Sequence[str]) -> Near:
+def find_near_duplicates(thumbs: Thumbs, sides: Ints, digests: Sequence[str]) -> NearDuplicates:
     """Return the pairs of near duplicates on different sides; equal digests are not counted.
 
-    The search is exact. Its time grows with the square of the rows, of which it skips those
-    whose mean grey differs by more than the limit; its memory does not grow.
+    The search is exact. Its time grows with the square of the rows, less the pairs whose mean grey
+    differs by more than the limit; its memory is constant.
 
     Args:
         thumbs: uint8 (rows, 256).
@@ -68,16 +68,19 @@ def near(thumbs: Thumbs, sides: Ints, digests: Sequence[str]) -> Near:
     bright = np.argsort(means, kind="stable")
     order = bright[contrast[bright] >= FLAT_BELOW]
     codes = np.unique(np.asarray(digests), return_inverse=True)[1]
-    found = Near(Pairs(), Pairs(), int((contrast < FLAT_BELOW).sum()))
+    result = NearDuplicates(Pairs(), Pairs(), int((contrast < FLAT_BELOW).sum()))
     for rows, others, squares in _candidates(thumbs[order], means[order], norms[order]):
         one, two = order[rows], order[others]
         limit = np.minimum(contrast[one], contrast[two]) * LIMIT_OF_CONTRAST
         differ = (sides[one] != sides[two]) & (codes[one] != codes[two])
         hit = differ & (squares <= PIXELS * limit**2)
         tested = (sides[one] == TEST) | (sides[two] == TEST)
-        for pairs, which in ((found.train_test, hit & tested), (found.across_folds, hit & ~tested)):
+        for pairs, which in (
+            (result.train_test, hit & tested),
+            (result.across_folds, hit & ~tested),
+        ):
             _add(pairs, one[which], two[which], squares[which])
-    return found
+    return result
 
 
 def _candidates(
@@ -118,8 +121,8 @@ def _moments(thumbs: Thumbs) -> tuple[Doubles, Doubles]:
 def _centred(thumbs: Thumbs) -> Floats:
     """Return the values less 128, as float32.
 
-    No sum of 256 products of two of them leaves the integers that a float32 holds, so
-    everything computed from them is exact, in whatever order and by however many threads.
+    A sum of 256 products of two such values is an integer that float32 holds, so everything
+    computed from them is exact, in any order and with any number of threads.
     """
     return thumbs.astype(np.float32) - np.float32(128)
 

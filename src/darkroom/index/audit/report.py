@@ -1,7 +1,7 @@
-"""What is odd about a data set, told before anything is learned from it.
+"""The audit: what is odd about a data set, reported before training.
 
-Everything here is a pure function of tables: the index, what decoding told of every image
-(facts), and the split. The report is made for JSON: sorted, and the same for the same tables.
+Everything is a pure function of three tables: the index, the facts (what decoding found about
+every image) and the split. The report is ready for JSON: sorted, and equal for equal tables.
 """
 
 from collections import Counter
@@ -26,11 +26,11 @@ DARK_PEAK = 16
 Report = dict[str, Any]
 
 
-def audit(index: Index, facts: pd.DataFrame, folds: pd.DataFrame) -> Report:
+def build_report(index: Index, facts: pd.DataFrame, folds: pd.DataFrame) -> Report:
     """Return the report on a data set, ready for JSON; its "warnings" are the worst first.
 
     Args:
-        index: Of train and test.
+        index: The index, train and test.
         facts: One row an image: part, id, height, width, format, mode, bytes, exif
             (orientation, 1 is upright), peak (the largest value, 0 to 255), mask_pixels
             (negative or empty: no mask), thumb (hexadecimal, 16 x 16 grey levels), and
@@ -81,8 +81,8 @@ def _joined(index: Index, facts: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFr
             f"{len(facts)} in the facts, {len(table)} of them in the index; {len(split)} split",
             fix="run the stages from index on again",
         )
-    known = table["id"].map(split).fillna(duplicates.TEST)
-    table["fold"] = known.where(table["part"] == "train", duplicates.TEST).astype(np.int64)
+    folds_by_row = table["id"].map(split).fillna(duplicates.TEST)
+    table["fold"] = folds_by_row.where(table["part"] == "train", duplicates.TEST).astype(np.int64)
     table["mask_pixels"] = pd.to_numeric(table["mask_pixels"], errors="coerce")
     table["exif"] = pd.to_numeric(table["exif"], errors="coerce")
     return table
@@ -93,10 +93,10 @@ def _parts(table: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
 
 
 def _counts(table: pd.DataFrame, card: Card) -> Report:
-    found = {f"{part} images": len(rows) for part, rows in _parts(table)}
-    found["images"] = len(table)
-    found["groups"] = int(table.loc[table["group"] != "", "group"].nunique())
-    return {"found": found, "declared": dict(sorted((card.declared or {}).items()))}
+    counts = {f"{part} images": len(rows) for part, rows in _parts(table)}
+    counts["images"] = len(table)
+    counts["groups"] = int(table.loc[table["group"] != "", "group"].nunique())
+    return {"found": counts, "declared": dict(sorted((card.declared or {}).items()))}
 
 
 def _sizes(rows: pd.DataFrame) -> Report:
@@ -118,7 +118,7 @@ def _tally(column: "pd.Series[Any]") -> dict[str, int]:
 
 
 def _range(rows: pd.DataFrame) -> Report:
-    """Return which images use little of the range of their values.
+    """Return the images that use little of their range of values.
 
     "narrow" are 16-bit images of 14 bits or fewer, "bits" how many those have; "dark" are others
     without a value above 15 of 255.
@@ -175,7 +175,7 @@ def _balance(rows: pd.DataFrame, card: Card) -> Report:
 
 
 def _exact(table: pd.DataFrame, card: Card) -> Report:
-    """Return the sets of byte-identical images, by where their members are."""
+    """Return the sets of byte-identical images, by the parts and folds that they are in."""
     places: dict[str, list[list[str]]] = {"within_train": [], "across_folds": [], "train_test": []}
     contradictory = []
     for _, same in table[table["digest"].duplicated(keep=False)].groupby("digest"):
@@ -198,7 +198,7 @@ def _exact(table: pd.DataFrame, card: Card) -> Report:
 
 def _near(table: pd.DataFrame) -> Report:
     """Return the near duplicates across folds and between train and test."""
-    near = duplicates.near(
+    near = duplicates.find_near_duplicates(
         duplicates.thumbs_from_hex(table["thumb"].tolist()),
         table["fold"].to_numpy(np.int64),
         table["digest"].tolist(),
@@ -220,11 +220,11 @@ def _shortcut(train: pd.DataFrame, card: Card) -> Report | None:
     if card.task == "regression" or not (train["fold"] >= 0).any():
         return None
     values = train[list(card.targets)]
-    known = values.notna().all(axis=1)
-    guess = shortcuts.best_from_size(
-        train.loc[known, ["height", "width"]].to_numpy(np.int64),
-        values[known].to_numpy(np.float64),
-        train.loc[known, "fold"].to_numpy(np.int64),
+    complete = values.notna().all(axis=1)
+    guess = shortcuts.best_guess_from_size(
+        train.loc[complete, ["height", "width"]].to_numpy(np.int64),
+        values[complete].to_numpy(np.float64),
+        train.loc[complete, "fold"].to_numpy(np.int64),
         card.targets,
     )
     report = {**asdict(guess), "gives_away": guess.gives_away}

@@ -1,7 +1,7 @@
-"""What a model could learn without looking at the picture: here, from its size.
+"""Shortcuts: targets that a model could predict from the size of an image alone.
 
-In one widely used set of banknotes each denomination has its own image size. A network that
-sees such pictures resized unevenly can read the class off the distortion.
+In one widely used set of banknotes each denomination has its own image size. A network that is
+trained on such pictures, stretched to one size, can infer the class from the distortion.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ LEAST_GAIN = 0.05
 
 @dataclass(frozen=True)
 class Guess:
-    """How well size alone answers for one target on validation images.
+    """How well image size alone predicts one target on validation images.
 
     Attributes:
         target: The target column.
         accuracy: Of the class most common among training images of the same size (of any
             size, where there is none).
         baseline: Of the class most common among training images.
-        images: The validation images asked.
+        images: The number of validation images.
     """
 
     target: str
@@ -38,43 +38,43 @@ class Guess:
         return self.accuracy - self.baseline > max(LEAST_GAIN, 3 * float(error))
 
 
-def from_size(
+def guess_from_size(
     sizes: npt.NDArray[np.int64],
     values: npt.NDArray[np.float64],
     folds: npt.NDArray[np.int64],
     target: str,
 ) -> Guess:
-    """Return how well size alone answers, each fold asked of what the others know.
+    """Return how well size alone predicts, for each fold from the images of the others.
 
     Args:
         sizes: int64 (images, 2), heights and widths.
         values: float64 (images,), class numbers.
-        folds: int64 (images,); images of fold -1 are learned from and never asked.
+        folds: int64 (images,); images of fold -1 are only learned from.
         target: A name for the result.
     """
     size = np.unique(sizes, axis=0, return_inverse=True)[1].reshape(-1)
     kind = np.unique(values, return_inverse=True)[1]
-    right = plain = asked = 0
+    correct = baseline = images = 0
     for fold in np.unique(folds[folds >= 0]):
-        learn, ask = folds != fold, folds == fold
+        training, validation = folds != fold, folds == fold
         table = np.zeros((size.max() + 1, kind.max() + 1), np.int64)
-        np.add.at(table, (size[learn], kind[learn]), 1)
+        np.add.at(table, (size[training], kind[training]), 1)
         common = int(table.sum(axis=0).argmax())
-        answer = np.where(table.any(axis=1), table.argmax(axis=1), common)
-        right += int((answer[size[ask]] == kind[ask]).sum())
-        plain += int((kind[ask] == common).sum())
-        asked += int(ask.sum())
-    return Guess(target, right / max(1, asked), plain / max(1, asked), asked)
+        prediction = np.where(table.any(axis=1), table.argmax(axis=1), common)
+        correct += int((prediction[size[validation]] == kind[validation]).sum())
+        baseline += int((kind[validation] == common).sum())
+        images += int(validation.sum())
+    return Guess(target, correct / max(1, images), baseline / max(1, images), images)
 
 
-def best_from_size(
+def best_guess_from_size(
     sizes: npt.NDArray[np.int64],
     values: npt.NDArray[np.float64],
     folds: npt.NDArray[np.int64],
     targets: Sequence[str],
 ) -> Guess:
     """Return the guess for that column of `values` (images, targets) that size helps most."""
-    guesses = [from_size(sizes, values[:, k], folds, name) for k, name in enumerate(targets)]
+    guesses = [guess_from_size(sizes, values[:, k], folds, name) for k, name in enumerate(targets)]
     return max(guesses, key=_gain)
 
 

@@ -1,4 +1,4 @@
-"""The sentences at the head of an audit: what its numbers mean, the worst first."""
+"""The warnings of an audit: sentences on what its numbers mean, the worst first."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ Report = dict[str, Any]
 
 
 def warnings(report: Report) -> list[str]:
-    """Return what a reader should know of a report of darkroom.index.audit.report, the worst first.
+    """Return what a reader should know of a report of `darkroom.index.audit.report`, worst first.
 
     First what makes a score untrue (leaks, contradictions), then what makes it easier than
     it looks (shortcuts), then what is missing or odd.
@@ -20,7 +20,7 @@ def warnings(report: Report) -> list[str]:
 def _leaks(report: Report) -> Iterator[str]:
     exact = report["exact_duplicates"]
     for place, what in (
-        ("across_folds", "are in more than one fold: their validation score is not to be trusted"),
+        ("across_folds", "are in more than one fold: their validation score cannot be trusted"),
         ("train_test", "are in both train and test: the answer to a test image is known"),
         ("contradictory", "have different targets in train"),
         ("within_train", "are in train, all in one fold"),
@@ -34,20 +34,20 @@ def _leaks(report: Report) -> Iterator[str]:
 
 
 def _shortcut(report: Report) -> Iterator[str]:
-    found = report.get("size_shortcut")
-    if found and found["gives_away"]:
+    guess = report.get("size_shortcut")
+    if guess and guess["gives_away"]:
         yield (
-            f"The size of an image alone predicts {found['target']} with "
-            f"{found['accuracy']:.1%} accuracy (the most common class: {found['baseline']:.1%}): "
+            f"The size of an image alone predicts {guess['target']} with "
+            f"{guess['accuracy']:.1%} accuracy (the most common class: {guess['baseline']:.1%}): "
             "a shortcut that may not hold elsewhere."
         )
 
 
 def _counts(report: Report) -> Iterator[str]:
-    found = report["counts"]["found"]
+    counts = report["counts"]["found"]
     for name, declared in report["counts"]["declared"].items():
-        if name in found and found[name] != declared:
-            yield f"{found[name]} {name} are there, {declared} are declared."
+        if name in counts and counts[name] != declared:
+            yield f"{counts[name]} {name} are there, {declared} are declared."
 
 
 def _near(report: Report) -> Iterator[str]:
@@ -60,7 +60,7 @@ def _near(report: Report) -> Iterator[str]:
                 f"{' and '.join(closest['images'])} ({closest['rms']:.1f} grey levels apart)."
             )
     if near["flat"]:
-        yield f"{_many(near['flat'], 'image')} of one shade; no near duplicates sought for them."
+        yield f"{_many(near['flat'], 'image')} of one shade; not compared for near duplicates."
 
 
 def _masks(report: Report) -> Iterator[str]:
@@ -75,7 +75,7 @@ def _masks(report: Report) -> Iterator[str]:
 
 
 def _classes(report: Report) -> Iterator[str]:
-    """Tell of labels that may be one, and of blanks that the submission will repeat."""
+    """Warn of labels that may be one class, and of blanks that the submission will repeat."""
     if report["task"] != "multiclass":
         return
     for target, counts in report["targets"]["train"].items():
@@ -109,7 +109,7 @@ def _targets(report: Report) -> Iterator[str]:
 
 
 def _absent(targets: Report, task: str) -> list[str]:
-    """Return what no image is: "of ten" for a class, "with Bald" or "without Bald" for a label."""
+    """Return the values without an image: "of ten" (a class), "with Bald" or "without Bald"."""
     absent = []
     for target, counts in targets.items():
         names = [f"without {target}", f"with {target}"]
@@ -149,8 +149,8 @@ def _pictures(report: Report) -> Iterator[str]:
             )
     modes = {part: set(report["modes"][part]) for part in ("train", "test")}
     if modes["train"] != modes["test"]:
-        told = "; ".join(f"{part} {', '.join(sorted(found))}" for part, found in modes.items())
-        yield f"Pixels are stored differently in train and test: {told}."
+        listed = "; ".join(f"{part} {', '.join(sorted(found))}" for part, found in modes.items())
+        yield f"Pixels are stored differently in train and test: {listed}."
 
 
 def _many(count: int, noun: str) -> str:
