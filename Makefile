@@ -8,7 +8,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 INSTALLED := .venv/installed
 
-.PHONY: help install demo repro test test-fast check format bench tensorboard schema deps lock clean
+# Tests run in as many processes as there are cores, a file in one process.
+PYTEST := python -m pytest --numprocesses auto --dist loadfile
+
+.PHONY: help install demo repro test test-fast test-all cov check format bench profile tensorboard schema deps lock clean
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,11 +34,17 @@ demo: install ## Run the three competitions on the drawn sample, and show what c
 repro: install ## Run what params.yaml asks for, and only what changed
 	dvc repro
 
-test: install ## Run every test
-	python -m pytest
+test: install ## Run the tests, but for many rounds and full sizes
+	$(PYTEST) -m "not long"
 
-test-fast: install ## Run the tests that take seconds
-	python -m pytest -m "not slow"
+test-fast: install ## Run the tests that take less than a second or two each
+	$(PYTEST) -m "not slow"
+
+test-all: install ## Run every test, with more rounds of each scenario
+	$(PYTEST) --rounds 30
+
+cov: install ## Measure what the fast tests cover, and hold it against the floor
+	$(PYTEST) -m "not slow" --cov --cov-report term
 
 check: install ## Lint, formatting, types, and the parameters' schema
 	ruff check .
@@ -50,6 +59,9 @@ format: install ## Format the code and mend what the linter can
 bench: install ## Measure the loader and the submission writer against the usual ones
 	python -m benchmarks.loader
 	python -m benchmarks.submission
+
+profile: install ## Show where a short training spends its time
+	python -m benchmarks.profile
 
 tensorboard: install ## Open every training run
 	tensorboard --logdir runs --host 127.0.0.1 --samples_per_plugin images=1000,pr_curves=1000

@@ -16,19 +16,18 @@ import yaml
 from tests.support import tiny
 
 ROOT = Path(__file__).parents[2]
-KILLS = 10
+KILLS = [3, pytest.param(10, marks=pytest.mark.long)]
+EPOCHS_A_KILL = 15  # so that training outlasts the kills
 STAGES = ("train@tiny-0", "evaluate@tiny")
 RESULTS = ("models/tiny/fold0/model.safetensors", "reports/tiny/metrics.json")
 HISTORY = "reports/tiny/history/fold0.csv"
 TRAIN = {
-    "epochs": 150,
     "batch_size": 3,
     "accumulate": 2,
     "augment": "strong",
     "ema": 0.9,
     "mixup": 0.2,
     "clip": 1.0,
-    "patience": 150,
     "checkpoint_steps": 1,
 }
 NETWORK = {"name": "small_cnn", "width": 8, "depth": 2, "dropout": 0.3}
@@ -152,14 +151,17 @@ def _mend(root: Path) -> None:
             path.unlink()
 
 
-def test_ten_kills_cost_no_bit(prepared: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", KILLS)
+def test_kills_cost_no_bit(prepared: Path, tmp_path: Path, kills: int) -> None:
     quiet, killed = tmp_path / "quiet", tmp_path / "killed"
+    lasting = dict.fromkeys(("epochs", "patience"), EPOCHS_A_KILL * kills)
     for root in (quiet, killed):
         shutil.copytree(prepared, root)
+        tiny.edit(root, lambda params: params["tiny"]["train"].update(lasting))
     _repro(quiet)
 
     rng = random.Random(20)
-    for _ in range(KILLS):
+    for _ in range(kills):
         _kill(killed, rng)
         _mend(killed)
     _repro(killed)
