@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.committed import commit, git
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +21,7 @@ TOUCHY = (
 )
 
 
+@pytest.mark.slow
 def test_in_a_hook_behind_a_proxy_and_without_a_home(tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     theirs.mkdir()

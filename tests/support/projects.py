@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import torch
 
 from darkroom.project import processes
 from tests.support import tiny
@@ -15,6 +14,8 @@ from tests.support.damage import Project
 
 @contextmanager
 def one_thread() -> Iterator[None]:
+    import torch  # not for every test
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -70,7 +70,7 @@ def project(root: Path, kind: str, **sections: Mapping[str, Any]) -> Path:
         "data": {"format": "csv", "source": "source", "task": TASKS.get(kind, kind), **data},
         "split": {"by": "group" if kind != "multiclass" else "stratify", "folds": 2},
         "preprocess": {"height": 32, "width": 32, "fit": "pad", "store": "raw"},
-        "model": {"name": "unet", "width": 4, "depth": 2} if segments else {"name": "resnet18"},
+        "model": {"name": "unet" if segments else "small_cnn", "width": 4, "depth": 2},
         "train": {
             "epochs": 2 if segments else 1,
             "batch_size": 4,
@@ -280,6 +280,6 @@ def imitation(root: Path, format: str) -> Path:
         "predict": {},
     }
     if format != "carvana":
-        settings["model"] = {"name": "resnet18"}
+        settings["model"]["name"] = "small_cnn"
     write_params(root, settings, folds=[0])
     return root

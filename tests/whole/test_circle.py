@@ -33,7 +33,8 @@ def kaggle() -> Iterator[Kaggle]:
 def project(tmp_path: Path, kaggle: Kaggle) -> Path:
     """Return a committed project whose raw files lie on Kaggle, and nowhere else."""
     root = tmp_path / "project"
-    tiny.project(root, "masks")
+    tiny.project(root, "masks", train={"epochs": 1})
+    tiny.edit(root, lambda params: params.update(folds=[0]))
     source = root / "source"
     files = {path.name: path.read_bytes() for path in source.iterdir()}
     kaggle.competitions[SLUG] = Competition(

@@ -93,7 +93,16 @@ def _leaves(section: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tup
 
 
 RAW = yaml.safe_load((ROOT / "params.yaml").read_text())
-EDITS = [(name, leaf) for name in RAW["competitions"] for leaf in _leaves(RAW[name])]
+
+
+def _edits() -> Iterator[Any]:
+    """Yield every key of every competition; only the first of a section is not long."""
+    for name in RAW["competitions"]:
+        for section, keys in RAW[name].items():
+            for place, leaf in enumerate(_leaves(keys, (section,))):
+                marks = [pytest.mark.long] if place else []
+                key = ".".join(leaf)
+                yield pytest.param(name, leaf, marks=marks, id=f"{name}-{key}")
 
 
 def test_nothing_edited_nothing_runs(project: Path, params: dict[str, Any]) -> None:
@@ -116,11 +125,7 @@ def test_only_python_files_count_in_folders_of_the_source(
     assert _reruns(project, params) == set()
 
 
-@pytest.mark.parametrize(
-    ("name", "leaf"),
-    EDITS,
-    ids=lambda value: ".".join(value) if isinstance(value, tuple) else value,
-)
+@pytest.mark.parametrize(("name", "leaf"), _edits())
 def test_an_edit_reruns_what_the_table_says(
     project: Path, params: dict[str, Any], name: str, leaf: tuple[str, ...]
 ) -> None:

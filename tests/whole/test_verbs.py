@@ -107,6 +107,8 @@ def test_every_verb_of_every_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], kind: str
 ) -> None:
     root = tiny.project(tmp_path / kind, kind)
+    if kind == "binary":
+        tiny.edit(root, lambda params: params[tiny.NAME].update(model={"name": "resnet18"}))
     monkeypatch.chdir(root)
     tiny.run(*tiny.VERBS)
     told = capfd.readouterr()

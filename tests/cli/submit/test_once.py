@@ -23,7 +23,7 @@ from tests.submission.upload.parcels import SLUG
 from tests.support import tiny
 from tests.support.loopback import Hang, Kaggle, NoAnswer, Refuse
 
-KILLS = 5
+KILLS = [1, pytest.param(5, marks=pytest.mark.long)]
 
 
 def test_a_second_run_sends_nothing(kaggle: Kaggle, told: Told) -> None:
@@ -142,7 +142,10 @@ def test_a_file_made_anew_while_it_was_checked_is_not_sent(
 
 
 @pytest.mark.slow
-def test_killed_after_acceptance_and_run_again(root: Path, kaggle: Kaggle, told: Told) -> None:
+@pytest.mark.parametrize("kills", KILLS)
+def test_killed_after_acceptance_and_run_again(
+    root: Path, kaggle: Kaggle, told: Told, kills: int
+) -> None:
     held = kaggle.competitions[SLUG].submissions
     command = [
         sys.executable,
@@ -154,7 +157,7 @@ def test_killed_after_acceptance_and_run_again(root: Path, kaggle: Kaggle, told:
         "x",
         "--uncommitted",
     ]
-    for number in range(1, KILLS + 1):
+    for number in range(1, kills + 1):
         kaggle.play("CreateSubmission", Hang(60))
         with subprocess.Popen(
             [*command, *(["--again"] if number > 1 else [])],
