@@ -125,7 +125,7 @@ def test_only_python_files_count_in_folders_of_the_source(
     assert _reruns(project, params) == set()
 
 
-@pytest.mark.parametrize(("name", "leaf"), _edits())
+@pytest.mark.parametrize(("name", "leaf"), [*_edits()])
 def test_an_edit_reruns_what_the_table_says(
     project: Path, params: dict[str, Any], name: str, leaf: tuple[str, ...]
 ) -> None:
