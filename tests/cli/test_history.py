@@ -10,9 +10,8 @@ import pytest
 from darkroom.cli import history as stage
 from darkroom.cli.main import main
 from darkroom.remote.retry import RetryPolicy
-from darkroom.submission.history import file as history
-from darkroom.submission.history.file import Row
-from tests.submission.history.test_rows import ROW
+from darkroom.submission.history.file import HistoryRow, append_row, read_history
+from tests.submission.history.rows import ROW
 from tests.support import tiny
 from tests.support.loopback import TOKEN, Competition, Kaggle, Status, Submission
 
@@ -39,15 +38,15 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "RETRY_POLICY", RetryPolicy(tries=2, sleep=lambda _: None))
 
 
-def sent(reference: int, local: float | None, **known: object) -> Row:
+def sent(reference: int, local: float | None, **known: object) -> HistoryRow:
     row = replace(ROW, name="tiny", reference=reference, local=local, message=f"try {reference}")
     pending = replace(row, time=DAY.replace(day=reference), status="pending", public=None)
     return replace(pending, **known)  # type: ignore[arg-type]
 
 
-def record(*rows: Row) -> None:
+def record(*rows: HistoryRow) -> None:
     for row in rows:
-        history.append(HISTORY, row)
+        append_row(HISTORY, row)
 
 
 def listed(reference: int, **known: str) -> Submission:
@@ -100,7 +99,7 @@ def test_scores_that_lacked_are_asked_for_shown_and_kept(kaggle: Kaggle, told: T
     assert err == ""
     assert PICTURE.read_bytes().startswith(b"\x89PNG")
     assert [
-        (row.reference, row.status, row.public, row.private) for row in history.read(HISTORY)
+        (row.reference, row.status, row.public, row.private) for row in read_history(HISTORY)
     ] == [
         (2, "complete", 0.65, 0.66),
         (1, "complete", 0.4, 0.41),
@@ -150,7 +149,7 @@ def test_a_server_that_fails_leaves_what_is_known(kaggle: Kaggle, told: Told) ->
     out, err = told()
     assert "1 of 2 compared   gap -0.25000" in out
     assert f"picture  {PICTURE}\n" in out
-    assert "the scores still lacking could not be asked for: " in err
+    assert "the missing scores could not be requested: " in err
     assert "gave up after 2 failures in a row" in err
     assert "the server answered 500" in err
     assert TOKEN not in out + err
@@ -173,7 +172,7 @@ def test_an_account_that_is_refused_leaves_what_is_known(
     kaggle.lead(monkeypatch, token=None)
     out, err = told()
     assert "0.50000 pending" in out
-    assert "the scores still lacking could not be asked for: " in err
+    assert "the missing scores could not be requested: " in err
     assert "https://www.kaggle.com/settings/api" in err
 
 

@@ -10,7 +10,7 @@ from darkroom.cli import check, preflight, provenance
 from darkroom.cli.main import read_context
 from darkroom.errors import ArtifactError, DarkroomError, ParamsError
 from darkroom.stages._context import Context
-from tests.submission.upload.parcels import SLUG
+from tests.submission.upload.loopback import SLUG
 from tests.support import tiny
 from tests.support.committed import commit
 from tests.support.damage import Project
@@ -23,7 +23,7 @@ def root(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
     data(made, kaggle=SLUG)
     tiny.put(made / ".gitignore", "/submissions/\n/reports/\n/data/\n/models/\n/.darkroom/\n")
     commit(made)
-    monkeypatch.setattr(provenance, "outdated", lambda *_: [])
+    monkeypatch.setattr(provenance, "outdated_stages", lambda *_: [])
     return made
 
 
@@ -33,12 +33,12 @@ def data(root: Path, **changes: Any) -> None:
 
 def refused(kind: type[DarkroomError], *, uncommitted: bool = False) -> str:
     with pytest.raises(kind) as raised:
-        preflight.read(read_context(tiny.NAME), uncommitted=uncommitted)
+        preflight.verify_submission(read_context(tiny.NAME), uncommitted=uncommitted)
     return str(raised.value)
 
 
 def test_a_sound_one(root: Path) -> None:
-    found = preflight.read(read_context(tiny.NAME), uncommitted=False)
+    found = preflight.verify_submission(read_context(tiny.NAME), uncommitted=False)
     assert (found.competition, found.rows, found.metric) == (SLUG, 5, "dice")
     assert found.size == (root / "submissions/tiny.csv.gz").stat().st_size
     assert found.commit == provenance.Commit(commit_of(root), ())
@@ -69,7 +69,7 @@ def test_no_competition_to_submit_to(
 def test_the_drawn_sample(root: Path) -> None:
     data(root, source="sample")
     assert refused(ParamsError, uncommitted=True) == (
-        "params.yaml: the submission is about the drawn sample, which Kaggle does not know\n"
+        "params.yaml: the submission is for the drawn sample, which is not on Kaggle\n"
         "  found: tiny.data.source: sample\n"
         "  expected: `kaggle`, or the folder that holds the raw files\n"
         "  to do: edit it, then run `dvc repro predict@tiny`"
@@ -85,18 +85,18 @@ def test_what_is_not_committed(root: Path) -> None:
         "  src/new.py\n"
         "  to do: commit these files, or add --uncommitted"
     )
-    found = preflight.read(read_context(tiny.NAME), uncommitted=True)
+    found = preflight.verify_submission(read_context(tiny.NAME), uncommitted=True)
     assert str(found.commit) == f"{commit_of(root)}-dirty"
 
 
 def test_without_git(root: Path) -> None:
     (root / ".git").rename(root / "moved")
     assert refused(ParamsError) == (
-        "nothing would tell later what the submission was made from\n"
+        "without a commit, the submission could not be reproduced later\n"
         "  found: no git repository\n"
         '  to do: run `git init; git add .; git commit -m "…"`, or add --uncommitted'
     )
-    assert preflight.read(read_context(tiny.NAME), uncommitted=True).commit is None
+    assert preflight.verify_submission(read_context(tiny.NAME), uncommitted=True).commit is None
 
 
 def test_what_the_parameters_would_not_make(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ def test_what_the_parameters_would_not_make(root: Path, monkeypatch: pytest.Monk
         asked.append((root, stage))
         return ["predict@tiny", "train@tiny-0"]
 
-    monkeypatch.setattr(provenance, "outdated", outdated)
+    monkeypatch.setattr(provenance, "outdated_stages", outdated)
     assert refused(ArtifactError) == (
         "submissions/tiny.csv.gz: it is not what the parameters make: these stages have changed "
         "since\n"
@@ -115,15 +115,15 @@ def test_what_the_parameters_would_not_make(root: Path, monkeypatch: pytest.Monk
         "  to do: run `dvc repro predict@tiny`, or add --uncommitted"
     )
     assert asked == [(Path(), "predict@tiny")]
-    assert preflight.read(read_context(tiny.NAME), uncommitted=True).rows == 5
+    assert preflight.verify_submission(read_context(tiny.NAME), uncommitted=True).rows == 5
 
 
 @pytest.mark.parametrize("changed", [["evaluate@tiny"], ["predict@tiny"], ["train@tiny-0"]])
 def test_a_score_that_may_be_of_other_models_is_none(
     root: Path, monkeypatch: pytest.MonkeyPatch, changed: list[str]
 ) -> None:
-    monkeypatch.setattr(provenance, "outdated", lambda *_: changed)
-    found = preflight.read(read_context(tiny.NAME), uncommitted=True)
+    monkeypatch.setattr(provenance, "outdated_stages", lambda *_: changed)
+    found = preflight.verify_submission(read_context(tiny.NAME), uncommitted=True)
     assert (found.local, found.metric) == (None, "dice")
 
 
@@ -131,11 +131,11 @@ def test_without_dvc_the_score_may_be_of_other_models(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> list[str]:
-        raise ArtifactError("DVC cannot say what has changed")
+        raise ArtifactError("DVC cannot list what has changed")
 
-    monkeypatch.setattr(provenance, "outdated", fail)
-    assert refused(ArtifactError) == "DVC cannot say what has changed"
-    assert preflight.read(read_context(tiny.NAME), uncommitted=True).local is None
+    monkeypatch.setattr(provenance, "outdated_stages", fail)
+    assert refused(ArtifactError) == "DVC cannot list what has changed"
+    assert preflight.verify_submission(read_context(tiny.NAME), uncommitted=True).local is None
 
 
 def test_the_sections_of_a_competition(root: Path) -> None:
@@ -144,7 +144,7 @@ def test_the_sections_of_a_competition(root: Path) -> None:
         params["another"]["data"] = params[tiny.NAME]["data"] | {"kaggle": "titanic"}
 
     tiny.edit(root, add)
-    found = preflight.read(read_context(tiny.NAME), uncommitted=True)
+    found = preflight.verify_submission(read_context(tiny.NAME), uncommitted=True)
     assert sorted(found.sections) == ["larger", "tiny"]
 
 
@@ -159,7 +159,7 @@ def test_what_predict_made_during_the_check_is_not_what_was_checked(
         tiny.put(facts, json.dumps(before | {"sha256": "f" * 64, "rows": 4}))
 
     monkeypatch.setattr(check, "run", run)
-    found = preflight.read(read_context(tiny.NAME), uncommitted=False)
+    found = preflight.verify_submission(read_context(tiny.NAME), uncommitted=False)
     assert (found.sha256, found.rows) == (before["sha256"], 5)
 
 
@@ -213,7 +213,7 @@ def test_facts_nested_without_end(root: Path, file: str) -> None:
 def test_a_repository_that_is_damaged_is_not_begun_anew(root: Path) -> None:
     (root / ".git/HEAD").unlink()
     words = refused(ParamsError)
-    assert "  found: a .git that git takes for no repository\n" in words
+    assert "  found: a .git that git does not accept\n" in words
     assert "git init" not in words
 
 

@@ -32,14 +32,14 @@ def root(tmp_path: Path) -> Path:
 
 
 def changed(root: Path) -> tuple[str, ...]:
-    found = provenance.commit(root)
+    found = provenance.read_commit(root)
     assert found is not None
     return found.changed
 
 
 def test_a_clean_project(root: Path) -> None:
     head = git(root, "rev-parse", "HEAD")
-    found = provenance.commit(root)
+    found = provenance.read_commit(root)
     assert found == Commit(head, ())
     assert str(found) == head
     assert len(head) == 40
@@ -48,7 +48,7 @@ def test_a_clean_project(root: Path) -> None:
 def test_a_changed_project_is_marked(root: Path) -> None:
     put(root, "params.yaml", text="2\n")
     assert changed(root) == ("params.yaml",)
-    assert str(provenance.commit(root)) == git(root, "rev-parse", "HEAD") + "-dirty"
+    assert str(provenance.read_commit(root)) == git(root, "rev-parse", "HEAD") + "-dirty"
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -103,23 +103,23 @@ def test_a_project_deep_in_a_repository(root: Path) -> None:
 
 
 def test_no_repository(tmp_path: Path) -> None:
-    assert provenance.commit(tmp_path) is None
+    assert provenance.read_commit(tmp_path) is None
 
 
 def test_no_commit_yet(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
-    assert provenance.commit(tmp_path) is None
+    assert provenance.read_commit(tmp_path) is None
 
 
 def test_no_git(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    assert provenance.commit(root) is None
+    assert provenance.read_commit(root) is None
 
 
 def test_a_git_that_fails_is_not_taken_for_clean(root: Path) -> None:
     put(root, ".git/index", text="no index")
-    with pytest.raises(ArtifactError, match="git cannot say what was changed") as caught:
-        provenance.commit(root)
+    with pytest.raises(ArtifactError, match="git cannot list the changes") as caught:
+        provenance.read_commit(root)
     told = str(caught.value)
     assert "found: fatal: " in told
     assert "to do: run `git status -z" in told
@@ -165,19 +165,19 @@ def pipeline(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_stages_that_would_run_again(pipeline: Path) -> None:
-    assert provenance.outdated(pipeline, "two@cars") == ["one@cars", "two@cars"]
+    assert provenance.outdated_stages(pipeline, "two@cars") == ["one@cars", "two@cars"]
     dvc(pipeline, "repro")
-    assert provenance.outdated(pipeline, "two@cars") == []
+    assert provenance.outdated_stages(pipeline, "two@cars") == []
     put(pipeline, "params.yaml", text="cars: {size: 1}\nfaces: {size: 2}\n")
-    assert provenance.outdated(pipeline, "two@cars") == []
-    assert provenance.outdated(pipeline, "two@faces") == ["one@faces"]
+    assert provenance.outdated_stages(pipeline, "two@cars") == []
+    assert provenance.outdated_stages(pipeline, "two@faces") == ["one@faces"]
     put(pipeline, "cars.csv", text="2\n")
-    assert provenance.outdated(pipeline, "two@cars") == ["two@cars"]
+    assert provenance.outdated_stages(pipeline, "two@cars") == ["two@cars"]
 
 
 def test_a_folder_without_dvc(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="DVC cannot say what has changed") as caught:
-        provenance.outdated(tmp_path, "two@cars")
+    with pytest.raises(ArtifactError, match="DVC cannot list what has changed") as caught:
+        provenance.outdated_stages(tmp_path, "two@cars")
     told = str(caught.value)
     assert "you are not inside of a DVC repository" in told
     assert "to do: run `dvc status --json --with-deps two@cars`" in told
@@ -186,15 +186,18 @@ def test_a_folder_without_dvc(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_stage_that_is_not_there(pipeline: Path) -> None:
     with pytest.raises(ArtifactError, match="'three@cars' does not exist"):
-        provenance.outdated(pipeline, "three@cars")
+        provenance.outdated_stages(pipeline, "three@cars")
 
 
 def test_why_there_is_no_commit(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     bare = tmp_path_factory.mktemp("bare")
-    assert provenance.lacking(bare)[0] == "no git repository"
+    assert provenance.explain_no_commit(bare)[0] == "no git repository"
     git(bare, "init", "--quiet")
-    assert provenance.commit(bare) is None
-    assert provenance.lacking(bare)[0] == "a git repository without a commit that can be read"
+    assert provenance.read_commit(bare) is None
+    assert (
+        provenance.explain_no_commit(bare)[0]
+        == "a git repository without a commit that can be read"
+    )
     (root / ".git/HEAD").write_text("spoilt")
-    assert provenance.commit(root) is None
-    assert provenance.lacking(root / "src")[0] == "a .git that git takes for no repository"
+    assert provenance.read_commit(root) is None
+    assert provenance.explain_no_commit(root / "src")[0] == "a .git that git does not accept"

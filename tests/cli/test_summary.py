@@ -23,11 +23,11 @@ def test_each_submission_with_its_score_its_check_and_its_pictures(
     dice, free = scores["dice"], scores["baseline_mean_mask"]
     assert told(capfd, 0) == (
         "\ntiny\n"
-        f"  validation  dice {dice:.4f} (without looking: {free:.4f}) on 8 images\n"
+        f"  validation  dice {dice:.4f} (baseline: {free:.4f}) on 8 images\n"
         "  submission  submissions/tiny.csv.gz\n"
-        "  checked     5 rows: right\n"
+        "  checked     5 rows: valid\n"
         "  pictures    reports/tiny/contact_sheet.jpg reports/tiny/best_and_worst.jpg\n"
-        "\nwhat the networks see:  make tensorboard\n"
+        "\ntraining runs:  make tensorboard\n"
     )
 
 
@@ -50,7 +50,7 @@ def test_only_the_competitions_that_are_run_are_told(
     tiny.edit(root, lambda params: params.update(competitions=["other", "tiny"]))
     words = told(capfd, 6)
     assert "\nother\n  no submission yet" in words
-    assert "checked     5 rows: right" in words
+    assert "checked     5 rows: valid" in words
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"validation": 1}', '{"validation": {"dice": 1.0}}'])
@@ -58,5 +58,7 @@ def test_damaged_metrics(project: Project, capfd: pytest.CaptureFixture[str], te
     put("reports/tiny/metrics.json", text)(project("masks"))
     assert main(["summary"]) == 6
     words = capfd.readouterr().err
-    assert "darkroom summary: reports/tiny/metrics.json: it holds no scores\n" in words
+    assert (
+        "darkroom summary: reports/tiny/metrics.json: it is damaged: it holds no scores\n" in words
+    )
     assert "to do: run `dvc repro -sf evaluate@tiny`" in words

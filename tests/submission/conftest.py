@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.submission.upload.pending import Parcel
-from tests.submission.upload.parcels import SLUG, kaggle_on_loopback, parcel
+from darkroom.submission.upload.idempotency import Upload
+from tests.submission.upload.loopback import SLUG, kaggle_on_loopback, upload_of
 from tests.submission.upload.scenarios import Clock
 from tests.support.loopback import Competition, Kaggle
 
@@ -25,8 +25,8 @@ def held(kaggle: Kaggle) -> Competition:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Parcel:
-    return parcel(tmp_path, b"rows")
+def file(tmp_path: Path) -> Upload:
+    return upload_of(tmp_path, b"rows")
 
 
 @pytest.fixture

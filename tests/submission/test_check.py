@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from darkroom.errors import ArtifactError
 from darkroom.submission import check as module
-from darkroom.submission.check import Kind, Report, check
+from darkroom.submission.check import Kind, Report, check_submission
 from darkroom.submission.writer import Writer
 
 IDS = ["a.jpg", "b.jpg", "c.jpg"]
@@ -19,7 +19,9 @@ GOOD = b"img,rle_mask\na.jpg,1 2 9 4\nb.jpg,\nc.jpg,12 1\n"
 def check_masks(path: Path, data: bytes, ids: Sequence[str] = IDS) -> Report:
     path.write_bytes(data)
     sizes = [(3, 4)] * len(ids)
-    return check(path, header=["img", "rle_mask"], ids=ids, kind="segmentation", sizes=sizes)
+    return check_submission(
+        path, header=["img", "rle_mask"], ids=ids, kind="segmentation", sizes=sizes
+    )
 
 
 def faults_of(report: Report) -> list[str]:
@@ -41,7 +43,7 @@ def values_report(tmp_path: Path, kind: Kind, values: str, labels: Sequence[str]
     lines = [f"{row},{value}\n" for row, value in enumerate(values.split())]
     path.write_text("id,y\n" + "".join(lines))
     ids = [str(row) for row in range(len(lines))]
-    return check(path, header=["id", "y"], ids=ids, kind=kind, labels=labels)
+    return check_submission(path, header=["id", "y"], ids=ids, kind=kind, labels=labels)
 
 
 def test_a_good_submission(tmp_path: Path) -> None:
@@ -60,8 +62,8 @@ def test_other_ways_to_write_the_same(tmp_path: Path, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "found", "fix"),
     [
-        ("x.zip", b"PK\x03\x04", "a zip archive", "unpack it, and check the .csv that is in it"),
-        ("x.csv", gzip.compress(GOOD, mtime=0), "a gzip file", "let its name end in .csv.gz"),
+        ("x.zip", b"PK\x03\x04", "a zip archive", "unpack it, and check the .csv in it"),
+        ("x.csv", gzip.compress(GOOD, mtime=0), "a gzip file", "rename it to end in .csv.gz"),
         ("x.csv", GOOD.decode().encode("utf-16"), "UTF-16 text", "save it as UTF-8"),
         ("x.png", b"\x89PNG", "a PNG image", "name the file that is to be uploaded"),
     ],
@@ -74,7 +76,7 @@ def test_what_is_no_submission_at_all_is_told_in_one_sentence(
         check_masks(tmp_path / name, data)
     assert str(caught.value) == (
         f"{tmp_path / name}: not a submission\n  found: {found}\n"
-        "  expected: a table of text, UTF-8: .csv, or .csv.gz if it is packed by gzip\n"
+        "  expected: a table of text, UTF-8: .csv, or .csv.gz if it is compressed\n"
         f"  to do: {fix}"
     )
 
@@ -85,7 +87,9 @@ def test_what_the_writer_writes_is_accepted(tmp_path: Path) -> None:
     with Writer(path, ["id", "y,z"]) as writer:
         for name in ids:
             writer.write([name, "a,b"])
-    report = check(path, header=["id", "y,z"], ids=ids, kind="multiclass", labels=["a,b"])
+    report = check_submission(
+        path, header=["id", "y,z"], ids=ids, kind="multiclass", labels=["a,b"]
+    )
     assert report == Report(4, (), 0, {"share of a,b": 1.0})
 
 
@@ -95,12 +99,12 @@ def test_what_the_writer_writes_is_accepted(tmp_path: Path) -> None:
         (b"img,", b"id,", ["row 1: the header is 'id,rle_mask', expected 'img,rle_mask'"]),
         (b"b.jpg,\n", b"", ["'b.jpg' is missing"]),
         (b"b.jpg", b"d.jpg", ["row 3: 'd.jpg' is not an id of the test set", "'b.jpg' is missing"]),
-        (b"c.jpg", b"a.jpg", ["row 4: 'a.jpg' stands in row 2 already", "'c.jpg' is missing"]),
+        (b"c.jpg", b"a.jpg", ["row 4: 'a.jpg' is already in row 2", "'c.jpg' is missing"]),
         (b"b.jpg,\n", b"b.jpg\n", ["row 3: 1 columns, expected 2"]),
         (b"b.jpg,\n", b"b.jpg,,\n", ["row 3: 3 columns, expected 2"]),
         (b"b.jpg,\n", b"b.jpg,\n\n", ["row 4: an empty line"]),
         (b"b.jpg,", b'b.jpg,"', ["row 3: quotes do not match in 'b.jpg,\"'", "'b.jpg' is missing"]),
-        (b"b.jpg,\n", b"b.jpg,\r\n", ["row 3: lines end in LF and in CR LF by turns"]),
+        (b"b.jpg,\n", b"b.jpg,\r\n", ["row 3: some lines end in LF and some in CR LF"]),
         (b"img", b"\xef\xbb\xbfimg", ["row 1: a byte-order mark before the header"]),
         (b"b.jpg,", b"b.jpg,\xff", ["row 3: bytes that are not UTF-8"]),
         (b"b.jpg,", b"b.jpg,\r2", ["row 3: a carriage return within a line"]),
@@ -141,13 +145,13 @@ def test_damage_to_gzip(tmp_path: Path) -> None:
     assert "'c.jpg' is missing" in zipped(tmp_path, data[:-20])
     assert "the gzip is damaged: Error -3" in zipped(tmp_path, bytes(broken))[0]
     assert zipped(tmp_path, data + data) == ["a second gzip member after the end of the gzip"]
-    assert zipped(tmp_path, data + b"\0") == ["foreign bytes after the end of the gzip"]
+    assert zipped(tmp_path, data + b"\0") == ["other bytes after the end of the gzip"]
 
 
 def test_a_bomb_of_one_line_is_not_swallowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("darkroom.submission.lines.LONGEST_LINE_BYTES", 1 << 16)
+    monkeypatch.setattr("darkroom.submission.lines.MAX_LINE_BYTES", 1 << 16)
     found = zipped(tmp_path, gzip.compress(GOOD + b"1 " * (1 << 21)))
     assert found == ["row 5: a line of more than 65536 bytes"]
 
@@ -158,14 +162,16 @@ def test_a_value_longer_than_the_csv_module_takes(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text(f"img,rle_mask\na,{runs}\n")
     sizes = {"a": (200, 300)}
-    report = check(path, header=["img", "rle_mask"], ids=["a"], kind="segmentation", sizes=sizes)
+    report = check_submission(
+        path, header=["img", "rle_mask"], ids=["a"], kind="segmentation", sizes=sizes
+    )
     assert report.ok
 
 
 def test_twenty_faults_are_shown_and_all_counted(tmp_path: Path) -> None:
     ids = [str(number) for number in range(50)]
     report = check_masks(tmp_path / "x.csv", b"img,rle_mask\n" + b"z,1 1\n" * 30, ids)
-    assert len(report.faults) == module.SHOWN_FAULTS == 20
+    assert len(report.faults) == module.MAX_FAULTS == 20
     assert report.fault_count == 80
     assert [fault.row for fault in report.faults] == list(range(2, 22))
     assert report.rows == 30
@@ -180,7 +186,7 @@ def test_two_labels(tmp_path: Path) -> None:
 def test_many_label_columns(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("id,bald,young\n1,-1,1\n2,1,+1\n")
-    report = check(
+    report = check_submission(
         path, header=["id", "bald", "young"], ids=["1", "2"], kind="multilabel", labels=["-1", "1"]
     )
     assert faults_of(report) == ["row 3: young: '+1' is not one of '-1, 1'"]
@@ -196,16 +202,18 @@ def test_numbers(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     for path in (tmp_path / "none.csv.gz", tmp_path):
         with pytest.raises(ArtifactError, match=r"cannot be read\n  found: (No such|Is a dir)"):
-            check(path, header=["id"], ids=[], kind="regression")
+            check_submission(path, header=["id"], ids=[], kind="regression")
 
 
 def test_what_the_kind_needs_must_be_given(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="against the sizes"):
-        check(tmp_path, header=["id"], ids=[], kind="segmentation")
+        check_submission(tmp_path, header=["id"], ids=[], kind="segmentation")
     with pytest.raises(ValueError, match="no size is given for b"):
-        check(tmp_path, header=["id"], ids=["b"], kind="segmentation", sizes={"a": (1, 1)})
+        check_submission(
+            tmp_path, header=["id"], ids=["b"], kind="segmentation", sizes={"a": (1, 1)}
+        )
     with pytest.raises(ValueError, match="texts of their labels"):
-        check(tmp_path, header=["id"], ids=[], kind="binary")
+        check_submission(tmp_path, header=["id"], ids=[], kind="binary")
 
 
 @settings(max_examples=300, deadline=None)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darkroom.submission.lines import Fault, Line, fields_of, lines_of
+from darkroom.submission.lines import Fault, Line, read_lines, split_fields
 
 
 @pytest.mark.parametrize(
@@ -24,19 +24,19 @@ from darkroom.submission.lines import Fault, Line, fields_of, lines_of
     ],
 )
 def test_fields(text: str, fields: list[str] | None) -> None:
-    assert fields_of(text) == fields
+    assert split_fields(text) == fields
 
 
 @given(st.text(alphabet='ab,"', max_size=12))
 def test_fields_are_those_of_the_csv_module_or_none(text: str) -> None:
-    fields = fields_of(text)
+    fields = split_fields(text)
     if fields is not None and text:
         assert list(csv.reader(io.StringIO(text), strict=True)) == [fields]
 
 
 def test_a_million_quotes_take_no_time() -> None:
-    assert fields_of('"' + '""' * 1_000_000) is None
-    assert fields_of('"' + '""' * 1_000_000 + '"') == ['"' * 1_000_000]
+    assert split_fields('"' + '""' * 1_000_000) is None
+    assert split_fields('"' + '""' * 1_000_000 + '"') == ['"' * 1_000_000]
 
 
 def test_lines_are_counted_from_one_across_chunks(
@@ -44,7 +44,7 @@ def test_lines_are_counted_from_one_across_chunks(
 ) -> None:
     monkeypatch.setattr("darkroom.submission.lines._CHUNK_BYTES", 3)
     (tmp_path / "x").write_bytes("a\nlönger\n\nlast".encode())
-    assert list(lines_of(tmp_path / "x")) == [
+    assert list(read_lines(tmp_path / "x")) == [
         Line(1, "a"),
         Line(2, "lönger"),
         Line(3, ""),
@@ -55,4 +55,4 @@ def test_lines_are_counted_from_one_across_chunks(
 def test_a_replacement_character_that_is_really_there_is_no_fault(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes("\ufffd\n".encode() + b"\xff\n")
     told = Fault(2, "bytes that are not UTF-8")
-    assert list(lines_of(tmp_path / "x")) == [Line(1, "\ufffd"), told, Line(2, "\ufffd")]
+    assert list(read_lines(tmp_path / "x")) == [Line(1, "\ufffd"), told, Line(2, "\ufffd")]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom.errors import DataError
-from darkroom.submission.writer import Writer, card_path, line_of
+from darkroom.submission.writer import Writer, facts_path, format_line
 
 HEADER = ["img", "rle_mask"]
 
@@ -65,10 +65,10 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
 def test_an_exception_leaves_what_stood_before(tmp_path: Path) -> None:
     path = tmp_path / "x.csv.gz"
     write(path, [["a", "1 1"]])
-    before = path.read_bytes(), card_path(path).read_bytes()
+    before = path.read_bytes(), facts_path(path).read_bytes()
     with pytest.raises(KeyboardInterrupt):
         interrupt(path)
-    assert (path.read_bytes(), card_path(path).read_bytes()) == before
+    assert (path.read_bytes(), facts_path(path).read_bytes()) == before
     assert names_in(tmp_path) == ["x.csv.gz", "x.json"]
 
 
@@ -88,7 +88,7 @@ def test_a_kill_between_the_two_leaves_facts_that_are_not_the_old_submission_s(
     with pytest.raises(KeyboardInterrupt):
         write(path, [["b", "1 1"]])
     assert path.read_bytes() == before
-    told = json.loads(card_path(path).read_text())["sha256"]
+    told = json.loads(facts_path(path).read_text())["sha256"]
     assert told != hashlib.sha256(before).hexdigest()
 
 
@@ -98,7 +98,7 @@ def test_a_full_disk_leaves_both_as_they_were(
 ) -> None:
     path = tmp_path / "x.csv.gz"
     write(path, [["a", "1 1"]])
-    before, fsync = (path.read_bytes(), card_path(path).read_bytes()), os.fsync
+    before, fsync = (path.read_bytes(), facts_path(path).read_bytes()), os.fsync
 
     def full(descriptor: int) -> None:
         if Path(f"/proc/self/fd/{descriptor}").readlink().name == f"{file}.part":
@@ -109,7 +109,7 @@ def test_a_full_disk_leaves_both_as_they_were(
     with pytest.raises(OSError, match="No space left") as caught:
         write(path, [["b", "1 1"]])
     assert caught.value.filename == str(tmp_path / file)
-    assert (path.read_bytes(), card_path(path).read_bytes()) == before
+    assert (path.read_bytes(), facts_path(path).read_bytes()) == before
     assert names_in(tmp_path) == ["x.csv.gz", "x.json"]
 
 
@@ -120,14 +120,14 @@ def test_a_row_of_another_length_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_line_break_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"breaks the line\n  found: 'b\\n'"):
+    with pytest.raises(DataError, match=r"holds a line break\n  found: 'b\\n'"):
         write(tmp_path / "x.csv.gz", [["a", "b\n"]])
     assert names_in(tmp_path) == []
 
 
 def test_quotes() -> None:
-    assert line_of(["a,b", 'say "x"', "", "plain"]) == '"a,b","say ""x""",,plain'
-    assert line_of([""]) == '""'
+    assert format_line(["a,b", 'say "x"', "", "plain"]) == '"a,b","say ""x""",,plain'
+    assert format_line([""]) == '""'
 
 
 @given(
@@ -136,4 +136,4 @@ def test_quotes() -> None:
     )
 )
 def test_lines_read_back_with_the_csv_module(row: list[str]) -> None:
-    assert list(csv.reader(io.StringIO(line_of(row) + "\n", newline=""), strict=True)) == [row]
+    assert list(csv.reader(io.StringIO(format_line(row) + "\n", newline=""), strict=True)) == [row]

@@ -170,7 +170,7 @@ CHECKED: list[tuple[str, Callable[[list[str]], list[str]], list[str]]] = [
     ),
     ("no header", lambda rows: rows[1:], ["the header is 't4,", "'t4' is missing"]),
     ("a row less", lambda rows: rows[:-1], ["1 faults in 4 rows", "'t0' is missing"]),
-    ("a row twice", lambda rows: [*rows, rows[1]], ["row 7: 't4' stands in row 2 already"]),
+    ("a row twice", lambda rows: [*rows, rows[1]], ["row 7: 't4' is already in row 2"]),
     (
         "another id",
         lambda rows: [*rows[:-1], "t9,"],

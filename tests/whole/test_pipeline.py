@@ -11,7 +11,7 @@ from darkroom.params import file as paramfile
 from darkroom.params.competition import Params
 from darkroom.project import fingerprint
 from darkroom.project.paths import Layout
-from darkroom.submission.writer import card_path
+from darkroom.submission.writer import facts_path
 from tests.support import dvc_deps
 
 ROOT = Path(__file__).parents[2]
@@ -133,7 +133,7 @@ def test_paths_are_those_of_the_layout() -> None:
                 paths.evaluation_sheet,
             )
         ),
-        "predict": [str(paths.submission), str(card_path(paths.submission))],
+        "predict": [str(paths.submission), str(facts_path(paths.submission))],
     }
     assert paths.history(3).as_posix() == history.replace(FOLD, "3")
 

@@ -114,7 +114,7 @@ def test_every_verb_of_every_task(
     told = capfd.readouterr()
     task = tiny.TASKS.get(kind, kind)
     assert f"tiny: {task}, 16 training and 5 test images" in told.out
-    assert "submissions/tiny.csv.gz: right: 5 rows, every id once" in told.out
+    assert "submissions/tiny.csv.gz: valid: 5 rows, every id once" in told.out
     assert "Traceback" not in told.err
     assert tiny.leftovers(root) == []
 
@@ -128,7 +128,7 @@ def test_every_verb_of_every_task(
     assert main(["summary"]) == 0
     summary = capfd.readouterr().out
     assert "  submission  submissions/tiny.csv.gz\n" in summary
-    assert "  checked     5 rows: right\n" in summary
+    assert "  checked     5 rows: valid\n" in summary
 
 
 def _check_values(kind: str, cells: list[list[str]]) -> None:

@@ -1,4 +1,4 @@
-"""check: a submission -> what its judge would say of it. A command, not a stage of the graph."""
+"""check: a submission -> its faults, as the competition would find them."""
 
 import json
 from pathlib import Path
@@ -10,15 +10,15 @@ from darkroom.project.files import file_sha256
 from darkroom.project.paths import Layout
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import read_part
-from darkroom.submission.check import Kind, Report, check
-from darkroom.submission.writer import card_path
+from darkroom.submission.check import Kind, Report, check_submission
+from darkroom.submission.writer import facts_path
 
 
 def run(context: Context, file: Path | None = None) -> None:
-    """Verify a submission and print what was found; raise ArtifactError if it is at fault."""
+    """Check a submission and print the result; raise ArtifactError if it has faults."""
     paths = context.paths
     path = file or require(paths.submission, "predict", context.name)
-    report = verify(paths, path)
+    report = check_file(paths, path)
     if not report.ok:
         raise ArtifactError(
             f"{report.fault_count} faults in {report.rows} rows",
@@ -26,40 +26,40 @@ def run(context: Context, file: Path | None = None) -> None:
             details=[str(fault) for fault in report.faults],
         )
     if file is None:
-        refuse_foreign(paths)
-    told = "".join(f", {what} {value:.4g}" for what, value in report.facts.items())
-    print(f"{path}: right: {report.rows} rows, every id once, every value legal{told}")
+        require_predicted(paths)
+    measured = "".join(f", {what} {value:.4g}" for what, value in report.facts.items())
+    print(f"{path}: valid: {report.rows} rows, every id once, every value legal{measured}")
 
 
-def refuse_foreign(paths: Layout) -> None:
-    """Raise ArtifactError unless the submission is the one that its facts were written with."""
-    facts, again = card_path(paths.submission), f"run `dvc repro -sf predict@{paths.name}`"
+def require_predicted(paths: Layout) -> None:
+    """Raise ArtifactError unless the submission is the file that its facts describe."""
+    facts, fix = facts_path(paths.submission), f"run `dvc repro -sf predict@{paths.name}`"
     try:
         expected = json.loads(require(facts, "predict", paths.name).read_text())["sha256"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError("it is damaged", file=facts, found=repr(error), fix=again) from error
-    found = file_sha256(paths.submission)
-    if found != expected:
+        raise ArtifactError("it is damaged", file=facts, found=repr(error), fix=fix) from error
+    sha256 = file_sha256(paths.submission)
+    if sha256 != expected:
         raise ArtifactError(
             "it is not the file that was predicted",
             file=paths.submission,
-            found=f"sha256 {found}",
+            found=f"sha256 {sha256}",
             expected=f"sha256 {expected}, as {facts} says",
-            fix=again,
+            fix=fix,
         )
 
 
-def verify(paths: Layout, path: Path) -> Report:
-    """Return what the check of a submission found, against the index of its competition."""
-    known = read_index(paths.index, paths.card)
-    ids = known.rows.loc[known.rows["part"] == "test", "id"].tolist()
-    card = known.card
+def check_file(paths: Layout, path: Path) -> Report:
+    """Return the result of checking a submission against the index of its competition."""
+    index = read_index(paths.index, paths.card)
+    ids = index.rows.loc[index.rows["part"] == "test", "id"].tolist()
+    card = index.card
     sizes = None
     if card.task == "segmentation":
-        shards, _ = read_part(paths, known, "test")
+        shards, _ = read_part(paths, index, "test")
         heights_and_widths = [(int(height), int(width)) for height, width in shards.originals]
         sizes = dict(zip(shards.ids, heights_and_widths, strict=True))
-    return check(
+    return check_submission(
         path,
         header=card.header,
         ids=ids,

@@ -1,4 +1,4 @@
-"""history: what was submitted -> local against leaderboard scores, a table and a picture."""
+"""history: all submissions -> local against leaderboard scores, as a table and a plot."""
 
 import shutil
 import sys
@@ -11,19 +11,19 @@ from darkroom.project.paths import Layout
 from darkroom.remote import retry
 from darkroom.remote.kaggle import api
 from darkroom.stages._context import Context
-from darkroom.submission.history import file, scatter, table
-from darkroom.submission.history.file import Row
-from darkroom.submission.history.scatter import Mark
+from darkroom.submission.history import table
+from darkroom.submission.history.file import HistoryRow, read_history, update_scores
+from darkroom.submission.history.scatter import Point, draw_scatter
 from darkroom.submission.history.table import Series
 
 RETRY_POLICY = retry.RetryPolicy(
     tries=3, longest_wait_s=8.0
-)  # what is known is shown: no reason to be patient
+)  # few tries: stored scores are shown in any case
 SERIES: tuple[Series, ...] = ("public", "private")
 
 
 def run(context: Context, offline: bool = False) -> None:
-    """Print a competition's submissions and draw them, asking Kaggle for scores not yet known.
+    """Print and plot a competition's submissions, after asking Kaggle for missing scores.
 
     Args:
         context: The competition.
@@ -34,39 +34,44 @@ def run(context: Context, offline: bool = False) -> None:
     """
     name, paths, competition = context.name, context.paths, context.section.data.kaggle
 
-    rows = _rows(paths)
+    rows = _read_rows(paths)
     if not rows:
         print(f"{name}: nothing was submitted yet; `darkroom submit {name} -m MESSAGE` does")
         return
-    if not offline and competition and "/" not in competition and any(map(_lacks_scores, rows)):
-        _ask(competition, rows, paths.submissions_history)
-        rows = _rows(paths)
+    if (
+        not offline
+        and competition
+        and "/" not in competition
+        and any(map(_is_missing_scores, rows))
+    ):
+        _update_scores(competition, rows, paths.submissions_history)
+        rows = _read_rows(paths)
 
     metric = rows[-1].metric
-    print(table.table(rows, shutil.get_terminal_size().columns))
+    print(table.format_table(rows, shutil.get_terminal_size().columns))
     print()
-    told = [(series, table.verdict(rows, series)) for series in SERIES]
-    for _, words in told:
-        print(words)
+    agreement = [(series, table.format_agreement(rows, series)) for series in SERIES]
+    for _, line in agreement:
+        print(line)
     print(table.LEGEND)
     if any(row.metric != metric for row in rows):
         print(f"local scores of another metric than {metric} are not compared")
-    _draw(paths, rows, told)
+    _draw(paths, rows, agreement)
 
 
-def _rows(paths: Layout) -> list[Row]:
+def _read_rows(paths: Layout) -> list[HistoryRow]:
     """Return a competition's rows, the oldest first."""
-    every = file.read(paths.submissions_history)
-    return sorted((row for row in every if row.name == paths.name), key=lambda row: row.time)
+    history = read_history(paths.submissions_history)
+    return sorted((row for row in history if row.name == paths.name), key=lambda row: row.time)
 
 
-def _lacks_scores(row: Row) -> bool:
-    """Return whether Kaggle may know more; it tells private scores when a competition ends."""
+def _is_missing_scores(row: HistoryRow) -> bool:
+    """Return whether Kaggle may have more scores; private ones come when a competition ends."""
     return row.status != "error" and None in (row.public, row.private)
 
 
-def _ask(competition: str, rows: Sequence[Row], path: Path) -> None:
-    """Take over what Kaggle knows; if it cannot be asked, say so."""
+def _update_scores(competition: str, rows: Sequence[HistoryRow], path: Path) -> None:
+    """Store the scores that Kaggle lists; if there is no answer, print why and go on."""
     try:
         listed = retry.retry(
             lambda: api.list_submissions(competition),
@@ -74,24 +79,31 @@ def _ask(competition: str, rows: Sequence[Row], path: Path) -> None:
             what="Kaggle's list of submissions",
         )
     except RemoteError as error:
-        print(f"the scores still lacking could not be asked for: {error}", file=sys.stderr)
+        print(f"the missing scores could not be requested: {error}", file=sys.stderr)
         return
-    known = {submission.ref: submission for submission in listed}
-    file.update(path, known)
+    by_reference = {submission.ref: submission for submission in listed}
+    update_scores(path, by_reference)
     if absent := [
-        str(row.reference) for row in rows if _lacks_scores(row) and row.reference not in known
+        str(row.reference)
+        for row in rows
+        if _is_missing_scores(row) and row.reference not in by_reference
     ]:
         print(f"not in this account's list at Kaggle: {', '.join(absent)}", file=sys.stderr)
 
 
-def _draw(paths: Layout, rows: Sequence[Row], told: Sequence[tuple[Series, str]]) -> None:
-    """Draw the submissions that have a score to compare; if there are none, nothing."""
-    marks = [Mark(*pair, series) for series in SERIES for pair in table.paired(rows, series)]
-    if not marks:
+def _draw(
+    paths: Layout, rows: Sequence[HistoryRow], agreement: Sequence[tuple[Series, str]]
+) -> None:
+    """Draw the submissions that have a score to compare, if there are any."""
+    points = [
+        Point(*scores, series) for series in SERIES for scores in table.paired_scores(rows, series)
+    ]
+    if not points:
         return
     metric = rows[-1].metric
     title = f"{paths.name}: local {metric} against the leaderboard"
-    shown = {mark.series for mark in marks}
-    text = [(series, words) for series, words in told if series in shown]
-    files.write(paths.history_picture, scatter.draw(marks, title=title, metric=metric, text=text))
+    shown = {point.series for point in points}
+    text = [(series, line) for series, line in agreement if series in shown]
+    picture = draw_scatter(points, title=title, metric=metric, text=text)
+    files.write(paths.history_picture, picture)
     print(f"picture  {paths.history_picture}")

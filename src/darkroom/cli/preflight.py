@@ -1,4 +1,4 @@
-"""What a submission is before Kaggle sees it: checked, and made from what is committed."""
+"""Verify a submission before its upload: the file is valid, and made from committed files."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from darkroom.params.data import SAMPLE, Data
 from darkroom.project.paths import PARAMS, Layout
 from darkroom.remote.kaggle.responses import MAX_SCORE
 from darkroom.stages._context import Context, require
-from darkroom.submission.writer import card_path
+from darkroom.submission.writer import facts_path
 
 _DAMAGE = (
     ArithmeticError,
@@ -29,20 +29,20 @@ _DAMAGE = (
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A sound file, and where it comes from.
+class SubmissionFile:
+    """A valid submission, and its provenance.
 
     Attributes:
         competition: Kaggle's name of it.
-        sections: Those of params.yaml that are of it.
+        sections: Those of params.yaml for this competition.
         paths: Of the project.
         rows: Without the header.
         size: Of the file, bytes.
         sha256: Of the file.
-        fingerprint: Of what predicted it.
-        commit: Git's; None without one.
+        fingerprint: Of the prediction.
+        commit: Of git; None without one.
         metric: What the local score measures.
-        local: The score on the validation images; None if it may be that of other models.
+        local: The score on the validation images; None if it may be of other models.
     """
 
     competition: str
@@ -57,44 +57,45 @@ class Candidate:
     local: float | None
 
 
-def read(context: Context, *, uncommitted: bool) -> Candidate:
-    """Return a competition's submission, after every check that needs no server, quick ones first.
+def verify_submission(context: Context, *, uncommitted: bool) -> SubmissionFile:
+    """Return a competition's submission, after every check that needs no server, fast ones first.
 
     Args:
         context: The competition.
-        uncommitted: Whether the file may be another than the committed parameters make.
+        uncommitted: Whether to accept a file that the committed parameters do not reproduce.
 
     Raises:
         ParamsError: It has no competition on Kaggle, or something is not committed.
-        ArtifactError: The file is at fault, or not what the parameters make.
+        ArtifactError: The file has faults, or is not what the parameters make.
     """
     paths = context.paths
-    competition = _competition(context.name, context.section.data)
-    commit = provenance.commit(paths.root)
+    competition = _kaggle_competition(context.name, context.section.data)
+    commit = provenance.read_commit(paths.root)
     if not uncommitted:
-        _refuse_uncommitted(commit, paths.root)
-    made = _with_facts(competition, paths, commit)  # before the check: of what was checked
+        _require_committed(commit, paths.root)
+    # Read the facts before the check: if the file changes meanwhile, its sha256 will differ.
+    file = _read_facts(competition, paths, commit)
     check.run(context)
-    outdated = _outdated(paths, uncommitted=uncommitted)
+    outdated = _outdated_stages(paths, uncommitted=uncommitted)
     if outdated and not uncommitted:
-        raise _refusal(paths, outdated)
-    return replace(made, local=None) if outdated else made
+        raise _outdated_error(paths, outdated)
+    return replace(file, local=None) if outdated else file
 
 
-def _hex(value: object) -> str:
+def _require_hex(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
         raise ValueError(f"{str(value)[:80]!r}: not 64 hexadecimal digits")
     return value
 
 
-def _score(value: object) -> float:
+def _require_score(value: object) -> float:
     score = float(value) if isinstance(value, int | float) else math.nan
     if not abs(score) <= MAX_SCORE:
-        raise ValueError(f"{str(value)[:80]!r}: no score")
+        raise ValueError(f"{str(value)[:80]!r}: not a score")
     return score
 
 
-def _competition(name: str, data: Data) -> str:
+def _kaggle_competition(name: str, data: Data) -> str:
     if data.kaggle is None or "/" in data.kaggle:
         kind = ", a data set" if data.kaggle else ""
         raise ParamsError(
@@ -105,7 +106,7 @@ def _competition(name: str, data: Data) -> str:
         )
     if data.source == SAMPLE:
         raise ParamsError(
-            "the submission is about the drawn sample, which Kaggle does not know",
+            "the submission is for the drawn sample, which is not on Kaggle",
             file=PARAMS,
             found=f"{name}.data.source: sample",
             expected="`kaggle`, or the folder that holds the raw files",
@@ -114,11 +115,11 @@ def _competition(name: str, data: Data) -> str:
     return data.kaggle
 
 
-def _refuse_uncommitted(commit: Commit | None, root: Path) -> None:
+def _require_committed(commit: Commit | None, root: Path) -> None:
     if commit is None:
-        found, fix = provenance.lacking(root)
+        found, fix = provenance.explain_no_commit(root)
         raise ParamsError(
-            "nothing would tell later what the submission was made from",
+            "without a commit, the submission could not be reproduced later",
             found=found,
             fix=f"{fix}, or add --uncommitted",
         )
@@ -130,18 +131,18 @@ def _refuse_uncommitted(commit: Commit | None, root: Path) -> None:
         )
 
 
-def _outdated(paths: Layout, *, uncommitted: bool) -> Sequence[str]:
-    """Return the stages, evaluate among them, that would make something else now."""
+def _outdated_stages(paths: Layout, *, uncommitted: bool) -> Sequence[str]:
+    """Return the stages, evaluate among them, whose outputs are not up to date."""
     stage = f"predict@{paths.name}"
     try:
-        return provenance.outdated(paths.root, stage)
+        return provenance.outdated_stages(paths.root, stage)
     except ArtifactError:
         if not uncommitted:
             raise
-        return [stage]  # for all that is known
+        return [stage]  # unknown, so do not rely on the local score
 
 
-def _refusal(paths: Layout, stages: Sequence[str]) -> ArtifactError:
+def _outdated_error(paths: Layout, stages: Sequence[str]) -> ArtifactError:
     return ArtifactError(
         "it is not what the parameters make: these stages have changed since",
         file=paths.submission,
@@ -150,27 +151,29 @@ def _refusal(paths: Layout, stages: Sequence[str]) -> ArtifactError:
     )
 
 
-def _with_facts(competition: str, paths: Layout, commit: Commit | None) -> Candidate:
-    every = paramfile.read(Path(PARAMS)).sections
-    sections = tuple(name for name, each in every.items() if each.data.kaggle == competition)
-    facts_file = require(card_path(paths.submission), "predict", paths.name)
+def _read_facts(competition: str, paths: Layout, commit: Commit | None) -> SubmissionFile:
+    all_sections = paramfile.read(Path(PARAMS)).sections
+    sections = tuple(
+        name for name, section in all_sections.items() if section.data.kaggle == competition
+    )
+    facts_file = require(facts_path(paths.submission), "predict", paths.name)
     metrics_file = require(paths.metrics, "evaluate", paths.name)
-    file, stage = facts_file, "predict"
+    path, stage = facts_file, "predict"
     try:
-        facts = json.loads(file.read_bytes())
+        facts = json.loads(path.read_bytes())
         rows, size = int(facts["rows"]), int(facts["bytes"])
-        sha256, fingerprint = (_hex(facts[key]) for key in ("sha256", "fingerprint"))
-        file, stage = metrics_file, "evaluate"
-        metric, local = next(iter(json.loads(file.read_bytes())["validation"].items()))
-        score = None if local is None else _score(local)
+        sha256, fingerprint = (_require_hex(facts[key]) for key in ("sha256", "fingerprint"))
+        path, stage = metrics_file, "evaluate"
+        metric, local = next(iter(json.loads(path.read_bytes())["validation"].items()))
+        score = None if local is None else _require_score(local)
     except _DAMAGE as error:
         raise ArtifactError(
             "it is damaged",
-            file=file,
+            file=path,
             found=repr(error),
             fix=f"run `dvc repro -sf {stage}@{paths.name}`",
         ) from error
-    return Candidate(
+    return SubmissionFile(
         competition=competition,
         sections=sections,
         paths=paths,

@@ -1,4 +1,4 @@
-"""Where a result comes from: the commit of git, and whether DVC would make the same again."""
+"""The provenance of a result: its git commit, and whether DVC would reproduce it."""
 
 import json
 import os
@@ -17,12 +17,12 @@ _IGNORED = "!!"  # of git's short status
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit, and what differs from it.
+    """A commit, and the files that differ from it.
 
     Attributes:
         sha: 40 hexadecimal digits (64 in a repository of SHA-256).
-        changed: Those of params.yaml, dvc.yaml, dvc.lock and the files of src that are not as
-            in the commit, or not in it; sorted, relative to the project.
+        changed: Those of params.yaml, dvc.yaml, dvc.lock and the files of src that differ
+            from the commit, or are not in it; sorted, relative to the project.
     """
 
     sha: str
@@ -32,91 +32,91 @@ class Commit:
         return f"{self.sha}-dirty" if self.changed else self.sha
 
 
-def commit(root: Path) -> Commit | None:
-    """Return the commit that a project stands on; None without git, repository or commit.
+def read_commit(root: Path) -> Commit | None:
+    """Return the current commit of a project; None without git, repository or commit.
 
     Args:
-        root: The project's root, which may lie deep in the repository.
+        root: The project's root, which may be a subfolder of the repository.
 
     Raises:
-        ArtifactError: git refuses to say, or fails; with its words.
+        ArtifactError: git fails; with its message.
     """
     try:
-        inside = _git(root, "rev-parse", "--show-prefix")
+        prefix_output = _git(root, "rev-parse", "--show-prefix")
     except FileNotFoundError:  # no git
         return None
-    if inside.returncode and b"not a git repository" in inside.stderr:
+    if prefix_output.returncode and b"not a git repository" in prefix_output.stderr:
         return None
-    prefix = os.fsdecode(_succeeded(inside)).removesuffix("\n")
+    prefix = os.fsdecode(_require_success(prefix_output)).removesuffix("\n")
     head = _git(root, "rev-parse", "--quiet", "--verify", "HEAD^{commit}")
     if head.returncode == 1:
         return None
     # Ignored files too: a dvc.lock that .gitignore names is in no commit. -z: names unquoted.
-    shown = ("status", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching")
-    listed = _succeeded(_git(root, *shown, "--", *TRACKED))
-    entries = [os.fsdecode(entry) for entry in listed.split(b"\0") if entry]
+    options = ("status", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching")
+    output = _require_success(_git(root, *options, "--", *TRACKED))
+    entries = [os.fsdecode(entry) for entry in output.split(b"\0") if entry]
     changed = [(entry[:2], entry[3:].removeprefix(prefix)) for entry in entries]
-    matters = sorted(name for state, name in changed if state != _IGNORED or _is_code(name))
-    return Commit(_succeeded(head).decode().strip(), tuple(matters))
+    counted = sorted(name for state, name in changed if state != _IGNORED or _is_code(name))
+    return Commit(_require_success(head).decode().strip(), tuple(counted))
 
 
-def lacking(root: Path) -> tuple[str, str]:
-    """Return why a project has no commit, and what to do about it."""
+def explain_no_commit(root: Path) -> tuple[str, str]:
+    """Return why a project has no commit, and how to fix it."""
     if shutil.which("git") is None:
         return "git is not installed", "install git"
     root = root.resolve()
-    told = os.environ.get("GIT_CEILING_DIRECTORIES", "").split(os.pathsep)  # git(1)
-    ceilings = {Path(folder).resolve() for folder in told if folder}
+    configured = os.environ.get("GIT_CEILING_DIRECTORIES", "").split(os.pathsep)  # git(1)
+    ceilings = {Path(folder).resolve() for folder in configured if folder}
     above = takewhile(lambda folder: folder not in ceilings, root.parents)
     if not any((folder / ".git").exists() for folder in (root, *above)):
         return "no git repository", 'run `git init; git add .; git commit -m "…"`'
     if _git(root, "rev-parse", "--show-prefix").returncode:
-        return "a .git that git takes for no repository", "mend it or clone it anew"
+        return "a .git that git does not accept", "repair it or clone the repository again"
     return (
         "a git repository without a commit that can be read",
-        'run `git add .; git commit -m "…"` (`git fsck` tells of damage)',
+        'run `git add .; git commit -m "…"` (`git fsck` reports damage)',
     )
 
 
-def outdated(root: Path, stage: str) -> list[str]:
-    """Return the stages, of one and those that it depends on, that `dvc status` finds changed.
+def outdated_stages(root: Path, stage: str) -> list[str]:
+    """Return which of a stage and its dependencies `dvc status` reports as changed.
 
     Args:
         root: The project's root.
         stage: As DVC names it: `predict@carvana`.
 
     Raises:
-        ArtifactError: DVC fails; with its words.
+        ArtifactError: DVC fails; with its message.
     """
-    words = ("status", "--json", "--with-deps", stage)
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "dvc", *words],
+    arguments = ("status", "--json", "--with-deps", stage)
+    process = subprocess.run(
+        [sys.executable, "-P", "-m", "dvc", *arguments],
         cwd=root,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
     )
     try:
-        found = json.loads(done.stdout) if not done.returncode else None
+        stages = json.loads(process.stdout) if not process.returncode else None
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        stages = None
+    if not isinstance(stages, dict):
         raise ArtifactError(
-            "DVC cannot say what has changed",
-            found=_reason(done.stderr or done.stdout),
-            fix=f"run `dvc {' '.join(words)}`",
+            "DVC cannot list what has changed",
+            found=_reason(process.stderr or process.stdout),
+            fix=f"run `dvc {' '.join(arguments)}`",
         )
-    return sorted(found)
+    return sorted(stages)
 
 
 def _is_code(ignored: str) -> bool:
-    """Return whether something that .gitignore names decides what is made: no __pycache__ does."""
+    """Return whether an ignored file can change results; __pycache__, for one, cannot."""
     return not ignored.startswith("src/") or ignored == "src/" or ignored.endswith(".py")
 
 
-def _git(root: Path, *words: str) -> "subprocess.CompletedProcess[bytes]":
+def _git(root: Path, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(
-        ["git", "--no-optional-locks", "-C", str(root), *words],
+        ["git", "--no-optional-locks", "-C", str(root), *arguments],
         env=os.environ | {"LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -124,18 +124,18 @@ def _git(root: Path, *words: str) -> "subprocess.CompletedProcess[bytes]":
     )
 
 
-def _succeeded(done: "subprocess.CompletedProcess[bytes]") -> bytes:
-    if done.returncode:
+def _require_success(process: "subprocess.CompletedProcess[bytes]") -> bytes:
+    if process.returncode:
         raise ArtifactError(
-            "git cannot say what was changed since its last commit",
-            found=_reason(done.stderr),
-            fix=f"run `git {' '.join(done.args[4:])}`",
+            "git cannot list the changes since the last commit",
+            found=_reason(process.stderr),
+            fix=f"run `git {' '.join(process.args[4:])}`",
         )
-    return done.stdout
+    return process.stdout
 
 
 def _reason(output: bytes) -> str:
-    """Return the line that tells what went wrong: hints and addresses may follow it."""
+    """Return the line with the error: hints and addresses may follow it."""
     lines = os.fsdecode(output).strip().splitlines()
-    told = [line for line in lines if line.lower().startswith(("error:", "fatal:"))]
-    return (told or lines or ["no words"])[-1]
+    errors = [line for line in lines if line.lower().startswith(("error:", "fatal:"))]
+    return (errors or lines or ["no message"])[-1]

@@ -1,4 +1,4 @@
-"""A submission, verified as its judge would: once through, row by row, whatever its bytes."""
+"""Check a submission as the competition would: in one pass, row by row, whatever its bytes."""
 
 import math
 import re
@@ -11,17 +11,17 @@ from typing import Literal, Protocol
 from darkroom.errors import ArtifactError, DataError
 from darkroom.images import rle
 from darkroom.project.names import describe
-from darkroom.submission.lines import Fault, Line, fields_of, lines_of
+from darkroom.submission.lines import Fault, Line, read_lines, split_fields
 
 Kind = Literal["segmentation", "multilabel", "binary", "multiclass", "regression"]
 Size = tuple[int, int]
 
-SHOWN_FAULTS = 20
+MAX_FAULTS = 20
 _HEAD_BYTES = 512
-_READ = ("text", "binary data", "an empty file")  # row by row, or byte by byte
+_CHECKED = ("text", "binary data", "an empty file")  # row by row
 _FIXES = {
-    "a zip archive": "unpack it, and check the .csv that is in it",
-    "a gzip file": "let its name end in .csv.gz",
+    "a zip archive": "unpack it, and check the .csv in it",
+    "a gzip file": "rename it to end in .csv.gz",
     "UTF-16 text": "save it as UTF-8",
 }
 _SHOWN_CHARACTERS = 60
@@ -30,7 +30,7 @@ _NUMBER = re.compile(r"[+-]?(\d++\.?\d*+|\.\d++)([eE][+-]?\d++)?", re.ASCII)
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
         rows: Rows read, without the header.
@@ -51,7 +51,7 @@ class Report:
         return self.fault_count == 0
 
 
-def check(
+def check_submission(
     path: Path,
     *,
     header: Sequence[str],
@@ -60,7 +60,7 @@ def check(
     sizes: Mapping[str, Size] | Iterable[Size] | None = None,
     labels: Sequence[str] = (),
 ) -> Report:
-    """Verify a submission, `.csv` or `.csv.gz`: header, ids, columns, values.
+    """Check a submission, `.csv` or `.csv.gz`: header, ids, columns, values.
 
     The ids are held in memory, the file is not: 100,000 masks take as much as one.
 
@@ -78,11 +78,11 @@ def check(
         ValueError: Sizes or labels that the kind needs are absent, or sizes are not as many.
     """
     expected = list(ids)
-    judge = _Judge(tuple(header), expected, _values(kind, expected, sizes, labels))
+    checker = _Checker(tuple(header), expected, _values(kind, expected, sizes, labels))
     try:
         _refuse_other_files(path)
-        for item in lines_of(path):
-            judge.take(item)
+        for item in read_lines(path):
+            checker.add_item(item)
     except OSError as error:
         raise ArtifactError(
             "the submission cannot be read",
@@ -90,28 +90,28 @@ def check(
             found=error.strerror,
             fix="run the stage that makes it",
         ) from error
-    judge.close()
-    return Report(judge.rows, tuple(judge.faults), judge.fault_count, judge.values.facts())
+    checker.finish()
+    return Report(checker.rows, tuple(checker.faults), checker.fault_count, checker.values.facts())
 
 
 def _refuse_other_files(path: Path) -> None:
-    """Refuse what is known to be no table of text: each of its rows would be at fault."""
+    """Raise ArtifactError for a known binary format, each row of which would have a fault."""
     with path.open("rb") as file:
-        found = describe(file.read(_HEAD_BYTES))
-    if found in _READ or path.name.endswith(".gz"):  # which is held to be gzip as it is read
+        content = describe(file.read(_HEAD_BYTES))
+    if content in _CHECKED or path.name.endswith(".gz"):  # gzip is checked while it is read
         return
     raise ArtifactError(
         "not a submission",
         file=path,
-        found=found,
-        expected="a table of text, UTF-8: .csv, or .csv.gz if it is packed by gzip",
-        fix=_FIXES.get(found, "name the file that is to be uploaded"),
+        found=content,
+        expected="a table of text, UTF-8: .csv, or .csv.gz if it is compressed",
+        fix=_FIXES.get(content, "name the file that is to be uploaded"),
     )
 
 
 @dataclass
-class _Judge:
-    """What is remembered from row to row: ids and faults."""
+class _Checker:
+    """The state from row to row: ids and faults."""
 
     header: tuple[str, ...]
     expected: list[str]
@@ -123,65 +123,67 @@ class _Judge:
     furthest: int = -1
 
     def __post_init__(self) -> None:
-        self.place = {name: place for place, name in enumerate(self.expected)}
+        self.position = {name: position for position, name in enumerate(self.expected)}
 
-    def take(self, item: Line | Fault) -> None:
+    def add_item(self, item: Line | Fault) -> None:
         if isinstance(item, Fault):
-            self.add(item.row, item.what)
+            self.add_fault(item.row, item.what)
         elif item.number == 1:
-            self._take_header(item)
+            self._check_header(item)
         else:
             self.rows += 1
-            self._take_row(item)
+            self._check_row(item)
 
-    def add(self, row: int | None, what: str) -> None:
+    def add_fault(self, row: int | None, what: str) -> None:
         self.fault_count += 1
-        if len(self.faults) < SHOWN_FAULTS:
+        if len(self.faults) < MAX_FAULTS:
             self.faults.append(Fault(row, what))
 
-    def close(self) -> None:
+    def finish(self) -> None:
         for name in self.expected:
             if name not in self.first_row:
-                self.add(None, f"{_shown(name)} is missing")
+                self.add_fault(None, f"{_quote(name)} is missing")
 
-    def _take_header(self, line: Line) -> None:
-        found = fields_of(line.text)
-        if found != list(self.header):
-            wanted = _shown(",".join(self.header))
-            self.add(1, f"the header is {_shown(line.text)}, expected {wanted}")
+    def _check_header(self, line: Line) -> None:
+        fields = split_fields(line.text)
+        if fields != list(self.header):
+            expected = _quote(",".join(self.header))
+            self.add_fault(1, f"the header is {_quote(line.text)}, expected {expected}")
 
-    def _take_row(self, line: Line) -> None:
+    def _check_row(self, line: Line) -> None:
         if not line.text:
-            self.add(line.number, "an empty line")
+            self.add_fault(line.number, "an empty line")
             return
-        fields = fields_of(line.text)
+        fields = split_fields(line.text)
         if fields is None:
-            self.add(line.number, f"quotes do not match in {_shown(line.text)}")
+            self.add_fault(line.number, f"quotes do not match in {_quote(line.text)}")
             return
         name, *values = fields
-        self._take_id(line.number, name)
+        self._check_id(line.number, name)
         if len(fields) != len(self.header):
-            self.add(line.number, f"{len(fields)} columns, expected {len(self.header)}")
-        elif name in self.place:
+            self.add_fault(line.number, f"{len(fields)} columns, expected {len(self.header)}")
+        elif name in self.position:
             for column, value in zip(self.header[1:], values, strict=True):
                 if fault := self.values.fault(name, value):
-                    self.add(line.number, f"{column}: {fault}")
+                    self.add_fault(line.number, f"{column}: {fault}")
 
-    def _take_id(self, row: int, name: str) -> None:
+    def _check_id(self, row: int, name: str) -> None:
         if name in self.first_row:
-            self.add(row, f"{_shown(name)} stands in row {self.first_row[name]} already")
-        elif name not in self.place:
-            self.add(row, f"{_shown(name)} is not an id of the test set")
+            self.add_fault(row, f"{_quote(name)} is already in row {self.first_row[name]}")
+        elif name not in self.position:
+            self.add_fault(row, f"{_quote(name)} is not an id of the test set")
         else:
             self.first_row[name] = row
-            if self.place[name] < self.furthest:
+            if self.position[name] < self.furthest:
                 after = self.expected[self.furthest]
-                self.add(row, f"{_shown(name)} is out of order, it belongs before {_shown(after)}")
-            self.furthest = max(self.furthest, self.place[name])
+                self.add_fault(
+                    row, f"{_quote(name)} is out of order, it belongs before {_quote(after)}"
+                )
+            self.furthest = max(self.furthest, self.position[name])
 
 
 class _Values(Protocol):
-    """One kind of value: what is wrong with one, and what all were like."""
+    """The checks of one kind of value: the fault of a value, and facts about all of them."""
 
     def fault(self, name: str, value: str) -> str | None: ...
     def facts(self) -> dict[str, float]: ...
@@ -234,7 +236,7 @@ class _Labels:
 
     def fault(self, name: str, value: str) -> str | None:  # noqa: ARG002
         if value not in self.labels:
-            return f"{_shown(value)} is not one of {_shown(', '.join(self.labels))}"
+            return f"{_quote(value)} is not one of {_quote(', '.join(self.labels))}"
         self.counts[value] += 1
         return None
 
@@ -251,7 +253,7 @@ class _Numbers:
     def fault(self, name: str, value: str) -> str | None:  # noqa: ARG002
         number = float(value) if _NUMBER.fullmatch(value) else math.nan
         if not math.isfinite(number):
-            return f"{_shown(value)} is not a finite number"
+            return f"{_quote(value)} is not a finite number"
         self.least, self.greatest = min(self.least, number), max(self.greatest, number)
         return None
 
@@ -261,7 +263,7 @@ class _Numbers:
         return {"least": self.least, "greatest": self.greatest}
 
 
-def _shown(text: str) -> str:
+def _quote(text: str) -> str:
     if len(text) > _SHOWN_CHARACTERS:
         text = text[:_SHOWN_CHARACTERS] + "…"
     return repr(text)

@@ -1,7 +1,8 @@
-"""The lines of a CSV file, plain or gzip, out of any bytes; what is wrong is told, not raised.
+"""Read the lines of a CSV file, plain or gzip, from any bytes; faults are returned, not raised.
 
-Every line is a row: a quoted value may hold commas and quotes but no line break, so that no
-stray quote can swallow a file. gzip is read by zlib, not by the library that wrote it.
+Every line is a row: a quoted value may hold commas and quotes but no line break, so that one
+unbalanced quote cannot hide the rest of the file. gzip is read by zlib, not by the library that
+wrote it.
 """
 
 import re
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-LONGEST_LINE_BYTES = 1 << 26  # six times the text of the worst 1918x1280 mask
+MAX_LINE_BYTES = 1 << 26  # six times the text of the worst 1918x1280 mask
 _CHUNK_BYTES = 1 << 20
 _MAGIC = b"\x1f\x8b"
 _GZIP = 31  # window bits that ask for a gzip member
@@ -21,7 +22,7 @@ _FIELD = re.compile(r'"((?:[^"]++|"")*+)"|([^",]*+)')
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong, and in which row: counted from 1, the header's; None: the whole file."""
+    """What is wrong, and in which row: counted from 1, the header; None: the whole file."""
 
     row: int | None
     what: str
@@ -38,44 +39,48 @@ class Line:
     text: str
 
 
-def lines_of(path: Path) -> Iterator[Line | Fault]:
+def read_lines(path: Path) -> Iterator[Line | Fault]:
     """Yield the lines and the faults of a file, which is gzip if its name ends in `.gz`.
 
-    Memory is bounded by the longest line allowed. After a fault of the whole file no more
-    follows.
+    Memory is bounded by the longest line allowed. A fault of the whole file is the last item.
 
     Raises:
         OSError: The file cannot be opened or read.
     """
     with path.open("rb") as file:
-        chunks = _inflated(file) if path.name.endswith(".gz") else _plain(file)
+        chunks = _read_gzip(file) if path.name.endswith(".gz") else _read_plain(file)
         yield from _lines(chunks)
 
 
-def fields_of(text: str) -> list[str] | None:
-    """Return the values of a CSV line; None if its quotes do not match."""
+def split_fields(text: str) -> list[str] | None:
+    """Return the values of a CSV line; None if its quotes do not match.
+
+    Example:
+        >>> split_fields('a,"b, c"')
+        ['a', 'b, c']
+    """
     if '"' not in text:
         return text.split(",")
     values: list[str] = []
-    at = 0
-    while match := _FIELD.match(text, at):
+    end = 0
+    while match := _FIELD.match(text, end):
         quoted, bare = match.groups()
         values.append(bare if quoted is None else quoted.replace('""', '"'))
-        at = match.end() + 1
-        if at > len(text):
+        end = match.end() + 1
+        if end > len(text):
             return values
-        if text[at - 1] != ",":
+        if text[end - 1] != ",":
             return None
     return None
 
 
-def _plain(file: IO[bytes]) -> Iterator[bytes]:
+def _read_plain(file: IO[bytes]) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK_BYTES):
         yield chunk
 
 
-def _inflated(file: IO[bytes]) -> Iterator[bytes | Fault]:
-    """Yield what the only member of a gzip file holds, never more than a chunk at once."""
+def _read_gzip(file: IO[bytes]) -> Iterator[bytes | Fault]:
+    """Yield the content of a gzip file of one member, at most a chunk at a time."""
     data = file.read(_CHUNK_BYTES)
     if data and not data.startswith(_MAGIC):
         yield Fault(None, "the name ends in .gz but the file is not gzip")
@@ -92,7 +97,7 @@ def _inflated(file: IO[bytes]) -> Iterator[bytes | Fault]:
         yield member.flush()
         yield Fault(None, "the gzip is cut off: it ends before its end")
     elif rest := member.unused_data or file.read(2):
-        what = "a second gzip member" if rest.startswith(_MAGIC) else "foreign bytes"
+        what = "a second gzip member" if rest.startswith(_MAGIC) else "other bytes"
         yield Fault(None, f"{what} after the end of the gzip")
 
 
@@ -106,12 +111,12 @@ def _lines(chunks: Iterator[bytes] | Iterator[bytes | Fault]) -> Iterator[Line |
             break
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
-            yield from reader.take(line, ended=True)
-        if len(rest) > LONGEST_LINE_BYTES:
-            last = Fault(reader.number + 1, f"a line of more than {LONGEST_LINE_BYTES} bytes")
+            yield from reader.decode(line, ended=True)
+        if len(rest) > MAX_LINE_BYTES:
+            last = Fault(reader.number + 1, f"a line of more than {MAX_LINE_BYTES} bytes")
             break
     if rest and last is None:
-        yield from reader.take(rest, ended=False)
+        yield from reader.decode(rest, ended=False)
     if last is not None:
         yield last
     elif reader.number == 0:
@@ -119,20 +124,20 @@ def _lines(chunks: Iterator[bytes] | Iterator[bytes | Fault]) -> Iterator[Line |
 
 
 class _Reader:
-    """Counts lines and remembers how they end."""
+    """Decodes lines, counts them, and compares how they end."""
 
     def __init__(self) -> None:
         self.number = 0
         self._carriage: bool | None = None
         self._mixed = False
 
-    def take(self, line: bytes, *, ended: bool) -> Iterator[Line | Fault]:
+    def decode(self, line: bytes, *, ended: bool) -> Iterator[Line | Fault]:
         self.number += 1
         if self.number == 1 and line.startswith(_BOM):
             yield Fault(1, "a byte-order mark before the header")
             line = line.removeprefix(_BOM)
         if ended:
-            yield from self._ending(line)
+            yield from self._check_ending(line)
             line = line.removesuffix(b"\r")
         if b"\r" in line:
             yield Fault(self.number, "a carriage return within a line")
@@ -141,13 +146,13 @@ class _Reader:
             yield Fault(self.number, "bytes that are not UTF-8")
         yield Line(self.number, text)
 
-    def _ending(self, line: bytes) -> Iterator[Fault]:
+    def _check_ending(self, line: bytes) -> Iterator[Fault]:
         carriage = line.endswith(b"\r")
         if self._carriage is None:
             self._carriage = carriage
         elif carriage != self._carriage and not self._mixed:
             self._mixed = True
-            yield Fault(self.number, "lines end in LF and in CR LF by turns")
+            yield Fault(self.number, "some lines end in LF and some in CR LF")
 
 
 def _is_utf8(line: bytes) -> bool:

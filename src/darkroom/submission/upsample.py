@@ -1,11 +1,11 @@
-"""Run lengths at the original size, straight from probabilities at the network's.
+"""Encode run lengths at the original size directly from probabilities at the stored size.
 
-What is meant is plain: enlarge the probabilities bilinearly (half-pixel centres, clamped
-borders: `cv2.INTER_LINEAR`), take what lies above the threshold, and write its runs. But an
-enlarged picture has 2.5 million pixels, and all that matters is where they cross the
-threshold. Between four neighbours on one side of it nothing crosses; so only the few
-thousand *mixed* cells along an outline are looked at. Along one output row, the value is
-linear inside a cell: it crosses once or not at all, at a place that follows by division.
+The result is that of three steps: resize the probabilities bilinearly (half-pixel centres,
+clamped borders: `cv2.INTER_LINEAR`), compare them with the threshold, and encode the runs. But a
+resized image has 2.5 million pixels, and only the places where they cross the threshold matter.
+A cell of four neighbours on one side of the threshold holds no crossing, so only the few thousand
+*mixed* cells along an outline are computed. Along one output row the value is linear inside a
+cell: it crosses once or not at all, at a place that follows by division.
 
 The values are those of float64; `cv2` works in float32. A pixel whose value equals the
 threshold to within float32's rounding may therefore fall on either side.
@@ -28,7 +28,7 @@ Bools = npt.NDArray[np.bool_]
 
 _DENSE_SHARE = 1 / 200
 """With more mixed octets of cells than this, for each row of the grid and column of the output,
-the full picture is the faster way (measured): 7 % of 1024x1024 for 1280x1918."""
+resizing the full image is faster (measured): 7 % of 1024x1024 for 1280x1918."""
 
 
 def encode_probabilities(
@@ -44,8 +44,8 @@ def encode_probabilities(
 
     Args:
         probabilities: (h, w) float32 of any strides: the part of the network's
-            output that shows the picture, so without padding. Whoever ran the network sees
-            to it that they are finite: here only an outline is looked at.
+            output that shows the image, so without padding. `darkroom.prediction.predict`
+            checks that all are finite: here only those along an outline are read.
         threshold: A pixel belongs to the mask if its value is greater; compared as float32.
         height: Of the original, pixels.
         width: Of the original, pixels.
@@ -54,7 +54,7 @@ def encode_probabilities(
             background. None: all of it.
 
     Raises:
-        DataError: A value that tells where an outline runs is not finite.
+        DataError: A value along an outline is not finite.
         ValueError: The box is not within the original.
     """
     box = box or Box(0, 0, height, width)
@@ -79,7 +79,7 @@ def encode_probabilities(
             y = _rows_above(probabilities[:, edge], limit, box.height)
             changes.append((y, np.full_like(y, x)))
     places = [(box.top + y) * width + box.left + x for y, x in changes]
-    return rle.text_from_bounds(_told_once(np.concatenate(places)))
+    return rle.text_from_bounds(_drop_pairs(np.concatenate(places)))
 
 
 def _enlarges(grid: Floats, box: Box) -> bool:
@@ -123,7 +123,7 @@ def _mixed_cells(inside: Bools, most: int) -> tuple[Ints, Ints] | None:
     return row[real], column[real]
 
 
-@np.errstate(invalid="ignore")  # what is not finite is refused, not warned of
+@np.errstate(invalid="ignore")  # NaN raises below, so numpy need not warn
 def _crossings(
     grid: Floats, row: Ints, column: Ints, limit: np.float32, box: Box
 ) -> tuple[Ints, Ints]:
@@ -135,8 +135,8 @@ def _crossings(
     cell, y = _spread(ys.first[row], ys.first[row + 1])
     weight = ys.weight[y]
     corners = _corners(grid, row, column)
-    left = _between(corners[0], corners[2], cell, weight)
-    right = _between(corners[1], corners[3], cell, weight)
+    left = _interpolate(corners[0], corners[2], cell, weight)
+    right = _interpolate(corners[1], corners[3], cell, weight)
     rises = right > limit
     crossed = np.flatnonzero((left > limit) != rises)
     left, right, rises = left[crossed], right[crossed], rises[crossed]
@@ -195,11 +195,11 @@ def _spread(first: Ints, end: Ints) -> tuple[Ints, Ints]:
     return index, np.arange(index.size) + offset[index]
 
 
-def _between(upper: Floats, lower: Floats, index: Ints, weight: Doubles) -> Doubles:
-    """Return what lies between upper[index] and lower[index], so far down as the weight tells.
+def _interpolate(upper: Floats, lower: Floats, index: Ints, weight: Doubles) -> Doubles:
+    """Interpolate between upper[index] and lower[index]: 0 is upper, 1 is lower.
 
-    In float64, and the same wherever the same two values meet: two cells that share an edge
-    agree on its side, so that runs always close.
+    In float64, and the same for the same two values: two cells that share an edge agree on which
+    side of the threshold it lies, so that runs always close.
     """
     start = upper.astype(np.float64)
     values: Doubles = start[index] + weight * (lower - start)[index]
@@ -210,11 +210,11 @@ def _rows_above(edge: Floats, limit: np.float32, height: int) -> Ints:
     """Return the output rows whose first (or last) pixel, from an edge (h,), is inside."""
     axis = _axis(edge.size, height)
     cell = np.repeat(np.arange(edge.size - 1), np.diff(axis.first))
-    return np.flatnonzero(_between(edge[:-1], edge[1:], cell, axis.weight) > limit)
+    return np.flatnonzero(_interpolate(edge[:-1], edge[1:], cell, axis.weight) > limit)
 
 
-def _told_once(places: Ints) -> rle.Bounds:
-    """Return places sorted, without those told twice: a change there and back is none."""
+def _drop_pairs(places: Ints) -> rle.Bounds:
+    """Return places sorted, without pairs of equal ones: two changes at one pixel cancel out."""
     places.sort()
     if not (places[1:] == places[:-1]).any():
         return places
@@ -224,11 +224,11 @@ def _told_once(places: Ints) -> rle.Bounds:
 
 
 def _dense_bounds(grid: Floats, limit: np.float32, height: int, width: int, box: Box) -> rle.Bounds:
-    """Return the bounds by way of the full picture: to shrink, or where nearly all is outline."""
+    """Return the bounds by resizing the full image: to shrink, or for a very long outline."""
     _require_finite(grid)
-    picture = np.zeros((height, width), np.bool_)
+    mask = np.zeros((height, width), np.bool_)
     enlarged = cv2.resize(
         np.ascontiguousarray(grid), (box.width, box.height), interpolation=cv2.INTER_LINEAR
     )
-    picture[box.slices] = enlarged > limit
-    return rle.bounds_from_mask(picture)
+    mask[box.slices] = enlarged > limit
+    return rle.bounds_from_mask(mask)

@@ -1,4 +1,4 @@
-"""A submission as it grows: rows in, one gzip member out, under its name only when whole."""
+"""Write a submission row by row, as a gzip CSV that appears under its name once complete."""
 
 import hashlib
 import json
@@ -20,12 +20,11 @@ _FLUSH_BYTES = 1 << 18
 
 
 class Writer:
-    """A gzip CSV being written, a context manager; memory does not grow with its rows.
+    """A context manager that writes a gzip CSV; memory does not grow with its rows.
 
-    On leaving without an exception the file and, beside it, its `.json` (rows, sha256 and
-    bytes of the gzip, and the facts given) appear under their names, replacing what stood
-    there. On an exception neither does and the half-written part is gone. The same rows make
-    the same bytes.
+    On exit the file and its `.json` (rows, sha256 and bytes of the gzip, and the given facts)
+    replace older ones of the same name, atomically. After an exception neither does, and the
+    incomplete file is removed. The same rows make the same bytes.
 
     Example::
 
@@ -35,11 +34,11 @@ class Writer:
     Args:
         path: The final name, ending in `.csv.gz`.
         header: The column names.
-        facts: What else the `.json` tells: fingerprint, threshold.
+        facts: Further values for the `.json`: fingerprint, threshold.
 
     Raises:
-        DataError: A row has not as many values as the header, or a value breaks the line.
-        OSError: The disk is full, or may not be written; names the file.
+        DataError: A row and the header differ in length, or a value holds a line break.
+        OSError: The disk is full or not writable; names the file.
     """
 
     def __init__(
@@ -53,15 +52,15 @@ class Writer:
         self.rows = 0
         self._header = tuple(header)
         self._facts = dict(facts or {})
-        self._whole = self._written()
+        self._replacement = self._replace()
         self._file: IO[bytes]
         self._deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
         self._sha256 = hashlib.sha256()
         self._bytes = 0
-        self._waiting = bytearray()
+        self._buffer = bytearray()
 
     def __enter__(self) -> Self:
-        self._whole.__enter__()
+        self._replacement.__enter__()
         return self
 
     def __exit__(
@@ -70,25 +69,25 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._whole.__exit__(kind, error, trace)
+        self._replacement.__exit__(kind, error, trace)
 
     @contextmanager
-    def _written(self) -> Iterator[None]:
-        """Take rows; then publish the facts, and last the submission that they describe.
+    def _replace(self) -> Iterator[None]:
+        """Collect rows, then publish the facts, and last the submission that they describe.
 
-        So a submission never stands without its facts, and what a kill between the two leaves,
-        new facts beside an old submission, shows: the sha256 is another's.
+        So there is never a submission without its facts. A kill between the two leaves new facts
+        beside an old submission, which `check` notices: the sha256 differs.
         """
         with files.replacing(self.path) as part:
             with part.open("wb") as self._file:
                 self._add(self._header)
                 yield
-                self._put(self._deflate.compress(self._waiting) + self._deflate.flush())
+                self._put(self._deflate.compress(self._buffer) + self._deflate.flush())
                 self._file.flush()
-                os.fsync(self._file.fileno())  # a disk that is full says so before anything shows
-            own = {"rows": self.rows, "bytes": self._bytes, "sha256": self._sha256.hexdigest()}
-            told = json.dumps({**self._facts, **own}, indent=2, sort_keys=True)
-            files.write(card_path(self.path), f"{told}\n")
+                os.fsync(self._file.fileno())  # raises for a full disk before anything is published
+            measured = {"rows": self.rows, "bytes": self._bytes, "sha256": self._sha256.hexdigest()}
+            text = json.dumps({**self._facts, **measured}, indent=2, sort_keys=True)
+            files.write(facts_path(self.path), f"{text}\n")
 
     def write(self, row: Sequence[str]) -> None:
         """Add a row: its id, then its values, as text."""
@@ -98,16 +97,16 @@ class Writer:
     def _add(self, row: Sequence[str]) -> None:
         if len(row) != len(self._header):
             raise DataError(
-                "a row has not as many values as the header",
+                "a row and the header differ in length",
                 file=self.path,
                 row=self.rows + 2,
                 found=len(row),
                 expected=f"{len(self._header)}: {', '.join(self._header)}",
             )
-        self._waiting += (line_of(row) + "\n").encode()
-        if len(self._waiting) >= _FLUSH_BYTES:
-            self._put(self._deflate.compress(self._waiting))
-            self._waiting.clear()
+        self._buffer += (format_line(row) + "\n").encode()
+        if len(self._buffer) >= _FLUSH_BYTES:
+            self._put(self._deflate.compress(self._buffer))
+            self._buffer.clear()
 
     def _put(self, data: bytes) -> None:
         self._sha256.update(data)
@@ -115,25 +114,30 @@ class Writer:
         self._file.write(data)
 
 
-def card_path(path: Path) -> Path:
-    """Return where the facts of a submission lie: `a/x.json` for `a/x.csv.gz`."""
+def facts_path(path: Path) -> Path:
+    """Return where the facts of a submission lie.
+
+    Example:
+        >>> facts_path(Path("a/x.csv.gz")).as_posix()
+        'a/x.json'
+    """
     return path.with_name(path.name.removesuffix(".gz").removesuffix(".csv") + ".json")
 
 
-def line_of(row: Sequence[str]) -> str:
-    """Return a row as a line of CSV without its end, quoted where RFC 4180 asks for it.
+def format_line(row: Sequence[str]) -> str:
+    """Return a row as a line of CSV without its end, quoted where RFC 4180 requires it.
 
     Raises:
-        DataError: A value holds a line break: legal CSV, but no submission means it.
+        DataError: A value holds a line break: legal CSV, but not meant in a submission.
     """
-    line = ",".join([_quoted(value) for value in row])
+    line = ",".join([_quote(value) for value in row])
     if "\n" in line or "\r" in line:
         bad = next(value for value in row if "\n" in value or "\r" in value)
-        raise DataError("a value of a submission breaks the line", found=repr(bad[:80]))
-    return line or '""'  # one empty value: an empty line would be no row
+        raise DataError("a value of a submission holds a line break", found=repr(bad[:80]))
+    return line or '""'  # one empty value: an empty line would not be a row
 
 
-def _quoted(value: str) -> str:
+def _quote(value: str) -> str:
     if "," in value or '"' in value:
         return '"' + value.replace('"', '""') + '"'
     return value

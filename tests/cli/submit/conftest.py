@@ -9,7 +9,7 @@ from darkroom.cli import provenance, submit
 from darkroom.cli.main import main
 from darkroom.remote.retry import RetryPolicy
 from tests.cli.submit.rig import Told
-from tests.submission.upload.parcels import SLUG, kaggle_on_loopback
+from tests.submission.upload.loopback import SLUG, kaggle_on_loopback
 from tests.support import tiny
 from tests.support.committed import commit
 from tests.support.damage import Project
@@ -37,7 +37,7 @@ def root(project: Project, kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> P
     tiny.edit(made, lambda params: params[tiny.NAME]["data"].update(kaggle=SLUG))
     tiny.put(made / ".gitignore", "/submissions/\n/reports/\n/data/\n/models/\n/.darkroom/\n")
     commit(made)
-    monkeypatch.setattr(provenance, "outdated", lambda *_: [])
+    monkeypatch.setattr(provenance, "outdated_stages", lambda *_: [])
     return made
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from darkroom.submission.history import file
-from darkroom.submission.history.file import Row
+from darkroom.submission.history.file import HistoryRow, read_history
 
 HISTORY = Path("submissions/history.csv")
 FIRST = 20_000_001  # the reference of a first submission
@@ -12,5 +11,5 @@ FIRST = 20_000_001  # the reference of a first submission
 Told = Callable[..., tuple[int, str, str]]
 
 
-def rows() -> list[Row]:
-    return file.read(HISTORY)
+def rows() -> list[HistoryRow]:
+    return read_history(HISTORY)

@@ -15,11 +15,10 @@ import pytest
 
 from darkroom.cli import check
 from darkroom.stages._context import Context
-from darkroom.submission.history import file as history
-from darkroom.submission.upload import pending
-from darkroom.submission.upload.pending import Parcel, alone
+from darkroom.submission.history.file import append_row
+from darkroom.submission.upload.idempotency import Upload, lock, read_pending, save_pending
 from tests.cli.submit.rig import FIRST, HISTORY, Told, rows
-from tests.submission.upload.parcels import SLUG
+from tests.submission.upload.loopback import SLUG
 from tests.support import tiny
 from tests.support.loopback import Hang, Kaggle, NoAnswer, Refuse
 
@@ -69,7 +68,7 @@ def test_a_lost_answer_is_found_in_the_list(kaggle: Kaggle, told: Told) -> None:
 
 def test_an_outcome_that_nobody_knows_is_no_success(kaggle: Kaggle, told: Told) -> None:
     kaggle.play("CreateSubmission", Refuse())
-    for words in ("the answer was lost: looking", "an earlier run lost its answer: looking"):
+    for words in ("the answer was lost: looking", "the answer to an earlier run was lost: looking"):
         code, out, err = told()
         assert code == 4
         assert "reference" not in out
@@ -77,8 +76,8 @@ def test_an_outcome_that_nobody_knows_is_no_success(kaggle: Kaggle, told: Told) 
         assert "submissions/tiny.csv.gz: it may or may not have arrived" in err
         assert not HISTORY.exists()
     folder = Path(f"submissions/.{SLUG}.sending")
-    [note] = pending.read(folder, "")
-    pending.write(folder, replace(note, time=time.time() - 3600))
+    [note] = read_pending(folder, "")
+    save_pending(folder, replace(note, time=time.time() - 3600))
     assert told()[0] == 0
     assert len(kaggle.competitions[SLUG].submissions) == 1
 
@@ -87,7 +86,7 @@ def test_another_section_of_the_competition_waits_too(
     root: Path, kaggle: Kaggle, told: Told
 ) -> None:
     sending = root / f"submissions/.{SLUG}.sending"
-    with alone(Parcel(SLUG, root / "larger.csv.gz", "0" * 64, sending)):
+    with lock(Upload(SLUG, root / "larger.csv.gz", "0" * 64, sending)):
         code, _, err = told()
     assert code == 5
     assert "another `darkroom submit` of this competition is under way" in err
@@ -117,8 +116,8 @@ def test_what_the_history_has_of_other_files_and_competitions_is_no_matter(
     kaggle.competitions[SLUG].submissions.clear()
     [row] = rows()
     HISTORY.unlink()
-    history.append(HISTORY, replace(row, reference=1, sha256="0" * 64))
-    history.append(HISTORY, replace(row, reference=2, name="another"))
+    append_row(HISTORY, replace(row, reference=1, sha256="0" * 64))
+    append_row(HISTORY, replace(row, reference=2, name="another"))
     assert f"tiny: submitted: reference {FIRST}\n" in told()[1]
 
 

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from darkroom.submission.history import rows as records
+from darkroom.submission.history import file as history_file
 from tests.cli.submit.rig import FIRST, Told, rows
-from tests.submission.upload.parcels import SLUG
+from tests.submission.upload.loopback import SLUG
 from tests.support.loopback import Kaggle, Page
 
 
@@ -16,10 +16,10 @@ def test_a_score_that_cannot_be_recorded_sends_nothing(
     def refuse(*_: object) -> bytes:
         raise ValueError("local: 'nan' is not a number")
 
-    monkeypatch.setattr(records, "text_of", refuse)
+    monkeypatch.setattr(history_file, "encode_rows", refuse)
     code, _, err = told()
     assert code == 6
-    assert "submissions/history.csv: it could not take a row of this submission\n" in err
+    assert "submissions/history.csv: it cannot hold a row of this submission\n" in err
     assert kaggle.competitions[SLUG].submissions == []
 
 

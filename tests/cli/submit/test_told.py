@@ -8,9 +8,9 @@ import pytest
 
 from darkroom.cli import submit
 from darkroom.remote.retry import RetryPolicy
-from darkroom.submission.history.file import Row
+from darkroom.submission.history.file import HistoryRow
 from tests.cli.submit.rig import FIRST, HISTORY, Told, rows
-from tests.submission.upload.parcels import SLUG
+from tests.submission.upload.loopback import SLUG
 from tests.support import tiny
 from tests.support.committed import commit
 from tests.support.loopback import Kaggle, Status
@@ -21,7 +21,7 @@ def test_what_a_first_submission_tells(root: Path, kaggle: Kaggle, told: Told) -
     code, out, err = told()
     assert (code, err) == (0, "")
     lines = [
-        r"submissions/tiny\.csv\.gz: right: 5 rows, every id once, every value legal.*",
+        r"submissions/tiny\.csv\.gz: valid: 5 rows, every id once, every value legal.*",
         rf"  to +https://www\.kaggle\.com/competitions/{SLUG}",
         r"  rows +5",
         r"  size +[0-9,]{3,7} bytes",
@@ -38,7 +38,7 @@ def test_what_a_first_submission_tells(root: Path, kaggle: Kaggle, told: Told) -
     [held] = kaggle.competitions[SLUG].submissions
     assert held.body == (root / "submissions/tiny.csv.gz").read_bytes()
     assert held.description == f"darkroom {held.sha256[:12]}: first"
-    assert replace(row, fingerprint="", local=None) == Row(
+    assert replace(row, fingerprint="", local=None) == HistoryRow(
         time=held.date,
         name="tiny",
         sha256=held.sha256,
@@ -138,7 +138,7 @@ def test_no_try_is_left(kaggle: Kaggle, told: Told) -> None:
     assert code == 4
     assert "tries today  1 used, 0 left\n" in out
     assert err == (
-        "by Kaggle's count no tries are left now: it may refuse\n"
+        "by Kaggle's count no tries are left today: it may refuse\n"
         f"darkroom submit tiny: {SLUG}: Kaggle refuses the request\n"
         "  found: 400 Bad Request: Your team has used its daily Submission allowance (1) today, "
         "please try again tomorrow UTC (5.0 hours from now).\n"
@@ -147,7 +147,7 @@ def test_no_try_is_left(kaggle: Kaggle, told: Told) -> None:
     code, out, err = told("--again", "--dry-run")
     assert code == 0
     assert out.endswith("nothing was sent; without --dry-run it would be submitted\n")
-    assert err == "by Kaggle's count no tries are left now: it may refuse\n"
+    assert err == "by Kaggle's count no tries are left today: it may refuse\n"
 
 
 def test_a_try_that_kaggle_does_not_count_is_its_own_to_give(kaggle: Kaggle, told: Told) -> None:

@@ -13,20 +13,20 @@ from PIL import Image
 
 from darkroom.images.sheets import EXCESS, MISSED, PAPER, RIGHT, Colour
 from darkroom.submission.history import scatter
-from darkroom.submission.history.scatter import Mark
+from darkroom.submission.history.scatter import Point
 
 TEXT = (("public", "public   3 of 3 compared"), ("private", "private  3 of 3 compared"))
 
 
-def drawn(marks: Sequence[Mark], rows: int = 1) -> NDArray[np.uint8]:
-    data = scatter.draw(marks, title="cars: local dice", metric="dice", text=TEXT[:rows])
+def drawn(points: Sequence[Point], rows: int = 1) -> NDArray[np.uint8]:
+    data = scatter.draw_scatter(points, title="cars: local dice", metric="dice", text=TEXT[:rows])
     with Image.open(io.BytesIO(data)) as image:
         assert image.format == "PNG"
         return np.asarray(image.convert("RGB"))
 
 
-def public(*pairs: tuple[float, float]) -> list[Mark]:
-    return [Mark(k, local, score, "public") for k, (local, score) in enumerate(pairs, 1)]
+def public(*pairs: tuple[float, float]) -> list[Point]:
+    return [Point(k, local, score, "public") for k, (local, score) in enumerate(pairs, 1)]
 
 
 def discs(picture: NDArray[np.uint8], colour: Colour) -> int:
@@ -47,24 +47,24 @@ def discs(picture: NDArray[np.uint8], colour: Colour) -> int:
 
 @pytest.mark.parametrize("count", [1, 3, 12])
 def test_every_point_is_there(count: int) -> None:
-    marks = public(*((0.9 + 0.007 * k, 0.91 + 0.005 * (k * 5 % 12)) for k in range(count)))
-    picture = drawn(marks)
+    points = public(*((0.9 + 0.007 * k, 0.91 + 0.005 * (k * 5 % 12)) for k in range(count)))
+    picture = drawn(points)
     assert discs(picture, RIGHT) == count
     assert not (picture == MISSED).all(axis=2).any()
     assert tuple(picture[-1, 0]) == PAPER
 
 
 def test_both_leaderboards_have_a_colour() -> None:
-    marks = [*public((0.5, 0.4)), Mark(1, 0.5, 0.3, "private")]
-    picture = drawn(marks, rows=2)
+    points = [*public((0.5, 0.4)), Point(1, 0.5, 0.3, "private")]
+    picture = drawn(points, rows=2)
     assert (picture == MISSED).all(axis=2).any()
     assert discs(picture, RIGHT) == 1
 
 
 def test_equal_pictures_have_equal_bytes() -> None:
-    marks = public((0.5, 0.4), (0.6, 0.5))
+    points = public((0.5, 0.4), (0.6, 0.5))
     args = {"title": "cars", "metric": "dice", "text": TEXT}
-    assert scatter.draw(marks, **args) == scatter.draw(marks, **args)  # type: ignore[arg-type]
+    assert scatter.draw_scatter(points, **args) == scatter.draw_scatter(points, **args)  # type: ignore[arg-type]
 
 
 def test_equal_points_are_drawn() -> None:
@@ -101,7 +101,7 @@ def test_windows(
 
 
 def test_a_number_is_written() -> None:
-    one, two = Mark(1, 0.5, 0.4, "public"), Mark(2, 0.5, 0.4, "public")
+    one, two = Point(1, 0.5, 0.4, "public"), Point(2, 0.5, 0.4, "public")
     assert not np.array_equal(drawn([one]), drawn([two]))
 
 
@@ -109,15 +109,15 @@ WINDOW = (0.0, 0.0, 700.0, 700.0)
 
 
 def test_a_number_stands_up_and_right_of_its_point_if_there_is_room() -> None:
-    (spot,) = scatter._spots([(300, 300)], [1 / 8], WINDOW)
-    assert spot == pytest.approx((300 + 20 * 0.5**0.5, 300 + 20 * 0.5**0.5))
-    (spot,) = scatter._spots([(699, 699)], [1 / 8], WINDOW)
-    assert max(spot) < 700
+    (label,) = scatter._label_places([(300, 300)], [1 / 8], WINDOW)
+    assert label == pytest.approx((300 + 20 * 0.5**0.5, 300 + 20 * 0.5**0.5))
+    (label,) = scatter._label_places([(699, 699)], [1 / 8], WINDOW)
+    assert max(label) < 700
 
 
 @given(st.lists(st.tuples(st.integers(60, 640), st.integers(60, 640)), min_size=1, max_size=7))
 def test_few_numbers_never_touch(points: list[tuple[float, float]]) -> None:
-    spots = scatter._spots(points, [1 / 8] * len(points), WINDOW)
-    for k, spot in enumerate(spots):
-        assert math.dist(spot, points[k]) < 43
-        assert all(math.dist(spot, other) > 9 for other in spots[:k])
+    labels = scatter._label_places(points, [1 / 8] * len(points), WINDOW)
+    for k, label in enumerate(labels):
+        assert math.dist(label, points[k]) < 43
+        assert all(math.dist(label, other) > 9 for other in labels[:k])

@@ -10,11 +10,10 @@ import pytest
 from darkroom.errors import RemoteError
 from darkroom.remote.kaggle import api as client
 from darkroom.remote.retry import RetryPolicy
-from darkroom.submission.upload import send
-from darkroom.submission.upload.pending import Parcel, alone
+from darkroom.submission.upload.idempotency import Upload, lock
 from darkroom.submission.upload.reconcile import SETTLED_S
-from darkroom.submission.upload.send import Found
-from tests.submission.upload.parcels import SLUG, kaggle_on_loopback, parcel
+from darkroom.submission.upload.send import UploadState, find_submission, send_submission
+from tests.submission.upload.loopback import SLUG, kaggle_on_loopback, upload_of
 from tests.support.loopback import Cut, CutBody, Fault, Kaggle, NoAnswer, Page, Refuse, Status
 
 TRIES = 8
@@ -208,28 +207,30 @@ for _name, _fault in REFUSALS.items():
 
 
 def submit(
-    sent: Parcel, clock: Clock, *, another: bool = False, recorded: Collection[int] = ()
-) -> tuple[bool, Found]:
+    upload: Upload, clock: Clock, *, resend: bool = False, recorded: Collection[int] = ()
+) -> tuple[bool, UploadState]:
     """Submit as the command does; return whether it was sent now, and what is there."""
     policy = RetryPolicy(tries=TRIES, sleep=clock.sleep)
-    with alone(sent):
-        found = send.find(sent, another=another, policy=policy, recorded=recorded, clock=clock)
+    with lock(upload):
+        found = find_submission(
+            upload, resend=resend, policy=policy, recorded=recorded, clock=clock
+        )
         if found.reference is not None:
             return False, found
-        return True, send.send(sent, found.mark, MESSAGE, policy=policy, clock=clock)
+        return True, send_submission(upload, found.key, MESSAGE, policy=policy, clock=clock)
 
 
 def play(name: str, number: int, folder: Path) -> tuple[int, str]:
     """Play a scenario, hold each run to it; return what the server holds, and errors' words."""
     rng, clock, words = random.Random(f"{name} {number}"), Clock(), ""
-    file = parcel(folder, rng.randbytes(rng.randint(1, 200_000)))
+    file = upload_of(folder, rng.randbytes(rng.randint(1, 200_000)))
     with kaggle_on_loopback() as kaggle:
         for run in SCENARIOS[name]:
             words += play_run(run, kaggle, file, clock, rng)
         return len(kaggle.competitions[SLUG].submissions), words
 
 
-def play_run(run: Run, kaggle: Kaggle, file: Parcel, clock: Clock, rng: random.Random) -> str:
+def play_run(run: Run, kaggle: Kaggle, file: Upload, clock: Clock, rng: random.Random) -> str:
     held = kaggle.competitions[SLUG]
     held.lag = run.lag
     clock.sleep(run.later)

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import ArtifactError, RemoteError, ResourceError
-from darkroom.submission.upload import pending
-from darkroom.submission.upload.pending import Note, Parcel, alone
+from darkroom.submission.upload.idempotency import PendingUpload, Upload, lock, read_pending
 from darkroom.submission.upload.reconcile import SETTLED_S
-from darkroom.submission.upload.send import Found
-from tests.submission.upload.parcels import SLUG, kaggle_on_loopback, parcel
+from darkroom.submission.upload.send import UploadState
+from tests.submission.upload.loopback import SLUG, kaggle_on_loopback, upload_of
 from tests.submission.upload.scenarios import (
     LOST,
     MESSAGE,
@@ -36,7 +35,7 @@ from tests.support.loopback import (
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_one_submission_whatever_goes_wrong(
+def test_a_file_is_submitted_once_whatever_goes_wrong(
     name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     held, words = play(name, 0, tmp_path)
@@ -49,19 +48,19 @@ def test_one_submission_whatever_goes_wrong(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_one_submission_round_after_round(name: str, rounds: int, tmp_path: Path) -> None:
+def test_a_file_is_submitted_once_in_many_rounds(name: str, rounds: int, tmp_path: Path) -> None:
     for number in range(1, rounds + 1):
         held, _ = play(name, number, tmp_path / str(number))
         assert held == SCENARIOS[name][-1].held, f"round {number}"
 
 
 def test_a_file_is_sent_again_only_when_asked(
-    held: Competition, file: Parcel, clock: Clock
+    held: Competition, file: Upload, clock: Clock
 ) -> None:
     mark = file.sha256[:12]
     submit(file, clock)
-    assert submit(file, clock, another=True)[0]
-    assert submit(file, clock, another=True)[0]
+    assert submit(file, clock, resend=True)[0]
+    assert submit(file, clock, resend=True)[0]
     assert [each.description for each in held.submissions] == [
         f"darkroom {mark}: {MESSAGE}",
         f"darkroom {mark}-2: {MESSAGE}",
@@ -73,41 +72,41 @@ def test_a_file_is_sent_again_only_when_asked(
     assert found.reference == held.submissions[2].ref, "the newest is told"
 
 
-def test_sending_again_is_as_careful(
-    kaggle: Kaggle, held: Competition, file: Parcel, clock: Clock
+def test_a_resend_is_as_careful(
+    kaggle: Kaggle, held: Competition, file: Upload, clock: Clock
 ) -> None:
     submit(file, clock)
     held.lag = TRIES + 2
     kaggle.play("CreateSubmission", NoAnswer())
     with pytest.raises(RemoteError, match=LOST):
-        submit(file, clock, another=True)
-    is_new, found = submit(file, clock, another=True)
+        submit(file, clock, resend=True)
+    is_new, found = submit(file, clock, resend=True)
     assert (is_new, found.reference) == (False, held.submissions[1].ref)
     assert len(held.submissions) == 2
 
 
-def test_another_after_one_that_was_not_listed_at_first(
-    held: Competition, file: Parcel, clock: Clock
+def test_a_resend_after_a_submission_that_was_listed_late(
+    held: Competition, file: Upload, clock: Clock
 ) -> None:
     held.lag = 1
     submit(file, clock)
-    assert submit(file, clock, another=True)[0]
+    assert submit(file, clock, resend=True)[0]
     assert len(held.submissions) == 2
 
 
-def test_another_is_numbered_after_one_that_is_not_listed_yet(
-    held: Competition, file: Parcel, clock: Clock
+def test_a_resend_is_numbered_after_a_submission_that_is_not_listed_yet(
+    held: Competition, file: Upload, clock: Clock
 ) -> None:
     held.lag = OFTEN
     submit(file, clock)
-    submit(file, clock, another=True)
+    submit(file, clock, resend=True)
     marks = [each.description.split(":")[0] for each in held.submissions]
     assert marks == [f"darkroom {file.sha256[:12]}", f"darkroom {file.sha256[:12]}-2"]
 
 
 def test_another_file_is_another_submission(kaggle: Kaggle, clock: Clock, tmp_path: Path) -> None:
     for data in (b"rows", b"better rows"):
-        assert submit(parcel(tmp_path, data), clock)[0]
+        assert submit(upload_of(tmp_path, data), clock)[0]
     assert [each.body for each in kaggle.competitions[SLUG].submissions] == [
         b"rows",
         b"better rows",
@@ -115,7 +114,7 @@ def test_another_file_is_another_submission(kaggle: Kaggle, clock: Clock, tmp_pa
 
 
 def test_a_submission_on_a_later_page_of_the_list_is_found(
-    held: Competition, file: Parcel, clock: Clock
+    held: Competition, file: Upload, clock: Clock
 ) -> None:
     submit(file, clock)
     first = held.submissions[0]
@@ -125,22 +124,22 @@ def test_a_submission_on_a_later_page_of_the_list_is_found(
     assert submit(file, clock)[0] is False
 
 
-def test_a_note_is_kept_only_while_the_list_does_not_tell(
-    held: Competition, file: Parcel, clock: Clock
+def test_a_record_is_kept_only_until_the_list_shows_the_submission(
+    held: Competition, file: Upload, clock: Clock
 ) -> None:
     submit(file, clock)
-    assert notes(file) == []
+    assert records(file) == []
     held.lag = 1
-    submit(file, clock, another=True)
+    submit(file, clock, resend=True)
     mark, reference = f"{file.sha256[:12]}-2", held.submissions[1].ref
-    assert notes(file) == [Note(mark, clock.now, reference)]
+    assert records(file) == [PendingUpload(mark, clock.now, reference)]
     submit(file, clock)
-    assert notes(file) == []
+    assert records(file) == []
     assert [path.name for path in file.folder.iterdir()] == ["lock"]
 
 
-def notes(file: Parcel) -> list[Note]:
-    return pending.read(file.folder, file.sha256[:12])
+def records(file: Upload) -> list[PendingUpload]:
+    return read_pending(file.folder, file.sha256[:12])
 
 
 REFUSED: dict[str, str] = {
@@ -150,52 +149,52 @@ REFUSED: dict[str, str] = {
 
 
 @pytest.mark.parametrize("call", REFUSED)
-def test_what_was_accepted_is_not_forgotten_when_another_is_refused(
-    kaggle: Kaggle, held: Competition, file: Parcel, clock: Clock, call: str
+def test_an_accepted_submission_keeps_its_record_when_a_resend_is_refused(
+    kaggle: Kaggle, held: Competition, file: Upload, clock: Clock, call: str
 ) -> None:
     held.lag = OFTEN
     submit(file, clock)
     kaggle.play(call, Status(403))
     with pytest.raises(RemoteError, match=REFUSED[call]):
-        submit(file, clock, another=True)
+        submit(file, clock, resend=True)
     is_new, found = submit(file, clock)
     assert (is_new, found.reference) == (False, held.submissions[0].ref)
     assert len(held.submissions) == 1
 
 
-def test_what_was_accepted_is_not_forgotten_while_another_is_under_way(
-    kaggle: Kaggle, held: Competition, file: Parcel, clock: Clock
+def test_an_accepted_submission_keeps_its_record_while_a_resend_is_pending(
+    kaggle: Kaggle, held: Competition, file: Upload, clock: Clock
 ) -> None:
     held.lag = OFTEN
     submit(file, clock)
-    first = notes(file)
+    first = records(file)
     kaggle.play("CreateSubmission", Refuse())
     with pytest.raises(RemoteError, match=LOST):
-        submit(file, clock, another=True)
-    assert [note.mark for note in notes(file)] == [file.sha256[:12], f"{file.sha256[:12]}-2"]
+        submit(file, clock, resend=True)
+    assert [record.key for record in records(file)] == [file.sha256[:12], f"{file.sha256[:12]}-2"]
     clock.sleep(SETTLED_S)
     is_new, found = submit(file, clock)
     assert (is_new, found.reference) == (False, held.submissions[0].ref)
-    assert notes(file) == first, "what never arrived has no note any more"
-    assert submit(file, clock, another=True)[0]
+    assert records(file) == first, "what never arrived has no note any more"
+    assert submit(file, clock, resend=True)[0]
     assert len(held.submissions) == 2
 
 
-def test_a_description_edited_at_kaggle(held: Competition, file: Parcel, clock: Clock) -> None:
+def test_a_description_edited_at_kaggle(held: Competition, file: Upload, clock: Clock) -> None:
     submit(file, clock)
     held.submissions[0].description = "my best one"
     is_new, found = submit(file, clock)
     assert (is_new, found.reference) == (False, held.submissions[0].ref)
-    assert submit(file, clock, another=True)[1].mark == f"{file.sha256[:12]}-2"
+    assert submit(file, clock, resend=True)[1].key == f"{file.sha256[:12]}-2"
 
 
-def test_what_is_recorded_was_sent_whatever_the_list_says(
-    kaggle: Kaggle, file: Parcel, clock: Clock
+def test_a_submission_in_the_history_was_sent_whatever_the_list_says(
+    kaggle: Kaggle, file: Upload, clock: Clock
 ) -> None:
     is_new, found = submit(file, clock, recorded=[7, 8])
-    assert (is_new, found) == (False, Found("", 8))
-    is_new, found = submit(file, clock, another=True, recorded=[7, 8])
-    assert (is_new, found.mark) == (True, f"{file.sha256[:12]}-3")
+    assert (is_new, found) == (False, UploadState("", 8))
+    is_new, found = submit(file, clock, resend=True, recorded=[7, 8])
+    assert (is_new, found.key) == (True, f"{file.sha256[:12]}-3")
     [held] = kaggle.competitions[SLUG].submissions
     held.description, held.file_name = "by hand", "submission.csv"
     is_new, found = submit(file, clock, recorded=[held.ref])
@@ -204,8 +203,8 @@ def test_what_is_recorded_was_sent_whatever_the_list_says(
     assert found.submission.description == "by hand"
 
 
-def test_an_empty_list_that_is_none_sends_nothing(
-    kaggle: Kaggle, held: Competition, file: Parcel, clock: Clock
+def test_a_redirect_instead_of_the_list_sends_nothing(
+    kaggle: Kaggle, held: Competition, file: Upload, clock: Clock
 ) -> None:
     submit(file, clock)
     kaggle.play("ListSubmissions", Status(302))  # without Location
@@ -214,8 +213,8 @@ def test_an_empty_list_that_is_none_sends_nothing(
     assert len(held.submissions) == 1
 
 
-def test_a_listed_submission_of_another_reference_is_not_taken_for_the_one_sent(
-    kaggle: Kaggle, held: Competition, file: Parcel, clock: Clock
+def test_a_listed_submission_with_another_reference_is_not_the_one_sent(
+    kaggle: Kaggle, held: Competition, file: Upload, clock: Clock
 ) -> None:
     submit(file, clock)
     kaggle.play("ListSubmissions", *[Page('{"submissions": []}')] * 2)  # as if it lagged
@@ -225,7 +224,7 @@ def test_a_listed_submission_of_another_reference_is_not_taken_for_the_one_sent(
     assert (found.reference, found.submission) == (held.submissions[1].ref, None)
 
 
-def test_the_words_of_an_unknown_outcome(kaggle: Kaggle, file: Parcel, clock: Clock) -> None:
+def test_the_message_about_an_unknown_outcome(kaggle: Kaggle, file: Upload, clock: Clock) -> None:
     kaggle.play("CreateSubmission", Refuse())
     settled = datetime.fromtimestamp(clock.now + SETTLED_S)
     with pytest.raises(RemoteError) as raised:
@@ -234,13 +233,13 @@ def test_the_words_of_an_unknown_outcome(kaggle: Kaggle, file: Parcel, clock: Cl
         f"{file.path}: it may or may not have arrived: the answer was lost, and Kaggle does not "
         "list it yet\n"
         f"  https://www.kaggle.com/competitions/{SLUG}/submissions\n"
-        f"  to do: run the same command again after {settled:%H:%M}: it looks first, and sends the "
-        "file only if it is not there"
+        f"  to do: run the same command again after {settled:%H:%M}: the file is sent only if "
+        "Kaggle does not list it"
     )
 
 
 def test_the_file_sent_is_the_one_that_was_checked(
-    held: Competition, file: Parcel, clock: Clock
+    held: Competition, file: Upload, clock: Clock
 ) -> None:
     file.path.write_bytes(b"rows of a later run")
     with pytest.raises(ArtifactError, match="it changed while it was checked"):
@@ -250,7 +249,7 @@ def test_the_file_sent_is_the_one_that_was_checked(
 
 
 def test_a_file_system_without_links(
-    held: Competition, file: Parcel, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    held: Competition, file: Upload, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(link: Path, target: Path) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link")
@@ -261,7 +260,7 @@ def test_a_file_system_without_links(
 
 
 def test_a_link_to_the_cache_is_followed(
-    held: Competition, file: Parcel, clock: Clock, tmp_path: Path
+    held: Competition, file: Upload, clock: Clock, tmp_path: Path
 ) -> None:
     file.path.rename(tmp_path / "cached")
     file.path.symlink_to(tmp_path / "cached")
@@ -269,15 +268,15 @@ def test_a_link_to_the_cache_is_followed(
     assert held.submissions[0].body == b"rows"
 
 
-def test_two_at_once(kaggle: Kaggle, file: Parcel, clock: Clock) -> None:
-    with alone(file), pytest.raises(ResourceError, match="another `darkroom submit`"):
+def test_two_runs_at_once(kaggle: Kaggle, file: Upload, clock: Clock) -> None:
+    with lock(file), pytest.raises(ResourceError, match="another `darkroom submit`"):
         submit(file, clock)
     assert submit(file, clock)[0]
 
 
-def test_who_submits_with_a_wrong_token_has_sent_nothing(clock: Clock, tmp_path: Path) -> None:
+def test_a_wrong_token_sends_nothing(clock: Clock, tmp_path: Path) -> None:
     with kaggle_on_loopback(token=WRONG_TOKEN) as kaggle:
         with pytest.raises(RemoteError, match="does not accept the token") as raised:
-            submit(parcel(tmp_path, b"rows"), clock)
+            submit(upload_of(tmp_path, b"rows"), clock)
         assert WRONG_TOKEN not in str(raised.value)
         assert {request.kind for request in kaggle.requests} == {"ListSubmissions"}

@@ -7,30 +7,30 @@ import pytest
 
 from darkroom.errors import RemoteError
 from darkroom.remote.retry import RetryPolicy
-from darkroom.submission.upload import pending, send
-from darkroom.submission.upload.pending import Note, Parcel
+from darkroom.submission.upload.idempotency import PendingUpload, Upload, read_pending, save_pending
 from darkroom.submission.upload.reconcile import CERTAIN_S, SETTLED_S
-from tests.submission.upload.parcels import SLUG, parcel
+from darkroom.submission.upload.send import find_submission, send_submission
+from tests.submission.upload.loopback import SLUG, upload_of
 from tests.submission.upload.scenarios import COUNTED, LOST, MESSAGE, OFTEN, TRIES, Clock, submit
 from tests.support.loopback import Competition, Kaggle, NoAnswer, Page, Refuse, Submission
 
 
-def test_another_clone_that_sends_at_the_same_moment(
+def test_another_clone_sends_at_the_same_moment(
     kaggle: Kaggle, clock: Clock, tmp_path: Path
 ) -> None:
-    mine, theirs = parcel(tmp_path / "a", b"rows"), parcel(tmp_path / "b", b"rows")
+    mine, theirs = upload_of(tmp_path / "a", b"rows"), upload_of(tmp_path / "b", b"rows")
     policy = RetryPolicy(tries=TRIES, sleep=clock.sleep)
-    found = send.find(mine, another=False, policy=policy, clock=clock)
+    found = find_submission(mine, resend=False, policy=policy, clock=clock)
     submit(theirs, clock)
     [held] = kaggle.competitions[SLUG].submissions
-    sent = send.send(mine, found.mark, MESSAGE, policy=policy, clock=clock)
+    sent = send_submission(mine, found.key, MESSAGE, policy=policy, clock=clock)
     assert (sent.reference, sent.is_new) == (held.ref, False)
     assert len(kaggle.competitions[SLUG].submissions) == 1
-    assert pending.read(mine.folder, mine.sha256[:12]) == []
+    assert read_pending(mine.folder, mine.sha256[:12]) == []
 
 
-def test_one_listed_without_a_number_is_not_sent_again(
-    kaggle: Kaggle, held: Competition, file: Parcel, clock: Clock
+def test_a_submission_listed_without_a_number_is_not_sent_again(
+    kaggle: Kaggle, held: Competition, file: Upload, clock: Clock
 ) -> None:
     entry = f'{{"ref": "abc", "fileName": "carvana-{file.sha256[:12]}.csv.gz"}}'
     kaggle.play("ListSubmissions", *[Page(f'{{"submissions": [{entry}]}}')] * 2)
@@ -39,16 +39,16 @@ def test_one_listed_without_a_number_is_not_sent_again(
     assert held.submissions == []
 
 
-def test_a_clock_that_was_set_back(kaggle: Kaggle, file: Parcel, clock: Clock) -> None:
+def test_a_clock_that_was_set_back(kaggle: Kaggle, file: Upload, clock: Clock) -> None:
     mark = file.sha256[:12]
-    pending.write(file.folder, Note(mark, clock.now + 30 * 86_400))
+    save_pending(file.folder, PendingUpload(mark, clock.now + 30 * 86_400))
     with pytest.raises(RemoteError, match=LOST):
         submit(file, clock)
     clock.sleep(SETTLED_S)
     assert submit(file, clock)[0]
 
 
-def lose(kaggle: Kaggle, file: Parcel, clock: Clock, *, arrives: bool) -> None:
+def lose(kaggle: Kaggle, file: Upload, clock: Clock, *, arrives: bool) -> None:
     """Submit a file so that the answer is lost, and wait until the list has to have it."""
     kaggle.play("CreateSubmission", NoAnswer() if arrives else Refuse())
     with pytest.raises(RemoteError, match=LOST):
@@ -58,17 +58,17 @@ def lose(kaggle: Kaggle, file: Parcel, clock: Clock, *, arrives: bool) -> None:
 
 def by_hand(kaggle: Kaggle, clock: Clock, folder: Path) -> Submission:
     """Submit another file from elsewhere, and return what the server holds of it."""
-    submit(parcel(folder / "elsewhere", f"rows {clock.now}".encode()), clock)
+    submit(upload_of(folder / "elsewhere", f"rows {clock.now}".encode()), clock)
     return kaggle.competitions[SLUG].submissions[-1]
 
 
-def test_one_that_arrived_is_counted_though_an_earlier_one_was_listed_late(
+def test_an_arrived_submission_is_counted_when_an_earlier_one_was_listed_late(
     kaggle: Kaggle, clock: Clock, tmp_path: Path
 ) -> None:
     held = kaggle.competitions[SLUG]
     held.lag = OFTEN
-    submit(parcel(tmp_path, b"rows"), clock)
-    second = parcel(tmp_path, b"better rows")
+    submit(upload_of(tmp_path, b"rows"), clock)
+    second = upload_of(tmp_path, b"better rows")
     lose(kaggle, second, clock, arrives=True)
     held.submissions[0].unseen = -1
     with pytest.raises(RemoteError, match=COUNTED):
@@ -76,10 +76,10 @@ def test_one_that_arrived_is_counted_though_an_earlier_one_was_listed_late(
     assert len(held.submissions) == 2
 
 
-def test_one_that_arrived_is_counted_though_an_earlier_one_got_no_score(
+def test_an_arrived_submission_is_counted_when_an_earlier_one_failed(
     kaggle: Kaggle, clock: Clock, tmp_path: Path
 ) -> None:
-    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    file, held = upload_of(tmp_path, b"rows"), kaggle.competitions[SLUG]
     earlier = by_hand(kaggle, clock, tmp_path)
     held.lag = OFTEN
     lose(kaggle, file, clock, arrives=True)
@@ -89,20 +89,20 @@ def test_one_that_arrived_is_counted_though_an_earlier_one_got_no_score(
     assert len(held.submissions) == 2
 
 
-def test_what_others_of_the_team_sent_meanwhile_is_not_taken_for_it(
+def test_a_submission_of_a_team_member_is_not_mistaken_for_it(
     kaggle: Kaggle, clock: Clock, tmp_path: Path
 ) -> None:
-    file = parcel(tmp_path, b"rows")
+    file = upload_of(tmp_path, b"rows")
     by_hand(kaggle, clock, tmp_path).status = "ERROR"
     lose(kaggle, file, clock, arrives=False)
     by_hand(kaggle, clock, tmp_path)
     assert submit(file, clock)[0]
 
 
-def test_what_is_counted_and_not_listed_is_waited_for_a_day(
+def test_a_submission_that_is_counted_but_not_listed_is_waited_for_a_day(
     kaggle: Kaggle, clock: Clock, tmp_path: Path
 ) -> None:
-    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    file, held = upload_of(tmp_path, b"rows"), kaggle.competitions[SLUG]
     lose(kaggle, file, clock, arrives=False)
     held.lag = OFTEN
     by_hand(kaggle, clock, tmp_path)
@@ -117,7 +117,7 @@ def test_what_is_counted_and_not_listed_is_waited_for_a_day(
 def test_a_count_that_cannot_be_read_settles_nothing(
     kaggle: Kaggle, clock: Clock, tmp_path: Path
 ) -> None:
-    file, held = parcel(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    file, held = upload_of(tmp_path, b"rows"), kaggle.competitions[SLUG]
     held.lag = OFTEN
     lose(kaggle, file, clock, arrives=True)
     kaggle.play("GetSubmissionLimits", Page('{"numTotal": "many"}'))

@@ -1,4 +1,4 @@
-"""A picture of local scores against the leaderboard's, each submission by its number."""
+"""A scatter plot of local against leaderboard scores, one number a submission."""
 
 import math
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ from darkroom.images.sheets import ACCENT, EXCESS, FAINT, INK, MISSED, PAPER, RI
 
 WIDTH_INCHES, SIDE_INCHES, DPI = 7.2, 6.0, 130
 HEAD_INCHES, LINE_INCHES, FOOT_INCHES = 0.95, 0.23, 0.6
-ROOM = 0.12  # of the window, around the points
-NEAR = 2.0  # the diagonal is shown up to so many widths of the points away
-LEAST_SPAN = 1e-3  # of the window, of the size of the scores: a lone point needs some scale
-RADII_PX, TURNS = (20.0, 30.0, 42.0), 16  # places around a point, where its number may stand
+MARGIN = 0.12  # of the window, around the points
+NEAR = 2.0  # the diagonal is shown up to this many widths of the points away
+MIN_SPAN = 1e-3  # of the window, of the size of the scores: for a single point
+RADII_PX, TURNS = (20.0, 30.0, 42.0), 16  # places for the number around a point
 FIRST_TURN = {"public": 1 / 8, "private": -1 / 8}  # up and right, and down and right
-ENOUGH_PX = 20.0  # from a number to the next number or point
+CLEARANCE_PX = 20.0  # from a number to the next number or point
 
 Place = tuple[float, float]  # pixels
 
 
 @dataclass(frozen=True)
-class Mark:
-    """One score of a submission: its number in the table, local score, leaderboard's, and which."""
+class Point:
+    """A submission's number in the table, its local score, and one of its leaderboard scores."""
 
     number: int
     local: float
@@ -37,16 +37,15 @@ class Mark:
 _SERIES = {"public": RIGHT, "private": MISSED}
 
 
-def draw(
-    marks: Sequence[Mark], *, title: str, metric: str, text: Sequence[tuple[str, str]]
+def draw_scatter(
+    points: Sequence[Point], *, title: str, metric: str, text: Sequence[tuple[str, str]]
 ) -> bytes:
     """Return a PNG of the scores, both leaderboards in one picture, and the line of equal scores.
 
-    The axes have one scale, and the window holds the points; so does it hold the line, unless
-    the scores lie far from it.
+    The axes have one scale. The window holds all points, and the line unless it lies far from them.
 
     Args:
-        marks: At least one.
+        points: At least one.
         title: The heading.
         metric: What the local score is called.
         text: Lines below the heading: the leaderboard that each is about, and its words.
@@ -59,22 +58,28 @@ def draw(
     axes = figure.add_axes(
         (left, FOOT_INCHES / height, width, SIDE_INCHES / height), facecolor=_rgb(PAPER)
     )
-    _frame(axes, marks, metric)
-    _stems(axes, marks)
-    for mark in marks:
-        colour = _rgb(_SERIES[mark.series])
-        face = colour if mark.series == "public" else "none"
+    _frame(axes, points, metric)
+    _stems(axes, points)
+    for point in points:
+        colour = _rgb(_SERIES[point.series])
+        face = colour if point.series == "public" else "none"
         axes.plot(
-            mark.local, mark.score, "o", markersize=7, color=colour, markerfacecolor=face, zorder=3
+            point.local,
+            point.score,
+            "o",
+            markersize=7,
+            color=colour,
+            markerfacecolor=face,
+            zorder=3,
         )
-    _number(axes, marks)
+    _label(axes, points)
     data = BytesIO()
     figure.savefig(data, format="png", dpi=DPI, metadata={"Software": None})
     return data.getvalue()
 
 
 def _head(figure: Figure, height: float, title: str, text: Sequence[tuple[str, str]]) -> None:
-    """Write what stands above the axes, in a figure so many inches high."""
+    """Write the title and the lines below it, in a figure of a height in inches."""
     bar = figure.add_axes((0, 1 - 0.06 / height, 1, 0.06 / height), facecolor=_rgb(ACCENT))
     bar.set(xticks=[], yticks=[])
     bar.spines[:].set_visible(False)
@@ -85,17 +90,18 @@ def _head(figure: Figure, height: float, title: str, text: Sequence[tuple[str, s
         figure.text(0.06, y, words, size=9.5, color=_rgb(FAINT), parse_math=False)
 
 
-def _frame(axes: Any, marks: Sequence[Mark], metric: str) -> None:
+def _frame(axes: Any, points: Sequence[Point], metric: str) -> None:
     """Set the window, the axes and the line of equal scores."""
     (left, right), (low, high) = _window(
-        [mark.local for mark in marks], [mark.score for mark in marks]
+        [point.local for point in points], [point.score for point in points]
     )
     axes.set(xlim=(left, right), ylim=(low, high))
     start, end = max(left, low), min(right, high)
     if start < end:
         axes.plot([start, end], [start, end], "--", color=_rgb(FAINT), linewidth=1, zorder=1)
         at = start + 0.04 * (right - left)
-        side = 1 if sum(mark.score - mark.local for mark in marks) < 0 else -1  # of fewer points
+        gap = sum(point.score - point.local for point in points)
+        side = 1 if gap < 0 else -1  # where fewer points are
         axes.annotate(
             "leaderboard = local",
             (at, at),
@@ -123,67 +129,73 @@ def _frame(axes: Any, marks: Sequence[Mark], metric: str) -> None:
 def _window(
     xs: Sequence[float], ys: Sequence[float]
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return the ends of both axes, of one length: of one range if that is not much longer."""
-    least = LEAST_SPAN * max(1e-9, *map(abs, (*xs, *ys)))
+    """Return the ends of both axes: of equal length, and equal unless that is much longer."""
+    least = MIN_SPAN * max(1e-9, *map(abs, (*xs, *ys)))
     span = max(max(xs) - min(xs), max(ys) - min(ys), least)
-    every = (*xs, *ys)
-    joint = max(every) - min(every)
+    values = (*xs, *ys)
+    joint = max(values) - min(values)
     if joint <= (1 + NEAR) * span or len(set(xs)) == 1:
-        span, xs, ys = max(joint, least), every, every
-    half = span * (0.5 + ROOM)
-    middles = [(min(values) + max(values)) / 2 for values in (xs, ys)]
+        span, xs, ys = max(joint, least), values, values
+    half = span * (0.5 + MARGIN)
+    middles = [(min(axis) + max(axis)) / 2 for axis in (xs, ys)]
     return (middles[0] - half, middles[0] + half), (middles[1] - half, middles[1] + half)
 
 
-def _stems(axes: Any, marks: Sequence[Mark]) -> None:
-    """Join the two leaderboards' scores of a submission."""
-    private = {mark.number: mark.score for mark in marks if mark.series == "private"}
-    for mark in marks:
-        if mark.series == "public" and mark.number in private:
-            ends = [mark.score, private[mark.number]]
-            axes.plot([mark.local] * 2, ends, color=_rgb(FAINT), alpha=0.5, linewidth=1, zorder=2)
+def _stems(axes: Any, points: Sequence[Point]) -> None:
+    """Connect the public and the private score of a submission."""
+    private = {point.number: point.score for point in points if point.series == "private"}
+    for point in points:
+        if point.series == "public" and point.number in private:
+            ends = [point.score, private[point.number]]
+            axes.plot([point.local] * 2, ends, color=_rgb(FAINT), alpha=0.5, linewidth=1, zorder=2)
 
 
-def _number(axes: Any, marks: Sequence[Mark]) -> None:
+def _label(axes: Any, points: Sequence[Point]) -> None:
     """Write each point's number beside it."""
-    pixels = axes.transData.transform([(mark.local, mark.score) for mark in marks])
-    points = [(float(x), float(y)) for x, y in pixels]
-    first_turns = [FIRST_TURN[mark.series] for mark in marks]
+    pixels = axes.transData.transform([(point.local, point.score) for point in points])
+    places = [(float(x), float(y)) for x, y in pixels]
+    first_turns = [FIRST_TURN[point.series] for point in points]
     (left, low), (right, high) = axes.get_window_extent().get_points()
-    spots = _spots(points, first_turns, (left, low, right, high))
-    for mark, here, spot in zip(marks, points, spots, strict=True):
-        _write(axes, mark, spot, joined=math.dist(here, spot) > RADII_PX[0] + 1)
+    labels = _label_places(places, first_turns, (left, low, right, high))
+    for point, place, label in zip(points, places, labels, strict=True):
+        _write_number(axes, point, label, joined=math.dist(place, label) > RADII_PX[0] + 1)
 
 
-def _spots(
+def _label_places(
     points: Sequence[Place],
     first_turns: Sequence[float],
     window: tuple[float, float, float, float],
 ) -> list[Place]:
-    """Return a place beside each point, where other points and places leave most room.
+    """Return a place for a label beside each point, as far from other points and labels as can be.
 
     Args:
         points: In pixels.
-        first_turns: The direction in which each looks first, in turns.
-        window: Left, low, right and high end; no place is outside.
+        first_turns: The direction that is tried first, by point, in turns.
+        window: Left, low, right and high end; no label is outside.
     """
     left, low, right, high = window
-    spots: list[Place] = []
-    for here, first in zip(points, first_turns, strict=True):
-        taken = [place for place in (*points, *spots) if place != here]
-        around = [_around(here, r, first + turn / TURNS) for r in RADII_PX for turn in range(TURNS)]
+    labels: list[Place] = []
+    for point, first in zip(points, first_turns, strict=True):
+        taken = [place for place in (*points, *labels) if place != point]
+        around = [
+            _around(point, radius, first + turn / TURNS)
+            for radius in RADII_PX
+            for turn in range(TURNS)
+        ]
         inside = [(x, y) for x, y in around if left < x < right and low < y < high]
-        spots.append(
-            max(inside, key=lambda spot: min([ENOUGH_PX, *(math.dist(spot, o) for o in taken)]))
-        )
-    return spots
+
+        def clearance(place: Place, taken: Sequence[Place] = taken) -> float:
+            return min([CLEARANCE_PX, *(math.dist(place, other) for other in taken)])
+
+        labels.append(max(inside, key=clearance))
+    return labels
 
 
-def _write(axes: Any, mark: Mark, place: Place, *, joined: bool) -> None:
-    colour = _rgb(_SERIES[mark.series])
+def _write_number(axes: Any, point: Point, place: Place, *, joined: bool) -> None:
+    colour = _rgb(_SERIES[point.series])
     axes.annotate(
-        str(mark.number),
-        (mark.local, mark.score),
+        str(point.number),
+        (point.local, point.score),
         place,
         textcoords="figure pixels",
         ha="center",

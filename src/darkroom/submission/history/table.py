@@ -1,4 +1,4 @@
-"""The submissions of one competition as text: a table, and whether validation can be trusted."""
+"""A competition's submissions as text: a table, and how far local and leaderboard scores agree."""
 
 import math
 import unicodedata
@@ -9,46 +9,48 @@ from typing import Literal
 
 import pandas as pd
 
-from darkroom.submission.history.rows import Row
+from darkroom.submission.history.file import HistoryRow
 
 Series = Literal["public", "private"]
 
 COLUMNS = ("#", "time (UTC)", "commit", "local", "public", "private", "gap", "message")
-FROM_RIGHT = ("#", "local", "public", "private", "gap")
-LEAST_MESSAGE = 8  # characters, in however narrow a terminal
+RIGHT_ALIGNED = ("#", "local", "public", "private", "gap")
+MIN_MESSAGE = 8  # characters, in however narrow a terminal
 LEGEND = "gap: leaderboard minus local, mean ± spread; rank correlation 1: the same order"
 DIRTY = "*: made from files that were not committed"
 
 
-def table(rows: Sequence[Row], width: int) -> str:
+def format_table(rows: Sequence[HistoryRow], width: int) -> str:
     """Return a line a submission, numbered from 1, messages cut to a width in characters."""
     lines = [COLUMNS, *(_cells(number, row, rows) for number, row in enumerate(rows, 1))]
     widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
-    widths[-1] = max(LEAST_MESSAGE, width - sum(widths[:-1]) - len(widths) + 1)
-    told = [" ".join(map(_aligned, COLUMNS, line, widths)).rstrip() for line in lines]
+    widths[-1] = max(MIN_MESSAGE, width - sum(widths[:-1]) - len(widths) + 1)
+    text = [" ".join(map(_aligned, COLUMNS, line, widths)).rstrip() for line in lines]
     if any(row.commit.endswith("-dirty") for row in rows):
-        told.append(DIRTY)
-    return "\n".join(told)
+        text.append(DIRTY)
+    return "\n".join(text)
 
 
-def verdict(rows: Sequence[Row], series: Series) -> str:
-    """Return in figures how far the local scores agree with those of a leaderboard."""
-    pairs = paired(rows, series)
-    found = of([local for _, local, _ in pairs], [score for *_, score in pairs])
-    words = [f"{series:<7}  {found.count} of {len(rows)} compared"]
-    if found.mean is not None:
-        spread = "" if found.spread is None else f" ± {found.spread:.5f}"
-        words.append(f"gap {found.mean:+.5f}{spread}")
-        few = found.count < LEAST_FOR_RANKS
-        none = f"from {LEAST_FOR_RANKS} on" if few else "none: equal scores"
-        words.append(f"rank correlation {none if found.rank is None else f'{found.rank:.2f}'}")
+def format_agreement(rows: Sequence[HistoryRow], series: Series) -> str:
+    """Return a line on how far the local scores agree with those of a leaderboard."""
+    pairs = paired_scores(rows, series)
+    agreement = measure_agreement([local for _, local, _ in pairs], [score for *_, score in pairs])
+    words = [f"{series:<7}  {agreement.count} of {len(rows)} compared"]
+    if agreement.mean is not None:
+        spread = "" if agreement.spread is None else f" ± {agreement.spread:.5f}"
+        words.append(f"gap {agreement.mean:+.5f}{spread}")
+        few = agreement.count < MIN_FOR_RANKS
+        none = f"from {MIN_FOR_RANKS} on" if few else "none: equal scores"
+        words.append(
+            f"rank correlation {none if agreement.rank is None else f'{agreement.rank:.2f}'}"
+        )
     return "   ".join(words)
 
 
-def paired(rows: Sequence[Row], series: Series) -> list[tuple[int, float, float]]:
-    """Return number, local score and leaderboard's of each submission that has both.
+def paired_scores(rows: Sequence[HistoryRow], series: Series) -> list[tuple[int, float, float]]:
+    """Return (number, local score, leaderboard score) of each submission that has both.
 
-    Local scores of another metric than the newest submission's are no match.
+    Local scores of another metric than the newest submission's are left out.
     """
     return [
         (number, row.local, score)
@@ -59,7 +61,7 @@ def paired(rows: Sequence[Row], series: Series) -> list[tuple[int, float, float]
     ]
 
 
-def _cells(number: int, row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
+def _cells(number: int, row: HistoryRow, rows: Sequence[HistoryRow]) -> tuple[str, ...]:
     gap = ""
     if row.local is not None and row.public is not None and row.metric == rows[-1].metric:
         gap = f"{row.public - row.local:+.5f}"
@@ -84,7 +86,7 @@ def _aligned(column: str, cell: str, width: int) -> str:
     if _width(cell) > width:
         cell = _cut(cell, width - 1) + "…"
     blanks = " " * (width - _width(cell))
-    return blanks + cell if column in FROM_RIGHT else cell + blanks
+    return blanks + cell if column in RIGHT_ALIGNED else cell + blanks
 
 
 def _width(text: str) -> int:
@@ -94,10 +96,10 @@ def _width(text: str) -> int:
 
 def _cut(text: str, width: int) -> str:
     """Return as much of a text as a width in columns holds."""
-    taken = 0
+    columns = 0
     for place, character in enumerate(text):
-        taken += _columns(character)
-        if taken > width:
+        columns += _columns(character)
+        if columns > width:
             return text[:place]
     return text
 
@@ -108,11 +110,11 @@ def _columns(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-LEAST_FOR_RANKS = 3
+MIN_FOR_RANKS = 3
 
 
 @dataclass(frozen=True)
-class Trust:
+class Agreement:
     """How far two lists of scores of the same submissions agree.
 
     Attributes:
@@ -129,21 +131,26 @@ class Trust:
     rank: float | None
 
 
-def of(local: Sequence[float], leaderboard: Sequence[float]) -> Trust:
-    """Return how far the scores of some submissions agree, in the same order, as many."""
-    gaps = [theirs - ours for ours, theirs in zip(local, leaderboard, strict=True)]
-    return Trust(
+def measure_agreement(local: Sequence[float], leaderboard: Sequence[float]) -> Agreement:
+    """Return how far two lists of scores agree, one score a submission and in the same order.
+
+    Example:
+        >>> measure_agreement([0.1, 0.2, 0.3], [0.3, 0.4, 0.6]).rank
+        1.0
+    """
+    gaps = [public - own for own, public in zip(local, leaderboard, strict=True)]
+    return Agreement(
         count=len(gaps),
         mean=fmean(gaps) if gaps else None,
         spread=stdev(gaps) if len(gaps) > 1 else None,
-        rank=spearman(local, leaderboard) if len(gaps) >= LEAST_FOR_RANKS else None,
+        rank=spearman(local, leaderboard) if len(gaps) >= MIN_FOR_RANKS else None,
     )
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Return the correlation of two lists' ranks, equal values sharing their mean rank.
+    """Return the correlation of the ranks of two lists; equal values share their mean rank.
 
-    None if all values of a list are equal, for then it has no order.
+    None if all values of a list are equal: then it has no order.
 
     Source: Spearman, The Proof and Measurement of Association between Two Things, 1904.
     """

@@ -1,12 +1,13 @@
-"""What Kaggle lists of a file, and what came of a submission whose answer was lost.
+"""Reconcile a pending upload, whose answer was lost, with what Kaggle lists and counts.
 
-Kaggle's list may lag behind what it took. What it has not listed after ten minutes counts as
-never arrived, unless Kaggle's own count has grown by more than the list; after a day, in any case.
+Kaggle's list may lag behind what it has accepted. A submission that is not listed after ten
+minutes counts as lost, unless Kaggle's own count has grown by more than the list; after a day,
+in any case.
 """
 
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -16,184 +17,175 @@ from darkroom.errors import RemoteError
 from darkroom.remote.kaggle import api
 from darkroom.remote.kaggle.api import Submission, SubmissionLimits
 from darkroom.remote.retry import RetryPolicy, retry
-from darkroom.submission.upload import pending
-from darkroom.submission.upload import pending as marks
-from darkroom.submission.upload.pending import Note, Parcel
+from darkroom.submission.upload.idempotency import (
+    PendingUpload,
+    Upload,
+    is_named_with,
+    read_pending,
+    save_pending,
+    submissions_by_key,
+)
 
 SETTLED_S, CERTAIN_S = 600.0, 86_400.0
-_LATER = "it looks first, and sends the file only if it is not there"
+_RERUN = "the file is sent only if Kaggle does not list it"
 Clock = Callable[[], float]
 
 
-def asked(parcel: Parcel, policy: RetryPolicy) -> list[Submission]:
-    """Return what Kaggle lists; raise RemoteError if it cannot be asked."""
+def list_submissions(upload: Upload, policy: RetryPolicy) -> list[Submission]:
+    """Return Kaggle's list, with retries; raise RemoteError if there is no answer."""
     return retry(
-        lambda: api.list_submissions(parcel.competition), policy, what="the list of submissions"
+        lambda: api.list_submissions(upload.competition), policy, what="the list of submissions"
     )
 
 
-def told(parcel: Parcel, policy: RetryPolicy) -> SubmissionLimits:
-    """Return what Kaggle counts; raise RemoteError if it cannot be asked.
-
-    To be asked before the list when something is sent, after it when something is settled: what
-    arrives in between must not hide what is lost.
-    """
-    return retry(lambda: api.submission_limits(parcel.competition), policy, what="the tries left")
-
-
-def ahead(parcel: Parcel, mark: str, total: int | None, every: Collection[Submission]) -> int:
-    """Return how many submissions Kaggle counts that it does not list and nobody here sent.
-
-    Args:
-        parcel: The file, in whose folder are notes of what was sent.
-        mark: Of the submission that is about to be sent.
-        total: Kaggle's count.
-        every: Kaggle's list.
-
-    Raises:
-        ArtifactError: A note is damaged.
-    """
-    return (total or 0) - _scorable(every) - len(_unlisted(parcel, mark, every))
-
-
-def _unlisted(parcel: Parcel, mark: str, every: Collection[Submission]) -> list[Note]:
-    """Return the notes about other submissions that Kaggle does not list."""
-    return [
-        note
-        for note in pending.read(parcel.folder)
-        if note.mark != mark
-        and not any(each.ref == note.reference or marks.names(note.mark, each) for each in every)
-    ]
-
-
-def _scorable(every: Iterable[Submission]) -> int:
-    return sum(each.status != "error" for each in every)
-
-
-def glimpse(parcel: Parcel) -> list[Submission]:
-    """Return what Kaggle lists now; if it can't be asked, nothing."""
+def list_once(upload: Upload) -> list[Submission]:
+    """Return Kaggle's list, without retries; an empty list if there is no answer."""
     try:
-        return api.list_submissions(parcel.competition)
+        return api.list_submissions(upload.competition)
     except (RemoteError, requests.RequestException):
         return []
 
 
-def listed(parcel: Parcel, every: Iterable[Submission]) -> dict[str, Submission]:
-    """Return the submissions of the file by mark; raise RemoteError if one has no number."""
-    found = marks.of(parcel.sha256, every)
-    if any(not each.ref for each in found.values()):
+def count_submissions(upload: Upload, policy: RetryPolicy) -> SubmissionLimits:
+    """Return Kaggle's counts, with retries; raise RemoteError if there is no answer.
+
+    Before an upload, count first and list second; to reconcile, list first and count second.
+    Otherwise a submission that arrives between the two requests could hide one that is lost.
+    """
+    return retry(lambda: api.submission_limits(upload.competition), policy, what="the tries left")
+
+
+def listed_by_key(upload: Upload, submissions: Iterable[Submission]) -> dict[str, Submission]:
+    """Return the file's submissions by key; raise RemoteError if one has no reference."""
+    by_key = submissions_by_key(upload.sha256, submissions)
+    if any(not submission.ref for submission in by_key.values()):
         raise RemoteError(
             "Kaggle lists it, but without a number that can be read",
-            file=parcel.path,
-            details=[api.submissions_url(parcel.competition)],
+            file=upload.path,
+            details=[api.submissions_url(upload.competition)],
             fix="run it again later; nothing is sent until it can be read",
         )
-    return found
+    return by_key
 
 
-def awaited(
-    parcel: Parcel, mark: str, since: float, policy: RetryPolicy, cause: Exception | None = None
-) -> Submission:
-    """Return a submission as soon as Kaggle lists it; raise RemoteError after the last look.
+def count_unlisted(
+    upload: Upload, key: str, total: int | None, submissions: Collection[Submission]
+) -> int:
+    """Return how many submissions Kaggle counts that are neither listed nor have a record.
 
     Args:
-        parcel: The file.
-        mark: What the submission is known by.
-        since: When it was sent, s since 1970.
-        policy: Between looks.
-        cause: Why it is looked for.
+        upload: The file, in whose folder the records are.
+        key: Of the submission that is about to be sent.
+        total: Kaggle's count.
+        submissions: Kaggle's list.
+
+    Raises:
+        ArtifactError: A record is damaged.
     """
-    for look in range(policy.tries):
-        policy.sleep(policy.wait_s(look + 1, None))
-        there = listed(parcel, glimpse(parcel)).get(mark)
-        if there is not None:
-            return there
-    late = _local(since + SETTLED_S)
+    return (total or 0) - _counted(submissions) - len(_unlisted_records(upload, key, submissions))
+
+
+def _counted(submissions: Iterable[Submission]) -> int:
+    """Return how many listed submissions are in Kaggle's count: it leaves out failed ones."""
+    return sum(submission.status != "error" for submission in submissions)
+
+
+def _unlisted_records(
+    upload: Upload, key: str, submissions: Collection[Submission]
+) -> list[PendingUpload]:
+    """Return the records of other submissions that Kaggle does not list."""
+    return [
+        pending
+        for pending in read_pending(upload.folder)
+        if pending.key != key
+        and not any(
+            submission.ref == pending.reference or is_named_with(pending.key, submission)
+            for submission in submissions
+        )
+    ]
+
+
+def wait_until_listed(
+    upload: Upload, key: str, sent_s: float, policy: RetryPolicy, cause: Exception | None = None
+) -> Submission:
+    """Return a submission as soon as Kaggle lists it; raise RemoteError after the last try.
+
+    Args:
+        upload: The file.
+        key: Of the submission.
+        sent_s: When it was sent, s since 1970.
+        policy: Between tries.
+        cause: Why the answer to the upload is unknown.
+    """
+    for attempt in range(policy.tries):
+        policy.sleep(policy.wait_s(attempt + 1, None))
+        submission = listed_by_key(upload, list_once(upload)).get(key)
+        if submission is not None:
+            return submission
+    settled = _local_time(sent_s + SETTLED_S)
     raise RemoteError(
         "it may or may not have arrived: the answer was lost, and Kaggle does not list it yet",
-        file=parcel.path,
-        details=[api.submissions_url(parcel.competition)],
-        fix=f"run the same command again after {late:%H:%M}: {_LATER}",
+        file=upload.path,
+        details=[api.submissions_url(upload.competition)],
+        fix=f"run the same command again after {settled:%H:%M}: {_RERUN}",
     ) from cause
 
 
-def settled(
-    parcel: Parcel,
-    note: Note,
-    every: Collection[Submission],
+def reconcile(
+    upload: Upload,
+    pending: PendingUpload,
+    submissions: Collection[Submission],
     policy: RetryPolicy,
     clock: Clock = time.time,
 ) -> Submission | None:
-    """Return the submission that a note is about, None if it never arrived; raise if unsure.
+    """Return the submission of a pending upload, or None if it never arrived.
 
     Args:
-        parcel: The file.
-        note: What an earlier run left; Kaggle does not list what it is about.
-        every: Kaggle's list.
-        policy: Between tries and looks.
+        upload: The file.
+        pending: The record of an earlier run; Kaggle does not list its key.
+        submissions: Kaggle's list.
+        policy: Between tries.
         clock: The time, s since 1970.
 
     Raises:
-        RemoteError: It is too early to say, or Kaggle's count says that something has arrived.
+        RemoteError: It is too early to decide, or Kaggle's count says that something arrived.
     """
     now = clock()
-    if now >= note.time + CERTAIN_S:
+    if now >= pending.time + CERTAIN_S:
         return None
-    if now >= note.time + SETTLED_S:
-        _refuse_more_than_listed(parcel, note, every, policy)
+    if now >= pending.time + SETTLED_S:
+        _require_no_more_than_listed(upload, pending, submissions, policy)
         return None
-    if note.time > now + SETTLED_S:  # the clock was set back since
-        note = replace(note, time=now)
-        pending.write(parcel.folder, note)
-    print("an earlier run lost its answer: looking at Kaggle's list", file=sys.stderr, flush=True)
-    return awaited(parcel, note.mark, note.time, policy)
+    if pending.time > now + SETTLED_S:  # the clock was set back since
+        pending = replace(pending, time=now)
+        save_pending(upload.folder, pending)
+    print(
+        "the answer to an earlier run was lost: looking at Kaggle's list",
+        file=sys.stderr,
+        flush=True,
+    )
+    return wait_until_listed(upload, pending.key, pending.time, policy)
 
 
-def _refuse_more_than_listed(
-    parcel: Parcel, note: Note, every: Collection[Submission], policy: RetryPolicy
+def _require_no_more_than_listed(
+    upload: Upload, pending: PendingUpload, submissions: Collection[Submission], policy: RetryPolicy
 ) -> None:
-    total = told(parcel, policy).total
-    known = sum(each.reference is not None for each in _unlisted(parcel, note.mark, every))
-    if total is not None and total - _scorable(every) - known <= note.ahead:
+    """Raise RemoteError if Kaggle's count has grown by more than its list since the upload."""
+    total = count_submissions(upload, policy).total
+    records = _unlisted_records(upload, pending.key, submissions)
+    accepted = sum(record.reference is not None for record in records)
+    if total is not None and total - _counted(submissions) - accepted <= pending.unlisted:
         return
     raise RemoteError(
         "the answer to an earlier upload was lost, and Kaggle counts a submission that it does not "
         "list: it may be this one",
-        file=parcel.path,
+        file=upload.path,
         found="a count that cannot be read" if total is None else None,
-        details=[api.submissions_url(parcel.competition)],
+        details=[api.submissions_url(upload.competition)],
         fix="run the same command again later, at the latest after "
-        f"{_local(note.time + CERTAIN_S):%Y-%m-%d %H:%M}: {_LATER}",
+        f"{_local_time(pending.time + CERTAIN_S):%Y-%m-%d %H:%M}: {_RERUN}",
     )
 
 
-def _local(time: float) -> datetime:
-    return datetime.fromtimestamp(time, UTC).astimezone()
-
-
-FIRST_S, LONGEST_S = 5.0, 60.0
-PATIENCE_S = 1800.0
-
-
-def scored(competition: str, reference: int, *, policy: RetryPolicy) -> Submission | None:
-    """Return a submission once it is scored or refused by the scorer; None after half an hour.
-
-    Raises:
-        RemoteError: Kaggle refused, or could not be reached for too long.
-    """
-    for pause in _pauses():
-        every = retry(lambda: api.list_submissions(competition), policy, what="the score")
-        there = next((each for each in every if each.ref == reference), None)
-        if there is not None and there.status != "pending":
-            return there
-        policy.sleep(pause)
-    return None
-
-
-def _pauses() -> Iterator[float]:
-    """Yield pauses, s, that grow by half and together last the patience."""
-    pause, left = FIRST_S, PATIENCE_S
-    while left > 0:
-        yield min(pause, left)
-        left -= pause
-        pause = min(pause * 1.5, LONGEST_S)
+def _local_time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC).astimezone()

@@ -1,11 +1,13 @@
-"""One file, one submission: what Kaggle lists is asked before anything is sent.
+"""Submit a file exactly once: find it, send it if it is not there, wait for its score.
 
-A submission is known by the mark in its file name and description, and a file whose mark is
-listed is not sent again. CreateSubmission has no key against being sent twice, so when its answer
-is lost only the list, which may lag, and the count of all submissions can tell: a note on disk,
-written right before the call, keeps the next run from sending until that is settled. The list is
-asked once more right before the call, for another clone of the project: only two that call within
-the moment between that question and Kaggle's listing of the first both send.
+1. `find_submission` asks Kaggle's list, the records of earlier runs and the history. A file whose
+   key is there is not sent again.
+2. `send_submission` uploads the file and calls CreateSubmission, which is never repeated after an
+   unknown outcome. A record on disk, written right before the call, keeps the next run from
+   sending until the outcome is reconciled. The list is read once more right before the call, for
+   another clone of the project: both send only if the other's call falls between this reading and
+   the moment when Kaggle lists the first.
+3. `wait_for_score` polls the list until Kaggle has scored the submission.
 """
 
 import hashlib
@@ -24,32 +26,49 @@ from darkroom.errors import ArtifactError, RemoteError
 from darkroom.remote.kaggle import api
 from darkroom.remote.kaggle.api import Submission, UnknownOutcomeError, UploadRefusedError
 from darkroom.remote.retry import RetryPolicy, retry
-from darkroom.submission.upload import pending, reconcile
-from darkroom.submission.upload import pending as marks
-from darkroom.submission.upload.pending import Note, Parcel
-from darkroom.submission.upload.reconcile import Clock
+from darkroom.submission.upload.idempotency import (
+    PendingUpload,
+    Upload,
+    description_of,
+    first_key,
+    next_key,
+    read_pending,
+    remove_pending,
+    save_pending,
+)
+from darkroom.submission.upload.reconcile import (
+    Clock,
+    count_submissions,
+    count_unlisted,
+    list_once,
+    list_submissions,
+    listed_by_key,
+    reconcile,
+    wait_until_listed,
+)
 
-FRESH_ADDRESSES = 2  # for an upload that the storage refuses
+REFUSED_UPLOADS = 2  # retried with a new address, when the storage refuses the file
+FIRST_PAUSE_S, LONGEST_PAUSE_S, PATIENCE_S = 5.0, 60.0, 1800.0
 
 
 @dataclass(frozen=True)
-class Found:
-    """What is known of a file.
+class UploadState:
+    """Whether a file has been submitted.
 
     Attributes:
-        mark: Of the submission that is there, "" if nothing tells it; or of the one to send.
-        reference: Kaggle's number of the one that is there; None: to be sent.
+        key: Of the submission that is there, "" if it is not known; or of the one to send.
+        reference: Kaggle's number of the one that is there; None: it is to be sent.
         submission: As Kaggle lists it; None as well if its list lags.
         is_new: Whether this run sent it.
     """
 
-    mark: str
+    key: str
     reference: int | None = None
     submission: Submission | None = None
     is_new: bool = False
 
 
-class _AppearedError(RemoteError):
+class _SentByAnotherRunError(RemoteError):
     """Another run has submitted the file since it was looked for."""
 
     def __init__(self, submission: Submission) -> None:
@@ -57,68 +76,71 @@ class _AppearedError(RemoteError):
         self.submission = submission
 
 
-def find(
-    parcel: Parcel,
+def find_submission(
+    upload: Upload,
     *,
-    another: bool,
+    resend: bool,
     policy: RetryPolicy,
     recorded: Collection[int] = (),
     clock: Clock = time.time,
-) -> Found:
-    """Return whether a file has been submitted, by Kaggle's list, notes of earlier runs or records.
+) -> UploadState:
+    """Return whether a file has been submitted, by Kaggle's list, earlier runs or the history.
 
     Args:
-        parcel: The file.
-        another: Whether a further submission is wanted of a file that has one; one whose outcome
-            is not known is settled first.
-        policy: Between tries and looks.
-        recorded: References of its submissions that are known of, whatever the list says.
+        upload: The file.
+        resend: Whether to submit a file again that has been submitted; a submission whose
+            outcome is unknown is reconciled first.
+        policy: Between tries.
+        recorded: References of its submissions in the history, whatever the list says.
         clock: The time, s since 1970.
 
     Raises:
-        RemoteError: Kaggle refused or can't be reached; or an earlier run's answer was lost, and
-            it is too early to say that nothing arrived.
-        ArtifactError: A note is damaged.
+        RemoteError: Kaggle refused or could not be reached; or the answer to an earlier run was
+            lost, and it is too early to say that nothing arrived.
+        ArtifactError: A record is damaged.
     """
-    every = reconcile.asked(parcel, policy)
-    listed, entries = reconcile.listed(parcel, every), {each.ref: each for each in every}
-    known = dict.fromkeys(recorded, "")  # marks by reference
-    for note in pending.read(parcel.folder, marks.stem(parcel.sha256)):
-        if note.reference is None:
-            there = listed.get(note.mark) or reconcile.settled(parcel, note, every, policy, clock)
-            pending.clear(parcel.folder, note.mark)
-            if there is not None:
-                return Found(note.mark, there.ref, there)
+    submissions = list_submissions(upload, policy)
+    listed = listed_by_key(upload, submissions)
+    by_reference = {submission.ref: submission for submission in submissions}
+    keys = dict.fromkeys(recorded, "")  # by reference
+    for pending in read_pending(upload.folder, first_key(upload.sha256)):
+        if pending.reference is None:
+            submission = listed.get(pending.key) or reconcile(
+                upload, pending, submissions, policy, clock
+            )
+            remove_pending(upload.folder, pending.key)
+            if submission is not None:
+                return UploadState(pending.key, submission.ref, submission)
         else:
-            known[note.reference] = note.mark
-            if note.reference in entries:
-                pending.clear(parcel.folder, note.mark)
-    known |= {each.ref: mark for mark, each in listed.items()}
-    if known and not another:
-        newest = max(known)
-        return Found(known[newest], newest, entries.get(newest))
-    return Found(marks.following(parcel.sha256, known.values()))
+            keys[pending.reference] = pending.key
+            if pending.reference in by_reference:
+                remove_pending(upload.folder, pending.key)
+    keys |= {submission.ref: key for key, submission in listed.items()}
+    if keys and not resend:
+        newest = max(keys)
+        return UploadState(keys[newest], newest, by_reference.get(newest))
+    return UploadState(next_key(upload.sha256, keys.values()))
 
 
-def send(
-    parcel: Parcel,
-    mark: str,
+def send_submission(
+    upload: Upload,
+    key: str,
     message: str,
     *,
     policy: RetryPolicy,
     clock: Clock = time.time,
     progress: bool = False,
-) -> Found:
+) -> UploadState:
     """Upload a file and submit it, once; return it as accepted, or as another run submitted it.
 
-    An upload that was cut is begun anew. CreateSubmission is never repeated after an answer that
-    does not say what came of it: then Kaggle's list is looked at, several times.
+    An interrupted upload starts again. CreateSubmission is not repeated after an answer that does
+    not say whether it was accepted: then Kaggle's list is read, several times.
 
     Args:
-        parcel: The file.
-        mark: What the submission is to be known by.
+        upload: The file.
+        key: Of the submission.
         message: What Kaggle shows beside it.
-        policy: Between tries and looks.
+        policy: Between tries.
         clock: The time, s since 1970.
         progress: Whether to draw a progress bar on stderr.
 
@@ -126,102 +148,122 @@ def send(
         RemoteError: Kaggle refused, the tries ran out, or the outcome is not known.
         ArtifactError: The file is no longer the one that was checked.
     """
-    with staged(parcel.path, parcel.sha256, mark, parcel.folder / "staged") as path:
+    with staged(upload, key) as path:
         submit = partial(
             api.submit,
-            parcel.competition,
+            upload.competition,
             path,
-            marks.description(mark, message),
+            description_of(key, message),
             progress=progress,
-            before_create=partial(_look_and_leave_note, parcel, mark, policy, clock),
+            before_create=partial(_save_before_create, upload, key, policy, clock),
         )
         try:
-            reference = retry(_attempts(parcel, mark, submit), policy, what=path.name)
-        except _AppearedError as error:
-            return Found(mark, error.submission.ref, error.submission)
+            reference = retry(_attempt(upload, key, submit), policy, what=path.name)
+        except _SentByAnotherRunError as error:
+            return UploadState(key, error.submission.ref, error.submission)
         except UnknownOutcomeError as error:
             print("the answer was lost: looking at Kaggle's list", file=sys.stderr, flush=True)
-            there = reconcile.awaited(parcel, mark, clock(), policy, error)
-            pending.clear(parcel.folder, mark)
-            return Found(mark, there.ref, there, is_new=True)
-    pending.write(parcel.folder, Note(mark, clock(), reference))
-    seen = next((each for each in reconcile.glimpse(parcel) if each.ref == reference), None)
-    if seen is not None:
-        pending.clear(parcel.folder, mark)
-    return Found(mark, reference, seen, is_new=True)
+            submission = wait_until_listed(upload, key, clock(), policy, error)
+            remove_pending(upload.folder, key)
+            return UploadState(key, submission.ref, submission, is_new=True)
+    save_pending(upload.folder, PendingUpload(key, clock(), reference))
+    listed = next((each for each in list_once(upload) if each.ref == reference), None)
+    if listed is not None:
+        remove_pending(upload.folder, key)
+    return UploadState(key, reference, listed, is_new=True)
 
 
-def _look_and_leave_note(parcel: Parcel, mark: str, policy: RetryPolicy, clock: Clock) -> None:
-    total = reconcile.told(parcel, policy).total
-    every = reconcile.asked(parcel, policy)
-    if (there := reconcile.listed(parcel, every).get(mark)) is not None:
-        raise _AppearedError(there)
-    ahead = reconcile.ahead(parcel, mark, total, every)
-    pending.write(parcel.folder, Note(mark, clock(), ahead=ahead))
+def _save_before_create(upload: Upload, key: str, policy: RetryPolicy, clock: Clock) -> None:
+    """Write the record of an upload, unless another run has submitted the file meanwhile."""
+    total = count_submissions(upload, policy).total
+    submissions = list_submissions(upload, policy)
+    if (submission := listed_by_key(upload, submissions).get(key)) is not None:
+        raise _SentByAnotherRunError(submission)
+    unlisted = count_unlisted(upload, key, total, submissions)
+    save_pending(upload.folder, PendingUpload(key, clock(), unlisted=unlisted))
 
 
-def _attempts(parcel: Parcel, mark: str, submit: Callable[[], int]) -> Callable[[], int]:
-    """Return what tries once and returns Kaggle's reference.
+def _attempt(upload: Upload, key: str, submit: Callable[[], int]) -> Callable[[], int]:
+    """Return a function that submits once, for retries; it returns Kaggle's reference.
 
-    Of what was refused for certain no note stays.
+    The record is removed after a certain refusal, and kept after an unknown outcome.
     """
-    refused = 0
+    refusals = 0
 
     def attempt() -> int:
-        nonlocal refused
+        nonlocal refusals
         try:
             return submit()
         except UnknownOutcomeError:
             raise
         except UploadRefusedError as error:
-            refused += 1
-            if refused <= FRESH_ADDRESSES:
+            refusals += 1
+            if refusals <= REFUSED_UPLOADS:
                 raise
             raise RemoteError(
                 "the storage behind Kaggle refuses the file",
-                file=parcel.path,
+                file=upload.path,
                 found=str(error),
                 fix="run it again later; nothing was submitted",
             ) from None
         except (RemoteError, requests.RequestException):
-            pending.clear(parcel.folder, mark)
+            remove_pending(upload.folder, key)
             raise
 
     return attempt
 
 
 @contextmanager
-def staged(file: Path, sha256: str, mark: str, folder: Path) -> Iterator[Path]:
-    """Yield a file under a name with its mark, its bytes those that were checked.
-
-    Args:
-        file: What is to be sent; a link to it will do.
-        sha256: What was checked.
-        mark: Of the submission.
-        folder: Where the file stands under that name; emptied before and removed after.
+def staged(upload: Upload, key: str) -> Iterator[Path]:
+    """Yield the file under a name with its key, after checking that its bytes are the same.
 
     Raises:
         ArtifactError: The file is no longer the one that was checked.
     """
-    name, dot, rest = file.name.partition(".")
-    shutil.rmtree(folder, ignore_errors=True)  # a killed run's
+    folder = upload.folder / "staged"
+    stem, dot, suffix = upload.path.name.partition(".")
+    shutil.rmtree(folder, ignore_errors=True)  # of a killed run
     folder.mkdir(parents=True)
     try:
-        path = folder / f"{name}-{mark}{dot}{rest}"
+        path = folder / f"{stem}-{key}{dot}{suffix}"
         try:
-            path.hardlink_to(file.resolve())
-        except OSError:  # not every file system links
-            shutil.copyfile(file, path)
+            path.hardlink_to(upload.path.resolve())
+        except OSError:  # not every file system has links
+            shutil.copyfile(upload.path, path)
         with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-        if found != sha256:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        if sha256 != upload.sha256:
             raise ArtifactError(
                 "it changed while it was checked",
-                file=file,
-                found=f"sha256 {found}",
-                expected=f"sha256 {sha256}",
+                file=upload.path,
+                found=f"sha256 {sha256}",
+                expected=f"sha256 {upload.sha256}",
                 fix="run the command again",
             )
         yield path
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_for_score(competition: str, reference: int, *, policy: RetryPolicy) -> Submission | None:
+    """Return a submission once it is scored or failed; None after half an hour.
+
+    Raises:
+        RemoteError: Kaggle refused, or could not be reached for too long.
+    """
+    for pause_s in _pauses():
+        submissions = retry(lambda: api.list_submissions(competition), policy, what="the score")
+        submission = next((each for each in submissions if each.ref == reference), None)
+        if submission is not None and submission.status != "pending":
+            return submission
+        policy.sleep(pause_s)
+    return None
+
+
+def _pauses() -> Iterator[float]:
+    """Yield pauses, s, that grow by half and add up to the patience."""
+    pause_s, left_s = FIRST_PAUSE_S, PATIENCE_S
+    while left_s > 0:
+        yield min(pause_s, left_s)
+        left_s -= pause_s
+        pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.submission.upload.pending import Parcel
+from darkroom.submission.upload.idempotency import Upload
 from tests.support.loopback import TOKEN, Competition, Kaggle
 from tests.support.loopback.calls import SLUG as SLUG
 
@@ -21,10 +21,10 @@ def kaggle_on_loopback(token: str | None = TOKEN) -> Iterator[Kaggle]:
         yield kaggle
 
 
-def parcel(folder: Path, data: bytes) -> Parcel:
+def upload_of(folder: Path, data: bytes) -> Upload:
     """Return a file to submit, written to a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "carvana.csv.gz"
     path.write_bytes(data)
     sha256 = hashlib.sha256(data).hexdigest()
-    return Parcel(SLUG, path, sha256, folder / ".carvana.sending")
+    return Upload(SLUG, path, sha256, folder / ".carvana.sending")

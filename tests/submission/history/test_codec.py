@@ -1,4 +1,4 @@
-"""A row of the history goes into the file and comes back as it was; what is no row is refused."""
+"""A row is encoded and decoded without loss, and damaged bytes are refused."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -9,30 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom.errors import ArtifactError
-from darkroom.submission.history import rows as records
-from darkroom.submission.history.rows import COLUMNS, Row
+from darkroom.submission.history.file import COLUMNS, HistoryRow, decode_rows, encode_rows
+from tests.submission.history.rows import LINES, ROW
 
 PATH = Path("submissions/history.csv")
-SHA256, COMMIT = "ab" * 32, "0123456789" * 4
-ROW = Row(
-    time=datetime(2017, 9, 27, 23, 59, 1, tzinfo=UTC),
-    name="cars",
-    sha256=SHA256,
-    fingerprint="c0ffee",
-    commit=f"{COMMIT}-dirty",
-    metric="dice",
-    local=0.9966,
-    message="U-Net",
-    reference=31415926,
-    status="complete",
-    public=0.5,
-    private=None,
-)
-LINES = (
-    "time,name,sha256,fingerprint,commit,metric,local,message,reference,status,public,private\n",
-    f"2017-09-27T23:59:01Z,cars,{SHA256},c0ffee,{COMMIT}-dirty,dice,0.9966,U-Net,31415926,"
-    "complete,0.5,\n",
-)
 MESSAGES = (
     "",
     "512 px, 5 folds",
@@ -54,15 +34,15 @@ MESSAGES = (
 )
 
 
-def back(row: Row) -> Row:
-    (read,) = records.rows_of(records.text_of([row]), PATH)
+def back(row: HistoryRow) -> HistoryRow:
+    (read,) = decode_rows(encode_rows([row]), PATH)
     return read
 
 
 def test_the_text_of_a_row() -> None:
-    assert records.text_of([ROW]).decode() == "".join(LINES)
-    assert records.text_of([]).decode() == LINES[0]
-    assert records.rows_of("".join(LINES).encode(), PATH) == [ROW]
+    assert encode_rows([ROW]).decode() == "".join(LINES)
+    assert encode_rows([]).decode() == LINES[0]
+    assert decode_rows("".join(LINES).encode(), PATH) == [ROW]
 
 
 @pytest.mark.parametrize("message", MESSAGES)
@@ -87,19 +67,19 @@ def test_every_row_comes_back_to_the_second(
 
 def test_rows_of_several_lines_stand_beside_each_other() -> None:
     rows = [replace(ROW, message=text, reference=k) for k, text in enumerate(MESSAGES)]
-    assert records.rows_of(records.text_of(rows), PATH) == rows
+    assert decode_rows(encode_rows(rows), PATH) == rows
 
 
 @pytest.mark.parametrize("message", ["=1+1", "+1", "-1", "@a", "\t=1", "'=1"])
 def test_no_spreadsheet_takes_a_message_for_a_formula(message: str) -> None:
-    text = records.text_of([replace(ROW, message=message)]).decode()
+    text = encode_rows([replace(ROW, message=message)]).decode()
     assert f",'{message}," in text
 
 
 def test_times_are_told_in_utc_to_the_second() -> None:
     japan = timezone(timedelta(hours=9))
     row = replace(ROW, time=datetime(2020, 1, 1, 8, 30, 5, 999_999, tzinfo=japan))
-    assert records.text_of([row]).decode().splitlines()[1].startswith("2019-12-31T23:30:05Z,")
+    assert encode_rows([row]).decode().splitlines()[1].startswith("2019-12-31T23:30:05Z,")
 
 
 def test_the_first_years_come_back() -> None:
@@ -118,7 +98,10 @@ def test_bytes_of_a_command_line_that_are_no_text_become_some() -> None:
         ({"local": float("nan")}, "local: 'nan' is not a number"),
         ({"public": float("inf")}, "public: 'inf' is not a number"),
         ({"public": 1.1e15}, r"public: '1100000000000000.0' is not a number to 1e\+15"),
-        ({"time": datetime.min.replace(tzinfo=timezone(timedelta(hours=9)))}, "beyond what UTC"),
+        (
+            {"time": datetime.min.replace(tzinfo=timezone(timedelta(hours=9)))},
+            "out of range in UTC",
+        ),
         ({"sha256": "AB"}, "sha256: 'AB' is not 64 hexadecimal digits"),
         ({"reference": -1}, "reference: '-1' is not a number"),
         ({"status": "COMPLETE"}, "status: 'COMPLETE' is not one of pending, complete, error"),
@@ -126,12 +109,12 @@ def test_bytes_of_a_command_line_that_are_no_text_become_some() -> None:
 )
 def test_what_could_not_be_read_again_is_not_written(change: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        records.text_of([replace(ROW, **change)])  # type: ignore[arg-type]
+        encode_rows([replace(ROW, **change)])  # type: ignore[arg-type]
 
 
 def test_a_spreadsheets_mark_and_line_ends_are_taken() -> None:
     text = "".join(LINES).replace("\n", "\r\n")
-    assert records.rows_of(text.encode("utf-8-sig"), PATH) == [ROW]
+    assert decode_rows(text.encode("utf-8-sig"), PATH) == [ROW]
 
 
 HEAD, LINE = LINES
@@ -171,28 +154,28 @@ DAMAGES = {
 @pytest.mark.parametrize(("text", "row", "words"), DAMAGES.values(), ids=DAMAGES)
 def test_damage_is_refused_with_its_line(text: str, row: int, words: str) -> None:
     with pytest.raises(ArtifactError) as caught:
-        records.rows_of(text.encode(), PATH)
+        decode_rows(text.encode(), PATH)
     told = str(caught.value)
     assert told.startswith(f"{PATH}, row {row}: the history is damaged\n")
     assert words in told
-    assert "to do: mend the file by hand" in told
+    assert "to do: repair the file by hand" in told
 
 
 def test_bytes_that_are_no_text_are_refused_with_their_line() -> None:
     data = "".join(LINES).encode().replace(b"U-Net", b"U-N\xe9t")
     with pytest.raises(ArtifactError, match=r"row 2: the history is damaged\n  found: byte 0xe9"):
-        records.rows_of(data, PATH)
+        decode_rows(data, PATH)
 
 
 def test_every_cut_of_a_file_is_refused_or_ends_with_a_whole_row() -> None:
-    whole = records.text_of([ROW, replace(ROW, reference=2, message="two\nlines, 'n all")])
+    whole = encode_rows([ROW, replace(ROW, reference=2, message="two\nlines, 'n all")])
     for end in range(len(whole)):
         try:
-            rows = records.rows_of(whole[:end], PATH)
+            rows = decode_rows(whole[:end], PATH)
         except ArtifactError:
             continue
-        assert records.text_of(rows) == whole[:end]
+        assert encode_rows(rows) == whole[:end]
 
 
 def test_a_header_and_no_rows() -> None:
-    assert records.rows_of(",".join(COLUMNS).encode() + b"\n", PATH) == []
+    assert decode_rows(",".join(COLUMNS).encode() + b"\n", PATH) == []
