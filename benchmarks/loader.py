@@ -28,7 +28,8 @@ from darkroom.images import codec, geometry
 from darkroom.images.codec import Pixels
 from darkroom.images.geometry import cv2
 from darkroom.store import loader as dataset
-from darkroom.store.store import ImageKind, Row, Store, pack_image, pack_mask, write_shard
+from darkroom.store.shard import ImageKind
+from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, write_shard
 
 HEIGHT, WIDTH = 640, 959
 QUALITY = 90  # of the JPEG shards: the default of params.yaml
@@ -126,7 +127,7 @@ def shard(pictures: list[Raw], folder: Path, kind: ImageKind) -> Store:
     return Store(folder, "train")
 
 
-def _rows(pictures: list[Raw], kind: ImageKind) -> Iterator[Row]:
+def _rows(pictures: list[Raw], kind: ImageKind) -> Iterator[StoredImage]:
     for number, raw in enumerate(pictures):
         header = codec.read_header(raw.image)
         original = (header.height, header.width)
@@ -134,7 +135,7 @@ def _rows(pictures: list[Raw], kind: ImageKind) -> Iterator[Row]:
         pixels = geometry.fit_image(pixels, HEIGHT, WIDTH, "stretch", original=original)
         mask = geometry.fit_mask(codec.decode_mask(raw.mask)[0], HEIGHT, WIDTH, "stretch")
         image, packed = pack_image(pixels, kind, QUALITY), pack_mask(mask)
-        yield Row(f"{number:03d}", image, packed, *original)
+        yield StoredImage(f"{number:03d}", image, packed, *original)
 
 
 def read_usual(data: UsualDataset, count: int) -> int:

@@ -25,7 +25,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from darkroom.models import build
 from darkroom.models.device import device_for
 from darkroom.store.loader import Batch, loader
-from darkroom.store.store import Row, Store, pack_image, pack_mask, shard_name, write_shard
+from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, shard_name, write_shard
 from darkroom.training import fit
 from darkroom.training.fit import Optimisation, Running
 
@@ -90,7 +90,7 @@ def drawn(folder: Path, count: int, height: int, width: int) -> Store:
     mask[:, : width // 2] = 1
     folder.mkdir()
     rows = [
-        Row(
+        StoredImage(
             id=str(number),
             image=pack_image(rng.integers(0, 256, (height, width, 3), dtype=np.uint8), "raw", 95),
             mask=pack_mask(mask),

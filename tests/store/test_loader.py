@@ -1,6 +1,7 @@
 import hashlib
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 from darkroom.errors import ArtifactError
-from darkroom.store.loader import Batch, Loader, item_seed, loader
+from darkroom.store.loader import Batch, Buffers, Loader, item_seed, loader
 from darkroom.store.sampler import EpochSampler
 from darkroom.store.store import Store, shard_name, write_shard
 from darkroom.training.augment import build
@@ -75,7 +76,7 @@ def test_rows_without_a_mask_are_refused_only_where_masks_are_read(tmp_path: Pat
     path = tmp_path / shard_name("train", 0)
     write_shard(path, mixed, height=HEIGHT, width=WIDTH, fit="pad", image="raw")
     store = Store(tmp_path, "train")
-    with pytest.raises(ArtifactError, match="images to learn from have no mask in the") as fault:
+    with pytest.raises(ArtifactError, match="training images have no mask in the") as fault:
         loader(store, [0, 1, 2], None, masks=True, batch_size=2, seed=None)
     assert "found: 1 of 3 without, such as car_02" in str(fault.value)
     assert "to do: run the preprocess stage: `dvc repro -sf preprocess@NAME`" in str(fault.value)
@@ -85,7 +86,7 @@ def test_rows_without_a_mask_are_refused_only_where_masks_are_read(tmp_path: Pat
 
 
 def test_targets_are_masks_or_given(store: Store) -> None:
-    with pytest.raises(ValueError, match="the targets are masks or what is given, not both"):
+    with pytest.raises(ValueError, match="pass targets or masks=True, not both"):
         loader(store, [0], np.zeros(8, np.int64), masks=True, batch_size=1, seed=None)
 
 
@@ -298,3 +299,45 @@ def test_workers_end_with_a_reader_that_is_killed(tmp_path: Path) -> None:
     ended = subprocess.run(reader, capture_output=True, text=True, timeout=60)
     assert ended.returncode == -signal.SIGKILL
     assert len(ended.stdout.split()) == 1, "a worker had been started"
+
+
+def address(array: np.ndarray) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def test_a_buffer_is_reused_once_nothing_refers_to_it() -> None:
+    buffers = Buffers()
+    block = buffers.take((4, 5))
+    first = address(block)
+    del block
+    assert address(buffers.take((5, 4))) == first
+
+
+def test_a_buffer_in_use_is_not_reused() -> None:
+    buffers = Buffers()
+    block = buffers.take((4, 4))
+    tensor = torch.from_numpy(block).permute(1, 0)[:2]
+    back = tensor.numpy()
+    del block, tensor  # a view of a view of it is left
+    back[:] = 7
+    buffers.take((4, 4))[:] = 1
+    assert (back == 7).all()
+
+
+def test_another_size_gets_another_buffer() -> None:
+    buffers = Buffers()
+    buffers.take((10,))
+    assert buffers.take((3, 3)).shape == (3, 3)
+
+
+def test_the_pool_keeps_few_free_buffers() -> None:
+    buffers = Buffers()
+    held = [buffers.take((8,)) for _ in range(50)]
+    held.clear()
+    assert len(buffers._free) == 8
+
+
+def test_buffers_do_not_travel_to_other_processes() -> None:
+    buffers = Buffers()
+    buffers.take((1000,))
+    assert pickle.loads(pickle.dumps(buffers))._free == []

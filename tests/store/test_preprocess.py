@@ -1,4 +1,4 @@
-"""One shard developed from tiny raw files: pixels, masks and facts known by hand."""
+"""One shard preprocessed from tiny raw files: pixels, masks and facts known by hand."""
 
 from io import BytesIO
 from pathlib import Path
@@ -10,7 +10,13 @@ from PIL import Image
 
 from darkroom.index.formats.csv import RESERVED_NAMES
 from darkroom.raw.archives import Archives
-from darkroom.store.preprocess import Developed, Exposure, Facts, Finish, ShardJob, develop
+from darkroom.store.preprocess import (
+    ImageFacts,
+    PreprocessJob,
+    SourceImage,
+    preprocess_shard,
+)
+from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, shard_name
 from tests.support.packed import zip_of
 from tests.support.tiny import png
@@ -23,7 +29,7 @@ HALF = np.repeat([[0, 1]], 8, axis=1).repeat(16, axis=0).astype(np.uint8)
 WIDE = QUARTERS[:8]
 
 
-def job(folder: Path, *rows: Exposure, **finish: Any) -> ShardJob:
+def job(folder: Path, *rows: SourceImage, **choices: Any) -> PreprocessJob:
     files = {
         "a.png": png(QUARTERS),
         "a_mask.png": png(HALF * 255),
@@ -33,24 +39,21 @@ def job(folder: Path, *rows: Exposure, **finish: Any) -> ShardJob:
         "small_mask.png": png(HALF[:4]),
     }
     zip_of(folder / "raw.zip", files)
-    size: dict[str, Any] = {
-        "height": 4,
-        "width": 4,
-        "fit": "stretch",
-        "store": "raw",
-        "quality": 90,
-    }
+    options: dict[str, Any] = {"height": 4, "width": 4, "fit": "stretch", "image": "raw"}
+    format = ShardFormat(**(options | choices))
     path = folder / shard_name("train", 0)
-    return ShardJob(path, Archives(folder, folder / "spool"), rows, Finish(**(size | finish)))
+    return PreprocessJob(path, Archives(folder, folder / "unpacked"), rows, format, quality=90)
 
 
-def exposure(image: str, mask: str = "") -> Exposure:
-    return Exposure(image, "train", f"raw.zip/{image}.png", f"raw.zip/{mask}.png" if mask else "")
+def source(image: str, mask: str = "") -> SourceImage:
+    return SourceImage(
+        image, "train", f"raw.zip/{image}.png", f"raw.zip/{mask}.png" if mask else ""
+    )
 
 
 def test_a_picture_and_its_mask_by_hand(tmp_path: Path) -> None:
-    told = develop(job(tmp_path, exposure("a", "a_mask")))
-    assert told.faults == []
+    result = preprocess_shard(job(tmp_path, source("a", "a_mask")))
+    assert result.errors == []
     store = Store(tmp_path, "train")
     corners = store.image(0)[[0, 0, 3, 3], [0, 3, 0, 3]].tolist()
     assert corners == [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]
@@ -58,7 +61,7 @@ def test_a_picture_and_its_mask_by_hand(tmp_path: Path) -> None:
     assert mask is not None
     assert mask.tolist() == [[0, 0, 1, 1]] * 4
     assert store.originals.tolist() == [[16, 16]]
-    fact = told.facts[0]
+    fact = result.facts[0]
     assert (fact.id, fact.part, fact.height, fact.width) == ("a", "train", 16, 16)
     assert (fact.format, fact.mode, fact.exif) == ("PNG", "RGB", 1)
     assert fact.peak == 255
@@ -70,20 +73,20 @@ def test_a_picture_and_its_mask_by_hand(tmp_path: Path) -> None:
 
 
 def test_a_picture_without_a_mask(tmp_path: Path) -> None:
-    told = develop(job(tmp_path, exposure("grey")))
+    result = preprocess_shard(job(tmp_path, source("grey")))
     store = Store(tmp_path, "train")
     assert store.mask(0) is None
     assert store.image(0)[0, 0].tolist() == [255, 255, 255], "grey as RGB"
-    assert (told.facts[0].mode, told.facts[0].mask_pixels) == ("L", -1)
-    assert told.facts[0].mask_values == ""
+    assert (result.facts[0].mode, result.facts[0].mask_pixels) == ("L", -1)
+    assert result.facts[0].mask_values == ""
 
 
-def test_twelve_bits_in_sixteen_are_told(tmp_path: Path) -> None:
-    made = job(tmp_path, exposure("deep"))
+def test_the_peak_of_twelve_bits_in_sixteen_is_recorded(tmp_path: Path) -> None:
+    deep = job(tmp_path, source("deep"))
     values, data = np.linspace(0, 4095, 64).astype(np.uint16).reshape(8, 8), BytesIO()
     Image.fromarray(values).save(data, "PNG")
     zip_of(tmp_path / "raw.zip", {"deep.png": data.getvalue()})
-    fact = develop(made).facts[0]
+    fact = preprocess_shard(deep).facts[0]
     assert (fact.mode, fact.peak) == ("I;16", 15)  # the high byte of 4095
     assert Store(tmp_path, "train").image(0).max() <= 15  # stored as ever
 
@@ -96,38 +99,37 @@ def test_twelve_bits_in_sixteen_are_told(tmp_path: Path) -> None:
     ],
 )
 def test_a_wide_picture_is_fitted(tmp_path: Path, fit: str, column: list[list[int]]) -> None:
-    told = develop(job(tmp_path, exposure("wide"), fit=fit))
+    result = preprocess_shard(job(tmp_path, source("wide"), fit=fit))
     store = Store(tmp_path, "train")
     assert store.image(0)[:, 0].tolist() == column
     assert store.fit == fit
-    assert (told.facts[0].height, told.facts[0].width) == (8, 16)
+    assert (result.facts[0].height, result.facts[0].width) == (8, 16)
 
 
-def test_every_fault_is_told_and_no_shard_is_left(tmp_path: Path) -> None:
-    rows = (exposure("bad"), exposure("a", "a_mask"), exposure("a", "small_mask"), exposure("no"))
-    told = develop(job(tmp_path, *rows))
-    assert [fact.id for fact in told.facts] == ["a"]
-    assert len(told.faults) == 3
-    assert told.faults[0].startswith(
+def test_every_error_is_reported_and_no_shard_is_left(tmp_path: Path) -> None:
+    rows = (source("bad"), source("a", "a_mask"), source("a", "small_mask"), source("no"))
+    result = preprocess_shard(job(tmp_path, *rows))
+    assert [fact.id for fact in result.facts] == ["a"]
+    assert len(result.errors) == 3
+    assert result.errors[0].startswith(
         "raw.zip/bad.png: not an image, or its header is broken; found: 8 bytes that begin b'no im"
     )
-    assert told.faults[1] == (
+    assert result.errors[1] == (
         "raw.zip/small_mask.png: the mask's size is not its image's; found: 16 x 4 px; "
         "expected: 16 x 16 px, as raw.zip/a.png has"
     )
-    assert "raw.zip/no.png: no such file" in told.faults[2]
+    assert "raw.zip/no.png: no such file" in result.errors[2]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw.zip"]
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
-    made: list[tuple[bytes, Developed]] = []
+    results = []
     for place in ("a", "b"):
-        one = job(tmp_path / place, exposure("a", "a_mask"), exposure("wide"), store="jpeg")
-        made.append((b"", develop(one)))
-        made[-1] = (one.path.read_bytes(), made[-1][1])
-    assert made[0] == made[1]
+        shard = job(tmp_path / place, source("a", "a_mask"), source("wide"), image="jpeg")
+        results.append((preprocess_shard(shard), shard.path.read_bytes()))
+    assert results[0] == results[1]
 
 
 def test_no_target_can_bear_the_name_of_a_fact() -> None:
     """The audit puts facts, fold and targets side by side."""
-    assert set(Facts.__dataclass_fields__) | {"fold"} <= set(RESERVED_NAMES)
+    assert set(ImageFacts.__dataclass_fields__) | {"fold"} <= set(RESERVED_NAMES)

@@ -1,6 +1,6 @@
 import pytest
 
-from darkroom.store.sampler import EpochSampler, Order
+from darkroom.store.sampler import BatchRequest, EpochSampler
 
 
 def rows_of(sampler: EpochSampler) -> list[int]:
@@ -9,9 +9,9 @@ def rows_of(sampler: EpochSampler) -> list[int]:
 
 def test_without_a_seed_the_order_is_that_given() -> None:
     sampler = EpochSampler([3, 1, 2], 2, seed=None)
-    assert list(sampler) == [Order(0, (3, 1)), Order(0, (2,))]
+    assert list(sampler) == [BatchRequest(0, (3, 1)), BatchRequest(0, (2,))]
     sampler.set_epoch(5)
-    assert list(sampler) == [Order(5, (3, 1)), Order(5, (2,))]
+    assert list(sampler) == [BatchRequest(5, (3, 1)), BatchRequest(5, (2,))]
 
 
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:

@@ -7,17 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darkroom.errors import ArtifactError
-from darkroom.store.shard import COLUMNS, Layout, Shard
+from darkroom.store.shard import COLUMNS, Shard, ShardFormat
 from tests.store.test_store import HEIGHT, WIDTH, write
 
-LAYOUT = Layout(HEIGHT, WIDTH, "stretch", "raw")
+FORMAT = ShardFormat(HEIGHT, WIDTH, "stretch", "raw")
 
 
 def test_a_shard_knows_its_layout(tmp_path: Path) -> None:
     shard = Shard(write(tmp_path) / "train-00000.arrow")
-    assert shard.layout == LAYOUT
+    assert shard.format == FORMAT
     assert (len(shard.ids), len(shard.images), len(shard.masks)) == (5, 5, 5)
-    assert shard.masks[0].size == LAYOUT.mask_bytes() == 28
+    assert shard.masks[0].size == FORMAT.mask_bytes() == 28
 
 
 def test_a_cut_shard_is_refused_at_every_length(tmp_path: Path) -> None:
@@ -50,19 +50,21 @@ def foreign(path: Path, schema: pa.Schema) -> Path:
     [
         ({}, "not a shard of this version of Darkroom"),
         ({"version": "0"}, "found: version 0"),
-        (LAYOUT.metadata() | {"fit": "squash"}, "fit 'squash'"),
-        (LAYOUT.metadata() | {"height": "0"}, "stored size 0 x 17"),
-        (LAYOUT.metadata() | {"width": "wide"}, "the shard is damaged"),
+        (FORMAT.metadata() | {"fit": "squash"}, "fit 'squash'"),
+        (FORMAT.metadata() | {"height": "0"}, "stored size 0 x 17"),
+        (FORMAT.metadata() | {"width": "wide"}, "the shard is damaged"),
     ],
 )
-def test_another_make_is_refused(tmp_path: Path, metadata: dict[str, str], words: str) -> None:
+def test_another_version_or_format_is_refused(
+    tmp_path: Path, metadata: dict[str, str], words: str
+) -> None:
     with pytest.raises(ArtifactError) as fault:
         Shard(foreign(tmp_path / "a.arrow", pa.schema(COLUMNS, metadata=metadata)))
     assert words in str(fault.value)
 
 
 def test_other_columns_are_refused(tmp_path: Path) -> None:
-    schema = pa.schema([("id", pa.string())], metadata=LAYOUT.metadata())
+    schema = pa.schema([("id", pa.string())], metadata=FORMAT.metadata())
     with pytest.raises(ArtifactError, match="found: version 1, columns id"):
         Shard(foreign(tmp_path / "a.arrow", schema))
 

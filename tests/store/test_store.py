@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from darkroom.errors import ArtifactError
+from darkroom.store.shard import ImageKind
 from darkroom.store.store import (
-    ImageKind,
-    Row,
     Store,
+    StoredImage,
     pack_image,
     pack_mask,
     rows_per_shard,
@@ -32,9 +32,9 @@ def label(number: int) -> np.ndarray:
     return rng.integers(0, 2, (HEIGHT, WIDTH), dtype=np.uint8)
 
 
-def rows(kind: ImageKind, count: int, first: int = 0, masks: bool = True) -> list[Row]:
+def rows(kind: ImageKind, count: int, first: int = 0, masks: bool = True) -> list[StoredImage]:
     return [
-        Row(
+        StoredImage(
             f"car_{number:02d}",
             pack_image(picture(number), kind, 95),
             pack_mask(label(number) if masks else None),
@@ -61,7 +61,7 @@ def write(folder: Path, kind: ImageKind = "raw", counts: tuple[int, ...] = (5, 3
 
 
 @pytest.mark.parametrize("kind", ["raw", "jpeg"])
-def test_what_was_written_is_read(tmp_path: Path, kind: ImageKind) -> None:
+def test_a_store_returns_what_was_written(tmp_path: Path, kind: ImageKind) -> None:
     store = Store(write(tmp_path, kind), "train")
     assert (len(store), store.height, store.width, store.fit) == (8, HEIGHT, WIDTH, "stretch")
     assert store.ids == [f"car_{number:02d}" for number in range(8)]
@@ -163,7 +163,7 @@ def test_missing_shards_are_named(tmp_path: Path, drop: list[int], words: str) -
         (tmp_path / shard_name("train", number)).unlink()
     with pytest.raises(ArtifactError) as fault:
         Store(tmp_path, "train")
-    assert "the shards of part 'train' are not all there" in str(fault.value)
+    assert "shards of part 'train' are missing" in str(fault.value)
     assert words in str(fault.value)
     assert "dvc repro" in str(fault.value)
 
@@ -175,7 +175,7 @@ def test_shards_that_disagree_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ArtifactError) as fault:
         Store(tmp_path, "train")
-    assert "train-00001.arrow: a shard of another make" in str(fault.value)
+    assert "train-00001.arrow: a shard has another format" in str(fault.value)
 
 
 def test_a_damaged_jpeg_is_named_by_its_id(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.store.loader import Loader, loader
-from darkroom.store.store import Row, Store, pack_image, pack_mask, shard_name, write_shard
+from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, shard_name, write_shard
 
 SIDE = 32
 COLOURS = ((200, 60, 60), (60, 200, 60), (60, 60, 200))
@@ -46,7 +46,7 @@ def _store(folder: Path, pictures: list[tuple[NDArray[Any], NDArray[np.uint8] | 
     folder.mkdir(parents=True, exist_ok=True)
     height, width = pictures[0][0].shape[:2]
     rows = [
-        Row(
+        StoredImage(
             id=f"{i:03d}",
             image=pack_image(image.astype(np.uint8), "raw", 95),
             mask=pack_mask(mask),

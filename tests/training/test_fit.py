@@ -324,4 +324,4 @@ def test_a_lost_loader_process_is_told_as_such(tmp_path: Path) -> None:
             work_dir=tmp_path / "work",
             callbacks=[Kill()],
         )
-    assert "run again: training goes on from its last checkpoint" in str(caught.value)
+    assert "run again: training resumes from its last checkpoint" in str(caught.value)

@@ -176,9 +176,9 @@ def in_a_tar(root: Path) -> None:
         "preprocess",
         3,
         (
-            "1 of 21 images or masks are not what they must be\n"
+            "1 of 21 images or masks cannot be used\n"
             "  train.zip/train/003.png: cannot decode the image: ",
-            "to do: mend or replace these files, then run the fetch stage again",
+            "to do: correct or replace these files, then run the fetch stage again",
         ),
     ),
     Case(

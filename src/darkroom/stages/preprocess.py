@@ -15,59 +15,66 @@ from darkroom.project import files, processes
 from darkroom.raw.archives import Archives
 from darkroom.stages._context import Context, require
 from darkroom.store import store
-from darkroom.store.preprocess import Developed, Exposure, Finish, ShardJob, develop
+from darkroom.store.preprocess import PreprocessJob, ShardResult, SourceImage, preprocess_shard
+from darkroom.store.shard import ShardFormat
 
 
 def run(context: Context) -> None:
     """Decode, resize and store every image and mask of a competition."""
     name, paths = context.name, context.paths
-    choice: Preprocess = context.section.preprocess
-    finish = Finish(choice.height, choice.width, choice.fit, choice.store, choice.quality)
+    choices: Preprocess = context.section.preprocess
 
     rows = read_index(paths.index, paths.card).rows
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
     with files.replacing_folder(paths.processed) as folder:
-        jobs = list(_jobs(rows, folder, archives, finish))
-        developed = _all_developed(jobs, total=len(rows), name=name)
-        facts = [told.as_row() for shard in developed for told in shard.facts]
-        table = pd.DataFrame(facts).to_csv(index=False, lineterminator="\n")
-        files.write(folder / paths.facts.name, table)
+        jobs = list(_jobs(rows, folder, archives, choices))
+        results = _run_jobs(jobs, total=len(rows), name=name)
+        facts = pd.DataFrame([fact.as_row() for result in results for fact in result.facts])
+        files.write(folder / paths.facts.name, facts.to_csv(index=False, lineterminator="\n"))
 
     shutil.rmtree(paths.unpacked, ignore_errors=True)
-    print(f"{name}: {len(rows)} images in {len(jobs)} shards, {choice.height} x {choice.width} px")
+    size = f"{choices.height} x {choices.width} px"
+    print(f"{name}: {len(rows)} images in {len(jobs)} shards, {size}")
 
 
 def _jobs(
-    rows: pd.DataFrame, folder: Path, archives: Archives, finish: Finish
-) -> Iterator[ShardJob]:
-    """Yield a job a shard: the rows of each part in order, so many a shard."""
-    for part, of_part in rows.groupby("part", sort=False):
-        exposures = [
-            Exposure(*row)
-            for row in of_part[["id", "part", "image", "mask"]].itertuples(index=False, name=None)
-        ]
-        size = store.rows_per_shard(len(exposures))
-        for number, start in enumerate(range(0, len(exposures), size)):
+    rows: pd.DataFrame, folder: Path, archives: Archives, choices: Preprocess
+) -> Iterator[PreprocessJob]:
+    """Yield one job a shard, over the rows of each part in order."""
+    format = ShardFormat(choices.height, choices.width, choices.fit, choices.store)
+    for part, part_rows in rows.groupby("part", sort=False):
+        columns = part_rows[["id", "part", "image", "mask"]]
+        sources = [SourceImage(*row) for row in columns.itertuples(index=False, name=None)]
+        size = store.rows_per_shard(len(sources))
+        for number, start in enumerate(range(0, len(sources), size)):
             path = folder / store.shard_name(str(part), number)
-            yield ShardJob(path, archives, tuple(exposures[start : start + size]), finish)
+            shard_sources = tuple(sources[start : start + size])
+            yield PreprocessJob(path, archives, shard_sources, format, choices.quality)
 
 
-def _all_developed(jobs: list[ShardJob], *, total: int, name: str) -> list[Developed]:
-    """Return what became of every job, or raise with every fault of every image."""
+def _run_jobs(jobs: list[PreprocessJob], *, total: int, name: str) -> list[ShardResult]:
+    """Return the result of every job.
+
+    Raises:
+        DataError: Images or masks could not be read; the message lists all of them.
+    """
     workers = min(processes.cores(), len(jobs))
-    results = processes.pool(develop, jobs, workers) if workers > 1 else map(develop, jobs)
-    developed = []
+    if workers > 1:
+        running = processes.pool(preprocess_shard, jobs, workers)
+    else:
+        running = map(preprocess_shard, jobs)
+    results = []
     with tqdm(
         total=total, desc=f"preprocess {name}", unit="img", file=sys.stderr, disable=None
     ) as bar:
-        for result in results:
-            developed.append(result)
-            bar.update(len(result.facts) + len(result.faults))
-    faults = [fault for result in developed for fault in result.faults]
-    if faults:
+        for result in running:
+            results.append(result)
+            bar.update(len(result.facts) + len(result.errors))
+    errors = [error for result in results for error in result.errors]
+    if errors:
         raise DataError(
-            f"{len(faults)} of {total} images or masks are not what they must be",
-            details=faults,
-            fix="mend or replace these files, then run the fetch stage again",
+            f"{len(errors)} of {total} images or masks cannot be used",
+            details=errors,
+            fix="correct or replace these files, then run the fetch stage again",
         )
-    return developed
+    return results

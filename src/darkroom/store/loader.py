@@ -1,9 +1,9 @@
-"""Rows of a store to batches of tensors.
+"""Load batches of tensors from a store.
 
-A batch is one call that fills one block of memory: uint8 images (N, H, W, 3), which the tensor
+A batch is decoded into one block of memory: uint8 images (N, H, W, 3), which the tensor
 (N, 3, H, W) views with channels-last strides. Pixels stay uint8 until they are on the device that
-normalises them. A batch is a pure function of (store, rows, targets, seed, epoch): how many
-workers there are changes nothing.
+normalises them. A batch is a pure function of (store, rows, targets, seed, epoch): the number of
+workers does not matter.
 """
 
 import ctypes
@@ -27,27 +27,27 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from darkroom.errors import ArtifactError, DarkroomError, ResourceError
 from darkroom.images.codec import Pixels
-from darkroom.store.sampler import EpochSampler, Order
+from darkroom.store.sampler import BatchRequest, EpochSampler
 from darkroom.store.shard import REMAKE
 from darkroom.store.store import Store
 
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h: the signal sent to a process whose parent dies
 
 Augment = Callable[[Pixels, Pixels | None, int], tuple[Pixels, Pixels | None]]
-"""(image (H, W, 3), mask (H, W) or None, 64-bit seed) -> the same, changed.
+"""(image (H, W, 3), mask (H, W) or None, 64-bit seed) -> augmented image and mask.
 
-The results have one size (h, w), that of the batch.
+All results of a batch must have one size (h, w).
 """
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step of training, evaluation or prediction reads.
+    """One batch for training, evaluation or prediction.
 
     Attributes:
         ids: N names, as in the index.
         images: uint8 (N, 3, H, W), RGB, 0..255, channels-last in memory; of the stored size, or
-            of that which the augmentation gives.
+            of the augmentation's.
         targets: Masks uint8 (N, H, W) of 0 and 1; or float32 (N, K), or int64 (N,), as given to
             `loader`; None where there are none.
         originals: int64 (N, 2), height and width of the original pictures.
@@ -66,7 +66,7 @@ class Batch:
         return self._with(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Batch":
-        """Return the batch in page-locked memory, for copies to a GPU that don't wait."""
+        """Return the batch in page-locked memory, for asynchronous copies to a GPU."""
         return self._with(torch.Tensor.pin_memory)
 
     def _with(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
@@ -74,15 +74,15 @@ class Batch:
         return replace(self, images=change(self.images), targets=targets)
 
 
-class Rows(Dataset["Batch | DarkroomError"]):
-    """Makes the batch that an `Order` names. It has no state that outlives a call but memory.
+class BatchDataset(Dataset["Batch | DarkroomError"]):
+    """A map-style dataset of batches, by `BatchRequest`. It keeps no state but reusable memory.
 
     Args:
         store: The pictures.
         targets: One entry a row of the store; or None.
         masks: Whether to read the store's masks as targets instead.
-        augment: Changes an image and its mask, given a seed.
-        seed: From which, with the epoch and the id, the seed of an augmentation is derived.
+        augment: Augments an image and its mask, given a seed.
+        seed: Of the augmentation, together with the epoch and the id of each image.
     """
 
     def __init__(
@@ -101,26 +101,26 @@ class Rows(Dataset["Batch | DarkroomError"]):
     def __len__(self) -> int:
         return len(self.store)
 
-    def __getitem__(self, order: Order) -> "Batch | DarkroomError":
+    def __getitem__(self, request: BatchRequest) -> "Batch | DarkroomError":
         try:
-            return self.read(order)
-        except DarkroomError as fault:
-            # Raised in a worker it would arrive with a traceback for its message: it travels as
-            # a value, and the loader raises it.
+            return self.read_batch(request)
+        except DarkroomError as error:
+            # An exception raised in a worker arrives with a traceback as its message. So it is
+            # returned as a value, and the loader raises it.
             if get_worker_info() is None:
                 raise
-            return fault
+            return error
 
-    def read(self, order: Order) -> Batch:
+    def read_batch(self, request: BatchRequest) -> Batch:
         """Return the batch.
 
         Raises:
             ArtifactError: A stored JPEG is damaged.
         """
-        store, rows = self.store, order.rows
+        store, rows = self.store, request.rows
         masks = store.masks(rows) if self.masks else None
         if self.augment is not None and self.seed is not None:
-            images, masks = self._augmented(order, masks, self.augment, self.seed)
+            images, masks = self._augmented(request, masks, self.augment, self.seed)
         else:
             images = self.buffers.take((len(rows), store.height, store.width, 3))
             for place, row in enumerate(rows):
@@ -133,24 +133,25 @@ class Rows(Dataset["Batch | DarkroomError"]):
         )
 
     def _augmented(
-        self, order: Order, masks: Pixels | None, augment: Augment, seed: int
+        self, request: BatchRequest, masks: Pixels | None, augment: Augment, seed: int
     ) -> tuple[Pixels, Pixels | None]:
-        """Return the pictures of a batch, changed, and their masks, moved likewise."""
-        images, moved = None, None
-        for place, row in enumerate(order.rows):
+        """Return the augmented images of a batch and their masks."""
+        images, augmented_masks = None, None
+        for place, row in enumerate(request.rows):
             image, mask = augment(
                 self.store.image(row),
                 None if masks is None else masks[place],
-                item_seed(seed, order.epoch, self.store.ids[row]),
+                item_seed(seed, request.epoch, self.store.ids[row]),
             )
-            if images is None:  # only now is the size known
-                images = self.buffers.take((len(order.rows), *image.shape))
-                moved = None if mask is None else np.empty((len(order.rows), *mask.shape), np.uint8)
+            if images is None:  # the size is known only now
+                images = self.buffers.take((len(request.rows), *image.shape))
+                if mask is not None:
+                    augmented_masks = np.empty((len(request.rows), *mask.shape), np.uint8)
             images[place] = image
-            if moved is not None:
-                moved[place] = mask
-        assert images is not None, "an order of no rows"
-        return images, moved
+            if augmented_masks is not None:
+                augmented_masks[place] = mask
+        assert images is not None, "a request without rows"
+        return images, augmented_masks
 
     def _targets(self, rows: Sequence[int], masks: Pixels | None) -> torch.Tensor | None:
         if masks is not None:
@@ -159,13 +160,13 @@ class Rows(Dataset["Batch | DarkroomError"]):
 
 
 def item_seed(seed: int, epoch: int, row_id: str) -> int:
-    """Return 64 random bits that depend on these three alone."""
+    """Return a 64-bit seed, a hash of these three values alone."""
     text = f"{seed}\n{epoch}\n{row_id}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 
 class Loader(DataLoader["Batch | DarkroomError"]):
-    """A DataLoader of batches, whose workers' errors arrive as themselves."""
+    """A DataLoader of batches that raises the DarkroomErrors of its workers unchanged."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch names its own iterator
         for batch in super().__iter__():
@@ -174,7 +175,7 @@ class Loader(DataLoader["Batch | DarkroomError"]):
             yield batch
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch, counted from 0. Lightning does so by itself."""
+        """Set the epoch, counted from 0, whose order the next iteration follows."""
         sampler = self.sampler
         assert isinstance(sampler, EpochSampler)
         sampler.set_epoch(epoch)
@@ -199,15 +200,15 @@ def loader(
         rows: Which rows of the store to read.
         targets: float32 (len(store), K) or int64 (len(store),): one entry for every row of the
             store, read or not. None for masks, or for no targets at all.
-        masks: Whether the targets are the store's masks. To predict they need not be read.
-        batch_size: Rows in a batch; the last has what is left.
-        seed: Of the shuffling and the augmentation. None: given order, no augmentation.
+        masks: Whether the targets are the store's masks. Prediction does not need them.
+        batch_size: Rows in a batch; the last batch may be smaller.
+        seed: Of the shuffling and the augmentation; None: the given order, no augmentation.
         augment: See `darkroom.training.augment.build.build`; needs a seed.
-        workers: Processes that read ahead; 0 reads in this process. They change no batch.
+        workers: Processes that read ahead; 0 reads in this process. Batches do not depend on it.
         drop_last: Leave out a last batch that is not full.
 
     Raises:
-        ArtifactError: Masks are asked for, and some rows have none.
+        ArtifactError: The targets are masks, and some rows have none.
     """
     if augment is not None and seed is None:
         raise ValueError("augmentation needs a seed")
@@ -215,16 +216,16 @@ def loader(
         raise ValueError(f"{len(targets)} targets for a store of {len(store)} rows")
     if masks:
         _check_masks(store, rows, targets)
-    # A generator of the loader's own leaves torch's global random state to the training.
+    # With a generator of its own the loader leaves torch's global random state alone.
     return Loader(
-        Rows(store, targets, masks=masks, augment=augment, seed=seed),
+        BatchDataset(store, targets, masks=masks, augment=augment, seed=seed),
         batch_size=None,
         sampler=EpochSampler(rows, batch_size, seed=seed, drop_last=drop_last),
-        collate_fn=_as_it_is,
+        collate_fn=_identity,
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
         persistent_workers=workers > 0,
-        worker_init_fn=partial(_attend, os.getpid()),
+        worker_init_fn=partial(_initialise_worker, os.getpid()),
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(0),
     )
@@ -232,11 +233,11 @@ def loader(
 
 def _check_masks(store: Store, rows: Sequence[int], targets: NDArray[Any] | None) -> None:
     if targets is not None:
-        raise ValueError("the targets are masks or what is given, not both")
+        raise ValueError("pass targets or masks=True, not both")
     absent = [store.ids[row] for row in rows if not store.has_mask[row]]
     if absent:
         raise ArtifactError(
-            "images to learn from have no mask in the shards",
+            "training images have no mask in the shards",
             file=store.folder,
             found=f"{len(absent)} of {len(rows)} without, such as {absent[0]}",
             fix=REMAKE,
@@ -244,51 +245,54 @@ def _check_masks(store: Store, rows: Sequence[int], targets: NDArray[Any] | None
 
 
 @contextmanager
-def workers_heard(helped: bool) -> Iterator[None]:
-    """Say in our words that a worker was lost: torch raises it wherever the reader just is.
+def lost_workers_reported(has_workers: bool) -> Iterator[None]:
+    """Turn a dead DataLoader worker into a ResourceError.
+
+    Torch raises a RuntimeError wherever the main process happens to be.
 
     Args:
-        helped: Whether there are workers. A pipe to one that is gone then says so too.
+        has_workers: Whether there are workers; then an error of a broken pipe means the same.
 
     Raises:
-        ResourceError: In its place.
+        ResourceError: A worker process died.
     """
     try:
         yield
     except (RuntimeError, ConnectionError, EOFError, FileNotFoundError) as error:
-        told = "DataLoader worker" in str(error)
-        if not told and (isinstance(error, RuntimeError) or not helped):
+        named = "DataLoader worker" in str(error)
+        if not named and (isinstance(error, RuntimeError) or not has_workers):
             raise
         raise ResourceError(
             "a loader process ended early",
-            found=str(error).splitlines()[0] if told else f"DataLoader worker: {error!r}",
-            fix="free memory, or use fewer workers, and run again: training goes on from its last "
+            found=str(error).splitlines()[0] if named else f"DataLoader worker: {error!r}",
+            fix="free memory, or use fewer workers, and run again: training resumes from its last "
             "checkpoint",
         ) from error
 
 
-def _attend(reader: int, _worker: int) -> None:
-    """Leave a process group, so that its signals go to the process that reads; and end with it.
+def _initialise_worker(main_process: int, _worker: int) -> None:
+    """Leave the process group of the main process, and die with the main process.
 
-    Without its workers it could not come to the place where it saves. One that dies while they
-    start would leave them behind: torch looks for a parent that changes, and it has changed.
+    A signal to the group must not kill the workers: the main process needs them to reach its
+    next checkpoint. Should the main process die while workers start, torch does not end them: it
+    watches for a change of parent, which has happened already.
     """
     os.setpgid(0, 0)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != reader:
+    if os.getppid() != main_process:
         os._exit(1)
 
 
-def _as_it_is(batch: Any) -> Any:
+def _identity(batch: Any) -> Any:
     return batch
 
 
-_KEPT = 8  # blocks that wait for use; a loop needs two or three kinds, each once or twice
+_MAX_FREE_BLOCKS = 8  # a loop needs two or three sizes, each once or twice
 
 
 class Buffers:
-    """Lends blocks of memory, and takes each back when its last reference dies."""
+    """A pool of memory blocks: a block returns to the pool when its last reference dies."""
 
     def __init__(self) -> None:
         self._free: list[NDArray[np.uint8]] = []
@@ -298,18 +302,18 @@ class Buffers:
         return Buffers, ()  # memory stays in its process
 
     def take(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return uint8 memory of that shape, contiguous, with any content.
+        """Return uint8 memory of that shape, contiguous, uninitialised.
 
-        It is nobody else's for as long as the array, or a tensor made of it, or a view of that
-        tensor lives. Views made with numpy don't count: they refer to the block behind it.
+        It is not reused for as long as the array, a tensor made of it, or a view of that tensor
+        lives. Views made with numpy do not count: they refer to the block behind the array.
         """
         size = math.prod(shape)
         block = self._free_block(size)
         if block is None:
             block = np.empty(size, np.uint8)
-        lent = block.reshape(shape)
-        weakref.finalize(lent, self._give_back, block).atexit = False
-        return lent
+        array = block.reshape(shape)
+        weakref.finalize(array, self._give_back, block).atexit = False
+        return array
 
     def _free_block(self, size: int) -> NDArray[np.uint8] | None:
         with self._lock:
@@ -321,4 +325,4 @@ class Buffers:
     def _give_back(self, block: NDArray[np.uint8]) -> None:
         with self._lock:
             self._free.append(block)
-            del self._free[:-_KEPT]
+            del self._free[:-_MAX_FREE_BLOCKS]

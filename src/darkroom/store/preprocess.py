@@ -1,7 +1,7 @@
-"""Raw images and masks, developed into one shard: a pure function of its rows.
+"""Decode, resize and store raw images and masks: one shard, a pure function of its rows.
 
-Every image and mask of the rows is decoded, whatever happens to the others: a run that
-fails tells all that is wrong, not the first of it.
+Every image and mask is decoded, even after an error, so that a failed run reports all errors at
+once.
 """
 
 from collections.abc import Iterator
@@ -9,35 +9,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from darkroom.errors import DataError
 from darkroom.images import codec, geometry
-from darkroom.images.geometry import Fit, cv2
+from darkroom.images.geometry import cv2
 from darkroom.raw.archives import Archives
 from darkroom.raw.masks import read_mask
 from darkroom.store import store
-from darkroom.store.shard import ImageKind
-
-Pixels = NDArray[np.uint8]
+from darkroom.store.shard import ShardFormat
 
 THUMB_PX = 16
 
 
 @dataclass(frozen=True)
-class Finish:
-    """How pictures are stored: size in pixels, fit, kind of store, JPEG quality."""
-
-    height: int
-    width: int
-    fit: Fit
-    store: ImageKind
-    quality: int
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """One row of the index, as far as pixels go."""
+class SourceImage:
+    """The columns of an index row that lead to pixels."""
 
     id: str
     part: str
@@ -46,18 +32,19 @@ class Exposure:
 
 
 @dataclass(frozen=True)
-class ShardJob:
-    """What one shard is made of, and where it goes."""
+class PreprocessJob:
+    """One shard to write: its path, its sources, the stored format, and the JPEG quality."""
 
     path: Path
     archives: Archives
-    rows: tuple[Exposure, ...]
-    finish: Finish
+    rows: tuple[SourceImage, ...]
+    format: ShardFormat
+    quality: int
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What decoding told of one image.
+class ImageFacts:
+    """What decoding found about one image: a row of facts.csv.
 
     Attributes:
         id: As in the index.
@@ -68,10 +55,10 @@ class Facts:
         mode: Pillow's name of the samples: "RGB", "L", ...
         bytes: The file's size.
         exif: EXIF orientation, 1 to 8 (never applied).
-        peak: The largest value of any channel, 0 to 255, before resizing (except what a JPEG
-            is reduced by while it is decoded).
+        peak: The largest value of any channel, 0 to 255, before resizing (but after a JPEG is
+            decoded at a reduced size).
         mask_pixels: Foreground pixels of the original mask; -1 where there is no mask.
-        mask_values: What the mask's 0 and 1 were: see `darkroom.raw.masks.RawMask`; "" without one.
+        mask_values: The raw values of the mask: see `darkroom.raw.masks.RawMask`; "" without one.
         thumb: The stored picture as 16 x 16 grey levels, in hexadecimal.
     """
 
@@ -89,65 +76,67 @@ class Facts:
     thumb: str
 
     def as_row(self) -> dict[str, object]:
-        """Return it as a row of facts.csv."""
+        """Return the fields by name."""
         return asdict(self)
 
 
 @dataclass
-class Developed:
-    """What became of a shard's rows: facts of those that decoded, faults of the others."""
+class ShardResult:
+    """The outcome for a shard's rows: facts of those that were decoded, errors of the others."""
 
-    facts: list[Facts] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    facts: list[ImageFacts] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
 
-def develop(job: ShardJob) -> Developed:
-    """Write the shard of a job, unless one of its rows is at fault, and tell about every row."""
-    told = Developed()
+def preprocess_shard(job: PreprocessJob) -> ShardResult:
+    """Write the shard of a job, unless one of its rows has an error; return facts and errors."""
+    result = ShardResult()
     store.write_shard(
         job.path,
-        _developed_rows(job, told),
-        height=job.finish.height,
-        width=job.finish.width,
-        fit=job.finish.fit,
-        image=job.finish.store,
+        _stored_images(job, result),
+        height=job.format.height,
+        width=job.format.width,
+        fit=job.format.fit,
+        image=job.format.image,
     )
-    if told.faults:
+    if result.errors:
         job.path.unlink()
-    return told
+    return result
 
 
-def _developed_rows(job: ShardJob, told: Developed) -> Iterator[store.Row]:
-    for exposure in job.rows:
+def _stored_images(job: PreprocessJob, result: ShardResult) -> Iterator[store.StoredImage]:
+    for source in job.rows:
         try:
-            row, facts = _develop_row(exposure, job.archives, job.finish)
+            row, facts = _preprocess_image(source, job)
         except DataError as error:
-            told.faults.append(str(error).replace("\n  ", "; "))
+            result.errors.append(str(error).replace("\n  ", "; "))
             continue
-        told.facts.append(facts)
+        result.facts.append(facts)
         yield row
 
 
-def _develop_row(exposure: Exposure, archives: Archives, finish: Finish) -> tuple[store.Row, Facts]:
-    data = archives.read(exposure.image)
-    header = codec.read_header(data, name=exposure.image)
+def _preprocess_image(
+    source: SourceImage, job: PreprocessJob
+) -> tuple[store.StoredImage, ImageFacts]:
+    data = job.archives.read(source.image)
+    header = codec.read_header(data, name=source.image)
     size = (header.height, header.width)
-    to, fit = (finish.height, finish.width), finish.fit
-    enough = geometry.sufficient_size(*size, *to, fit)
-    decoded = codec.decode_image(data, name=exposure.image, at_least=enough)
+    to, fit = (job.format.height, job.format.width), job.format.fit
+    sufficient = geometry.sufficient_size(*size, *to, fit)
+    decoded = codec.decode_image(data, name=source.image, at_least=sufficient)
     pixels = geometry.fit_image(decoded, *to, fit, original=size)
-    mask = read_mask(archives, exposure.mask, *size, name=exposure.image) if exposure.mask else None
+    mask = read_mask(job.archives, source.mask, *size, name=source.image) if source.mask else None
     fitted = None if mask is None else geometry.fit_mask(mask.pixels, *to, fit)
-    row = store.Row(
-        id=exposure.id,
-        image=store.pack_image(pixels, finish.store, finish.quality),
+    row = store.StoredImage(
+        id=source.id,
+        image=store.pack_image(pixels, job.format.image, job.quality),
         mask=store.pack_mask(fitted),
         height=header.height,
         width=header.width,
     )
-    facts = Facts(
-        id=exposure.id,
-        part=exposure.part,
+    facts = ImageFacts(
+        id=source.id,
+        part=source.part,
         height=header.height,
         width=header.width,
         format=header.format,
@@ -162,8 +151,8 @@ def _develop_row(exposure: Exposure, archives: Archives, finish: Finish) -> tupl
     return row, facts
 
 
-def _thumb(pixels: Pixels) -> str:
-    """Return 16 x 16 grey levels as hexadecimal, to find near duplicates by."""
+def _thumb(pixels: codec.Pixels) -> str:
+    """Return 16 x 16 grey levels as hexadecimal, for the search for near duplicates."""
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA)
     return np.asarray(small, dtype=np.uint8).tobytes().hex()

@@ -8,24 +8,23 @@ from torch.utils.data import Sampler
 
 
 @dataclass(frozen=True)
-class Order:
-    """One batch to read: which rows, in which epoch. It carries all that a worker must know."""
+class BatchRequest:
+    """One batch to read: its rows and its epoch, all that a worker needs to know."""
 
     epoch: int
     rows: tuple[int, ...]
 
 
-class EpochSampler(Sampler[Order]):
-    """Yields the batches of an epoch, or what is left of it.
+class EpochSampler(Sampler[BatchRequest]):
+    """Yields the batches of an epoch, or the rest of it.
 
-    Its only state is the place where to begin, so any batch of any epoch can be named, and made
-    again, without having made those before. Lightning calls `set_epoch`; other loops call it
-    themselves.
+    Its only state is where to begin, so a resumed run reads any batch of any epoch without reading
+    those before it. The training loop calls `set_epoch` at the start of each epoch.
 
     Args:
         rows: The rows to read.
         batch_size: Rows in a batch, over all ranks.
-        seed: Of the shuffling; None keeps the given order in every epoch.
+        seed: Of the shuffling; None reads the rows in the given order in every epoch.
         drop_last: Leave out a last batch that is not full.
     """
 
@@ -47,21 +46,22 @@ class EpochSampler(Sampler[Order]):
         self.epoch = epoch
 
     def begin(self, epoch: int, batch: int = 0) -> None:
-        """Go to an epoch and to a batch in it; the other epochs are whole."""
+        """Begin an epoch at a batch in it; later epochs begin at their first batch."""
         self.epoch, self._begun = epoch, (epoch, batch)
 
     def share(self, rank: int, world: int) -> None:
-        """Read every `world`-th row of each batch, from the `rank`-th on.
+        """Divide each batch among ranks: read every `world`-th row, from the `rank`-th on.
 
-        Shuffled, a last batch with fewer rows than ranks is left out, so that all ranks take
-        the same steps. In the given order no row is left out: some ranks read a batch less.
+        If shuffled, a last batch with fewer rows than ranks is left out, so that all ranks take
+        the same number of steps. In the given order no row is left out: some ranks may read one
+        batch less.
         """
         if world > self.batch_size:
             raise ValueError(f"{world} ranks share a batch of {self.batch_size}")
         self._rank, self._world = rank, world
 
     def whole(self, batch: int) -> int:
-        """Return how many rows all ranks together read in a batch, counted from 0."""
+        """Return the number of rows in a batch (counted from 0) over all ranks."""
         return min(self.batch_size, len(self.rows) - batch * self.batch_size)
 
     def __len__(self) -> int:
@@ -70,7 +70,7 @@ class EpochSampler(Sampler[Order]):
             return full + (rest > self._rank and not self.drop_last)
         return full + (rest >= self._world and not self.drop_last)
 
-    def __iter__(self) -> Iterator[Order]:
+    def __iter__(self) -> Iterator[BatchRequest]:
         epoch = self.epoch
         rows = self.rows
         if self.seed is not None:
@@ -79,4 +79,4 @@ class EpochSampler(Sampler[Order]):
         for number in range(batch if epoch == begun else 0, len(self)):
             start = number * self.batch_size
             mine = rows[start : start + self.batch_size][self._rank :: self._world]
-            yield Order(epoch, tuple(mine.tolist()))
+            yield BatchRequest(epoch, tuple(mine.tolist()))

@@ -1,8 +1,8 @@
-"""One shard: an Arrow IPC file of pictures and masks, its format and its checked memory map.
+"""A shard: an Arrow IPC file of images and masks, read through a checked memory map.
 
-Standard tools read it (`pyarrow.ipc.open_file`). Columns: `id` utf8; `image` large_binary, a JPEG
-or raw uint8 (H, W, 3) RGB; `mask` large_binary, the bits of (H, W) as `np.packbits` packs them, or
-empty where there is none; `height` and `width` int32 of the original picture. The schema's
+Standard tools can read it (`pyarrow.ipc.open_file`). Columns: `id` utf8; `image` large_binary, a
+JPEG or raw uint8 (H, W, 3) RGB; `mask` large_binary, the bits of (H, W) as `np.packbits` packs
+them, or empty where there is none; `height` and `width` int32 of the original image. The schema's
 metadata holds `version`, `image` ("jpeg" or "raw"), `height`, `width` (stored size) and `fit`.
 """
 
@@ -33,8 +33,8 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What all shards of a folder agree on: the stored size, the fit, and how pixels are kept."""
+class ShardFormat:
+    """What all shards of a folder share: stored size in pixels, fit, and encoding of pixels."""
 
     height: int
     width: int
@@ -61,7 +61,18 @@ class Layout:
 
 
 class Shard:
-    """One file, mapped and checked: views of its images and masks, and its small columns."""
+    """One shard, memory-mapped and checked.
+
+    Attributes:
+        format: Stored size, fit and encoding.
+        ids: Of the rows.
+        images: A view of each image's bytes, uint8 (n,).
+        masks: A view of each mask's packed bits, uint8 (n,); empty where there is none.
+        originals: int32 (rows, 2), height and width of the original images, px.
+
+    Raises:
+        ArtifactError: It is damaged, or of another version.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -71,8 +82,8 @@ class Shard:
         originals: list[NDArray[np.int32]] = []
         try:
             with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
-                self.layout = _read_layout(reader.schema, path)
-                # Closing the file keeps the mapping alive for as long as a view needs it.
+                self.format = _read_format(reader.schema, path)
+                # The mapping outlives the file object for as long as a view needs it.
                 for number in range(reader.num_record_batches):
                     batch = reader.get_batch(number)
                     self.ids += _ids(batch.column(0))
@@ -85,8 +96,8 @@ class Shard:
         self._check()
 
     def _check(self) -> None:
-        image_bytes, mask_bytes = self.layout.image_bytes(), self.layout.mask_bytes()
-        if self.layout.image == "raw" and any(view.size != image_bytes for view in self.images):
+        image_bytes, mask_bytes = self.format.image_bytes(), self.format.mask_bytes()
+        if self.format.image == "raw" and any(view.size != image_bytes for view in self.images):
             raise _damaged(self.path, f"an image has not {image_bytes} bytes")
         if any(view.size not in (0, mask_bytes) for view in self.masks):
             raise _damaged(self.path, f"a mask has not {mask_bytes} bytes")
@@ -98,7 +109,7 @@ def _damaged(path: Path, reason: str) -> ArtifactError:
     return ArtifactError(f"the shard is damaged: {reason}", file=path, fix=REMAKE)
 
 
-def _read_layout(schema: Any, path: Path) -> Layout:
+def _read_format(schema: Any, path: Path) -> ShardFormat:
     metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
     if schema.remove_metadata() != pa.schema(COLUMNS) or metadata.get("version") != VERSION:
         raise ArtifactError(
@@ -114,7 +125,7 @@ def _read_layout(schema: Any, path: Path) -> Layout:
     height, width = int(metadata.get("height", "")), int(metadata.get("width", ""))
     if height < 1 or width < 1:
         raise _damaged(path, f"stored size {height} x {width}")
-    return Layout(height, width, cast(Fit, fit), cast(ImageKind, image))
+    return ShardFormat(height, width, cast(Fit, fit), cast(ImageKind, image))
 
 
 def _ids(column: Any) -> list[str]:
@@ -133,7 +144,7 @@ def _views(column: Any) -> list[Pixels]:
         return []
     _, offset_buffer, data_buffer = column.buffers()
     if data_buffer is None or offset_buffer.size < 8 * (len(column) + 1):
-        raise ValueError("a column is cut")
+        raise ValueError("a column is truncated")
     offsets = np.frombuffer(offset_buffer, np.int64, count=len(column) + 1)
     data = np.frombuffer(data_buffer, np.uint8)
     if offsets[0] < 0 or offsets[-1] > data.size or (np.diff(offsets) < 0).any():

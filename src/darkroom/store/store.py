@@ -1,10 +1,9 @@
-"""Stores: a part's pictures and masks in a few large shards, read through memory maps.
+"""Write and read stores: the images and masks of a part in a few large, memory-mapped shards.
 
 A shard is a pure function of its rows: the same rows give the same bytes. See
-`darkroom.store.shard` for the format.
+`darkroom.store.shard` for the file format.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,31 +15,21 @@ import pyarrow as pa
 from darkroom.errors import ArtifactError
 from darkroom.images.codec import Pixels, decode_jpeg_fast, encode_jpeg
 from darkroom.images.geometry import Fit
-from darkroom.store.shard import COLUMNS, REMAKE, ImageKind, Layout, Shard
+from darkroom.project import files
+from darkroom.store.shard import COLUMNS, REMAKE, ImageKind, Shard, ShardFormat
 
-__all__ = [
-    "ImageKind",
-    "Row",
-    "Store",
-    "pack_image",
-    "pack_mask",
-    "rows_per_shard",
-    "shard_name",
-    "write_shard",
-]
-
-_BATCH_BYTES = 32 * 2**20  # a record batch: what a writer holds in memory
+_BATCH_BYTES = 32 * 2**20  # of a record batch, which the writer holds in memory
 _MOST_SHARDS, _FEWEST_ROWS = 64, 32
 
 
 @dataclass(frozen=True)
-class Row:
-    """One picture of a shard.
+class StoredImage:
+    """One row of a shard, its image and mask already packed.
 
     Attributes:
         id: As in the index.
-        image: As the store keeps it: see `pack_image`.
-        mask: As the store keeps it: see `pack_mask`; empty where there is none.
+        image: Packed by `pack_image`.
+        mask: Packed by `pack_mask`; empty where there is none.
         height: Of the original picture, in pixels.
         width: Of the original picture, in pixels.
     """
@@ -53,10 +42,14 @@ class Row:
 
 
 def rows_per_shard(rows: int) -> int:
-    """Return how many rows each shard of a part holds, the last perhaps fewer.
+    """Return how many rows each shard of a part holds; the last may hold fewer.
 
-    A function of the number of rows alone, so that shards don't depend on the machine: up to 64
-    shards, enough for the cores of one machine, and none under 32 rows but the last.
+    It depends on the number of rows alone, so that shards are the same on every machine: up to 64
+    shards, enough for the cores of one machine, each of at least 32 rows except the last.
+
+    Example:
+        >>> [rows_per_shard(rows) for rows in (64, 5088)]
+        [32, 80]
     """
     return max(_FEWEST_ROWS, -(-rows // _MOST_SHARDS))
 
@@ -67,45 +60,44 @@ def shard_name(part: str, number: int) -> str:
 
 
 def pack_image(pixels: Pixels, image: ImageKind, quality: int) -> bytes:
-    """Return uint8 (H, W, 3) RGB pixels as a store of this kind keeps them.
+    """Return uint8 (H, W, 3) RGB pixels as bytes for a store of this kind.
 
     Args:
         pixels: The picture, of the stored size.
         image: The kind of store.
-        quality: Of a JPEG, 1 to 100; raw pixels have no use for it.
+        quality: Of a JPEG, 1 to 100; ignored for raw pixels.
     """
     return encode_jpeg(pixels, quality) if image == "jpeg" else pixels.tobytes()
 
 
 def pack_mask(mask: Pixels | None) -> bytes:
-    """Return a mask uint8 (H, W) of 0 and 1 as a store keeps it, eight pixels a byte."""
+    """Return a mask uint8 (H, W) of 0 and 1 as packed bits, eight pixels a byte; or b""."""
     return b"" if mask is None else np.packbits(mask).tobytes()
 
 
 def write_shard(
-    path: Path, rows: Iterable[Row], *, height: int, width: int, fit: Fit, image: ImageKind
+    path: Path, rows: Iterable[StoredImage], *, height: int, width: int, fit: Fit, image: ImageKind
 ) -> None:
-    """Write the rows; the file has its name only when it is whole.
+    """Write rows as a shard, atomically.
 
-    Memory stays at about twice 32 MiB, however large the shard.
+    Memory use is about twice 32 MiB for a shard of any size.
     """
-    layout = Layout(height, width, fit, image)
-    schema = pa.schema(COLUMNS, metadata=layout.metadata())
-    half_written = path.with_name(f"{path.name}.part")
-    with half_written.open("wb") as file:
-        with pa.ipc.new_file(file, schema) as writer:
-            for batch in _batches(rows, layout):
-                writer.write_batch(_record_batch(batch, schema))
-        file.flush()
-        os.fsync(file.fileno())
-    half_written.replace(path)
+    format = ShardFormat(height, width, fit, image)
+    schema = pa.schema(COLUMNS, metadata=format.metadata())
+    with (
+        files.replacing(path) as temporary,
+        temporary.open("wb") as file,
+        pa.ipc.new_file(file, schema) as writer,
+    ):
+        for batch in _batches(rows, format):
+            writer.write_batch(_record_batch(batch, schema))
 
 
-def _batches(rows: Iterable[Row], layout: Layout) -> Iterator[list[Row]]:
-    batch: list[Row] = []
+def _batches(rows: Iterable[StoredImage], format: ShardFormat) -> Iterator[list[StoredImage]]:
+    batch: list[StoredImage] = []
     size = 0
     for row in rows:
-        _check_row(row, layout)
+        _check_row(row, format)
         row_bytes = len(row.image) + len(row.mask)
         if batch and size + row_bytes > _BATCH_BYTES:
             yield batch
@@ -116,14 +108,14 @@ def _batches(rows: Iterable[Row], layout: Layout) -> Iterator[list[Row]]:
         yield batch
 
 
-def _check_row(row: Row, layout: Layout) -> None:
-    if layout.image == "raw" and len(row.image) != layout.image_bytes():
-        raise ValueError(f"{row.id}: {len(row.image)} bytes, not {layout.image_bytes()}")
-    if len(row.mask) not in (0, layout.mask_bytes()):
-        raise ValueError(f"{row.id}: a mask of {len(row.mask)} bytes, not {layout.mask_bytes()}")
+def _check_row(row: StoredImage, format: ShardFormat) -> None:
+    if format.image == "raw" and len(row.image) != format.image_bytes():
+        raise ValueError(f"{row.id}: {len(row.image)} bytes, not {format.image_bytes()}")
+    if len(row.mask) not in (0, format.mask_bytes()):
+        raise ValueError(f"{row.id}: a mask of {len(row.mask)} bytes, not {format.mask_bytes()}")
 
 
-def _record_batch(rows: list[Row], schema: Any) -> Any:
+def _record_batch(rows: list[StoredImage], schema: Any) -> Any:
     columns = ("id", "image", "mask", "height", "width")
     arrays = [
         pa.array([getattr(row, name) for row in rows], type=schema.field(name).type)
@@ -133,40 +125,41 @@ def _record_batch(rows: list[Row], schema: Any) -> Any:
 
 
 class Store:
-    """The pictures of one part of a folder of shards.
+    """The images and masks of one part ("train" or "test") of a folder of shards.
 
-    Nothing is read before it is asked for and no file stays open; pixels of a raw store are views
-    of the memory map. It pickles as its path, so worker processes map the files themselves.
+    Pixels are read on demand and no file stays open; those of a raw store are views of the memory
+    map. It pickles as its path, so worker processes map the files themselves.
 
     Attributes:
         paths: Of the shards, in order.
+        format: Stored size, fit and encoding of all shards.
         ids: Of the rows, in index order.
         height: Stored height, in pixels.
         width: Stored width, in pixels.
-        fit: How originals were fitted to it.
+        fit: How originals were resized to it.
         originals: int32 (n, 2), height and width of the original pictures.
         has_mask: bool (n,).
 
     Raises:
-        ArtifactError: The shards are absent, damaged, of another make, or disagree.
+        ArtifactError: Shards are absent, damaged, of another version, or differ in format.
     """
 
     def __init__(self, folder: Path, part: str) -> None:
         self.folder, self.part = folder, part
         self.paths = _shard_paths(folder, part)
         shards = [Shard(path) for path in self.paths]
-        layout = shards[0].layout
+        format = shards[0].format
         for shard in shards:
-            if shard.layout != layout:
+            if shard.format != format:
                 raise ArtifactError(
-                    "a shard of another make lies between the others",
+                    "a shard has another format than the first",
                     file=shard.path,
-                    found=shard.layout,
-                    expected=layout,
+                    found=shard.format,
+                    expected=format,
                     fix=REMAKE,
                 )
-        self.layout = layout
-        self.height, self.width, self.fit = layout.height, layout.width, layout.fit
+        self.format = format
+        self.height, self.width, self.fit = format.height, format.width, format.fit
         self.ids = [row_id for shard in shards for row_id in shard.ids]
         self.originals = np.concatenate([shard.originals for shard in shards])
         self._images = [view for shard in shards for view in shard.images]
@@ -181,19 +174,19 @@ class Store:
 
     def image(self, row: int) -> Pixels:
         """Return uint8 (H, W, 3) RGB; of a raw store a read-only view of the file."""
-        if self.layout.image == "raw":
+        if self.format.image == "raw":
             return self._images[row].reshape(self.height, self.width, 3)
         pixels = np.empty((self.height, self.width, 3), np.uint8)
         self.read_image(row, pixels)
         return pixels
 
     def stored_image(self, row: int) -> Pixels:
-        """Return the bytes of the picture as they lie in the shard, uint8 (n,), read-only."""
+        """Return the stored bytes of an image, uint8 (n,), read-only."""
         return self._images[row]
 
     def read_image(self, row: int, out: Pixels) -> None:
-        """Put the picture into `out`, uint8 (H, W, 3), contiguous."""
-        if self.layout.image == "raw":
+        """Decode an image into `out`, uint8 (H, W, 3), contiguous."""
+        if self.format.image == "raw":
             np.copyto(out, self._images[row].reshape(out.shape))
         else:
             decode_jpeg_fast(self._images[row], name=self._name(row), out=out)
@@ -217,10 +210,10 @@ def _shard_paths(folder: Path, part: str) -> list[Path]:
     expected = [folder / shard_name(part, number) for number in range(max(len(paths), 1))]
     if paths != expected:
         raise ArtifactError(
-            f"the shards of part {part!r} are not all there",
+            f"shards of part {part!r} are missing",
             file=folder,
             found=", ".join(path.name for path in paths) or "none",
-            expected=f"{expected[0].name} and so on, without a gap",
+            expected=f"{expected[0].name} and so on, without gaps",
             fix=REMAKE,
         )
     return paths

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from darkroom.errors import DataError, ParamsError
 from darkroom.models import device as memory
 from darkroom.models.build import MEAN, STD
-from darkroom.store.loader import Loader, workers_heard
+from darkroom.store.loader import Loader, lost_workers_reported
 from darkroom.store.sampler import EpochSampler
 from darkroom.tasks.losses import build
 from darkroom.tasks.table import TASKS
@@ -138,7 +138,7 @@ def _train(plan: _Plan, team: Team) -> FitResult:
         _shared(plan, team),
     ):
         helped = plan.train_loader.num_workers + plan.val_loader.num_workers > 0
-        with memory.enough("train", fix=_LESS), single_values_told(), workers_heard(helped):
+        with memory.enough("train", fix=_LESS), single_values_told(), lost_workers_reported(helped):
             learner = _learner(plan, device, team)
             thaw = plan.optimisation.unfreeze_epoch
             best = BestWeights(learner.task.monitor, plan.patience, thaw)

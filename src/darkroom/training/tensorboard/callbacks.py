@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from lightning.pytorch import Callback
 
-from darkroom.store.loader import Loader, Rows
+from darkroom.store.loader import BatchDataset, Loader
 from darkroom.store.sampler import EpochSampler
 from darkroom.tasks.table import TASKS
 from darkroom.training.tensorboard.confusion import Confusion
@@ -64,5 +64,5 @@ def _shape(loader: Loader) -> tuple[int, int, int, int]:
     """Return that of a batch of images."""
     sampler, source = loader.sampler, loader.dataset
     assert isinstance(sampler, EpochSampler)
-    assert isinstance(source, Rows)
+    assert isinstance(source, BatchDataset)
     return sampler.batch_size, 3, source.store.height, source.store.width

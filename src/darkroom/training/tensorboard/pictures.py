@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from darkroom.store.loader import Batch, Loader, Rows
+from darkroom.store.loader import Batch, BatchDataset, Loader
 from darkroom.store.sampler import EpochSampler
 from darkroom.training.tensorboard import events, examples
 from darkroom.training.tensorboard.examples import Example
@@ -26,7 +26,7 @@ class Pictures(Callback):
     def __init__(self, count: int, loader: Loader, names: Sequence[str] = ()) -> None:
         sampler, source = loader.sampler, loader.dataset
         assert isinstance(sampler, EpochSampler)
-        assert isinstance(source, Rows)
+        assert isinstance(source, BatchDataset)
         self.names = names
         places = np.linspace(0, len(sampler.rows) - 1, count).round().astype(int)
         rows = dict.fromkeys(sampler.rows[places].tolist())
