@@ -1,0 +1,47 @@
+"""What the documents say of files, make targets and rooms is true."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+HISTORY = ("CHANGELOG.md",)  # may name what has gone
+PATH = re.compile(r"`((?:src|tests|docs|benchmarks|recipes)/[\w./]*\w/?)`")
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+TARGET = re.compile(r"`make ([a-z-]+(?: [a-z-]+)*)`")
+
+
+def page_id(page: Path) -> str:
+    return page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    text = page.read_text()
+    named = [] if page.name in HISTORY else [ROOT / path for path in PATH.findall(text)]
+    linked = [page.parent / path for path in LINK.findall(text)]
+    assert [str(path) for path in (*named, *linked) if not path.exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_make_targets_that_a_page_names_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {name for names in TARGET.findall(page.read_text()) for name in names.split()}
+    assert named <= targets
+
+
+def test_the_tree_in_the_architecture_is_the_tree() -> None:
+    """Each room has its line under `src/darkroom`, and the tests' rooms under `tests`."""
+    page = (ROOT / "docs/architecture.md").read_text()
+    for top in ("src/darkroom", "tests"):
+        block = page.split(f"```text\n{top}/\n")[1].split("```")[0]
+        lines = re.findall(r"^ {4}(\S+) +\S", block, re.MULTILINE)
+        listed = [line.rstrip("/") for line in lines]
+        hidden = {"__init__.py", "__pycache__", "py.typed"}
+        entries = {path.name for path in (ROOT / top).iterdir()} - hidden
+        if top == "tests":
+            entries = {name for name in entries if (ROOT / top / name).is_dir()}
+            listed = [name for name in listed if not name.endswith(".py")]
+        assert sorted(listed) == sorted(entries)
