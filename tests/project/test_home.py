@@ -17,7 +17,7 @@ def test_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", fail)
-    for ask in (home, cache.root):
+    for ask in (home, cache.cache_root):
         with pytest.raises(ParamsError) as raised:
             ask()
         assert str(raised.value).splitlines() == [

@@ -10,9 +10,16 @@ from darkroom.params.data import KAGGLE, SAMPLE, URLS, Data
 from darkroom.project import files, processes
 from darkroom.project.names import MissingFileError, listing
 from darkroom.raw.sample import draw_banknotes, draw_carvana, draw_celeba
-from darkroom.raw.sources import folder as gathering
-from darkroom.raw.sources import servers
-from darkroom.raw.sources.files import Order
+from darkroom.raw.sources.folder import (
+    link_files,
+    refuse_foreign_files,
+    refuse_nested,
+    refuse_overlap,
+    source_folder,
+    write_manifest,
+)
+from darkroom.raw.sources.plan import Selection
+from darkroom.raw.sources.servers import UrlFile, fetch_kaggle, fetch_urls
 from darkroom.remote.retry import RetryPolicy
 from darkroom.stages._context import Context
 
@@ -29,30 +36,33 @@ def run(context: Context, *, policy: RetryPolicy = RetryPolicy()) -> None:  # no
     paths = context.paths
     data: Data = context.section.data
 
-    gathering.refuse_foreign(paths.raw)
-    taken = None if data.source == SAMPLE else _wanted(data, paths.raw, policy)
+    refuse_foreign_files(paths.raw)
+    source = None if data.source == SAMPLE else _fetch_source(data, paths.raw, policy)
     with files.replacing_folder(paths.raw) as folder:
-        if taken is None:
+        if source is None:
             _draw(data.format, folder)
         else:
-            gathering.gather(*taken, folder)
-        count, size = gathering.write_manifest(folder)
+            link_files(*source, folder)
+        count, size = write_manifest(folder)
 
     print(f"{context.name}: {count} raw files, {size / 1e6:.1f} MB, from {data.source}")
 
 
-def _wanted(data: Data, raw: Path, policy: RetryPolicy) -> tuple[Path, list[str]]:
-    """Return the folder that the raw files lie in, fetched if need be, and their names."""
+def _fetch_source(data: Data, raw: Path, policy: RetryPolicy) -> tuple[Path, list[str]]:
+    """Return the folder that holds the raw files, after a download if needed, and their names."""
     adapter, options = configure_adapter(data)
     if data.source in (KAGGLE, URLS):
-        order = Order(lambda names: adapter.required_files(names, options), raw, policy)
-        return servers.fetched(data, order)
-    source = gathering.source_folder(data.source)
-    gathering.refuse_overlap(source, raw)
+        selection = Selection(lambda names: adapter.required_files(names, options), raw, policy)
+        if data.source == KAGGLE and data.kaggle is not None:
+            return fetch_kaggle(data.kaggle, selection)
+        urls = [UrlFile(each.name, each.url, each.sha256) for each in data.urls]
+        return fetch_urls(urls, selection)
+    source = source_folder(data.source)
+    refuse_overlap(source, raw)
     try:
         return source, adapter.required_files(listing(source), options)
     except MissingFileError as missing:
-        gathering.refuse_deeper(source, missing.wanted)
+        refuse_nested(source, missing.wanted)
         raise
 
 

@@ -1,24 +1,30 @@
-"""A data set's bundle taken apart: the right bytes, nothing unsafe, nothing half done, kept."""
+"""A bundle downloaded once and split: the right bytes, nothing unsafe, no partial file."""
 
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from darkroom.errors import DataError
+from darkroom.errors import DataError, RemoteError, ResourceError
 from darkroom.index.formats import celeba
+from darkroom.project.names import MissingFileError, pick
 from darkroom.raw.archives import Archives
-from darkroom.raw.sources.bundle import Bundle
+from darkroom.raw.sources import cache
+from darkroom.raw.sources.bundle import Bundle, BundleArchive, fetch_bundle
+from darkroom.raw.sources.plan import Selection
+from darkroom.remote import disk_space, https
+from darkroom.remote.retry import RetryPolicy
 from tests.index.formats.test_celeba import IDS, PARTS, mirror
+from tests.support.loopback import Kaggle, Status
 from tests.support.packed import zip_of
 
 FACES = "img_align_celeba/img_align_celeba"
 PARTITION = "image_id,partition\n" + "".join(
     f"{name},{part}\n" for name, part in zip(IDS, PARTS, strict=True)
 )
-MEMBERS = {
+CELEBA = {
     **{f"{FACES}/{name}": name.encode() * 100 for name in reversed(IDS)},
     "list_attr_celeba.csv": mirror().encode(),
     "list_bbox_celeba.csv": b"not needed\n",
@@ -28,11 +34,14 @@ MEMBERS = {
 }
 WANTED = ["img_align_celeba.zip", "list_attr_celeba.csv", "list_eval_partition.csv"]
 
+MEMBERS = {"faces/a/1.jpg": b"one" * 500, "faces/a/2.jpg": b"two" * 500, "a.csv": b"a\n1\n"}
+QUICK = RetryPolicy(tries=3, sleep=lambda _: None)
+
 
 def split(path: Path, names: list[str], folder: Path) -> list[int]:
     ticks: list[int] = []
-    with Bundle(path) as bundle:
-        bundle.split(names, folder, ticks.append)
+    with BundleArchive(path) as archive:
+        archive.split(names, folder, ticks.append)
     return ticks
 
 
@@ -43,35 +52,35 @@ def squeezed(path: Path, members: Mapping[str, bytes]) -> Path:
     return path
 
 
-def names(folder: Path) -> list[str]:
+def file_names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*"))
 
 
 def test_the_mirror_of_celeba_is_indexed_after_its_split(tmp_path: Path) -> None:
-    path = zip_of(tmp_path / "bundle.zip", MEMBERS)
-    with Bundle(path) as bundle:
-        offered = list(bundle.sizes)
+    path = zip_of(tmp_path / "bundle.zip", CELEBA)
+    with BundleArchive(path) as archive:
+        offered = list(archive.sizes)
     assert sorted(offered) == sorted([*WANTED, "list_bbox_celeba.csv"])
     wanted = celeba.ADAPTER.required_files(offered, celeba.Options())
     assert wanted == WANTED
     raw = tmp_path / "raw"
     ticks = split(path, wanted, raw)
-    assert names(raw) == WANTED
+    assert file_names(raw) == WANTED
     index = celeba.ADAPTER.build_index(Archives(raw, tmp_path / "spool"), celeba.Options())
     assert sorted(index.rows["id"]) == IDS
     assert index.rows["image"].iloc[0] == f"img_align_celeba.zip/{FACES}/{IDS[0]}"
     archives = Archives(raw, tmp_path / "spool")
     for name in IDS:
         assert archives.read(f"img_align_celeba.zip/{FACES}/{name}") == name.encode() * 100
-    assert (raw / "list_attr_celeba.csv").read_bytes() == MEMBERS["list_attr_celeba.csv"]
-    tables = [len(MEMBERS[name]) for name in WANTED[1:]]
+    assert (raw / "list_attr_celeba.csv").read_bytes() == CELEBA["list_attr_celeba.csv"]
+    tables = [len(CELEBA[name]) for name in WANTED[1:]]
     assert sum(ticks) == sum(len(name) * 100 for name in IDS) + sum(tables)
 
 
 def test_a_folders_zip_is_stored_in_order_and_depends_on_its_members_alone(tmp_path: Path) -> None:
     made = []
-    for place, order in enumerate((list(MEMBERS), sorted(MEMBERS))):
-        path = zip_of(tmp_path / f"{place}.zip", {name: MEMBERS[name] for name in order})
+    for place, order in enumerate((list(CELEBA), sorted(CELEBA))):
+        path = zip_of(tmp_path / f"{place}.zip", {name: CELEBA[name] for name in order})
         split(path, ["img_align_celeba.zip"], tmp_path / str(place))
         made.append(tmp_path / str(place) / "img_align_celeba.zip")
     assert made[0].read_bytes() == made[1].read_bytes()
@@ -83,10 +92,10 @@ def test_a_folders_zip_is_stored_in_order_and_depends_on_its_members_alone(tmp_p
 
 
 def test_sizes_are_those_of_files_and_close_above_those_of_folders(tmp_path: Path) -> None:
-    path = zip_of(tmp_path / "bundle.zip", MEMBERS)
-    with Bundle(path) as bundle:
-        sizes = bundle.sizes
-        bundle.split(WANTED, tmp_path / "raw", int)
+    path = zip_of(tmp_path / "bundle.zip", CELEBA)
+    with BundleArchive(path) as archive:
+        sizes = archive.sizes
+        archive.split(WANTED, tmp_path / "raw", int)
     real = {name: (tmp_path / "raw" / name).stat().st_size for name in WANTED}
     assert {name: sizes[name] for name in WANTED[1:]} == {name: real[name] for name in WANTED[1:]}
     packed = WANTED[0]
@@ -136,9 +145,11 @@ def test_a_damaged_member_is_refused_and_nothing_is_lost(
     (raw / "train.zip").write_bytes(b"an earlier one")
     with pytest.raises(DataError, match=r"train/1\.jpg: a damaged member\n  found: ") as caught:
         split(path, ["a.csv", "train.zip"], raw)
-    assert f"to do: delete {path}, and run it again: it is fetched anew" in str(caught.value)
+    assert f"to do: delete {path}, and run it again: it is then downloaded again" in str(
+        caught.value
+    )
     assert path.read_bytes() == before
-    assert names(raw) == ["a.csv", "train.zip"]
+    assert file_names(raw) == ["a.csv", "train.zip"]
     assert (raw / "train.zip").read_bytes() == b"an earlier one"
     assert (raw / "a.csv").read_bytes() == b"a\n"
 
@@ -157,22 +168,22 @@ def test_an_unsafe_name_is_refused_even_where_it_is_not_wanted(
 ) -> None:
     path = zip_of(tmp_path / "bundle.zip", {"a.csv": b"a\n", name: b"x"})
     with pytest.raises(DataError, match="a path that may lead out of its archive") as caught:
-        Bundle(path)
+        BundleArchive(path)
     assert words in str(caught.value)
-    assert names(tmp_path) == ["bundle.zip"]
+    assert file_names(tmp_path) == ["bundle.zip"]
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
     path = zip_of(tmp_path / "bundle.zip", [("a.csv", b"one"), ("a.csv", b"two")])
     with pytest.raises(DataError, match=r"a\.csv: two members of this name"):
-        Bundle(path)
+        BundleArchive(path)
 
 
 def test_what_is_no_zip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bundle.zip").write_bytes(b"<!DOCTYPE html><html>quota</html>")
     with pytest.raises(DataError, match="found: an HTML page"):
-        Bundle(tmp_path / "bundle.zip")
+        BundleArchive(tmp_path / "bundle.zip")
 
 
 def test_a_bomb_is_refused_before_a_byte_is_written(tmp_path: Path) -> None:
@@ -186,4 +197,199 @@ def test_a_bomb_is_refused_before_a_byte_is_written(tmp_path: Path) -> None:
     assert "expected: at most 200 times its own size" in str(caught.value)
     assert not (tmp_path / "raw").exists()
     split(path, ["a.csv"], tmp_path / "raw")  # the bomb itself is left alone
-    assert names(tmp_path / "raw") == ["a.csv"]
+    assert file_names(tmp_path / "raw") == ["a.csv"]
+
+
+@pytest.fixture
+def kaggle(tmp_path: Path) -> Iterator[Kaggle]:
+    with Kaggle() as server:
+        server.files["/all.zip"] = zip_of(tmp_path / "made.zip", MEMBERS).read_bytes()
+        yield server
+        assert server.unplayed() == []
+
+
+def data_set(kaggle: Kaggle, folder: Path, size: int | None = 3004) -> Bundle:
+    url = kaggle.url("/all.zip")
+    return Bundle("there", folder, lambda: size, https.opener(url))
+
+
+def order(raw: Path, *stems: str) -> Selection:
+    def choose(names: Collection[str]) -> list[str]:
+        return [pick(names, stem) for stem in stems]
+
+    return Selection(choose, raw, QUICK)
+
+
+def test_the_bundle_is_fetched_once_and_let_go_when_it_is_taken_apart(
+    kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "faces", "a.csv")
+    assert fetch_bundle(data_set(kaggle, folder), wish) == ["faces.zip", "a.csv"]
+    assert file_names(folder) == ["a.csv", "faces.zip", "listing.json"]
+    assert (folder / "a.csv").read_bytes() == MEMBERS["a.csv"]
+    assert len(kaggle.requests) == 1
+    assert "to fetch from there: 3.0 kB\n  bundle.zip  3.0 kB\n" in capfd.readouterr().err
+    assert fetch_bundle(data_set(kaggle, folder), wish) == ["faces.zip", "a.csv"]
+    assert len(kaggle.requests) == 1
+    assert capfd.readouterr().err == f"there: everything is already downloaded, in {folder}\n"
+
+
+def test_a_size_that_is_not_told_is_asked_for_first(
+    kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fetch_bundle(data_set(kaggle, tmp_path, None), order(tmp_path / "raw", "a.csv"))
+    assert [request.range_start for request in kaggle.requests] == [0, None]
+    size = len(kaggle.files["/all.zip"])
+    assert f"bundle.zip  {disk_space.format_bytes(size)}\n" in capfd.readouterr().err
+
+
+def test_a_run_killed_between_is_gone_on_with_without_a_request(
+    kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "faces", "a.csv")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "record_file", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fetch_bundle(data_set(kaggle, folder), wish)
+    assert file_names(folder) == ["a.csv", "bundle.zip", "faces.zip", "listing.json"]
+    (folder / "a.csv").unlink()
+    (folder / "a.csv.part").write_bytes(b"half")
+    kaggle.requests.clear()
+    assert fetch_bundle(data_set(kaggle, folder), wish) == ["faces.zip", "a.csv"]
+    assert file_names(folder) == ["a.csv", "faces.zip", "listing.json"]
+    assert kaggle.requests == []
+
+
+def test_another_wish_fetches_the_bundle_again_and_takes_all_of_it_from_there(
+    kaggle: Kaggle, tmp_path: Path
+) -> None:
+    raw = tmp_path / "raw"
+    folder = tmp_path / "cache"
+    fetch_bundle(data_set(kaggle, folder), order(raw, "a.csv"))
+    mended = zip_of(tmp_path / "mended.zip", MEMBERS | {"a.csv": b"a\n2\n"})
+    kaggle.files["/all.zip"] = mended.read_bytes()
+    assert fetch_bundle(data_set(kaggle, folder), order(raw, "faces", "a.csv"))
+    assert len(kaggle.requests) == 2
+    assert (folder / "a.csv").read_bytes() == b"a\n2\n"
+    assert file_names(folder) == ["a.csv", "faces.zip", "listing.json"]
+
+
+def test_a_table_that_comes_plain_after_it_came_packed(kaggle: Kaggle, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    (folder / "a.csv.zip").parent.mkdir()
+    zip_of(folder / "a.csv.zip", {"a.csv": b"of another day"})
+    assert fetch_bundle(data_set(kaggle, folder), order(tmp_path / "raw", "a.csv")) == ["a.csv"]
+    assert fetch_bundle(data_set(kaggle, folder), order(tmp_path / "raw", "a.csv")) == ["a.csv"]
+    assert (folder / "a.csv").read_bytes() == MEMBERS["a.csv"]
+
+
+def test_what_a_version_lacks_is_not_looked_for_again(kaggle: Kaggle, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    for _ in range(2):
+        with pytest.raises(MissingFileError, match="b is missing"):
+            fetch_bundle(data_set(kaggle, folder), order(tmp_path / "raw", "b"))
+    assert file_names(folder) == ["bundle.zip", "listing.json"]
+    assert len(kaggle.requests) == 1
+    assert fetch_bundle(data_set(kaggle, folder), order(tmp_path / "raw", "a.csv"))
+    assert len(kaggle.requests) == 1
+
+
+def test_an_unsafe_bundle_is_refused_and_kept(kaggle: Kaggle, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    body = zip_of(tmp_path / "bad.zip", MEMBERS | {"../../x.csv": b"x"}).read_bytes()
+    kaggle.files["/all.zip"] = body
+    for _ in range(2):
+        with pytest.raises(DataError, match="a path that may lead out of its archive") as caught:
+            fetch_bundle(data_set(kaggle, folder), order(tmp_path / "raw", "a.csv"))
+        assert str(caught.value).count("to do: ") == 1
+        assert f"to do: delete {folder / 'bundle.zip'}, and run it again: " in str(caught.value)
+    assert file_names(folder) == ["bundle.zip"]
+    assert (folder / "bundle.zip").read_bytes() == body
+    assert len(kaggle.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"text, and no more", "not the archive that its name says"),
+        (b"PK\x05\x06" + bytes(18), "holds no files"),
+        (None, "the file is empty"),
+    ],
+)
+def test_a_bundle_that_is_of_no_use_may_be_fetched_anew(
+    kaggle: Kaggle, tmp_path: Path, body: bytes | None, words: str
+) -> None:
+    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a.csv")
+    right = kaggle.files["/all.zip"]
+    empty = zip_of(tmp_path / "bad.zip", MEMBERS | {"a.csv": b""}).read_bytes()
+    kaggle.files["/all.zip"] = empty if body is None else body
+    for _ in range(2):
+        with pytest.raises(DataError, match=words) as caught:
+            fetch_bundle(data_set(kaggle, folder), wish)
+        assert f"to do: delete {folder / 'bundle.zip'}, and run it again: " in str(caught.value)
+    assert len(kaggle.requests) == 1
+    (folder / "bundle.zip").unlink()
+    kaggle.files["/all.zip"] = right
+    assert fetch_bundle(data_set(kaggle, folder), wish) == ["a.csv"]
+
+
+def test_a_folder_in_the_way_is_told_before_anything_is_fetched(
+    kaggle: Kaggle, tmp_path: Path
+) -> None:
+    place = tmp_path / "cache/bundle.zip"
+    place.mkdir(parents=True)
+    with pytest.raises(DataError, match="a folder is where a file must be saved") as caught:
+        fetch_bundle(data_set(kaggle, place.parent), order(tmp_path / "raw", "a.csv"))
+    assert f"{place}: " in str(caught.value)
+    assert kaggle.requests == []
+
+
+@pytest.mark.parametrize("size", [-15, 10**30, True])
+def test_a_size_that_no_file_has_counts_as_not_told(
+    kaggle: Kaggle, tmp_path: Path, size: int
+) -> None:
+    assert fetch_bundle(data_set(kaggle, tmp_path, size), order(tmp_path / "raw", "a.csv"))
+    assert [request.range_start for request in kaggle.requests] == [0, None]
+
+
+def test_what_does_not_fit_is_refused_before_a_body_is_asked_for(
+    kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_space, "free_bytes", lambda _: 8 * 10**9)
+    with pytest.raises(ResourceError) as caught:
+        fetch_bundle(
+            data_set(kaggle, tmp_path / "cache", 3 * 10**9), order(tmp_path / "raw", "a.csv")
+        )
+    assert (
+        "found: 8.0 GB free\n  expected: 9.0 GB: 3.0 GB to fetch, 3.0 GB to take it apart, "
+        "3.0 GB for the project's copy\n  to do: free 1.0 GB" in str(caught.value)
+    )
+    assert kaggle.requests == []
+
+
+def test_a_split_that_does_not_fit_keeps_the_bundle(
+    kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "faces")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            disk_space, "free_bytes", lambda _: 3500
+        )  # more than was told, less than it takes
+        with pytest.raises(ResourceError, match="to take it apart"):
+            fetch_bundle(data_set(kaggle, folder, 100), wish)
+    assert "bundle.zip" in file_names(folder)
+    assert "faces.zip" not in file_names(folder)
+    assert fetch_bundle(data_set(kaggle, folder), wish) == ["faces.zip"]
+    assert len(kaggle.requests) == 1
+
+
+def test_a_server_that_fails_costs_nothing(kaggle: Kaggle, tmp_path: Path) -> None:
+    kaggle.always("storage", Status(503))
+    with pytest.raises(RemoteError, match="gave up after 3 failures"):
+        fetch_bundle(data_set(kaggle, tmp_path), order(tmp_path / "raw", "a.csv"))
+    kaggle.always("storage")
+    assert fetch_bundle(data_set(kaggle, tmp_path), order(tmp_path / "raw", "a.csv"))

@@ -1,4 +1,4 @@
-"""The download cache: its folders, its listing, one process at a time."""
+"""The download cache: its folders, its record, one process at a time."""
 
 import multiprocessing
 import threading
@@ -8,7 +8,7 @@ import pytest
 
 from darkroom.errors import ParamsError
 from darkroom.raw.sources import cache
-from darkroom.raw.sources.cache import Kept, Listing
+from darkroom.raw.sources.cache import FolderRecord, SavedFile
 from tests.support.packed import zip_of
 
 ODD_SIZES = ("-15", "1" + 30 * "0", "1e999", "NaN", "5.5", "true", '"5"', "[5]")
@@ -35,38 +35,38 @@ def test_the_root_is_the_nearest_that_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cache.root() == tmp_path / "home/.cache/darkroom"
+    assert cache.cache_root() == tmp_path / "home/.cache/darkroom"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert cache.root() == tmp_path / "home/.cache/darkroom"
+    assert cache.cache_root() == tmp_path / "home/.cache/darkroom"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache.root() == tmp_path / "xdg/darkroom"
+    assert cache.cache_root() == tmp_path / "xdg/darkroom"
     monkeypatch.setenv("DARKROOM_CACHE", "")
-    assert cache.root() == tmp_path / "xdg/darkroom"
+    assert cache.cache_root() == tmp_path / "xdg/darkroom"
     monkeypatch.setenv("DARKROOM_CACHE", "~/mine")
-    assert cache.root() == tmp_path / "home/mine"
+    assert cache.cache_root() == tmp_path / "home/mine"
     monkeypatch.setenv("DARKROOM_CACHE", "near")
-    assert cache.root() == tmp_path / "near"
+    assert cache.cache_root() == tmp_path / "near"
 
 
 def test_each_thing_has_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DARKROOM_CACHE", str(tmp_path))
-    assert cache.competition("cars") == tmp_path / "competitions/cars"
-    assert cache.dataset("me/faces") == tmp_path / "datasets/me/faces"
-    assert cache.dataset("me/faces/versions/2") == tmp_path / "datasets/me/faces/2"
+    assert cache.competition_folder("cars") == tmp_path / "competitions/cars"
+    assert cache.dataset_folder("me/faces") == tmp_path / "datasets/me/faces"
+    assert cache.dataset_folder("me/faces/versions/2") == tmp_path / "datasets/me/faces/2"
     one, two = ("a.csv", "https://a.org/1", None), ("b.csv", "https://a.org/2", "ab" * 32)
-    folder = cache.addresses([one, two])
+    folder = cache.urls_folder([one, two])
     assert folder.parent == tmp_path / "urls"
     assert len(folder.name) == 16
-    assert folder == cache.addresses([two, one])
-    assert folder != cache.addresses([one, (*two[:2], None)])
-    assert folder != cache.addresses([one])
-    assert folder != cache.addresses([(two[0], *one[1:]), (one[0], *two[1:])]), "names swapped"
+    assert folder == cache.urls_folder([two, one])
+    assert folder != cache.urls_folder([one, (*two[:2], None)])
+    assert folder != cache.urls_folder([one])
+    assert folder != cache.urls_folder([(two[0], *one[1:]), (one[0], *two[1:])]), "names swapped"
 
 
 def test_a_listing_is_read_as_written(tmp_path: Path) -> None:
-    listing = Listing({"a.zip": 5, "b.csv": None}, {"b.csv": Kept("b.csv.zip", 3, 5)})
-    cache.write(tmp_path, listing)
-    assert cache.read(tmp_path) == listing
+    record = FolderRecord({"a.zip": 5, "b.csv": None}, {"b.csv": SavedFile("b.csv.zip", 3, 5)})
+    cache.write_record(tmp_path, record)
+    assert cache.read_record(tmp_path) == record
 
 
 @pytest.mark.parametrize(
@@ -81,54 +81,56 @@ def test_a_listing_is_read_as_written(tmp_path: Path) -> None:
         *("[" * 100_000, "null", "\xff", kept('"a": ["a", 5]')),
     ],
 )
-def test_a_damaged_listing_is_none(tmp_path: Path, text: str) -> None:
-    assert cache.read(tmp_path) is None
+def test_a_damaged_record_is_none(tmp_path: Path, text: str) -> None:
+    assert cache.read_record(tmp_path) is None
     (tmp_path / "listing.json").write_text(text)
-    assert cache.read(tmp_path) is None
+    assert cache.read_record(tmp_path) is None
 
 
 def test_a_file_is_here_when_it_has_its_name(tmp_path: Path) -> None:
-    listing = Listing({"a.zip": 5})
-    assert cache.here(tmp_path, listing, "a.zip") is None
+    record = FolderRecord({"a.zip": 5})
+    assert cache.saved_name(tmp_path, record, "a.zip") is None
     (tmp_path / "a.zip.part").write_bytes(b"123")
-    assert cache.here(tmp_path, listing, "a.zip") is None
+    assert cache.saved_name(tmp_path, record, "a.zip") is None
     (tmp_path / "a.zip").write_bytes(b"12345")
-    assert cache.here(tmp_path, listing, "a.zip") == "a.zip"
+    assert cache.saved_name(tmp_path, record, "a.zip") == "a.zip"
 
 
 def test_what_was_kept_and_is_of_another_size_is_not_here(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(b"12345")
-    listing = cache.keep(tmp_path, Listing({"a.zip": 5}), "a.zip", path)
-    assert cache.read(tmp_path) == listing
-    assert cache.here(tmp_path, listing, "a.zip") == "a.zip"
+    record = cache.record_file(tmp_path, FolderRecord({"a.zip": 5}), "a.zip", path)
+    assert cache.read_record(tmp_path) == record
+    assert cache.saved_name(tmp_path, record, "a.zip") == "a.zip"
     path.write_bytes(b"1234")
-    assert cache.here(tmp_path, listing, "a.zip") is None
+    assert cache.saved_name(tmp_path, record, "a.zip") is None
 
 
 def test_what_was_edited_in_place_is_not_here(tmp_path: Path) -> None:
     path, link = tmp_path / "a.zip", tmp_path / "raw.zip"
     path.write_bytes(b"12345")
-    listing = cache.keep(tmp_path, Listing({"a.zip": 5}), "a.zip", path)
+    record = cache.record_file(tmp_path, FolderRecord({"a.zip": 5}), "a.zip", path)
     link.hardlink_to(path)
     path.chmod(0o444)
-    assert cache.here(tmp_path, listing, "a.zip") == "a.zip", "neither a link nor a mode changes it"
+    assert cache.saved_name(tmp_path, record, "a.zip") == "a.zip", (
+        "a link or a mode changes nothing"
+    )
     path.chmod(0o644)
     link.write_bytes(b"1234x")
-    assert cache.here(tmp_path, listing, "a.zip") is None
+    assert cache.saved_name(tmp_path, record, "a.zip") is None
 
 
 def test_a_table_that_came_packed_is_here(tmp_path: Path) -> None:
-    listing, path = Listing({"a.csv": 50}), tmp_path / "a.csv.zip"
+    record, path = FolderRecord({"a.csv": 50}), tmp_path / "a.csv.zip"
     whole = zip_of(path, {"a.csv": b"1,2\n" * 99}).read_bytes()
-    assert cache.here(tmp_path, listing, "a.csv") == "a.csv.zip", "the run was killed just then"
+    assert cache.saved_name(tmp_path, record, "a.csv") == "a.csv.zip", "the run was killed then"
     path.write_bytes(whole[:-9])
-    assert cache.here(tmp_path, listing, "a.csv") is None, "cut, and its size is not known"
+    assert cache.saved_name(tmp_path, record, "a.csv") is None, "cut, and its size is not known"
     path.write_bytes(whole)
-    listing = cache.keep(tmp_path, listing, "a.csv", path)
-    assert cache.here(tmp_path, listing, "a.csv") == "a.csv.zip"
+    record = cache.record_file(tmp_path, record, "a.csv", path)
+    assert cache.saved_name(tmp_path, record, "a.csv") == "a.csv.zip"
     path.write_bytes(whole[:-9])
-    assert cache.here(tmp_path, listing, "a.csv") is None
+    assert cache.saved_name(tmp_path, record, "a.csv") is None
 
 
 @pytest.mark.parametrize(
@@ -139,22 +141,22 @@ def test_what_was_not_written_down_is_here_as_long_as_it_is_listed(
     tmp_path: Path, listed: int | None, there: int, is_here: bool
 ) -> None:
     (tmp_path / "a.csv").write_bytes(bytes(there))
-    found = cache.here(tmp_path, Listing({"a.csv": listed}), "a.csv")
+    found = cache.saved_name(tmp_path, FolderRecord({"a.csv": listed}), "a.csv")
     assert found == ("a.csv" if is_here else None)
 
 
 def test_what_was_kept_is_believed_before_the_list(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"1,2\n")
-    listing = cache.keep(tmp_path, Listing({"a.csv": 50}), "a.csv", path)
-    assert cache.here(tmp_path, listing, "a.csv") == "a.csv"
+    record = cache.record_file(tmp_path, FolderRecord({"a.csv": 50}), "a.csv", path)
+    assert cache.saved_name(tmp_path, record, "a.csv") == "a.csv"
 
 
 def test_an_archive_listed_itself_is_not_taken_for_the_table(tmp_path: Path) -> None:
     (tmp_path / "a.csv.zip").write_bytes(b"PK")
-    listing = Listing({"a.csv": 50, "a.csv.zip": 2})
-    assert cache.here(tmp_path, listing, "a.csv") is None
-    assert cache.here(tmp_path, listing, "a.csv.zip") == "a.csv.zip"
+    record = FolderRecord({"a.csv": 50, "a.csv.zip": 2})
+    assert cache.saved_name(tmp_path, record, "a.csv") is None
+    assert cache.saved_name(tmp_path, record, "a.csv.zip") == "a.csv.zip"
 
 
 def test_a_second_process_waits_and_says_so(
@@ -163,10 +165,10 @@ def test_a_second_process_waits_and_says_so(
     folder, order = tmp_path / "deep" / "folder", []
 
     def second() -> None:
-        with cache.alone(folder):
+        with cache.lock(folder):
             order.append("second")
 
-    with cache.alone(folder):
+    with cache.lock(folder):
         thread = threading.Thread(target=second)  # flock holds per open file: threads count too
         thread.start()
         assert waiting.wait(60)
@@ -179,7 +181,7 @@ def test_a_second_process_waits_and_says_so(
 
 
 def _hold(folder: Path, held: "multiprocessing.synchronize.Event") -> None:
-    with cache.alone(folder):
+    with cache.lock(folder):
         held.set()
         threading.Event().wait(60)
 
@@ -192,7 +194,7 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     assert held.wait(60)
     process.kill()
     process.join(60)
-    with cache.alone(tmp_path):
+    with cache.lock(tmp_path):
         pass
 
 
@@ -200,20 +202,20 @@ def test_a_version_that_is_none_is_not_pinned(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DARKROOM_CACHE", str(tmp_path))
-    cache.pin("me/faces/versions/2")
-    assert cache.pinned("me/faces") == "me/faces/versions/2"
+    cache.pin_version("me/faces/versions/2")
+    assert cache.pinned_version("me/faces") == "me/faces/versions/2"
     for odd in ("0", "-3", "true", "2.5", '"2"', "null", "1e999", "9" * 30, "[1]"):
         (tmp_path / "datasets/me/faces/newest.json").write_text(f'{{"version": {odd}}}')
-        assert cache.pinned("me/faces") is None, odd
+        assert cache.pinned_version("me/faces") is None, odd
     for odd in ("", "[]", "3", "{}", "[" * 100_000):
         (tmp_path / "datasets/me/faces/newest.json").write_text(odd)
-        assert cache.pinned("me/faces") is None, odd
+        assert cache.pinned_version("me/faces") is None, odd
 
 
 def test_a_home_of_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DARKROOM_CACHE", "~nosuchuser/c")
     with pytest.raises(ParamsError) as caught:
-        cache.root()
+        cache.cache_root()
     assert str(caught.value).splitlines()[:2] == [
         "there is no such user, so no home folder",
         "  found: DARKROOM_CACHE=~nosuchuser/c",

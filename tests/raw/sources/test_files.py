@@ -6,14 +6,16 @@ import threading
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from darkroom.errors import RemoteError, ResourceError
+from darkroom.errors import DataError, RemoteError, ResourceError
 from darkroom.project.names import MissingFileError, pick
-from darkroom.raw.sources import cache, files
-from darkroom.raw.sources.cache import Listing
-from darkroom.raw.sources.files import Offer, Order, Sizes
+from darkroom.raw.sources import cache, plan
+from darkroom.raw.sources.cache import FolderRecord
+from darkroom.raw.sources.files import FilesInFoldersError, FileSource, fetch_files
+from darkroom.raw.sources.plan import Selection, Sizes
 from darkroom.remote import disk_space, https
 from darkroom.remote.download import Opener
 from darkroom.remote.retry import RetryPolicy
@@ -22,6 +24,7 @@ from tests.support.packed import zip_of
 
 QUICK = RetryPolicy(tries=3, sleep=lambda _: None)
 NAMES = ("a.zip", "b.csv", "c.zip")
+BODY = b"1,2\n" * 50
 
 
 @pytest.fixture
@@ -34,23 +37,23 @@ def kaggle(tmp_path: Path) -> Iterator[Kaggle]:
         assert server.unplayed() == []
 
 
-def offer(kaggle: Kaggle, folder: Path, sizes: Sizes | None = None, **sha256: str) -> Offer:
+def offer(kaggle: Kaggle, folder: Path, sizes: Sizes | None = None, **sha256: str) -> FileSource:
     """Return all files of the server, their sizes listed unless others are given."""
     real = {path[1:]: len(body) for path, body in kaggle.files.items()}
-    return Offer(
-        where="here",
+    return FileSource(
+        origin="here",
         folder=folder,
-        ask=lambda: real if sizes is None else sizes,
+        list_files=lambda: real if sizes is None else sizes,
         open=lambda name: https.opener(kaggle.url(f"/{name}")),
         sha256={name.replace("_", "."): digest for name, digest in sha256.items()},
     )
 
 
-def order(raw: Path, *stems: str) -> Order:
+def order(raw: Path, *stems: str) -> Selection:
     def choose(names: Collection[str]) -> list[str]:
         return [pick(names, stem) for stem in stems]
 
-    return Order(choose, raw, QUICK)
+    return Selection(choose, raw, QUICK)
 
 
 def same(kaggle: Kaggle, folder: Path, *names: str) -> bool:
@@ -61,7 +64,7 @@ def test_only_what_is_wanted_is_fetched_and_that_once(
     kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a", "b.csv")
-    assert files.fill(offer(kaggle, folder), wish) == ["a.zip", "b.csv"]
+    assert fetch_files(offer(kaggle, folder), wish) == ["a.zip", "b.csv"]
     assert same(kaggle, folder, "a.zip", "b.csv")
     assert [request.path for request in kaggle.requests] == ["/a.zip", "/b.csv"]
     assert sorted(path.name for path in folder.iterdir()) == ["a.zip", "b.csv", "listing.json"]
@@ -71,17 +74,17 @@ def test_only_what_is_wanted_is_fetched_and_that_once(
         f"to fetch from here: {disk_space.format_bytes(total)}\n  a.zip  5.1 kB\n  b.csv  5.1 kB\n"
         in told
     )
-    assert f"into {folder}: 0 bytes here, " in told
+    assert f"into {folder}: 0 bytes already there, " in told
 
     def never() -> Sizes:
         raise AssertionError("asked for the list again")
 
     kaggle.requests.clear()
-    again = Offer("here", folder, never, offer(kaggle, folder).open)
-    assert files.fill(again, wish) == ["a.zip", "b.csv"]
+    again = FileSource("here", folder, never, offer(kaggle, folder).open)
+    assert fetch_files(again, wish) == ["a.zip", "b.csv"]
     assert kaggle.requests == []
-    assert capfd.readouterr().err == f"here: everything is here already, in {folder}\n"
-    assert files.fill(again, order(tmp_path / "raw", "a", "c")) == ["a.zip", "c.zip"]
+    assert capfd.readouterr().err == f"here: everything is already downloaded, in {folder}\n"
+    assert fetch_files(again, order(tmp_path / "raw", "a", "c")) == ["a.zip", "c.zip"]
     assert [request.path for request in kaggle.requests] == ["/c.zip"]
 
 
@@ -89,21 +92,21 @@ def test_a_cut_file_is_gone_on_with_by_the_next_run(kaggle: Kaggle, tmp_path: Pa
     folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a", "c")
     kaggle.play("storage", None, Cut(0.5), Status(503), Status(503))
     with pytest.raises(RemoteError, match="gave up"):
-        files.fill(offer(kaggle, folder), wish)
+        fetch_files(offer(kaggle, folder), wish)
     kept = (folder / "c.zip.part").stat().st_size
     assert kept > 1000
     assert same(kaggle, folder, "a.zip")
     kaggle.requests.clear()
-    assert files.fill(offer(kaggle, folder), wish) == ["a.zip", "c.zip"]
+    assert fetch_files(offer(kaggle, folder), wish) == ["a.zip", "c.zip"]
     assert [(r.path, r.range_start) for r in kaggle.requests] == [("/c.zip", kept)]
     assert same(kaggle, folder, "a.zip", "c.zip")
 
 
 def test_a_file_spoilt_in_the_cache_is_fetched_again(kaggle: Kaggle, tmp_path: Path) -> None:
     folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a")
-    files.fill(offer(kaggle, folder), wish)
+    fetch_files(offer(kaggle, folder), wish)
     (folder / "a.zip").write_bytes(b"cut short")
-    assert files.fill(offer(kaggle, folder), wish) == ["a.zip"]
+    assert fetch_files(offer(kaggle, folder), wish) == ["a.zip"]
     assert same(kaggle, folder, "a.zip")
 
 
@@ -113,7 +116,7 @@ def test_sizes_that_are_not_listed_are_asked_for_before_any_body(
     folder = tmp_path / "cache"
     kaggle.play("storage", None, IgnoreRange())
     unknown: Sizes = dict.fromkeys(NAMES)
-    assert files.fill(offer(kaggle, folder, unknown), order(tmp_path / "raw", "a", "c")) == [
+    assert fetch_files(offer(kaggle, folder, unknown), order(tmp_path / "raw", "a", "c")) == [
         "a.zip",
         "c.zip",
     ]
@@ -129,7 +132,7 @@ def test_what_does_not_fit_is_refused_before_a_body_is_asked_for(
     sizes: Sizes = {"a.zip": 700, "b.csv": 10**15, "c.zip": 300}
     monkeypatch.setattr(disk_space, "free_bytes", lambda _: 1999)
     with pytest.raises(ResourceError) as caught:
-        files.fill(offer(kaggle, folder, sizes), order(raw, "a", "c"))
+        fetch_files(offer(kaggle, folder, sizes), order(raw, "a", "c"))
     assert str(caught.value).startswith(
         f"{folder}: not enough disk space for the download\n  found: 2.0 kB free\n"
         "  expected: 2.0 kB: 1.0 kB to fetch, 1.0 kB for the project's copy\n  to do: free 1 bytes"
@@ -143,23 +146,23 @@ def test_room_is_needed_for_what_is_not_here_yet(tmp_path: Path) -> None:
         place.mkdir()
     (folder / "a.zip.part").write_bytes(bytes(30))
     (raw / "b.csv").write_bytes(bytes(7))
-    assert files.to_fetch(folder, {"a.zip": 100, "c.zip": None}).size == 70
-    assert files.to_copy(folder, raw, {"a.zip": 100, "b.csv": 7, "c.zip": 5}).size == 105
-    assert files.to_copy(folder, raw, {"b.csv": 8}).size == 8
+    assert plan.download_need(folder, {"a.zip": 100, "c.zip": None}).size == 70
+    assert plan.copy_need(folder, raw, {"a.zip": 100, "b.csv": 7, "c.zip": 5}).size == 105
+    assert plan.copy_need(folder, raw, {"b.csv": 8}).size == 8
 
 
 def test_another_disk_holds_two_copies_until_dvc_has_linked_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk_space, "is_same_disk", lambda *_: False)
-    assert files.to_copy(tmp_path, tmp_path / "raw", {"a.zip": 100}).size == 200
+    assert plan.copy_need(tmp_path, tmp_path / "raw", {"a.zip": 100}).size == 200
 
 
 def test_a_wrong_sha256_is_refused_and_what_is_whole_stays(kaggle: Kaggle, tmp_path: Path) -> None:
     folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a", "c")
     right = hashlib.sha256(kaggle.files["/a.zip"]).hexdigest()
     with pytest.raises(RemoteError) as caught:
-        files.fill(offer(kaggle, folder, a_zip=right, c_zip="0" * 64), wish)
+        fetch_files(offer(kaggle, folder, a_zip=right, c_zip="0" * 64), wish)
     assert "c.zip: the download is not the file: its sha256 differs" in str(caught.value)
     assert f"expected: {'0' * 64}" in str(caught.value)
     assert sorted(path.name for path in folder.iterdir()) == ["a.zip", "listing.json"]
@@ -168,7 +171,7 @@ def test_a_wrong_sha256_is_refused_and_what_is_whole_stays(kaggle: Kaggle, tmp_p
 
 def test_a_spoilt_body_is_fetched_again(kaggle: Kaggle, tmp_path: Path) -> None:
     kaggle.play("storage", (Corrupt(), NoHash()))
-    files.fill(offer(kaggle, tmp_path), order(tmp_path / "raw", "a"))
+    fetch_files(offer(kaggle, tmp_path), order(tmp_path / "raw", "a"))
     assert same(kaggle, tmp_path, "a.zip")
     assert len(kaggle.requests) == 2
 
@@ -176,9 +179,9 @@ def test_a_spoilt_body_is_fetched_again(kaggle: Kaggle, tmp_path: Path) -> None:
 def test_a_missing_file_is_looked_for_in_a_fresh_list(kaggle: Kaggle, tmp_path: Path) -> None:
     wish = order(tmp_path / "raw", "new")
     with pytest.raises(MissingFileError, match="new is missing"):
-        files.fill(offer(kaggle, tmp_path), wish)
+        fetch_files(offer(kaggle, tmp_path), wish)
     kaggle.files["/new.zip"] = kaggle.files["/a.zip"]
-    assert files.fill(offer(kaggle, tmp_path), wish) == ["new.zip"]
+    assert fetch_files(offer(kaggle, tmp_path), wish) == ["new.zip"]
 
 
 @pytest.mark.parametrize(("size", "whole"), [(100, 120_005), (None, None)])
@@ -187,15 +190,15 @@ def test_a_folder_of_single_files_is_not_asked_for_file_by_file(
 ) -> None:
     sizes: Sizes = {f"images/{number}.jpg": size for number in range(1200)} | {"b.csv": 5}
     here = offer(kaggle, tmp_path, sizes)
-    with pytest.raises(files.FolderedError) as caught:
-        files.fill(here, order(tmp_path / "raw", "b.csv", "images"))
+    with pytest.raises(FilesInFoldersError) as caught:
+        fetch_files(here, order(tmp_path / "raw", "b.csv", "images"))
     assert caught.value.size == whole
     assert caught.value.wanted == whole
-    with pytest.raises(files.FolderedError) as caught:
-        files.fill(here, order(tmp_path / "raw", "images"))
+    with pytest.raises(FilesInFoldersError) as caught:
+        fetch_files(here, order(tmp_path / "raw", "images"))
     assert caught.value.wanted == (size and whole and whole - 5)
     assert kaggle.requests == []
-    assert files.fill(here, order(tmp_path / "raw", "b.csv")) == ["b.csv"]
+    assert fetch_files(here, order(tmp_path / "raw", "b.csv")) == ["b.csv"]
 
 
 def test_names_that_lead_out_or_are_the_caches_own_are_not_offered() -> None:
@@ -211,7 +214,7 @@ def test_names_that_lead_out_or_are_the_caches_own_are_not_offered() -> None:
         "c.zip",
         "a.csv",
     ]
-    assert files.offered(names) == ["a.csv", "b.zip", "c.zip"]
+    assert plan.available_names(names) == ["a.csv", "b.zip", "c.zip"]
 
 
 def test_a_second_fetch_waits_for_the_first_and_fetches_nothing(
@@ -226,7 +229,7 @@ def test_a_second_fetch_waits_for_the_first_and_fetches_nothing(
 
     def run() -> None:
         slow = replace(at_hand, open=open_when_another_waits)
-        found.append(files.fill(slow, order(tmp_path / "raw", "a", "c")))
+        found.append(fetch_files(slow, order(tmp_path / "raw", "a", "c")))
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
@@ -237,26 +240,28 @@ def test_a_second_fetch_waits_for_the_first_and_fetches_nothing(
     assert [request.path for request in kaggle.requests] == ["/a.zip", "/c.zip"]
     told = capfd.readouterr().err
     assert f"waiting for another fetch that is filling {tmp_path}\n" in told
-    assert "everything is here already" in told
+    assert "everything is already downloaded" in told
 
 
 def test_a_damaged_listing_costs_a_question_and_no_file(kaggle: Kaggle, tmp_path: Path) -> None:
     wish = order(tmp_path / "raw", "a")
-    files.fill(offer(kaggle, tmp_path), wish)
+    fetch_files(offer(kaggle, tmp_path), wish)
     (tmp_path / "listing.json").write_text("{")
     kaggle.requests.clear()
-    assert files.fill(offer(kaggle, tmp_path), wish) == ["a.zip"]
+    assert fetch_files(offer(kaggle, tmp_path), wish) == ["a.zip"]
     assert kaggle.requests == []
-    assert cache.read(tmp_path) == Listing({n: len(kaggle.files[f"/{n}"]) for n in NAMES})
+    assert cache.read_record(tmp_path) == FolderRecord(
+        {n: len(kaggle.files[f"/{n}"]) for n in NAMES}
+    )
 
 
 def test_a_lost_listing_does_not_make_a_spoilt_file_whole(kaggle: Kaggle, tmp_path: Path) -> None:
     wish = order(tmp_path / "raw", "a", "b.csv")
-    files.fill(offer(kaggle, tmp_path), wish)
+    fetch_files(offer(kaggle, tmp_path), wish)
     (tmp_path / "listing.json").unlink()
     (tmp_path / "b.csv").write_bytes(b"cut short")
     kaggle.requests.clear()
-    assert files.fill(offer(kaggle, tmp_path), wish) == ["a.zip", "b.csv"]
+    assert fetch_files(offer(kaggle, tmp_path), wish) == ["a.zip", "b.csv"]
     assert [request.path for request in kaggle.requests] == ["/b.csv"]
     assert same(kaggle, tmp_path, "a.zip", "b.csv")
 
@@ -266,10 +271,10 @@ def test_a_size_that_was_asked_for_holds_for_that_run_only(kaggle: Kaggle, tmp_p
     kaggle.always("storage", NoHash())
     kaggle.play("storage", None, None, None, Status(404))
     with pytest.raises(RemoteError, match="no such file"):
-        files.fill(offer(kaggle, tmp_path, unknown), wish)
+        fetch_files(offer(kaggle, tmp_path, unknown), wish)
     assert (tmp_path / "a.zip").exists()
     kaggle.files["/b.csv"] = b"1,2\n" * 50  # another one by now
-    assert files.fill(offer(kaggle, tmp_path, unknown), wish) == ["a.zip", "b.csv"]
+    assert fetch_files(offer(kaggle, tmp_path, unknown), wish) == ["a.zip", "b.csv"]
     assert same(kaggle, tmp_path, "a.zip", "b.csv")
 
 
@@ -277,8 +282,91 @@ def test_an_empty_file_is_not_kept(kaggle: Kaggle, tmp_path: Path) -> None:
     wish, right = order(tmp_path / "raw", "b.csv"), kaggle.files["/b.csv"]
     kaggle.files["/b.csv"] = b""
     with pytest.raises(RemoteError, match="the download is not the file: it is empty"):
-        files.fill(offer(kaggle, tmp_path), wish)
+        fetch_files(offer(kaggle, tmp_path), wish)
     assert [path.name for path in tmp_path.glob("b.csv*")] == []
     kaggle.files["/b.csv"] = right
-    assert files.fill(offer(kaggle, tmp_path), wish) == ["b.csv"]
+    assert fetch_files(offer(kaggle, tmp_path), wish) == ["b.csv"]
     assert same(kaggle, tmp_path, "b.csv")
+
+
+def served(name: str = "a.csv") -> Kaggle:
+    kaggle = Kaggle()
+    kaggle.files[f"/{name}"] = BODY
+    return kaggle
+
+
+def fetch(kaggle: Kaggle, folder: Path, sizes: Any, *names: str) -> list[str]:
+    """Fetch files by name from a server that lists these sizes."""
+    source = replace(offer(kaggle, folder / "cache"), list_files=lambda: sizes)
+    return fetch_files(source, Selection(lambda _: list(names), folder / "raw", QUICK))
+
+
+@pytest.mark.parametrize("size", [-15, 10**30, float("inf"), "many", True, {"a": 1}, 2.5])
+def test_a_size_that_no_file_has_counts_as_not_told(
+    tmp_path: Path, size: object, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with served() as kaggle:
+        assert fetch(kaggle, tmp_path, {"a.csv": size, None: 5}, "a.csv") == ["a.csv"]
+    listing = cache.read_record(tmp_path / "cache")
+    assert listing is not None
+    assert listing.sizes == {"a.csv": None}
+    assert "a.csv  200 bytes\n" in capfd.readouterr().err
+
+
+def test_a_size_that_is_out_of_date_is_asked_for_anew_and_what_is_here_stays(
+    tmp_path: Path,
+) -> None:
+    with served() as kaggle:
+        kaggle.files["/b.csv"] = BODY
+        kaggle.always("storage", NoHash())
+        with pytest.raises(RemoteError) as caught:
+            fetch(kaggle, tmp_path, {"b.csv": 200, "a.csv": 199}, "b.csv", "a.csv")
+        assert str(caught.value).splitlines() == [
+            "a.csv: the download does not have the size that the server lists",
+            "  found: 200 bytes",
+            "  expected: 199 bytes",
+            "  to do: run it again: the list of files is then requested again",
+        ]
+        kaggle.requests.clear()
+        sizes = {"b.csv": 200, "a.csv": 200}
+        assert fetch(kaggle, tmp_path, sizes, "b.csv", "a.csv") == ["a.csv", "b.csv"]
+        assert [request.path for request in kaggle.requests] == ["/a.csv"]
+
+
+def test_a_size_for_which_there_is_no_room_is_asked_for_anew(tmp_path: Path) -> None:
+    with served() as kaggle:
+        with pytest.raises(ResourceError, match="not enough disk space"):
+            fetch(kaggle, tmp_path, {"a.csv": 10**15}, "a.csv")
+        assert fetch(kaggle, tmp_path, {"a.csv": 200}, "a.csv") == ["a.csv"]
+
+
+def test_a_name_that_no_disk_takes_is_told(tmp_path: Path) -> None:
+    name = "é" * 150 + ".csv"
+    with served() as kaggle, pytest.raises(RemoteError) as caught:
+        fetch(kaggle, tmp_path, {name: 5}, name)
+    assert "here: a file name too long for a disk\n  found: éé" in str(caught.value)
+    assert kaggle.requests == []
+
+
+@pytest.mark.parametrize("ending", ["", ".part", ".part.json", ".zip"])
+def test_a_folder_in_the_way_is_told_before_anything_is_fetched(
+    tmp_path: Path, ending: str
+) -> None:
+    place = tmp_path / f"cache/a.csv{ending}"
+    place.mkdir(parents=True)
+    with served() as kaggle, pytest.raises(DataError) as caught:
+        fetch(kaggle, tmp_path, {"a.csv": 200}, "a.csv")
+    assert f"{place}: a folder is where a file must be saved\n" in str(caught.value)
+    assert kaggle.requests == []
+
+
+def test_a_file_edited_among_the_raw_files_is_fetched_anew(tmp_path: Path) -> None:
+    with served() as kaggle:
+        fetch(kaggle, tmp_path, {"a.csv": 200}, "a.csv")
+        (tmp_path / "link.csv").hardlink_to(tmp_path / "cache/a.csv")
+        (tmp_path / "link.csv").write_bytes(b"3" * 200)
+        kaggle.requests.clear()
+        assert fetch(kaggle, tmp_path, {"a.csv": 200}, "a.csv") == ["a.csv"]
+        assert [request.path for request in kaggle.requests] == ["/a.csv"]
+        assert (tmp_path / "cache/a.csv").read_bytes() == BODY
+        assert (tmp_path / "link.csv").read_bytes() == b"3" * 200

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import DataError, ParamsError
-from darkroom.raw.sources import folder as gathering
+from darkroom.raw.sources.folder import (
+    link_files,
+    refuse_foreign_files,
+    refuse_nested,
+    refuse_overlap,
+    source_folder,
+    write_manifest,
+)
 from tests.support.packed import folder_of, zip_of
 
 FILES = {"a.csv": b"x,y\n", "train/1.jpg": b"one", "train/deep/2.jpg": b"two", "other.txt": b"?"}
@@ -21,7 +28,7 @@ def names(folder: Path) -> list[str]:
 
 def test_files_are_linked_where_that_is_possible(tmp_path: Path) -> None:
     source = folder_of(tmp_path / "source", FILES)
-    gathering.gather(source, ["train", "a.csv"], tmp_path / "raw")
+    link_files(source, ["train", "a.csv"], tmp_path / "raw")
     assert names(tmp_path / "raw") == ["a.csv", "train/1.jpg", "train/deep/2.jpg"]
     for name in names(tmp_path / "raw"):
         assert (tmp_path / "raw" / name).samefile(source / name)
@@ -33,7 +40,7 @@ def test_and_copied_where_it_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(os, "link", other_disk)
     source = folder_of(tmp_path / "source", FILES)
-    gathering.gather(source, ["a.csv", "train"], tmp_path / "raw")
+    link_files(source, ["a.csv", "train"], tmp_path / "raw")
     copy = tmp_path / "raw/train/1.jpg"
     assert copy.read_bytes() == b"one"
     assert not copy.samefile(source / "train/1.jpg")
@@ -48,7 +55,7 @@ def test_a_full_disk_is_not_taken_for_one_without_links(
     monkeypatch.setattr(os, "link", full)
     source = folder_of(tmp_path / "source", FILES)
     with pytest.raises(OSError, match="No space left"):
-        gathering.gather(source, ["a.csv"], tmp_path / "raw")
+        link_files(source, ["a.csv"], tmp_path / "raw")
 
 
 def test_a_link_in_the_source_gives_its_file(tmp_path: Path) -> None:
@@ -56,7 +63,7 @@ def test_a_link_in_the_source_gives_its_file(tmp_path: Path) -> None:
     source.mkdir()
     folder_of(tmp_path / "elsewhere", {"train.zip": b"PK"})
     (source / "train.zip").symlink_to(tmp_path / "elsewhere/train.zip")
-    gathering.gather(source, ["train.zip"], tmp_path / "raw")
+    link_files(source, ["train.zip"], tmp_path / "raw")
     taken = tmp_path / "raw/train.zip"
     assert not taken.is_symlink()
     assert taken.read_bytes() == b"PK"
@@ -65,14 +72,14 @@ def test_a_link_in_the_source_gives_its_file(tmp_path: Path) -> None:
 def test_junk_is_not_taken_even_if_empty(tmp_path: Path) -> None:
     junk = {"train/.DS_Store": b"", "train/deep/Thumbs.db": b"x", "train/__MACOSX/._1.jpg": b""}
     source = folder_of(tmp_path / "source", FILES | junk)
-    gathering.gather(source, ["train"], tmp_path / "raw")
+    link_files(source, ["train"], tmp_path / "raw")
     assert names(tmp_path / "raw") == ["train/1.jpg", "train/deep/2.jpg"]
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     source = folder_of(tmp_path / "source", FILES | {"train/3.jpg": b""})
     with pytest.raises(DataError) as caught:
-        gathering.gather(source, ["train"], tmp_path / "raw")
+        link_files(source, ["train"], tmp_path / "raw")
     file = source / "train/3.jpg"
     expected = f"{file}: the file is empty\n  found: 0 bytes\n  to do: fetch it again"
     assert str(caught.value) == expected
@@ -81,8 +88,8 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 def test_a_broken_link_is_refused(tmp_path: Path) -> None:
     source = folder_of(tmp_path / "source", FILES)
     (source / "train/3.jpg").symlink_to("nowhere")
-    with pytest.raises(DataError, match=r"train/3\.jpg: it is not a file\n  to do: mend the link"):
-        gathering.gather(source, ["train"], tmp_path / "raw")
+    with pytest.raises(DataError, match=r"3\.jpg: it is not a file\n  to do: correct the link"):
+        link_files(source, ["train"], tmp_path / "raw")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +107,7 @@ def test_a_file_that_lies_deeper_is_found(tmp_path: Path, place: str, found: str
     make(tmp_path / place, members)
     (tmp_path / "broken.zip").write_bytes(b"PK")
     with pytest.raises(DataError) as caught:
-        gathering.refuse_deeper(tmp_path, ["train.csv", "train.csv.zip"])
+        refuse_nested(tmp_path, ["train.csv", "train.csv.zip"])
     assert str(caught.value).startswith(
         f"{tmp_path}: train.csv is missing here, but lies deeper\n  found: {found}\n"
         "  expected: tables and archives in the folder itself\n"
@@ -111,15 +118,15 @@ def test_a_file_that_lies_deeper_is_found(tmp_path: Path, place: str, found: str
 def test_nothing_deeper_is_no_fault(tmp_path: Path) -> None:
     zip_of(tmp_path / "all.zip", {"a/b/train.csv": b"three deep", "x/train.csv.txt": b""})
     zip_of(tmp_path / "my_train.zip", {"train/1.jpg": b"misnamed, not too deep"})
-    gathering.refuse_deeper(tmp_path, ["train.csv", "train.zip", "train"])
+    refuse_nested(tmp_path, ["train.csv", "train.zip", "train"])
     zip_of(tmp_path / "near.zip", {"a/train.csv": b"two deep"})
     with pytest.raises(DataError, match="lies deeper"):
-        gathering.refuse_deeper(tmp_path, ["train.csv", "train.zip", "train"])
+        refuse_nested(tmp_path, ["train.csv", "train.zip", "train"])
 
 
 def test_the_manifest_lists_name_bytes_and_sha256(tmp_path: Path) -> None:
     folder_of(tmp_path, {"b/2.jpg": b"two", "a.csv": b""})
-    assert gathering.write_manifest(tmp_path) == (2, 3)
+    assert write_manifest(tmp_path) == (2, 3)
     text = (tmp_path / "manifest.json").read_text()
     assert json.loads(text) == {
         "files": [
@@ -130,46 +137,46 @@ def test_the_manifest_lists_name_bytes_and_sha256(tmp_path: Path) -> None:
 
 
 def test_the_source_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert gathering.source_folder(str(tmp_path)) == tmp_path
+    assert source_folder(str(tmp_path)) == tmp_path
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert gathering.source_folder("~") == tmp_path
+    assert source_folder("~") == tmp_path
     with pytest.raises(
         ParamsError, match="found: gone, which does not exist\n  expected: `sample`"
     ):
-        gathering.source_folder("gone")
+        source_folder("gone")
     file = tmp_path / "a.zip"
     file.touch()
     with pytest.raises(ParamsError, match=r"data\.source is not a folder\n  found: .*a\.zip, a fi"):
-        gathering.source_folder(str(file))
+        source_folder(str(file))
 
 
 def _manifest(folder: Path) -> None:
-    gathering.write_manifest(folder)
+    write_manifest(folder)
 
 
 def test_a_folder_of_ours_may_be_replaced(tmp_path: Path) -> None:
-    gathering.refuse_foreign(tmp_path / "absent")
+    refuse_foreign_files(tmp_path / "absent")
     (tmp_path / "train.zip").write_bytes(b"x")
     _manifest(tmp_path)
     (tmp_path / ".DS_Store").touch()  # a look with the Finder is no claim to the folder
-    gathering.refuse_foreign(tmp_path)
+    refuse_foreign_files(tmp_path)
     assert names(tmp_path) == [".DS_Store", "manifest.json", "train.zip"]
 
 
 def test_files_of_somebody_else_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "train.zip").write_bytes(b"x")
     with pytest.raises(DataError, match="1 files here were not fetched") as fault:
-        gathering.refuse_foreign(tmp_path)
+        refuse_foreign_files(tmp_path)
     _manifest(tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a.zip").write_bytes(b"y")
     with pytest.raises(DataError, match="1 files here were not fetched") as fault:
-        gathering.refuse_foreign(tmp_path)
+        refuse_foreign_files(tmp_path)
     assert "mine/a.zip" in str(fault.value)
     assert "name that folder in data.source" in str(fault.value)
     (tmp_path / "manifest.json").write_text("[]")
-    with pytest.raises(DataError, match="it is not a manifest of ours"):
-        gathering.refuse_foreign(tmp_path)
+    with pytest.raises(DataError, match="it is not a manifest that fetch wrote"):
+        refuse_foreign_files(tmp_path)
 
 
 @pytest.mark.parametrize("source", ["data/raw/cars", "data/raw/cars/inner", "data", "."])
@@ -177,8 +184,8 @@ def test_a_source_within_or_around_the_raw_folder_is_refused(tmp_path: Path, sou
     raw = tmp_path / "data" / "raw" / "cars"
     (raw / "inner").mkdir(parents=True)
     with pytest.raises(ParamsError, match=r"data\.source and the folder to fetch into overlap"):
-        gathering.refuse_overlap(tmp_path / source, raw)
-    gathering.refuse_overlap(tmp_path / "data" / "raw" / "cars2", raw)
+        refuse_overlap(tmp_path / source, raw)
+    refuse_overlap(tmp_path / "data" / "raw" / "cars2", raw)
 
 
 def test_a_linked_folder_inside_is_refused(tmp_path: Path) -> None:
@@ -186,14 +193,14 @@ def test_a_linked_folder_inside_is_refused(tmp_path: Path) -> None:
     (tmp_path / "source" / "train" / "a.jpg").write_bytes(b"x")
     (tmp_path / "source" / "train" / "round").symlink_to(tmp_path / "source")
     with pytest.raises(DataError, match="a folder inside it is a link"):
-        gathering.gather(tmp_path / "source", ["train"], tmp_path / "raw")
+        link_files(tmp_path / "source", ["train"], tmp_path / "raw")
 
 
 def test_a_raw_file_of_our_manifest_s_name_is_refused(tmp_path: Path) -> None:
     source = folder_of(tmp_path / "source", {"manifest.json": b"{}", "deep/manifest.json": b"{}"})
     with pytest.raises(DataError) as caught:
-        gathering.gather(source, ["manifest.json"], tmp_path / "raw")
-    assert f"{source / 'manifest.json'}: a raw file may not be called so" in str(caught.value)
+        link_files(source, ["manifest.json"], tmp_path / "raw")
+    assert f"{source / 'manifest.json'}: a raw file can't have this name" in str(caught.value)
     assert not (tmp_path / "raw").exists()
-    gathering.gather(source, ["deep"], tmp_path / "raw")
+    link_files(source, ["deep"], tmp_path / "raw")
     assert names(tmp_path / "raw") == ["deep/manifest.json"]

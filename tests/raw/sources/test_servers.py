@@ -12,10 +12,9 @@ from urllib3.exceptions import SSLError as BrokenTLS
 
 from darkroom.errors import RemoteError
 from darkroom.index.formats import banknotes
-from darkroom.params.data import BanknotesData, Url
 from darkroom.raw.archives import Archives
-from darkroom.raw.sources import servers
-from darkroom.raw.sources.files import Order
+from darkroom.raw.sources.plan import Selection
+from darkroom.raw.sources.servers import UrlFile, fetch_urls
 from darkroom.remote.retry import RetryPolicy
 from tests.support import tiny
 from tests.support.loopback import Kaggle, Page, Redirect, Status
@@ -36,32 +35,31 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Kaggle]:
         yield kaggle
 
 
-def data(server: Kaggle, sha256: dict[str, str] | None = None) -> BanknotesData:
-    """Return parameters with the server's addresses: http, which params.yaml does not allow."""
-    urls = [
-        Url.model_construct(
+def urls(server: Kaggle, sha256: dict[str, str] | None = None) -> list[UrlFile]:
+    """Return the server's addresses."""
+    return [
+        UrlFile(
             url=server.url(f"{path}?signed=secret"),
             name=path.rpartition("/")[2],
             sha256=(sha256 or {}).get(path.rpartition("/")[2]),
         )
         for path in server.files
     ]
-    return BanknotesData.model_construct(format="banknotes", source="urls", urls=urls)
 
 
-def order(tmp_path: Path) -> Order:
+def order(tmp_path: Path) -> Selection:
     def choose(names: object) -> list[str]:
         assert isinstance(names, list)
         return banknotes.ADAPTER.required_files(names, banknotes.Options())
 
-    return Order(choose, tmp_path / "raw", QUICK)
+    return Selection(choose, tmp_path / "raw", QUICK)
 
 
 def test_addresses_are_fetched_once_and_only_what_is_wanted(
     server: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     server.play("storage", Redirect(), Status(503, retry_after="0"))
-    folder, names = servers.fetched(data(server), order(tmp_path))
+    folder, names = fetch_urls(urls(server), order(tmp_path))
     assert folder.parent == tmp_path / "cache" / "urls"
     assert len(names) == 6
     for name in names:
@@ -71,7 +69,7 @@ def test_addresses_are_fetched_once_and_only_what_is_wanted(
     assert "to fetch from 127.0.0.1: " in told
     assert "secret" not in told
     server.requests.clear()
-    assert servers.fetched(data(server), order(tmp_path)) == (folder, names)
+    assert fetch_urls(urls(server), order(tmp_path)) == (folder, names)
     assert server.requests == []
     index = banknotes.ADAPTER.build_index(Archives(folder, tmp_path / "spool"), banknotes.Options())
     assert len(index.rows) == 42
@@ -81,12 +79,12 @@ def test_a_sha256_is_held_against_the_bytes(server: Kaggle, tmp_path: Path) -> N
     table = "test_labels.csv"
     right = hashlib.sha256(server.files[f"/course/{table}"]).hexdigest()
     with pytest.raises(RemoteError) as caught:
-        servers.fetched(data(server, {table: "f" * 64}), order(tmp_path))
+        fetch_urls(urls(server, {table: "f" * 64}), order(tmp_path))
     assert f"{table}: the download is not the file: its sha256 differs\n  found: {right}\n" in str(
         caught.value
     )
     assert not list((tmp_path / "cache").rglob(table))
-    folder, names = servers.fetched(data(server, {table: right}), order(tmp_path))
+    folder, names = fetch_urls(urls(server, {table: right}), order(tmp_path))
     assert table in names
     assert (folder / table).exists()
 
@@ -94,28 +92,27 @@ def test_a_sha256_is_held_against_the_bytes(server: Kaggle, tmp_path: Path) -> N
 def test_a_page_is_no_archive(server: Kaggle, tmp_path: Path) -> None:
     server.always("storage", Page())
     with pytest.raises(RemoteError, match="Sign in") as caught:
-        servers.fetched(data(server), order(tmp_path))
+        fetch_urls(urls(server), order(tmp_path))
     assert "secret" not in str(caught.value)
 
 
 def test_an_address_that_is_gone_is_told_without_its_query(server: Kaggle, tmp_path: Path) -> None:
-    section = data(server)
+    files = urls(server)
     del server.files["/course/test_labels.csv"]
     with pytest.raises(RemoteError, match="there is no such file") as caught:
-        servers.fetched(section, order(tmp_path))
+        fetch_urls(files, order(tmp_path))
     assert server.url("/course/test_labels.csv") in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
 def test_a_list_that_lacks_a_file_is_to_be_mended(server: Kaggle, tmp_path: Path) -> None:
-    section = data(server)
-    section.urls[:] = [each for each in section.urls if each.name != "test_labels.csv"]
+    files = [each for each in urls(server) if each.name != "test_labels.csv"]
     with pytest.raises(RemoteError) as caught:
-        servers.fetched(section, order(tmp_path))
+        fetch_urls(files, order(tmp_path))
     assert "127.0.0.1: test_labels.csv is needed, and is not there\n  found: readme.txt, " in str(
         caught.value
     )
-    assert "to do: mend data.urls: it names the files that are fetched; the nearest name" in str(
+    assert "to do: correct data.urls: it names the files that are fetched; the nearest name" in str(
         caught.value
     )
     assert server.requests == []
@@ -125,21 +122,19 @@ def test_names_that_were_swapped_and_mended_find_their_own_bytes(
     server: Kaggle, tmp_path: Path
 ) -> None:
     server.files["/course/validation_labels.csv"] += b"9,9,9,9\n"
-    right, wrong = data(server), data(server)
+    right = urls(server)
     other = {TRAINING: VALIDATION, VALIDATION: TRAINING}
-    wrong.urls[:] = [
-        each.model_copy(update={"name": other.get(each.name, each.name)}) for each in right.urls
-    ]
-    folder, _ = servers.fetched(wrong, order(tmp_path))
+    wrong = [each._replace(name=other.get(each.name, each.name)) for each in right]
+    folder, _ = fetch_urls(wrong, order(tmp_path))
     assert (folder / TRAINING).read_bytes() == server.files[f"/course/{VALIDATION}"]
-    folder, names = servers.fetched(right, order(tmp_path))
+    folder, names = fetch_urls(right, order(tmp_path))
     for name in names:
         assert (folder / name).read_bytes() == server.files[f"/course/{name}"]
 
 
-def refused(section: BanknotesData, tmp_path: Path) -> list[str]:
+def refused(files: list[UrlFile], tmp_path: Path) -> list[str]:
     with pytest.raises(RemoteError) as caught:
-        servers.fetched(section, order(tmp_path))
+        fetch_urls(files, order(tmp_path))
     assert caught.value.exit_code == 4
     assert "secret" not in str(caught.value)
     assert caught.value.__suppress_context__
@@ -156,7 +151,7 @@ def test_a_certificate_that_is_not_trusted_is_told(
         raise requests.exceptions.SSLError(MaxRetryError(None, request.url or "", fault))  # type: ignore[arg-type]
 
     monkeypatch.setattr(HTTPAdapter, "send", distrusting)
-    assert refused(data(server), tmp_path) == [
+    assert refused(urls(server), tmp_path) == [
         f"{server.url('/course/test_data_pytorch.tar.gz')}: can't be fetched",
         "  found: the server's certificate is not trusted",
         "  to do: fix that, and run it again: what is already downloaded is kept",
@@ -166,7 +161,7 @@ def test_a_certificate_that_is_not_trusted_is_told(
 
 def test_redirects_without_end_are_told(server: Kaggle, tmp_path: Path) -> None:
     server.always("storage", Redirect())
-    assert refused(data(server), tmp_path) == [
+    assert refused(urls(server), tmp_path) == [
         f"{server.url('/course/test_data_pytorch.tar.gz')}: can't be fetched",
         "  found: the server redirects without end",
         "  to do: fix that, and run it again: what is already downloaded is kept",

@@ -38,13 +38,13 @@ def test_carvana_comes_from_kaggle_once(
     assert told.out == f"tiny: 3 raw files, {megabytes:.1f} MB, from kaggle\n"
     folder = tmp_path / "cache/competitions" / CARVANA
     assert f"to fetch from https://www.kaggle.com/competitions/{CARVANA}: " in told.err
-    assert f"into {folder}: 0 bytes here, " in told.err
+    assert f"into {folder}: 0 bytes already there, " in told.err
     assert (raw / "train.zip").samefile(folder / "train.zip")
 
     kaggle.requests.clear()
     assert fetch() == 0
     assert kaggle.requests == []
-    assert f"everything is here already, in {folder}" in capfd.readouterr().err
+    assert f"everything is already downloaded, in {folder}" in capfd.readouterr().err
     tiny.run("index", "split")
 
 

@@ -18,7 +18,7 @@ SLUG = "fruit-or-vegetable"
 
 def apart() -> Path:
     """Return the folder of the cache in which the archive's files lie."""
-    return cache.competition(SLUG) / cache.APART
+    return cache.competition_folder(SLUG) / cache.UNPACKED_FOLDER
 
 
 def second(members: dict[str, bytes]) -> dict[str, bytes]:
@@ -126,8 +126,10 @@ def test_a_folder_that_kaggle_has_since_is_told_with_a_way_to_it(
     paths(test="test2.zip/test2/{}.png")
     assert fetch() == 4
     told = capfd.readouterr().err
-    assert "Kaggle lists test2.zip, and the archive of all files lacks it" in told
-    assert f"to do: delete {apart()}, and run it again: the archive is fetched anew" in told
+    assert "Kaggle lists test2.zip, but the archive of all files lacks it" in told
+    assert (
+        f"to do: delete {apart()}, and run it again: the archive is then downloaded again" in told
+    )
     shutil.rmtree(apart())
     assert fetch() == 0
     tiny.run("index")
@@ -163,7 +165,7 @@ def test_a_folder_whose_name_the_cache_needs(
     files |= {name.replace("train/", "bundle/"): body for name, body in members.items()}
     paths(train="bundle.zip/bundle/{}.png")
     assert fetch() == 4
-    assert "the download cache keeps that name for itself" in capfd.readouterr().err
+    assert "the download cache uses that name itself" in capfd.readouterr().err
     assert asked(kaggle) == []
 
 

@@ -1,1 +1,1 @@
-"""Where raw files come from: a folder, Kaggle, or addresses, by way of a download cache."""
+"""Where raw files come from: a folder, or servers by way of the download cache."""

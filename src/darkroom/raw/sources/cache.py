@@ -1,8 +1,8 @@
-"""The download cache: what has been fetched from servers, kept so that no rerun fetches it again.
+"""The download cache: files from servers are kept, so that no rerun downloads them again.
 
-A folder a competition, data set or list of addresses. Beside the files, which have their names
-only when they are whole, lies listing.json: what the server lists, and what has been kept. To
-fetch something anew, delete its folder and force its stage.
+A competition, a data set or a list of addresses has a folder of its own. Files get their names
+only when they are complete. listing.json beside them records what the server lists and what was
+saved. To download something again, delete its folder and force the stage.
 """
 
 import hashlib
@@ -23,22 +23,22 @@ from darkroom.project.names import unsafe
 from darkroom.remote.kaggle.responses import MAX_VERSION
 from darkroom.remote.verify import plausible_size
 
-LISTING = "listing.json"
-BUNDLE = "bundle.zip"
-APART = ".bundle"
-"""The folder, in that of a competition, of what came as one bundle and was taken apart."""
+RECORD_FILE = "listing.json"
+BUNDLE_FILE = "bundle.zip"
+UNPACKED_FOLDER = ".bundle"
+"""In a competition's folder: the files that were taken out of its bundle."""
 
-_NEWEST = "newest.json"
-_ENDINGS = ("", ".part", ".part.json", ".zip")
+_VERSION_FILE = "newest.json"
+_SUFFIXES = ("", ".part", ".part.json", ".zip")
 
 
-def root() -> Path:
+def cache_root() -> Path:
     """Return the cache's folder: $DARKROOM_CACHE, $XDG_CACHE_HOME/darkroom or ~/.cache/darkroom.
 
     An XDG folder counts only if absolute (XDG Base Directory Specification).
 
     Raises:
-        ParamsError: It lies in the home of a user that there is not.
+        ParamsError: It lies in the home of an unknown user.
     """
     if chosen := os.environ.get("DARKROOM_CACHE"):
         try:
@@ -53,63 +53,64 @@ def root() -> Path:
     return (general if general.is_absolute() else home() / ".cache") / "darkroom"
 
 
-def competition(slug: str) -> Path:
+def competition_folder(slug: str) -> Path:
     """Return the folder of a competition's files."""
-    return root() / "competitions" / slug
+    return cache_root() / "competitions" / slug
 
 
-def dataset(ref: str) -> Path:
-    """Return the folder of a data set, "owner/name" or, of one version, "owner/name/versions/2"."""
+def dataset_folder(ref: str) -> Path:
+    """Return the folder of a data set "owner/name", or of one version "owner/name/versions/2"."""
     owner, name, *version = ref.split("/")
-    return root().joinpath("datasets", owner, name, *version[1:])
+    return cache_root().joinpath("datasets", owner, name, *version[1:])
 
 
-def addresses(entries: Sequence[tuple[str, str, str | None]]) -> Path:
-    """Return the folder of a list of files: name, address, and the sha256 if that is known."""
-    story = json.dumps(sorted(entries, key=str))
-    return root() / "urls" / hashlib.sha256(story.encode()).hexdigest()[:16]
+def urls_folder(entries: Sequence[tuple[str, str, str | None]]) -> Path:
+    """Return the folder of a list of files: name, address, and sha256 if it is known."""
+    text = json.dumps(sorted(entries, key=str))
+    return cache_root() / "urls" / hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def pinned(ref: str) -> str | None:
-    """Return a data set's name with a version; None if the current one was never asked for.
+def pinned_version(ref: str) -> str | None:
+    """Return a data set's name with a version; None if its current version was never fetched.
 
-    The version that was current then stays: what was computed from it must not change by itself.
+    A version stays pinned, so that results that were computed from it can be repeated.
     """
     if ref.count("/") > 1:
         return ref
-    story = _story(dataset(ref) / _NEWEST)
-    version = story.get("version") if isinstance(story, dict) else None
-    is_one = type(version) is int and 1 <= version < MAX_VERSION
-    return f"{ref}/versions/{version}" if is_one else None
+    content = _read_json(dataset_folder(ref) / _VERSION_FILE)
+    version = content.get("version") if isinstance(content, dict) else None
+    is_valid = type(version) is int and 1 <= version < MAX_VERSION
+    return f"{ref}/versions/{version}" if is_valid else None
 
 
-def pin(full: str) -> None:
-    """Remember that a version ("owner/name/versions/2") was current when it was fetched."""
-    ref, version = full.split("/versions/")
-    files.write(dataset(ref) / _NEWEST, json.dumps({"version": int(version)}) + "\n")
+def pin_version(full_ref: str) -> None:
+    """Record that a version ("owner/name/versions/2") was current when it was fetched."""
+    ref, version = full_ref.split("/versions/")
+    path = dataset_folder(ref) / _VERSION_FILE
+    files.write(path, json.dumps({"version": int(version)}) + "\n")
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold a folder, made if need be; a second process waits here, and says so."""
+def lock(folder: Path) -> Iterator[None]:
+    """Lock a folder, created if needed; a second process prints a line and waits."""
 
-    def wait() -> None:
+    def print_waiting() -> None:
         print(f"waiting for another fetch that is filling {folder}", file=sys.stderr)
 
     folder.mkdir(parents=True, exist_ok=True)
-    with files.alone(folder, busy=wait):
+    with files.alone(folder, busy=print_waiting):
         yield
 
 
 @dataclass(frozen=True)
-class Kept:
+class SavedFile:
     """A file as it was saved.
 
     Attributes:
-        name: A server may have packed x.csv into x.csv.zip.
+        name: Its name here: a server may have packed x.csv into x.csv.zip.
         size: Bytes.
-        mtime_ns: When it was last written. A project's raw file is a hard link to it, so one
-            that was edited there is told by this.
+        mtime_ns: When it was last written. A project's raw file is a hard link to it, so this
+            shows whether the file was edited there.
     """
 
     name: str
@@ -118,97 +119,103 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Listing:
-    """What a folder of the cache is about.
+class FolderRecord:
+    """The content of listing.json.
 
     Attributes:
-        sizes: What the server lists, in bytes, by name; None where it does not tell.
-        kept: What was saved, by the name under which it is listed.
+        sizes: Bytes by name as the server lists them; None where it gives no size.
+        saved: The files that were saved, by the name under which they are listed.
     """
 
     sizes: Mapping[str, int | None]
-    kept: Mapping[str, Kept] = field(default_factory=dict)
+    saved: Mapping[str, SavedFile] = field(default_factory=dict)
 
 
-def read(folder: Path) -> Listing | None:
-    """Return a folder's listing; None if there is none, or it can't be read: it is asked again."""
+def read_record(folder: Path) -> FolderRecord | None:
+    """Return a folder's record; None if there is none or it is invalid: the list is requested."""
     try:
-        found = _story(folder / LISTING)
-        sizes, kept = dict(found["listed"]), dict(found["kept"])
-        listing = Listing(sizes, {name: Kept(*saved) for name, saved in kept.items()})
+        content = _read_json(folder / RECORD_FILE)
+        sizes, saved = dict(content["listed"]), dict(content["kept"])
+        record = FolderRecord(sizes, {name: SavedFile(*entry) for name, entry in saved.items()})
     except (ValueError, KeyError, TypeError):
         return None
     if not all(size is None or plausible_size(size) is not None for size in sizes.values()):
         return None
-    return listing if all(_is_sound(*item) for item in listing.kept.items()) else None
+    return record if all(_is_valid(*item) for item in record.saved.items()) else None
 
 
-def write(folder: Path, listing: Listing) -> None:
-    """Write a folder's listing."""
-    kept = {key: (each.name, each.size, each.mtime_ns) for key, each in listing.kept.items()}
-    text = json.dumps({"listed": dict(listing.sizes), "kept": kept}, indent=1, sort_keys=True)
-    files.write(folder / LISTING, text + "\n")
+def write_record(folder: Path, record: FolderRecord) -> None:
+    """Write a folder's record, atomically."""
+    saved = {key: (each.name, each.size, each.mtime_ns) for key, each in record.saved.items()}
+    text = json.dumps({"listed": dict(record.sizes), "kept": saved}, indent=1, sort_keys=True)
+    files.write(folder / RECORD_FILE, text + "\n")
 
 
-def keep(folder: Path, listing: Listing, name: str, path: Path) -> Listing:
-    """Write down that a listed file has been saved whole at a path of the folder."""
+def record_file(folder: Path, record: FolderRecord, name: str, path: Path) -> FolderRecord:
+    """Record that a listed file was saved at a path in the folder; return the new record."""
     stat = path.stat()
-    saved = Kept(path.name, stat.st_size, stat.st_mtime_ns)
-    listing = replace(listing, kept={**listing.kept, name: saved})
-    write(folder, listing)
-    return listing
+    file = SavedFile(path.name, stat.st_size, stat.st_mtime_ns)
+    record = replace(record, saved={**record.saved, name: file})
+    write_record(folder, record)
+    return record
 
 
-def here(folder: Path, listing: Listing, name: str) -> str | None:
-    """Return under which name a listed file lies in the folder, whole; None if it does not.
+def forget_sizes(folder: Path) -> None:
+    """Forget what the server lists, so that the next run requests it; saved files stay recorded."""
+    if record := read_record(folder):
+        write_record(folder, FolderRecord({}, record.saved))
 
-    It is whole if it is as long as it was saved, and has not been written to since. If that is
-    not written down (the run was killed just then, or the listing was lost), it was whole when it
-    got its name, but may be of another time: it must be as long as the server lists it, where that
-    is told. What the server packed has no length listed: it must be a zip to its end.
+
+def saved_name(folder: Path, record: FolderRecord, name: str) -> str | None:
+    """Return the name that a listed file has in the folder; None if it is not complete there.
+
+    A recorded file is complete if its size and time of change are as recorded. An unrecorded one
+    (the run was killed just then, or the record was lost) was complete when it got its name, but
+    may be an older version: it must have the listed size, if there is one. The size of a file that
+    the server packed is not listed: it must be a readable zip.
     """
-    kept = listing.kept.get(name)
-    if kept is not None and _is_as_saved(folder / kept.name, kept):
-        return kept.name
-    spoilt = kept.name if kept is not None else None
-    if name != spoilt and _is_as_listed(folder / name, listing.sizes.get(name)):
+    file = record.saved.get(name)
+    if file is not None and _is_as_recorded(folder / file.name, file):
+        return file.name
+    changed = file.name if file is not None else None
+    if name != changed and _is_as_listed(folder / name, record.sizes.get(name)):
         return name
     packed = f"{name}.zip"
-    is_its_own = packed in listing.sizes
-    if packed != spoilt and not is_its_own and zipfile.is_zipfile(folder / packed):
+    is_own_file = packed in record.sizes
+    if packed != changed and not is_own_file and zipfile.is_zipfile(folder / packed):
         return packed
     return None
 
 
 def refuse_folders(folder: Path, names: Collection[str]) -> None:
-    """Raise DataError if a folder lies where a file of the cache is about to be written."""
+    """Raise DataError if a folder is where a file of the cache is about to be written."""
     for name in names:
-        for path in (folder / f"{name}{ending}" for ending in _ENDINGS):
+        for path in (folder / f"{name}{suffix}" for suffix in _SUFFIXES):
             if path.is_dir():
                 raise DataError(
-                    "a folder lies where a file is to be saved",
+                    "a folder is where a file must be saved",
                     file=path,
                     expected="nothing, or a file",
                     fix="move it away, or remove it, and run it again",
                 )
 
 
-def _story(path: Path) -> Any:
-    """Return what a JSON file holds; None if there is none, or it can't be read."""
+def _read_json(path: Path) -> Any:
+    """Return what a JSON file holds; None if there is none, or it is invalid."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError, RecursionError):
         return None
 
 
-def _is_sound(name: str, kept: Kept) -> bool:
-    """Return whether a file of that name may have been saved so."""
-    is_plain = "/" not in name and not unsafe(name) and kept.name in (name, f"{name}.zip")
-    return is_plain and plausible_size(kept.size) is not None and type(kept.mtime_ns) is int
+def _is_valid(name: str, file: SavedFile) -> bool:
+    """Return whether a recorded file may have been saved under a listed name."""
+    is_plain = "/" not in name and not unsafe(name) and file.name in (name, f"{name}.zip")
+    return is_plain and plausible_size(file.size) is not None and type(file.mtime_ns) is int
 
 
-def _is_as_saved(path: Path, kept: Kept) -> bool:
-    return files.size(path) == kept.size and path.stat().st_mtime_ns == kept.mtime_ns
+def _is_as_recorded(path: Path, file: SavedFile) -> bool:
+    return files.size(path) == file.size and path.stat().st_mtime_ns == file.mtime_ns
 
 
 def _is_as_listed(path: Path, listed: int | None) -> bool:

@@ -1,289 +1,188 @@
-"""A folder of the download cache, filled with what is wanted and not there yet.
+"""Fetch a server's files one by one into a folder of the download cache.
 
-What is whole is never asked for again; when nothing is missing, nobody is asked anything.
+A complete file is never requested again. If no file is missing, no request is sent.
 """
 
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
 
 from darkroom.errors import RemoteError, ResourceError
-from darkroom.project import files
-from darkroom.project.names import MissingFileError, is_junk, unsafe
-from darkroom.raw.sources import cache
-from darkroom.raw.sources.cache import Listing
+from darkroom.project.names import MissingFileError
+from darkroom.raw.sources import cache, plan
+from darkroom.raw.sources.cache import FolderRecord
+from darkroom.raw.sources.plan import Selection, Sizes
 from darkroom.remote import disk_space
-from darkroom.remote.disk_space import SpaceNeed
 from darkroom.remote.download import Opener, RemoteFile, download
-from darkroom.remote.partial import response_identity
 from darkroom.remote.retry import RetryPolicy, retry
 from darkroom.remote.verify import IntegrityError, plausible_size
 
-Sizes = Mapping[str, int | None]
-
-LIST = "the list of files"  # what messages call it
-RESERVED = {cache.LISTING, cache.BUNDLE}  # these names are the cache's own
-_MOST_NAME_BYTES = 240  # a disk takes 255, and ".zip.part.json" comes behind
+FILE_LIST = "the list of files"  # its name in messages
 
 
 @dataclass(frozen=True)
-class Offer:
-    """What a server has, to be fetched file by file.
+class FileSource:
+    """A server's files, fetched one by one.
 
     Attributes:
-        where: The server, for messages.
-        folder: The folder of the cache that keeps it.
-        ask: Asks for the names, and sizes in bytes as far as they are told.
+        origin: The server, for messages.
+        folder: The folder of the cache for its files.
+        list_files: Requests the names, and the sizes in bytes where the server gives them.
         open: Returns what opens a file, by its name.
-        sha256: What a file's bytes must hash to, by name, where that is known.
-        addresses: Of files that have one of their own, by name, for messages; no query.
+        sha256: The sha256 that a file's bytes must have, by name, where it is known.
+        addresses: Files' own addresses by name, for messages, without a query.
     """
 
-    where: str
+    origin: str
     folder: Path
-    ask: Callable[[], Sizes]
+    list_files: Callable[[], Sizes]
     open: Callable[[str], Opener]
     sha256: Mapping[str, str] = field(default_factory=dict)
     addresses: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Order:
-    """What is wanted of an offer.
-
-    Attributes:
-        choose: From the names that there are, those that are wanted; raises MissingFileError.
-        raw: The project's folder that the files will be linked or copied into.
-        policy: Between tries.
-    """
-
-    choose: Callable[[Collection[str]], list[str]]
-    raw: Path
-    policy: RetryPolicy
-
-
-class FolderedError(Exception):
-    """What is wanted lies in folders of single files there.
+class FilesInFoldersError(Exception):
+    """The server keeps wanted files in folders, which are fetched as one bundle instead.
 
     Args:
-        listed: All that lies there.
-        names: What is wanted of it, folders as zips of their name.
+        listed: The sizes of all files there.
+        names: The wanted names, folders as zips of their name.
 
     Attributes:
-        size: Bytes of all; None if one is not told.
-        wanted: Bytes of what is wanted, likewise.
+        size: Bytes of all files; None if one is unknown.
+        wanted: Bytes of the wanted files; None if one is unknown.
     """
 
     def __init__(self, listed: Sizes, names: Collection[str]) -> None:
         super().__init__("single files in folders")
         self.size = _total(listed.values())
-        self.wanted = _total(size for name, size in listed.items() if _top(name) in names)
+        self.wanted = _total(size for name, size in listed.items() if plan.top_name(name) in names)
 
 
-def fill(offer: Offer, order: Order) -> list[str]:
-    """Fetch what is wanted and not in the folder; return the names it has there.
+def fetch_files(source: FileSource, selection: Selection) -> list[str]:
+    """Download the selected files that the folder lacks; return the names that they have there.
 
     Raises:
-        FolderedError: Not all that is wanted can be fetched file by file.
-        RemoteError: A wanted file can't be fetched.
-        DataError: A folder lies where a file is to be saved.
+        FilesInFoldersError: Not all of them can be fetched one by one.
+        RemoteError: A file can't be fetched.
+        DataError: A folder is where a file must be saved.
         MissingFileError: The server has no such file.
-        ResourceError: It does not fit on the disk; no body has been asked for.
+        ResourceError: They do not fit on the disk; no file has been requested.
     """
-    folder = offer.folder
-    with cache.alone(folder):
-        listing, names = _listed(offer, order)
-        absent = [name for name in names if cache.here(folder, listing, name) is None]
+    folder = source.folder
+    with cache.lock(folder):
+        record, names = _list_selected(source, selection)
+        absent = [name for name in names if cache.saved_name(folder, record, name) is None]
         cache.refuse_folders(folder, absent)
-        missing = _sized(offer, listing, absent, order.policy)
-        whole = _whole(folder, listing, names)
-        tell(offer.where, folder, missing, sum(whole.values()))
-        wanted = {**whole, **{name: size or 0 for name, size in missing.items()}}
+        missing = _complete_sizes(source, record, absent, selection.policy)
+        saved = _saved_sizes(folder, record, names)
+        plan.print_plan(source.origin, folder, missing, sum(saved.values()))
+        wanted = {**saved, **{name: size or 0 for name, size in missing.items()}}
         try:
             disk_space.require_space(
-                [to_fetch(folder, missing), to_copy(folder, order.raw, wanted)]
+                [
+                    plan.download_need(folder, missing),
+                    plan.copy_need(folder, selection.raw, wanted),
+                ]
             )
         except ResourceError:
-            doubt(folder)
+            cache.forget_sizes(folder)
             raise
         if missing:
-            with bar("fetching", sum(wanted.values()), sum(whole.values())) as progress:
-                for name, size in missing.items():
-                    remote = RemoteFile(
-                        name=name,
-                        open=offer.open(name),
-                        address=offer.addresses.get(name, offer.where),
-                        size=size,
-                        sha256=offer.sha256.get(name),
-                    )
-                    with _doubting(folder, listing, name):
-                        path = download(remote, folder, policy=order.policy, bar=progress)
-                    listing = cache.keep(folder, listing, name, path)
-        return sorted(_whole(folder, listing, names))
+            record = _download_missing(source, selection, record, missing, saved)
+        return sorted(_saved_sizes(folder, record, names))
+
+
+def _download_missing(
+    source: FileSource,
+    selection: Selection,
+    record: FolderRecord,
+    missing: Sizes,
+    saved: Mapping[str, int],
+) -> FolderRecord:
+    """Download files one by one, each recorded when it is complete; return the new record."""
+    saved_bytes = sum(saved.values())
+    total = saved_bytes + sum(size or 0 for size in missing.values())
+    with plan.progress_bar("fetching", total, saved_bytes) as bar:
+        for name, size in missing.items():
+            remote = RemoteFile(
+                name=name,
+                open=source.open(name),
+                address=source.addresses.get(name, source.origin),
+                size=size,
+                sha256=source.sha256.get(name),
+            )
+            with _size_mismatch_as_old_list(source.folder, record, name):
+                path = download(remote, source.folder, policy=selection.policy, bar=bar)
+            record = cache.record_file(source.folder, record, name, path)
+    return record
 
 
 @contextmanager
-def _doubting(folder: Path, listing: Listing, name: str) -> Iterator[None]:
-    """Forget what the server lists if what it sends is of another size: the list may be old."""
+def _size_mismatch_as_old_list(folder: Path, record: FolderRecord, name: str) -> Iterator[None]:
+    """Forget the listed sizes if a file's differs from them: the list may be out of date."""
     try:
         yield
     except IntegrityError as error:
-        if not error.is_size_mismatch or listing.sizes.get(name) is None:
+        if not error.is_size_mismatch or record.sizes.get(name) is None:
             raise
-        doubt(folder)
+        cache.forget_sizes(folder)
         raise RemoteError(
-            "what came is not of the size that the server lists",
+            "the download does not have the size that the server lists",
             file=name,
             found=error.found,
             expected=error.expected,
-            fix="run it again: the list of files is then asked for anew",
+            fix="run it again: the list of files is then requested again",
         ) from error
 
 
-def offered(names: Collection[str]) -> list[str]:
-    """Return what a listing comes to: files at its top, and folders as zips of their name.
-
-    Without names that lead out, what operating systems leave behind, and the cache's own.
-    """
-    tops = {_top(name) for name in names if not unsafe(name) and not is_junk(name)}
-    return sorted(tops - RESERVED)
-
-
-def size_of(opener: Opener, name: str, policy: RetryPolicy) -> int | None:
-    """Return a body's bytes as its server announces them; only the first byte is asked for."""
-
-    def ask() -> int | None:
-        with opener({"Range": "bytes=0-0", "Accept-Encoding": "identity"}) as answer:
-            return response_identity(answer).total
-
-    return retry(ask, policy, what=name)
-
-
-def doubt(folder: Path) -> None:
-    """Forget what the server lists, so that the next run asks; what is kept stays known."""
-    if listing := cache.read(folder):
-        cache.write(folder, Listing({}, listing.kept))
-
-
-def refuse_long(names: Collection[str], where: str) -> None:
-    """Raise RemoteError if a file's name is longer than disks allow."""
-    for name in names:
-        if len(name.encode()) > _MOST_NAME_BYTES:
-            raise RemoteError(
-                "a file name too long for a disk",
-                file=where,
-                found=name,
-                expected=f"at most {_MOST_NAME_BYTES} bytes",
-                fix="download it in a browser under a shorter name, and set data.source to its "
-                "folder",
-            )
-
-
-def tell(where: str, folder: Path, missing: Sizes, here: int) -> None:
-    """Say on stderr what will be fetched from where, what is here already, and what is free."""
-    if not missing:
-        print(f"{where}: everything is here already, in {folder}", file=sys.stderr)
-        return
-    known = disk_space.format_bytes(sum(size or 0 for size in missing.values()))
-    unknown = sum(size is None for size in missing.values())
-    rest = f", and {unknown} whose size is not told" if unknown else ""
-    lines = [f"to fetch from {where}: {known}{rest}"]
-    lines += [
-        f"  {name}  {'?' if size is None else disk_space.format_bytes(size)}"
-        for name, size in missing.items()
-    ]
-    here += sum(_part(folder, name) for name in missing)
-    free = disk_space.format_bytes(disk_space.free_bytes(folder))
-    lines.append(f"into {folder}: {disk_space.format_bytes(here)} here, {free} free")
-    print("\n".join(lines), file=sys.stderr)
-
-
-def to_fetch(folder: Path, missing: Sizes) -> SpaceNeed:
-    """Return the room that a download needs, less what is here of it."""
-    rest = sum(max(0, (size or 0) - _part(folder, name)) for name, size in missing.items())
-    return SpaceNeed(folder, rest, "to fetch")
-
-
-def to_copy(folder: Path, raw: Path, wanted: Mapping[str, int]) -> SpaceNeed:
-    """Return the room that the project needs for its copies of files of a cache folder.
-
-    Raw files are hard links to the cache until DVC takes its copy. On another disk they are
-    copies, and DVC's comes on top until it has linked them. What lies in `raw` already, in its
-    size, is not copied again.
-
-    Args:
-        folder: The folder of the cache.
-        raw: The project's folder of raw files.
-        wanted: All that will lie there, bytes by name.
-    """
-    new = sum(size for name, size in wanted.items() if files.size(raw / name) != size)
-    copies = 1 if disk_space.is_same_disk(folder, raw) else 2
-    return SpaceNeed(raw, copies * new, "for the project's copy")
-
-
-def bar(what: str, total: int, here: int) -> "tqdm[Any]":
-    """Return a progress bar over bytes on stderr, what is here counted in."""
-    return tqdm(total=total, initial=here, desc=what, unit="B", unit_scale=True, disable=None)
-
-
-def _listed(offer: Offer, order: Order) -> tuple[Listing, list[str]]:
-    """Return the listing, asked for only if there is none or it lacks something, and the names."""
-    listing = cache.read(offer.folder)
-    if listing is not None and listing.sizes:
+def _list_selected(source: FileSource, selection: Selection) -> tuple[FolderRecord, list[str]]:
+    """Return the record and the selected names. The list is requested only if it lacks one."""
+    record = cache.read_record(source.folder)
+    if record is not None and record.sizes:
         try:
-            return listing, _chosen(offer, order, listing)
+            return record, _select(source, selection, record)
         except MissingFileError:
-            pass  # it may have come since
-    asked = retry(offer.ask, order.policy, what=LIST)
-    sizes = {name: plausible_size(size) for name, size in asked.items() if isinstance(name, str)}
-    listing = Listing(sizes, listing.kept if listing else {})
-    cache.write(offer.folder, listing)
-    return listing, _chosen(offer, order, listing)
+            pass  # the server may have it by now
+    listed = retry(source.list_files, selection.policy, what=FILE_LIST)
+    sizes = {name: plausible_size(size) for name, size in listed.items() if isinstance(name, str)}
+    record = FolderRecord(sizes, record.saved if record else {})
+    cache.write_record(source.folder, record)
+    return record, _select(source, selection, record)
 
 
-def _chosen(offer: Offer, order: Order, listing: Listing) -> list[str]:
-    names = order.choose(offered(listing.sizes))
-    refuse_long(names, offer.where)
-    if not listing.sizes.keys() >= set(names):
-        raise FolderedError(listing.sizes, names)
+def _select(source: FileSource, selection: Selection, record: FolderRecord) -> list[str]:
+    names = selection.choose(plan.available_names(record.sizes))
+    plan.refuse_long_names(names, source.origin)
+    if not record.sizes.keys() >= set(names):
+        raise FilesInFoldersError(record.sizes, names)
     return names
 
 
-def _sized(offer: Offer, listing: Listing, absent: list[str], policy: RetryPolicy) -> Sizes:
-    """Return some files' sizes, asked for one by one where the listing lacks them.
+def _complete_sizes(
+    source: FileSource, record: FolderRecord, names: list[str], policy: RetryPolicy
+) -> Sizes:
+    """Return files' sizes, requested one by one where the record has none.
 
-    They are not written down: what is at an address may be another file tomorrow.
+    They are not recorded: tomorrow there may be another file at an address.
     """
-    listed = {name: listing.sizes[name] for name in absent}
-    lacking = [name for name, size in listed.items() if size is None]
-    return listed | {name: size_of(offer.open(name), name, policy) for name in lacking}
+    sizes = {name: record.sizes[name] for name in names}
+    unknown = [name for name, size in sizes.items() if size is None]
+    return sizes | {name: plan.request_size(source.open(name), name, policy) for name in unknown}
 
 
-def _whole(folder: Path, listing: Listing, names: list[str]) -> dict[str, int]:
-    """Return the bytes of what is here of some listed files, by the name it has here."""
-    saved = [cache.here(folder, listing, name) for name in names]
+def _saved_sizes(folder: Path, record: FolderRecord, names: list[str]) -> dict[str, int]:
+    """Return the bytes of the complete files among some listed ones, by the name they have here."""
+    saved = [cache.saved_name(folder, record, name) for name in names]
     return {name: (folder / name).stat().st_size for name in saved if name is not None}
 
 
-def _top(name: str) -> str:
-    """Return what a listed file belongs to: itself, or the zip of the folder that it lies in."""
-    top, is_inside, _ = name.partition("/")
-    return f"{top}.zip" if is_inside else top
-
-
 def _total(sizes: Iterable[int | None]) -> int | None:
+    """Return the sum of some sizes, None if one is unknown."""
     total = 0
     for size in sizes:
         if size is None:
             return None
         total += size
     return total
-
-
-def _part(folder: Path, name: str) -> int:
-    return files.size(folder / f"{name}.part") or 0

@@ -1,4 +1,4 @@
-"""Raw files, taken from where their owner keeps them: linked if possible, listed, never changed."""
+"""Raw files from a folder: hard-linked or copied into the project, and listed in a manifest."""
 
 import errno
 import json
@@ -14,7 +14,7 @@ from darkroom.project.files import file_sha256
 from darkroom.project.names import is_junk
 
 MANIFEST = "manifest.json"
-CANNOT_LINK = (
+_NO_LINK_ERRORS = (
     errno.EXDEV,
     errno.EPERM,
     errno.EACCES,
@@ -25,7 +25,7 @@ CANNOT_LINK = (
 
 
 def source_folder(source: str) -> Path:
-    """Return the folder that params.yaml names, or raise ParamsError saying what it is instead."""
+    """Return the folder that data.source names; raise ParamsError if it is no folder."""
     folder = Path(os.path.expanduser(source))  # noqa: PTH111  (Path's raises for unknown users)
     if not folder.is_dir():
         raise ParamsError(
@@ -36,22 +36,22 @@ def source_folder(source: str) -> Path:
     return folder
 
 
-def refuse_foreign(folder: Path) -> None:
-    """Raise DataError unless a folder holds only what an earlier fetch put there.
+def refuse_foreign_files(folder: Path) -> None:
+    """Raise DataError if a folder holds files that no earlier fetch put there.
 
-    It is about to be replaced: what somebody else put into it would be lost.
+    The folder is about to be replaced, and those files would be lost.
     """
     if not folder.exists():
         return
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     try:
         listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
         ours = {entry["name"] for entry in listed} | {MANIFEST}
     except FileNotFoundError:
         ours = {MANIFEST}
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError("it is not a manifest of ours", file=folder / MANIFEST) from error
-    if foreign := sorted(name for name in there - ours if not is_junk(name)):
+        raise DataError("it is not a manifest that fetch wrote", file=folder / MANIFEST) from error
+    if foreign := sorted(name for name in found - ours if not is_junk(name)):
         raise DataError(
             f"{len(foreign)} files here were not fetched, and fetching replaces the folder",
             file=folder,
@@ -61,7 +61,7 @@ def refuse_foreign(folder: Path) -> None:
 
 
 def refuse_overlap(source: Path, folder: Path) -> None:
-    """Raise ParamsError if the source lies in the folder that is filled from it, or around it."""
+    """Raise ParamsError if the source lies inside the target folder, or contains it."""
     inner, outer = source.resolve(), folder.resolve()
     if inner.is_relative_to(outer) or outer.is_relative_to(inner):
         raise ParamsError(
@@ -72,19 +72,20 @@ def refuse_overlap(source: Path, folder: Path) -> None:
         )
 
 
-def refuse_deeper(source: Path, names: Collection[str]) -> None:
-    """Raise DataError if one of some files lies inside a folder or a zip of the source.
+def refuse_nested(source: Path, names: Collection[str]) -> None:
+    """Raise DataError if a missing file lies inside a folder or a zip of the source.
 
     Args:
-        source: The folder in which none of them lies.
-        names: What the missing file may be called.
+        source: The folder that lacks it.
+        names: The names that the file may have.
     """
-    # A folder of that name in an archive is nothing odd: the archive itself may be misnamed.
-    sought = {name for name in names if PurePath(name).suffix}
+    # Names without a suffix are left out: a folder of that name in an archive proves nothing,
+    # the archive itself may have a wrong name.
+    missing = {name for name in names if PurePath(name).suffix}
     for place in sorted(source.iterdir()):
         for inner in _names_in(place):
             parts = inner.split("/")[:2]
-            if hit := next((part for part in parts if part in sought), None):
+            if hit := next((part for part in parts if part in missing), None):
                 fix = f"set data.source to {place}, or move what is in it up"
                 if place.is_file():
                     fix = f"unpack {place.name}, and set data.source to the folder that it fills"
@@ -97,19 +98,19 @@ def refuse_deeper(source: Path, names: Collection[str]) -> None:
                 )
 
 
-def gather(source: Path, names: list[str], folder: Path) -> None:
-    """Put files and folders of a source into another folder, by hard link or else by copy.
+def link_files(source: Path, names: list[str], folder: Path) -> None:
+    """Hard-link files and folders of a source into another folder, or copy them if that fails.
 
     A hard link shares the bytes until DVC has put its own copy into its cache. What operating
-    systems leave behind in folders (.DS_Store, __MACOSX) is not taken.
+    systems leave behind in folders (.DS_Store, __MACOSX) is left out.
 
     Raises:
-        DataError: A file is empty, or neither a file nor a folder; a folder inside is a link; one
-            is called as our manifest is.
+        DataError: A file is empty, or neither a file nor a folder; a folder inside is a link; a
+            file has the name of the manifest.
     """
     if MANIFEST in names:
         raise DataError(
-            "a raw file may not be called so: the list of raw files has this name",
+            "a raw file can't have this name: it is that of the list of raw files",
             file=source / MANIFEST,
             found=MANIFEST,
             expected="any other name",
@@ -117,14 +118,14 @@ def gather(source: Path, names: list[str], folder: Path) -> None:
         )
     for name in sorted(names):
         place = source / name
-        for path in _inside(place) if place.is_dir() else [place]:
-            taken = path.relative_to(source)
-            if not is_junk(taken.as_posix()):
-                _take(path, folder / taken)
+        for path in _files_inside(place) if place.is_dir() else [place]:
+            relative = path.relative_to(source)
+            if not is_junk(relative.as_posix()):
+                _link_or_copy(path, folder / relative)
 
 
 def _names_in(place: Path) -> list[str]:
-    """Return names in a folder, two deep, or of a zip's members; of another file none."""
+    """Return the paths in a folder, two levels deep, or in a zip; none in another file."""
     if place.is_dir():
         paths = sorted([*place.glob("*"), *place.glob("*/*")])
         return [path.relative_to(place).as_posix() for path in paths]
@@ -135,13 +136,13 @@ def _names_in(place: Path) -> list[str]:
         return []
 
 
-def _inside(folder: Path) -> list[Path]:
+def _files_inside(folder: Path) -> list[Path]:
     """Return the files of a folder, at any depth, sorted."""
     paths = sorted(folder.rglob("*"))
     linked = [path for path in paths if path.is_symlink() and path.is_dir()]
     if linked:
         raise DataError(
-            "a folder inside it is a link, which could lead round in circles",
+            "a folder inside it is a link, which could lead in circles",
             file=folder,
             found=linked[0],
             fix="put the folder itself there",
@@ -150,7 +151,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def write_manifest(folder: Path) -> tuple[int, int]:
-    """List every file of a folder with bytes and sha256; return how many, and bytes in all."""
+    """List a folder's files with bytes and sha256; return their number, and bytes in total."""
     listed = [
         {
             "name": path.relative_to(folder).as_posix(),
@@ -164,16 +165,16 @@ def write_manifest(folder: Path) -> tuple[int, int]:
     return len(listed), sum(int(str(entry["bytes"])) for entry in listed)
 
 
-def _take(path: Path, to: Path) -> None:
+def _link_or_copy(path: Path, target: Path) -> None:
     real = path.resolve()
     if not real.is_file():
-        raise DataError("it is not a file", file=path, fix="mend the link, or remove it")
+        raise DataError("it is not a file", file=path, fix="correct the link, or remove it")
     if not real.stat().st_size:
         raise DataError("the file is empty", file=path, found="0 bytes", fix="fetch it again")
-    to.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(real, to)
+        os.link(real, target)
     except OSError as error:
-        if error.errno not in CANNOT_LINK:
+        if error.errno not in _NO_LINK_ERRORS:
             raise
-        shutil.copyfile(real, to)
+        shutil.copyfile(real, target)
