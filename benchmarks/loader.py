@@ -28,7 +28,7 @@ from darkroom.images import codec, geometry
 from darkroom.images.codec import Pixels
 from darkroom.images.geometry import cv2
 from darkroom.store import loader as dataset
-from darkroom.store.shard import ImageKind
+from darkroom.store.shard import ImageKind, ShardFormat
 from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, write_shard
 
 HEIGHT, WIDTH = 640, 959
@@ -116,14 +116,8 @@ def unpack(pictures: list[Raw], folder: Path) -> list[tuple[Path, Path]]:
 def shard(pictures: list[Raw], folder: Path, kind: ImageKind) -> Store:
     """Write one shard as `preprocess` does, and open it."""
     folder.mkdir()
-    write_shard(
-        folder / "train-00000.arrow",
-        _rows(pictures, kind),
-        height=HEIGHT,
-        width=WIDTH,
-        fit="stretch",
-        image=kind,
-    )
+    format = ShardFormat(HEIGHT, WIDTH, "stretch", kind)
+    write_shard(folder / "train-00000.arrow", _rows(pictures, kind), format)
     return Store(folder, "train")
 
 

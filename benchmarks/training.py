@@ -25,6 +25,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from darkroom.models import build
 from darkroom.models.device import device_for
 from darkroom.store.loader import Batch, loader
+from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, shard_name, write_shard
 from darkroom.training import fit
 from darkroom.training.fit import Optimisation, Running
@@ -100,7 +101,7 @@ def drawn(folder: Path, count: int, height: int, width: int) -> Store:
         for number in range(count)
     ]
     path = folder / shard_name("train", 0)
-    write_shard(path, rows, height=height, width=width, fit="stretch", image="raw")
+    write_shard(path, rows, ShardFormat(height, width, "stretch", "raw"))
     return Store(folder, "train")
 
 

@@ -17,6 +17,7 @@ from darkroom.prediction import scoring, thresholds
 from darkroom.prediction.predict import Prediction
 from darkroom.prediction.scoring import LabelledPredictions
 from darkroom.raw.archives import Archives
+from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, shard_name, write_shard
 from tests.support.packed import zip_of
 from tests.support.tiny import png
@@ -40,7 +41,7 @@ def store(folder: Path, fit: Fit = "stretch") -> Store:
         StoredImage(n, black, pack_mask(fit_mask(m, 4, 4, fit)), 4, 8) for n, m in MASKS.items()
     ]
     path = folder / shard_name("train", 0)
-    write_shard(path, rows, height=4, width=4, fit=fit, image="raw")
+    write_shard(path, rows, ShardFormat(4, 4, fit, "raw"))
     return Store(folder, "train")
 
 
@@ -99,7 +100,7 @@ def test_the_mean_of_one_mask_is_that_mask_again_whatever_the_fit(tmp_path: Path
     black = pack_image(np.zeros((160, 160, 3), np.uint8), "raw", 90)
     rows = [StoredImage("a", black, pack_mask(fit_mask(disc, 160, 160, fit)), 240, 480)]
     path = tmp_path / shard_name("train", 0)
-    write_shard(path, rows, height=160, width=160, fit=fit, image="raw")
+    write_shard(path, rows, ShardFormat(160, 160, fit, "raw"))
     evaluation = scoring.score_masks(
         [
             LabelledPredictions(

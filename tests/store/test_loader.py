@@ -18,6 +18,7 @@ import torch
 from darkroom.errors import ArtifactError
 from darkroom.store.loader import Batch, Buffers, Loader, item_seed, loader
 from darkroom.store.sampler import EpochSampler
+from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, shard_name, write_shard
 from darkroom.training.augment import build
 from tests.store.test_store import HEIGHT, WIDTH, label, picture, rows, write
@@ -74,7 +75,7 @@ def test_masks_are_read_only_on_demand(store: Store, monkeypatch: pytest.MonkeyP
 def test_rows_without_a_mask_are_refused_only_where_masks_are_read(tmp_path: Path) -> None:
     mixed = rows("raw", 2) + rows("raw", 1, 2, masks=False)
     path = tmp_path / shard_name("train", 0)
-    write_shard(path, mixed, height=HEIGHT, width=WIDTH, fit="pad", image="raw")
+    write_shard(path, mixed, ShardFormat(HEIGHT, WIDTH, "pad", "raw"))
     store = Store(tmp_path, "train")
     with pytest.raises(ArtifactError, match="training images have no mask in the") as fault:
         loader(store, [0, 1, 2], None, masks=True, batch_size=2, seed=None)
@@ -286,7 +287,8 @@ def test_workers_end_with_a_reader_that_is_killed(tmp_path: Path) -> None:
         from pathlib import Path
         from torch.utils.data import DataLoader
         from darkroom.store.loader import loader
-        from darkroom.store.store import Store
+        from darkroom.store.shard import ShardFormat
+from darkroom.store.store import Store
         store = Store(Path(sys.argv[1]), "train")
         read = loader(store, range(4), None, masks=False, batch_size=1, seed=None, workers=1)
         batches = DataLoader.__iter__(read)

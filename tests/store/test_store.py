@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from darkroom.errors import ArtifactError
-from darkroom.store.shard import ImageKind
+from darkroom.store.shard import ImageKind, ShardFormat
 from darkroom.store.store import (
     Store,
     StoredImage,
@@ -51,10 +51,7 @@ def write(folder: Path, kind: ImageKind = "raw", counts: tuple[int, ...] = (5, 3
         write_shard(
             folder / shard_name("train", number),
             rows(kind, count, first),
-            height=HEIGHT,
-            width=WIDTH,
-            fit="stretch",
-            image=kind,
+            ShardFormat(HEIGHT, WIDTH, "stretch", kind),
         )
         first += count
     return folder
@@ -83,9 +80,8 @@ def test_raw_pixels_are_not_copied(tmp_path: Path) -> None:
 
 
 def test_rows_without_masks(tmp_path: Path) -> None:
-    options = {"height": HEIGHT, "width": WIDTH}
     path = tmp_path / shard_name("test", 0)
-    write_shard(path, rows("raw", 2, masks=False), **options, fit="pad", image="raw")
+    write_shard(path, rows("raw", 2, masks=False), ShardFormat(HEIGHT, WIDTH, "pad", "raw"))
     store = Store(tmp_path, "test")
     assert store.mask(0) is None
     assert store.has_mask.tolist() == [False, False]
@@ -128,14 +124,14 @@ def test_rows_are_not_collected_before_they_are_written(tmp_path: Path) -> None:
 
     path = tmp_path / "train-00000.arrow"
     with pytest.raises(RuntimeError):
-        write_shard(path, failing(), height=HEIGHT, width=WIDTH, fit="pad", image="raw")  # type: ignore[arg-type]
+        write_shard(path, failing(), ShardFormat(HEIGHT, WIDTH, "pad", "raw"))  # type: ignore[arg-type]
     assert not path.exists()
 
 
 def test_a_row_of_another_size_is_refused(tmp_path: Path) -> None:
-    options = {"height": HEIGHT + 1, "width": WIDTH}
+    taller = ShardFormat(HEIGHT + 1, WIDTH, "pad", "raw")
     with pytest.raises(ValueError, match="car_00: 663 bytes, not 714"):
-        write_shard(tmp_path / "a", rows("raw", 1), **options, fit="pad", image="raw")
+        write_shard(tmp_path / "a", rows("raw", 1), taller)
 
 
 def test_rows_per_shard_is_a_function_of_the_number_of_rows() -> None:
@@ -170,9 +166,7 @@ def test_missing_shards_are_named(tmp_path: Path, drop: list[int], words: str) -
 
 def test_shards_that_disagree_are_refused(tmp_path: Path) -> None:
     write(tmp_path, "jpeg", (2,))
-    write_shard(
-        tmp_path / "train-00001.arrow", [], height=HEIGHT, width=99, fit="pad", image="jpeg"
-    )
+    write_shard(tmp_path / "train-00001.arrow", [], ShardFormat(HEIGHT, 99, "pad", "jpeg"))
     with pytest.raises(ArtifactError) as fault:
         Store(tmp_path, "train")
     assert "train-00001.arrow: a shard has another format" in str(fault.value)

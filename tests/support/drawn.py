@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.store.loader import Loader, loader
+from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, shard_name, write_shard
 
 SIDE = 32
@@ -55,12 +56,6 @@ def _store(folder: Path, pictures: list[tuple[NDArray[Any], NDArray[np.uint8] | 
         )
         for i, (image, mask) in enumerate(pictures)
     ]
-    write_shard(
-        folder / shard_name("train", 0),
-        rows,
-        height=height,
-        width=width,
-        fit="stretch",
-        image="raw",
-    )
+    path = folder / shard_name("train", 0)
+    write_shard(path, rows, ShardFormat(height, width, "stretch", "raw"))
     return Store(folder, "train")

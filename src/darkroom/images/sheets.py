@@ -135,13 +135,13 @@ def compare(
     _check_same_size(image, prediction)
     scaled = image if height is None else _scale(image, height)
     size = (scaled.shape[1], scaled.shape[0])
-    true, found = truth != 0, prediction != 0
+    true, predicted = truth != 0, prediction != 0
     plain = scaled.astype(np.float32)
     tinted = plain * np.float32(0.45)
     for area, colour, tint in (
-        (true & found, RIGHT, 0.35),
-        (found & ~true, EXCESS, 0.9),
-        (true & ~found, MISSED, 0.9),
+        (true & predicted, RIGHT, 0.35),
+        (predicted & ~true, EXCESS, 0.9),
+        (true & ~predicted, MISSED, 0.9),
     ):
         share = cv2.resize(area.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         target = plain * (1 - tint) + np.array(colour, np.float32) * tint

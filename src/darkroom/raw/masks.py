@@ -40,6 +40,12 @@ def read_mask(archives: Archives, mask: str, height: int, width: int, *, name: s
 
     Raises:
         DataError: It is absent, broken, of another size than its image, or has other values.
+
+    Example:
+        >>> from pathlib import Path
+        >>> archives = Archives(Path("raw"), Path("unpacked"))  # run lengths need no file
+        >>> read_mask(archives, "rle:row 2 2", 1, 4, name="a.jpg").pixels.tolist()
+        [[0, 1, 1, 0]]
     """
     if mask.startswith(RLE_PREFIX):
         order, _, pairs = mask.removeprefix(RLE_PREFIX).partition(" ")

@@ -91,14 +91,7 @@ class ShardResult:
 def preprocess_shard(job: PreprocessJob) -> ShardResult:
     """Write the shard of a job, unless one of its rows has an error; return facts and errors."""
     result = ShardResult()
-    store.write_shard(
-        job.path,
-        _stored_images(job, result),
-        height=job.format.height,
-        width=job.format.width,
-        fit=job.format.fit,
-        image=job.format.image,
-    )
+    store.write_shard(job.path, _stored_images(job, result), job.format)
     if result.errors:
         job.path.unlink()
     return result

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from darkroom.errors import ArtifactError
 from darkroom.images.codec import Pixels, decode_jpeg_fast, encode_jpeg
-from darkroom.images.geometry import Fit
 from darkroom.project import files
 from darkroom.store.shard import COLUMNS, REMAKE, ImageKind, Shard, ShardFormat
 
@@ -75,14 +74,11 @@ def pack_mask(mask: Pixels | None) -> bytes:
     return b"" if mask is None else np.packbits(mask).tobytes()
 
 
-def write_shard(
-    path: Path, rows: Iterable[StoredImage], *, height: int, width: int, fit: Fit, image: ImageKind
-) -> None:
+def write_shard(path: Path, rows: Iterable[StoredImage], format: ShardFormat) -> None:
     """Write rows as a shard, atomically.
 
     Memory use is about twice 32 MiB for a shard of any size.
     """
-    format = ShardFormat(height, width, fit, image)
     schema = pa.schema(COLUMNS, metadata=format.metadata())
     with (
         files.replacing(path) as temporary,

@@ -125,17 +125,17 @@ def _first(names: list[str]) -> str:
 
 
 def _ranges(report: Report) -> Iterator[str]:
-    for part, found in report["ranges"].items():
-        if count := found["narrow"]["count"]:
+    for part, values in report["ranges"].items():
+        if count := values["narrow"]["count"]:
             yield (
-                f"{count} of {_many(found['sixteen_bits'], part + ' image')} of 16 bits use at "
-                f"most {found['bits']} of them: their high bytes, which are stored, are nearly "
-                f"black (such as {found['narrow']['first'][0]}). Scale the values up beforehand."
+                f"{count} of {_many(values['sixteen_bits'], part + ' image')} of 16 bits use at "
+                f"most {values['bits']} of them: their high bytes, which are stored, are nearly "
+                f"black (such as {values['narrow']['first'][0]}). Scale the values up beforehand."
             )
-        if count := found["dark"]["count"]:
+        if count := values["dark"]["count"]:
             yield (
                 f"{_many(count, part + ' image')} nearly black, no value above 15 of 255 "
-                f"(such as {found['dark']['first'][0]})."
+                f"(such as {values['dark']['first'][0]})."
             )
 
 
@@ -149,7 +149,7 @@ def _pictures(report: Report) -> Iterator[str]:
             )
     modes = {part: set(report["modes"][part]) for part in ("train", "test")}
     if modes["train"] != modes["test"]:
-        listed = "; ".join(f"{part} {', '.join(sorted(found))}" for part, found in modes.items())
+        listed = "; ".join(f"{part} {', '.join(sorted(stored))}" for part, stored in modes.items())
         yield f"Pixels are stored differently in train and test: {listed}."
 
 

@@ -109,7 +109,7 @@ def _cars(images: Iterable[str], file: Path) -> dict[str, str]:
 
 
 def _test_order(raw: Path, tests: Collection[str], test_in: str) -> list[str]:
-    """Return the test ids as the sample submission listed_in them, or sorted without one."""
+    """Return the test ids as the sample submission lists them, or sorted without one."""
     if not _sample(listing(raw)):
         return sorted(tests)
     table = tables.read_table(raw, SAMPLE)

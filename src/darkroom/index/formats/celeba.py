@@ -190,16 +190,16 @@ def _attribute_names(file: str, line: int, cells: Sequence[str]) -> tuple[str, .
     return tuple(names)
 
 
-def _check_count(file: str, count: int | None, found: int) -> None:
+def _check_count(file: str, count: int | None, rows: int) -> None:
     """Raise if there are fewer rows than declared: the file may be cut short after a row.
 
     More rows than declared are accepted; the audit reports both numbers.
     """
-    if found == 0 or (count is not None and found < count):
+    if rows == 0 or (count is not None and rows < count):
         raise DataError(
             "fewer rows than the file declares",
             file=file,
-            found=f"{found:,} rows",
+            found=f"{rows:,} rows",
             expected=f"{count:,} rows, as its first line says" if count else "one row an image",
             fix="download the file again; if rows were left out on purpose, correct the first line",
         )

@@ -1,6 +1,6 @@
 """Any data set described by a table: columns by name or position, paths by template.
 
-A path template held_in `{}` once, where the cell goes: "train.zip/train/{}.png". A mask is a file,
+A path template contains `{}` once, where the cell goes: "train.zip/train/{}.png". A mask is a file,
 or run lengths in a column; a row with run lengths left empty (or -1, as some judges write it)
 has an empty mask, a row with a mask's name left empty has none.
 """
@@ -37,7 +37,7 @@ _RUNS = re.compile(r"([1-9][0-9]* [1-9][0-9]*)?( [1-9][0-9]* [1-9][0-9]*)*")
 
 @dataclass(frozen=True)
 class Section:
-    """One table that listed_in images; columns are given by name, or by position from 0.
+    """One table that lists images; columns are given by name, or by position from 0.
 
     Attributes:
         table: Its file (or that file zipped), in the source folder.
@@ -47,7 +47,7 @@ class Section:
         targets: The columns to predict.
         mask: The column that names the mask.
         mask_path: Where the mask lies, `{}` being the cell.
-        rle: The column that held_in the mask as run lengths, from 1: start, length, ...
+        rle: The column that holds the mask as run lengths, from 1: start, length, ...
         rle_order: How those count the pixels.
         group: Rows of one group stay on one side of a fold; empty: a group of its own.
     """

@@ -1,6 +1,6 @@
-"""Raw files of the three competitions, drawn: real layout, names and sizes, invented pictures.
+"""Draw raw files of the three competitions: real layout, names and sizes, invented pictures.
 
-They make the whole pipeline run, and learn something, on a machine that has no data yet.
+With them the whole pipeline runs, and learns something, on a machine without data.
 """
 
 from darkroom.raw.sample.banknotes import draw_banknotes

@@ -15,7 +15,7 @@ from darkroom.raw.sample.packing import Member, map_in_order, write_tar_gz
 
 PARTS = ("training", "validation", "test")
 QUALITY = 75
-# (width, height) by class as in the real set: size alone gives the class away, there as here
+# (width, height) by class, as in the real set, where size alone predicts the class too
 SIZES = ((510, 262), (510, 269), (510, 276), (510, 280), (510, 283), (430, 230), (510, 261))
 
 
@@ -50,7 +50,7 @@ def _photographs(seed: int, each: int, part: str) -> Iterator[Member]:
 
 
 def _tilted(note: Canvas, size: tuple[int, int], rng: np.random.Generator) -> Canvas:
-    """Return the note turned and tilted a little, filling the picture but for black corners."""
+    """Return the note turned and tilted a little, filling the picture except for black corners."""
     width, height = size
     angle = np.radians(rng.uniform(-8, 8))
     zoom = rng.uniform(0.95, 1.1)
@@ -68,7 +68,7 @@ def _tilted(note: Canvas, size: tuple[int, int], rng: np.random.Generator) -> Ca
 def _lit(picture: Canvas, rng: np.random.Generator) -> Canvas:
     """Return the picture under another lamp: hue, saturation, brightness, contrast, grain.
 
-    Hues move so far that neighbours overlap: colour alone must not tell a ten from a fifty.
+    Hues move so far that neighbours overlap: colour alone must not separate a ten from a fifty.
     """
     hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)
     levels = np.arange(256)
@@ -76,7 +76,7 @@ def _lit(picture: Canvas, rng: np.random.Generator) -> Canvas:
     saturation = np.clip(levels * rng.uniform(0.45, 1.25), 0, 255)
     contrast, brightness = rng.uniform(0.8, 1.2), rng.uniform(0.68, 1.18)
     value = np.clip(((levels - 128) * contrast + 128) * brightness, 0, 255)
-    value[:4] = 0  # what lies beside the note stays black
+    value[:4] = 0  # the background stays black
     table = np.stack([hue, saturation, value], axis=1).astype(np.uint8)
     lit = cv2.cvtColor(cv2.LUT(hsv, table[None]), cv2.COLOR_HSV2RGB)
     grain = 4.5 * rng.standard_normal(lit.shape[:2], dtype=np.float32)

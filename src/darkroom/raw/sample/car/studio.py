@@ -14,7 +14,7 @@ SEAMS = 8
 
 def draw_studio(rng: np.random.Generator, camera: Camera) -> Canvas:
     """Return the studio without a car, uint8 (1280, 1918, 3)."""
-    # light changes slowly: it is worked out on every fourth pixel
+    # light changes slowly: computing every fourth pixel suffices
     y, x = np.mgrid[0:HEIGHT:4, 0:WIDTH:4].astype(np.float32)
     aside = (x - WIDTH / 2) / WIDTH
     skirting = camera.axis_px[1] - 330 + 150 * aside**2

@@ -25,14 +25,14 @@ class Wheel:
 
 def wheels(car: Car) -> list[Wheel]:
     """Return the four wheels."""
-    found = []
+    placed = []
     for number, axle in enumerate(car.shape.axles):
         x = np.array([axle])
         y = float(flank(car, x, np.array([car.tyre_radius * 1.3]))[0]) - 0.015
         for side in (-1, 1):
             hub = np.array([(0.5 - axle) * car.length, side * y, car.tyre_radius])
-            found.append(Wheel(hub, car.tyre_radius, side, 0.7 * number + 0.2 * side))
-    return found
+            placed.append(Wheel(hub, car.tyre_radius, side, 0.7 * number + 0.2 * side))
+    return placed
 
 
 def disc(wheel: Wheel, share: float, inward: float = 0) -> Floats:
