@@ -222,7 +222,7 @@ def test_a_file_of_another_name_is_checked(
     root = project("masks")
     put("mine.csv", "\n".join(rows_of(root)) + "\n")(root)
     assert main(["check", "tiny", "mine.csv"]) == 0
-    assert "mine.csv: right: 5 rows" in capfd.readouterr().out
+    assert "mine.csv: valid: 5 rows" in capfd.readouterr().out
     code, words = refused(root, "check", capfd, ["tiny", "yours.csv"])
     assert "yours.csv: the submission cannot be read\n  found: No such file" in words
     assert code == 6

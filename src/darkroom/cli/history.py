@@ -8,17 +8,16 @@ from pathlib import Path
 from darkroom.errors import RemoteError
 from darkroom.project import files
 from darkroom.project.paths import Layout
-from darkroom.remote import retry
 from darkroom.remote.kaggle import api
+from darkroom.remote.retry import RetryPolicy, retry
 from darkroom.stages._context import Context
 from darkroom.submission.history import table
 from darkroom.submission.history.file import HistoryRow, read_history, update_scores
 from darkroom.submission.history.scatter import Point, draw_scatter
 from darkroom.submission.history.table import Series
 
-RETRY_POLICY = retry.RetryPolicy(
-    tries=3, longest_wait_s=8.0
-)  # few tries: stored scores are shown in any case
+# Few tries: stored scores are shown in any case.
+RETRY_POLICY = RetryPolicy(tries=3, longest_wait_s=8.0)
 SERIES: tuple[Series, ...] = ("public", "private")
 
 
@@ -73,7 +72,7 @@ def _is_missing_scores(row: HistoryRow) -> bool:
 def _update_scores(competition: str, rows: Sequence[HistoryRow], path: Path) -> None:
     """Store the scores that Kaggle lists; if there is no answer, print why and go on."""
     try:
-        listed = retry.retry(
+        listed = retry(
             lambda: api.list_submissions(competition),
             RETRY_POLICY,
             what="Kaggle's list of submissions",
