@@ -24,6 +24,12 @@ def net_of(name: str, **arguments: Any) -> nn.Module:
     return build(name, outputs=2, seed=1, **(SMALL.get(name, {}) | arguments))
 
 
+def skeleton(name: str, *, outputs: int = 2, **arguments: Any) -> nn.Module:
+    """Return a network whose parameters have names and shapes, but no values."""
+    with torch.device("meta"):
+        return build(name, outputs=outputs, seed=1, **(SMALL.get(name, {}) | arguments))
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -36,17 +42,17 @@ def net_of(name: str, **arguments: Any) -> nn.Module:
     ],
 )
 def test_heads_by_name(name: str, expected: tuple[str, ...]) -> None:
-    assert head(net_of(name)) == expected
+    assert head(skeleton(name)) == expected
 
 
 def test_what_makes_values_belongs_to_the_head() -> None:
-    assert head(net_of("small_cnn", output="prelu")) == ("head", "values")
+    assert head(skeleton("small_cnn", output="prelu")) == ("head", "values")
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_the_head_is_where_outputs_count(name: str) -> None:
     """A network with more outputs differs in its head, and nowhere else."""
-    two, three = net_of(name), build(name, outputs=3, seed=1, **SMALL[name])
+    two, three = skeleton(name), skeleton(name, outputs=3)
     shapes = {n: p.shape for n, p in three.named_parameters()}
     differ = [n for n, p in two.named_parameters() if p.shape != shapes[n]]
     assert differ
@@ -134,7 +140,7 @@ RATES: list[tuple[dict[str, float], dict[str, float]]] = [
 
 @pytest.mark.parametrize(("rates", "expected"), RATES)
 def test_every_parameter_has_one_rate(rates: dict[str, float], expected: dict[str, float]) -> None:
-    net = net_of("resnet18")
+    net = skeleton("resnet18")
     freeze(net)
     found = groups(net, rates)
     assert {group.name: group.factor for group in found} == expected
@@ -144,7 +150,7 @@ def test_every_parameter_has_one_rate(rates: dict[str, float], expected: dict[st
 
 
 def test_the_longest_name_wins_in_any_order() -> None:
-    net = net_of("resnet18")
+    net = skeleton("resnet18")
     longest = net.get_parameter("layer4.1.conv1.weight")
     for rates in ({"layer4": 0.5, "layer4.1": 0.7}, {"layer4.1": 0.7, "layer4": 0.5}):
         (group,) = [g for g in groups(net, rates) if g.name == "layer4.1"]
@@ -153,7 +159,7 @@ def test_the_longest_name_wins_in_any_order() -> None:
 
 
 def test_a_module_is_no_beginning_of_a_name() -> None:
-    net = net_of("small_cnn", depth=2)
+    net = skeleton("small_cnn", depth=2)
     with pytest.raises(ParamsError, match=r"did you mean features\.block2"):
         groups(net, {"features.block": 0.1})
 
@@ -161,10 +167,10 @@ def test_a_module_is_no_beginning_of_a_name() -> None:
 @pytest.mark.parametrize("factor", [-0.1, float("nan"), float("inf")])
 def test_a_factor_that_cannot_be(factor: float) -> None:
     with pytest.raises(ParamsError, match=r"backbone cannot learn[\s\S]*0 or more"):
-        groups(net_of("small_cnn"), {"backbone": factor})
+        groups(skeleton("small_cnn"), {"backbone": factor})
 
 
 def test_an_unknown_part_tells_the_known() -> None:
     with pytest.raises(ParamsError, match=r"found: layer5[\s\S]*did you mean layer") as caught:
-        groups(net_of("resnet18"), {"layer5": 0.1})
+        groups(skeleton("resnet18"), {"layer5": 0.1})
     assert "backbone, head, or a module: conv1, bn1, layer1" in str(caught.value)
