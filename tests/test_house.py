@@ -33,7 +33,6 @@ SHORT_BY_NATURE = ("params/", "stages/")  # a section or a stage is as long as i
 OTHER_SIZE = {
     "models/device.py": "to be merged",
     "models/names.py": "read without torch, so that params can name the networks",
-    "raw/masks.py": "to be merged",
     "tasks/captions.py": "to be merged",
     "tasks/losses/balance.py": "to be merged",
     "tasks/losses/focal.py": "to be merged",
@@ -44,7 +43,7 @@ OTHER_SIZE = {
 }
 MANY_FILES = {"training": "to be merged", "stages": "to be merged"}
 # Factories that import what they build when it is asked for; what they build knows their names.
-FACTORIES = ("index.formats.adapter", "models.build")
+FACTORIES = ("models.build",)
 ENTRY_ROOMS = ("cli", "stages")  # they put the other rooms together, and use many files alone
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from darkroom.index.formats import banknotes, carvana, celeba, csv
+from darkroom.index.formats import carvana, celeba, csv
 from darkroom.index.formats.adapter import Adapter, configure_adapter, load_adapter
 from darkroom.params.data import CsvData, CsvTable, Data
 
@@ -37,16 +37,19 @@ def test_an_unknown_format_is_an_error_of_the_program() -> None:
 
 
 def test_each_format_has_its_adapter_and_its_options() -> None:
-    assert configured(format="carvana", quality="hq") == (carvana.ADAPTER, carvana.Options("hq"))
-    assert configured(format="celeba") == (celeba.ADAPTER, celeba.Options())
+    assert configured(format="carvana", quality="hq") == (
+        load_adapter("carvana"),
+        carvana.Options("hq"),
+    )
+    assert configured(format="celeba") == (load_adapter("celeba"), celeba.Options())
     adapter, options = configured(format="banknotes", columns={"image": "file", "target": 1})
-    assert adapter is banknotes.ADAPTER
+    assert adapter == load_adapter("banknotes")
     assert (options.columns.image, options.columns.target) == ("file", 1)
 
 
 def test_a_table_s_keys_reach_the_adapter() -> None:
     adapter, options = configured(**CSV)
-    assert adapter is csv.ADAPTER
+    assert adapter == load_adapter("csv")
     assert (options.task, options.header, options.delimiter) == ("regression", ["id", "x"], ",")
     assert (options.train.image, options.train.targets, options.train.group) == (0, ["x"], "who")
     assert options.valid is None

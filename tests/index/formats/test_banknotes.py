@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import DataError
-from darkroom.index.formats.banknotes import ADAPTER, OFFICIAL, Columns, Options
+from darkroom.index.formats.banknotes import OFFICIAL, Columns, Options, build_index, required_files
 from darkroom.index.table import Index
 from darkroom.project.names import listing
 from darkroom.raw.archives import Archives
@@ -24,7 +24,7 @@ def draw(raw: Path, suffix: str = ".jpeg", table: str = TABLE) -> Path:
 
 
 def index_of(raw: Path, columns: Columns | None = None) -> Index:
-    return ADAPTER.build_index(Archives(raw, raw / "spool"), Options(columns or Columns()))
+    return build_index(Archives(raw, raw / "spool"), Options(columns or Columns()))
 
 
 def refused(raw: Path, columns: Columns | None = None) -> str:
@@ -122,10 +122,10 @@ def test_a_wrong_column_is_refused(tmp_path: Path) -> None:
 def test_a_missing_part_is_told(tmp_path: Path) -> None:
     draw(tmp_path)
     names = listing(tmp_path)
-    assert ADAPTER.required_files([*names, "notes.txt"], Options()) == names
+    assert required_files([*names, "notes.txt"], Options()) == names
     names.remove("validation_data_pytorch.tar.gz")
     with pytest.raises(DataError, match="validation_data_pytorch is missing") as caught:
-        ADAPTER.required_files(names, Options())
+        required_files(names, Options())
     assert "found: test_data_pytorch.tar.gz, test_labels.csv," in str(caught.value)
 
 

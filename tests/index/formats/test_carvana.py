@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import DataError
-from darkroom.index.formats.carvana import ADAPTER, Options
+from darkroom.index.formats.carvana import Options, build_index, required_files
 from darkroom.index.table import Index
 from darkroom.project.names import listing
 from darkroom.raw.archives import Archives
@@ -35,7 +35,7 @@ def draw(raw: Path, members: dict[str, dict[str, bytes]], sample: str | None = S
 
 
 def index_of(raw: Path, options: Options | None = None) -> Index:
-    return ADAPTER.build_index(Archives(raw, raw / "spool"), options or Options())
+    return build_index(Archives(raw, raw / "spool"), options or Options())
 
 
 def refused(raw: Path) -> str:
@@ -84,7 +84,7 @@ def test_the_hq_archives_can_be_chosen(tmp_path: Path) -> None:
     draw(tmp_path, contents("_hq"))
     options = Options(quality="hq")
     names = ["sample_submission.csv.zip", "test_hq.zip", "train_hq.zip", "train_masks.zip"]
-    assert ADAPTER.required_files(listing(tmp_path), options) == names
+    assert required_files(listing(tmp_path), options) == names
     image = index_of(tmp_path, options).rows["image"].iloc[0]
     assert image == "train_hq.zip/train_hq/00087a6bd4dc_01.jpg"
     assert "train is missing\n  found: sample_submission.csv.zip, test_hq.zip" in refused(tmp_path)
@@ -92,9 +92,9 @@ def test_the_hq_archives_can_be_chosen(tmp_path: Path) -> None:
 
 def test_wanted_takes_what_is_needed_and_no_more() -> None:
     names = ["train.zip", "test", "train_masks.zip", "metadata.csv.zip", "train_hq.zip"]
-    assert ADAPTER.required_files(names, Options()) == ["test", "train.zip", "train_masks.zip"]
+    assert required_files(names, Options()) == ["test", "train.zip", "train_masks.zip"]
     with pytest.raises(DataError, match=r"if train-masks\.zip is it, rename it"):
-        ADAPTER.required_files(["train.zip", "test.zip", "train-masks.zip"], Options())
+        required_files(["train.zip", "test.zip", "train-masks.zip"], Options())
 
 
 def test_an_image_without_a_mask_and_the_reverse_are_listed(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_sample_submission_of_other_images_is_refused(tmp_path: Path) -> None:
 @needs_realdata
 def test_the_real_files() -> None:
     raw = REALDATA / "carvana"
-    assert ADAPTER.required_files(listing(raw), Options()) == [
+    assert required_files(listing(raw), Options()) == [
         "sample_submission.csv.zip",
         "test.zip",
         "train.zip",

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from darkroom.errors import DataError
-from darkroom.index.formats.celeba import ADAPTER, Options, read_attributes
+from darkroom.index.formats.celeba import Options, build_index, read_attributes, required_files
 from darkroom.index.table import Index
 from darkroom.project.names import listing
 from darkroom.raw.archives import Archives
@@ -47,7 +47,7 @@ def draw(raw: Path, attributes: str | bytes, name: str = "list_attr_celeba.txt")
 
 
 def index_of(raw: Path) -> Index:
-    return ADAPTER.build_index(Archives(raw, raw / "spool"), Options())
+    return build_index(Archives(raw, raw / "spool"), Options())
 
 
 def refused(raw: Path) -> str:
@@ -191,9 +191,9 @@ def test_an_image_without_a_row_and_the_reverse_are_listed(tmp_path: Path) -> No
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     draw(tmp_path, official())
     names = listing(tmp_path)
-    assert ADAPTER.required_files([*names, "list_bbox_celeba.txt"], Options()) == names
+    assert required_files([*names, "list_bbox_celeba.txt"], Options()) == names
     with pytest.raises(DataError, match="list_attr_celeba is missing") as caught:
-        ADAPTER.required_files(["img_align_celeba", "attributes.csv"], Options())
+        required_files(["img_align_celeba", "attributes.csv"], Options())
     assert "found: attributes.csv, img_align_celeba" in str(caught.value)
     (tmp_path / "list_eval_partition.txt").unlink()
     assert "list_eval_partition is missing" in refused(tmp_path)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from darkroom.errors import DarkroomError, DataError, ParamsError
-from darkroom.index.formats.csv import ADAPTER, Options, Section
+from darkroom.index.formats.csv import Options, Section, build_index, required_files
 from darkroom.index.table import Index
 from darkroom.raw.archives import Archives
 from tests.support.packed import zip_of
@@ -34,7 +34,7 @@ def draw(raw: Path, labels: list[str], name: str = "label") -> Path:
 
 
 def index_of(raw: Path, options: Options = OPTIONS) -> Index:
-    return ADAPTER.build_index(Archives(raw, raw / "spool"), options)
+    return build_index(Archives(raw, raw / "spool"), options)
 
 
 def refused(raw: Path, options: Options = OPTIONS, kind: type[DarkroomError] = DataError) -> str:
@@ -250,16 +250,16 @@ def test_parameters_that_do_not_go_together_are_refused(
     draw(tmp_path, ["x", "y"])
     assert words in refused(tmp_path, options, ParamsError)
     with pytest.raises(ParamsError):
-        ADAPTER.required_files(["train.csv", "test.csv", "train.zip", "test.zip"], options)
+        required_files(["train.csv", "test.csv", "train.zip", "test.zip"], options)
 
 
 def test_wanted_takes_tables_and_containers() -> None:
     names = ["train.csv.zip", "test.csv", "train.zip", "test.zip", "other.zip"]
     expected = ["test.csv", "test.zip", "train.csv.zip", "train.zip"]
-    assert ADAPTER.required_files(names, OPTIONS) == expected
-    assert ADAPTER.required_files(names, changed(image_path="{}")) == sorted(names)
+    assert required_files(names, OPTIONS) == expected
+    assert required_files(names, changed(image_path="{}")) == sorted(names)
     with pytest.raises(DataError, match=r"train\.zip is missing"):
-        ADAPTER.required_files(["train.csv", "test.csv", "train", "test.zip"], OPTIONS)
+        required_files(["train.csv", "test.csv", "train", "test.zip"], OPTIONS)
 
 
 def nuclei(train: Section) -> Options:

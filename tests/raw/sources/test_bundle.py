@@ -61,12 +61,12 @@ def test_the_mirror_of_celeba_is_indexed_after_its_split(tmp_path: Path) -> None
     with BundleArchive(path) as archive:
         offered = list(archive.sizes)
     assert sorted(offered) == sorted([*WANTED, "list_bbox_celeba.csv"])
-    wanted = celeba.ADAPTER.required_files(offered, celeba.Options())
+    wanted = celeba.required_files(offered, celeba.Options())
     assert wanted == WANTED
     raw = tmp_path / "raw"
     ticks = split(path, wanted, raw)
     assert file_names(raw) == WANTED
-    index = celeba.ADAPTER.build_index(Archives(raw, tmp_path / "spool"), celeba.Options())
+    index = celeba.build_index(Archives(raw, tmp_path / "spool"), celeba.Options())
     assert sorted(index.rows["id"]) == IDS
     assert index.rows["image"].iloc[0] == f"img_align_celeba.zip/{FACES}/{IDS[0]}"
     archives = Archives(raw, tmp_path / "spool")

@@ -50,7 +50,7 @@ def urls(server: Kaggle, sha256: dict[str, str] | None = None) -> list[UrlFile]:
 def order(tmp_path: Path) -> Selection:
     def choose(names: object) -> list[str]:
         assert isinstance(names, list)
-        return banknotes.ADAPTER.required_files(names, banknotes.Options())
+        return banknotes.required_files(names, banknotes.Options())
 
     return Selection(choose, tmp_path / "raw", QUICK)
 
@@ -71,7 +71,7 @@ def test_addresses_are_fetched_once_and_only_what_is_wanted(
     server.requests.clear()
     assert fetch_urls(urls(server), order(tmp_path)) == (folder, names)
     assert server.requests == []
-    index = banknotes.ADAPTER.build_index(Archives(folder, tmp_path / "spool"), banknotes.Options())
+    index = banknotes.build_index(Archives(folder, tmp_path / "spool"), banknotes.Options())
     assert len(index.rows) == 42
 
 

@@ -46,19 +46,19 @@ def load_adapter(format: str) -> Adapter[Any]:
         case "carvana":
             from darkroom.index.formats import carvana  # noqa: PLC0415
 
-            return carvana.ADAPTER
+            return Adapter(carvana.Options, carvana.required_files, carvana.build_index)
         case "celeba":
             from darkroom.index.formats import celeba  # noqa: PLC0415
 
-            return celeba.ADAPTER
+            return Adapter(celeba.Options, celeba.required_files, celeba.build_index)
         case "banknotes":
             from darkroom.index.formats import banknotes  # noqa: PLC0415
 
-            return banknotes.ADAPTER
+            return Adapter(banknotes.Options, banknotes.required_files, banknotes.build_index)
         case "csv":
             from darkroom.index.formats import csv  # noqa: PLC0415
 
-            return csv.ADAPTER
+            return Adapter(csv.Options, csv.required_files, csv.build_index)
     raise ValueError(f"format {format!r} is not carvana, celeba, banknotes or csv")
 
 

@@ -11,7 +11,6 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from darkroom.index.formats import labels
-from darkroom.index.formats.adapter import Adapter
 from darkroom.index.formats.labels import EncodedTargets, TargetCells
 from darkroom.index.formats.rows import assemble_index, check_same_names, files_by_name, image_rows
 from darkroom.index.table import Card, Index
@@ -113,6 +112,3 @@ def _rows(part: str, notes: Notes, coded: EncodedTargets) -> pd.DataFrame:
         official=OFFICIAL[part],
         targets={TARGET: coded.numbers[part][0]},
     )
-
-
-ADAPTER = Adapter(Options, required_files, build_index)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal
 
 from darkroom.errors import DataError
-from darkroom.index.formats.adapter import Adapter
 from darkroom.index.formats.rows import assemble_index, check_same_names, files_by_name, image_rows
 from darkroom.index.table import Card, Index
 from darkroom.project.names import listing, pick
@@ -116,6 +115,3 @@ def _test_order(raw: Path, tests: Collection[str], test_in: str) -> list[str]:
     order = table.unique_names("img")
     check_same_names(order, tests, listed_in=table.file, held_in=test_in)
     return order
-
-
-ADAPTER = Adapter(Options, required_files, build_index)

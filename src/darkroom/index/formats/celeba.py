@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from darkroom.errors import DataError
-from darkroom.index.formats.adapter import Adapter
 from darkroom.index.formats.rows import assemble_index, check_same_names, files_by_name, image_rows
 from darkroom.index.table import Card, Index
 from darkroom.project.names import listing, pick
@@ -215,6 +214,3 @@ def _bad_value(file: str, line: int, names: Sequence[str], cells: Sequence[str])
         expected="-1 (or 0) and 1",
         fix=_DOWNLOAD,
     )
-
-
-ADAPTER = Adapter(Options, required_files, build_index)

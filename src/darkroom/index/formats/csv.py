@@ -12,7 +12,6 @@ from typing import Literal
 
 from darkroom.errors import DataError, ParamsError
 from darkroom.index.formats import labels, templates
-from darkroom.index.formats.adapter import Adapter
 from darkroom.index.formats.labels import TargetCells
 from darkroom.index.formats.rows import assemble_index, image_rows
 from darkroom.index.table import COLUMNS, Card, Index
@@ -249,6 +248,3 @@ def _target_names(part: _Part) -> tuple[str, ...]:
         name = part.table.header[place] or f"column_{place}"
         names.append(f"{name}_target" if name in RESERVED_NAMES else name)
     return tuple(names)
-
-
-ADAPTER = Adapter(Options, required_files, build_index)
