@@ -41,7 +41,7 @@ test-fast: install ## Run the tests that take less than a second or two each
 	$(PYTEST) -m "not slow"
 
 test-all: install ## Run every test, with more rounds of each scenario
-	$(PYTEST) --rounds 30
+	$(PYTEST) --rounds 30 --hypothesis-profile thorough
 
 cov: install ## Measure what the fast tests cover, and hold it against the floor
 	$(PYTEST) -m "not slow" --cov --cov-report term

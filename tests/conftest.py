@@ -5,9 +5,15 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 # Before torch is imported: the tests' networks and images are too small to gain from threads.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# `--hypothesis-profile thorough` for many examples. No deadlines: machines differ, and are shared.
+settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile("thorough", deadline=None, max_examples=500)
+settings.load_profile("quick")
 
 pytest_plugins = ("tests.support.projects",)
 

@@ -1,5 +1,6 @@
 """What the documents say of files, make targets and rooms is true."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -30,6 +31,19 @@ def test_make_targets_that_a_page_names_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {name for names in TARGET.findall(page.read_text()) for name in names.split()}
     assert named <= targets
+
+
+def test_messages_that_the_page_on_kaggle_explains_are_those_of_the_source() -> None:
+    page = (ROOT / "docs/kaggle.md").read_text().split("## When Kaggle says no")[1]
+    messages = re.findall(r"^\| (?!message|-)(.+?)(?: …)? \|", page, re.MULTILINE)
+    texts = [
+        node.value
+        for path in (ROOT / "src").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert messages
+    assert [m for m in messages if not any(m in text for text in texts)] == []
 
 
 def test_the_tree_in_the_architecture_is_the_tree() -> None:
