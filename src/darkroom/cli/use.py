@@ -1,12 +1,18 @@
 """Take a recipe into params.yaml, comments and all; or list the recipes."""
 
 import os
+from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import CommentMark
+from ruamel.yaml.tokens import CommentToken
 
-from darkroom.cli import recipes, yaml_edit
+from darkroom.cli import recipes
 from darkroom.errors import ParamsError, ResourceError
 from darkroom.params import file as paramfile
 from darkroom.params.competition import Params
@@ -15,32 +21,34 @@ from darkroom.project.paths import PARAMS
 
 RECIPES = Path("recipes")
 
+_ABSENT = object()
+
 
 def run(recipe: str | None = None) -> None:
     """Merge a recipe, or list them all."""
     if recipe is None:
-        print(_listing(recipes.read_all(RECIPES)))
+        print(_table(recipes.read_all(RECIPES)))
         return
     chosen = recipes.read(recipes.find(recipe, RECIPES))
 
-    file = Path(PARAMS).resolve()  # of a link, the file itself
+    path = Path(PARAMS).resolve()  # of a link, the file itself
     paramfile.read(Path(PARAMS))
-    if not os.access(file, os.W_OK):
+    if not os.access(path, os.W_OK):
         raise ResourceError("it may not be written to", file=PARAMS, fix=f"chmod u+w {PARAMS}")
-    mode = file.stat().st_mode
-    written = file.read_bytes().decode("utf-8")
-    text = written.replace("\r\n", "\n")
+    mode = path.stat().st_mode
+    original = path.read_bytes().decode("utf-8")
+    text = original.replace("\r\n", "\n")
     old = yaml.safe_load(text)
 
     merged = recipes.merged(old, chosen)
     params = paramfile.validate(merged, file=chosen.file)
     new = _with_defaults(old, merged, params)
-    edited = yaml_edit.edit(text, new, chosen.text)
+    edited = edit(text, new, chosen.text)
     _check(edited, params)
 
-    files.write(file, edited if text == written else edited.replace("\n", "\r\n"))
-    file.chmod(mode)
-    print(_told(chosen, yaml_edit.changes(old, new)))
+    files.write(path, edited if text == original else edited.replace("\n", "\r\n"))
+    path.chmod(mode)
+    print(_summary(chosen, changes(old, new)))
 
 
 def _with_defaults(old: dict[str, Any], merged: dict[str, Any], params: Params) -> dict[str, Any]:
@@ -71,20 +79,216 @@ def _check(edited: str, params: Params) -> None:
         )
 
 
-def _told(recipe: recipes.Recipe, changes: list[yaml_edit.Change]) -> str:
-    if not changes:
+def changes(old: Any, new: Any, path: tuple[str, ...] = (), depth: int = 3) -> list[str]:
+    """Return a line for each key that changes, comes or goes, mappings compared down to a depth.
+
+    Example:
+        >>> changes({"seed": 7, "a": {"lr": 1}}, {"seed": 7, "a": {"lr": 2, "ema": None}})
+        ['a.lr: 1 -> 2', 'a.ema: (none) -> null']
+    """
+    if depth and isinstance(new, dict) and (isinstance(old, dict) or old is _ABSENT):
+        old = {} if old is _ABSENT else old
+        return [
+            change
+            for key in {**old, **new}
+            for change in changes(
+                old.get(key, _ABSENT), new.get(key, _ABSENT), (*path, key), depth - 1
+            )
+        ]
+    return [] if _same(old, new) else [f"{'.'.join(path)}: {_line(old)} -> {_line(new)}"]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Return whether two values are the same: 1 is 1.0 but not true."""
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+
+
+def _line(value: Any) -> str:
+    if value is _ABSENT:
+        return "(none)"
+    text = yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True
+    )
+    return str(text).removesuffix("\n").removesuffix("\n...")
+
+
+def _summary(recipe: recipes.Recipe, changed: list[str]) -> str:
+    if not changed:
         return f"{PARAMS} is already as {recipe.name} has it"
-    lines = [*(str(change) for change in changes), ""]
+    lines = [*changed, ""]
     if recipe.expected:
         lines.append(f"expect {recipe.expected}")
     return "\n".join([*lines, "run it: dvc repro"])
 
 
-def _listing(known: list[recipes.Recipe]) -> str:
-    if not known:
+def _table(found: list[recipes.Recipe]) -> str:
+    if not found:
         raise ParamsError("there are no recipes", file=RECIPES, fix="run in the project's root")
-    widths = [max(len(getattr(each, key)) for each in known) for key in ("name", "expected")]
+    widths = [max(len(getattr(each, key)) for each in found) for key in ("name", "expected")]
     return "\n".join(
         f"{each.name:{widths[0]}}  {each.expected:{widths[1]}}  {each.purpose}".rstrip()
-        for each in known
+        for each in found
     )
+
+
+def edit(text: str, new: Mapping[str, Any], donor: str = "") -> str:
+    """Return a YAML text that says something new, with its comments and the order of its keys.
+
+    Args:
+        text: A mapping.
+        new: What it is to say.
+        donor: Another YAML text: a value under the same keys is written as there (`1e-3`, not
+            `0.001`), and a new key brings its comment along.
+
+    Example:
+        >>> donor = "train: {lr: 1e-3}"
+        >>> new = {"train": {"lr": "1e-3", "ema": None}}
+        >>> print(edit("train: # how\\n  lr: 0.1   # peak\\n", new, donor), end="")
+        train: # how
+          lr: 1e-3  # peak
+          ema: null
+    """
+    ruamel = YAML()
+    ruamel.preserve_quotes = True
+    ruamel.width = 2**30  # no line is broken
+    ruamel.representer.add_representer(type(None), _null)
+    root = ruamel.load(text)
+    mapping, offset = _indents(root)
+    ruamel.indent(mapping, sequence=offset + 2, offset=offset)
+    _update(root, yaml.safe_load(text), new, ruamel.load(donor))
+    stream = StringIO()
+    ruamel.dump(root, stream)
+    return stream.getvalue()
+
+
+def _indents(node: CommentedMap, mapping: int = 2, offset: int = 2) -> tuple[int, int]:
+    """Return how far the keys of a mapping are indented, and the dashes of a list."""
+    for value in filter(_is_block, node.values()):
+        indent = value.lc.col - node.lc.col
+        if isinstance(value, CommentedMap):
+            mapping, offset = _indents(value, indent, offset)
+        else:
+            offset = indent
+    return mapping, offset
+
+
+def _is_block(value: Any) -> bool:
+    """Return whether a value is a collection in lines of its own."""
+    is_collection = isinstance(value, CommentedMap | CommentedSeq)
+    return is_collection and len(value) > 0 and not value.fa.flow_style()
+
+
+def _null(representer: Any, _: None) -> Any:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+def _update(
+    node: CommentedMap,
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    donor: Any,
+    parent: tuple[CommentedMap, str] | None = None,
+) -> None:
+    """Make a mapping, which `parent` holds under a key, say something new."""
+    donor = donor if isinstance(donor, CommentedMap) else CommentedMap()
+    for key, value in new.items():
+        if key not in old:
+            _append(node, key, value, donor, is_section=parent is None)
+        elif isinstance(value, dict) and isinstance(node[key], CommentedMap):
+            _update(node[key], old[key], value, donor.get(key), (node, key))
+        elif not _same(old[key], value):
+            below = _cut(node, key)
+            node[key] = _flow(donor.get(key, value))
+            _paste(node, key, below)
+    for key in [key for key in old if key not in new]:
+        keys, below = list(node), _cut(node, key)
+        before = keys.index(key) - 1
+        node.pop(key)
+        node.ca.items.pop(key, None)
+        if before >= 0:
+            _paste(node, keys[before], below)
+        elif parent:
+            _extend(*parent, below)
+
+
+def _append(
+    node: CommentedMap, key: str, value: Any, donor: CommentedMap, *, is_section: bool
+) -> None:
+    """Add a key behind the last one, with the donor's comment."""
+    last = list(node)[-1]
+    below, above, comment = _cut(node, last), _comment(node, last), _comment(donor, key)
+    if is_section:
+        _paste(node, last, f"{below}\n")
+        node[key] = donor.get(key, value)
+        _set_comment(node, key, comment)
+        _cut(node, key)
+        return
+    node[key] = _flow(donor.get(key, value))
+    if comment and comment.value.startswith("#"):
+        column = above.start_mark.column if above and above.value.startswith("#") else 0
+        line = comment.value.partition("\n")[0]
+        _set_comment(node, key, CommentToken(f"{line}\n", CommentMark(column)))
+    _paste(node, key, below)
+
+
+def _flow(value: Any) -> Any:
+    """Return a value whose collections stand in one line, without their comments."""
+    flow: Any
+    if isinstance(value, dict):
+        flow = CommentedMap((key, _flow(each)) for key, each in value.items())
+    elif isinstance(value, list):
+        flow = CommentedSeq(map(_flow, value))
+    else:
+        return value
+    flow.fa.set_flow_style()
+    return flow
+
+
+# Behind a value ruamel keeps one token: the comment on its line, and all lines up to the next key.
+# These lines stay in their place when the value above them goes, or another one comes.
+
+
+def _cut(node: Any, key: str | int) -> str:
+    """Take away and return the lines below a key and its value: comments and blank ones."""
+    lines, path = "", _path(node, key)
+    if token := _comment(*path[-1]):
+        own, _, lines = token.value.partition("\n")
+        _set_comment(*path[-1], CommentToken(f"{own}\n", token.start_mark) if own else None)
+    for block, _ in reversed(path[1:]):
+        lines += "".join(f"{' ' * end.column}{end.value}" for end in block.ca.end or ())
+        block.ca.end = []
+    return lines
+
+
+def _paste(node: Any, key: str | int, lines: str) -> None:
+    """Add lines below a key and its value."""
+    _extend(*_path(node, key)[-1], lines)
+
+
+def _extend(node: Any, key: str | int, lines: str) -> None:
+    if lines:
+        token = _comment(node, key)
+        above, mark = (token.value, token.start_mark) if token else ("\n", CommentMark(0))
+        _set_comment(node, key, CommentToken(f"{above}{lines}", mark))
+
+
+def _path(node: Any, key: str | int) -> list[tuple[Any, str | int]]:
+    """Return the places from a key to the last value below it, itself if it is in one line."""
+    path = [(node, key)]
+    while _is_block(value := node[key]):
+        node, key = value, len(value) - 1 if isinstance(value, CommentedSeq) else list(value)[-1]
+        path.append((node, key))
+    return path
+
+
+def _comment(node: Any, key: str | int) -> CommentToken | None:
+    tokens = node.ca.items.get(key)
+    return tokens[_slot(node)] if tokens else None
+
+
+def _set_comment(node: Any, key: str | int, token: CommentToken | None) -> None:
+    node.ca.items.setdefault(key, [None] * 4)[_slot(node)] = token
+
+
+def _slot(node: Any) -> int:
+    return 0 if isinstance(node, CommentedSeq) else 2
