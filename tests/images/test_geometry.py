@@ -79,7 +79,7 @@ def test_shrinking_averages_areas() -> None:
     assert fit_image(pixels, 1, 1, "stretch").tolist() == [[[100, 100, 100]]]
 
 
-def test_pad_is_black_around_and_crop_drops_the_sides() -> None:
+def test_pad_adds_black_borders_and_crop_cuts_the_sides() -> None:
     pixels = np.full((2, 4, 3), 200, np.uint8)
     pixels[:, 1:3] = 100
     assert fit_image(pixels, 4, 4, "pad")[:, 0, 0].tolist() == [0, 200, 200, 0]

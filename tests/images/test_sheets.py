@@ -110,8 +110,8 @@ def test_outline_draws_the_border_and_leaves_the_rest() -> None:
 
 def test_compare_tints_each_kind_of_pixel() -> None:
     image = plain((100, 100, 100), 2, 2)
-    truth, found = np.array([[1, 1], [0, 0]], np.uint8), np.array([[1, 0], [1, 0]], np.uint8)
-    result = sheets.compare(image, truth, found).astype(int)
+    truth, prediction = np.array([[1, 1], [0, 0]], np.uint8), np.array([[1, 0], [1, 0]], np.uint8)
+    result = sheets.compare(image, truth, prediction).astype(int)
 
     def distance(y: int, x: int, colour: tuple[int, int, int]) -> int:
         return int(np.abs(result[y, x] - colour).sum())
@@ -125,9 +125,9 @@ def test_compare_tints_each_kind_of_pixel() -> None:
 
 def test_compare_shows_a_thin_error_when_scaled_down() -> None:
     image = plain((0, 0, 0), 200, 200)
-    truth, found = np.zeros((2, 200, 200), np.uint8)
+    truth, prediction = np.zeros((2, 200, 200), np.uint8)
     truth[:, 100] = 1
-    small = sheets.compare(image, truth, found, height=20)
+    small = sheets.compare(image, truth, prediction, height=20)
     assert small.shape == (20, 20, 3)
     assert small[:, 10, 0].min() > 60
     assert small[:, 5].max() == 0

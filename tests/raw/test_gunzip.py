@@ -27,9 +27,9 @@ def test_a_large_one_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.Monkey
     first = gunzip.unpack_gzip(path, tmp_path / "unpacked")
     assert isinstance(first, Path)
     assert first.read_bytes() == b"abc" * 100
-    made = first.stat().st_mtime_ns
+    mtime_ns = first.stat().st_mtime_ns
     assert gunzip.unpack_gzip(path, tmp_path / "unpacked") == first
-    assert first.stat().st_mtime_ns == made
+    assert first.stat().st_mtime_ns == mtime_ns
     gz(path, b"abd" * 200)  # another archive under the name must not find the old contents
     assert gunzip.unpack_gzip(path, tmp_path / "unpacked") != first
 

@@ -50,10 +50,10 @@ def refused(archives: Archives, mask: str) -> str:
     ],
 )
 def test_the_same_mask_in_five_ways(archives: Archives, mask: str, values: str) -> None:
-    made = read(archives, mask)
-    assert made.pixels.tolist() == MASK.tolist()
-    assert made.pixels.dtype == np.uint8
-    assert made.values == values
+    raw_mask = read(archives, mask)
+    assert raw_mask.pixels.tolist() == MASK.tolist()
+    assert raw_mask.pixels.dtype == np.uint8
+    assert raw_mask.values == values
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_the_same_mask_in_five_ways(archives: Archives, mask: str, values: str) 
     [("m.zip/empty.png", "0"), ("rle:row", "run lengths"), ("rle:column", "run lengths")],
 )
 def test_an_empty_mask(archives: Archives, mask: str, values: str) -> None:
-    made = read(archives, mask)
-    assert made.pixels.tolist() == [[0, 0, 0], [0, 0, 0]]
-    assert made.values == values
+    raw_mask = read(archives, mask)
+    assert raw_mask.pixels.tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert raw_mask.values == values
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_a_table_without_a_header_is_refused(tmp_path: Path) -> None:
 
 def test_any_damage_is_harmless_or_refused(tmp_path: Path) -> None:
     table, chance, refusals = b'a,b\n1,"x ""y"\n2,y\n', random.Random(1), 0
-    for _ in range(400):
+    for _ in range(120):
         data = bytearray(table)
         start = chance.randrange(len(data))
         end = start + chance.choice([0, 1, 1, 2, 20])
@@ -168,4 +168,4 @@ def test_any_damage_is_harmless_or_refused(tmp_path: Path) -> None:
             tables.read_table(tmp_path, "t.csv")
         except DataError:
             refusals += 1
-    assert 100 < refusals < 300
+    assert 30 < refusals < 90

@@ -184,10 +184,10 @@ def test_workers_are_no_part_of_the_group_that_a_signal_goes_to(store: Store) ->
 
 
 def test_batches_kept_by_their_reader_stay_as_they_are(store: Store) -> None:
-    kept = [
+    images = [
         batch.images for batch in loader(store, range(8), None, masks=True, batch_size=1, seed=None)
     ]
-    for number, tensor in enumerate(kept):
+    for number, tensor in enumerate(images):
         assert np.array_equal(tensor[0].permute(1, 2, 0).numpy(), picture(number))
 
 

@@ -130,6 +130,6 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     assert results[0] == results[1]
 
 
-def test_no_target_can_bear_the_name_of_a_fact() -> None:
+def test_no_target_can_have_the_name_of_a_fact() -> None:
     """The audit puts facts, fold and targets side by side."""
     assert set(ImageFacts.__dataclass_fields__) | {"fold"} <= set(RESERVED_NAMES)

@@ -34,7 +34,7 @@ PINNED = [0, 6, 7, 2, 4, 5, 1, 3]
 
 
 @pytest.mark.parametrize(("drop_last", "sizes"), [(False, [4, 4, 2]), (True, [4, 4])])
-def test_the_last_batch_is_kept_unless_told(drop_last: bool, sizes: list[int]) -> None:
+def test_the_last_batch_is_dropped_only_on_request(drop_last: bool, sizes: list[int]) -> None:
     sampler = EpochSampler(range(10), 4, seed=1, drop_last=drop_last)
     assert [len(order.rows) for order in sampler] == sizes
     assert len(sampler) == len(sizes)

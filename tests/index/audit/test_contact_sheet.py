@@ -38,10 +38,10 @@ def test_choose_gives_each_class_its_share() -> None:
 )
 def test_captions(task: str, values: dict[str, float], fold: int | None, expected: str) -> None:
     row = pd.Series({"id": "a.jpg", **values})
-    told = contact_sheet.caption(
+    caption = contact_sheet.caption(
         row, task=task, targets=list(values), classes=["five", "ten"], fold=fold
     )
-    assert told == expected
+    assert caption == expected
 
 
 def test_the_sheet_shows_images_outlines_and_grows_with_warnings() -> None:
@@ -60,7 +60,7 @@ def test_the_sheet_shows_images_outlines_and_grows_with_warnings() -> None:
     assert warned.shape[0] > page.shape[0]
 
 
-def test_the_summary_tells_the_main_counts() -> None:
+def test_the_summary_has_the_main_counts() -> None:
     report = build_report(*tables())
     assert contact_sheet._summary(report) == (
         "segmentation · 8 train · 4 test · 2 folds · 30×20 px · masks cover 25.0%"

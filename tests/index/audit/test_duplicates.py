@@ -57,8 +57,8 @@ def test_a_pair_is_found_where_it_matters_and_with_its_distance() -> None:
 
 def test_the_limit_is_sharp() -> None:
     one = noise()
-    for step, found in ((3, 1), (4, 0)):
-        assert search(np.stack([one, one + np.uint8(step)]), [0, 1]).across_folds.count == found
+    for step, count in ((3, 1), (4, 0)):
+        assert search(np.stack([one, one + np.uint8(step)]), [0, 1]).across_folds.count == count
 
 
 def test_flat_pictures_do_not_match_each_other() -> None:
@@ -165,5 +165,5 @@ def test_real_pictures_match_their_copies_and_nothing_else(which: str) -> None:
     alone = search(np.stack(originals), list(range(count)))
     assert alone.across_folds.count == 0
     assert alone.flat == 0
-    every = search(np.stack(originals + copies), list(range(count)) + [TEST] * len(copies))
-    assert every.train_test.count == len(copies)
+    near = search(np.stack(originals + copies), list(range(count)) + [TEST] * len(copies))
+    assert near.train_test.count == len(copies)

@@ -262,10 +262,10 @@ def test_classes_that_may_be_one_and_blanks_around_labels() -> None:
 @pytest.mark.parametrize("lost", ["facts", "folds"])
 def test_tables_of_different_images_are_refused(lost: str) -> None:
     index, facts, folds = tables()
-    told: dict[str, Any] = {"facts": facts, "folds": folds}
-    told[lost] = told[lost][1:]
+    tables_by_name: dict[str, Any] = {"facts": facts, "folds": folds}
+    tables_by_name[lost] = tables_by_name[lost][1:]
     with pytest.raises(ArtifactError, match="not about the same images") as error:
-        build_report(index, told["facts"], told["folds"])
+        build_report(index, tables_by_name["facts"], tables_by_name["folds"])
     assert "12 images in the index, 8 of them for training" in str(error.value)
     assert "run the stages from index on again" in str(error.value)
 

@@ -14,33 +14,33 @@ def guess(sizes: list[tuple[int, int]], values: list[float], folds: list[int]) -
 
 
 def test_a_size_a_class() -> None:
-    told = guess([(10, 20), (10, 20), (30, 20), (30, 20)] * 10, [0, 0, 1, 1] * 10, [0, 1] * 20)
-    assert (told.accuracy, told.baseline, told.images) == (1.0, 0.5, 40)
-    assert told.gives_away
+    result = guess([(10, 20), (10, 20), (30, 20), (30, 20)] * 10, [0, 0, 1, 1] * 10, [0, 1] * 20)
+    assert (result.accuracy, result.baseline, result.images) == (1.0, 0.5, 40)
+    assert result.gives_away
 
 
-def test_one_size_tells_nothing() -> None:
-    told = guess([(10, 20)] * 40, [0, 0, 0, 1] * 10, [0, 1, 0, 1] * 10)
-    assert told.accuracy == told.baseline == 0.75
-    assert not told.gives_away
+def test_equal_sizes_predict_nothing() -> None:
+    result = guess([(10, 20)] * 40, [0, 0, 0, 1] * 10, [0, 1, 0, 1] * 10)
+    assert result.accuracy == result.baseline == 0.75
+    assert not result.gives_away
 
 
 def test_sizes_seen_once_are_not_remembered() -> None:
     # every image has a size of its own: what memorises sizes learns nothing
-    told = guess([(k, k) for k in range(40)], [0, 0, 0, 1] * 10, [0, 1, 0, 1] * 10)
-    assert told.accuracy == told.baseline == 0.75
-    assert not told.gives_away
+    result = guess([(k, k) for k in range(40)], [0, 0, 0, 1] * 10, [0, 1, 0, 1] * 10)
+    assert result.accuracy == result.baseline == 0.75
+    assert not result.gives_away
 
 
 def test_images_never_validated_are_learned_from_and_not_asked() -> None:
-    told = guess([(1, 1), (2, 2), (1, 1), (2, 2)], [0, 1, 0, 1], [-1, -1, 0, 0])
-    assert (told.accuracy, told.images) == (1.0, 2)
+    result = guess([(1, 1), (2, 2), (1, 1), (2, 2)], [0, 1, 0, 1], [-1, -1, 0, 0])
+    assert (result.accuracy, result.images) == (1.0, 2)
 
 
 def test_a_lucky_few_are_not_called_a_shortcut() -> None:
-    told = guess([(1, 1), (2, 2), (1, 1), (2, 2)], [0, 1, 0, 1], [-1, -1, 0, 0])
-    assert told.baseline == 0.5
-    assert not told.gives_away
+    result = guess([(1, 1), (2, 2), (1, 1), (2, 2)], [0, 1, 0, 1], [-1, -1, 0, 0])
+    assert result.baseline == 0.5
+    assert not result.gives_away
 
 
 def test_the_target_that_size_helps_most() -> None:

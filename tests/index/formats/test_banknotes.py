@@ -50,7 +50,7 @@ def test_the_index_of_a_drawn_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("columns", [Columns("file", "label"), Columns(0, 1), Columns("file", 1)])
-def test_other_headers_and_suffixes_read_alike(tmp_path: Path, columns: Columns) -> None:
+def test_other_headers_and_suffixes_give_the_same_index(tmp_path: Path, columns: Columns) -> None:
     table = "file,label\n" + "".join(f"{n}.jpg,{n // 2}\n" for n in range(COUNT))
     expected = index_of(draw(tmp_path / "a")).rows
     rows = index_of(draw(tmp_path / "b", ".jpg", table), columns).rows
@@ -119,7 +119,7 @@ def test_a_wrong_column_is_refused(tmp_path: Path) -> None:
     assert "is it 'filename'?" in words
 
 
-def test_a_missing_part_is_told(tmp_path: Path) -> None:
+def test_a_missing_part_is_refused(tmp_path: Path) -> None:
     draw(tmp_path)
     names = listing(tmp_path)
     assert required_files([*names, "notes.txt"], Options()) == names

@@ -90,7 +90,7 @@ def test_the_hq_archives_can_be_chosen(tmp_path: Path) -> None:
     assert "train is missing\n  found: sample_submission.csv.zip, test_hq.zip" in refused(tmp_path)
 
 
-def test_wanted_takes_what_is_needed_and_no_more() -> None:
+def test_required_files_are_those_needed_and_no_more() -> None:
     names = ["train.zip", "test", "train_masks.zip", "metadata.csv.zip", "train_hq.zip"]
     assert required_files(names, Options()) == ["test", "train.zip", "train_masks.zip"]
     with pytest.raises(DataError, match=r"if train-masks\.zip is it, rename it"):

@@ -95,7 +95,7 @@ def test_the_index_of_a_drawn_set(tmp_path: Path) -> None:
         ("list_attr_celeba.csv", "\ufeff" + mirror(), None),
     ],
 )
-def test_every_copy_in_the_wild_reads_alike(
+def test_all_known_dialects_give_the_same_attributes(
     tmp_path: Path, name: str, text: str, count: int | None
 ) -> None:
     reference = index_of(draw(tmp_path / "a", official()))
@@ -149,7 +149,7 @@ PARTITIONS: dict[str, Callable[[list[str]], str]] = {
 
 
 @pytest.mark.parametrize("name", PARTITIONS)
-def test_both_partitions_read_alike(tmp_path: Path, name: str) -> None:
+def test_both_dialects_of_the_partition_give_the_same(tmp_path: Path, name: str) -> None:
     draw(tmp_path, official())
     (tmp_path / "list_eval_partition.txt").unlink()
     rows = [f"{name} {part}" for name, part in zip(IDS, PARTS, strict=True)]
@@ -188,7 +188,7 @@ def test_an_image_without_a_row_and_the_reverse_are_listed(tmp_path: Path) -> No
     assert "1 in img_align_celeba.zip and not here: 000007.jpg" in words
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     draw(tmp_path, official())
     names = listing(tmp_path)
     assert required_files([*names, "list_bbox_celeba.txt"], Options()) == names

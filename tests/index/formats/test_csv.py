@@ -80,7 +80,7 @@ def test_binary_and_multilabel_and_regression(tmp_path: Path) -> None:
     assert index.rows["label"].tolist()[:2] == [1.25, -300.0]
 
 
-def test_a_target_may_bear_the_name_of_a_column_of_the_index(tmp_path: Path) -> None:
+def test_a_target_may_have_the_name_of_a_column_of_the_index(tmp_path: Path) -> None:
     draw(tmp_path, ["x", "y"], name="mask")
     assert index_of(tmp_path, changed(targets=["mask"])).card.targets == ("mask_target",)
 
@@ -103,9 +103,9 @@ def test_test_labels_that_are_known_are_kept(tmp_path: Path) -> None:
     draw(tmp_path, ["x", "y"])
     (tmp_path / "test.csv").write_text("img,label\nb,y\na,\n")
     options = replace(OPTIONS, test=replace(TEST, targets=["label"]))
-    known = index_of(tmp_path, options).rows["label"].tolist()[2:]
-    assert known[0] == 1.0
-    assert np.isnan(known[1])
+    labels = index_of(tmp_path, options).rows["label"].tolist()[2:]
+    assert labels[0] == 1.0
+    assert np.isnan(labels[1])
     (tmp_path / "test.csv").write_text("img,label\nb,z\na,\n")
     assert "classes of label without a training image: z" in refused(tmp_path, options)
 
@@ -170,7 +170,7 @@ def test_a_broken_table_is_refused(tmp_path: Path, table: str, words: str) -> No
         ("/data/x", "an absolute path"),
     ],
 )
-def test_an_unsafe_cell_is_the_tables_fault(tmp_path: Path, cell: str, fault: str) -> None:
+def test_an_unsafe_cell_is_reported_with_its_row(tmp_path: Path, cell: str, fault: str) -> None:
     draw(tmp_path, ["x", "y"])
     (tmp_path / "train.csv").write_text(f"img,label\n000,x\n{cell},y\n")
     whole = changed(image_path="{}") if fault == "an absolute path" else OPTIONS
@@ -183,7 +183,7 @@ def test_an_unsafe_cell_is_the_tables_fault(tmp_path: Path, cell: str, fault: st
     assert words.endswith("to do: correct the cell")
 
 
-def test_an_unsafe_mask_is_the_tables_fault(tmp_path: Path) -> None:
+def test_an_unsafe_mask_is_reported_with_its_row(tmp_path: Path) -> None:
     words = refused(draw(tmp_path, ["000", "../001"]), MASKED)
     assert "train.csv, row 3: 1 rows whose mask is not a path inside the source folder" in words
 
@@ -216,7 +216,7 @@ def test_a_number_that_float32_can_not_hold_is_refused(tmp_path: Path, value: st
     assert f"train.csv, row 3: target label holds '{value}'\n  found: 1 of 2 rows: 3" in words
 
 
-def test_an_absent_image_is_told_with_the_nearest(tmp_path: Path) -> None:
+def test_the_error_for_an_absent_image_names_the_nearest(tmp_path: Path) -> None:
     draw(tmp_path, ["x", "y"])
     words = refused(tmp_path, changed(image_path="train.zip/{}.png"))
     assert "2 rows without their image\n  row 2: train.zip/000.png" in words
@@ -253,7 +253,7 @@ def test_parameters_that_do_not_go_together_are_refused(
         required_files(["train.csv", "test.csv", "train.zip", "test.zip"], options)
 
 
-def test_wanted_takes_tables_and_containers() -> None:
+def test_required_files_are_tables_and_containers() -> None:
     names = ["train.csv.zip", "test.csv", "train.zip", "test.zip", "other.zip"]
     expected = ["test.csv", "test.zip", "train.csv.zip", "train.zip"]
     assert required_files(names, OPTIONS) == expected
@@ -267,7 +267,7 @@ def nuclei(train: Section) -> Options:
     return Options("segmentation", train, test, header=("ImageId", "EncodedPixels"))
 
 
-def test_a_path_that_no_file_system_takes_is_told(tmp_path: Path) -> None:
+def test_a_path_that_no_file_system_accepts_is_refused(tmp_path: Path) -> None:
     raw = draw(tmp_path, ["a", "b"])
     (raw / "train").mkdir()
     (raw / "train.csv").write_text(f"img,label\n{'9' * 300}/000,a\n001,b\n")

@@ -84,7 +84,7 @@ def test_what_is_no_value_is_refused_with_its_row(task: str, column: list[str], 
     assert words in str(caught.value)
 
 
-def test_a_table_that_does_not_tell_gives_unknowns() -> None:
+def test_a_table_without_targets_gives_unknown_values() -> None:
     coded = encode_targets(
         "regression", ["a", "b"], {"train": cells(["1e5"], ["-2."]), "test": cells(complete=False)}
     )

@@ -22,8 +22,8 @@ def archives(tmp_path: Path) -> Archives:
 
 def test_files_are_found_by_name_however_deep(tmp_path: Path) -> None:
     zip_of(tmp_path / "t.zip", {"t/t/a.jpg": b"a", "b.jpg": b"b"})
-    found = files_by_name(archives(tmp_path), "t.zip")
-    assert found == {"a.jpg": "t.zip/t/t/a.jpg", "b.jpg": "t.zip/b.jpg"}
+    paths = files_by_name(archives(tmp_path), "t.zip")
+    assert paths == {"a.jpg": "t.zip/t/t/a.jpg", "b.jpg": "t.zip/b.jpg"}
 
 
 def test_one_name_in_two_folders_is_refused(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_table_in_a_subfolder_is_refused(table: str) -> None:
         ("train.tgz", "train.zip/a/{}", "train.tgz, which is an archive", "train.tgz/a/{}"),
     ],
 )
-def test_what_was_unpacked_or_packed_is_told_with_its_path(
+def test_the_error_for_an_archive_that_was_unpacked_or_packed_says_what_to_write(
     there: str, template: str, found: str, fix: str
 ) -> None:
     top = template.split("/")[0]

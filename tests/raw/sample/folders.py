@@ -15,10 +15,10 @@ def unzipped(path: Path) -> dict[str, bytes]:
 
 
 def untarred(path: Path) -> dict[str, bytes]:
-    found = {}
+    members = {}
     with tarfile.open(path, "r:gz") as archive:
         for member in archive.getmembers():
             data = archive.extractfile(member)
             assert data is not None
-            found[member.name] = data.read()
-    return found
+            members[member.name] = data.read()
+    return members

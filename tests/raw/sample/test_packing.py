@@ -37,7 +37,7 @@ def test_a_tar_has_neither_dates_nor_owners_nor_a_name(tmp_path: Path) -> None:
     assert len(gzip.decompress((tmp_path / "a.tar.gz").read_bytes())) % 512 == 0
 
 
-def test_the_hour_does_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_do_not_depend_on_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_zip(tmp_path / "one.zip", MEMBERS, deflate=True)
     write_tar_gz(tmp_path / "one.tar.gz", MEMBERS)
     monkeypatch.setattr(time, "time", lambda: 1e9)

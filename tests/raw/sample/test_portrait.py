@@ -37,5 +37,5 @@ def test_a_blurred_picture_is_blurred() -> None:
     assert edges[1] < 0.75 * edges[0]
 
 
-def test_portraits_weigh_what_the_real_ones_do() -> None:
+def test_portraits_have_the_file_sizes_of_the_real_ones() -> None:
     assert 4_000 < len(encode_portrait(portrait("Smiling", "Male"))) < 14_000
