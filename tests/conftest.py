@@ -27,7 +27,7 @@ SETTINGS = re.compile(
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--rounds", type=int, default=5, help="how often each scenario of the network is played"
+        "--rounds", type=int, default=1, help="how often each scenario of the network is played"
     )
 
 

@@ -11,7 +11,7 @@ from darkroom.errors import DataError, RemoteError, ResourceError
 from darkroom.index.formats import celeba
 from darkroom.project.names import MissingFileError, pick
 from darkroom.raw.archives import Archives
-from darkroom.raw.sources import cache
+from darkroom.raw.sources import bundle, cache
 from darkroom.raw.sources.bundle import Bundle, BundleArchive, fetch_bundle
 from darkroom.raw.sources.plan import Selection
 from darkroom.remote import disk_space, https
@@ -186,14 +186,15 @@ def test_what_is_no_zip_is_refused(tmp_path: Path) -> None:
         BundleArchive(tmp_path / "bundle.zip")
 
 
-def test_a_bomb_is_refused_before_a_byte_is_written(tmp_path: Path) -> None:
-    zeros = bytes(2**20)
-    pages = {f"t/{number}.png": zeros for number in range(201)}
-    path = squeezed(tmp_path / "bundle.zip", {"a.csv": b"a\n", **pages})
-    assert path.stat().st_size < 2**20
+def test_a_bomb_is_refused_before_a_byte_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "_CHUNK_BYTES", 2**10)  # a smaller bomb
+    path = squeezed(tmp_path / "bundle.zip", {"a.csv": b"a\n", "t/1.png": bytes(201 * 2**10)})
+    assert path.stat().st_size < 2**10
     with pytest.raises(DataError, match="unpacks to more than any set of images") as caught:
         split(path, ["t.zip"], tmp_path / "raw")
-    assert re.search("found: 210,7[0-9]{2},[0-9]{3} bytes from [0-9]{3},", str(caught.value))
+    assert re.search("found: 20[56],[0-9]{3} bytes from [0-9]{3}\n", str(caught.value))
     assert "expected: at most 200 times its own size" in str(caught.value)
     assert not (tmp_path / "raw").exists()
     split(path, ["a.csv"], tmp_path / "raw")  # the bomb itself is left alone

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from darkroom.remote.retry import TIMEOUTS_S
-from tests.remote.kaggle.quiet import SILENCE_S
 from tests.support.loopback import (
     TOKEN,
     WRONG_TOKEN,
@@ -32,7 +30,7 @@ from tests.support.loopback import (
     WrongRange,
 )
 
-SIZE, SMALL = 20_000_000, 200_000
+SIZE, SMALL = 2_000_000, 200_000
 LOGIN = Page()
 CUT = "train.zip: the connection was cut; retry in 1 s (1 of 8)"
 BUSY = "the server answered 429 Too Many Requests; retry in"
@@ -66,7 +64,7 @@ class Scenario:
         name: What is asked for.
         starts: Where the requests for the body begin, if that is certain.
         becomes: The seed of the file that takes the first one's place, if one does.
-        silence_s: How long a silent server is waited for.
+        is_silent: Whether the server stops answering: the time-out is shortened.
     """
 
     storage: Faults = ()
@@ -80,7 +78,7 @@ class Scenario:
     name: str = "train.zip"
     starts: tuple[int | None, ...] | None = None
     becomes: int = 0
-    silence_s: float = TIMEOUTS_S[1]
+    is_silent: bool = False
 
 
 def _tenth(count: int) -> Scenario:
@@ -214,6 +212,6 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "a slow drip": Scenario(always=(Drip(SMALL // 20, 0.001),), starts=(None,)),
     "silent in the middle": Scenario(
-        (Stall(0.5, 60.0),), says=("the server did not answer in time",), silence_s=SILENCE_S
+        (Stall(0.5, 60.0),), says=("the server did not answer in time",), is_silent=True
     ),
 }  # fmt: skip

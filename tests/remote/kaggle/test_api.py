@@ -9,7 +9,7 @@ import requests
 from darkroom.errors import ParamsError, RemoteError
 from darkroom.remote.kaggle import api
 from darkroom.remote.retry import TransientError, is_transient
-from tests.remote.kaggle.quiet import REF, SLUG, limit_silence, send, words
+from tests.remote.kaggle.quiet import REF, SLUG, send, shorten_timeout, words
 from tests.support.loopback import (
     Cut,
     CutBody,
@@ -28,12 +28,13 @@ RANGE = {"Range": "bytes=4-", "Accept-Encoding": "identity"}
 CUT = "the connection was cut"
 
 
-def test_lists_every_page_of_files(server: Kaggle) -> None:
-    server.competitions[SLUG].files = {f"{number:03}.png": b"x" for number in range(401)}
+def test_lists_every_page_of_files(server: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "PAGE_SIZE", 20)
+    server.competitions[SLUG].files = {f"{number:03}.png": b"x" for number in range(41)}
     server.competitions[SLUG].files["000.png"] = b""
     listed = api.list_competition_files(SLUG)
-    assert [*listed] == [f"{number:03}.png" for number in range(401)]
-    assert [*listed.values()] == [None] + [1] * 400
+    assert [*listed] == [f"{number:03}.png" for number in range(41)]
+    assert [*listed.values()] == [None] + [1] * 40
     assert len(server.of("ListDataFiles")) == 3
 
 
@@ -179,7 +180,7 @@ def test_a_lost_upload_submits_nothing(
 ) -> None:
     fault, found = UPLOAD_FAULTS[case]
     if case == "silent":
-        limit_silence(monkeypatch)
+        shorten_timeout(monkeypatch, "upload")
     server.play("upload", fault)
     with pytest.raises(TransientError) as error:
         send(upload)
@@ -223,7 +224,7 @@ def test_a_lost_answer_is_told_apart(
 ) -> None:
     fault, kept, found = LOST[case]
     if case == "silent":
-        limit_silence(monkeypatch)
+        shorten_timeout(monkeypatch, "CreateSubmission")
     server.play("CreateSubmission", fault)
     with pytest.raises(api.UnknownOutcomeError) as error:
         send(upload)

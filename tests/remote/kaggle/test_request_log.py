@@ -9,7 +9,7 @@ import requests
 from darkroom.errors import RemoteError
 from darkroom.remote.kaggle import api
 from darkroom.remote.retry import is_transient
-from tests.remote.kaggle.quiet import REF, SLUG, limit_silence, send, words
+from tests.remote.kaggle.quiet import REF, SLUG, send, shorten_timeout, words
 from tests.support.loopback import Hang, Kaggle, NoAnswer, Redirect, Refuse, Stall, Status
 
 
@@ -71,7 +71,7 @@ def test_no_redirect_out_of_https_is_followed(server: Kaggle, upload: Path, kind
 def test_a_server_that_hangs_is_not_waited_for(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch, upload: Path, kind: str
 ) -> None:
-    limit_silence(monkeypatch)
+    shorten_timeout(monkeypatch, kind)
     server.play(kind, Hang(60))
     with pytest.raises(requests.Timeout):
         CALLS[kind](upload)
@@ -81,7 +81,7 @@ def test_a_server_that_hangs_is_not_waited_for(
 def test_a_body_that_stalls_is_not_waited_for(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit_silence(monkeypatch)
+    shorten_timeout(monkeypatch, "storage")
     server.play("storage", Stall(0.5, 60))
     with (
         api.competition_file_opener(SLUG, "train.zip")({}) as answer,

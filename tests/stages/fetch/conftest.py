@@ -1,10 +1,12 @@
-"""A server that plays Kaggle, a download cache of the test's own, a folder for a project."""
+"""A server that plays Kaggle, a download cache of the test's own, a project's folder, no waits."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from darkroom.remote.retry import RetryPolicy
+from darkroom.stages import fetch
 from tests.support.loopback import Kaggle
 
 
@@ -13,6 +15,8 @@ def kaggle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Kaggle]:
     with Kaggle() as server:
         server.lead(monkeypatch)
         monkeypatch.setenv("DARKROOM_CACHE", str(tmp_path / "cache"))
+        without_waits = {"policy": RetryPolicy(sleep=lambda _: None)}
+        monkeypatch.setattr(fetch.run, "__kwdefaults__", without_waits)
         (tmp_path / "project").mkdir()
         monkeypatch.chdir(tmp_path / "project")
         yield server

@@ -9,6 +9,7 @@ import pytest
 
 from darkroom.raw.sources import cache
 from darkroom.remote import disk_space
+from darkroom.remote.kaggle import api
 from tests.stages.fetch.rig import asked, fetch, paths, project, single
 from tests.support import tiny
 from tests.support.loopback import Competition, Cut, Kaggle, NoAnswer, Status
@@ -57,7 +58,7 @@ def test_all_comes_as_one_and_is_taken_apart_once(
 
 
 def test_a_cut_is_gone_on_from(kaggle: Kaggle, members: dict[str, bytes]) -> None:
-    unasked = random.Random(1).randbytes(8 * 2**20)
+    unasked = random.Random(1).randbytes(300_000)
     kaggle.competitions[SLUG].files["extra/unasked.bin"] = unasked
     kaggle.play("storage", Cut(0.5))
     assert fetch() == 0
@@ -81,14 +82,15 @@ def test_a_path_into_the_folder_is_mended_before_anything_is_fetched(
 
 
 def test_a_long_list_goes_on_with_the_page_that_failed(
-    kaggle: Kaggle, members: dict[str, bytes]
+    kaggle: Kaggle, members: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kaggle.competitions[SLUG].files |= {f"extra/{number}.txt": b"text" for number in range(600)}
+    monkeypatch.setattr(api, "PAGE_SIZE", 25)
+    kaggle.competitions[SLUG].files |= {f"extra/{number}.txt": b"text" for number in range(60)}
     kaggle.play("ListDataFiles", (), (), Status(503), NoAnswer())
     assert fetch() == 0
     requests = kaggle.of("ListDataFiles")
     pages = [request.body.get("pageToken", "") for request in requests if request.status == 200]
-    assert (len(requests), pages) == (6, ["", "200", "400", "600"])
+    assert (len(requests), pages) == (6, ["", "25", "50", "75"])
 
 
 def test_archives_are_still_fetched_file_by_file(kaggle: Kaggle, members: dict[str, bytes]) -> None:
