@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darkroom.errors import ArtifactError
+from darkroom.params.section import TaskName
 from darkroom.submission import check as module
-from darkroom.submission.check import Kind, Report, check_submission
+from darkroom.submission.check import Report, check_submission
 from darkroom.submission.writer import Writer
 
 IDS = ["a.jpg", "b.jpg", "c.jpg"]
@@ -38,7 +39,9 @@ def zipped(tmp_path: Path, data: bytes) -> list[str]:
     return faults_of(check_masks(tmp_path / "x.csv.gz", data))
 
 
-def values_report(tmp_path: Path, kind: Kind, values: str, labels: Sequence[str] = ()) -> Report:
+def values_report(
+    tmp_path: Path, kind: TaskName, values: str, labels: Sequence[str] = ()
+) -> Report:
     path = tmp_path / "x.csv"
     lines = [f"{row},{value}\n" for row, value in enumerate(values.split())]
     path.write_text("id,y\n" + "".join(lines))

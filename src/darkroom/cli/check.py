@@ -6,11 +6,12 @@ from typing import cast
 
 from darkroom.errors import ArtifactError
 from darkroom.index.table import read_index
+from darkroom.params.section import TaskName
 from darkroom.project.files import file_sha256
 from darkroom.project.paths import Layout
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import read_part
-from darkroom.submission.check import Kind, Report, check_submission
+from darkroom.submission.check import Report, check_submission
 from darkroom.submission.writer import facts_path
 
 
@@ -63,7 +64,7 @@ def check_file(paths: Layout, path: Path) -> Report:
         path,
         header=card.header,
         ids=ids,
-        kind=cast(Kind, card.task),
+        kind=cast(TaskName, card.task),
         sizes=sizes,
         labels=card.classes or card.label_values,
     )

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,11 @@ import pyarrow
 import pyarrow.csv
 
 from darkroom.errors import ArtifactError, DataError
+from darkroom.params.section import TaskName
 from darkroom.project import files
 
 COLUMNS = ("id", "part", "image", "mask", "group", "official", "digest")
-TASK_NAMES = ("segmentation", "multilabel", "multiclass", "binary", "regression")
+TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
 RLE_ORDERS = ("row", "column")
 
 _RLE = r"rle:(?:row|column)(?: [1-9][0-9]* [1-9][0-9]*)*"

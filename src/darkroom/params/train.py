@@ -13,6 +13,8 @@ LossName = Literal[
     "mse", "l1", "huber",  # values
 ]
 # fmt: on
+OptimizerName = Literal["adamw", "adam", "sgd", "rmsprop"]
+ScheduleName = Literal["one_cycle", "cosine", "plateau", "constant"]
 Preset = Literal["none", "flip", "light", "strong", "notes"]
 
 
@@ -37,13 +39,11 @@ class Train(Section):
     batch_size: int = Field(ge=1, le=4096, description="Images a step, over all devices.")
     lr: Number = Field(gt=0, le=10, description="Peak learning rate.")
     weight_decay: Number = Field(0.01, ge=0, le=10, description="Weight decay.")
-    optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = Field(
-        "adamw", description="What turns gradients into steps."
-    )
+    optimizer: OptimizerName = Field("adamw", description="What turns gradients into steps.")
     momentum: Annotated[Number, Field(ge=0, lt=1)] = Field(
         0.9, description="Of sgd (Nesterov's) and rmsprop, and Adam's first beta."
     )
-    schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = Field(
+    schedule: ScheduleName = Field(
         "one_cycle", description="How the rate changes over the training."
     )
     warmup: Share | None = Field(

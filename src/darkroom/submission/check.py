@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from darkroom.errors import ArtifactError, DataError
 from darkroom.images import rle
+from darkroom.params.section import TaskName
 from darkroom.project.names import describe
 from darkroom.submission.lines import Fault, Line, read_lines, split_fields
 
-Kind = Literal["segmentation", "multilabel", "binary", "multiclass", "regression"]
 Size = tuple[int, int]
 
 MAX_FAULTS = 20
@@ -56,7 +56,7 @@ def check_submission(
     *,
     header: Sequence[str],
     ids: Iterable[str],
-    kind: Kind,
+    kind: TaskName,
     sizes: Mapping[str, Size] | Iterable[Size] | None = None,
     labels: Sequence[str] = (),
 ) -> Report:
@@ -190,7 +190,7 @@ class _Values(Protocol):
 
 
 def _values(
-    kind: Kind,
+    kind: TaskName,
     ids: list[str],
     sizes: Mapping[str, Size] | Iterable[Size] | None,
     labels: Sequence[str],

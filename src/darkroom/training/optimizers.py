@@ -7,7 +7,7 @@ rmsprop    steps divided by a running root mean square (Tieleman and Hinton 2012
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import nn
@@ -15,9 +15,10 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from darkroom.errors import ParamsError
 from darkroom.models.parts import groups
+from darkroom.params.train import OptimizerName
 
 BETA2 = 0.999
-NAMES = ("adamw", "adam", "sgd", "rmsprop")
+NAMES: tuple[str, ...] = get_args(OptimizerName)
 
 
 def build(
