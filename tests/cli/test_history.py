@@ -1,4 +1,4 @@
-"""`darkroom history`: Kaggle is asked for what is lacking, and what is known is shown anyway."""
+"""`darkroom history` requests missing scores, and shows stored ones in any case."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -38,10 +38,10 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "RETRY_POLICY", RetryPolicy(tries=2, sleep=lambda _: None))
 
 
-def sent(reference: int, local: float | None, **known: object) -> HistoryRow:
+def row(reference: int, local: float | None, **values: object) -> HistoryRow:
     row = replace(ROW, name="tiny", reference=reference, local=local, message=f"try {reference}")
     pending = replace(row, time=DAY.replace(day=reference), status="pending", public=None)
-    return replace(pending, **known)  # type: ignore[arg-type]
+    return replace(pending, **values)  # type: ignore[arg-type]
 
 
 def record(*rows: HistoryRow) -> None:
@@ -49,12 +49,12 @@ def record(*rows: HistoryRow) -> None:
         append_row(HISTORY, row)
 
 
-def listed(reference: int, **known: str) -> Submission:
-    return Submission(reference, "darkroom", "tiny.csv.gz", b"", DAY, **known)  # type: ignore[arg-type]
+def submission_of(reference: int, **values: str) -> Submission:
+    return Submission(reference, "darkroom", "tiny.csv.gz", b"", DAY, **values)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def told(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str]]:
+def run_history(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str]]:
     def run(*options: str, code: int = 0) -> tuple[str, str]:
         capfd.readouterr()
         assert main(["history", "tiny", *options]) == code
@@ -64,26 +64,28 @@ def told(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str]]:
     return run
 
 
-Told = Callable[..., tuple[str, str]]
+RunHistory = Callable[..., tuple[str, str]]
 
 
-def test_nothing_was_submitted(kaggle: Kaggle, told: Told) -> None:
+def test_nothing_was_submitted(kaggle: Kaggle, run_history: RunHistory) -> None:
     words = "tiny: nothing was submitted yet; `darkroom submit tiny -m MESSAGE` does\n"
-    assert told() == (words, "")
+    assert run_history() == (words, "")
     record(replace(ROW, name="another"))
-    assert told() == (words, "")
+    assert run_history() == (words, "")
     assert kaggle.requests == []
     assert not PICTURE.exists()
 
 
-def test_scores_that_lacked_are_asked_for_shown_and_kept(kaggle: Kaggle, told: Told) -> None:
-    record(sent(2, 0.75), sent(1, 0.5), sent(3, 0.625), replace(ROW, name="another", reference=9))
+def test_missing_scores_are_requested_shown_and_stored(
+    kaggle: Kaggle, run_history: RunHistory
+) -> None:
+    record(row(2, 0.75), row(1, 0.5), row(3, 0.625), replace(ROW, name="another", reference=9))
     kaggle.competitions[SLUG].submissions += [
-        listed(1, status="COMPLETE", public="0.40000", private="0.41000"),
-        listed(2, status="COMPLETE", public="0.65000", private="0.66000"),
-        listed(3, status="ERROR", error="the scorer broke"),
+        submission_of(1, status="COMPLETE", public="0.40000", private="0.41000"),
+        submission_of(2, status="COMPLETE", public="0.65000", private="0.66000"),
+        submission_of(3, status="ERROR", error="the scorer broke"),
     ]
-    out, err = told()
+    out, err = run_history()
     assert out.splitlines() == [
         "# time (UTC)       commit     local  public private      gap message",
         "1 2017-09-01 12:00 0123456* 0.50000 0.40000 0.41000 -0.10000 try 1",
@@ -106,23 +108,23 @@ def test_scores_that_lacked_are_asked_for_shown_and_kept(kaggle: Kaggle, told: T
         (3, "error", None, None),
         (9, "complete", 0.5, None),
     ]
-    asked = len(kaggle.requests)
-    assert told() == (out, "")  # all is known now
-    assert len(kaggle.requests) == asked
+    request_count = len(kaggle.requests)
+    assert run_history() == (out, "")  # all is known now
+    assert len(kaggle.requests) == request_count
 
 
-def test_a_private_score_comes_later(kaggle: Kaggle, told: Told) -> None:
-    record(sent(1, 0.5, status="complete", public=0.25))
-    mine = listed(1, status="COMPLETE", public="0.25")
-    kaggle.competitions[SLUG].submissions.append(mine)
-    assert "private  0 of 1 compared\n" in told()[0]
-    mine.private = "0.375"
-    assert "private  1 of 1 compared   gap -0.12500   rank" in told()[0]
+def test_a_private_score_comes_later(kaggle: Kaggle, run_history: RunHistory) -> None:
+    record(row(1, 0.5, status="complete", public=0.25))
+    submission = submission_of(1, status="COMPLETE", public="0.25")
+    kaggle.competitions[SLUG].submissions.append(submission)
+    assert "private  0 of 1 compared\n" in run_history()[0]
+    submission.private = "0.375"
+    assert "private  1 of 1 compared   gap -0.12500   rank" in run_history()[0]
 
 
-def test_offline_nobody_is_asked(kaggle: Kaggle, told: Told) -> None:
-    record(sent(1, 0.5))
-    out, err = told("--offline")
+def test_offline_sends_no_request(kaggle: Kaggle, run_history: RunHistory) -> None:
+    record(row(1, 0.5))
+    out, err = run_history("--offline")
     assert "0.50000 pending" in out
     assert "public   0 of 1 compared\n" in out
     assert "picture" not in out
@@ -132,21 +134,23 @@ def test_offline_nobody_is_asked(kaggle: Kaggle, told: Told) -> None:
 
 
 @pytest.mark.parametrize("name", [None, "owner/cars"])
-def test_without_a_competition_nobody_is_asked(
-    kaggle: Kaggle, told: Told, name: str | None
+def test_without_a_competition_no_request_is_sent(
+    kaggle: Kaggle, run_history: RunHistory, name: str | None
 ) -> None:
     tiny.edit(Path(), lambda params: params["tiny"]["data"].update(kaggle=name))
-    record(sent(1, 0.5))
-    out, err = told()
+    record(row(1, 0.5))
+    out, err = run_history()
     assert "0.50000 pending" in out
     assert (err, kaggle.requests) == ("", [])
 
 
-def test_a_server_that_fails_leaves_what_is_known(kaggle: Kaggle, told: Told) -> None:
-    record(sent(1, 0.5, status="complete", public=0.25, private=0.25), sent(2, 0.75))
+def test_stored_scores_are_shown_when_the_server_fails(
+    kaggle: Kaggle, run_history: RunHistory
+) -> None:
+    record(row(1, 0.5, status="complete", public=0.25, private=0.25), row(2, 0.75))
     before = HISTORY.read_bytes()
     kaggle.always("ListSubmissions", Status(500))
-    out, err = told()
+    out, err = run_history()
     assert "1 of 2 compared   gap -0.25000" in out
     assert f"picture  {PICTURE}\n" in out
     assert "the missing scores could not be requested: " in err
@@ -156,53 +160,55 @@ def test_a_server_that_fails_leaves_what_is_known(kaggle: Kaggle, told: Told) ->
     assert HISTORY.read_bytes() == before
 
 
-def test_a_moment_of_trouble_is_waited_out(kaggle: Kaggle, told: Told) -> None:
-    record(sent(1, 0.5))
-    kaggle.competitions[SLUG].submissions.append(listed(1, status="COMPLETE", public="0.25"))
+def test_a_passing_error_is_retried(kaggle: Kaggle, run_history: RunHistory) -> None:
+    record(row(1, 0.5))
+    kaggle.competitions[SLUG].submissions.append(submission_of(1, status="COMPLETE", public="0.25"))
     kaggle.play("ListSubmissions", Status(503))
-    out, err = told()
+    out, err = run_history()
     assert "0.50000 0.25000" in out
     assert "Kaggle's list of submissions: the server answered 503" in err
 
 
-def test_an_account_that_is_refused_leaves_what_is_known(
-    kaggle: Kaggle, told: Told, monkeypatch: pytest.MonkeyPatch
+def test_stored_scores_are_shown_without_an_account(
+    kaggle: Kaggle, run_history: RunHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record(sent(1, 0.5))
+    record(row(1, 0.5))
     kaggle.lead(monkeypatch, token=None)
-    out, err = told()
+    out, err = run_history()
     assert "0.50000 pending" in out
     assert "the missing scores could not be requested: " in err
     assert "https://www.kaggle.com/settings/api" in err
 
 
-def test_submissions_of_another_account_are_named(kaggle: Kaggle, told: Told) -> None:
-    record(sent(1, 0.5), sent(2, 0.5), sent(3, 0.5, status="complete", public=0.5, private=0.5))
-    kaggle.competitions[SLUG].submissions.append(listed(2, status="COMPLETE", public="0.25"))
-    out, err = told()
+def test_submissions_that_kaggle_does_not_list_are_named(
+    kaggle: Kaggle, run_history: RunHistory
+) -> None:
+    record(row(1, 0.5), row(2, 0.5), row(3, 0.5, status="complete", public=0.5, private=0.5))
+    kaggle.competitions[SLUG].submissions.append(submission_of(2, status="COMPLETE", public="0.25"))
+    out, err = run_history()
     assert err == "not in this account's list at Kaggle: 1\n"
     assert "0.50000 0.25000" in out
 
 
-def test_another_metric_is_said_to_be_left_out(told: Told) -> None:
-    known = {"status": "complete", "public": 0.5, "private": 0.5}
-    record(sent(1, 0.5, metric="iou", **known), sent(2, 0.75, **known))
-    out, _ = told("--offline")
+def test_a_note_says_that_another_metric_is_left_out(run_history: RunHistory) -> None:
+    values = {"status": "complete", "public": 0.5, "private": 0.5}
+    record(row(1, 0.5, metric="iou", **values), row(2, 0.75, **values))
+    out, _ = run_history("--offline")
     assert "public   1 of 2 compared" in out
     assert "local scores of another metric than dice are not compared\n" in out
 
 
-def test_a_damaged_history_stops_it(kaggle: Kaggle, told: Told) -> None:
-    record(sent(1, 0.5))
+def test_a_damaged_history_stops_it(kaggle: Kaggle, run_history: RunHistory) -> None:
+    record(row(1, 0.5))
     with HISTORY.open("a") as file:
         file.write("2017-")
     before = HISTORY.read_bytes()
-    out, err = told(code=6)
+    out, err = run_history(code=6)
     assert f"darkroom history tiny: {HISTORY}, row 3: the history is damaged\n" in err
     assert (out, kaggle.requests) == ("", [])
     assert HISTORY.read_bytes() == before
 
 
-def test_a_name_that_is_not_there(told: Told, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_name(run_history: RunHistory, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["history", "tinny"]) == 2
     assert "did you mean 'tiny'?" in capfd.readouterr().err

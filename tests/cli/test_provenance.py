@@ -1,4 +1,4 @@
-"""What git and DVC say of a project, and that neither is taken at its word when it fails."""
+"""The commit and the outdated stages of a project, and failures of git and DVC."""
 
 import os
 import subprocess
@@ -31,75 +31,75 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def changed(root: Path) -> tuple[str, ...]:
-    found = provenance.read_commit(root)
-    assert found is not None
-    return found.changed
+def changed_files(root: Path) -> tuple[str, ...]:
+    current = provenance.read_commit(root)
+    assert current is not None
+    return current.changed
 
 
 def test_a_clean_project(root: Path) -> None:
     head = git(root, "rev-parse", "HEAD")
-    found = provenance.read_commit(root)
-    assert found == Commit(head, ())
-    assert str(found) == head
+    current = provenance.read_commit(root)
+    assert current == Commit(head, ())
+    assert str(current) == head
     assert len(head) == 40
 
 
 def test_a_changed_project_is_marked(root: Path) -> None:
     put(root, "params.yaml", text="2\n")
-    assert changed(root) == ("params.yaml",)
+    assert changed_files(root) == ("params.yaml",)
     assert str(provenance.read_commit(root)) == git(root, "rev-parse", "HEAD") + "-dirty"
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_what_counts(root: Path, name: str) -> None:
+def test_files_that_count_as_changes(root: Path, name: str) -> None:
     put(root, name, text="2\n")
-    assert changed(root) == (name,)
+    assert changed_files(root) == (name,)
     git(root, "add", ".")
-    assert changed(root) == (name,)  # staged is not committed
+    assert changed_files(root) == (name,)  # staged is not committed
     git(root, "commit", "--quiet", "-m", "two")
-    assert changed(root) == ()
+    assert changed_files(root) == ()
     (root / name).unlink()
-    assert changed(root) == (name,)
+    assert changed_files(root) == (name,)
 
 
-def test_what_does_not_count(root: Path) -> None:
+def test_files_that_do_not_count_as_changes(root: Path) -> None:
     put(root, "README.md", "notes.txt", "data/raw/1.jpg", "tests/test_cars.py", text="2\n")
     put(root, "src/cars/__pycache__/__init__.cpython-311.pyc", text="2\n")
-    assert changed(root) == ()
+    assert changed_files(root) == ()
 
 
-def test_files_of_no_commit_count(root: Path) -> None:
+def test_untracked_files_count(root: Path) -> None:
     put(root, "src/cars/new wheel.py", 'src/cars/"é".py')
-    assert changed(root) == ('src/cars/"é".py', "src/cars/new wheel.py")
+    assert changed_files(root) == ('src/cars/"é".py', "src/cars/new wheel.py")
     git(root, "rm", "--quiet", "--cached", "dvc.lock")
     git(root, "commit", "--quiet", "-m", "two")
-    assert "dvc.lock" in changed(root)
+    assert "dvc.lock" in changed_files(root)
 
 
 @pytest.mark.parametrize("name", ["dvc.lock", "src/cars/secret.py", "src/"])
-def test_what_git_ignores_is_in_no_commit(root: Path, name: str) -> None:
+def test_ignored_files_are_not_committed(root: Path, name: str) -> None:
     git(root, "rm", "-r", "--quiet", "--cached", *(["dvc.lock"] if name == "dvc.lock" else ["src"]))
     put(root, ".gitignore", text=f"/{name}\n")
     put(root, "dvc.lock", "src/cars/secret.py")
     commit(root)
-    assert changed(root) == (name,)
+    assert changed_files(root) == (name,)
 
 
 def test_a_renamed_file(root: Path) -> None:
     git(root, "mv", "src/cars/__init__.py", "src/cars/wheels.py")
-    assert changed(root) == ("src/cars/__init__.py", "src/cars/wheels.py")
+    assert changed_files(root) == ("src/cars/__init__.py", "src/cars/wheels.py")
 
 
-def test_a_project_deep_in_a_repository(root: Path) -> None:
+def test_a_project_in_a_subfolder_of_a_repository(root: Path) -> None:
     deep = root / "work" / "cars"
     put(deep, *FILES)
-    assert changed(deep) == ("dvc.lock", "dvc.yaml", "params.yaml", "src/cars/__init__.py")
+    assert changed_files(deep) == ("dvc.lock", "dvc.yaml", "params.yaml", "src/cars/__init__.py")
     commit(root)
     put(root, "params.yaml", text="2\n")  # the outer one's
-    assert changed(deep) == ()
+    assert changed_files(deep) == ()
     put(deep, "params.yaml", text="2\n")
-    assert changed(deep) == ("params.yaml",)
+    assert changed_files(deep) == ("params.yaml",)
 
 
 def test_no_repository(tmp_path: Path) -> None:
@@ -116,19 +116,19 @@ def test_no_git(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert provenance.read_commit(root) is None
 
 
-def test_a_git_that_fails_is_not_taken_for_clean(root: Path) -> None:
+def test_a_failure_of_git_does_not_count_as_clean(root: Path) -> None:
     put(root, ".git/index", text="no index")
     with pytest.raises(ArtifactError, match="git cannot list the changes") as caught:
         provenance.read_commit(root)
-    told = str(caught.value)
-    assert "found: fatal: " in told
-    assert "to do: run `git status -z" in told
+    message = str(caught.value)
+    assert "found: fatal: " in message
+    assert "to do: run `git status -z" in message
 
 
-def test_the_index_is_left_alone(root: Path) -> None:
+def test_the_git_index_is_not_changed(root: Path) -> None:
     index = (root / ".git" / "index").read_bytes()
     os.utime(root / "params.yaml", (1e9, 1e9))
-    assert changed(root) == ()
+    assert changed_files(root) == ()
     assert (root / ".git" / "index").read_bytes() == index
 
 
@@ -178,13 +178,13 @@ def test_stages_that_would_run_again(pipeline: Path) -> None:
 def test_a_folder_without_dvc(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="DVC cannot list what has changed") as caught:
         provenance.outdated_stages(tmp_path, "two@cars")
-    told = str(caught.value)
-    assert "you are not inside of a DVC repository" in told
-    assert "to do: run `dvc status --json --with-deps two@cars`" in told
+    message = str(caught.value)
+    assert "you are not inside of a DVC repository" in message
+    assert "to do: run `dvc status --json --with-deps two@cars`" in message
 
 
 @pytest.mark.slow
-def test_a_stage_that_is_not_there(pipeline: Path) -> None:
+def test_an_unknown_stage(pipeline: Path) -> None:
     with pytest.raises(ArtifactError, match="'three@cars' does not exist"):
         provenance.outdated_stages(pipeline, "three@cars")
 

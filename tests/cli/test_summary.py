@@ -1,4 +1,4 @@
-"""What `make demo` ends with."""
+"""The output of `darkroom summary`, with which `make demo` ends."""
 
 import json
 
@@ -9,19 +9,17 @@ from tests.support import tiny
 from tests.support.damage import Project, put, remove
 
 
-def told(capfd: pytest.CaptureFixture[str], code: int) -> str:
+def run_summary(capfd: pytest.CaptureFixture[str], code: int) -> str:
     capfd.readouterr()
     assert main(["summary"]) == code
     return capfd.readouterr().out
 
 
-def test_each_submission_with_its_score_its_check_and_its_pictures(
-    project: Project, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_summary_of_a_competition(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
     root = project("masks")
     scores = json.loads((root / "reports/tiny/metrics.json").read_text())["validation"]
     dice, free = scores["dice"], scores["baseline_mean_mask"]
-    assert told(capfd, 0) == (
+    assert run_summary(capfd, 0) == (
         "\ntiny\n"
         f"  validation  dice {dice:.4f} (baseline: {free:.4f}) on 8 images\n"
         "  submission  submissions/tiny.csv.gz\n"
@@ -32,23 +30,21 @@ def test_each_submission_with_its_score_its_check_and_its_pictures(
 
 
 @pytest.mark.parametrize("name", ["submissions/tiny.csv.gz", "reports/tiny/metrics.json"])
-def test_what_is_not_there_yet(
-    project: Project, capfd: pytest.CaptureFixture[str], name: str
-) -> None:
+def test_missing_outputs(project: Project, capfd: pytest.CaptureFixture[str], name: str) -> None:
     remove(name)(project("masks"))
-    words = told(capfd, 6)
+    words = run_summary(capfd, 6)
     assert "\ntiny\n  no submission yet: run `dvc repro predict@tiny`\n" in words
     assert "checked" not in words
 
 
-def test_only_the_competitions_that_are_run_are_told(
+def test_only_listed_competitions_are_printed(
     project: Project, capfd: pytest.CaptureFixture[str]
 ) -> None:
     root = project("masks")
     tiny.edit(root, lambda params: params.update(other=params["tiny"]))
-    assert "\nother\n" not in told(capfd, 0)
+    assert "\nother\n" not in run_summary(capfd, 0)
     tiny.edit(root, lambda params: params.update(competitions=["other", "tiny"]))
-    words = told(capfd, 6)
+    words = run_summary(capfd, 6)
     assert "\nother\n  no submission yet" in words
     assert "checked     5 rows: valid" in words
 

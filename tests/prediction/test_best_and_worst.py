@@ -1,4 +1,4 @@
-"""The page of the best and the worst: which images, in what order, and what stands below them."""
+"""The page of the best and worst images: which images, in what order, with which captions."""
 
 from pathlib import Path
 
@@ -34,22 +34,22 @@ def test_one_image_or_two() -> None:
 
 def test_no_image_is_shown_twice_and_the_order_of_rows_does_not_matter() -> None:
     values = {f"i{n}": float(n % 5) for n in range(17)}
-    shown = best_and_worst.select(scores(**values), 8)
-    assert len(shown) == len(set(shown)) == 16
-    assert shown == best_and_worst.select(scores(**dict(reversed(values.items()))), 8)
+    selected = best_and_worst.select(scores(**values), 8)
+    assert len(selected) == len(set(selected)) == 16
+    assert selected == best_and_worst.select(scores(**dict(reversed(values.items()))), 8)
 
 
 def captured(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """Return what is given to the sheet, once it is drawn."""
-    given: dict[str, object] = {}
+    """Return a dictionary that receives the arguments of the grid when it is drawn."""
+    arguments: dict[str, object] = {}
     draw = sheets.grid
 
     def grid(tiles: list[sheets.Pixels], captions: list[str], **options: object) -> sheets.Pixels:
-        given.update(options, tiles=tiles, captions=captions)
+        arguments.update(options, tiles=tiles, captions=captions)
         return draw(tiles, captions, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(sheets, "grid", grid)
-    return given
+    return arguments
 
 
 def test_masks_are_compared_at_the_chosen_threshold(
@@ -63,19 +63,19 @@ def test_masks_are_compared_at_the_chosen_threshold(
     evaluation = Evaluation(
         {"dice": 0.5, "images": 2}, scores(**{"001": 1.0, "002": 0.0}), {}, threshold=0.25
     )
-    given = captured(monkeypatch)
+    arguments = captured(monkeypatch)
     card = Card("segmentation", header=("id", "rle"))
     page = best_and_worst.draw_page(
         "cars", evaluation, ["002", "001"], predictions, rows, card, shards
     )
     assert page.dtype == np.uint8
-    assert given["captions"] == ["002\n0.0000", "001\n1.0000"]
-    assert given["title"] == "cars: the worst, then the best"
-    assert given["text"] == ["dice 0.5000"], "counts are not figures"
-    assert given["legend"] == sheets.COMPARE_LEGEND
+    assert arguments["captions"] == ["002\n0.0000", "001\n1.0000"]
+    assert arguments["title"] == "cars: the worst, then the best"
+    assert arguments["text"] == ["dice 0.5000"], "counts are not figures"
+    assert arguments["legend"] == sheets.COMPARE_LEGEND
     missed = sheets.compare(shards.image(2), shards.mask(2), predictions["002"].astype(np.uint8))  # type: ignore[arg-type]
     hit = sheets.compare(shards.image(1), truth, truth)
-    tiles = given["tiles"]
+    tiles = arguments["tiles"]
     assert isinstance(tiles, list)
     assert np.array_equal(tiles[0], missed)
     assert np.array_equal(tiles[1], hit)
@@ -91,9 +91,9 @@ def test_classes_are_captioned_with_the_colour_of_right_and_wrong(
     }
     rows = pd.DataFrame({"id": ["000", "001", "002"], "class": [0.0, 1.0, 2.0]})
     evaluation = Evaluation({"accuracy": 0.5}, scores(**{"000": 0.8, "002": 0.2}))
-    given = captured(monkeypatch)
+    arguments = captured(monkeypatch)
     card = Card("multiclass", ("class",), ("red", "green", "blue"), header=("id", "class"))
     best_and_worst.draw_page("notes", evaluation, ["002", "000"], predictions, rows, card, shards)
-    assert given["captions"] == ["002\ngreen 70%, is blue", "000\nred 80%"]
-    assert given["marks"] == [sheets.EXCESS, sheets.RIGHT]
-    assert given["legend"] == ()
+    assert arguments["captions"] == ["002\ngreen 70%, is blue", "000\nred 80%"]
+    assert arguments["marks"] == [sheets.EXCESS, sheets.RIGHT]
+    assert arguments["legend"] == ()

@@ -1,4 +1,4 @@
-"""The decision goes from evaluate to predict unchanged, or not at all."""
+"""A decision is read back unchanged, or refused."""
 
 import json
 from pathlib import Path

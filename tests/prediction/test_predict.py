@@ -1,4 +1,4 @@
-"""Probabilities: averaged over networks, streamed, the same however they are batched."""
+"""Predictions are averaged over networks, streamed, and the same in any batch size."""
 
 import weakref
 from collections.abc import Iterable, Iterator
@@ -53,18 +53,18 @@ def test_classes_add_up_to_one_in_any_batch_size(tmp_path: Path) -> None:
 
 
 def test_batches_are_read_one_at_a_time(tmp_path: Path) -> None:
-    read = 0
+    batches_read = 0
 
     def counted() -> Iterator[Batch]:
-        nonlocal read
+        nonlocal batches_read
         for batch in batches(discs(tmp_path, 6), batch_size=2):
-            read += 1
+            batches_read += 1
             yield batch
 
     net = build("unet", outputs=1, seed=1, width=2, depth=1)
-    found = predict([net], counted(), "segmentation", CPU)
-    next(found)
-    assert read == 1
+    predictions = predict([net], counted(), "segmentation", CPU)
+    next(predictions)
+    assert batches_read == 1
 
 
 def test_a_network_in_training_mode_predicts_in_eval_mode(tmp_path: Path) -> None:
@@ -94,9 +94,9 @@ def test_outputs_that_are_not_finite_are_refused(tmp_path: Path, task: str, valu
             logits[1:3] = value
             return logits
 
-    found = predict([Broken()], batches(discs(tmp_path, 4)), task, CPU)
+    predictions = predict([Broken()], batches(discs(tmp_path, 4)), task, CPU)
     with pytest.raises(ArtifactError, match="outputs are infinite or not a number") as caught:
-        next(found)
+        next(predictions)
     assert "found: 2 of 4 images of a batch: 001, 002\n" in str(caught.value)
     assert "to do: train again, with a lower train.lr" in str(caught.value)
 
@@ -124,7 +124,7 @@ def test_too_little_memory_says_what_to_lower(
     assert "to do: lower batch_size of evaluate or predict" in str(caught.value)
 
 
-def test_other_faults_of_a_net_are_not_taken_for_a_lack_of_memory(tmp_path: Path) -> None:
+def test_other_errors_of_a_network_are_not_reported_as_a_lack_of_memory(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         next(predict([nn.Linear(7, 1)], batches(discs(tmp_path, 2)), "segmentation", CPU))
 
@@ -178,8 +178,8 @@ def test_a_pointwise_network_predicts_the_same_with_any_tta(tmp_path: Path, tta:
     store = discs(tmp_path, 3)
     plain = predicted(Pointwise(), batches(store), "segmentation", TTA())
     assert np.ptp(plain) > 0.5
-    found = predicted(Pointwise(), batches(store), "segmentation", tta)
-    assert np.allclose(found, plain, atol=1e-6)
+    predictions = predicted(Pointwise(), batches(store), "segmentation", tta)
+    assert np.allclose(predictions, plain, atol=1e-6)
 
 
 @pytest.mark.parametrize("task", ["segmentation", "multilabel", "multiclass", "regression"])
@@ -203,8 +203,8 @@ def test_a_transform_is_applied_and_undone(tmp_path: Path, name: str) -> None:
     transform, net = TRANSFORMS[name], Corner()
     other = transform.undo(torch.sigmoid(net(transform.apply(images)))[:, 0])
     expected = (torch.sigmoid(net(images))[:, 0] + other) / 2
-    found = predicted(net, [batch], "segmentation", TTA(transforms=(name,)))
-    assert np.allclose(found, expected.numpy(), atol=1e-6)
+    predictions = predicted(net, [batch], "segmentation", TTA(transforms=(name,)))
+    assert np.allclose(predictions, expected.numpy(), atol=1e-6)
 
 
 def test_labels_are_averaged_over_transforms(tmp_path: Path) -> None:
@@ -215,8 +215,8 @@ def test_labels_are_averaged_over_transforms(tmp_path: Path) -> None:
     (batch,) = batches(discs(tmp_path, 4))
     images = normalise(batch.images, MEAN, STD)
     both = torch.sigmoid(Left()(images)) + torch.sigmoid(Left()(images.flip(3)))
-    found = predicted(Left(), [batch], "multilabel", TTA(transforms=("identity", "hflip")))
-    assert np.allclose(found, both.numpy() / 2, atol=1e-6)
+    predictions = predicted(Left(), [batch], "multilabel", TTA(transforms=("identity", "hflip")))
+    assert np.allclose(predictions, both.numpy() / 2, atol=1e-6)
 
 
 def test_networks_transforms_and_scales_are_one_average(tmp_path: Path) -> None:
@@ -239,18 +239,18 @@ def test_networks_transforms_and_scales_are_one_average(tmp_path: Path) -> None:
 
 def test_other_scales_are_predicted_and_restored_to_the_stored_size(tmp_path: Path) -> None:
     class Sizes(Pointwise):
-        seen: ClassVar[list[tuple[int, int]]] = []
+        sizes: ClassVar[list[tuple[int, int]]] = []
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            self.seen.append((images.shape[2], images.shape[3]))
+            self.sizes.append((images.shape[2], images.shape[3]))
             return super().forward(images)
 
     store = discs(tmp_path, 2, side=70)
-    found = predicted(Sizes(), batches(store), "segmentation", TTA(scales=(1.0, 1.5, 0.2)))
-    assert Sizes.seen == [(70, 70), (96, 96), (32, 32)]
-    assert found.shape == (2, 70, 70)
+    predictions = predicted(Sizes(), batches(store), "segmentation", TTA(scales=(1.0, 1.5, 0.2)))
+    assert Sizes.sizes == [(70, 70), (96, 96), (32, 32)]
+    assert predictions.shape == (2, 70, 70)
     plain = predicted(Pointwise(), batches(store), "segmentation", TTA())
-    assert 0.1 < np.corrcoef(found.ravel(), plain.ravel())[0, 1] < 0.999
+    assert 0.1 < np.corrcoef(predictions.ravel(), plain.ravel())[0, 1] < 0.999
 
 
 def test_tiles_bound_what_a_network_sees(tmp_path: Path) -> None:
@@ -274,10 +274,10 @@ def test_without_tta_the_output_is_that_of_the_network_to_the_bit(tmp_path: Path
     images = normalise(batch.images, MEAN, STD)
     with torch.inference_mode():
         one, two = (torch.sigmoid(n.to(memory_format=torch.channels_last)(images)) for n in nets)
-    (found,) = predict(nets[:1], [batch], "segmentation", CPU)
-    assert np.array_equal(found[1], one[:, 0].numpy())
-    (found,) = predict(nets, [batch], "segmentation", CPU)
-    assert np.array_equal(found[1], ((one + two) / 2)[:, 0].numpy())
+    (predictions,) = predict(nets[:1], [batch], "segmentation", CPU)
+    assert np.array_equal(predictions[1], one[:, 0].numpy())
+    (predictions,) = predict(nets, [batch], "segmentation", CPU)
+    assert np.array_equal(predictions[1], ((one + two) / 2)[:, 0].numpy())
 
 
 @pytest.mark.parametrize(
@@ -291,24 +291,26 @@ def test_an_output_that_is_not_finite_is_found_with_any_tta(tmp_path: Path, tta:
             return logits.masked_fill(bright.view(-1, 1, 1, 1), torch.inf)
 
     (batch,) = batches(discs(tmp_path, 3))
-    found = predict([Broken()], [batch], "segmentation", CPU, std=(0.001, 0.001, 0.001), tta=tta)
+    predictions = predict(
+        [Broken()], [batch], "segmentation", CPU, std=(0.001, 0.001, 0.001), tta=tta
+    )
     with pytest.raises(ArtifactError, match="outputs are infinite or not a number"):
-        next(found)
+        next(predictions)
 
 
 @pytest.mark.parametrize(
-    ("tta", "key", "found"),
+    ("tta", "key", "words"),
     [
         (TTA(scales=(1.0, 0.5)), "scales", "found: (1.0, 0.5)"),
         (TTA(tiles=Tiles(32, 32)), "tiles", "found: Tiles(height=32, width=32, overlap=0.25)"),
     ],
 )
 @pytest.mark.parametrize("task", ["multilabel", "multiclass", "binary", "regression"])
-def test_scales_and_tiles_are_for_masks(tta: TTA, key: str, found: str, task: str) -> None:
+def test_scales_and_tiles_are_for_masks(tta: TTA, key: str, words: str, task: str) -> None:
     with pytest.raises(ParamsError) as fault:
         predict([Even(labels=True)], [], task, CPU, tta=tta)  # before the first batch
     assert f"evaluate.{key} is for masks, and the task is {task}" in str(fault.value)
-    assert found in str(fault.value)
+    assert words in str(fault.value)
     assert f"to do: remove {key} from the evaluate section" in str(fault.value)
 
 
@@ -327,18 +329,18 @@ def test_memory_does_not_grow_with_the_number_of_images() -> None:
     """What a batch needed is free before the next but one: nothing of it is kept."""
     alive = []
 
-    def made() -> Iterator[Batch]:
+    def new_batches() -> Iterator[Batch]:
         for number in range(6):
             images = torch.full((2, 3, 32, 32), number, dtype=torch.uint8)
             images = images.contiguous(memory_format=torch.channels_last)
             alive.append(weakref.ref(images))
             yield Batch([f"{number}a", f"{number}b"], images, None, torch.zeros(2, 2).long())
 
-    kept = []
-    for _, found, _ in predict(
-        [Pointwise()], made(), "segmentation", CPU, tta=TTA(ALL, (1.0, 0.5), Tiles(12, 12))
+    outputs = []
+    for _, predictions, _ in predict(
+        [Pointwise()], new_batches(), "segmentation", CPU, tta=TTA(ALL, (1.0, 0.5), Tiles(12, 12))
     ):
-        kept.append(weakref.ref(found))
+        outputs.append(weakref.ref(predictions))
         assert sum(one() is not None for one in alive) <= 2
-        assert sum(one() is not None for one in kept) <= 2
-    assert len(kept) == 6
+        assert sum(one() is not None for one in outputs) <= 2
+    assert len(outputs) == 6

@@ -1,4 +1,4 @@
-"""Known predictions scored as a whole: out of fold, at original size, befold the baselines."""
+"""Scores with known values: by hand, out of fold, at the original size, beside baselines."""
 
 from collections.abc import Iterator
 from math import log
@@ -64,25 +64,23 @@ def test_masks_are_scored_at_their_original_size(tmp_path: Path, archives: Archi
         LabelledPredictions(index_rows("a"), index_rows("b", "c"), predicted("a", exact)),
         LabelledPredictions(index_rows("b"), index_rows("a", "d"), predicted("b", wrong)),
     ]
-    done: list[int] = []
-    evaluation = scoring.score_masks(folds, shards, archives, threshold=0.5, progress=done.append)
+    counts: list[int] = []
+    evaluation = scoring.score_masks(folds, shards, archives, threshold=0.5, progress=counts.append)
     assert evaluation.per_image["id"].tolist() == ["a", "b"]
     assert evaluation.per_image["score"].tolist() == [1, 0]
     assert evaluation.per_image["covered"].tolist() == [0.5, 0.5]
     assert evaluation.metrics["dice"] == 0.5
     assert evaluation.threshold == 0.5
-    assert done == [1, 1]
+    assert counts == [1, 1]
     assert evaluation.metrics["baseline_all_foreground"] == pytest.approx(2 / 3)
 
 
-def test_the_mean_mask_is_that_of_the_images_learned_from(
-    tmp_path: Path, archives: Archives
-) -> None:
+def test_the_mean_mask_is_that_of_the_training_images(tmp_path: Path, archives: Archives) -> None:
     shards = store(tmp_path / "s")
     nothing = np.zeros((1, 4, 4))
 
-    def baseline(*learned: str) -> float | None:
-        fold = LabelledPredictions(index_rows("a"), index_rows(*learned), predicted("a", nothing))
+    def baseline(*training: str) -> float | None:
+        fold = LabelledPredictions(index_rows("a"), index_rows(*training), predicted("a", nothing))
         evaluation = scoring.score_masks(
             [fold], shards, archives, threshold=None, progress=lambda _: None
         )
@@ -93,7 +91,7 @@ def test_the_mean_mask_is_that_of_the_images_learned_from(
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_the_mean_of_one_mask_is_that_mask_again_whatever_the_fit(tmp_path: Path, fit: Fit) -> None:
+def test_the_mean_of_one_mask_is_that_mask_with_any_fit(tmp_path: Path, fit: Fit) -> None:
     ys, xs = np.mgrid[:240, :480]
     disc = ((ys - 120) ** 2 + (xs - 240) ** 2 < 80**2).astype(np.uint8)
     zip_of(tmp_path / "raw/m.zip", {"a.png": png(disc)})
@@ -137,11 +135,11 @@ CARDS = {
 
 def folds(values: list[Any], **targets: list[float]) -> list[LabelledPredictions]:
     """Return two folds: a and b, then c; each learned from d and e, which bear 1."""
-    learned = index_rows("d", "e", **{name: [1.0, 1.0] for name in targets})
+    training = index_rows("d", "e", **{name: [1.0, 1.0] for name in targets})
     return [
         LabelledPredictions(
             index_rows(*ids, **{name: each[part] for name, each in targets.items()}),
-            learned,
+            training,
             predicted(ids, values[part]),
         )
         for ids, part in (("ab", slice(2)), ("c", slice(2, 3)))
@@ -161,7 +159,7 @@ def test_classes_of_all_folds_count_as_one_set() -> None:
     assert evaluation.threshold is None
 
 
-def test_yes_and_no() -> None:
+def test_binary_folds_and_thresholds() -> None:
     evaluation = scoring.score_labels(
         folds([[0.9], [0.4], [0.2]], y=[1.0, 1.0, 0.0]), CARDS["binary"], threshold=None
     )
@@ -177,7 +175,7 @@ def test_yes_and_no() -> None:
     assert fixed.per_image["predicted"].tolist() == ["yes", "no", "no"]
 
 
-def test_several_labels() -> None:
+def test_multilabel_over_folds() -> None:
     values = [[0.9, 0.1], [0.1, 0.9], [0.8, 0.2]]
     evaluation = scoring.score_labels(
         folds(values, y=[1.0, 0.0, 1.0], z=[0.0, 1.0, 1.0]), CARDS["multilabel"], threshold=0.5
@@ -187,7 +185,7 @@ def test_several_labels() -> None:
     assert evaluation.per_image["wrong"].tolist() == ["", "", "z"]
 
 
-def test_numbers() -> None:
+def test_regression_over_folds() -> None:
     evaluation = scoring.score_labels(
         folds([[1.0], [3.0], [6.0]], y=[1.0, 2.0, 3.0]), CARDS["regression"], threshold=None
     )
@@ -326,7 +324,7 @@ def test_multilabel_finds_a_threshold_away_from_a_half() -> None:
     )
     assert evaluation.metrics["accuracy"] == 1
     assert evaluation.threshold == 76 / 256
-    given = scoring.evaluate_multilabel(
+    fixed = scoring.evaluate_multilabel(
         [str(i) for i in range(200)],
         probabilities,
         truth,
@@ -334,9 +332,9 @@ def test_multilabel_finds_a_threshold_away_from_a_half() -> None:
         names=list("abcde"),
         threshold=0.5,
     )
-    assert given.metrics["accuracy"] == pytest.approx((truth == 0).mean())
+    assert fixed.metrics["accuracy"] == pytest.approx((truth == 0).mean())
     curve = evaluation.curves["threshold"].set_index("threshold")["accuracy"]
-    assert curve[0.5] == pytest.approx(given.metrics["accuracy"])
+    assert curve[0.5] == pytest.approx(fixed.metrics["accuracy"])
 
 
 def test_multilabel_without_a_single_positive() -> None:

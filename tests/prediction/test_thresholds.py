@@ -20,7 +20,7 @@ def masks(*rows: list[int]) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"
     return np.array(rows, np.uint8)
 
 
-def test_half_of_a_mask_of_two_pixels() -> None:
+def test_dice_of_half_a_mask_by_hand() -> None:
     # one of two true pixels found, one pixel too much: 2 * 1 / (2 + 2)
     curve = thresholds.dice_curve(floats([0.9, 0.1], [0.9, 0.1]), masks([1, 1], [0, 0]))
     assert curve.shape == (255,)
@@ -65,9 +65,9 @@ def test_every_threshold_agrees_with_the_definition(values: list[float], seed: i
     mask = np.random.default_rng(seed).integers(0, 2, probabilities.shape).astype(np.uint8)
     curve = thresholds.dice_curve(probabilities, mask)
     for k, threshold in enumerate(THRESHOLDS):
-        found = probabilities > threshold
-        area = int(found.sum()) + int(mask.sum())
-        expected = 2 * int((found & (mask > 0)).sum()) / area if area else 1.0
+        predicted = probabilities > threshold
+        area = int(predicted.sum()) + int(mask.sum())
+        expected = 2 * int((predicted & (mask > 0)).sum()) / area if area else 1.0
         assert curve[k] == expected
 
 

@@ -24,7 +24,7 @@ def test_tiles_start_at_even_distances() -> None:
 
 
 @hypothesis.given(*AXES)
-def test_an_axis_is_covered_with_the_overlap_asked_for(
+def test_an_axis_is_covered_with_at_least_the_overlap(
     length: int, tile: int, overlap: float
 ) -> None:
     firsts = tile_starts(length, tile, overlap)
@@ -82,7 +82,7 @@ def test_a_pointwise_network_is_not_changed(
     assert torch.allclose(predictions, pointwise(images), atol=1e-6)
 
 
-def test_tiles_are_asked_together_and_no_more_than_so_many() -> None:
+def test_tiles_are_predicted_together_up_to_a_limit() -> None:
     shapes = []
 
     def predict(some: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Transforms, undone to the bit; other scales, there and back; and invalid settings."""
+"""Transforms are undone to the bit; images are rescaled and restored."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch import Tensor
 from darkroom.prediction.tta import TRANSFORMS, rescale, restore_size
 
 SMALL = torch.tensor([[1, 2, 3], [4, 5, 6]])
-SEEN = {
+EXPECTED = {
     "identity": [[1, 2, 3], [4, 5, 6]],
     "hflip": [[3, 2, 1], [6, 5, 4]],
     "vflip": [[4, 5, 6], [1, 2, 3]],
@@ -20,7 +20,9 @@ SEEN = {
 
 
 def test_each_transform_does_what_its_name_says() -> None:
-    assert {name: transform.apply(SMALL).tolist() for name, transform in TRANSFORMS.items()} == SEEN
+    assert {
+        name: transform.apply(SMALL).tolist() for name, transform in TRANSFORMS.items()
+    } == EXPECTED
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
@@ -34,14 +36,16 @@ def test_undoing_is_exact_to_the_bit(name: str, shape: tuple[int, ...]) -> None:
 
 def test_the_transforms_are_all_the_symmetries_of_a_square() -> None:
     square = torch.arange(9).view(3, 3)
-    seen = {tuple(transform.apply(square).flatten().tolist()) for transform in TRANSFORMS.values()}
-    assert len(seen) == len(TRANSFORMS) == 8
+    outputs = {
+        tuple(transform.apply(square).flatten().tolist()) for transform in TRANSFORMS.values()
+    }
+    assert len(outputs) == len(TRANSFORMS) == 8
     both = {
         tuple(two.apply(one.apply(square)).flatten().tolist())
         for one in TRANSFORMS.values()
         for two in TRANSFORMS.values()
     }
-    assert both == seen
+    assert both == outputs
 
 
 def ramp(height: int, width: int) -> Tensor:
@@ -66,26 +70,26 @@ def test_scale_one_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("scale", [0.5, 0.7, 1.3, 2.0])
-def test_places_stay_where_they_are(scale: float) -> None:
+def test_rescaling_keeps_positions(scale: float) -> None:
     """A plane has the same slope at another size, pixel centres apart: corners are not aligned."""
-    shown = rescale(ramp(128, 192), scale)
-    assert torch.allclose(shown, ramp(*shown.shape[2:]), atol=0.02)
+    rescaled = rescale(ramp(128, 192), scale)
+    assert torch.allclose(rescaled, ramp(*rescaled.shape[2:]), atol=0.02)
     inner = (slice(None), slice(None), slice(4, -4), slice(4, -4))
-    assert torch.allclose(shown[inner], ramp(*shown.shape[2:])[inner], atol=1e-3)
-    back = restore_size(shown[:, 0], (128, 192))
+    assert torch.allclose(rescaled[inner], ramp(*rescaled.shape[2:])[inner], atol=1e-3)
+    back = restore_size(rescaled[:, 0], (128, 192))
     assert back.shape == (1, 128, 192)
     assert torch.allclose(back, ramp(128, 192)[:, 0], atol=0.03)
 
 
 @pytest.mark.parametrize("scale", [0.5, 0.8, 1.6])
-def test_one_colour_stays_that_colour(scale: float) -> None:
+def test_a_constant_image_stays_constant(scale: float) -> None:
     images = torch.full((1, 3, 70, 90), 0.37)
-    shown = rescale(images, scale)
-    assert torch.allclose(shown, torch.tensor(0.37), atol=1e-6)
-    assert torch.allclose(restore_size(shown[:, 0], (70, 90)), torch.tensor(0.37), atol=1e-6)
+    rescaled = rescale(images, scale)
+    assert torch.allclose(rescaled, torch.tensor(0.37), atol=1e-6)
+    assert torch.allclose(restore_size(rescaled[:, 0], (70, 90)), torch.tensor(0.37), atol=1e-6)
 
 
-def test_shrinking_smooths_first() -> None:
+def test_shrinking_is_antialiased() -> None:
     """Stripes two pixels wide, 0110, become grey; taken at points they would be all white."""
     stripes = ((torch.arange(128) + 1) // 2 % 2).float().expand(1, 1, 128, 128)
     assert (rescale(stripes, 0.25)[..., 2:-2] - 0.5).abs().max() < 0.1

@@ -1,4 +1,4 @@
-"""A Kaggle on loopback, a file to submit to it, and a clock that only waiting moves."""
+"""A loopback Kaggle, a file to submit to it, and a fake clock."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +13,13 @@ from tests.support.loopback import Competition, Kaggle
 
 @pytest.fixture
 def kaggle() -> Iterator[Kaggle]:
-    with kaggle_on_loopback() as there:
-        yield there
-        assert there.unplayed() == []
+    with kaggle_on_loopback() as server:
+        yield server
+        assert server.unplayed() == []
 
 
 @pytest.fixture
-def held(kaggle: Kaggle) -> Competition:
+def competition(kaggle: Kaggle) -> Competition:
     """Return the competition as the server holds it."""
     return kaggle.competitions[SLUG]
 

@@ -1,4 +1,4 @@
-"""From probabilities to cells, on pictures small enough to write out the answer."""
+"""Encode cells from images small enough to write out the result."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ LEFT = np.array([[1, 1, 0, 0]] * 4, np.float32)  # 4 x 4: the left half
 def cells(
     card: Card, values: Any, sizes: list[tuple[int, int]] | None = None, **options: Any
 ) -> list[Cells]:
-    chosen: dict[str, Any] = {"threshold": 0.5, "fit": "stretch"} | options
-    given = np.asarray(values, np.float32)
-    return list(cell_encoder(card, **chosen)(given, sizes or [(1, 1)] * len(given)))
+    settings: dict[str, Any] = {"threshold": 0.5, "fit": "stretch"} | options
+    predictions = np.asarray(values, np.float32)
+    return list(cell_encoder(card, **settings)(predictions, sizes or [(1, 1)] * len(predictions)))
 
 
 def masked(values: Any, height: int, width: int, **options: Any) -> list[list[int]]:
@@ -32,12 +32,12 @@ def masked(values: Any, height: int, width: int, **options: Any) -> list[list[in
 
 
 @pytest.mark.parametrize("order", ["row", "column"])
-def test_a_stretched_mask_covers_its_half_again(order: str) -> None:
+def test_a_stretched_mask_covers_the_same_half(order: str) -> None:
     assert masked(LEFT, 2, 8, order=order) == [[1, 1, 1, 1, 0, 0, 0, 0]] * 2
     assert masked(LEFT.T, 8, 2, order=order) == [[1, 1]] * 4 + [[0, 0]] * 4
 
 
-def test_a_padded_mask_leaves_the_padding_behind() -> None:
+def test_the_padding_is_not_part_of_a_mask() -> None:
     # A picture of 2 x 4 px lies in rows 1 and 2 of the 4 x 4 stored ones.
     stored = np.array([[1] * 4, [1, 0, 0, 0], [1, 1, 0, 0], [1] * 4], np.float32)
     options: dict[str, Any] = {"fit": "pad", "threshold": 0.4}  # half a pixel of padding would show
@@ -45,7 +45,7 @@ def test_a_padded_mask_leaves_the_padding_behind() -> None:
     assert masked(stored.T, 4, 2, **options) == [[1, 1], [0, 1], [0, 0], [0, 0]]
 
 
-def test_a_cropped_mask_is_empty_where_nothing_was_seen() -> None:
+def test_a_cropped_mask_is_empty_outside_the_crop() -> None:
     # Of a picture of 4 x 8 px only columns 2 to 5 were stored.
     assert masked(LEFT, 4, 8, fit="crop") == [[0, 0, 1, 1, 0, 0, 0, 0]] * 4
     assert (
@@ -66,13 +66,13 @@ def test_each_image_of_a_batch_has_its_own_size() -> None:
     assert cells(card, [LEFT, LEFT], [(1, 4), (1, 8)]) == [["1 2"], ["1 4"]]
 
 
-def test_classes_answer_by_their_text() -> None:
+def test_classes_are_written_by_name() -> None:
     card = Card("multiclass", ("note",), ("5", "10", "a, b"), header=("id", "note"))
     values = [[0.2, 0.5, 0.3], [0.1, 0.1, 0.8], [0.4, 0.4, 0.2]]
     assert cells(card, values) == [["10"], ["a, b"], ["5"]]
 
 
-def test_labels_answer_yes_or_no_in_the_judge_s_words() -> None:
+def test_labels_are_written_as_the_competition_spells_yes_and_no() -> None:
     card = Card("multilabel", ("hat", "tie"), header=("id", "hat", "tie"), label_values=("-1", "1"))
     values = [[0.7, 0.2], [0.5, 0.51]]
     assert cells(card, values) == [["1", "-1"], ["-1", "1"]]
@@ -81,7 +81,7 @@ def test_labels_answer_yes_or_no_in_the_judge_s_words() -> None:
     assert cells(one, [[0.4], [0.6]]) == [["no"], ["yes"]]
 
 
-def test_numbers_answer_in_plain_digits() -> None:
+def test_numbers_are_written_without_an_exponent() -> None:
     card = Card("regression", ("a", "b"), header=("id", "a", "b"))
     values = [[1.5, -0.1], [1e7, 1e-5], [0.0, 3.0]]
     assert cells(card, values) == [["1.5", "-0.1"], ["10000000", "0.00001"], ["0", "3"]]

@@ -58,12 +58,12 @@ def test_a_good_submission(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "data", [GOOD.replace(b"\n", b"\r\n"), GOOD[:-1], GOOD.replace(b"b.jpg,", b'"b.jpg",""')]
 )
-def test_other_ways_to_write_the_same(tmp_path: Path, data: bytes) -> None:
+def test_other_spellings_of_the_same_row_are_accepted(tmp_path: Path, data: bytes) -> None:
     assert plain(tmp_path, data) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "found", "fix"),
+    ("name", "data", "content", "fix"),
     [
         ("x.zip", b"PK\x03\x04", "a zip archive", "unpack it, and check the .csv in it"),
         ("x.csv", gzip.compress(GOOD, mtime=0), "a gzip file", "rename it to end in .csv.gz"),
@@ -72,13 +72,13 @@ def test_other_ways_to_write_the_same(tmp_path: Path, data: bytes) -> None:
     ],
     ids=["zip", "gzip", "utf-16", "png"],
 )
-def test_what_is_no_submission_at_all_is_told_in_one_sentence(
-    tmp_path: Path, name: str, data: bytes, found: str, fix: str
+def test_another_kind_of_file_is_reported_once(
+    tmp_path: Path, name: str, data: bytes, content: str, fix: str
 ) -> None:
     with pytest.raises(ArtifactError) as caught:
         check_masks(tmp_path / name, data)
     assert str(caught.value) == (
-        f"{tmp_path / name}: not a submission\n  found: {found}\n"
+        f"{tmp_path / name}: not a submission\n  found: {content}\n"
         "  expected: a table of text, UTF-8: .csv, or .csv.gz if it is compressed\n"
         f"  to do: {fix}"
     )
@@ -118,17 +118,17 @@ def test_what_the_writer_writes_is_accepted(tmp_path: Path) -> None:
         (b"12 1", b"12 x", ["row 4: rle_mask: a run-length text holds foreign characters"]),
     ],
 )
-def test_each_fault_is_told(tmp_path: Path, old: bytes, new: bytes, faults: list[str]) -> None:
-    found = plain(tmp_path, GOOD.replace(old, new, 1))
-    assert [line[: len(fault)] for line, fault in zip(found, faults, strict=False)] == faults
-    values_only = [line for line in found[len(faults) :] if "foreign characters" not in line]
+def test_each_fault_is_reported(tmp_path: Path, old: bytes, new: bytes, faults: list[str]) -> None:
+    lines = plain(tmp_path, GOOD.replace(old, new, 1))
+    assert [line[: len(fault)] for line, fault in zip(lines, faults, strict=False)] == faults
+    values_only = [line for line in lines[len(faults) :] if "foreign characters" not in line]
     assert values_only == []
 
 
 def test_rows_out_of_order(tmp_path: Path) -> None:
     data = b"img,rle_mask\na.jpg,\nc.jpg,\nb.jpg,\n"
-    told = "row 4: 'b.jpg' is out of order, it belongs before 'c.jpg'"
-    assert plain(tmp_path, data) == [told]
+    message = "row 4: 'b.jpg' is out of order, it belongs before 'c.jpg'"
+    assert plain(tmp_path, data) == [message]
 
 
 def test_an_empty_file(tmp_path: Path) -> None:
@@ -151,15 +151,15 @@ def test_damage_to_gzip(tmp_path: Path) -> None:
     assert zipped(tmp_path, data + b"\0") == ["other bytes after the end of the gzip"]
 
 
-def test_a_bomb_of_one_line_is_not_swallowed(
+def test_a_decompression_bomb_of_one_line_is_not_read_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("darkroom.submission.lines.MAX_LINE_BYTES", 1 << 16)
-    found = zipped(tmp_path, gzip.compress(GOOD + b"1 " * (1 << 21)))
-    assert found == ["row 5: a line of more than 65536 bytes"]
+    faults = zipped(tmp_path, gzip.compress(GOOD + b"1 " * (1 << 21)))
+    assert faults == ["row 5: a line of more than 65536 bytes"]
 
 
-def test_a_value_longer_than_the_csv_module_takes(tmp_path: Path) -> None:
+def test_a_value_longer_than_the_limit_of_the_csv_module(tmp_path: Path) -> None:
     runs = " ".join(f"{start} 1" for start in range(1, 60_000, 2))
     assert len(runs) > 131_072
     path = tmp_path / "x.csv"
@@ -195,20 +195,20 @@ def test_many_label_columns(tmp_path: Path) -> None:
     assert faults_of(report) == ["row 3: young: '+1' is not one of '-1, 1'"]
 
 
-def test_numbers(tmp_path: Path) -> None:
+def test_regression_over_folds(tmp_path: Path) -> None:
     report = values_report(tmp_path, "regression", "1 -2.5 3e2 .5 nan inf 1e999 1_0 0x1 ١")
     assert [fault.row for fault in report.faults] == [6, 7, 8, 9, 10, 11]
     assert "row 6: y: 'nan' is not a finite number" in faults_of(report)
     assert report.facts == {"least": -2.5, "greatest": 300.0}
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     for path in (tmp_path / "none.csv.gz", tmp_path):
         with pytest.raises(ArtifactError, match=r"cannot be read\n  found: (No such|Is a dir)"):
             check_submission(path, header=["id"], ids=[], kind="regression")
 
 
-def test_what_the_kind_needs_must_be_given(tmp_path: Path) -> None:
+def test_a_missing_argument_for_the_kind_of_value(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="against the sizes"):
         check_submission(tmp_path, header=["id"], ids=[], kind="segmentation")
     with pytest.raises(ValueError, match="no size is given for b"):
@@ -232,7 +232,9 @@ def test_what_the_kind_needs_must_be_given(tmp_path: Path) -> None:
     cut=st.integers(0, 60),
     flip=st.integers(0, 10_000),
 )
-def test_no_bytes_crash_it(data: bytes, name: str, zip_it: bool, cut: int, flip: int) -> None:
+def test_no_bytes_crash_the_check(
+    data: bytes, name: str, zip_it: bool, cut: int, flip: int
+) -> None:
     if zip_it:
         data = gzip.compress(data)
     if data and flip % 2:

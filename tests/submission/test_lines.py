@@ -34,7 +34,7 @@ def test_fields_are_those_of_the_csv_module_or_none(text: str) -> None:
         assert list(csv.reader(io.StringIO(text), strict=True)) == [fields]
 
 
-def test_a_million_quotes_take_no_time() -> None:
+def test_a_million_quotes_are_fast() -> None:
     assert split_fields('"' + '""' * 1_000_000) is None
     assert split_fields('"' + '""' * 1_000_000 + '"') == ['"' * 1_000_000]
 
@@ -52,7 +52,7 @@ def test_lines_are_counted_from_one_across_chunks(
     ]
 
 
-def test_a_replacement_character_that_is_really_there_is_no_fault(tmp_path: Path) -> None:
+def test_a_replacement_character_in_the_file_is_not_a_fault(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes("\ufffd\n".encode() + b"\xff\n")
-    told = Fault(2, "bytes that are not UTF-8")
-    assert list(read_lines(tmp_path / "x")) == [Line(1, "\ufffd"), told, Line(2, "\ufffd")]
+    fault = Fault(2, "bytes that are not UTF-8")
+    assert list(read_lines(tmp_path / "x")) == [Line(1, "\ufffd"), fault, Line(2, "\ufffd")]

@@ -29,7 +29,7 @@ def enlarged(probabilities: Floats, height: int, width: int) -> Floats:
     return picture
 
 
-def drawn(kind: str, height: int, width: int, seed: int) -> Floats:
+def mask_of(kind: str, height: int, width: int, seed: int) -> Floats:
     """Return probabilities (height, width): noise, smooth blobs, hard 0/1 or few values."""
     noise = np.random.default_rng(seed).random((height, width), np.float32)
     if kind == "smooth":
@@ -83,7 +83,7 @@ def test_nothing_everything_and_the_edges(order: rle.Order) -> None:
 
 
 def test_a_threshold_that_nothing_or_everything_passes() -> None:
-    grid = drawn("noise", 9, 9, 0)
+    grid = mask_of("noise", 9, 9, 0)
     assert encode_probabilities(grid, 1.0, 20, 20) == ""
     assert encode_probabilities(grid, -0.1, 20, 20) == "1 400"
 
@@ -99,7 +99,7 @@ def test_a_threshold_that_nothing_or_everything_passes() -> None:
     seed=st.integers(0, 1000),
     dense_share=st.sampled_from([0.0, 2.0, upsample._DENSE_SHARE]),
 )
-def test_as_cv2_enlarges_or_shrinks_at_any_size(
+def test_it_equals_cv2_at_any_size(
     kind: str,
     small: tuple[int, int],
     large: tuple[int, int],
@@ -115,24 +115,22 @@ def test_as_cv2_enlarges_or_shrinks_at_any_size(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(upsample, "_DENSE_SHARE", dense_share)
         assert_same_but_for_ties(
-            drawn(kind, *small, seed), threshold, height, width, order=order, box=box
+            mask_of(kind, *small, seed), threshold, height, width, order=order, box=box
         )
 
 
 @pytest.mark.parametrize("order", ["row", "column"])
 @pytest.mark.parametrize("kind", ["noise", "smooth"])
-def test_the_share_of_ties_is_nearly_nothing(
-    kind: str, order: rle.Order, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ties_are_rare(kind: str, order: rle.Order, monkeypatch: pytest.MonkeyPatch) -> None:
     """Values are uniform near the threshold, ties 1e-7 wide: less than 1 pixel in 10^5."""
     monkeypatch.setattr(upsample, "_DENSE_SHARE", 2.0)
-    grid = drawn(kind, 256, 256, 3)
+    grid = mask_of(kind, 256, 256, 3)
     differing = assert_same_but_for_ties(grid, 0.4, 320, 480, order=order)
     assert differing <= 2 + 320 * 480 * TIE
 
 
-def test_any_strides_will_do() -> None:
-    padded = drawn("smooth", 64, 96, 1)
+def test_strides_do_not_matter() -> None:
+    padded = mask_of("smooth", 64, 96, 1)
     for part in (padded[8:56], padded[:, 10:70], padded.T, padded[::-1, ::2]):
         whole = encode_probabilities(np.ascontiguousarray(part), 0.5, 130, 150)
         assert whole
@@ -140,7 +138,7 @@ def test_any_strides_will_do() -> None:
 
 
 def test_the_same_size_is_a_plain_threshold() -> None:
-    grid = drawn("noise", 50, 70, 2)
+    grid = mask_of("noise", 50, 70, 2)
     for order in ("row", "column"):
         expected = rle.encode(grid > np.float32(0.3), order)
         assert encode_probabilities(grid, 0.3, 50, 70, order=order) == expected

@@ -47,7 +47,7 @@ def test_the_file_and_its_facts(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["carvana.csv.gz", "carvana.json"]
 
 
-def test_gzip_is_one_member_without_name_or_time(tmp_path: Path) -> None:
+def test_the_gzip_has_one_member_without_name_or_time(tmp_path: Path) -> None:
     write(tmp_path / "x.csv.gz", [[f"{row:06}", "1 1 " * 500] for row in range(5_000)])
     data = (tmp_path / "x.csv.gz").read_bytes()
     assert data[:8] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00"  # deflate, no flags, time 0
@@ -62,7 +62,7 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
 
 
-def test_an_exception_leaves_what_stood_before(tmp_path: Path) -> None:
+def test_an_exception_leaves_the_older_file(tmp_path: Path) -> None:
     path = tmp_path / "x.csv.gz"
     write(path, [["a", "1 1"]])
     before = path.read_bytes(), facts_path(path).read_bytes()
@@ -72,7 +72,7 @@ def test_an_exception_leaves_what_stood_before(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["x.csv.gz", "x.json"]
 
 
-def test_a_kill_between_the_two_leaves_facts_that_are_not_the_old_submission_s(
+def test_a_kill_between_the_two_files_leaves_facts_that_do_not_match(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "x.csv.gz"
@@ -88,8 +88,8 @@ def test_a_kill_between_the_two_leaves_facts_that_are_not_the_old_submission_s(
     with pytest.raises(KeyboardInterrupt):
         write(path, [["b", "1 1"]])
     assert path.read_bytes() == before
-    told = json.loads(facts_path(path).read_text())["sha256"]
-    assert told != hashlib.sha256(before).hexdigest()
+    sha256 = json.loads(facts_path(path).read_text())["sha256"]
+    assert sha256 != hashlib.sha256(before).hexdigest()
 
 
 @pytest.mark.parametrize("file", ["x.csv.gz", "x.json"])

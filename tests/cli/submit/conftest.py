@@ -1,4 +1,4 @@
-"""A project with a submission, a Kaggle to send it to, and no waiting."""
+"""A project with a submission, a loopback Kaggle, and no waiting."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from darkroom.cli import provenance, submit
 from darkroom.cli.main import main
 from darkroom.remote.retry import RetryPolicy
-from tests.cli.submit.rig import Told
+from tests.cli.submit.rig import RunSubmit
 from tests.submission.upload.loopback import SLUG, kaggle_on_loopback
 from tests.support import tiny
 from tests.support.committed import commit
@@ -18,8 +18,8 @@ from tests.support.loopback import TOKEN, Kaggle
 
 @pytest.fixture
 def kaggle() -> Iterator[Kaggle]:
-    with kaggle_on_loopback() as there:
-        yield there
+    with kaggle_on_loopback() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -33,16 +33,16 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture
 def root(project: Project, kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a project with a submission, all of it committed and up to date."""
-    made = project("masks")
-    tiny.edit(made, lambda params: params[tiny.NAME]["data"].update(kaggle=SLUG))
-    tiny.put(made / ".gitignore", "/submissions/\n/reports/\n/data/\n/models/\n/.darkroom/\n")
-    commit(made)
+    root = project("masks")
+    tiny.edit(root, lambda params: params[tiny.NAME]["data"].update(kaggle=SLUG))
+    tiny.put(root / ".gitignore", "/submissions/\n/reports/\n/data/\n/models/\n/.darkroom/\n")
+    commit(root)
     monkeypatch.setattr(provenance, "outdated_stages", lambda *_: [])
-    return made
+    return root
 
 
 @pytest.fixture
-def told(root: Path, capfd: pytest.CaptureFixture[str]) -> Told:
+def run_submit(root: Path, capfd: pytest.CaptureFixture[str]) -> RunSubmit:
     """Return a function that runs `darkroom submit tiny -m first` and returns code and words."""
 
     def run(*options: str, message: str = "first") -> tuple[int, str, str]:

@@ -1,4 +1,4 @@
-"""What tests of `darkroom submit` share."""
+"""Helpers for the tests of `darkroom submit`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ from darkroom.submission.history.file import HistoryRow, read_history
 HISTORY = Path("submissions/history.csv")
 FIRST = 20_000_001  # the reference of a first submission
 
-Told = Callable[..., tuple[int, str, str]]
+RunSubmit = Callable[..., tuple[int, str, str]]
 
 
 def rows() -> list[HistoryRow]:

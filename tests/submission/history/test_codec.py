@@ -35,8 +35,8 @@ MESSAGES = (
 
 
 def back(row: HistoryRow) -> HistoryRow:
-    (read,) = decode_rows(encode_rows([row]), PATH)
-    return read
+    (decoded,) = decode_rows(encode_rows([row]), PATH)
+    return decoded
 
 
 def test_the_text_of_a_row() -> None:
@@ -46,7 +46,7 @@ def test_the_text_of_a_row() -> None:
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_a_message_comes_back_as_it_was(message: str) -> None:
+def test_a_message_is_read_back_unchanged(message: str) -> None:
     assert back(replace(ROW, message=message)).message == message
 
 
@@ -58,36 +58,36 @@ def test_a_message_comes_back_as_it_was(message: str) -> None:
         timezones=st.sampled_from([UTC, timezone(timedelta(hours=9))]),
     ),
 )
-def test_every_row_comes_back_to_the_second(
+def test_a_row_is_read_back_to_the_second(
     message: str, local: float | None, time: datetime
 ) -> None:
     row = replace(ROW, message=message, local=local, time=time.replace(microsecond=0))
     assert back(row) == row
 
 
-def test_rows_of_several_lines_stand_beside_each_other() -> None:
+def test_rows_of_several_lines_are_read_back() -> None:
     rows = [replace(ROW, message=text, reference=k) for k, text in enumerate(MESSAGES)]
     assert decode_rows(encode_rows(rows), PATH) == rows
 
 
 @pytest.mark.parametrize("message", ["=1+1", "+1", "-1", "@a", "\t=1", "'=1"])
-def test_no_spreadsheet_takes_a_message_for_a_formula(message: str) -> None:
+def test_a_message_is_not_a_formula_in_a_spreadsheet(message: str) -> None:
     text = encode_rows([replace(ROW, message=message)]).decode()
     assert f",'{message}," in text
 
 
-def test_times_are_told_in_utc_to_the_second() -> None:
+def test_times_are_written_in_utc_to_the_second() -> None:
     japan = timezone(timedelta(hours=9))
     row = replace(ROW, time=datetime(2020, 1, 1, 8, 30, 5, 999_999, tzinfo=japan))
     assert encode_rows([row]).decode().splitlines()[1].startswith("2019-12-31T23:30:05Z,")
 
 
-def test_the_first_years_come_back() -> None:
+def test_years_before_1000_are_read_back() -> None:
     row = replace(ROW, time=datetime(1, 1, 1, tzinfo=UTC))
     assert back(row) == row
 
 
-def test_bytes_of_a_command_line_that_are_no_text_become_some() -> None:
+def test_invalid_utf8_of_a_command_line_is_escaped() -> None:
     assert back(replace(ROW, message="caf\udce9")).message == r"caf\udce9"
 
 
@@ -107,12 +107,14 @@ def test_bytes_of_a_command_line_that_are_no_text_become_some() -> None:
         ({"status": "COMPLETE"}, "status: 'COMPLETE' is not one of pending, complete, error"),
     ],
 )
-def test_what_could_not_be_read_again_is_not_written(change: dict[str, object], words: str) -> None:
+def test_a_row_that_could_not_be_read_back_is_refused(
+    change: dict[str, object], words: str
+) -> None:
     with pytest.raises(ValueError, match=words):
         encode_rows([replace(ROW, **change)])  # type: ignore[arg-type]
 
 
-def test_a_spreadsheets_mark_and_line_ends_are_taken() -> None:
+def test_a_byte_order_mark_and_crlf_are_accepted() -> None:
     text = "".join(LINES).replace("\n", "\r\n")
     assert decode_rows(text.encode("utf-8-sig"), PATH) == [ROW]
 
@@ -152,16 +154,16 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize(("text", "row", "words"), DAMAGES.values(), ids=DAMAGES)
-def test_damage_is_refused_with_its_line(text: str, row: int, words: str) -> None:
+def test_a_damaged_row_is_refused_with_its_line(text: str, row: int, words: str) -> None:
     with pytest.raises(ArtifactError) as caught:
         decode_rows(text.encode(), PATH)
-    told = str(caught.value)
-    assert told.startswith(f"{PATH}, row {row}: the history is damaged\n")
-    assert words in told
-    assert "to do: repair the file by hand" in told
+    message = str(caught.value)
+    assert message.startswith(f"{PATH}, row {row}: the history is damaged\n")
+    assert words in message
+    assert "to do: repair the file by hand" in message
 
 
-def test_bytes_that_are_no_text_are_refused_with_their_line() -> None:
+def test_invalid_utf8_is_refused_with_its_line() -> None:
     data = "".join(LINES).encode().replace(b"U-Net", b"U-N\xe9t")
     with pytest.raises(ArtifactError, match=r"row 2: the history is damaged\n  found: byte 0xe9"):
         decode_rows(data, PATH)

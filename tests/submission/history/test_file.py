@@ -1,4 +1,4 @@
-"""The history loses no row: not to another process, a kill, a full disk, nor to damage."""
+"""The history loses no row to another process, a kill, a full disk or damage."""
 
 import errno
 import fcntl
@@ -30,7 +30,9 @@ for reference in range(first, first + int(sys.argv[3])):
 ROOT = Path(__file__).parents[3]
 
 
-def listed(status: Status, public: float | None = None, private: float | None = None) -> Submission:
+def submission_of(
+    status: Status, public: float | None = None, private: float | None = None
+) -> Submission:
     return Submission(ROW.reference, ROW.time, "", "a.csv", 1, status, public, private, "")
 
 
@@ -56,21 +58,21 @@ def test_rows_are_added_at_the_end(path: Path) -> None:
     assert [*path.parent.iterdir()] == [path]
 
 
-def test_what_is_recorded_is_not_recorded_again(path: Path) -> None:
+def test_a_reference_is_recorded_once(path: Path) -> None:
     append_row(path, ROW)
     assert not append_row(path, replace(ROW, message="another", public=0.1))
     assert read_history(path) == [ROW]
 
 
-def test_scores_are_taken_over_by_reference(path: Path) -> None:
+def test_scores_are_updated_by_reference(path: Path) -> None:
     pending = replace(ROW, status="pending", public=None)
     for reference in (1, 2, 3, 4):
         append_row(path, replace(pending, reference=reference))
     scores = {
-        1: listed("complete", 0.25, 0.75),
-        2: listed("error"),
-        3: listed("pending"),
-        9: listed("complete", 0.1, 0.1),
+        1: submission_of("complete", 0.25, 0.75),
+        2: submission_of("error"),
+        3: submission_of("pending"),
+        9: submission_of("complete", 0.1, 0.1),
     }
     assert update_scores(path, scores) == 2
     assert read_history(path) == [
@@ -83,20 +85,20 @@ def test_scores_are_taken_over_by_reference(path: Path) -> None:
 
 def test_a_new_score_replaces_an_old_one_and_none_does_not(path: Path) -> None:
     append_row(path, replace(ROW, public=0.5, private=0.25))
-    assert update_scores(path, {ROW.reference: listed("complete", 0.125, None)}) == 1
+    assert update_scores(path, {ROW.reference: submission_of("complete", 0.125, None)}) == 1
     assert read_history(path) == [replace(ROW, public=0.125, private=0.25)]
 
 
 def test_nothing_new_writes_nothing(path: Path) -> None:
     append_row(path, ROW)
     before = path.stat().st_ino
-    assert update_scores(path, {ROW.reference: listed("complete", 0.5)}) == 0
+    assert update_scores(path, {ROW.reference: submission_of("complete", 0.5)}) == 0
     assert update_scores(path, {}) == 0
     assert path.stat().st_ino == before
 
 
 def test_without_a_file_there_is_nothing_to_update(path: Path) -> None:
-    assert update_scores(path, {1: listed("complete")}) == 0
+    assert update_scores(path, {1: submission_of("complete")}) == 0
     assert not path.exists()
 
 
@@ -108,11 +110,11 @@ def test_a_damaged_file_is_refused_and_left_alone(path: Path) -> None:
     with pytest.raises(ArtifactError, match="row 3"):
         append_row(path, replace(ROW, reference=1))
     with pytest.raises(ArtifactError, match="row 3"):
-        update_scores(path, {ROW.reference: listed("complete", 0.1)})
+        update_scores(path, {ROW.reference: submission_of("complete", 0.1)})
     assert path.read_text() == damaged
 
 
-def test_a_row_that_is_none_leaves_the_file(path: Path) -> None:
+def test_an_invalid_row_leaves_the_file_unchanged(path: Path) -> None:
     append_row(path, ROW)
     with pytest.raises(ValueError, match="local: 'nan' is not a number"):
         append_row(path, replace(ROW, reference=1, local=float("nan")))
@@ -138,8 +140,8 @@ def test_two_processes_lose_no_row(path: Path) -> None:
     processes = [start(APPEND, path, first, each) for first in (1000, 2000)]
     for process in processes:
         with process:
-            _, told = process.communicate(timeout=60)
-        assert process.returncode == 0, told.decode()
+            _, message = process.communicate(timeout=60)
+        assert process.returncode == 0, message.decode()
     references = [row.reference for row in read_history(path)]
     assert sorted(references) == [*range(1000, 1000 + each), *range(2000, 2000 + each)]
     assert [k for k in references if k < 2000] == list(range(1000, 1000 + each))
@@ -160,7 +162,7 @@ def test_a_kill_while_writing_leaves_the_file(path: Path, moment: str) -> None:
     assert [*path.parent.iterdir()] == [path]
 
 
-def test_a_waiting_process_sees_what_the_other_wrote(
+def test_a_waiting_process_reads_the_other_ones_row(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading before the lock would lose the row that another process adds meanwhile."""

@@ -1,4 +1,4 @@
-"""The picture holds every point, at its place; what cannot be seen in it is said."""
+"""The plot shows every point at its place, and notes what lies outside the window."""
 
 import io
 import math
@@ -18,7 +18,7 @@ from darkroom.submission.history.scatter import Point
 TEXT = (("public", "public   3 of 3 compared"), ("private", "private  3 of 3 compared"))
 
 
-def drawn(points: Sequence[Point], rows: int = 1) -> NDArray[np.uint8]:
+def pixels_of(points: Sequence[Point], rows: int = 1) -> NDArray[np.uint8]:
     data = scatter.draw_scatter(points, title="cars: local dice", metric="dice", text=TEXT[:rows])
     with Image.open(io.BytesIO(data)) as image:
         assert image.format == "PNG"
@@ -48,7 +48,7 @@ def discs(picture: NDArray[np.uint8], colour: Colour) -> int:
 @pytest.mark.parametrize("count", [1, 3, 12])
 def test_every_point_is_there(count: int) -> None:
     points = public(*((0.9 + 0.007 * k, 0.91 + 0.005 * (k * 5 % 12)) for k in range(count)))
-    picture = drawn(points)
+    picture = pixels_of(points)
     assert discs(picture, RIGHT) == count
     assert not (picture == MISSED).all(axis=2).any()
     assert tuple(picture[-1, 0]) == PAPER
@@ -56,7 +56,7 @@ def test_every_point_is_there(count: int) -> None:
 
 def test_both_leaderboards_have_a_colour() -> None:
     points = [*public((0.5, 0.4)), Point(1, 0.5, 0.3, "private")]
-    picture = drawn(points, rows=2)
+    picture = pixels_of(points, rows=2)
     assert (picture == MISSED).all(axis=2).any()
     assert discs(picture, RIGHT) == 1
 
@@ -67,17 +67,17 @@ def test_equal_pictures_have_equal_bytes() -> None:
     assert scatter.draw_scatter(points, **args) == scatter.draw_scatter(points, **args)  # type: ignore[arg-type]
 
 
-def test_equal_points_are_drawn() -> None:
-    assert discs(drawn(public((0.5, 0.5), (0.5, 0.5), (0.5, 0.5))), RIGHT) == 1
-    assert discs(drawn(public((0, 0))), RIGHT) == 1
+def test_points_at_the_same_place_are_drawn() -> None:
+    assert discs(pixels_of(public((0.5, 0.5), (0.5, 0.5), (0.5, 0.5))), RIGHT) == 1
+    assert discs(pixels_of(public((0, 0))), RIGHT) == 1
 
 
-def test_a_line_that_is_far_away_is_said_to_be() -> None:
+def test_a_line_far_outside_the_window_is_noted() -> None:
     """Ten times as far from the points as they are from each other."""
     near, far = public((0.99, 0.98), (0.97, 0.96)), public((0.99, 0.79), (0.97, 0.77))
-    assert not (drawn(near) == EXCESS).all(axis=2).any()
-    assert (drawn(far) == EXCESS).all(axis=2).any()
-    assert discs(drawn(far), RIGHT) == 2
+    assert not (pixels_of(near) == EXCESS).all(axis=2).any()
+    assert (pixels_of(far) == EXCESS).all(axis=2).any()
+    assert discs(pixels_of(far), RIGHT) == 2
 
 
 @pytest.mark.parametrize(
@@ -95,20 +95,20 @@ def test_a_line_that_is_far_away_is_said_to_be() -> None:
 def test_windows(
     xs: list[float], ys: list[float], across: tuple[float, float], up: tuple[float, float]
 ) -> None:
-    found = scatter._window(xs, ys)
-    assert found[0] == pytest.approx(across)
-    assert found[1] == pytest.approx(up)
+    window = scatter._window(xs, ys)
+    assert window[0] == pytest.approx(across)
+    assert window[1] == pytest.approx(up)
 
 
-def test_a_number_is_written() -> None:
+def test_a_point_is_labelled_with_its_number() -> None:
     one, two = Point(1, 0.5, 0.4, "public"), Point(2, 0.5, 0.4, "public")
-    assert not np.array_equal(drawn([one]), drawn([two]))
+    assert not np.array_equal(pixels_of([one]), pixels_of([two]))
 
 
 WINDOW = (0.0, 0.0, 700.0, 700.0)
 
 
-def test_a_number_stands_up_and_right_of_its_point_if_there_is_room() -> None:
+def test_a_label_is_up_and_right_of_its_point_if_there_is_space() -> None:
     (label,) = scatter._label_places([(300, 300)], [1 / 8], WINDOW)
     assert label == pytest.approx((300 + 20 * 0.5**0.5, 300 + 20 * 0.5**0.5))
     (label,) = scatter._label_places([(699, 699)], [1 / 8], WINDOW)
@@ -116,7 +116,7 @@ def test_a_number_stands_up_and_right_of_its_point_if_there_is_room() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(60, 640), st.integers(60, 640)), min_size=1, max_size=7))
-def test_few_numbers_never_touch(points: list[tuple[float, float]]) -> None:
+def test_a_few_labels_never_overlap(points: list[tuple[float, float]]) -> None:
     labels = scatter._label_places(points, [1 / 8] * len(points), WINDOW)
     for k, label in enumerate(labels):
         assert math.dist(label, points[k]) < 43

@@ -1,4 +1,4 @@
-"""Kaggle on loopback, and files to submit to it."""
+"""A loopback Kaggle, and files to submit to it."""
 
 import hashlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What may go wrong between a submission and Kaggle, run after run, and what must come of it."""
+"""Failures between a submission and Kaggle, run after run, and the expected outcome of each."""
 
 import random
 from collections.abc import Callable, Collection, Mapping
@@ -212,12 +212,12 @@ def submit(
     """Submit as the command does; return whether it was sent now, and what is there."""
     policy = RetryPolicy(tries=TRIES, sleep=clock.sleep)
     with lock(upload):
-        found = find_submission(
+        state = find_submission(
             upload, resend=resend, policy=policy, recorded=recorded, clock=clock
         )
-        if found.reference is not None:
-            return False, found
-        return True, send_submission(upload, found.key, MESSAGE, policy=policy, clock=clock)
+        if state.reference is not None:
+            return False, state
+        return True, send_submission(upload, state.key, MESSAGE, policy=policy, clock=clock)
 
 
 def play(name: str, number: int, folder: Path) -> tuple[int, str]:
@@ -231,8 +231,8 @@ def play(name: str, number: int, folder: Path) -> tuple[int, str]:
 
 
 def play_run(run: Run, kaggle: Kaggle, file: Upload, clock: Clock, rng: random.Random) -> str:
-    held = kaggle.competitions[SLUG]
-    held.lag = run.lag
+    competition = kaggle.competitions[SLUG]
+    competition.lag = run.lag
     clock.sleep(run.later)
     for call in CALLS:
         kaggle.always(call, *([run.always[call]] if call in run.always else []))
@@ -243,12 +243,12 @@ def play_run(run: Run, kaggle: Kaggle, file: Upload, clock: Clock, rng: random.R
         if run.killed:
             kill(patch, run.killed)
         try:
-            is_new, told = submit(file, clock)
+            is_new, state = submit(file, clock)
             outcome = NEW if is_new else THERE
         except KilledError:
-            outcome, told = KILLED, None
+            outcome, state = KILLED, None
         except RemoteError as error:
-            outcome, told, words = "refused", None, str(error)
+            outcome, state, words = "refused", None, str(error)
 
     if run.outcome in (NEW, THERE, KILLED):
         assert (outcome, words) == (run.outcome, "")
@@ -256,16 +256,16 @@ def play_run(run: Run, kaggle: Kaggle, file: Upload, clock: Clock, rng: random.R
         assert outcome == "refused"
         assert run.outcome in words
     assert kaggle.unplayed() == [], "a fault that no request met"
-    assert len(held.submissions) == run.held
-    for each in held.submissions:
+    assert len(competition.submissions) == run.held
+    for each in competition.submissions:
         mark = file.sha256[:12]
         assert each.sha256 == file.sha256
         assert each.description == f"darkroom {mark}: {MESSAGE}"
         assert each.file_name == f"carvana-{mark}.csv.gz"
-    if told is not None:
-        assert held.submissions, "a success that is none"
-        assert told.reference == held.submissions[-1].ref
-        assert told.submission is None or told.submission.ref == told.reference
+    if state is not None:
+        assert competition.submissions, "a success that is none"
+        assert state.reference == competition.submissions[-1].ref
+        assert state.submission is None or state.submission.ref == state.reference
     return words
 
 

@@ -21,7 +21,7 @@ from darkroom.submission.upload.idempotency import (
 SHA256 = "0123456789ab" + "c" * 52
 
 
-def listed(description: str, file_name: str = "a.csv") -> Submission:
+def submission_of(description: str, file_name: str = "a.csv") -> Submission:
     date = datetime(2017, 9, 1, tzinfo=UTC)
     return Submission(1, date, description, file_name, 1, "pending", None, None, "")
 
@@ -45,7 +45,7 @@ def test_keys_are_numbered(used: list[str], key: str) -> None:
 )
 @pytest.mark.parametrize("key", ["0123456789ab", "0123456789ab-12"])
 def test_a_description_holds_its_key_and_its_message(key: str, message: str) -> None:
-    submission = listed(description_of(key, message))
+    submission = submission_of(description_of(key, message))
     assert submissions_by_key(SHA256, [submission]) == {key: submission}
     assert message_of(submission) == message
 
@@ -65,14 +65,14 @@ def test_a_description_holds_its_key_and_its_message(key: str, message: str) -> 
     ],
 )
 def test_a_description_without_the_key_of_the_file(description: str) -> None:
-    assert submissions_by_key(SHA256, [listed(description)]) == {}
+    assert submissions_by_key(SHA256, [submission_of(description)]) == {}
 
 
 @pytest.mark.parametrize("description", ["", "my best one", "darkroom ffffffffffff: first"])
 @pytest.mark.parametrize("key", ["0123456789ab", "0123456789ab-12"])
 @pytest.mark.parametrize("name", ["carvana-{}.csv.gz", "carvana-{}", "a-ffffffffffff-{}.csv"])
 def test_a_file_name_holds_its_key(name: str, key: str, description: str) -> None:
-    submission = listed(description, name.format(key))
+    submission = submission_of(description, name.format(key))
     assert submissions_by_key(SHA256, [submission]) == {key: submission}
 
 
@@ -87,11 +87,11 @@ def test_a_file_name_holds_its_key(name: str, key: str, description: str) -> Non
     ],
 )
 def test_a_file_name_without_the_key_of_the_file(name: str) -> None:
-    assert submissions_by_key(SHA256, [listed("by hand", name)]) == {}
+    assert submissions_by_key(SHA256, [submission_of("by hand", name)]) == {}
 
 
 def test_the_key_in_the_file_name_decides() -> None:
-    submission = listed("darkroom 0123456789ab: first", "carvana-0123456789ab-2.csv.gz")
+    submission = submission_of("darkroom 0123456789ab: first", "carvana-0123456789ab-2.csv.gz")
     assert submissions_by_key(SHA256, [submission]) == {"0123456789ab-2": submission}
 
 

@@ -1,4 +1,4 @@
-"""One file, one submission: whatever goes wrong, the server never holds it twice."""
+"""A file is submitted once: whatever goes wrong, the server never holds it twice."""
 
 import errno
 from dataclasses import replace
@@ -38,8 +38,8 @@ from tests.support.loopback import (
 def test_a_file_is_submitted_once_whatever_goes_wrong(
     name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    held, words = play(name, 0, tmp_path)
-    assert held == SCENARIOS[name][-1].held
+    competition, words = play(name, 0, tmp_path)
+    assert competition == SCENARIOS[name][-1].held
     out, err = capfd.readouterr()
     assert out == ""
     for secret in (TOKEN, "X-Goog-Signature"):
@@ -50,57 +50,57 @@ def test_a_file_is_submitted_once_whatever_goes_wrong(
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_file_is_submitted_once_in_many_rounds(name: str, rounds: int, tmp_path: Path) -> None:
     for number in range(1, rounds + 1):
-        held, _ = play(name, number, tmp_path / str(number))
-        assert held == SCENARIOS[name][-1].held, f"round {number}"
+        competition, _ = play(name, number, tmp_path / str(number))
+        assert competition == SCENARIOS[name][-1].held, f"round {number}"
 
 
-def test_a_file_is_sent_again_only_when_asked(
-    held: Competition, file: Upload, clock: Clock
+def test_a_file_is_sent_again_only_on_request(
+    competition: Competition, file: Upload, clock: Clock
 ) -> None:
     mark = file.sha256[:12]
     submit(file, clock)
     assert submit(file, clock, resend=True)[0]
     assert submit(file, clock, resend=True)[0]
-    assert [each.description for each in held.submissions] == [
+    assert [each.description for each in competition.submissions] == [
         f"darkroom {mark}: {MESSAGE}",
         f"darkroom {mark}-2: {MESSAGE}",
         f"darkroom {mark}-3: {MESSAGE}",
     ]
-    assert held.submissions[2].file_name == f"carvana-{mark}-3.csv.gz"
-    is_new, found = submit(file, clock)
+    assert competition.submissions[2].file_name == f"carvana-{mark}-3.csv.gz"
+    is_new, state = submit(file, clock)
     assert not is_new
-    assert found.reference == held.submissions[2].ref, "the newest is told"
+    assert state.reference == competition.submissions[2].ref, "the newest is told"
 
 
 def test_a_resend_is_as_careful(
-    kaggle: Kaggle, held: Competition, file: Upload, clock: Clock
+    kaggle: Kaggle, competition: Competition, file: Upload, clock: Clock
 ) -> None:
     submit(file, clock)
-    held.lag = TRIES + 2
+    competition.lag = TRIES + 2
     kaggle.play("CreateSubmission", NoAnswer())
     with pytest.raises(RemoteError, match=LOST):
         submit(file, clock, resend=True)
-    is_new, found = submit(file, clock, resend=True)
-    assert (is_new, found.reference) == (False, held.submissions[1].ref)
-    assert len(held.submissions) == 2
+    is_new, state = submit(file, clock, resend=True)
+    assert (is_new, state.reference) == (False, competition.submissions[1].ref)
+    assert len(competition.submissions) == 2
 
 
 def test_a_resend_after_a_submission_that_was_listed_late(
-    held: Competition, file: Upload, clock: Clock
+    competition: Competition, file: Upload, clock: Clock
 ) -> None:
-    held.lag = 1
+    competition.lag = 1
     submit(file, clock)
     assert submit(file, clock, resend=True)[0]
-    assert len(held.submissions) == 2
+    assert len(competition.submissions) == 2
 
 
 def test_a_resend_is_numbered_after_a_submission_that_is_not_listed_yet(
-    held: Competition, file: Upload, clock: Clock
+    competition: Competition, file: Upload, clock: Clock
 ) -> None:
-    held.lag = OFTEN
+    competition.lag = OFTEN
     submit(file, clock)
     submit(file, clock, resend=True)
-    marks = [each.description.split(":")[0] for each in held.submissions]
+    marks = [each.description.split(":")[0] for each in competition.submissions]
     assert marks == [f"darkroom {file.sha256[:12]}", f"darkroom {file.sha256[:12]}-2"]
 
 
@@ -114,24 +114,24 @@ def test_another_file_is_another_submission(kaggle: Kaggle, clock: Clock, tmp_pa
 
 
 def test_a_submission_on_a_later_page_of_the_list_is_found(
-    held: Competition, file: Upload, clock: Clock
+    competition: Competition, file: Upload, clock: Clock
 ) -> None:
     submit(file, clock)
-    first = held.submissions[0]
-    held.submissions += [
+    first = competition.submissions[0]
+    competition.submissions += [
         replace(first, ref=first.ref + number, description="by hand") for number in range(1, 250)
     ]
     assert submit(file, clock)[0] is False
 
 
 def test_a_record_is_kept_only_until_the_list_shows_the_submission(
-    held: Competition, file: Upload, clock: Clock
+    competition: Competition, file: Upload, clock: Clock
 ) -> None:
     submit(file, clock)
     assert records(file) == []
-    held.lag = 1
+    competition.lag = 1
     submit(file, clock, resend=True)
-    mark, reference = f"{file.sha256[:12]}-2", held.submissions[1].ref
+    mark, reference = f"{file.sha256[:12]}-2", competition.submissions[1].ref
     assert records(file) == [PendingUpload(mark, clock.now, reference)]
     submit(file, clock)
     assert records(file) == []
@@ -150,22 +150,22 @@ REFUSED: dict[str, str] = {
 
 @pytest.mark.parametrize("call", REFUSED)
 def test_an_accepted_submission_keeps_its_record_when_a_resend_is_refused(
-    kaggle: Kaggle, held: Competition, file: Upload, clock: Clock, call: str
+    kaggle: Kaggle, competition: Competition, file: Upload, clock: Clock, call: str
 ) -> None:
-    held.lag = OFTEN
+    competition.lag = OFTEN
     submit(file, clock)
     kaggle.play(call, Status(403))
     with pytest.raises(RemoteError, match=REFUSED[call]):
         submit(file, clock, resend=True)
-    is_new, found = submit(file, clock)
-    assert (is_new, found.reference) == (False, held.submissions[0].ref)
-    assert len(held.submissions) == 1
+    is_new, state = submit(file, clock)
+    assert (is_new, state.reference) == (False, competition.submissions[0].ref)
+    assert len(competition.submissions) == 1
 
 
 def test_an_accepted_submission_keeps_its_record_while_a_resend_is_pending(
-    kaggle: Kaggle, held: Competition, file: Upload, clock: Clock
+    kaggle: Kaggle, competition: Competition, file: Upload, clock: Clock
 ) -> None:
-    held.lag = OFTEN
+    competition.lag = OFTEN
     submit(file, clock)
     first = records(file)
     kaggle.play("CreateSubmission", Refuse())
@@ -173,55 +173,57 @@ def test_an_accepted_submission_keeps_its_record_while_a_resend_is_pending(
         submit(file, clock, resend=True)
     assert [record.key for record in records(file)] == [file.sha256[:12], f"{file.sha256[:12]}-2"]
     clock.sleep(SETTLED_S)
-    is_new, found = submit(file, clock)
-    assert (is_new, found.reference) == (False, held.submissions[0].ref)
+    is_new, state = submit(file, clock)
+    assert (is_new, state.reference) == (False, competition.submissions[0].ref)
     assert records(file) == first, "what never arrived has no note any more"
     assert submit(file, clock, resend=True)[0]
-    assert len(held.submissions) == 2
+    assert len(competition.submissions) == 2
 
 
-def test_a_description_edited_at_kaggle(held: Competition, file: Upload, clock: Clock) -> None:
+def test_a_description_edited_at_kaggle(
+    competition: Competition, file: Upload, clock: Clock
+) -> None:
     submit(file, clock)
-    held.submissions[0].description = "my best one"
-    is_new, found = submit(file, clock)
-    assert (is_new, found.reference) == (False, held.submissions[0].ref)
+    competition.submissions[0].description = "my best one"
+    is_new, state = submit(file, clock)
+    assert (is_new, state.reference) == (False, competition.submissions[0].ref)
     assert submit(file, clock, resend=True)[1].key == f"{file.sha256[:12]}-2"
 
 
 def test_a_submission_in_the_history_was_sent_whatever_the_list_says(
     kaggle: Kaggle, file: Upload, clock: Clock
 ) -> None:
-    is_new, found = submit(file, clock, recorded=[7, 8])
-    assert (is_new, found) == (False, UploadState("", 8))
-    is_new, found = submit(file, clock, resend=True, recorded=[7, 8])
-    assert (is_new, found.key) == (True, f"{file.sha256[:12]}-3")
-    [held] = kaggle.competitions[SLUG].submissions
-    held.description, held.file_name = "by hand", "submission.csv"
-    is_new, found = submit(file, clock, recorded=[held.ref])
-    assert (is_new, found.reference) == (False, held.ref)
-    assert found.submission is not None
-    assert found.submission.description == "by hand"
+    is_new, state = submit(file, clock, recorded=[7, 8])
+    assert (is_new, state) == (False, UploadState("", 8))
+    is_new, state = submit(file, clock, resend=True, recorded=[7, 8])
+    assert (is_new, state.key) == (True, f"{file.sha256[:12]}-3")
+    [competition] = kaggle.competitions[SLUG].submissions
+    competition.description, competition.file_name = "by hand", "submission.csv"
+    is_new, state = submit(file, clock, recorded=[competition.ref])
+    assert (is_new, state.reference) == (False, competition.ref)
+    assert state.submission is not None
+    assert state.submission.description == "by hand"
 
 
 def test_a_redirect_instead_of_the_list_sends_nothing(
-    kaggle: Kaggle, held: Competition, file: Upload, clock: Clock
+    kaggle: Kaggle, competition: Competition, file: Upload, clock: Clock
 ) -> None:
     submit(file, clock)
     kaggle.play("ListSubmissions", Status(302))  # without Location
     with pytest.raises(RemoteError, match="the server answered 302 Found"):
         submit(file, clock)
-    assert len(held.submissions) == 1
+    assert len(competition.submissions) == 1
 
 
 def test_a_listed_submission_with_another_reference_is_not_the_one_sent(
-    kaggle: Kaggle, held: Competition, file: Upload, clock: Clock
+    kaggle: Kaggle, competition: Competition, file: Upload, clock: Clock
 ) -> None:
     submit(file, clock)
     kaggle.play("ListSubmissions", *[Page('{"submissions": []}')] * 2)  # as if it lagged
-    held.lag = 1
-    is_new, found = submit(file, clock)
+    competition.lag = 1
+    is_new, state = submit(file, clock)
     assert is_new
-    assert (found.reference, found.submission) == (held.submissions[1].ref, None)
+    assert (state.reference, state.submission) == (competition.submissions[1].ref, None)
 
 
 def test_the_message_about_an_unknown_outcome(kaggle: Kaggle, file: Upload, clock: Clock) -> None:
@@ -239,33 +241,33 @@ def test_the_message_about_an_unknown_outcome(kaggle: Kaggle, file: Upload, cloc
 
 
 def test_the_file_sent_is_the_one_that_was_checked(
-    held: Competition, file: Upload, clock: Clock
+    competition: Competition, file: Upload, clock: Clock
 ) -> None:
     file.path.write_bytes(b"rows of a later run")
     with pytest.raises(ArtifactError, match="it changed while it was checked"):
         submit(file, clock)
-    assert held.submissions == []
+    assert competition.submissions == []
     assert [path.name for path in file.folder.iterdir()] == ["lock"]
 
 
 def test_a_file_system_without_links(
-    held: Competition, file: Upload, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    competition: Competition, file: Upload, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(link: Path, target: Path) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     assert submit(file, clock)[0]
-    assert held.submissions[0].body == b"rows"
+    assert competition.submissions[0].body == b"rows"
 
 
 def test_a_link_to_the_cache_is_followed(
-    held: Competition, file: Upload, clock: Clock, tmp_path: Path
+    competition: Competition, file: Upload, clock: Clock, tmp_path: Path
 ) -> None:
     file.path.rename(tmp_path / "cached")
     file.path.symlink_to(tmp_path / "cached")
     submit(file, clock)
-    assert held.submissions[0].body == b"rows"
+    assert competition.submissions[0].body == b"rows"
 
 
 def test_two_runs_at_once(kaggle: Kaggle, file: Upload, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""What another clone, an odd list or a wrong clock brings: the file is not sent twice."""
+"""A file is not sent twice after another clone, an odd list or a wrong clock."""
 
 from datetime import datetime
 from pathlib import Path
@@ -18,25 +18,25 @@ from tests.support.loopback import Competition, Kaggle, NoAnswer, Page, Refuse, 
 def test_another_clone_sends_at_the_same_moment(
     kaggle: Kaggle, clock: Clock, tmp_path: Path
 ) -> None:
-    mine, theirs = upload_of(tmp_path / "a", b"rows"), upload_of(tmp_path / "b", b"rows")
+    first, second = upload_of(tmp_path / "a", b"rows"), upload_of(tmp_path / "b", b"rows")
     policy = RetryPolicy(tries=TRIES, sleep=clock.sleep)
-    found = find_submission(mine, resend=False, policy=policy, clock=clock)
-    submit(theirs, clock)
-    [held] = kaggle.competitions[SLUG].submissions
-    sent = send_submission(mine, found.key, MESSAGE, policy=policy, clock=clock)
-    assert (sent.reference, sent.is_new) == (held.ref, False)
+    state = find_submission(first, resend=False, policy=policy, clock=clock)
+    submit(second, clock)
+    [competition] = kaggle.competitions[SLUG].submissions
+    result = send_submission(first, state.key, MESSAGE, policy=policy, clock=clock)
+    assert (result.reference, result.is_new) == (competition.ref, False)
     assert len(kaggle.competitions[SLUG].submissions) == 1
-    assert read_pending(mine.folder, mine.sha256[:12]) == []
+    assert read_pending(first.folder, first.sha256[:12]) == []
 
 
 def test_a_submission_listed_without_a_number_is_not_sent_again(
-    kaggle: Kaggle, held: Competition, file: Upload, clock: Clock
+    kaggle: Kaggle, competition: Competition, file: Upload, clock: Clock
 ) -> None:
     entry = f'{{"ref": "abc", "fileName": "carvana-{file.sha256[:12]}.csv.gz"}}'
     kaggle.play("ListSubmissions", *[Page(f'{{"submissions": [{entry}]}}')] * 2)
     with pytest.raises(RemoteError, match="lists it, but without a number"):
         submit(file, clock)
-    assert held.submissions == []
+    assert competition.submissions == []
 
 
 def test_a_clock_that_was_set_back(kaggle: Kaggle, file: Upload, clock: Clock) -> None:
@@ -65,28 +65,28 @@ def by_hand(kaggle: Kaggle, clock: Clock, folder: Path) -> Submission:
 def test_an_arrived_submission_is_counted_when_an_earlier_one_was_listed_late(
     kaggle: Kaggle, clock: Clock, tmp_path: Path
 ) -> None:
-    held = kaggle.competitions[SLUG]
-    held.lag = OFTEN
+    competition = kaggle.competitions[SLUG]
+    competition.lag = OFTEN
     submit(upload_of(tmp_path, b"rows"), clock)
     second = upload_of(tmp_path, b"better rows")
     lose(kaggle, second, clock, arrives=True)
-    held.submissions[0].unseen = -1
+    competition.submissions[0].unseen = -1
     with pytest.raises(RemoteError, match=COUNTED):
         submit(second, clock)
-    assert len(held.submissions) == 2
+    assert len(competition.submissions) == 2
 
 
 def test_an_arrived_submission_is_counted_when_an_earlier_one_failed(
     kaggle: Kaggle, clock: Clock, tmp_path: Path
 ) -> None:
-    file, held = upload_of(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    file, competition = upload_of(tmp_path, b"rows"), kaggle.competitions[SLUG]
     earlier = by_hand(kaggle, clock, tmp_path)
-    held.lag = OFTEN
+    competition.lag = OFTEN
     lose(kaggle, file, clock, arrives=True)
     earlier.status = "ERROR"
     with pytest.raises(RemoteError, match=COUNTED):
         submit(file, clock)
-    assert len(held.submissions) == 2
+    assert len(competition.submissions) == 2
 
 
 def test_a_submission_of_a_team_member_is_not_mistaken_for_it(
@@ -102,9 +102,9 @@ def test_a_submission_of_a_team_member_is_not_mistaken_for_it(
 def test_a_submission_that_is_counted_but_not_listed_is_waited_for_a_day(
     kaggle: Kaggle, clock: Clock, tmp_path: Path
 ) -> None:
-    file, held = upload_of(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    file, competition = upload_of(tmp_path, b"rows"), kaggle.competitions[SLUG]
     lose(kaggle, file, clock, arrives=False)
-    held.lag = OFTEN
+    competition.lag = OFTEN
     by_hand(kaggle, clock, tmp_path)
     with pytest.raises(RemoteError, match=COUNTED) as raised:
         submit(file, clock)
@@ -114,13 +114,13 @@ def test_a_submission_that_is_counted_but_not_listed_is_waited_for_a_day(
     assert submit(file, clock)[0]
 
 
-def test_a_count_that_cannot_be_read_settles_nothing(
+def test_without_a_readable_count_nothing_is_decided(
     kaggle: Kaggle, clock: Clock, tmp_path: Path
 ) -> None:
-    file, held = upload_of(tmp_path, b"rows"), kaggle.competitions[SLUG]
-    held.lag = OFTEN
+    file, competition = upload_of(tmp_path, b"rows"), kaggle.competitions[SLUG]
+    competition.lag = OFTEN
     lose(kaggle, file, clock, arrives=True)
     kaggle.play("GetSubmissionLimits", Page('{"numTotal": "many"}'))
     with pytest.raises(RemoteError, match="found: a count that cannot be read"):
         submit(file, clock)
-    assert len(held.submissions) == 1
+    assert len(competition.submissions) == 1

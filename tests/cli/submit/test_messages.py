@@ -1,4 +1,4 @@
-"""`darkroom submit` as its user meets it: words, exit codes, the history."""
+"""The output, the exit codes and the history row of `darkroom submit`."""
 
 import re
 from dataclasses import replace
@@ -9,16 +9,18 @@ import pytest
 from darkroom.cli import submit
 from darkroom.remote.retry import RetryPolicy
 from darkroom.submission.history.file import HistoryRow
-from tests.cli.submit.rig import FIRST, HISTORY, Told, rows
+from tests.cli.submit.rig import FIRST, HISTORY, RunSubmit, rows
 from tests.submission.upload.loopback import SLUG
 from tests.support import tiny
 from tests.support.committed import commit
 from tests.support.loopback import Kaggle, Status
 
 
-def test_what_a_first_submission_tells(root: Path, kaggle: Kaggle, told: Told) -> None:
+def test_the_output_of_a_first_submission(
+    root: Path, kaggle: Kaggle, run_submit: RunSubmit
+) -> None:
     sha = commit(root)
-    code, out, err = told()
+    code, out, err = run_submit()
     assert (code, err) == (0, "")
     lines = [
         r"submissions/tiny\.csv\.gz: valid: 5 rows, every id once, every value legal.*",
@@ -35,13 +37,13 @@ def test_what_a_first_submission_tells(root: Path, kaggle: Kaggle, told: Told) -
     ]
     assert re.fullmatch("\n".join(lines) + "\n", out), out
     [row] = rows()
-    [held] = kaggle.competitions[SLUG].submissions
-    assert held.body == (root / "submissions/tiny.csv.gz").read_bytes()
-    assert held.description == f"darkroom {held.sha256[:12]}: first"
+    [submission] = kaggle.competitions[SLUG].submissions
+    assert submission.body == (root / "submissions/tiny.csv.gz").read_bytes()
+    assert submission.description == f"darkroom {submission.sha256[:12]}: first"
     assert replace(row, fingerprint="", local=None) == HistoryRow(
-        time=held.date,
+        time=submission.date,
         name="tiny",
-        sha256=held.sha256,
+        sha256=submission.sha256,
         fingerprint="",
         commit=sha,
         metric="dice",
@@ -56,8 +58,8 @@ def test_what_a_first_submission_tells(root: Path, kaggle: Kaggle, told: Told) -
     assert row.local is not None
 
 
-def test_a_dry_run_does_all_but_send(kaggle: Kaggle, told: Told) -> None:
-    code, out, _ = told("--dry-run")
+def test_a_dry_run_does_all_but_send(kaggle: Kaggle, run_submit: RunSubmit) -> None:
+    code, out, _ = run_submit("--dry-run")
     assert code == 0
     assert "tries today  0 used, 100 left\n" in out
     assert out.endswith(
@@ -70,21 +72,23 @@ def test_a_dry_run_does_all_but_send(kaggle: Kaggle, told: Told) -> None:
     assert not HISTORY.exists()
 
 
-def test_a_dry_run_knows_what_was_sent_before(kaggle: Kaggle, told: Told) -> None:
-    told()
-    code, out, _ = told("--dry-run")
+def test_a_dry_run_knows_what_was_sent_before(kaggle: Kaggle, run_submit: RunSubmit) -> None:
+    run_submit()
+    code, out, _ = run_submit("--dry-run")
     assert code == 0
     when = f"at 2017-09-01 12:00 UTC, reference {FIRST}"
     assert f"tiny: dry run: nothing was sent: this file was submitted {when}; --again" in out
 
 
-def test_the_score_is_waited_for_if_asked(kaggle: Kaggle, told: Told, slept: list[float]) -> None:
+def test_wait_waits_for_the_score(
+    kaggle: Kaggle, run_submit: RunSubmit, slept: list[float]
+) -> None:
     kaggle.competitions[SLUG].pending = 4
-    code, out, err = told()
+    code, out, err = run_submit()
     assert out.endswith("tiny: `darkroom history tiny` asks for the score\n")
     assert [row.status for row in rows()] == ["pending"]
     assert slept == []
-    code, out, err = told("--wait")
+    code, out, err = run_submit("--wait")
     assert code == 0
     assert err == "waiting for the score; Ctrl-C loses nothing\n"
     assert out.endswith("tiny: scored: public 0.99512, private 0.99487\n")
@@ -92,9 +96,9 @@ def test_the_score_is_waited_for_if_asked(kaggle: Kaggle, told: Told, slept: lis
     assert slept == [5.0, 7.5]
 
 
-def test_a_score_that_does_not_come(kaggle: Kaggle, told: Told) -> None:
+def test_a_score_that_does_not_come(kaggle: Kaggle, run_submit: RunSubmit) -> None:
     kaggle.competitions[SLUG].pending = 10_000
-    code, out, _ = told("--wait")
+    code, out, _ = run_submit("--wait")
     assert code == 0
     assert out.endswith(
         "tiny: it is not scored after half an hour; `darkroom history tiny` asks for the score\n"
@@ -102,21 +106,21 @@ def test_a_score_that_does_not_come(kaggle: Kaggle, told: Told) -> None:
 
 
 def test_an_interrupt_while_waiting_loses_nothing(
-    kaggle: Kaggle, told: Told, monkeypatch: pytest.MonkeyPatch
+    kaggle: Kaggle, run_submit: RunSubmit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(submit, "RETRY_POLICY", RetryPolicy(sleep=interrupt))
     kaggle.competitions[SLUG].pending = 3
-    assert told("--wait")[0] == 130
+    assert run_submit("--wait")[0] == 130
     assert [(row.status, row.reference) for row in rows()] == [("pending", FIRST)]
 
 
-def test_what_kaggle_cannot_score_is_no_success(kaggle: Kaggle, told: Told) -> None:
+def test_a_failed_submission_is_an_error(kaggle: Kaggle, run_submit: RunSubmit) -> None:
     kaggle.competitions[SLUG].error = "Evaluation Exception: wrong header"
     for _ in range(2):
-        code, _, err = told("--wait")
+        code, _, err = run_submit("--wait")
         assert code == 4
         assert "tiny: Kaggle could not score the submission\n" in err
         assert "  found: Evaluation Exception: wrong header\n" in err
@@ -124,17 +128,17 @@ def test_what_kaggle_cannot_score_is_no_success(kaggle: Kaggle, told: Told) -> N
     assert len(kaggle.competitions[SLUG].submissions) == 1
 
 
-def test_a_secret_score(kaggle: Kaggle, told: Told) -> None:
+def test_a_private_score_that_is_not_shown_yet(kaggle: Kaggle, run_submit: RunSubmit) -> None:
     kaggle.competitions[SLUG].private = ""
-    assert told()[1].endswith("tiny: scored: public 0.99512\n")
+    assert run_submit()[1].endswith("tiny: scored: public 0.99512\n")
     assert [row.private for row in rows()] == [None]
 
 
-def test_no_try_is_left(kaggle: Kaggle, told: Told) -> None:
+def test_no_try_is_left(kaggle: Kaggle, run_submit: RunSubmit) -> None:
     competition = kaggle.competitions[SLUG]
     competition.allowed = 1
-    told()
-    code, out, err = told("--again")
+    run_submit()
+    code, out, err = run_submit("--again")
     assert code == 4
     assert "tries today  1 used, 0 left\n" in out
     assert err == (
@@ -144,40 +148,44 @@ def test_no_try_is_left(kaggle: Kaggle, told: Told) -> None:
         "please try again tomorrow UTC (5.0 hours from now).\n"
         f"  to do: see https://www.kaggle.com/competitions/{SLUG}\n"
     )
-    code, out, err = told("--again", "--dry-run")
+    code, out, err = run_submit("--again", "--dry-run")
     assert code == 0
     assert out.endswith("nothing was sent; without --dry-run it would be submitted\n")
     assert err == "by Kaggle's count no tries are left today: it may refuse\n"
 
 
-def test_a_try_that_kaggle_does_not_count_is_its_own_to_give(kaggle: Kaggle, told: Told) -> None:
+def test_a_submission_is_sent_even_if_kaggle_counts_no_try_left(
+    kaggle: Kaggle, run_submit: RunSubmit
+) -> None:
     kaggle.competitions[SLUG].told = (5, 0)
-    assert told()[0] == 0
+    assert run_submit()[0] == 0
     assert len(kaggle.competitions[SLUG].submissions) == 1
 
 
-def test_who_has_no_team_yet_may_submit(kaggle: Kaggle, told: Told) -> None:
+def test_a_submission_without_a_team(kaggle: Kaggle, run_submit: RunSubmit) -> None:
     kaggle.competitions[SLUG].told = (0, 0)
-    code, out, err = told()
+    code, out, err = run_submit()
     assert (code, err) == (0, "")
     assert "tries today  0 used, 0 left\n" in out
 
 
-def test_the_tries_are_asked_for_only_to_send(kaggle: Kaggle, told: Told) -> None:
-    told()
+def test_the_limits_are_requested_only_before_an_upload(
+    kaggle: Kaggle, run_submit: RunSubmit
+) -> None:
+    run_submit()
     HISTORY.unlink()  # as if it was killed before it wrote it
-    asked = len(kaggle.of("GetSubmissionLimits"))
+    request_count = len(kaggle.of("GetSubmissionLimits"))
     kaggle.always("GetSubmissionLimits", Status(500))
-    assert told("--dry-run")[0] == 0
-    code, out, _ = told()
+    assert run_submit("--dry-run")[0] == 0
+    code, out, _ = run_submit()
     assert code == 0
     assert "tries today" not in out
     assert [row.reference for row in rows()] == [FIRST]
-    assert len(kaggle.of("GetSubmissionLimits")) == asked
+    assert len(kaggle.of("GetSubmissionLimits")) == request_count
 
 
-def test_an_empty_message(told: Told) -> None:
-    code, _, err = told(message=" ")
+def test_an_empty_message(run_submit: RunSubmit) -> None:
+    code, _, err = run_submit(message=" ")
     assert code == 2
     assert err == (
         "darkroom submit tiny: the message is empty\n"
@@ -185,40 +193,40 @@ def test_an_empty_message(told: Told) -> None:
     )
 
 
-def test_a_damaged_history_is_told_before_anything_is_sent(
-    root: Path, kaggle: Kaggle, told: Told
+def test_a_damaged_history_stops_before_anything_is_sent(
+    root: Path, kaggle: Kaggle, run_submit: RunSubmit
 ) -> None:
     tiny.put(root / HISTORY, "my notes\n")
-    code, _, err = told()
+    code, _, err = run_submit()
     assert code == 6
     assert "submissions/history.csv, row 1: the history is damaged\n" in err
     assert (root / HISTORY).read_text() == "my notes\n"
     assert kaggle.requests == []
 
 
-def test_a_refusal_is_kaggles_own(kaggle: Kaggle, told: Told) -> None:
+def test_a_refusal_is_shown_in_kaggles_words(kaggle: Kaggle, run_submit: RunSubmit) -> None:
     kaggle.play("CreateSubmission", Status(400, message="The competition deadline has passed"))
-    code, _, err = told()
+    code, _, err = run_submit()
     assert code == 4
     assert not HISTORY.exists()
     assert "The competition deadline has passed" in err
 
 
-def test_uncommitted_says_so(root: Path, told: Told) -> None:
+def test_uncommitted_changes_are_shown(root: Path, run_submit: RunSubmit) -> None:
     tiny.edit(root, lambda params: params.update(seed=8))
-    code, _, err = told()
+    code, _, err = run_submit()
     assert code == 2
     assert "what the submission is made from is not committed" in err
-    code, out, _ = told("--uncommitted")
+    code, out, _ = run_submit("--uncommitted")
     assert code == 0
     assert re.search(r"  commit       [0-9a-f]{12} and uncommitted changes\n", out)
     assert rows()[0].commit.endswith("-dirty")
 
 
-def test_without_git(root: Path, told: Told) -> None:
+def test_without_git(root: Path, run_submit: RunSubmit) -> None:
     (root / ".git").rename(root / "moved")
-    assert told()[0] == 2
-    code, out, _ = told("--uncommitted")
+    assert run_submit()[0] == 2
+    code, out, _ = run_submit("--uncommitted")
     assert code == 0
     assert "  commit       none\n" in out
     assert rows()[0].commit == ""

@@ -1,30 +1,30 @@
-"""`darkroom submit`: what was sent is recorded, whoever listens."""
+"""`darkroom submit` records a submission whatever happens to its output."""
 
 import sys
 
 import pytest
 
 from darkroom.submission.history import file as history_file
-from tests.cli.submit.rig import FIRST, Told, rows
+from tests.cli.submit.rig import FIRST, RunSubmit, rows
 from tests.submission.upload.loopback import SLUG
 from tests.support.loopback import Kaggle, Page
 
 
 def test_a_score_that_cannot_be_recorded_sends_nothing(
-    kaggle: Kaggle, told: Told, monkeypatch: pytest.MonkeyPatch
+    kaggle: Kaggle, run_submit: RunSubmit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> bytes:
         raise ValueError("local: 'nan' is not a number")
 
     monkeypatch.setattr(history_file, "encode_rows", refuse)
-    code, _, err = told()
+    code, _, err = run_submit()
     assert code == 6
     assert "submissions/history.csv: it cannot hold a row of this submission\n" in err
     assert kaggle.competitions[SLUG].submissions == []
 
 
-def test_it_is_recorded_before_a_word(
-    kaggle: Kaggle, told: Told, monkeypatch: pytest.MonkeyPatch
+def test_a_submission_is_recorded_before_it_is_printed(
+    kaggle: Kaggle, run_submit: RunSubmit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = sys.stdout.write
 
@@ -34,18 +34,20 @@ def test_it_is_recorded_before_a_word(
         return real(text)
 
     monkeypatch.setattr(sys.stdout, "write", write)
-    told()
+    run_submit()
     assert [row.reference for row in rows()] == [FIRST]
 
 
-def test_nobody_listens(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_stderr(run_submit: RunSubmit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
-    assert told()[0] == 0
+    assert run_submit()[0] == 0
     assert [row.reference for row in rows()] == [FIRST]
 
 
-def test_an_answer_without_a_number_is_looked_for(kaggle: Kaggle, told: Told) -> None:
+def test_an_answer_without_a_reference_is_an_unknown_outcome(
+    kaggle: Kaggle, run_submit: RunSubmit
+) -> None:
     kaggle.play("CreateSubmission", Page('{"ref": "abc"}'))
-    assert told()[0] == 4
-    assert told()[0] == 4, "the note of it keeps the next run from sending"
+    assert run_submit()[0] == 4
+    assert run_submit()[0] == 4, "the note of it keeps the next run from sending"
     assert len(kaggle.of("CreateSubmission")) == 1
