@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ParamsError
-from darkroom.index.formats.adapter import configure_adapter
+from darkroom.index.formats.adapter import load_adapter
 from darkroom.params.data import KAGGLE, SAMPLE, URLS, Data
 from darkroom.project import files, processes
 from darkroom.project.names import MissingFileError, listing
@@ -50,9 +50,9 @@ def run(context: Context, *, policy: RetryPolicy = RetryPolicy()) -> None:  # no
 
 def _fetch_source(data: Data, raw: Path, policy: RetryPolicy) -> tuple[Path, list[str]]:
     """Return the folder that holds the raw files, after a download if needed, and their names."""
-    adapter, options = configure_adapter(data)
+    adapter = load_adapter(data.format)
     if data.source in (KAGGLE, URLS):
-        selection = Selection(lambda names: adapter.required_files(names, options), raw, policy)
+        selection = Selection(lambda names: adapter.required_files(names, data), raw, policy)
         if data.source == KAGGLE and data.kaggle is not None:
             return fetch_kaggle(data.kaggle, selection)
         urls = [UrlFile(each.name, each.url, each.sha256) for each in data.urls]
@@ -60,7 +60,7 @@ def _fetch_source(data: Data, raw: Path, policy: RetryPolicy) -> tuple[Path, lis
     source = source_folder(data.source)
     refuse_overlap(source, raw)
     try:
-        return source, adapter.required_files(listing(source), options)
+        return source, adapter.required_files(listing(source), data)
     except MissingFileError as missing:
         refuse_nested(source, missing.wanted)
         raise

@@ -1,6 +1,6 @@
 """index: raw tables and archive listings -> one row an image."""
 
-from darkroom.index.formats.adapter import configure_adapter
+from darkroom.index.formats.adapter import load_adapter
 from darkroom.index.table import write_index
 from darkroom.params.data import Data
 from darkroom.raw.archives import Archives
@@ -12,9 +12,8 @@ def run(context: Context) -> None:
     name, paths = context.name, context.paths
     data: Data = context.section.data
 
-    adapter, options = configure_adapter(data)
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
-    index = adapter.build_index(archives, options)
+    index = load_adapter(data.format).build_index(archives, data)
     write_index(index, paths.index, paths.card)
 
     counts = index.rows["part"].value_counts()

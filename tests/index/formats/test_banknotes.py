@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import DataError
-from darkroom.index.formats.banknotes import OFFICIAL, Columns, Options, build_index, required_files
+from darkroom.index.formats.banknotes import OFFICIAL, build_index, required_files
 from darkroom.index.table import Index
+from darkroom.params.data import BanknoteColumns, BanknotesData
 from darkroom.project.names import listing
 from darkroom.raw.archives import Archives
 from tests.support.packed import folder_of, tar_of
@@ -12,6 +13,11 @@ from tests.support.realdata import REALDATA, needs_realdata
 
 COUNT = 14  # two of each class a part
 TABLE = ",denomination,filename,y\n" + "".join(f"{n},5,{n}.jpeg,{n // 2}\n" for n in range(COUNT))
+
+
+def data_section(columns: BanknoteColumns | None = None) -> BanknotesData:
+    section = BanknotesData(format="banknotes", source="raw")
+    return section if columns is None else section.model_copy(update={"columns": columns})
 
 
 def draw(raw: Path, suffix: str = ".jpeg", table: str = TABLE) -> Path:
@@ -23,11 +29,11 @@ def draw(raw: Path, suffix: str = ".jpeg", table: str = TABLE) -> Path:
     return raw
 
 
-def index_of(raw: Path, columns: Columns | None = None) -> Index:
-    return build_index(Archives(raw, raw / "spool"), Options(columns or Columns()))
+def index_of(raw: Path, columns: BanknoteColumns | None = None) -> Index:
+    return build_index(Archives(raw, raw / "spool"), data_section(columns))
 
 
-def refused(raw: Path, columns: Columns | None = None) -> str:
+def refused(raw: Path, columns: BanknoteColumns | None = None) -> str:
     with pytest.raises(DataError) as caught:
         index_of(raw, columns)
     return str(caught.value)
@@ -49,8 +55,17 @@ def test_the_index_of_a_drawn_set(tmp_path: Path) -> None:
     assert index.card.declared == {"train images": 28, "test images": 14}
 
 
-@pytest.mark.parametrize("columns", [Columns("file", "label"), Columns(0, 1), Columns("file", 1)])
-def test_other_headers_and_suffixes_give_the_same_index(tmp_path: Path, columns: Columns) -> None:
+@pytest.mark.parametrize(
+    "columns",
+    [
+        BanknoteColumns(image="file", target="label"),
+        BanknoteColumns(image=0, target=1),
+        BanknoteColumns(image="file", target=1),
+    ],
+)
+def test_other_headers_and_suffixes_give_the_same_index(
+    tmp_path: Path, columns: BanknoteColumns
+) -> None:
     table = "file,label\n" + "".join(f"{n}.jpg,{n // 2}\n" for n in range(COUNT))
     expected = index_of(draw(tmp_path / "a")).rows
     rows = index_of(draw(tmp_path / "b", ".jpg", table), columns).rows
@@ -114,7 +129,7 @@ def test_test_labels_may_be_unknown(tmp_path: Path) -> None:
 
 
 def test_a_wrong_column_is_refused(tmp_path: Path) -> None:
-    words = refused(draw(tmp_path), Columns("filname", 3))
+    words = refused(draw(tmp_path), BanknoteColumns(image="filname", target=3))
     assert "training_labels.csv, row 1: no column 'filname'" in words
     assert "is it 'filename'?" in words
 
@@ -122,10 +137,10 @@ def test_a_wrong_column_is_refused(tmp_path: Path) -> None:
 def test_a_missing_part_is_refused(tmp_path: Path) -> None:
     draw(tmp_path)
     names = listing(tmp_path)
-    assert required_files([*names, "notes.txt"], Options()) == names
+    assert required_files([*names, "notes.txt"], data_section()) == names
     names.remove("validation_data_pytorch.tar.gz")
     with pytest.raises(DataError, match="validation_data_pytorch is missing") as caught:
-        required_files(names, Options())
+        required_files(names, data_section())
     assert "found: test_data_pytorch.tar.gz, test_labels.csv," in str(caught.value)
 
 

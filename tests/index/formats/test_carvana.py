@@ -4,13 +4,15 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import DataError
-from darkroom.index.formats.carvana import Options, build_index, required_files
+from darkroom.index.formats.carvana import build_index, required_files
 from darkroom.index.table import Index
+from darkroom.params.data import CarvanaData
 from darkroom.project.names import listing
 from darkroom.raw.archives import Archives
 from tests.support.packed import folder_of, zip_of
 from tests.support.realdata import REALDATA, needs_realdata
 
+DATA = CarvanaData(format="carvana", source="raw")
 CARS = ("00087a6bd4dc", "02159e548029")
 TEST_CAR = "0789bed99cb8"
 TRAIN = [f"{car}_{view:02}" for car in CARS for view in range(1, 17)]
@@ -34,8 +36,8 @@ def draw(raw: Path, members: dict[str, dict[str, bytes]], sample: str | None = S
     return raw
 
 
-def index_of(raw: Path, options: Options | None = None) -> Index:
-    return build_index(Archives(raw, raw / "spool"), options or Options())
+def index_of(raw: Path, data: CarvanaData = DATA) -> Index:
+    return build_index(Archives(raw, raw / "spool"), data)
 
 
 def refused(raw: Path) -> str:
@@ -82,19 +84,19 @@ def test_zipped_and_unpacked_give_the_same_rows(tmp_path: Path) -> None:
 
 def test_the_hq_archives_can_be_chosen(tmp_path: Path) -> None:
     draw(tmp_path, contents("_hq"))
-    options = Options(quality="hq")
+    hq = DATA.model_copy(update={"quality": "hq"})
     names = ["sample_submission.csv.zip", "test_hq.zip", "train_hq.zip", "train_masks.zip"]
-    assert required_files(listing(tmp_path), options) == names
-    image = index_of(tmp_path, options).rows["image"].iloc[0]
+    assert required_files(listing(tmp_path), hq) == names
+    image = index_of(tmp_path, hq).rows["image"].iloc[0]
     assert image == "train_hq.zip/train_hq/00087a6bd4dc_01.jpg"
     assert "train is missing\n  found: sample_submission.csv.zip, test_hq.zip" in refused(tmp_path)
 
 
 def test_required_files_are_those_needed_and_no_more() -> None:
     names = ["train.zip", "test", "train_masks.zip", "metadata.csv.zip", "train_hq.zip"]
-    assert required_files(names, Options()) == ["test", "train.zip", "train_masks.zip"]
+    assert required_files(names, DATA) == ["test", "train.zip", "train_masks.zip"]
     with pytest.raises(DataError, match=r"if train-masks\.zip is it, rename it"):
-        required_files(["train.zip", "test.zip", "train-masks.zip"], Options())
+        required_files(["train.zip", "test.zip", "train-masks.zip"], DATA)
 
 
 def test_an_image_without_a_mask_and_the_reverse_are_listed(tmp_path: Path) -> None:
@@ -138,7 +140,7 @@ def test_a_sample_submission_of_other_images_is_refused(tmp_path: Path) -> None:
 @needs_realdata
 def test_the_real_files() -> None:
     raw = REALDATA / "carvana"
-    assert required_files(listing(raw), Options()) == [
+    assert required_files(listing(raw), DATA) == [
         "sample_submission.csv.zip",
         "test.zip",
         "train.zip",

@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 
 from darkroom.errors import DataError
-from darkroom.index.formats.celeba import Options, build_index, read_attributes, required_files
+from darkroom.index.formats.celeba import build_index, read_attributes, required_files
 from darkroom.index.table import Index
+from darkroom.params.data import CelebaData
 from darkroom.project.names import listing
 from darkroom.raw.archives import Archives
 from tests.support.packed import folder_of, zip_of
 from tests.support.realdata import REALDATA, needs_realdata
 
+DATA = CelebaData(format="celeba", source="raw")
 IDS = [f"{n:06}.jpg" for n in range(1, 7)]
 NAMES = [f"Attribute_{n}" for n in range(40)]
 VALUES = [[1 if (image * 7 + name) % 3 else -1 for name in range(40)] for image in range(6)]
@@ -47,7 +49,7 @@ def draw(raw: Path, attributes: str | bytes, name: str = "list_attr_celeba.txt")
 
 
 def index_of(raw: Path) -> Index:
-    return build_index(Archives(raw, raw / "spool"), Options())
+    return build_index(Archives(raw, raw / "spool"), DATA)
 
 
 def refused(raw: Path) -> str:
@@ -191,9 +193,9 @@ def test_an_image_without_a_row_and_the_reverse_are_listed(tmp_path: Path) -> No
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     draw(tmp_path, official())
     names = listing(tmp_path)
-    assert required_files([*names, "list_bbox_celeba.txt"], Options()) == names
+    assert required_files([*names, "list_bbox_celeba.txt"], DATA) == names
     with pytest.raises(DataError, match="list_attr_celeba is missing") as caught:
-        required_files(["img_align_celeba", "attributes.csv"], Options())
+        required_files(["img_align_celeba", "attributes.csv"], DATA)
     assert "found: attributes.csv, img_align_celeba" in str(caught.value)
     (tmp_path / "list_eval_partition.txt").unlink()
     assert "list_eval_partition is missing" in refused(tmp_path)

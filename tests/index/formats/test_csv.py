@@ -1,25 +1,35 @@
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 
 from darkroom.errors import DarkroomError, DataError, ParamsError
-from darkroom.index.formats.csv import Options, Section, build_index, required_files
+from darkroom.index.formats.csv import build_index, required_files
 from darkroom.index.table import Index
+from darkroom.params.data import CsvData, CsvTable
 from darkroom.raw.archives import Archives
 from tests.support.packed import zip_of
 from tests.support.realdata import REALDATA, needs_realdata
 
-TRAIN = Section("train.csv", "img", "train.zip/t/{}.png", targets=["label"])
-TEST = Section("test.csv", 0, "test.zip/{}.png")
-OPTIONS = Options("multiclass", TRAIN, TEST, header=("id", "label"))
-MASKED = Options(
-    "segmentation",
-    replace(TRAIN, targets=(), mask="label", mask_path="train.zip/t/{}.png"),
-    TEST,
-    header=("id", "rle"),
+Section = TypeVar("Section", bound=BaseModel)
+
+
+def replace(section: Section, **changes: Any) -> Section:
+    return section.model_copy(update=changes)
+
+
+TRAIN = CsvTable(table="train.csv", image="img", image_path="train.zip/t/{}.png", targets=["label"])
+TEST = CsvTable(table="test.csv", image=0, image_path="test.zip/{}.png")
+DATA = CsvData(
+    format="csv", source="raw", task="multiclass", train=TRAIN, test=TEST, header=["id", "label"]
+)
+MASKED = replace(
+    DATA,
+    task="segmentation",
+    train=replace(TRAIN, targets=[], mask="label", mask_path="train.zip/t/{}.png"),
+    header=["id", "rle"],
 )
 
 
@@ -33,18 +43,18 @@ def draw(raw: Path, labels: list[str], name: str = "label") -> Path:
     return raw
 
 
-def index_of(raw: Path, options: Options = OPTIONS) -> Index:
-    return build_index(Archives(raw, raw / "spool"), options)
+def index_of(raw: Path, data: CsvData = DATA) -> Index:
+    return build_index(Archives(raw, raw / "spool"), data)
 
 
-def refused(raw: Path, options: Options = OPTIONS, kind: type[DarkroomError] = DataError) -> str:
+def refused(raw: Path, data: CsvData = DATA, kind: type[DarkroomError] = DataError) -> str:
     with pytest.raises(kind) as caught:
-        index_of(raw, options)
+        index_of(raw, data)
     return str(caught.value)
 
 
-def changed(**changes: Any) -> Options:
-    return replace(OPTIONS, train=replace(TRAIN, **changes))
+def changed(**changes: Any) -> CsvData:
+    return replace(DATA, train=replace(TRAIN, **changes))
 
 
 def test_multiclass(tmp_path: Path) -> None:
@@ -67,16 +77,16 @@ def test_columns_by_position_and_a_group(tmp_path: Path) -> None:
 
 def test_binary_and_multilabel_and_regression(tmp_path: Path) -> None:
     draw(tmp_path, ["True", "False"])
-    index = index_of(tmp_path, replace(OPTIONS, task="binary"))
+    index = index_of(tmp_path, replace(DATA, task="binary"))
     assert index.card.label_values == ("False", "True")
     assert index.rows["label"].tolist()[:2] == [1.0, 0.0]
     draw(tmp_path, ["1", "0"])
-    both = replace(changed(targets=["label", "car"]), header=("id", "label", "car"))
+    both = replace(changed(targets=["label", "car"]), header=["id", "label", "car"])
     index = index_of(tmp_path, replace(both, task="multilabel"))
     assert index.card.targets == ("label", "car")
     assert index.rows["car"].tolist()[:2] == [0.0, 1.0]
     draw(tmp_path, ["1.25", "-3e2"])
-    index = index_of(tmp_path, replace(OPTIONS, task="regression"))
+    index = index_of(tmp_path, replace(DATA, task="regression"))
     assert index.rows["label"].tolist()[:2] == [1.25, -300.0]
 
 
@@ -90,24 +100,24 @@ def test_an_official_validation_table(tmp_path: Path) -> None:
     (tmp_path / "valid.csv").write_text("img,label\nv,y\n")
     zip_of(tmp_path / "valid.zip", {"v.png": b"v"})
     valid = replace(TRAIN, table="valid.csv", image_path="valid.zip/{}.png")
-    rows = index_of(tmp_path, replace(OPTIONS, valid=valid)).rows
+    rows = index_of(tmp_path, replace(DATA, valid=valid)).rows
     assert rows["official"].tolist() == ["train", "train", "valid", "test", "test"]
     assert rows["part"].tolist() == ["train"] * 3 + ["test"] * 2
     (tmp_path / "valid.csv").write_text("img,label\n001,y\n")
     valid = replace(TRAIN, table="valid.csv")
-    words = refused(tmp_path, replace(OPTIONS, valid=valid))
+    words = refused(tmp_path, replace(DATA, valid=valid))
     assert "valid.csv, row 2: 1 ids of the training table come again\n  001" in words
 
 
 def test_test_labels_that_are_known_are_kept(tmp_path: Path) -> None:
     draw(tmp_path, ["x", "y"])
     (tmp_path / "test.csv").write_text("img,label\nb,y\na,\n")
-    options = replace(OPTIONS, test=replace(TEST, targets=["label"]))
-    labels = index_of(tmp_path, options).rows["label"].tolist()[2:]
+    data = replace(DATA, test=replace(TEST, targets=["label"]))
+    labels = index_of(tmp_path, data).rows["label"].tolist()[2:]
     assert labels[0] == 1.0
     assert np.isnan(labels[1])
     (tmp_path / "test.csv").write_text("img,label\nb,z\na,\n")
-    assert "classes of label without a training image: z" in refused(tmp_path, options)
+    assert "classes of label without a training image: z" in refused(tmp_path, data)
 
 
 def test_masks_by_file(tmp_path: Path) -> None:
@@ -121,13 +131,13 @@ def test_masks_by_file(tmp_path: Path) -> None:
 
 
 def test_masks_by_run_lengths(tmp_path: Path) -> None:
-    train = replace(TRAIN, targets=(), rle="label", rle_order="row")
-    options = replace(MASKED, train=train)
-    rows = index_of(draw(tmp_path, ["1 3 10 2", "", "-1"]), options).rows
+    train = replace(TRAIN, targets=[], rle="label", rle_order="row")
+    data = replace(MASKED, train=train)
+    rows = index_of(draw(tmp_path, ["1 3 10 2", "", "-1"]), data).rows
     assert rows["mask"].tolist()[:3] == ["rle:row 1 3 10 2", "rle:row", "rle:row"]
     for bad in ("1 3 10", "0 3", "1,3", "1  3"):
         draw(tmp_path, ["1 3", f'"{bad}"'])
-        words = refused(tmp_path, options)
+        words = refused(tmp_path, data)
         assert "train.csv, row 3: run lengths that can't be read\n  found: 1 of 2 rows" in words
 
 
@@ -173,7 +183,7 @@ def test_a_broken_table_is_refused(tmp_path: Path, table: str, words: str) -> No
 def test_an_unsafe_cell_is_reported_with_its_row(tmp_path: Path, cell: str, fault: str) -> None:
     draw(tmp_path, ["x", "y"])
     (tmp_path / "train.csv").write_text(f"img,label\n000,x\n{cell},y\n")
-    whole = changed(image_path="{}") if fault == "an absolute path" else OPTIONS
+    whole = changed(image_path="{}") if fault == "an absolute path" else DATA
     (tmp_path / "000").write_bytes(b"0")
     words = refused(tmp_path, whole)
     assert words.startswith(
@@ -212,7 +222,7 @@ def test_a_header_that_names_an_image_is_taken_by_its_name(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("value", ["1e39", "-3.5e38", "1e999", "inf"])
 def test_a_number_that_float32_can_not_hold_is_refused(tmp_path: Path, value: str) -> None:
-    words = refused(draw(tmp_path, ["1.5", value]), replace(OPTIONS, task="regression"))
+    words = refused(draw(tmp_path, ["1.5", value]), replace(DATA, task="regression"))
     assert f"train.csv, row 3: target label holds '{value}'\n  found: 1 of 2 rows: 3" in words
 
 
@@ -225,13 +235,13 @@ def test_the_error_for_an_absent_image_names_the_nearest(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("data", "words"),
     [
         (
             changed(image_path="train.zip/x.png"),
             "data.train.image_path must contain {} exactly once",
         ),
-        (changed(targets=()), "data.train does not fit the task multiclass\n  found: nothing"),
+        (changed(targets=[]), "data.train does not fit the task multiclass\n  found: nothing"),
         (changed(mask="img"), "expected: the key targets, and neither mask nor rle"),
         (replace(MASKED, train=TRAIN), "data.train does not fit the task segmentation"),
         (
@@ -239,32 +249,32 @@ def test_the_error_for_an_absent_image_names_the_nearest(tmp_path: Path) -> None
             "found: mask, rle\n  expected: one of the keys mask and rle, and no targets",
         ),
         (
-            replace(OPTIONS, test=replace(TEST, targets=["a", "b"])),
+            replace(DATA, test=replace(TEST, targets=["a", "b"])),
             "data.test.targets has other targets than data.train.targets\n  found: 2: a, b",
         ),
     ],
 )
 def test_parameters_that_do_not_go_together_are_refused(
-    tmp_path: Path, options: Options, words: str
+    tmp_path: Path, data: CsvData, words: str
 ) -> None:
     draw(tmp_path, ["x", "y"])
-    assert words in refused(tmp_path, options, ParamsError)
+    assert words in refused(tmp_path, data, ParamsError)
     with pytest.raises(ParamsError):
-        required_files(["train.csv", "test.csv", "train.zip", "test.zip"], options)
+        required_files(["train.csv", "test.csv", "train.zip", "test.zip"], data)
 
 
 def test_required_files_are_tables_and_containers() -> None:
     names = ["train.csv.zip", "test.csv", "train.zip", "test.zip", "other.zip"]
     expected = ["test.csv", "test.zip", "train.csv.zip", "train.zip"]
-    assert required_files(names, OPTIONS) == expected
+    assert required_files(names, DATA) == expected
     assert required_files(names, changed(image_path="{}")) == sorted(names)
     with pytest.raises(DataError, match=r"train\.zip is missing"):
-        required_files(["train.csv", "test.csv", "train", "test.zip"], OPTIONS)
+        required_files(["train.csv", "test.csv", "train", "test.zip"], DATA)
 
 
-def nuclei(train: Section) -> Options:
-    test = Section("test.csv", "image", "test.zip/{}")
-    return Options("segmentation", train, test, header=("ImageId", "EncodedPixels"))
+def nuclei(train: CsvTable) -> CsvData:
+    test = CsvTable(table="test.csv", image="image", image_path="test.zip/{}")
+    return replace(MASKED, train=train, test=test, header=["ImageId", "EncodedPixels"])
 
 
 def test_a_path_that_no_file_system_accepts_is_refused(tmp_path: Path) -> None:
@@ -278,8 +288,19 @@ def test_a_path_that_no_file_system_accepts_is_refused(tmp_path: Path) -> None:
 @needs_realdata
 def test_real_nuclei_by_mask_files_and_by_run_lengths() -> None:
     raw = REALDATA / "nuclei"
-    files = Section("train.csv", "image", "train.zip/{}", mask=1, mask_path="train_masks.zip/{}")
-    runs = Section("train_masks_column_major.csv", 0, "train.zip/train/{}", rle="rle_mask")
+    files = CsvTable(
+        table="train.csv",
+        image="image",
+        image_path="train.zip/{}",
+        mask=1,
+        mask_path="train_masks.zip/{}",
+    )
+    runs = CsvTable(
+        table="train_masks_column_major.csv",
+        image=0,
+        image_path="train.zip/train/{}",
+        rle="rle_mask",
+    )
     by_file, by_runs = index_of(raw, nuclei(files)).rows, index_of(raw, nuclei(runs)).rows
     assert by_file["part"].value_counts().to_dict() == {"train": 120, "test": 39}
     same = ["part", "image", "digest"]

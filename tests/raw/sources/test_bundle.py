@@ -9,6 +9,7 @@ import pytest
 
 from darkroom.errors import DataError, RemoteError, ResourceError
 from darkroom.index.formats import celeba
+from darkroom.params.data import CelebaData
 from darkroom.project.names import MissingFileError, pick
 from darkroom.raw.archives import Archives
 from darkroom.raw.sources import bundle, cache
@@ -61,12 +62,14 @@ def test_the_mirror_of_celeba_is_indexed_after_its_split(tmp_path: Path) -> None
     with BundleArchive(path) as archive:
         offered = list(archive.sizes)
     assert sorted(offered) == sorted([*WANTED, "list_bbox_celeba.csv"])
-    wanted = celeba.required_files(offered, celeba.Options())
+    wanted = celeba.required_files(offered, CelebaData(format="celeba", source="raw"))
     assert wanted == WANTED
     raw = tmp_path / "raw"
     ticks = split(path, wanted, raw)
     assert file_names(raw) == WANTED
-    index = celeba.build_index(Archives(raw, tmp_path / "spool"), celeba.Options())
+    index = celeba.build_index(
+        Archives(raw, tmp_path / "spool"), CelebaData(format="celeba", source="raw")
+    )
     assert sorted(index.rows["id"]) == IDS
     assert index.rows["image"].iloc[0] == f"img_align_celeba.zip/{FACES}/{IDS[0]}"
     archives = Archives(raw, tmp_path / "spool")

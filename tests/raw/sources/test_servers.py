@@ -12,6 +12,7 @@ from urllib3.exceptions import SSLError as BrokenTLS
 
 from darkroom.errors import RemoteError
 from darkroom.index.formats import banknotes
+from darkroom.params.data import BanknotesData
 from darkroom.raw.archives import Archives
 from darkroom.raw.sources.plan import Selection
 from darkroom.raw.sources.servers import UrlFile, fetch_urls
@@ -50,7 +51,7 @@ def urls(server: Kaggle, sha256: dict[str, str] | None = None) -> list[UrlFile]:
 def order(tmp_path: Path) -> Selection:
     def choose(names: object) -> list[str]:
         assert isinstance(names, list)
-        return banknotes.required_files(names, banknotes.Options())
+        return banknotes.required_files(names, BanknotesData(format="banknotes", source="raw"))
 
     return Selection(choose, tmp_path / "raw", QUICK)
 
@@ -71,7 +72,9 @@ def test_addresses_are_fetched_once_and_only_what_is_wanted(
     server.requests.clear()
     assert fetch_urls(urls(server), order(tmp_path)) == (folder, names)
     assert server.requests == []
-    index = banknotes.build_index(Archives(folder, tmp_path / "spool"), banknotes.Options())
+    index = banknotes.build_index(
+        Archives(folder, tmp_path / "spool"), BanknotesData(format="banknotes", source="raw")
+    )
     assert len(index.rows) == 42
 
 

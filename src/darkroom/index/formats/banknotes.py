@@ -5,7 +5,7 @@ its part: "training/0.jpeg".
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import pandas as pd
@@ -14,6 +14,7 @@ from darkroom.index.formats import labels
 from darkroom.index.formats.labels import EncodedTargets, TargetCells
 from darkroom.index.formats.rows import assemble_index, check_same_names, files_by_name, image_rows
 from darkroom.index.table import Card, Index
+from darkroom.params.data import BanknoteColumns, BanknotesData
 from darkroom.project.names import pick
 from darkroom.raw import tables
 from darkroom.raw.archives import Archives
@@ -21,21 +22,6 @@ from darkroom.raw.tables import Table
 
 OFFICIAL = {"training": "train", "validation": "valid", "test": "test"}
 TARGET = "class"
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Where the label tables keep the file name and the class: by position from 0, or name."""
-
-    image: int | str = 2
-    target: int | str = 3
-
-
-@dataclass(frozen=True)
-class Options:
-    """The choices: copies of the tables have other headers."""
-
-    columns: Columns = field(default_factory=Columns)
 
 
 @dataclass(frozen=True)
@@ -48,7 +34,7 @@ class Notes:
     labels: list[str]
 
 
-def required_files(names: Collection[str], options: Options) -> list[str]:  # noqa: ARG001
+def required_files(names: Collection[str], data: BanknotesData) -> list[str]:  # noqa: ARG001
     """Return three containers of pictures and three tables."""
     containers = [pick(names, _container(part)) for part in OFFICIAL]
     return sorted(
@@ -56,9 +42,9 @@ def required_files(names: Collection[str], options: Options) -> list[str]:  # no
     )
 
 
-def build_index(archives: Archives, options: Options) -> Index:
+def build_index(archives: Archives, data: BanknotesData) -> Index:
     """Return the index; classes are the texts of the target column, in numeric order."""
-    parts = {part: _read_part(archives, part, options.columns) for part in OFFICIAL}
+    parts = {part: _read_part(archives, part, data.columns) for part in OFFICIAL}
     cells = {p: TargetCells(notes.table, [notes.labels], p != "test") for p, notes in parts.items()}
     coded = labels.encode_targets("multiclass", [TARGET], cells)
     frames = {part: _rows(part, notes, coded) for part, notes in parts.items()}
@@ -85,7 +71,7 @@ def _table(part: str) -> str:
     return f"{part}_labels.csv"
 
 
-def _read_part(archives: Archives, part: str, columns: Columns) -> Notes:
+def _read_part(archives: Archives, part: str, columns: BanknoteColumns) -> Notes:
     table = tables.read_table(archives.root, _table(part))
     names = table.unique_names(columns.image)
     keys = [_key(name) for name in names]

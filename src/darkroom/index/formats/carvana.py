@@ -6,13 +6,12 @@ or folders), and sample_submission.csv.zip, whose order the submission keeps.
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from darkroom.errors import DataError
 from darkroom.index.formats.rows import assemble_index, check_same_names, files_by_name, image_rows
 from darkroom.index.table import Card, Index
+from darkroom.params.data import CarvanaData
 from darkroom.project.names import listing, pick
 from darkroom.raw import tables
 from darkroom.raw.archives import Archives
@@ -23,23 +22,16 @@ SAMPLE = "sample_submission.csv"
 _IMAGE = re.compile(r"([0-9a-f]{12})_(0[1-9]|1[0-6])\.jpg")
 
 
-@dataclass(frozen=True)
-class Options:
-    """The choices: the usual images, or the larger ones of higher quality."""
-
-    quality: Literal["normal", "hq"] = "normal"
-
-
-def required_files(names: Collection[str], options: Options) -> list[str]:
+def required_files(names: Collection[str], data: CarvanaData) -> list[str]:
     """Return the three containers and, if it is there, the sample submission."""
-    containers = [pick(names, stem) for stem in _stems(options)]
+    containers = [pick(names, stem) for stem in _stems(data)]
     return sorted([*containers, *_sample(names)])
 
 
-def build_index(archives: Archives, options: Options) -> Index:
+def build_index(archives: Archives, data: CarvanaData) -> Index:
     """Return the index; the group is the car, since its 16 views look alike."""
     raw = archives.root
-    train_in, masks_in, test_in = (archives.find(stem) for stem in _stems(options))
+    train_in, masks_in, test_in = (archives.find(stem) for stem in _stems(data))
     images = files_by_name(archives, train_in)
     masks = files_by_name(archives, masks_in)
     tests = files_by_name(archives, test_in)
@@ -74,8 +66,8 @@ def build_index(archives: Archives, options: Options) -> Index:
     return assemble_index(archives, [train], test, card)
 
 
-def _stems(options: Options) -> tuple[str, str, str]:
-    suffix = "_hq" if options.quality == "hq" else ""
+def _stems(data: CarvanaData) -> tuple[str, str, str]:
+    suffix = "_hq" if data.quality == "hq" else ""
     return f"train{suffix}", "train_masks", f"test{suffix}"
 
 

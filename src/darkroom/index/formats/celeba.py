@@ -16,6 +16,7 @@ import numpy as np
 from darkroom.errors import DataError
 from darkroom.index.formats.rows import assemble_index, check_same_names, files_by_name, image_rows
 from darkroom.index.table import Card, Index
+from darkroom.params.data import CelebaData
 from darkroom.project.names import listing, pick
 from darkroom.raw import tables
 from darkroom.raw.archives import Archives
@@ -33,11 +34,6 @@ _COUNT = re.compile("[0-9]{1,9}")  # of images; str.isdigit() would accept "²" 
 _DOWNLOAD = "download the file again"
 
 Record = tuple[int, list[str]]
-
-
-@dataclass(frozen=True)
-class Options:
-    """This format has no choices."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +55,13 @@ class Attributes:
     count: int | None
 
 
-def required_files(names: Collection[str], options: Options) -> list[str]:  # noqa: ARG001
+def required_files(names: Collection[str], data: CelebaData) -> list[str]:  # noqa: ARG001
     """Return the images' container and the two tables."""
     stems = [pick(names, stem, suffixes=_SUFFIXES) for stem in (ATTRIBUTES, PARTITION)]
     return sorted([pick(names, IMAGES), *stems])
 
 
-def build_index(archives: Archives, options: Options) -> Index:  # noqa: ARG001
+def build_index(archives: Archives, data: CelebaData) -> Index:  # noqa: ARG001
     """Return the index by the official partition: 0 trains, 1 validates, 2 is the test."""
     raw, container = archives.root, archives.find(IMAGES)
     images = files_by_name(archives, container)

@@ -8,13 +8,13 @@ has an empty mask, a row with a mask's name left empty has none.
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from darkroom.errors import DataError, ParamsError
 from darkroom.index.formats import labels, templates
 from darkroom.index.formats.labels import TargetCells
 from darkroom.index.formats.rows import assemble_index, image_rows
 from darkroom.index.table import COLUMNS, Card, Index
+from darkroom.params.data import CsvData, CsvTable
 from darkroom.project.names import pick
 from darkroom.raw import tables
 from darkroom.raw.archives import Archives
@@ -28,69 +28,14 @@ RESERVED_NAMES = (
     *("mask_pixels", "mask_values", "thumb"),
 )
 
-Column = int | str
-RleOrder = Literal["row", "column"]
-
 _RUNS = re.compile(r"([1-9][0-9]* [1-9][0-9]*)?( [1-9][0-9]* [1-9][0-9]*)*")
-
-
-@dataclass(frozen=True)
-class Section:
-    """One table that lists images; columns are given by name, or by position from 0.
-
-    Attributes:
-        table: Its file (or that file zipped), in the source folder.
-        image: The column that names the image.
-        image_path: Where the image lies, `{}` being the cell.
-        id: The column of ids; the image column if None.
-        targets: The columns to predict.
-        mask: The column that names the mask.
-        mask_path: Where the mask lies, `{}` being the cell.
-        rle: The column that holds the mask as run lengths, from 1: start, length, ...
-        rle_order: How those count the pixels.
-        group: Rows of one group stay on one side of a fold; empty: a group of its own.
-    """
-
-    table: str
-    image: Column
-    image_path: str = "{}"
-    id: Column | None = None
-    targets: Sequence[Column] = ()
-    mask: Column | None = None
-    mask_path: str = "{}"
-    rle: Column | None = None
-    rle_order: RleOrder = "column"
-    group: Column | None = None
-
-
-@dataclass(frozen=True)
-class Options:
-    """The choices for a data set: see `Section`.
-
-    Attributes:
-        task: One of `darkroom.index.table.TASK_NAMES`.
-        train: The table of training images.
-        test: The table of images to predict.
-        header: The submission's header.
-        valid: An official validation table, if any.
-        rle_order: How the submission's run lengths count the pixels.
-        delimiter: What separates cells.
-    """
-
-    task: str
-    train: Section
-    test: Section
-    header: Sequence[str]
-    valid: Section | None = None
-    rle_order: RleOrder = "column"
-    delimiter: str = ","
 
 
 @dataclass(frozen=True)
 class _Part:
     """The contents of a section's table: ids, paths of images and masks, groups, targets."""
 
-    section: Section
+    section: CsvTable
     table: Table
     ids: list[str]
     images: list[str]
@@ -99,29 +44,29 @@ class _Part:
     targets: list[list[str]]
 
 
-def required_files(names: Collection[str], options: Options) -> list[str]:
+def required_files(names: Collection[str], data: CsvData) -> list[str]:
     """Return the tables and the containers that the path templates begin with.
 
     All names, if a template leaves the container to the cells.
     """
     needed: set[str | None] = set()
-    for key, section in _sections(options).items():
+    for key, section in _sections(data).items():
         needed.add(pick(names, section.table, suffixes=tables.SUFFIXES, key=f"data.{key}.table"))
         for path, template in _templates(section).items():
             needed.add(templates.template_container(names, f"data.{key}.{path}", template))
     return sorted(names) if None in needed else sorted(filter(None, needed))
 
 
-def build_index(archives: Archives, options: Options) -> Index:
+def build_index(archives: Archives, data: CsvData) -> Index:
     """Return the index of what the tables list; every path is checked, every target read."""
-    sections = _sections(options)
-    parts = {key: _read_part(archives, section, options) for key, section in sections.items()}
+    sections = _sections(data)
+    parts = {key: _read_part(archives, section, data) for key, section in sections.items()}
     _check_ids([part for key, part in parts.items() if key != "test"])
     names = _target_names(parts["train"])
     cells = {
         key: TargetCells(p.table, p.targets, complete=key != "test") for key, p in parts.items()
     }
-    coded = labels.encode_targets(options.task, names, cells)
+    coded = labels.encode_targets(data.task, names, cells)
     frames = {
         key: image_rows(
             "test" if key == "test" else "train",
@@ -136,33 +81,33 @@ def build_index(archives: Archives, options: Options) -> Index:
     }
     train = [frame for key, frame in frames.items() if key != "test"]
     card = Card(
-        task=options.task,
+        task=data.task,
         targets=names,
         classes=coded.classes,
         declared={"train images": sum(map(len, train)), "test images": len(frames["test"])},
-        header=tuple(options.header),
-        rle_order=options.rle_order,
+        header=tuple(data.header),
+        rle_order=data.rle_order,
         label_values=coded.label_values,
     )
     return assemble_index(archives, train, frames["test"], card)
 
 
-def _sections(options: Options) -> dict[str, Section]:
+def _sections(data: CsvData) -> dict[str, CsvTable]:
     """Return the sections that are set, checked against the task and each other."""
-    optional = {"train": options.train, "valid": options.valid, "test": options.test}
+    optional = {"train": data.train, "valid": data.valid, "test": data.test}
     sections = {key: section for key, section in optional.items() if section is not None}
     for key, section in sections.items():
-        _check_section(key, section, options.task)
+        _check_section(key, section, data.task)
     _check_widths(sections)
     return sections
 
 
-def _templates(section: Section) -> dict[str, str]:
+def _templates(section: CsvTable) -> dict[str, str]:
     images = {"image_path": section.image_path}
     return images if section.mask is None else images | {"mask_path": section.mask_path}
 
 
-def _check_section(key: str, section: Section, task: str) -> None:
+def _check_section(key: str, section: CsvTable, task: str) -> None:
     """Raise if a section does not fit the task, before anything is read."""
     templates.check_table_name(f"data.{key}.table", section.table)
     for path, template in _templates(section).items():
@@ -180,7 +125,7 @@ def _check_section(key: str, section: Section, task: str) -> None:
         raise ParamsError(what, found=columns, expected=expected)
 
 
-def _check_widths(sections: dict[str, Section]) -> None:
+def _check_widths(sections: dict[str, CsvTable]) -> None:
     """Raise if tables name more or fewer targets than the training table."""
     width = len(sections["train"].targets)
     for key, section in sections.items():
@@ -192,8 +137,8 @@ def _check_widths(sections: dict[str, Section]) -> None:
             )
 
 
-def _read_part(archives: Archives, section: Section, options: Options) -> _Part:
-    table = tables.read_table(archives.root, section.table, options.delimiter)
+def _read_part(archives: Archives, section: CsvTable, data: CsvData) -> _Part:
+    table = tables.read_table(archives.root, section.table, data.delimiter)
     cells = table.unique_names(section.image)
     if isinstance(section.image, int):
         templates.check_header(archives, table, section.image, section.image_path)
@@ -210,7 +155,7 @@ def _read_part(archives: Archives, section: Section, options: Options) -> _Part:
     )
 
 
-def _masks(archives: Archives, section: Section, table: Table) -> list[str]:
+def _masks(archives: Archives, section: CsvTable, table: Table) -> list[str]:
     """Return each row's mask: a path, run lengths, or nothing."""
     if section.rle is not None:
         runs = ["" if cell in ("", "-1") else cell.strip() for cell in table.column(section.rle)]

@@ -54,7 +54,7 @@ def encode_targets(
     Args:
         task: "segmentation" (no targets), "multiclass", "binary", "multilabel" or "regression".
         names: The targets' names.
-        tables: TargetCells by table.
+        tables: Target cells by table.
 
     Raises:
         DataError: A cell is empty and must not be, or is not legal; the message names its row.
