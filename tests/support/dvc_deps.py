@@ -6,6 +6,7 @@ Python files of a folder, the folder is the entry; elsewhere single files are.
 
 import re
 from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
 
 from darkroom.project import fingerprint
@@ -14,6 +15,8 @@ ROOT = Path(__file__).parents[2]
 PIPELINE = ROOT / "dvc.yaml"
 SOURCE = ROOT / "src/darkroom"
 MOST = 2 / 3  # of a folder's Python files
+
+has_code = cache(fingerprint.has_code)
 
 _STAGE = re.compile(r"^  (\w+):$", re.MULTILINE)
 _ENTRIES = re.compile(r"(?:^ {6}- src/\S+\n)+", re.MULTILINE)
@@ -30,7 +33,7 @@ def _below(folder: Path, closure: Collection[Path]) -> Iterator[Path]:
         if path in closure:
             yield path
         elif path.is_dir():
-            files = [file for file in path.rglob("*.py") if fingerprint.has_code(file)]
+            files = [file for file in path.rglob("*.py") if has_code(file)]
             imported = [file for file in files if file in closure]
             if imported and len(imported) >= MOST * len(files):
                 yield path
