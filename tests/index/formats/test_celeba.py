@@ -165,9 +165,9 @@ def test_both_dialects_of_the_partition_give_the_same(tmp_path: Path, name: str)
         (
             "000003.jpg 2",
             "000003.jpg 3",
-            "row 3: not a file name and its part\n  found: 000003.jpg 3",
+            "row 3: not a file name and its partition\n  found: 000003.jpg 3",
         ),
-        ("000003.jpg 2", "000003.jpg", "row 3: not a file name and its part"),
+        ("000003.jpg 2", "000003.jpg", "row 3: not a file name and its partition"),
         ("000003.jpg 2", "000002.jpg 2", "rows 2 and 3: 000002.jpg"),
         ("000003.jpg 2\n", "", "1 here and not in"),
         ("000001.jpg 0", "<html>", "found: an HTML page"),

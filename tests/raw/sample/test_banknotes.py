@@ -11,8 +11,8 @@ from darkroom.raw.sample import draw_banknotes
 from tests.raw.sample.folders import digestible, untarred
 from tests.support.realdata import REALDATA, needs_realdata
 
-PARTS = ("training", "validation", "test")
-EACH = 5  # pictures of each note in each part; the real set has ten
+SUBSETS = ("training", "validation", "test")
+EACH = 5  # pictures of each note in each subset; the real set has ten
 
 
 @pytest.fixture(scope="module")
@@ -23,15 +23,17 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_files_and_members_are_named_like_the_real_ones(drawn: Path) -> None:
-    names = [f"{part}_{end}" for part in PARTS for end in ("data_pytorch.tar.gz", "labels.csv")]
+    names = [
+        f"{subset}_{end}" for subset in SUBSETS for end in ("data_pytorch.tar.gz", "labels.csv")
+    ]
     assert sorted(p.name for p in drawn.iterdir()) == sorted(names)
-    for part in PARTS:
-        members = untarred(drawn / f"{part}_data_pytorch.tar.gz")
-        assert list(members) == [f"{part}_data_pytorch/{n}.jpeg" for n in range(7 * EACH)]
+    for subset in SUBSETS:
+        members = untarred(drawn / f"{subset}_data_pytorch.tar.gz")
+        assert list(members) == [f"{subset}_data_pytorch/{n}.jpeg" for n in range(7 * EACH)]
 
 
 def test_the_three_tables_are_one(drawn: Path) -> None:
-    tables = {(drawn / f"{part}_labels.csv").read_bytes() for part in PARTS}
+    tables = {(drawn / f"{subset}_labels.csv").read_bytes() for subset in SUBSETS}
     assert len(tables) == 1
     lines = tables.pop().decode().split("\n")
     assert lines[:3] == [",denomination,filename,y", "0,5,0.jpeg,0", "1,5,1.jpeg,0"]
@@ -52,8 +54,8 @@ def test_the_tables_and_the_sizes_by_class_are_those_of_the_real_set(tmp_path: P
 
 
 def test_every_picture_is_another(drawn: Path) -> None:
-    pictures = [d for p in PARTS for d in untarred(drawn / f"{p}_data_pytorch.tar.gz").values()]
-    assert len(set(pictures)) == len(PARTS) * 7 * EACH
+    pictures = [d for p in SUBSETS for d in untarred(drawn / f"{p}_data_pytorch.tar.gz").values()]
+    assert len(set(pictures)) == len(SUBSETS) * 7 * EACH
 
 
 def test_lighting_varies_so_that_colour_does_not_predict_the_class(drawn: Path) -> None:

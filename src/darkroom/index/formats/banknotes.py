@@ -1,7 +1,7 @@
 """ATM banknotes: seven euro notes, three tars of pictures and three tables of labels.
 
-The parts repeat each other's file names with different pictures, so a training id begins with
-its part: "training/0.jpeg".
+The subsets repeat each other's file names with different pictures, so a training id begins with
+its subset: "training/0.jpeg".
 """
 
 from collections.abc import Collection
@@ -26,7 +26,7 @@ TARGET = "class"
 
 @dataclass(frozen=True)
 class Notes:
-    """One part's pictures and labels, in the order of its table."""
+    """One subset's pictures and labels, in the order of its table."""
 
     table: Table
     names: list[str]
@@ -36,25 +36,27 @@ class Notes:
 
 def required_files(names: Collection[str], data: BanknotesData) -> list[str]:  # noqa: ARG001
     """Return three containers of pictures and three tables."""
-    containers = [pick(names, _container(part)) for part in OFFICIAL]
+    containers = [pick(names, _container(subset)) for subset in OFFICIAL]
     return sorted(
-        containers + [pick(names, _table(part), suffixes=tables.SUFFIXES) for part in OFFICIAL]
+        containers + [pick(names, _table(subset), suffixes=tables.SUFFIXES) for subset in OFFICIAL]
     )
 
 
 def build_index(archives: Archives, data: BanknotesData) -> Index:
     """Return the index; classes are the texts of the target column, in numeric order."""
-    parts = {part: _read_part(archives, part, data.columns) for part in OFFICIAL}
-    cells = {p: TargetCells(notes.table, [notes.labels], p != "test") for p, notes in parts.items()}
+    subsets = {subset: _read_subset(archives, subset, data.columns) for subset in OFFICIAL}
+    cells = {
+        p: TargetCells(notes.table, [notes.labels], p != "test") for p, notes in subsets.items()
+    }
     coded = labels.encode_targets("multiclass", [TARGET], cells)
-    frames = {part: _rows(part, notes, coded) for part, notes in parts.items()}
+    frames = {subset: _rows(subset, notes, coded) for subset, notes in subsets.items()}
     card = Card(
         task="multiclass",
         targets=(TARGET,),
         classes=coded.classes,
         declared={
-            "train images": len(parts["training"].names) + len(parts["validation"].names),
-            "test images": len(parts["test"].names),
+            "train images": len(subsets["training"].names) + len(subsets["validation"].names),
+            "test images": len(subsets["test"].names),
         },
         header=("id", "class"),
     )
@@ -63,20 +65,20 @@ def build_index(archives: Archives, data: BanknotesData) -> Index:
     )
 
 
-def _container(part: str) -> str:
-    return f"{part}_data_pytorch"
+def _container(subset: str) -> str:
+    return f"{subset}_data_pytorch"
 
 
-def _table(part: str) -> str:
-    return f"{part}_labels.csv"
+def _table(subset: str) -> str:
+    return f"{subset}_labels.csv"
 
 
-def _read_part(archives: Archives, part: str, columns: BanknoteColumns) -> Notes:
-    table = tables.read_table(archives.root, _table(part))
+def _read_subset(archives: Archives, subset: str, columns: BanknoteColumns) -> Notes:
+    table = tables.read_table(archives.root, _table(subset))
     names = table.unique_names(columns.image)
     keys = [_key(name) for name in names]
     tables.check_unique(keys, table.lines, table.file)
-    container = archives.find(_container(part))
+    container = archives.find(_container(subset))
     files = files_by_name(archives, container, key=_key)
     check_same_names(keys, files, listed_in=table.file, held_in=container)
     images = [files[key] for key in keys]
@@ -89,12 +91,12 @@ def _key(name: str) -> str:
     return path.stem + (".jpeg" if path.suffix.lower() in (".jpg", ".jpeg") else path.suffix)
 
 
-def _rows(part: str, notes: Notes, coded: EncodedTargets) -> pd.DataFrame:
-    test = part == "test"
+def _rows(subset: str, notes: Notes, coded: EncodedTargets) -> pd.DataFrame:
+    test = subset == "test"
     return image_rows(
         "test" if test else "train",
-        ids=notes.names if test else [f"{part}/{name}" for name in notes.names],
+        ids=notes.names if test else [f"{subset}/{name}" for name in notes.names],
         images=notes.images,
-        official=OFFICIAL[part],
-        targets={TARGET: coded.numbers[part][0]},
+        official=OFFICIAL[subset],
+        targets={TARGET: coded.numbers[subset][0]},
     )

@@ -149,7 +149,7 @@ def read_partition(raw: Path) -> tuple[str, dict[str, str]]:
     for line, cells in records:
         if len(cells) != 2 or cells[1] not in _OFFICIAL:
             raise DataError(
-                "not a file name and its part",
+                "not a file name and its partition",
                 file=file,
                 row=line,
                 found=" ".join(cells)[:100],

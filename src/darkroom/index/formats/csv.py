@@ -32,7 +32,7 @@ _RUNS = re.compile(r"([1-9][0-9]* [1-9][0-9]*)?( [1-9][0-9]* [1-9][0-9]*)*")
 
 
 @dataclass(frozen=True)
-class _Part:
+class _TableContents:
     """The contents of a section's table: ids, paths of images and masks, groups, targets."""
 
     section: CsvTable
@@ -60,24 +60,24 @@ def required_files(names: Collection[str], data: CsvData) -> list[str]:
 def build_index(archives: Archives, data: CsvData) -> Index:
     """Return the index of what the tables list; every path is checked, every target read."""
     sections = _sections(data)
-    parts = {key: _read_part(archives, section, data) for key, section in sections.items()}
-    _check_ids([part for key, part in parts.items() if key != "test"])
-    names = _target_names(parts["train"])
+    contents = {key: _read_table(archives, section, data) for key, section in sections.items()}
+    _check_ids([content for key, content in contents.items() if key != "test"])
+    names = _target_names(contents["train"])
     cells = {
-        key: TargetCells(p.table, p.targets, complete=key != "test") for key, p in parts.items()
+        key: TargetCells(p.table, p.targets, complete=key != "test") for key, p in contents.items()
     }
     coded = labels.encode_targets(data.task, names, cells)
     frames = {
         key: image_rows(
             "test" if key == "test" else "train",
-            ids=part.ids,
-            images=part.images,
-            masks=part.masks,
-            groups=part.groups,
-            official=key if "valid" in parts else "",
+            ids=content.ids,
+            images=content.images,
+            masks=content.masks,
+            groups=content.groups,
+            official=key if "valid" in contents else "",
             targets=dict(zip(names, coded.numbers[key], strict=True)),
         )
-        for key, part in parts.items()
+        for key, content in contents.items()
     }
     train = [frame for key, frame in frames.items() if key != "test"]
     card = Card(
@@ -137,14 +137,14 @@ def _check_widths(sections: dict[str, CsvTable]) -> None:
             )
 
 
-def _read_part(archives: Archives, section: CsvTable, data: CsvData) -> _Part:
+def _read_table(archives: Archives, section: CsvTable, data: CsvData) -> _TableContents:
     table = tables.read_table(archives.root, section.table, data.delimiter)
     cells = table.unique_names(section.image)
     if isinstance(section.image, int):
         templates.check_header(archives, table, section.image, section.image_path)
     images = templates.fill_template(table, cells, section.image_path, "image")
     templates.check_files_exist(archives, table, images, "image")
-    return _Part(
+    return _TableContents(
         section,
         table,
         ids=cells if section.id is None else table.unique_names(section.id),
@@ -170,26 +170,26 @@ def _masks(archives: Archives, section: CsvTable, table: Table) -> list[str]:
     return masks
 
 
-def _check_ids(parts: Sequence[_Part]) -> None:
+def _check_ids(contents: Sequence[_TableContents]) -> None:
     """Raise if an id of the training table comes again in the validation table."""
     seen: set[str] = set()
-    for part in parts:
-        if twice := sorted(seen.intersection(part.ids)):
+    for content in contents:
+        if twice := sorted(seen.intersection(content.ids)):
             raise DataError(
                 f"{len(twice)} ids of the training table come again",
-                file=part.table.file,
-                row=part.table.lines[part.ids.index(twice[0])],
+                file=content.table.file,
+                row=content.table.lines[content.ids.index(twice[0])],
                 details=twice,
                 expected="an id once in all tables to train on",
             )
-        seen.update(part.ids)
+        seen.update(content.ids)
 
 
-def _target_names(part: _Part) -> tuple[str, ...]:
+def _target_names(content: _TableContents) -> tuple[str, ...]:
     """Return the targets' names: their headers, with a suffix where the name is reserved."""
     names = []
-    for column in part.section.targets:
-        place = part.table.position(column)
-        name = part.table.header[place] or f"column_{place}"
+    for column in content.section.targets:
+        place = content.table.position(column)
+        name = content.table.header[place] or f"column_{place}"
         names.append(f"{name}_target" if name in RESERVED_NAMES else name)
     return tuple(names)

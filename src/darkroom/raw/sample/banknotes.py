@@ -1,6 +1,5 @@
 """Draw the raw files of the ATM banknote set: three archives of lit, turned notes, three tables."""
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,40 +12,38 @@ from darkroom.raw.sample.brush import Canvas
 from darkroom.raw.sample.notes import DENOMINATIONS, draw_note
 from darkroom.raw.sample.packing import Member, map_in_order, write_tar_gz
 
-PARTS = ("training", "validation", "test")
+SUBSETS = ("training", "validation", "test")
 QUALITY = 75
 # (width, height) by class, as in the real set, where size alone predicts the class too
 SIZES = ((510, 262), (510, 269), (510, 276), (510, 280), (510, 283), (430, 230), (510, 261))
 
 
 def draw_banknotes(folder: Path, seed: int, *, each: int = 10, workers: int = 1) -> None:
-    """Draw `<part>_data_pytorch.tar.gz` and `<part>_labels.csv` for the three parts in `folder`.
+    """Draw `<subset>_data_pytorch.tar.gz` and `<subset>_labels.csv` for the three subsets.
 
-    `each` is the number of pictures of a note in each part, ten in the real set. The three tables
+    `each` is the number of pictures of a note in each subset, ten in the real set. The three tables
     have the same bytes, the pictures differ. The bytes depend on the seed and on `each` alone.
     """
     table = _table(each)
-    drawn = map_in_order(partial(_part, seed, each), PARTS, workers)
-    for part, members in zip(PARTS, drawn, strict=True):
-        write_tar_gz(folder / f"{part}_data_pytorch.tar.gz", members)
-        files.write(folder / f"{part}_labels.csv", table)
+    drawn = map_in_order(partial(_photographs, seed, each), SUBSETS, workers)
+    for subset, members in zip(SUBSETS, drawn, strict=True):
+        write_tar_gz(folder / f"{subset}_data_pytorch.tar.gz", members)
+        files.write(folder / f"{subset}_labels.csv", table)
 
 
-def _part(seed: int, each: int, part: str) -> list[Member]:
-    return list(_photographs(seed, each, part))
-
-
-def _photographs(seed: int, each: int, part: str) -> Iterator[Member]:
-    """Yield the pictures of a part, notes in order: 0.jpeg, 1.jpeg and so on."""
+def _photographs(seed: int, each: int, subset: str) -> list[Member]:
+    """Return the pictures of a subset, notes in order: 0.jpeg, 1.jpeg and so on."""
+    members: list[Member] = []
     for number in range(len(DENOMINATIONS)):
         # one print a note: every picture of it shows the same serial number, as in the real set
         note = draw_note(number, np.random.default_rng([seed, 4, number]))
         for turn in range(each):
             index = each * number + turn
-            rng = np.random.default_rng([seed, 5, PARTS.index(part), index])
+            rng = np.random.default_rng([seed, 5, SUBSETS.index(subset), index])
             picture = _lit(_tilted(note, SIZES[number], rng), rng)
             data = simplejpeg.encode_jpeg(picture, QUALITY, colorsubsampling="420")
-            yield f"{part}_data_pytorch/{index}.jpeg", bytes(data)
+            members.append((f"{subset}_data_pytorch/{index}.jpeg", bytes(data)))
+    return members
 
 
 def _tilted(note: Canvas, size: tuple[int, int], rng: np.random.Generator) -> Canvas:
