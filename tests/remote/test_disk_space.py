@@ -39,7 +39,7 @@ def test_what_fits_passes_and_what_does_not_is_told(
     assert str(caught.value).startswith(
         f"{tmp_path}: not enough disk space for the download\n  found: 1.0 kB free\n"
         "  expected: 11.0 kB: 600 bytes to fetch, 400 bytes for the copies, 10.0 kB more\n"
-        "  to do: free 10.0 kB; or put the download cache on another disk: name a folder there"
+        "  to do: free 10.0 kB, or put the download cache on another disk: name a folder there"
     )
 
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from darkroom.errors import ResourceError
 from darkroom.remote import partial
 from darkroom.remote.retry import RetryPolicy
-from tests.remote.rig import BODY, OTHER, Rig, zipped
+from tests.support.download_rig import BODY, OTHER, Rig, zipped
 from tests.support.loopback import (
     CutAt,
     Drip,
@@ -240,7 +240,7 @@ def test_a_disk_too_small_is_told_before_a_byte_is_written(
         rig.fetch()
     assert str(caught.value).startswith(
         f"{rig.folder}: not enough disk space for the download\n  found: 200.0 kB free\n"
-        "  expected: 300.0 kB: 300.0 kB for the rest of data.bin\n  to do: free 100.0 kB; "
+        "  expected: 300.0 kB: 300.0 kB for the rest of data.bin\n  to do: free 100.0 kB, "
     )
     assert rig.names() == []
     monkeypatch.undo()

@@ -41,7 +41,7 @@ def require_space(needs: Sequence[SpaceNeed]) -> None:
                 file=on_disk[0].folder,
                 found=f"{format_bytes(free)} free",
                 expected=f"{format_bytes(total)}: {', '.join(parts)}",
-                fix=f"free {format_bytes(total - free)}; or put the download cache on another "
+                fix=f"free {format_bytes(total - free)}, or put the download cache on another "
                 "disk: name a folder there in the environment variable DARKROOM_CACHE",
             )
 

@@ -105,17 +105,17 @@ def plausible_size(size: object) -> int | None:
 
 def _check_digest(path: Path, name: str, kind: str, expected: str) -> None:
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False))
-    if found.hexdigest() != expected.lower():
+        digest = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False))
+    if digest.hexdigest() != expected.lower():
         raise IntegrityError(
-            f"its {kind} differs", file=name, found=found.hexdigest(), expected=expected
+            f"its {kind} differs", file=name, found=digest.hexdigest(), expected=expected
         )
 
 
 def _check_size(path: Path, name: str, expected: int) -> None:
-    if (found := path.stat().st_size) != expected:
+    if (size := path.stat().st_size) != expected:
         raise IntegrityError(
-            _WRONG_SIZE, file=name, found=f"{found:,} bytes", expected=f"{expected:,} bytes"
+            _WRONG_SIZE, file=name, found=f"{size:,} bytes", expected=f"{expected:,} bytes"
         )
 
 

@@ -1,3 +1,24 @@
-from tests.remote.conftest import rig, waiting
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 
-__all__ = ["rig", "waiting"]
+import pytest
+
+from darkroom.project import files
+
+
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Return an event that is set when a second process or thread waits for a locked folder."""
+    waiting, alone = threading.Event(), files.alone
+
+    def alone_and_signal(path: Path, *, busy: Callable[[], object]) -> AbstractContextManager[None]:
+        def signal() -> None:
+            busy()
+            waiting.set()
+
+        return alone(path, busy=signal)
+
+    monkeypatch.setattr(files, "alone", alone_and_signal)
+    return waiting

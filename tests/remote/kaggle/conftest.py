@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from requests.adapters import HTTPAdapter
 
-from tests.remote.kaggle.quiet import REF, SECRETS, SLUG, submission
+from tests.support.kaggle_client import REF, SECRETS, SLUG, submission
 from tests.support.loopback import Competition, Dataset, Kaggle
 
 

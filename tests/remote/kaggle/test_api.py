@@ -9,7 +9,7 @@ import requests
 from darkroom.errors import ParamsError, RemoteError
 from darkroom.remote.kaggle import api
 from darkroom.remote.retry import TransientError, is_transient
-from tests.remote.kaggle.quiet import REF, SLUG, send, shorten_timeout, words
+from tests.support.kaggle_client import REF, SLUG, send, shorten_timeout, words
 from tests.support.loopback import (
     Cut,
     CutBody,

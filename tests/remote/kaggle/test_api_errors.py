@@ -4,7 +4,7 @@ import pytest
 
 from darkroom.errors import RemoteError
 from darkroom.remote.kaggle import api, api_errors
-from tests.remote.kaggle.quiet import REF, SLUG, words
+from tests.support.kaggle_client import REF, SLUG, words
 from tests.support.loopback import TOKEN, WRONG_TOKEN, Fault, Kaggle, Page, Redirect, Status
 
 REFUSALS: dict[str, tuple[Fault | None, str]] = {

@@ -9,7 +9,7 @@ import pytest
 from darkroom.errors import RemoteError
 from darkroom.remote.kaggle import api, responses
 from darkroom.remote.kaggle.responses import UNKNOWN_DATE
-from tests.remote.kaggle.quiet import REF, SLUG, words
+from tests.support.kaggle_client import REF, SLUG, words
 from tests.support.loopback import Kaggle, Page
 
 GOOD: dict[str, Any] = {

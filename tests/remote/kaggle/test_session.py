@@ -12,7 +12,7 @@ import requests
 
 from darkroom.errors import ParamsError, RemoteError
 from darkroom.remote.kaggle import api
-from tests.remote.kaggle.quiet import REF, SLUG, send, words
+from tests.support.kaggle_client import REF, SLUG, send, words
 from tests.support.loopback import (
     KEY,
     REFRESH_TOKEN,

@@ -43,7 +43,7 @@ def refuse_foreign_files(folder: Path) -> None:
     """
     if not folder.exists():
         return
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     try:
         listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
         ours = {entry["name"] for entry in listed} | {MANIFEST}
@@ -51,7 +51,7 @@ def refuse_foreign_files(folder: Path) -> None:
         ours = {MANIFEST}
     except (ValueError, KeyError, TypeError) as error:
         raise DataError("it is not a manifest that fetch wrote", file=folder / MANIFEST) from error
-    if foreign := sorted(name for name in found - ours if not is_junk(name)):
+    if foreign := sorted(name for name in present - ours if not is_junk(name)):
         raise DataError(
             f"{len(foreign)} files here were not fetched, and fetching replaces the folder",
             file=folder,

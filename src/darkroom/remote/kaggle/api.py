@@ -93,7 +93,7 @@ def list_competition_files(
 
 
 def competition_file_opener(slug: str, name: str) -> Opener:
-    """Return a function that opens one file of a competition as a stream, on each call anew.
+    """Return a function that opens one file of a competition as a stream, a new one a call.
 
     It takes request headers (Range, If-Range), which also reach the storage behind Kaggle, and
     returns a response of 200, 206 or 416. It raises what `list_competition_files` raises.

@@ -10,7 +10,7 @@ from darkroom.remote.kaggle import api
 from darkroom.remote.kaggle.api import UploadRefusedError
 from darkroom.remote.kaggle.api_errors import RequestInfo
 from darkroom.remote.retry import TransientError
-from tests.remote.kaggle.quiet import SLUG, send, words
+from tests.support.kaggle_client import SLUG, send, words
 from tests.support.loopback import Fault, Kaggle, Page, Redirect, Status
 
 NOWHERE = {

@@ -9,8 +9,8 @@ from darkroom.errors import RemoteError
 from darkroom.remote.download import RemoteFile, download
 from darkroom.remote.kaggle import api
 from darkroom.remote.retry import RetryPolicy, retry
-from tests.remote.kaggle.quiet import SECRETS, SLUG, shorten_timeout
-from tests.remote.kaggle.scenarios import SCENARIOS, Scenario, archive
+from tests.support.download_scenarios import SCENARIOS, Scenario, archive
+from tests.support.kaggle_client import SECRETS, SLUG, shorten_timeout
 from tests.support.loopback import Competition, Kaggle
 
 SIGNATURE = "X-Goog-Signature"  # of a signed address: no message may show it

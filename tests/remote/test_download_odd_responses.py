@@ -14,7 +14,7 @@ from darkroom.errors import RemoteError
 from darkroom.remote.download import Opener, RemoteFile, download
 from darkroom.remote.https import opener
 from darkroom.remote.retry import RetryPolicy, public_address
-from tests.remote.canned import Canned, answer
+from tests.support.canned_server import Canned, answer
 
 CHUNKED = {"Transfer-Encoding": "chunked", "ETag": '"a"'}
 

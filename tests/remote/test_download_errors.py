@@ -9,7 +9,7 @@ from darkroom.errors import RemoteError
 from darkroom.remote.download import RemoteFile, download
 from darkroom.remote.https import opener
 from darkroom.remote.retry import RetryPolicy
-from tests.remote.rig import BODY, OTHER, Rig, zipped
+from tests.support.download_rig import BODY, OTHER, Rig, zipped
 from tests.support.loopback import (
     Corrupt,
     Cut,
@@ -211,7 +211,7 @@ def test_random_faults_end_in_the_right_bytes_or_in_words(rig: Rig, share: float
         WrongRange(9), NewVersion(OTHER), NewVersion(BODY), Redirect(1), Page(PAGE), Gzip(),
     ]  # fmt: skip
     ends = set()
-    for _ in range(25):
+    for _ in range(10):
         rig.kaggle.files["/d/data.bin"] = BODY
         rig.kaggle.play("storage", *rng.sample(faults, 4), Cut(share))
         try:
