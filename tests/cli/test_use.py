@@ -218,6 +218,7 @@ def test_a_recipe_that_ships_is_complete_and_right(
         assert params.section(name) == mine.section(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
 def test_any_recipe_can_follow_one_that_transfers(
     tmp_path: Path,

@@ -46,7 +46,10 @@ FAMILIES = {
 
 @pytest.mark.parametrize(
     ("name", "block", "layers"),
-    [("resnet18", BasicBlock, [2, 2, 2, 2]), ("resnet50", Bottleneck, [3, 4, 6, 3])],
+    [
+        ("resnet18", BasicBlock, [2, 2, 2, 2]),
+        pytest.param("resnet50", Bottleneck, [3, 4, 6, 3], marks=pytest.mark.slow),
+    ],
 )
 def test_first_weights_are_those_of_torchvisions_own(
     name: str, block: Any, layers: list[int]

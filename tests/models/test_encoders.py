@@ -16,12 +16,14 @@ from darkroom.models import encoders
 from darkroom.models.build import MEAN, STD, build, normalise
 from darkroom.models.names import DECODERS
 
+REST = [name for name in DECODERS if name != "fpn"]
+
 
 def over(name: str, encoder: str = "resnet18", **arguments: str) -> nn.Module:
     return build(name, outputs=2, seed=7, encoder=encoder, **arguments)
 
 
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", ["fpn", *(pytest.param(n, marks=pytest.mark.slow) for n in REST)])
 def test_first_weights_are_those_of_the_packages_own(name: str) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(7)
@@ -32,7 +34,13 @@ def test_first_weights_are_those_of_the_packages_own(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DECODERS)
-@pytest.mark.parametrize("encoder", ["resnet18", "mobilenet_v2", "tu-convnext_tiny"])
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        "resnet18",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("mobilenet_v2", "tu-convnext_tiny")),
+    ],
+)
 def test_logits_have_the_size_of_the_picture(name: str, encoder: str) -> None:
     with torch.device("meta"):
         net = over(name, encoder).eval()

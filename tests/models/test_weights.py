@@ -167,7 +167,9 @@ def test_another_run_starts_any_network(
         assert torch.equal(tensor, new[key] if top else source[key]), key
 
 
-@pytest.mark.parametrize("decoder", ["encoder_unet", "deeplabv3plus"])
+@pytest.mark.parametrize(
+    "decoder", ["encoder_unet", pytest.param("deeplabv3plus", marks=pytest.mark.slow)]
+)
 def test_a_classifier_starts_an_encoder(tmp_path: Path, decoder: str) -> None:
     source = run_of(tmp_path / "run", "resnet18")
     net = build(decoder, outputs=1, seed=2, weights=str(tmp_path / "run")).state_dict()

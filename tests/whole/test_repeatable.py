@@ -69,6 +69,7 @@ def test_trainings_with_all_that_is_random_have_one_hash(project: Project, train
     assert hashlib.sha256(trained(8)).hexdigest() not in hashes
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_weights(project: Project) -> None:
     root = project("masks")
     first = tiny.tree(root)
@@ -171,6 +172,7 @@ def test_what_is_found_in_the_padding_is_not_submitted(
     assert len(wide) == 4
 
 
+@pytest.mark.slow
 def test_all_folds_have_a_say_in_the_submission(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
