@@ -61,7 +61,7 @@ def raw(root: Path) -> Any:
 def test_a_recipe_is_merged_and_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = raw(root)
     out = told(capsys, "cars-fast")
-    after = paramfile.read(Path("params.yaml"))
+    after = paramfile.read_params(Path("params.yaml"))
     assert after.folds == [0, 1]
     train = after.section("carvana").train
     assert (train.epochs, train.batch_size, train.lr) == (3, 4, 1e-3)
@@ -211,9 +211,9 @@ def test_a_recipe_that_ships_is_complete_and_right(
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     told(capsys, str(file))
-    params = paramfile.read(Path("params.yaml"))
+    params = paramfile.read_params(Path("params.yaml"))
     alone = recipe.keys | {"seed": params.seed}
-    mine = paramfile.validate(alone)
+    mine = paramfile.validate_params(alone)
     for name in recipe.keys["competitions"]:
         assert params.section(name) == mine.section(name)
 
@@ -231,7 +231,7 @@ def test_any_recipe_can_follow_one_that_transfers(
     told(capsys, str(ROOT / "recipes/banknotes-transfer.yaml"))
     told(capsys, str(file))
     keys = recipes.read(file).keys
-    params = paramfile.read(Path("params.yaml"))
+    params = paramfile.read_params(Path("params.yaml"))
     assert params.competitions == keys["competitions"]
     assert [(each.to, each.source) for each in params.transfers] == [
         (each["to"], each["from"]) for each in keys["transfers"]

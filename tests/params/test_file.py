@@ -18,12 +18,12 @@ def raw() -> Any:
 
 def _faults(raw: Any) -> str:
     with pytest.raises(ParamsError) as caught:
-        file.validate(raw)
+        file.validate_params(raw)
     return str(caught.value)
 
 
 def test_the_file_that_ships_is_right() -> None:
-    params = file.read(ROOT / "params.yaml")
+    params = file.read_params(ROOT / "params.yaml")
     assert params.competitions == ["carvana", "celeba", "banknotes"]
     assert set(params.sections) == set(params.competitions)
 
@@ -59,7 +59,7 @@ def test_every_fault_is_told_at_once_with_path_and_remedy(raw: Any) -> None:
 def test_numbers_are_numbers(raw: Any, value: Any, is_right: bool) -> None:
     raw["carvana"]["train"]["lr"] = value
     if is_right:
-        assert file.validate(raw).section("carvana").train.lr == float(value)
+        assert file.validate_params(raw).section("carvana").train.lr == float(value)
     else:
         assert "carvana.train.lr: found" in _faults(raw)
 
@@ -97,7 +97,7 @@ def test_weights_are_null_or_given_by_transfers(raw: Any, written: str) -> None:
 def test_an_exponent_without_a_dot_is_a_number_in_the_file_too(tmp_path: Path) -> None:
     text = (ROOT / "params.yaml").read_text().replace("lr: 0.02 ", "lr: 1e-4 ")
     (tmp_path / "params.yaml").write_text(text)
-    assert file.read(tmp_path / "params.yaml").section("carvana").train.lr == 1e-4
+    assert file.read_params(tmp_path / "params.yaml").section("carvana").train.lr == 1e-4
 
 
 def test_a_competition_without_a_section_is_named(raw: Any) -> None:
@@ -137,7 +137,7 @@ def test_a_csv_competition_needs_no_python(raw: Any) -> None:
             "header": ["img", "rle_mask"],
         }
     }
-    data = file.validate(raw).section("nuclei").data
+    data = file.validate_params(raw).section("nuclei").data
     assert data.format == "csv"
     assert data.train.mask == 1
     raw["nuclei"]["data"]["train"]["imag_path"] = ""
@@ -165,7 +165,7 @@ def test_a_csv_competition_needs_no_python(raw: Any) -> None:
 def test_what_is_not_a_mapping_of_yaml_is_refused(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(ParamsError, match=r"params\.yaml") as caught:
-        file.read(tmp_path / "params.yaml")
+        file.read_params(tmp_path / "params.yaml")
     assert words in str(caught.value)
 
 
@@ -174,15 +174,15 @@ def test_sections_may_share_keys_by_yaml_merge(tmp_path: Path) -> None:
     text = text.replace("  predict:\n    batch_size: 64\n", "  predict:\n    <<: *few\n")
     text = text.replace("  predict:\n    batch_size: 8 ", "  predict: &few\n    batch_size: 8 ", 1)
     (tmp_path / "params.yaml").write_text(text)
-    assert file.read(tmp_path / "params.yaml").section("celeba").predict.batch_size == 8
+    assert file.read_params(tmp_path / "params.yaml").section("celeba").predict.batch_size == 8
 
 
 def test_absent_or_unreadable(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="no such file"):
-        file.read(tmp_path / "params.yaml")
+        file.read_params(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ParamsError, match="can't be read"):
-        file.read(tmp_path / "params.yaml")
+        file.read_params(tmp_path / "params.yaml")
 
 
 def test_the_schema_that_ships_is_ours_and_tells_every_key() -> None:
@@ -221,7 +221,7 @@ def test_an_address_without_a_host_is_refused(raw: Any, address: str) -> None:
     told = "input should be an address with a host: https://host/path"
     assert f"banknotes.data.urls[0].url: found '{address}' (str); {told}" in _faults(raw)
     raw["banknotes"]["data"]["urls"] = [{"url": "https://[::1]:8080/x", "name": "a.csv"}]
-    file.validate(raw)
+    file.validate_params(raw)
 
 
 def test_names_that_no_disk_takes_are_refused(raw: Any) -> None:

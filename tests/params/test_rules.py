@@ -20,7 +20,7 @@ def raw() -> dict[str, Any]:
 
 def _told(raw: dict[str, Any]) -> str:
     with pytest.raises(ParamsError) as caught:
-        paramfile.validate(raw)
+        paramfile.validate_params(raw)
     return str(caught.value)
 
 
@@ -35,7 +35,7 @@ def test_weights_that_nobody_gives_are_told_with_the_line_to_add(raw: dict[str, 
 def test_weights_are_given_by_a_transfer(raw: dict[str, Any]) -> None:
     raw["banknotes"]["model"]["weights"] = "given"
     raw["transfers"] = [{"to": "banknotes", "from": "models/celeba/fold0"}]
-    given = paramfile.validate(raw).transfer("banknotes")
+    given = paramfile.validate_params(raw).transfer("banknotes")
     assert given is not None
     assert given.source == "models/celeba/fold0"
 
@@ -55,7 +55,7 @@ def test_a_section_that_does_not_run_may_keep_its_weights(
     raw["competitions"] = ["carvana"]
     raw["banknotes"]["model"]["weights"] = weights
     raw["transfers"] = [] if weights else [{"to": "banknotes", "from": "a.pth"}]
-    params = paramfile.validate(raw)
+    params = paramfile.validate_params(raw)
     assert params.section("banknotes").model.weights == weights
     raw["competitions"] = ["carvana", "banknotes"]
     assert "banknotes.model.weights: found" in _told(raw)
@@ -88,7 +88,7 @@ def test_devices_share_a_batch_equally(raw: dict[str, Any]) -> None:
 
 def test_windows_fit_into_the_stored_pictures(raw: dict[str, Any]) -> None:
     raw["carvana"]["train"]["crop"] = [128, 192]
-    paramfile.validate(raw)
+    paramfile.validate_params(raw)
     raw["carvana"]["train"]["crop"] = [64, 200]
     assert (
         "carvana.train.crop: found [64, 200], but carvana.preprocess stores pictures of [128, 192]"
@@ -109,7 +109,7 @@ def test_what_a_task_has_no_use_for(
     for other in ("carvana", "celeba"):
         raw[other]["evaluate"]["threshold"] = 0.3
     raw["carvana"]["evaluate"] |= {"scales": [0.5, 1], "tiles": {"height": 64, "width": 64}}
-    paramfile.validate(raw)
+    paramfile.validate_params(raw)
     raw[name]["evaluate"] |= written
     assert f"{name}.evaluate.{told}" in _told(raw)
 
@@ -117,7 +117,7 @@ def test_what_a_task_has_no_use_for(
 @pytest.mark.parametrize("name", ["carvana", "celeba", "banknotes"])
 def test_the_task_of_a_layout_is_that_of_its_reader(raw: dict[str, Any], name: str) -> None:
     source = (ROOT / f"src/darkroom/index/formats/{name}.py").read_text()
-    assert f'task="{paramfile.validate(raw).section(name).data.task}"' in source
+    assert f'task="{paramfile.validate_params(raw).section(name).data.task}"' in source
 
 
 def test_kaggle_needs_a_name(raw: dict[str, Any]) -> None:
@@ -134,7 +134,7 @@ def test_what_is_not_on_kaggle_is_fetched_by_address(raw: dict[str, Any]) -> Non
         raw
     )
     raw["banknotes"]["data"]["source"] = "urls"
-    assert len(paramfile.validate(raw).section("banknotes").data.urls) == 6
+    assert len(paramfile.validate_params(raw).section("banknotes").data.urls) == 6
 
 
 def test_addresses_must_be_given_and_their_names_differ(raw: dict[str, Any]) -> None:

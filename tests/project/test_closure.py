@@ -10,7 +10,7 @@ from darkroom.project import fingerprint
 def test_a_leaf_needs_itself_alone() -> None:
     names = [
         p.relative_to(fingerprint.PACKAGE).as_posix()
-        for p in fingerprint.source_files("darkroom.errors")
+        for p in fingerprint.import_closure("darkroom.errors")
     ]
     assert names == ["errors.py"]
 
@@ -18,13 +18,13 @@ def test_a_leaf_needs_itself_alone() -> None:
 def test_imports_are_followed_and_sorted() -> None:
     names = [
         p.relative_to(fingerprint.PACKAGE).as_posix()
-        for p in fingerprint.source_files("darkroom.index.split")
+        for p in fingerprint.import_closure("darkroom.index.split")
     ]
     assert names == ["errors.py", "index/split.py"]
 
 
 def test_a_package_counts_if_its_init_holds_code() -> None:
-    files = fingerprint.source_files("darkroom.raw.sample.notes")
+    files = fingerprint.import_closure("darkroom.raw.sample.notes")
     assert fingerprint.PACKAGE / "raw/sample/__init__.py" in files
     assert fingerprint.PACKAGE / "raw/__init__.py" not in files
 
@@ -37,7 +37,7 @@ def test_files_without_code(tmp_path: Path) -> None:
 
 
 def test_modules_of_others_are_left_out() -> None:
-    assert fingerprint.source_files("numpy") == []
+    assert fingerprint.import_closure("numpy") == []
 
 
 @pytest.mark.parametrize("module", ["darkroom.project.fingerprint", "darkroom.stages._context"])
@@ -51,4 +51,4 @@ def test_nothing_is_loaded_that_the_closure_does_not_list(module: str) -> None:
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     ).stdout.split()
     with_code = {path for path in loaded if fingerprint.has_code(Path(path))}
-    assert with_code <= {str(path) for path in fingerprint.source_files(module)}
+    assert with_code <= {str(path) for path in fingerprint.import_closure(module)}

@@ -9,7 +9,7 @@ from darkroom.project import files
 
 
 def _fail_in(path: Path) -> None:
-    with files.replacing(path) as part:
+    with files.atomic_write(path) as part:
         part.write_text("half")
         raise RuntimeError("power cut")
 
@@ -35,7 +35,7 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     folder = tmp_path / "f"
     folder.mkdir()
     (folder / "old").touch()
-    with files.replacing_folder(folder) as part:
+    with files.atomic_folder(folder) as part:
         (part / "new").touch()
         assert (folder / "old").exists()
     assert [p.name for p in folder.iterdir()] == ["new"]
@@ -48,7 +48,7 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path: Path) -> None:
     (folder / "old").touch()
 
     def fail() -> None:
-        with files.replacing_folder(folder) as part:
+        with files.atomic_folder(folder) as part:
             (part / "new").touch()
             raise RuntimeError("power cut")
 
@@ -64,7 +64,7 @@ def test_a_folder_that_a_killed_run_had_put_aside_comes_back(tmp_path: Path) -> 
     (aside / "old").touch()
 
     def fail() -> None:
-        with files.replacing_folder(folder):
+        with files.atomic_folder(folder):
             raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
@@ -88,7 +88,7 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_name(
 
     monkeypatch.setattr(Path, "rename", refusing)
     with pytest.raises(OSError, match=rf"Disk quota exceeded: '{folder}'"):  # noqa: SIM117
-        with files.replacing_folder(folder):
+        with files.atomic_folder(folder):
             pass
     assert [p.name for p in folder.iterdir()] == ["old"]
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
@@ -106,11 +106,11 @@ def test_leftovers_are_cleared_beside_a_folder_that_stands(tmp_path: Path) -> No
 
 def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left") as caught:  # noqa: SIM117
-        with files.replacing(tmp_path / "a.txt"):
+        with files.atomic_write(tmp_path / "a.txt"):
             raise OSError(errno.ENOSPC, "No space left on device")
     assert caught.value.filename == str(tmp_path / "a.txt")
     with pytest.raises(OSError, match="odd") as caught:  # noqa: SIM117
-        with files.replacing(tmp_path / "a.txt"):
+        with files.atomic_write(tmp_path / "a.txt"):
             raise OSError(errno.EIO, "odd")
     assert caught.value.filename is None
 
@@ -120,10 +120,10 @@ def test_a_second_waits_for_the_first_and_is_told(tmp_path: Path) -> None:
     waiting = threading.Event()
 
     def second() -> None:
-        with files.alone(tmp_path, busy=waiting.set):
+        with files.lock(tmp_path, busy=waiting.set):
             order.append("second")
 
-    with files.alone(tmp_path, busy=lambda: order.append("never")):
+    with files.lock(tmp_path, busy=lambda: order.append("never")):
         thread = threading.Thread(target=second)  # a lock is of an open file: threads count too
         thread.start()
         assert waiting.wait(10)
@@ -139,13 +139,13 @@ def test_a_second_may_be_refused(tmp_path: Path) -> None:
     def refuse() -> None:
         raise RuntimeError("taken")
 
-    with files.alone(lock):
+    with files.lock(lock):
         with pytest.raises(RuntimeError, match="taken"):  # noqa: SIM117
-            with files.alone(lock, busy=refuse):
+            with files.lock(lock, busy=refuse):
                 pass
-        with files.alone(tmp_path / "b.lock", busy=refuse):
+        with files.lock(tmp_path / "b.lock", busy=refuse):
             pass
-    with files.alone(lock, busy=refuse):
+    with files.lock(lock, busy=refuse):
         pass
     assert lock.exists()
 
@@ -153,7 +153,7 @@ def test_a_second_may_be_refused(tmp_path: Path) -> None:
 def test_what_a_lock_file_holds_stays(tmp_path: Path) -> None:
     lock = tmp_path / "a"
     lock.write_text("dear to me")
-    with files.alone(lock):
+    with files.lock(lock):
         pass
     assert lock.read_text() == "dear to me"
 
@@ -170,8 +170,8 @@ def test_nothing_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         raise RuntimeError("taken")
 
     monkeypatch.setattr(os, "open", noted)
-    with files.alone(tmp_path), pytest.raises(RuntimeError):  # noqa: SIM117
-        with files.alone(tmp_path, busy=refuse):
+    with files.lock(tmp_path), pytest.raises(RuntimeError):  # noqa: SIM117
+        with files.lock(tmp_path, busy=refuse):
             pass
     assert len(opened) == 2
     for handle in opened:
@@ -181,6 +181,6 @@ def test_nothing_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_size_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"123")
-    assert files.size(tmp_path / "a") == 3
-    assert files.size(tmp_path / "b") is None
-    assert files.size(tmp_path) is None
+    assert files.file_size(tmp_path / "a") == 3
+    assert files.file_size(tmp_path / "b") is None
+    assert files.file_size(tmp_path) is None

@@ -6,14 +6,14 @@ import pytest
 from darkroom.errors import DataError, ResourceError
 from darkroom.project.names import (
     MissingFileError,
-    describe,
-    kind_of,
-    listed,
-    nearest,
-    pick,
-    reported,
+    describe_bytes,
+    file_kind,
+    nearest_name,
+    path_fault,
+    pick_name,
+    read_errors,
     safe_name,
-    unsafe,
+    sizes_by_name,
 )
 
 
@@ -41,7 +41,7 @@ def test_a_path_out_of_its_archive_is_refused(name: str, fault: str) -> None:
     ("name", "fault"), [("a/b.jpg", ""), ("./a", ""), ("a/../b", "a path with ..")]
 )
 def test_a_path_is_judged_without_a_file(name: str, fault: str) -> None:
-    assert unsafe(name) == fault
+    assert path_fault(name) == fault
 
 
 def test_a_safe_path_loses_dots_and_doubled_slashes() -> None:
@@ -51,7 +51,7 @@ def test_a_safe_path_loses_dots_and_doubled_slashes() -> None:
 def test_junk_is_left_out_of_a_listing() -> None:
     junk = ["__MACOSX/a/x.jpg", "a/._x.jpg", ".DS_Store", "a/Thumbs.db", "a/desktop.ini"]
     entries = [(name, 1, "") for name in [*junk, "a/x.jpg", "a/x._y.jpg"]]
-    assert listed(Path("a.zip"), entries) == {"a/x.jpg": 1, "a/x._y.jpg": 1}
+    assert sizes_by_name(Path("a.zip"), entries) == {"a/x.jpg": 1, "a/x._y.jpg": 1}
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,13 @@ def test_junk_is_left_out_of_a_listing() -> None:
     ],
 )
 def test_a_file_is_known_by_its_first_bytes(head: bytes, words: str) -> None:
-    assert describe(head) == words
+    assert describe_bytes(head) == words
 
 
 def test_links_and_devices_are_no_plain_files() -> None:
-    assert kind_of(0) == kind_of(stat.S_IFREG | 0o644) == ""
-    assert kind_of(stat.S_IFLNK) == "a link"
-    assert kind_of(stat.S_IFCHR) == "a device, pipe or folder"
+    assert file_kind(0) == file_kind(stat.S_IFREG | 0o644) == ""
+    assert file_kind(stat.S_IFLNK) == "a link"
+    assert file_kind(stat.S_IFCHR) == "a device, pipe or folder"
 
 
 @pytest.mark.parametrize(
@@ -88,18 +88,18 @@ def test_links_and_devices_are_no_plain_files() -> None:
 )
 def test_the_nearest_name_is_found(name: str, near: str) -> None:
     names = ["deep/train/a_01.jpg", "train/b_01.jpeg", "train/c_01.jpg", "x"]
-    assert nearest(name, names) == near
-    assert nearest(name, []) is None
+    assert nearest_name(name, names) == near
+    assert nearest_name(name, []) is None
 
 
 def test_the_archive_delivered_is_picked_before_the_folder_unpacked() -> None:
-    assert pick(["train", "train.zip", "train.tar"], "train") == "train.zip"
-    assert pick(["train", "train_masks.zip"], "train") == "train"
+    assert pick_name(["train", "train.zip", "train.tar"], "train") == "train.zip"
+    assert pick_name(["train", "train_masks.zip"], "train") == "train"
 
 
 def test_a_missing_file_is_named_with_what_is_there() -> None:
     with pytest.raises(DataError) as caught:
-        pick(["Train.zip", "test.zip"], "train", file="raw")
+        pick_name(["Train.zip", "test.zip"], "train", file="raw")
     assert str(caught.value) == (
         "raw: train is missing\n"
         "  found: Train.zip, test.zip\n"
@@ -110,7 +110,7 @@ def test_a_missing_file_is_named_with_what_is_there() -> None:
 
 def test_the_parameter_that_names_a_missing_file_is_told() -> None:
     with pytest.raises(MissingFileError) as caught:
-        pick(["training.csv"], "train.csv", suffixes=["", ".zip"], key="data.train.table")
+        pick_name(["training.csv"], "train.csv", suffixes=["", ".zip"], key="data.train.table")
     assert str(caught.value).endswith(
         "to do: if training.csv is it, rename it, or write training.csv in data.train.table; "
         "else download train.csv"
@@ -120,18 +120,18 @@ def test_the_parameter_that_names_a_missing_file_is_told() -> None:
 
 def test_an_empty_folder_is_said_to_hold_nothing() -> None:
     with pytest.raises(DataError, match="found: nothing"):
-        pick([], "train")
+        pick_name([], "train")
 
 
 def test_what_reading_raises_names_the_file() -> None:
-    with pytest.raises(DataError) as caught, reported(Path("a.zip"), EOFError):
+    with pytest.raises(DataError) as caught, read_errors(Path("a.zip"), EOFError):
         raise EOFError("ended early")
     assert str(caught.value) == (
         "a.zip: can't be read\n  found: ended early\n  expected: a whole file\n"
         "  to do: download it again; it is damaged or cut short"
     )
-    with pytest.raises(ResourceError) as refused, reported(Path("a.zip")):
+    with pytest.raises(ResourceError) as refused, read_errors(Path("a.zip")):
         raise PermissionError(13, "Permission denied")
     assert str(refused.value).startswith("a.zip: may not be read\n  found: Permission denied")
-    with pytest.raises(KeyError), reported(Path("a.zip"), EOFError):
+    with pytest.raises(KeyError), read_errors(Path("a.zip"), EOFError):
         raise KeyError("a fault of the program")

@@ -77,7 +77,7 @@ def test_one_unpacks_and_the_others_wait(tmp_path: Path, monkeypatch: pytest.Mon
     path, folder = gz(tmp_path / "a.tar.gz", b"abc" * 100), tmp_path / "unpacked"
     folder.mkdir()
     thread = threading.Thread(target=gunzip.unpack_gzip, args=(path, folder))
-    with files.alone(folder):
+    with files.lock(folder):
         thread.start()
         thread.join(0.2)
         assert thread.is_alive()

@@ -24,7 +24,7 @@ _ENTRIES = re.compile(r"(?:^ {6}- src/\S+\n)+", re.MULTILINE)
 
 def entries(stage: str) -> list[str]:
     """Return the files and folders that a stage's code lies in, relative to the project."""
-    closure = fingerprint.source_files(f"darkroom.stages.{stage}")
+    closure = fingerprint.import_closure(f"darkroom.stages.{stage}")
     return [path.relative_to(ROOT).as_posix() for path in _below(SOURCE, set(closure))]
 
 

@@ -78,12 +78,12 @@ def test_each_stage_is_described_and_runs_its_verb_over_the_lists(
 
 def test_the_import_closure_lies_under_the_code_entries(name: str, stage: dict[str, Any]) -> None:
     _, code = _deps(stage)
-    for file in fingerprint.source_files(f"darkroom.stages.{name}"):
+    for file in fingerprint.import_closure(f"darkroom.stages.{name}"):
         assert any(file.is_relative_to(ROOT / entry) for entry in code), file
 
 
 def test_no_code_entry_is_idle(name: str, stage: dict[str, Any]) -> None:
-    closure = fingerprint.source_files(f"darkroom.stages.{name}")
+    closure = fingerprint.import_closure(f"darkroom.stages.{name}")
     _, code = _deps(stage)
     for entry in code:
         assert any(file.is_relative_to(ROOT / entry) for file in closure), entry
@@ -205,7 +205,7 @@ def test_the_stages_that_an_edit_of_a_file_touches(file: str, stages: set[str]) 
 def test_dvc_reads_it_and_makes_a_stage_for_each_competition_and_fold() -> None:
     from dvc.repo import Repo
 
-    params = paramfile.read(ROOT / "params.yaml")
+    params = paramfile.read_params(ROOT / "params.yaml")
     assert params.transfers == []
     expected = {
         f"{stage}@{name}" + (f"-{fold}" if stage == "train" else "")

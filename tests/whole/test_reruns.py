@@ -154,7 +154,7 @@ def test_the_seed(project: Path, params: dict[str, Any]) -> None:
 def test_a_further_fold_trains_only_that_fold(project: Path, params: dict[str, Any]) -> None:
     params["competitions"] = names = ["carvana"]  # the others have one fold, the official
     params["folds"] = [0, 1]
-    file.validate(params)
+    file.validate_params(params)
     expected = {f"train@{name}-1" for name in names}
     expected |= {f"{stage}@{name}" for stage in ("evaluate", "predict") for name in names}
     assert _table()["folds"] == ["train", "evaluate", "predict"]
@@ -171,7 +171,7 @@ def test_a_further_competition_runs_alone(project: Path, params: dict[str, Any])
 
 def test_the_readme_s_own_competition_runs_alone(project: Path, params: dict[str, Any]) -> None:
     example = yaml.safe_load((ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0])
-    file.validate(example)
+    file.validate_params(example)
     expected = {f"{stage}@nuclei" + ("-0" if stage == "train" else "") for stage in STAGES}
     assert _reruns(project, example) == expected
 
@@ -186,7 +186,7 @@ def test_a_transfer_makes_one_training_wait_for_another(
 ) -> None:
     params["transfers"] = [{"to": "banknotes", "from": "models/celeba/fold0"}]
     params["banknotes"]["model"]["weights"] = "given"
-    file.validate(params)
+    file.validate_params(params)
     expected = {"transfer@pair0", "train@banknotes-0", "evaluate@banknotes", "predict@banknotes"}
     assert _reruns(project, params) == expected
     assert _table()["transfers"] == ["transfer", "train", "evaluate", "predict"]

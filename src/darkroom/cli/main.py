@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import DarkroomError, ParamsError, ResourceError
-from darkroom.project.files import FULL, alone, clear_leftovers
+from darkroom.project.files import FULL, clear_leftovers, lock
 from darkroom.project.paths import PARAMS, Layout
 from darkroom.stages._context import Context
 
@@ -133,7 +133,7 @@ def read_context(name: str) -> Context:
     """
     from darkroom.params import file  # noqa: PLC0415  (the help needs none)
 
-    params = file.read(Path(PARAMS))
+    params = file.read_params(Path(PARAMS))
     if name not in params.sections:
         near = get_close_matches(name, params.sections, n=1)
         raise ParamsError(
@@ -192,7 +192,7 @@ def _lock(context: Context, fold: int | None) -> Iterator[None]:
         yield
         return
     suffix = "" if fold is None else f"-fold{fold}"
-    with alone(Path(".darkroom", f"{context.name}{suffix}.lock"), busy=_refuse_second):
+    with lock(Path(".darkroom", f"{context.name}{suffix}.lock"), busy=_refuse_second):
         if fold is None:
             for folder in (context.paths.raw, context.paths.processed):
                 clear_leftovers(folder)

@@ -152,7 +152,7 @@ def _outdated_error(paths: Layout, stages: Sequence[str]) -> ArtifactError:
 
 
 def _read_facts(competition: str, paths: Layout, commit: Commit | None) -> SubmissionFile:
-    all_sections = paramfile.read(Path(PARAMS)).sections
+    all_sections = paramfile.read_params(Path(PARAMS)).sections
     sections = tuple(
         name for name, section in all_sections.items() if section.data.kaggle == competition
     )

@@ -89,7 +89,7 @@ def read(file: Path) -> Recipe:
     Raises:
         ParamsError: It is not a mapping of YAML, or its head is not as above.
     """
-    keys = paramfile.mapping(file)
+    keys = paramfile.read_mapping(file)
     head = _words(file, HEADER, keys.pop(HEADER, {}), {"for": "", "expected": {}, "data": "keep"})
     plain = {"time": "", "score": "", "basis": BASES[1], "source": ""}
     expected = _words(file, f"{HEADER}.expected", head["expected"], plain)

@@ -14,7 +14,7 @@ BASELINES = ("baseline_{}", "baseline_mean_mask")
 
 def run() -> int:
     """Print the results of each competition; return 0 if every submission is valid, else 6."""
-    names = file.read(Path(PARAMS)).competitions
+    names = file.read_params(Path(PARAMS)).competitions
     valid = [_print_competition(Layout(name)) for name in names]
     print("\ntraining runs:  make tensorboard")
     return 0 if all(valid) else 6

@@ -32,7 +32,7 @@ def run(recipe: str | None = None) -> None:
     chosen = recipes.read(recipes.find(recipe, RECIPES))
 
     path = Path(PARAMS).resolve()  # of a link, the file itself
-    paramfile.read(Path(PARAMS))
+    paramfile.read_params(Path(PARAMS))
     if not os.access(path, os.W_OK):
         raise ResourceError("it may not be written to", file=PARAMS, fix=f"chmod u+w {PARAMS}")
     mode = path.stat().st_mode
@@ -41,7 +41,7 @@ def run(recipe: str | None = None) -> None:
     old = yaml.safe_load(text)
 
     merged = recipes.merged(old, chosen)
-    params = paramfile.validate(merged, file=chosen.file)
+    params = paramfile.validate_params(merged, file=chosen.file)
     new = _with_defaults(old, merged, params)
     edited = edit(text, new, chosen.text)
     _check(edited, params)
@@ -67,7 +67,7 @@ def _with_defaults(old: dict[str, Any], merged: dict[str, Any], params: Params) 
 def _check(edited: str, params: Params) -> None:
     """Refuse an edit that means something else than was meant."""
     try:
-        found = paramfile.validate(yaml.safe_load(edited))
+        found = paramfile.validate_params(yaml.safe_load(edited))
     except (yaml.YAMLError, ParamsError):
         found = None
     if found != params:

@@ -41,7 +41,7 @@ def save(folder: Path, net: nn.Module, info: dict[str, Any]) -> None:
     data = to_bytes(tensors)
     known = {"version": VERSION, "weights": hashlib.sha256(data).hexdigest()} | info
     text = json.dumps(known, indent=2, ensure_ascii=False, allow_nan=False)
-    with files.replacing_folder(folder) as part:
+    with files.atomic_folder(folder) as part:
         files.write(part / WEIGHTS, data)
         files.write(part / INFO, text + "\n")
 

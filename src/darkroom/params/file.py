@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from darkroom.errors import ParamsError
 from darkroom.params.competition import Params
-from darkroom.params.rules import contradictions
+from darkroom.params.rules import broken_rules
 
 Location = tuple[str | int, ...]
 
@@ -40,17 +40,17 @@ class _Loader(yaml.CSafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read(path: Path) -> Params:
+def read_params(path: Path) -> Params:
     """Return the parameters of a file.
 
     Raises:
         ParamsError: The file is absent or not YAML, or keys and values in it are not as
             `darkroom.params` has them; all of these are listed at once.
     """
-    return validate(mapping(path), file=path)
+    return validate_params(read_mapping(path), file=path)
 
 
-def mapping(path: Path) -> dict[str, Any]:
+def read_mapping(path: Path) -> dict[str, Any]:
     """Return what a YAML file holds, as it stands: keys of text, each given once.
 
     Raises:
@@ -73,7 +73,7 @@ def mapping(path: Path) -> dict[str, Any]:
     return raw
 
 
-def validate(raw: dict[str, Any], *, file: object = "params.yaml") -> Params:
+def validate_params(raw: dict[str, Any], *, file: object = "params.yaml") -> Params:
     """Return typed parameters, or raise ParamsError with every fault found."""
     try:
         params = Params.model_validate(raw)
@@ -83,7 +83,7 @@ def validate(raw: dict[str, Any], *, file: object = "params.yaml") -> Params:
         told = [_fault(detail, raw, schema) for detail in details]
         faults = _merged(told + _nulls(details, raw, schema))
         raise ParamsError(_count(faults), file=file, details=faults) from error
-    faults = contradictions(params)
+    faults = broken_rules(params)
     if faults:
         raise ParamsError(_count(faults), file=file, details=faults)
     return params

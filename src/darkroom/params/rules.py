@@ -6,7 +6,7 @@ from darkroom.params.competition import NAME, Competition, Params
 from darkroom.params.data import KAGGLE, URLS, Data
 
 
-def contradictions(params: Params) -> list[str]:
+def broken_rules(params: Params) -> list[str]:
     """Return the faults, one line each: names without sections, folds that are not cut."""
     faults = [
         f"{name}: a competition's name is lower-case letters, digits and _, found {name!r}"

@@ -15,7 +15,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield the path of a file to write; it takes the name `path` when the block ends well.
 
     What stood there is untouched until then, and after an error; the half-written file,
@@ -35,12 +35,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write(path: Path, data: bytes | str) -> None:
     """Write a whole file, text as UTF-8, or leave what stood there."""
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder to fill; it takes the name `path` when the block ends well.
 
     What stood there is untouched until then, and after an error.
@@ -63,7 +63,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def alone(path: Path, *, busy: Callable[[], object] = lambda: None) -> Iterator[None]:
+def lock(path: Path, *, busy: Callable[[], object] = lambda: None) -> Iterator[None]:
     """Hold a folder, or a lock file, while the block runs; whoever else asks for it waits.
 
     A killed process holds nothing.
@@ -87,7 +87,7 @@ def alone(path: Path, *, busy: Callable[[], object] = lambda: None) -> Iterator[
         os.close(handle)
 
 
-def size(path: Path) -> int | None:
+def file_size(path: Path) -> int | None:
     """Return a file's bytes; None if there is no such file."""
     return path.stat().st_size if path.is_file() else None
 
@@ -133,7 +133,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def home() -> Path:
+def home_folder() -> Path:
     """Return it.
 
     Raises:

@@ -41,7 +41,7 @@ def of(stage: str, params: Mapping[str, Any], inputs: Sequence[Path]) -> str:
     """
     code = [
         (path.relative_to(PACKAGE).as_posix(), file_sha256(path))
-        for path in source_files(f"darkroom.stages.{stage}")
+        for path in import_closure(f"darkroom.stages.{stage}")
     ]
     contents = [
         (path.name, file.relative_to(path).as_posix(), file_sha256(file))
@@ -56,7 +56,7 @@ PACKAGE = Path(__file__).parents[1]
 
 
 @cache  # a process reads its sources once
-def source_files(module: str) -> list[Path]:
+def import_closure(module: str) -> list[Path]:
     """Return the files of `darkroom` that a module imports, itself included, sorted.
 
     Imports inside functions count; imports for type checkers alone do not, nor do files without

@@ -45,7 +45,7 @@ BROKEN: tuple[type[Exception], ...] = (
 """What reading an archive raises if that is damaged; OSError aside, which may be the disk's."""
 
 
-def describe(head: bytes) -> str:
+def describe_bytes(head: bytes) -> str:
     """Return in words what a file is, from its first 512 bytes or more."""
     if not head:
         return "an empty file"
@@ -59,7 +59,7 @@ def describe(head: bytes) -> str:
     return "binary data" if b"\0" in head else "text"
 
 
-def unsafe(name: str) -> str:
+def path_fault(name: str) -> str:
     """Return what keeps a path from being one inside a folder ("a path with .."), or ""."""
     faults = {
         "an absolute path": name.startswith("/"),
@@ -79,7 +79,7 @@ def safe_name(name: str, file: object) -> str:
     Raises:
         DataError: The name leads out of its archive, or could on some system.
     """
-    if fault := unsafe(name):
+    if fault := path_fault(name):
         raise DataError(
             "a path that may lead out of its archive",
             file=file,
@@ -90,7 +90,7 @@ def safe_name(name: str, file: object) -> str:
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
-def kind_of(mode: int) -> str:
+def file_kind(mode: int) -> str:
     """Return what a Unix mode says a file is: "" for a plain file, "a link", "a device"."""
     kind = stat.S_IFMT(mode)
     if kind in (0, stat.S_IFREG):
@@ -98,7 +98,7 @@ def kind_of(mode: int) -> str:
     return "a link" if kind == stat.S_IFLNK else "a device, pipe or folder"
 
 
-def listed(file: Path, entries: Iterable[tuple[str, int, str]]) -> dict[str, int]:
+def sizes_by_name(file: Path, entries: Iterable[tuple[str, int, str]]) -> dict[str, int]:
     """Return sizes in bytes by member name, junk left out.
 
     Args:
@@ -126,7 +126,7 @@ def listed(file: Path, entries: Iterable[tuple[str, int, str]]) -> dict[str, int
     return sizes
 
 
-def nearest(name: str, names: Collection[str]) -> str | None:
+def nearest_name(name: str, names: Collection[str]) -> str | None:
     """Return the existing name most like one that is missing; None if there are no names.
 
     Quick over 200,000 names: the same file elsewhere or with another suffix first, then
@@ -153,9 +153,9 @@ def is_junk(name: str) -> bool:
     return bool(_JUNK.search(name))
 
 
-def listing(folder: Path) -> list[str]:
+def list_names(folder: Path) -> list[str]:
     """Return the names in a folder, sorted, junk left out."""
-    with reported(folder):
+    with read_errors(folder):
         return sorted(path.name for path in folder.iterdir() if not is_junk(path.name))
 
 
@@ -172,7 +172,7 @@ class MissingFileError(DataError):
         self.wanted = tuple(wanted)
 
 
-def pick(
+def pick_name(
     names: Collection[str],
     stem: str,
     *,
@@ -197,15 +197,19 @@ def pick(
         if name in names:
             return name
     ends = tuple(PurePath(name).suffix for name in wanted)
-    near = nearest(stem, [name for name in names if name.endswith(ends)] or names)
+    near = nearest_name(stem, [name for name in names if name.endswith(ends)] or names)
     or_write = f", or write {near} in {key}" if key else ""
     fix = f"if {near} is it, rename it{or_write}; else download {stem}"
     raise MissingFileError(
-        stem, wanted, file=file, found=shown(names), fix=fix if near else f"download {stem}"
+        stem,
+        wanted,
+        file=file,
+        found=summarise_names(names),
+        fix=fix if near else f"download {stem}",
     )
 
 
-def shown(names: Collection[str]) -> str:
+def summarise_names(names: Collection[str]) -> str:
     """Return the first names and how many more there are, for a message."""
     first = sorted(names)[:12]
     more = f" and {len(names) - len(first):,} more" if len(names) > len(first) else ""
@@ -213,7 +217,7 @@ def shown(names: Collection[str]) -> str:
 
 
 @contextmanager
-def reported(file: Path, *errors: type[Exception]) -> Iterator[None]:
+def read_errors(file: Path, *errors: type[Exception]) -> Iterator[None]:
     """Turn what reading a file raises into a DataError (or ResourceError) that names the file."""
     try:
         yield

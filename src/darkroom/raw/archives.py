@@ -19,14 +19,14 @@ from darkroom.errors import DataError
 from darkroom.project.names import (
     BROKEN,
     CONTAINER_SUFFIXES,
-    describe,
-    kind_of,
-    listed,
-    listing,
-    nearest,
-    pick,
-    reported,
+    describe_bytes,
+    file_kind,
+    list_names,
+    nearest_name,
+    pick_name,
+    read_errors,
     safe_name,
+    sizes_by_name,
 )
 from darkroom.raw.gunzip import unpack_gzip
 
@@ -70,7 +70,7 @@ class Archives:
         Raises:
             DataError: There is none; the message lists what is there.
         """
-        return pick(listing(self.root), stem, file=self.root)
+        return pick_name(list_names(self.root), stem, file=self.root)
 
     def paths(self, container: str) -> list[str]:
         """Return the paths of a container's members, sorted: "train.zip/train/x.jpg", ...
@@ -117,7 +117,7 @@ class Archives:
                 found=f"{size:,} bytes",
                 expected=f"at most {MAX_MEMBER_BYTES:,} bytes",
             )
-        with reported(self.root / path, *BROKEN):
+        with read_errors(self.root / path, *BROKEN):
             data = container.read(name)
         if len(data) != size:
             raise DataError(
@@ -134,7 +134,7 @@ class Archives:
         label, name = self._split_path(safe_name(path, self.root))
         container = self._container(label)
         if name not in container.sizes:
-            near = nearest(name, container.sizes)
+            near = nearest_name(name, container.sizes)
             raise DataError(
                 "no such file",
                 file=self.root / path,
@@ -147,7 +147,7 @@ class Archives:
     def _split_path(self, path: str) -> tuple[str, str]:
         """Split a path into container and member name; "." is the container of bare files."""
         parts = path.split("/")
-        with reported(self.root / path):  # a name may exceed the system's limit
+        with read_errors(self.root / path):  # a name may exceed the system's limit
             for depth in range(1, len(parts)):
                 label = "/".join(parts[:depth])
                 if (self.root / label).is_file():
@@ -166,9 +166,9 @@ class Archives:
         if path.is_dir():
             return _Folder(path, deep=label != ".")
         if not path.exists():
-            pick(listing(path.parent), path.name, suffixes=[""], file=path.parent)
-        with reported(path), path.open("rb") as file:
-            kind = describe(file.read(_BLOCK))
+            pick_name(list_names(path.parent), path.name, suffixes=[""], file=path.parent)
+        with read_errors(path), path.open("rb") as file:
+            kind = describe_bytes(file.read(_BLOCK))
         if label.endswith(".zip") and kind == "a zip archive":
             return _Zip(path)
         if label.endswith(CONTAINER_SUFFIXES[1:]) and kind in _TARS:
@@ -193,8 +193,8 @@ class _Folder:
 
     def __init__(self, path: Path, *, deep: bool) -> None:
         self._path = path
-        with reported(path):
-            self.sizes = listed(path, self._entries(deep))
+        with read_errors(path):
+            self.sizes = sizes_by_name(path, self._entries(deep))
 
     def _entries(self, deep: bool) -> Iterator[tuple[str, int, str]]:
         for folder, folders, names in os.walk(self._path, onerror=_raise):
@@ -205,7 +205,7 @@ class _Folder:
             for name in [*names, *(name for name in folders if Path(folder, name).is_symlink())]:
                 full = Path(folder, name)
                 mode = full.lstat()
-                yield full.relative_to(self._path).as_posix(), mode.st_size, kind_of(mode.st_mode)
+                yield full.relative_to(self._path).as_posix(), mode.st_size, file_kind(mode.st_mode)
 
     def read(self, name: str) -> bytes:
         return (self._path / name).read_bytes()
@@ -215,13 +215,13 @@ class _Zip:
     """A zip's members, stored or deflated."""
 
     def __init__(self, path: Path) -> None:
-        with reported(path, *BROKEN):
+        with read_errors(path, *BROKEN):
             self._zip = zipfile.ZipFile(path)
         infos = [info for info in self._zip.infolist() if not info.orig_filename.endswith("/")]
         # zipfile cuts names at a NUL, turns backslashes on some systems, and of two members of
         # one name keeps the last: orig_filename is what the archive says.
         entries = ((info.orig_filename, info.file_size, _zip_fault(info)) for info in infos)
-        self.sizes = listed(path, entries)
+        self.sizes = sizes_by_name(path, entries)
         self._infos = {safe_name(info.orig_filename, path): info for info in infos}
 
     def read(self, name: str) -> bytes:
@@ -234,7 +234,7 @@ def _zip_fault(info: zipfile.ZipInfo) -> str:
         return "encrypted"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return f"compressed by method {info.compress_type}, not stored or deflated"
-    return kind_of(info.external_attr >> 16)
+    return file_kind(info.external_attr >> 16)
 
 
 class _Tar:
@@ -242,12 +242,12 @@ class _Tar:
 
     def __init__(self, path: Path, unpack_folder: Path, *, compressed: bool) -> None:
         self._source = unpack_gzip(path, unpack_folder) if compressed else path
-        with reported(path, *BROKEN), self._file() as file:
+        with read_errors(path, *BROKEN), self._file() as file:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 members = tar.getmembers()
             _check_end(file, members)
         members = [member for member in members if not member.isdir()]
-        self.sizes = listed(path, ((m.name, m.size, _tar_fault(m)) for m in members))
+        self.sizes = sizes_by_name(path, ((m.name, m.size, _tar_fault(m)) for m in members))
         self._offsets = {safe_name(m.name, path): m.offset_data for m in members}
 
     def _file(self) -> BinaryIO:

@@ -13,7 +13,7 @@ from isal import igzip, isal_zlib
 
 from darkroom.errors import DataError, ResourceError
 from darkroom.project import files
-from darkroom.project.names import reported
+from darkroom.project.names import read_errors
 
 MAX_IN_MEMORY_BYTES = 64 * 2**20
 # Images hardly compress; gzip cannot exceed a ratio of 1,032.
@@ -32,14 +32,14 @@ def unpack_gzip(path: Path, unpack_folder: Path) -> bytes | Path:
     """
     size = path.stat().st_size
     if size <= MAX_IN_MEMORY_BYTES:
-        with reported(path, *_BROKEN), igzip.open(path) as file:
+        with read_errors(path, *_BROKEN), igzip.open(path) as file:
             data = cast(bytes, file.read(MAX_IN_MEMORY_BYTES + 1))
         if len(data) <= MAX_IN_MEMORY_BYTES:
             return data
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
     target = unpack_folder / f"{path.name}-{digest}-{size}-{path.stat().st_mtime_ns}.tar"
     unpack_folder.mkdir(parents=True, exist_ok=True)
-    with files.alone(unpack_folder):  # one process unpacks, the others wait
+    with files.lock(unpack_folder):  # one process unpacks, the others wait
         if not target.exists():
             _unpack(path, target, limit=max(size, 2**20) * MAX_UNPACKED_RATIO)
     return target
@@ -48,7 +48,7 @@ def unpack_gzip(path: Path, unpack_folder: Path) -> bytes | Path:
 def _unpack(path: Path, target: Path, limit: int) -> None:
     unpacked_bytes = 0
     try:
-        with files.replacing(target) as temporary, temporary.open("wb") as out:
+        with files.atomic_write(target) as temporary, temporary.open("wb") as out:
             for chunk in _chunks(path):
                 unpacked_bytes += len(chunk)
                 if unpacked_bytes > limit:
@@ -71,6 +71,6 @@ def _unpack(path: Path, target: Path, limit: int) -> None:
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    with reported(path, *_BROKEN), igzip.open(path) as file:
+    with read_errors(path, *_BROKEN), igzip.open(path) as file:
         while chunk := file.read(_CHUNK_BYTES):
             yield chunk

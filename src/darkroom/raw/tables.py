@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.errors import DataError
-from darkroom.project.names import describe, listing, nearest, pick
+from darkroom.project.names import describe_bytes, list_names, nearest_name, pick_name
 from darkroom.raw.archives import Archives
 
 SUFFIXES = ("", ".zip")
@@ -46,7 +46,7 @@ class Table:
                 return column
         elif column in self.header:
             return self.header.index(column)
-        near = nearest(column, self.header) if isinstance(column, str) else None
+        near = nearest_name(column, self.header) if isinstance(column, str) else None
         is_it = f"is it {near!r}? Columns" if near else "columns"
         raise DataError(
             f"no column {column!r}",
@@ -129,7 +129,7 @@ def read_table(folder: Path, name: str, delimiter: str = ",") -> Table:
 
 def read_text(folder: Path, name: str) -> tuple[str, str]:
     """Return a text file's path for messages, and its text; zipped or not."""
-    entry = pick(listing(folder), name, suffixes=SUFFIXES, file=folder)
+    entry = pick_name(list_names(folder), name, suffixes=SUFFIXES, file=folder)
     archives = Archives(folder, folder)  # a zip is never unpacked to a file
     if entry.endswith(".zip"):
         inside = archives.paths(entry)
@@ -254,7 +254,7 @@ def _is_bare_utf_16(data: bytes) -> bool:
 
 
 def _decoded(data: bytes, file: str) -> str:
-    kind = describe(data[:512])
+    kind = describe_bytes(data[:512])
     if kind == "text" and b"\0" in data:
         kind = "binary data"
     if kind == "binary data" and _is_bare_utf_16(data):

@@ -15,7 +15,7 @@ from urllib3 import exceptions as urllib3_errors
 
 from darkroom.errors import RemoteError, ResourceError
 from darkroom.project import files
-from darkroom.project.names import describe, unsafe
+from darkroom.project.names import describe_bytes, path_fault
 from darkroom.remote import disk_space, partial, verify, web_pages
 from darkroom.remote.disk_space import SpaceNeed
 from darkroom.remote.partial import Identity, PartialFile, range_start, response_identity
@@ -75,7 +75,7 @@ def download(
         RemoteError: The server refuses, fails for too long, or sends something else.
         ResourceError: The disk is too small, or full. The bytes so far are kept.
     """
-    if "/" in remote.name or unsafe(remote.name):
+    if "/" in remote.name or path_fault(remote.name):
         raise RemoteError(
             "an unsafe file name: it may lead out of the download folder",
             found=repr(remote.name),
@@ -172,7 +172,7 @@ class _Download:
         if saved is not None and saved.matches(new):
             return self._append(response, chain([head], rest), saved.merged(new), skip=size)
         is_packed = unquote(urlsplit(response.url).path).endswith(f"/{self.remote.name}.zip")
-        new = replace(new, packed=is_packed and describe(head) == "a zip archive")
+        new = replace(new, packed=is_packed and describe_bytes(head) == "a zip archive")
         self._require_space(new)
         self.part.start(new)
         self._update_bar(0)

@@ -8,7 +8,7 @@ from itertools import chain
 import requests
 
 from darkroom.errors import RemoteError
-from darkroom.project.names import describe
+from darkroom.project.names import describe_bytes
 
 _PAGE_TYPES = ("text/html", "application/xhtml+xml")
 _PAGE_SUFFIXES = (".html", ".htm", ".xhtml")
@@ -25,7 +25,7 @@ def is_web_page(name: str, head: bytes) -> bool:
         >>> is_web_page("train.zip", b"<!DOCTYPE html>"), is_web_page("a.html", b"<!DOCTYPE html>")
         (True, False)
     """
-    return describe(head) == "an HTML page" and not name.lower().endswith(_MARKUP_SUFFIXES)
+    return describe_bytes(head) == "an HTML page" and not name.lower().endswith(_MARKUP_SUFFIXES)
 
 
 def refuse_web_page(

@@ -121,7 +121,7 @@ def _page(
 
 def _write(paths: Layout, evaluation: Evaluation, metrics: Mapping[str, object], tta: TTA) -> None:
     """Write the scores, the decision, and the tables for plots."""
-    with files.replacing_folder(paths.curves) as folder:
+    with files.atomic_folder(paths.curves) as folder:
         for name, curve in evaluation.curves.items():
             files.write(folder / f"{name}.csv", curve.to_csv(index=False, lineterminator="\n"))
     files.write(paths.scores, evaluation.per_image.to_csv(index=False, lineterminator="\n"))

@@ -8,7 +8,7 @@ from darkroom.errors import ParamsError
 from darkroom.index.formats.adapter import load_adapter
 from darkroom.params.data import KAGGLE, SAMPLE, URLS, Data
 from darkroom.project import files, processes
-from darkroom.project.names import MissingFileError, listing
+from darkroom.project.names import MissingFileError, list_names
 from darkroom.raw.sample import draw_banknotes, draw_carvana, draw_celeba
 from darkroom.raw.sources.folder import (
     link_files,
@@ -38,7 +38,7 @@ def run(context: Context, *, policy: RetryPolicy = RetryPolicy()) -> None:  # no
 
     refuse_foreign_files(paths.raw)
     source = None if data.source == SAMPLE else _fetch_source(data, paths.raw, policy)
-    with files.replacing_folder(paths.raw) as folder:
+    with files.atomic_folder(paths.raw) as folder:
         if source is None:
             _draw(data.format, folder)
         else:
@@ -60,7 +60,7 @@ def _fetch_source(data: Data, raw: Path, policy: RetryPolicy) -> tuple[Path, lis
     source = source_folder(data.source)
     refuse_overlap(source, raw)
     try:
-        return source, adapter.required_files(listing(source), data)
+        return source, adapter.required_files(list_names(source), data)
     except MissingFileError as missing:
         refuse_nested(source, missing.wanted)
         raise

@@ -26,7 +26,7 @@ def run(context: Context) -> None:
 
     rows = read_index(paths.index, paths.card).rows
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
-    with files.replacing_folder(paths.processed) as folder:
+    with files.atomic_folder(paths.processed) as folder:
         jobs = list(_jobs(rows, folder, archives, choices))
         results = _run_jobs(jobs, total=len(rows), name=name)
         facts = pd.DataFrame([fact.as_row() for result in results for fact in result.facts])

@@ -81,7 +81,7 @@ def write_shard(path: Path, rows: Iterable[StoredImage], format: ShardFormat) ->
     """
     schema = pa.schema(COLUMNS, metadata=format.metadata())
     with (
-        files.replacing(path) as temporary,
+        files.atomic_write(path) as temporary,
         temporary.open("wb") as file,
         pa.ipc.new_file(file, schema) as writer,
     ):

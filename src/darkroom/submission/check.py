@@ -11,7 +11,7 @@ from typing import Protocol
 from darkroom.errors import ArtifactError, DataError
 from darkroom.images import rle
 from darkroom.params.section import TaskName
-from darkroom.project.names import describe
+from darkroom.project.names import describe_bytes
 from darkroom.submission.lines import Fault, Line, read_lines, split_fields
 
 Size = tuple[int, int]
@@ -97,7 +97,7 @@ def check_submission(
 def _refuse_other_files(path: Path) -> None:
     """Raise ArtifactError for a known binary format, each row of which would have a fault."""
     with path.open("rb") as file:
-        content = describe(file.read(_HEAD_BYTES))
+        content = describe_bytes(file.read(_HEAD_BYTES))
     if content in _CHECKED or path.name.endswith(".gz"):  # gzip is checked while it is read
         return
     raise ArtifactError(

@@ -78,7 +78,7 @@ class Writer:
         So there is never a submission without its facts. A kill between the two leaves new facts
         beside an old submission, which `check` notices: the sha256 differs.
         """
-        with files.replacing(self.path) as part:
+        with files.atomic_write(self.path) as part:
             with part.open("wb") as self._file:
                 self._add(self._header)
                 yield

@@ -61,7 +61,7 @@ def save(file: Path, place: Place, about: Mapping[str, object], state: State) ->
     # In memory first: of a full disk torch's own writer says nothing but that it failed.
     body = io.BytesIO()
     torch.save(whole, body)
-    with files.replacing(file) as part, part.open("wb") as stream:
+    with files.atomic_write(file) as part, part.open("wb") as stream:
         stream.write(body.getbuffer())
         stream.write(digest_of(body.getbuffer()))
 

@@ -6,7 +6,7 @@ from darkroom.errors import DataError
 from darkroom.index.formats.banknotes import OFFICIAL, build_index, required_files
 from darkroom.index.table import Index
 from darkroom.params.data import BanknoteColumns, BanknotesData
-from darkroom.project.names import listing
+from darkroom.project.names import list_names
 from darkroom.raw.archives import Archives
 from tests.support.packed import folder_of, tar_of
 from tests.support.realdata import REALDATA, needs_realdata
@@ -136,7 +136,7 @@ def test_a_wrong_column_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_part_is_refused(tmp_path: Path) -> None:
     draw(tmp_path)
-    names = listing(tmp_path)
+    names = list_names(tmp_path)
     assert required_files([*names, "notes.txt"], data_section()) == names
     names.remove("validation_data_pytorch.tar.gz")
     with pytest.raises(DataError, match="validation_data_pytorch is missing") as caught:

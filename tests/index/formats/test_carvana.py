@@ -7,7 +7,7 @@ from darkroom.errors import DataError
 from darkroom.index.formats.carvana import build_index, required_files
 from darkroom.index.table import Index
 from darkroom.params.data import CarvanaData
-from darkroom.project.names import listing
+from darkroom.project.names import list_names
 from darkroom.raw.archives import Archives
 from tests.support.packed import folder_of, zip_of
 from tests.support.realdata import REALDATA, needs_realdata
@@ -86,7 +86,7 @@ def test_the_hq_archives_can_be_chosen(tmp_path: Path) -> None:
     draw(tmp_path, contents("_hq"))
     hq = DATA.model_copy(update={"quality": "hq"})
     names = ["sample_submission.csv.zip", "test_hq.zip", "train_hq.zip", "train_masks.zip"]
-    assert required_files(listing(tmp_path), hq) == names
+    assert required_files(list_names(tmp_path), hq) == names
     image = index_of(tmp_path, hq).rows["image"].iloc[0]
     assert image == "train_hq.zip/train_hq/00087a6bd4dc_01.jpg"
     assert "train is missing\n  found: sample_submission.csv.zip, test_hq.zip" in refused(tmp_path)
@@ -140,7 +140,7 @@ def test_a_sample_submission_of_other_images_is_refused(tmp_path: Path) -> None:
 @needs_realdata
 def test_the_real_files() -> None:
     raw = REALDATA / "carvana"
-    assert required_files(listing(raw), DATA) == [
+    assert required_files(list_names(raw), DATA) == [
         "sample_submission.csv.zip",
         "test.zip",
         "train.zip",

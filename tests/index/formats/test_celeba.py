@@ -8,7 +8,7 @@ from darkroom.errors import DataError
 from darkroom.index.formats.celeba import build_index, read_attributes, required_files
 from darkroom.index.table import Index
 from darkroom.params.data import CelebaData
-from darkroom.project.names import listing
+from darkroom.project.names import list_names
 from darkroom.raw.archives import Archives
 from tests.support.packed import folder_of, zip_of
 from tests.support.realdata import REALDATA, needs_realdata
@@ -192,7 +192,7 @@ def test_an_image_without_a_row_and_the_reverse_are_listed(tmp_path: Path) -> No
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     draw(tmp_path, official())
-    names = listing(tmp_path)
+    names = list_names(tmp_path)
     assert required_files([*names, "list_bbox_celeba.txt"], DATA) == names
     with pytest.raises(DataError, match="list_attr_celeba is missing") as caught:
         required_files(["img_align_celeba", "attributes.csv"], DATA)

@@ -11,14 +11,14 @@ from darkroom.project import files
 @pytest.fixture
 def waiting(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Return an event that is set when a second process or thread waits for a locked folder."""
-    waiting, alone = threading.Event(), files.alone
+    waiting, lock = threading.Event(), files.lock
 
     def alone_and_signal(path: Path, *, busy: Callable[[], object]) -> AbstractContextManager[None]:
         def signal() -> None:
             busy()
             waiting.set()
 
-        return alone(path, busy=signal)
+        return lock(path, busy=signal)
 
-    monkeypatch.setattr(files, "alone", alone_and_signal)
+    monkeypatch.setattr(files, "lock", alone_and_signal)
     return waiting

@@ -10,7 +10,7 @@ import pytest
 from darkroom.errors import DataError, RemoteError, ResourceError
 from darkroom.index.formats import celeba
 from darkroom.params.data import CelebaData
-from darkroom.project.names import MissingFileError, pick
+from darkroom.project.names import MissingFileError, pick_name
 from darkroom.raw.archives import Archives
 from darkroom.raw.sources import bundle, cache
 from darkroom.raw.sources.bundle import Bundle, BundleArchive, fetch_bundle
@@ -219,7 +219,7 @@ def data_set(kaggle: Kaggle, folder: Path, size: int | None = 3004) -> Bundle:
 
 def order(raw: Path, *stems: str) -> Selection:
     def choose(names: Collection[str]) -> list[str]:
-        return [pick(names, stem) for stem in stems]
+        return [pick_name(names, stem) for stem in stems]
 
     return Selection(choose, raw, QUICK)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from darkroom.errors import DataError, RemoteError, ResourceError
-from darkroom.project.names import MissingFileError, pick
+from darkroom.project.names import MissingFileError, pick_name
 from darkroom.raw.sources import cache, plan
 from darkroom.raw.sources.cache import FolderRecord
 from darkroom.raw.sources.files import FilesInFoldersError, FileSource, fetch_files
@@ -51,7 +51,7 @@ def offer(kaggle: Kaggle, folder: Path, sizes: Sizes | None = None, **sha256: st
 
 def order(raw: Path, *stems: str) -> Selection:
     def choose(names: Collection[str]) -> list[str]:
-        return [pick(names, stem) for stem in stems]
+        return [pick_name(names, stem) for stem in stems]
 
     return Selection(choose, raw, QUICK)
 

@@ -15,7 +15,7 @@ from darkroom.index.formats.labels import EncodedTargets, TargetCells
 from darkroom.index.formats.rows import assemble_index, check_same_names, files_by_name, image_rows
 from darkroom.index.table import Card, Index
 from darkroom.params.data import BanknoteColumns, BanknotesData
-from darkroom.project.names import pick
+from darkroom.project.names import pick_name
 from darkroom.raw import tables
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables import Table
@@ -36,9 +36,10 @@ class Notes:
 
 def required_files(names: Collection[str], data: BanknotesData) -> list[str]:  # noqa: ARG001
     """Return three containers of pictures and three tables."""
-    containers = [pick(names, _container(subset)) for subset in OFFICIAL]
+    containers = [pick_name(names, _container(subset)) for subset in OFFICIAL]
     return sorted(
-        containers + [pick(names, _table(subset), suffixes=tables.SUFFIXES) for subset in OFFICIAL]
+        containers
+        + [pick_name(names, _table(subset), suffixes=tables.SUFFIXES) for subset in OFFICIAL]
     )
 
 

@@ -12,7 +12,7 @@ from darkroom.errors import DataError
 from darkroom.index.formats.rows import assemble_index, check_same_names, files_by_name, image_rows
 from darkroom.index.table import Card, Index
 from darkroom.params.data import CarvanaData
-from darkroom.project.names import listing, pick
+from darkroom.project.names import list_names, pick_name
 from darkroom.raw import tables
 from darkroom.raw.archives import Archives
 
@@ -24,7 +24,7 @@ _IMAGE = re.compile(r"([0-9a-f]{12})_(0[1-9]|1[0-6])\.jpg")
 
 def required_files(names: Collection[str], data: CarvanaData) -> list[str]:
     """Return the three containers and, if it is there, the sample submission."""
-    containers = [pick(names, stem) for stem in _stems(data)]
+    containers = [pick_name(names, stem) for stem in _stems(data)]
     return sorted([*containers, *_sample(names)])
 
 
@@ -101,7 +101,7 @@ def _cars(images: Iterable[str], file: Path) -> dict[str, str]:
 
 def _test_order(raw: Path, tests: Collection[str], test_in: str) -> list[str]:
     """Return the test ids as the sample submission lists them, or sorted without one."""
-    if not _sample(listing(raw)):
+    if not _sample(list_names(raw)):
         return sorted(tests)
     table = tables.read_table(raw, SAMPLE)
     order = table.unique_names("img")

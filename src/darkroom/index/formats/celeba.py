@@ -17,7 +17,7 @@ from darkroom.errors import DataError
 from darkroom.index.formats.rows import assemble_index, check_same_names, files_by_name, image_rows
 from darkroom.index.table import Card, Index
 from darkroom.params.data import CelebaData
-from darkroom.project.names import listing, pick
+from darkroom.project.names import list_names, pick_name
 from darkroom.raw import tables
 from darkroom.raw.archives import Archives
 
@@ -57,8 +57,8 @@ class Attributes:
 
 def required_files(names: Collection[str], data: CelebaData) -> list[str]:  # noqa: ARG001
     """Return the images' container and the two tables."""
-    stems = [pick(names, stem, suffixes=_SUFFIXES) for stem in (ATTRIBUTES, PARTITION)]
-    return sorted([pick(names, IMAGES), *stems])
+    stems = [pick_name(names, stem, suffixes=_SUFFIXES) for stem in (ATTRIBUTES, PARTITION)]
+    return sorted([pick_name(names, IMAGES), *stems])
 
 
 def build_index(archives: Archives, data: CelebaData) -> Index:  # noqa: ARG001
@@ -162,7 +162,7 @@ def read_partition(raw: Path) -> tuple[str, dict[str, str]]:
 
 def _records(raw: Path, stem: str) -> tuple[str, Iterator[Record]]:
     """Return a table's rows with their lines, cells separated by commas or else by blanks."""
-    entry = pick(listing(raw), stem, suffixes=_SUFFIXES, file=raw)
+    entry = pick_name(list_names(raw), stem, suffixes=_SUFFIXES, file=raw)
     file, text = tables.read_text(raw, entry)
     if any("," in line for line in text.split("\n", 2)[:2]):  # the first may be a count
         rows = tables.read_records(text, file)

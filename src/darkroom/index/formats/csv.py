@@ -15,7 +15,7 @@ from darkroom.index.formats.labels import TargetCells
 from darkroom.index.formats.rows import assemble_index, image_rows
 from darkroom.index.table import COLUMNS, Card, Index
 from darkroom.params.data import CsvData, CsvTable
-from darkroom.project.names import pick
+from darkroom.project.names import pick_name
 from darkroom.raw import tables
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables import Table
@@ -51,7 +51,9 @@ def required_files(names: Collection[str], data: CsvData) -> list[str]:
     """
     needed: set[str | None] = set()
     for key, section in _sections(data).items():
-        needed.add(pick(names, section.table, suffixes=tables.SUFFIXES, key=f"data.{key}.table"))
+        needed.add(
+            pick_name(names, section.table, suffixes=tables.SUFFIXES, key=f"data.{key}.table")
+        )
         for path, template in _templates(section).items():
             needed.add(templates.template_container(names, f"data.{key}.{path}", template))
     return sorted(names) if None in needed else sorted(filter(None, needed))

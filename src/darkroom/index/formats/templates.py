@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from darkroom.errors import DataError, ParamsError
-from darkroom.project.names import CONTAINER_SUFFIXES, pick, unsafe
+from darkroom.project.names import CONTAINER_SUFFIXES, path_fault, pick_name
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables import Table
 
@@ -23,12 +23,12 @@ def check_template(key: str, template: str) -> None:
     if template.count("{}") != 1:
         what = f"{key} must contain {{}} exactly once"
         raise ParamsError(what, found=template, expected=f"such as {EXAMPLE}")
-    fault = unsafe(template.replace("{}", "x"))
+    fault = path_fault(template.replace("{}", "x"))
     if not fault and not template.startswith("./"):
         return
     fix = "write it relative to data.source; if the files lie elsewhere, change data.source"
     plain = template.replace("\\", "/").removeprefix("./")
-    if not unsafe(plain):
+    if not path_fault(plain):
         fix = f"write {plain}"
     raise ParamsError(
         f"{key} must be a path inside data.source",
@@ -71,7 +71,7 @@ def template_container(names: Collection[str], key: str, template: str) -> str |
             expected=f"{top}, as {key} says",
             fix=f"write {key}: {' or '.join(_alternatives(twins[0], rest))}",
         )
-    return pick(names, top, suffixes=[""], key=key)
+    return pick_name(names, top, suffixes=[""], key=key)
 
 
 def fill_template(table: Table, cells: Sequence[str], template: str, kind: str) -> list[str]:
@@ -81,7 +81,7 @@ def fill_template(table: Table, cells: Sequence[str], template: str, kind: str) 
         DataError: A cell leads out of the source folder; the message names table, row and cell.
     """
     paths = [template.replace("{}", cell) if cell else "" for cell in cells]
-    odd = [place for place, path in enumerate(paths) if path and unsafe(path)]
+    odd = [place for place, path in enumerate(paths) if path and path_fault(path)]
     if odd:
         first = odd[0]
         raise DataError(
@@ -89,7 +89,7 @@ def fill_template(table: Table, cells: Sequence[str], template: str, kind: str) 
             file=table.file,
             row=table.lines[first],
             details=[f"row {table.lines[place]}: {cells[place]!r}" for place in odd],
-            found=f"{unsafe(paths[first])}: {cells[first]!r}",
+            found=f"{path_fault(paths[first])}: {cells[first]!r}",
             expected="a relative path with / between its folders, such as a/0001.jpg",
             fix="correct the cell",
         )
@@ -145,7 +145,7 @@ def check_files_exist(archives: Archives, table: Table, paths: Sequence[str], ki
 
 def _exists(archives: Archives, path: str) -> bool:
     try:
-        return not unsafe(path) and archives.has(path)
+        return not path_fault(path) and archives.has(path)
     except DataError:  # the header names a container that is absent
         return False
 

@@ -21,7 +21,7 @@ DATE = (2017, 7, 24, 0, 0, 0)
 def write_zip(path: Path, members: Iterable[Member], *, deflate: bool = False) -> None:
     """Write a zip of (name, bytes), stored as they are or, for text, deflated."""
     method = zipfile.ZIP_DEFLATED if deflate else zipfile.ZIP_STORED
-    with files.replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    with files.atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, data in members:
             entry = zipfile.ZipInfo(name, DATE)
             entry.compress_type = method
@@ -43,7 +43,7 @@ def write_zipped_csv(path: Path, rows: Iterable[Sequence[str]], *, quote_all: bo
 def write_tar_gz(path: Path, members: Iterable[Member]) -> None:
     """Write a tar.gz of (name, bytes) without dates, owners or a file name in the gzip head."""
     with (
-        files.replacing(path) as temporary,
+        files.atomic_write(path) as temporary,
         temporary.open("wb") as raw,
         _nameless_gzip(raw) as compressed,
         tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as archive,

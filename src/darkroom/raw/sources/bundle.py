@@ -220,7 +220,7 @@ class BundleArchive:
                     fix=_fetch_again(self._path),
                 )
         for name in sorted(names):
-            with files.replacing(folder / name) as part:
+            with files.atomic_write(folder / name) as part:
                 if name in self._files:
                     with part.open("wb") as out:
                         self._copy(name, self._files[name], out, on_bytes)

@@ -18,8 +18,8 @@ from typing import Any
 
 from darkroom.errors import DataError, ParamsError
 from darkroom.project import files
-from darkroom.project.files import home
-from darkroom.project.names import unsafe
+from darkroom.project.files import home_folder
+from darkroom.project.names import path_fault
 from darkroom.remote.kaggle.responses import MAX_VERSION
 from darkroom.remote.verify import plausible_size
 
@@ -50,7 +50,7 @@ def cache_root() -> Path:
                 fix="name a folder in the environment variable DARKROOM_CACHE, or unset it",
             ) from None
     general = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (general if general.is_absolute() else home() / ".cache") / "darkroom"
+    return (general if general.is_absolute() else home_folder() / ".cache") / "darkroom"
 
 
 def competition_folder(slug: str) -> Path:
@@ -98,7 +98,7 @@ def lock(folder: Path) -> Iterator[None]:
         print(f"waiting for another fetch that is filling {folder}", file=sys.stderr)
 
     folder.mkdir(parents=True, exist_ok=True)
-    with files.alone(folder, busy=print_waiting):
+    with files.lock(folder, busy=print_waiting):
         yield
 
 
@@ -210,14 +210,14 @@ def _read_json(path: Path) -> Any:
 
 def _is_valid(name: str, file: SavedFile) -> bool:
     """Return whether a recorded file may have been saved under a listed name."""
-    is_plain = "/" not in name and not unsafe(name) and file.name in (name, f"{name}.zip")
+    is_plain = "/" not in name and not path_fault(name) and file.name in (name, f"{name}.zip")
     return is_plain and plausible_size(file.size) is not None and type(file.mtime_ns) is int
 
 
 def _is_as_recorded(path: Path, file: SavedFile) -> bool:
-    return files.size(path) == file.size and path.stat().st_mtime_ns == file.mtime_ns
+    return files.file_size(path) == file.size and path.stat().st_mtime_ns == file.mtime_ns
 
 
 def _is_as_listed(path: Path, listed: int | None) -> bool:
-    size = files.size(path)
+    size = files.file_size(path)
     return bool(size) and listed in (None, size)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from darkroom.errors import RemoteError
 from darkroom.project import files
-from darkroom.project.names import is_junk, unsafe
+from darkroom.project.names import is_junk, path_fault
 from darkroom.raw.sources import cache
 from darkroom.remote import disk_space
 from darkroom.remote.disk_space import SpaceNeed
@@ -49,7 +49,7 @@ def available_names(names: Collection[str]) -> list[str]:
         >>> available_names(["a.csv", "train/1.jpg", "train/2.jpg", "../b.csv", ".DS_Store"])
         ['a.csv', 'train.zip']
     """
-    tops = {top_name(name) for name in names if not unsafe(name) and not is_junk(name)}
+    tops = {top_name(name) for name in names if not path_fault(name) and not is_junk(name)}
     return sorted(tops - RESERVED_NAMES)
 
 
@@ -121,7 +121,7 @@ def copy_need(folder: Path, raw: Path, wanted: Mapping[str, int]) -> SpaceNeed:
         raw: The project's folder of raw files.
         wanted: Bytes by name of all files that will lie there.
     """
-    new = sum(size for name, size in wanted.items() if files.size(raw / name) != size)
+    new = sum(size for name, size in wanted.items() if files.file_size(raw / name) != size)
     copies = 1 if disk_space.is_same_disk(folder, raw) else 2
     return SpaceNeed(raw, copies * new, "for the project's copy")
 
@@ -134,4 +134,4 @@ def progress_bar(label: str, total: int, saved_bytes: int) -> "tqdm[Any]":
 
 
 def _partial_bytes(folder: Path, name: str) -> int:
-    return files.size(folder / f"{name}.part") or 0
+    return files.file_size(folder / f"{name}.part") or 0

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from darkroom.errors import ParamsError, RemoteError, ResourceError
-from darkroom.project.names import MissingFileError, nearest, shown
+from darkroom.project.names import MissingFileError, nearest_name, summarise_names
 from darkroom.raw.sources import cache, plan
 from darkroom.raw.sources.bundle import Bundle, fetch_bundle
 from darkroom.raw.sources.files import FILE_LIST, FilesInFoldersError, FileSource, fetch_files
@@ -105,7 +105,7 @@ def _fetch_competition_bundle(
         raise RemoteError(
             f"Kaggle lists {missing.wanted[0]}, but the archive of all files lacks it",
             file=bundle.origin,
-            found=shown(plan.available_names(_listed_names(bundle.folder))),
+            found=summarise_names(plan.available_names(_listed_names(bundle.folder))),
             fix=f"delete {bundle.folder}, and run it again: the archive is then downloaded again; "
             f"if the error stays, {_BY_HAND}",
         ) from missing
@@ -160,7 +160,7 @@ def _fetch_single_files(source: FileSource, selection: Selection, fix: str) -> F
 def _missing_error(missing: MissingFileError, origin: str, folder: Path, fix: str) -> RemoteError:
     listed = _listed_names(folder)
     names = plan.available_names(listed)
-    near = nearest(missing.wanted[0], names)
+    near = nearest_name(missing.wanted[0], names)
     nested = [name for name in listed if "/" in name and name.rpartition("/")[2] in missing.wanted]
     if plan.RESERVED_NAMES & set(missing.wanted):
         fix = f"the download cache uses that name itself: {_BY_HAND}"
@@ -171,7 +171,7 @@ def _missing_error(missing: MissingFileError, origin: str, folder: Path, fix: st
     return RemoteError(
         f"{missing.wanted[0]} is needed, and is not there",
         file=origin,
-        found=f"deeper: {nested[0]}" if nested else shown(names),
+        found=f"deeper: {nested[0]}" if nested else summarise_names(names),
         expected=" or ".join(missing.wanted),
         fix=fix,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from darkroom.project.files import home
+from darkroom.project.files import home_folder
 from darkroom.remote.kaggle import api_errors
 from darkroom.remote.kaggle.api_errors import OAUTH_FILE, RequestInfo
 from darkroom.remote.kaggle.request_log import RequestLog, changed_environment, log_requests
@@ -61,7 +61,7 @@ def open_session(info: RequestInfo, *, is_public: bool = False) -> Iterator[Sess
     """
     with log_requests() as log:
         session = Session(info, log)
-        home()  # without a home folder the clients fail when they are imported
+        home_folder()  # without a home folder the clients fail when they are imported
         try:
             session.info = _with_account(info, log)
             if not (session.info.login or is_public):

@@ -135,7 +135,7 @@ def _updated(row: HistoryRow, submission: Submission | None) -> HistoryRow:
 def _locked(folder: Path) -> Iterator[None]:
     """Hold a lock on the folder: one process reads and writes while the others wait."""
     folder.mkdir(parents=True, exist_ok=True)
-    with files.alone(folder):
+    with files.lock(folder):
         yield
 
 

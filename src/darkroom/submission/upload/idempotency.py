@@ -54,7 +54,7 @@ def lock(upload: Upload) -> AbstractContextManager[None]:
             fix="wait until it has ended",
         )
 
-    return files.alone(upload.folder / "lock", busy=refuse)
+    return files.lock(upload.folder / "lock", busy=refuse)
 
 
 def first_key(sha256: str) -> str:
