@@ -11,8 +11,8 @@ from darkroom.cli import history as stage
 from darkroom.cli.main import main
 from darkroom.remote.retry import RetryPolicy
 from darkroom.submission.history.file import HistoryRow, append_row, read_history
-from tests.submission.history.rows import ROW
 from tests.support import tiny
+from tests.support.history_rows import ROW
 from tests.support.loopback import TOKEN, Competition, Kaggle, Status, Submission
 
 SLUG = "tiny-cars"

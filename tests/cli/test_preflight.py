@@ -10,10 +10,10 @@ from darkroom.cli import check, preflight, provenance
 from darkroom.cli.main import read_context
 from darkroom.errors import ArtifactError, DarkroomError, ParamsError
 from darkroom.stages._context import Context
-from tests.submission.upload.loopback import SLUG
 from tests.support import tiny
 from tests.support.committed import commit
 from tests.support.damage import Project
+from tests.support.uploads import SLUG
 
 
 @pytest.fixture

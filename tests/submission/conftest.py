@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from darkroom.submission.upload.idempotency import Upload
-from tests.submission.upload.loopback import SLUG, kaggle_on_loopback, upload_of
 from tests.submission.upload.scenarios import Clock
 from tests.support.loopback import Competition, Kaggle
+from tests.support.uploads import SLUG, kaggle_on_loopback, upload_of
 
 
 @pytest.fixture

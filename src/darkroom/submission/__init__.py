@@ -1,1 +1,1 @@
-"""From probabilities to the file a judge reads: run lengths, the gzip CSV, and its check."""
+"""Stage 6, submissions: encode predictions as run lengths or text, write and check the CSV."""

@@ -9,11 +9,11 @@ from darkroom.cli import provenance, submit
 from darkroom.cli.main import main
 from darkroom.remote.retry import RetryPolicy
 from tests.cli.submit.rig import RunSubmit
-from tests.submission.upload.loopback import SLUG, kaggle_on_loopback
 from tests.support import tiny
 from tests.support.committed import commit
 from tests.support.damage import Project
 from tests.support.loopback import TOKEN, Kaggle
+from tests.support.uploads import SLUG, kaggle_on_loopback
 
 
 @pytest.fixture

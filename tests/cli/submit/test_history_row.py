@@ -6,8 +6,8 @@ import pytest
 
 from darkroom.submission.history import file as history_file
 from tests.cli.submit.rig import FIRST, RunSubmit, rows
-from tests.submission.upload.loopback import SLUG
 from tests.support.loopback import Kaggle, Page
+from tests.support.uploads import SLUG
 
 
 def test_a_score_that_cannot_be_recorded_sends_nothing(

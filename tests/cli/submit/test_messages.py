@@ -10,10 +10,10 @@ from darkroom.cli import submit
 from darkroom.remote.retry import RetryPolicy
 from darkroom.submission.history.file import HistoryRow
 from tests.cli.submit.rig import FIRST, HISTORY, RunSubmit, rows
-from tests.submission.upload.loopback import SLUG
 from tests.support import tiny
 from tests.support.committed import commit
 from tests.support.loopback import Kaggle, Status
+from tests.support.uploads import SLUG
 
 
 def test_the_output_of_a_first_submission(

@@ -18,9 +18,9 @@ from darkroom.stages._context import Context
 from darkroom.submission.history.file import append_row
 from darkroom.submission.upload.idempotency import Upload, lock, read_pending, save_pending
 from tests.cli.submit.rig import FIRST, HISTORY, RunSubmit, rows
-from tests.submission.upload.loopback import SLUG
 from tests.support import tiny
 from tests.support.loopback import Hang, Kaggle, NoAnswer, Refuse
+from tests.support.uploads import SLUG
 
 KILLS = [1, pytest.param(5, marks=pytest.mark.long)]
 

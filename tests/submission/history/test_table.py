@@ -20,7 +20,7 @@ from darkroom.submission.history.table import (
     paired_scores,
     spearman,
 )
-from tests.submission.history.rows import ROW
+from tests.support.history_rows import ROW
 
 
 def row(

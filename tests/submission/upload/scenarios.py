@@ -13,8 +13,8 @@ from darkroom.remote.retry import RetryPolicy
 from darkroom.submission.upload.idempotency import Upload, lock
 from darkroom.submission.upload.reconcile import SETTLED_S
 from darkroom.submission.upload.send import UploadState, find_submission, send_submission
-from tests.submission.upload.loopback import SLUG, kaggle_on_loopback, upload_of
 from tests.support.loopback import Cut, CutBody, Fault, Kaggle, NoAnswer, Page, Refuse, Status
+from tests.support.uploads import SLUG, kaggle_on_loopback, upload_of
 
 TRIES = 8
 DAY_S = 86_400.0

@@ -10,9 +10,9 @@ from darkroom.remote.retry import RetryPolicy
 from darkroom.submission.upload.idempotency import PendingUpload, Upload, read_pending, save_pending
 from darkroom.submission.upload.reconcile import CERTAIN_S, SETTLED_S
 from darkroom.submission.upload.send import find_submission, send_submission
-from tests.submission.upload.loopback import SLUG, upload_of
 from tests.submission.upload.scenarios import COUNTED, LOST, MESSAGE, OFTEN, TRIES, Clock, submit
 from tests.support.loopback import Competition, Kaggle, NoAnswer, Page, Refuse, Submission
+from tests.support.uploads import SLUG, upload_of
 
 
 def test_another_clone_sends_at_the_same_moment(
