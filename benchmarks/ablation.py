@@ -1,11 +1,11 @@
-"""What a second fold, mirrored views and a chosen threshold bring, on pictures nobody learned from.
+"""The gain of a second fold, of mirrored views and of a chosen threshold, on held-out pictures.
 
     python -m benchmarks.ablation carvana [--groups N]
 
 In a project whose images are preprocessed. Each group (a car, say) is held out in turn; of the
-others two networks leave out one more each, to validate on: two folds. They are asked alone and
-together, with and without the mirrored view; the threshold is one half, or the best on what
-they validated. Scores are mean Dice at the original size over all the groups held out.
+others two networks leave out one more each, to validate on: two folds. They predict alone and
+together, with and without the mirrored view; the threshold is one half, or the best one on
+their validation pictures. Scores are mean Dice at the original size over all the groups held out.
 """
 
 import argparse
@@ -43,29 +43,29 @@ class Bench:
 
     def __init__(self, context: Context, work: Path) -> None:
         self.context, self.work = context, work
-        self.known = read_index(context.paths.index, context.paths.card)
-        self.shards, self.rows = read_part(context.paths, self.known, "train")
+        self.index = read_index(context.paths.index, context.paths.card)
+        self.shards, self.rows = read_part(context.paths, self.index, "train")
         self.archives = Archives(context.paths.raw, context.paths.unpacked)
-        if self.known.card.task != "segmentation":
-            raise DataError("views of masks are compared here", found=self.known.card.task)
+        if self.index.card.task != "segmentation":
+            raise DataError("views of masks are compared here", found=self.index.card.task)
 
-    def train(self, learned: Sequence[str], validated: str, name: str) -> nn.Module:
-        """Return a network that learned from some groups, and chose its epoch by another."""
+    def train(self, training: Sequence[str], validation: str, name: str) -> nn.Module:
+        """Return a network trained on some groups, at the best epoch on another."""
         section, group = self.context.section, self.rows["group"]
         loaders = _train_args.loaders(
             self.shards,
-            np.flatnonzero(group.isin(learned)).tolist(),
-            np.flatnonzero(group == validated).tolist(),
+            np.flatnonzero(group.isin(training)).tolist(),
+            np.flatnonzero(group == validation).tolist(),
             None,
             section.train,
             self.context.seed,
         )
-        arguments = _train_args.network(section, self.known.card, None, "")
+        arguments = _train_args.network(section, self.index.card, None, "")
         return fit.fit(
             build.build(**arguments, seed=self.context.seed),
             *loaders,
             task="segmentation",
-            loss=_train_args.loss(section.train, self.known.card, None, None),
+            loss=_train_args.loss(section.train, self.index.card, None, None),
             optimisation=_train_args.optimisation(section.train),
             running=_train_args.running(section.train),
             epochs=section.train.epochs,
@@ -94,7 +94,7 @@ class Bench:
 
 
 def table(bench: Bench, count: int) -> dict[tuple[str, str, str], float]:
-    """Return the score by (folds, view, threshold), over so many groups held out."""
+    """Return the score by (folds, view, threshold), with that many groups held out in turn."""
     groups = sorted(bench.rows["group"].unique())
     if len(groups) < 4:
         raise DataError("too few groups to hold out two", found=len(groups), expected="4 or more")
@@ -106,12 +106,14 @@ def table(bench: Bench, count: int) -> dict[tuple[str, str, str], float]:
             for k, validated in enumerate(rest[:2])
         }
         for view, tta in VIEWS.items():
-            chosen = np.mean([bench.curve([net], g, tta) for g, net in nets.items()], axis=0)
-            best = thresholds.best_index(chosen)
-            asked = {"one": [[net] for net in nets.values()], "two": [list(nets.values())]}
-            for folds, ways in asked.items():
-                for way in ways:
-                    curve = bench.curve(way, held_out, tta)
+            validation_curve = np.mean(
+                [bench.curve([net], g, tta) for g, net in nets.items()], axis=0
+            )
+            best = thresholds.best_index(validation_curve)
+            ensembles = {"one": [[net] for net in nets.values()], "two": [list(nets.values())]}
+            for folds, groups_of_nets in ensembles.items():
+                for ensemble in groups_of_nets:
+                    curve = bench.curve(ensemble, held_out, tta)
                     scores.setdefault((folds, view, "0.5"), []).append(float(curve[HALF]))
                     scores.setdefault((folds, view, "chosen"), []).append(float(curve[best]))
         print(f"held out {place + 1} of {min(count, len(groups))}", flush=True)
@@ -122,9 +124,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", help="a competition of params.yaml, of masks")
     parser.add_argument("--groups", type=int, default=4, help="how many to hold out (default 4)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as work:
-        scores = table(Bench(read_context(given.name), Path(work)), given.groups)
+        scores = table(Bench(read_context(options.name), Path(work)), options.groups)
     print("\n| folds averaged | views | threshold | Dice |\n|---|---|---|---|")
     for (folds, view, threshold), score in scores.items():
         print(f"| {folds} | {view} | {threshold} | {score:.4f} |")

@@ -3,7 +3,7 @@
 Carvana pictures and masks at 959x640, one process, one thread. Ours, from JPEG and from raw
 shards through the loader that training uses, against the usual data set, which decodes and
 resizes each item in full with Pillow. All contenders take turns in one run, so that a busy
-machine is busy for each of them; medians over the rounds are shown.
+machine slows all of them alike; the medians of the rounds are printed.
 """
 
 import argparse
@@ -103,7 +103,7 @@ def drawn_pictures(count: int) -> list[Raw]:
 
 
 def unpack(pictures: list[Raw], folder: Path) -> list[tuple[Path, Path]]:
-    """Write the files as the usual data set wants them."""
+    """Write the files in the layout of the usual data set."""
     files = []
     for number, raw in enumerate(pictures):
         image, mask = folder / f"{number:03d}.jpg", folder / f"{number:03d}.gif"

@@ -1,11 +1,11 @@
-"""From probabilities to gzip rows: ours, the usual callback, and what bounds both.
+"""From probabilities to gzip rows: Darkroom, the usual callback, and the limits of both.
 
     python -m benchmarks.submission [--data FOLDER] [--rows N] [--quick]
 
 Probabilities are 1024x1024 float32, rows are run lengths at 1918x1280. The usual callback
 enlarges with cv2, thresholds, finds runs by two lines of numpy, and writes through csv and
 `gzip.open`, which compresses at level 9. All ways take turns on the same pictures, a few rows
-at a time, in one process and one thread, so that a busy machine is unfair to none.
+at a time, in one process and one thread, so that a busy machine slows all of them alike.
 """
 
 import argparse
@@ -43,7 +43,7 @@ PICTURES, QUICK_PICTURES = 32, 4
 MEMORY_ROWS, QUICK_MEMORY_ROWS = 100_000, 40
 DATA = REALDATA / "carvana"
 HEADER = ["img", "rle_mask"]
-KNOWN = {
+EXAMPLES = {
     "first pixel set": [1, 1, 0, 0, 1, 1],
     "last pixel set": [0, 1, 1, 0, 1, 1],
     "all set": [1, 1, 1],
@@ -135,7 +135,7 @@ class Way:
 
 @dataclass
 class Inputs:
-    """Pictures in all the states that a way may begin from."""
+    """The pictures, in every form that a contender starts from."""
 
     source: str
     probabilities: list[Floats]
@@ -149,7 +149,7 @@ class Inputs:
             self.lines.append(line.encode())
 
 
-def inputs(folder: Path, count: int) -> Inputs:
+def read_inputs(folder: Path, count: int) -> Inputs:
     if (folder / "train_masks.zip").is_file():
         return Inputs("real Carvana masks", [smoothed(mask) for mask in real_masks(folder, count)])
     masks = drawn_masks(count)
@@ -160,43 +160,43 @@ def name_of(number: int) -> str:
     return f"{number * 2654435761 % 2**48:012x}_{number % 16 + 1:02}.jpg"
 
 
-def measure(given: Inputs, rows: int, folder: Path) -> tuple[list[Way], float]:
+def measure(data: Inputs, rows: int, folder: Path) -> tuple[list[Way], float]:
     """Return the ways, timed in turns, and the size of our file over that of the usual one."""
     usual_path, our_path = folder / "usual.csv.gz", folder / "ours.csv.gz"
     with Writer(our_path, HEADER) as writer, gzip.open(usual_path, "wt", newline="") as file:
         table = csv.writer(file)
         table.writerow(HEADER)
-        ways = ways_of(given, writer, table)
+        ways = ways_of(data, writer, table)
         for first in range(0, rows, TURN):
             for way in ways:
                 way.take_turn(first)
     return ways, our_path.stat().st_size / usual_path.stat().st_size
 
 
-def ways_of(given: Inputs, writer: Writer, table: Table) -> list[Way]:
+def ways_of(data: Inputs, writer: Writer, table: Table) -> list[Way]:
     """Return ours, the baseline, and the parts that bound them."""
-    count = len(given.probabilities)
+    count = len(data.probabilities)
     squeeze = isal_zlib.compressobj(2, isal_zlib.DEFLATED, 31)
 
     def ours(number: int) -> None:
-        writer.write([name_of(number), our_text(given.probabilities[number % count])])
+        writer.write([name_of(number), our_text(data.probabilities[number % count])])
 
     def usual(number: int) -> None:
-        picture = enlarged(given.probabilities[number % count])
+        picture = enlarged(data.probabilities[number % count])
         mask = (picture > THRESHOLD).astype(np.uint8)
         table.writerow([name_of(number), usual_text(mask)])
 
     def our_rle(number: int) -> None:
-        our_text(given.probabilities[number % count])
+        our_text(data.probabilities[number % count])
 
     def usual_rle(number: int) -> None:
-        usual_runs(given.masks[number % count])
+        usual_runs(data.masks[number % count])
 
     def compare(number: int) -> None:
-        np.greater(given.probabilities[number % count], np.float32(THRESHOLD))
+        np.greater(data.probabilities[number % count], np.float32(THRESHOLD))
 
     def compress(number: int) -> None:
-        squeeze.compress(given.lines[number % count])
+        squeeze.compress(data.lines[number % count])
 
     return [
         Way("ours", ours),
@@ -208,15 +208,15 @@ def ways_of(given: Inputs, writer: Writer, table: Table) -> list[Way]:
     ]
 
 
-def grown_mib(given: Inputs, rows: int, folder: Path) -> float:
-    """Return by how much the process grew, at most, while ours wrote so many rows."""
+def grown_mib(data: Inputs, rows: int, folder: Path) -> float:
+    """Return by how much the process grew, at most, while ours wrote that many rows."""
     process = psutil.Process()
-    count = len(given.probabilities)
+    count = len(data.probabilities)
     highest = before = 0
     warm = rows // 10 if rows < MEMORY_ROWS else 1_000
     with Writer(folder / "memory.csv.gz", HEADER) as writer:
         for number in range(-warm, rows):
-            writer.write([name_of(number), our_text(given.probabilities[number % count])])
+            writer.write([name_of(number), our_text(data.probabilities[number % count])])
             if number == -1:
                 before = process.memory_info().rss
             if number % 100 == 99:
@@ -224,10 +224,10 @@ def grown_mib(given: Inputs, rows: int, folder: Path) -> float:
     return max(0, max(highest, process.memory_info().rss) - before) / 2**20
 
 
-def agreement(given: Inputs) -> str:
+def agreement(data: Inputs) -> str:
     """Say how many pixels of ours differ from cv2's picture, and how near the threshold."""
     differing, furthest = 0, 0.0
-    for probabilities in given.probabilities:
+    for probabilities in data.probabilities:
         picture = enlarged(probabilities)
         ours = rle.decode(our_text(probabilities), HEIGHT, WIDTH)
         differ = ours != (picture > THRESHOLD)
@@ -235,16 +235,16 @@ def agreement(given: Inputs) -> str:
         furthest = max(furthest, float(np.abs(picture[differ] - THRESHOLD).max(initial=0)))
     if furthest > TIE:
         raise SystemExit(f"ours differs from cv2 at {furthest:g} from the threshold")
-    total = len(given.probabilities) * HEIGHT * WIDTH
+    total = len(data.probabilities) * HEIGHT * WIDTH
     near = f", at most {furthest:.1e} from the threshold" if differing else ""
     return f"{differing} of {total:,} pixels differ from cv2's{near}"
 
 
-def faults_of_usual(given: Inputs) -> list[str]:
+def faults_of_usual(data: Inputs) -> list[str]:
     """Say where the baseline's runs are wrong: on what we have, and on small known masks."""
-    wrong = sum(usual_text(mask) != rle.encode(mask) for mask in given.masks)
-    lines = [f"the usual RLE is wrong for {wrong} of these {len(given.masks)} masks"]
-    for name, row in KNOWN.items():
+    wrong = sum(usual_text(mask) != rle.encode(mask) for mask in data.masks)
+    lines = [f"the usual RLE is wrong for {wrong} of these {len(data.masks)} masks"]
+    for name, row in EXAMPLES.items():
         mask = np.array([row], np.uint8)
         try:
             text = usual_text(mask)
@@ -273,17 +273,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="only see that it works")
     options = parser.parse_args(arguments)
     cv2.setNumThreads(0)
-    given = inputs(options.data, QUICK_PICTURES if options.quick else PICTURES)
+    data = read_inputs(options.data, QUICK_PICTURES if options.quick else PICTURES)
     rows = TURN if options.quick else options.rows
     memory_rows = QUICK_MEMORY_ROWS if options.quick else MEMORY_ROWS
-    print(f"{given.source}, {len(given.masks)} in turn; {SIDE}x{SIDE} to {WIDTH}x{HEIGHT}")
-    print(agreement(given))
-    print(*faults_of_usual(given), sep="\n")
+    print(f"{data.source}, {len(data.masks)} in turn; {SIDE}x{SIDE} to {WIDTH}x{HEIGHT}")
+    print(agreement(data))
+    print(*faults_of_usual(data), sep="\n")
     with tempfile.TemporaryDirectory() as folder:
-        ways, size_ratio = measure(given, rows, Path(folder))
+        ways, size_ratio = measure(data, rows, Path(folder))
         print(*table_of(ways), sep="\n")
         print(f"size: ours is {size_ratio:.3f} of the usual file's")
-        grown = grown_mib(given, memory_rows, Path(folder))
+        grown = grown_mib(data, memory_rows, Path(folder))
         print(f"memory: ours grew by {grown:.1f} MiB over {memory_rows:,} rows")
 
 
