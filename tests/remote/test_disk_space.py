@@ -16,16 +16,16 @@ from darkroom.remote.disk_space import SpaceNeed
         *((1_460_000_000, "1.5 GB"), (2_000_000_000_000, "2,000.0 GB")),
     ],
 )
-def test_bytes_for_a_reader(size: int, words: str) -> None:
+def test_bytes_as_text(size: int, words: str) -> None:
     assert disk_space.format_bytes(size) == words
 
 
-def test_a_folder_that_is_not_there_yet_lies_on_the_disk_around_it(tmp_path: Path) -> None:
+def test_a_missing_folder_lies_on_the_disk_of_its_parent(tmp_path: Path) -> None:
     assert disk_space.free_bytes(tmp_path / "a" / "b") > 0
     assert disk_space.is_same_disk(tmp_path / "a" / "b", tmp_path / "c")
 
 
-def test_what_fits_passes_and_what_does_not_is_told(
+def test_what_does_not_fit_is_refused_with_its_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk_space, "free_bytes", lambda _: 1000)
@@ -43,7 +43,7 @@ def test_what_fits_passes_and_what_does_not_is_told(
     )
 
 
-def test_disks_apart_are_not_summed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_different_disks_are_not_summed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk_space, "_device", hash)
     monkeypatch.setattr(disk_space, "free_bytes", lambda folder: {"a": 1000, "b": 10}[folder.name])
     disk_space.require_space(

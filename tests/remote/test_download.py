@@ -33,7 +33,7 @@ from tests.support.loopback import (
 )
 
 
-def test_a_file_comes_whole_and_alone(rig: Rig) -> None:
+def test_a_file_is_downloaded_and_nothing_else(rig: Rig) -> None:
     assert rig.fetch() == rig.folder / "data.bin"
     assert (rig.folder / "data.bin").read_bytes() == BODY
     assert rig.names() == ["data.bin"]
@@ -41,7 +41,7 @@ def test_a_file_comes_whole_and_alone(rig: Rig) -> None:
     assert rig.kaggle.requests[0].headers["accept-encoding"] == "identity"
 
 
-def test_an_empty_file_is_none_unless_its_sha256_says_so(rig: Rig) -> None:
+def test_an_empty_file_is_refused_unless_its_sha256_matches(rig: Rig) -> None:
     rig.serve(b"")
     assert rig.refused(size=0)[:2] == [
         "data.bin: the download is not the file: it is empty",
@@ -52,7 +52,7 @@ def test_an_empty_file_is_none_unless_its_sha256_says_so(rig: Rig) -> None:
     assert rig.fetch(size=0, sha256=hashlib.sha256().hexdigest()).read_bytes() == b""
 
 
-def test_a_cut_at_every_tenth_costs_no_byte(rig: Rig) -> None:
+def test_a_cut_at_every_tenth_repeats_no_byte(rig: Rig) -> None:
     cuts = [len(BODY) * tenth // 10 for tenth in range(1, 10)]
     rig.kaggle.play("storage", *map(CutAt, cuts))
     assert rig.fetch().read_bytes() == BODY
@@ -62,7 +62,7 @@ def test_a_cut_at_every_tenth_costs_no_byte(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("tenth", range(10))
-def test_a_later_run_goes_on_where_a_killed_one_stopped(rig: Rig, tenth: int) -> None:
+def test_a_later_run_resumes_where_a_killed_one_stopped(rig: Rig, tenth: int) -> None:
     there = len(BODY) * tenth // 10 + 1000
     rig.leave_part(there)
     assert rig.fetch().read_bytes() == BODY
@@ -72,7 +72,7 @@ def test_a_later_run_goes_on_where_a_killed_one_stopped(rig: Rig, tenth: int) ->
     assert rig.names() == ["data.bin"]
 
 
-def test_a_killed_process_is_gone_on_from(rig: Rig) -> None:
+def test_a_killed_process_is_resumed(rig: Rig) -> None:
     rig.kaggle.play("storage", (Drip(1000, 0.005), Stall(0.9, 600)))  # it never ends by itself
     url, path = rig.kaggle.url("/d/data.bin"), rig.folder / "data.bin.part"
     code = (
@@ -95,7 +95,7 @@ def test_a_killed_process_is_gone_on_from(rig: Rig) -> None:
     assert rig.starts == [None, there]
 
 
-def test_a_whole_part_needs_no_request(rig: Rig) -> None:
+def test_a_complete_part_needs_no_request(rig: Rig) -> None:
     rig.leave_part(len(BODY) - 1)
     with (rig.folder / "data.bin.part").open("ab") as file:
         file.write(BODY[-1:])
@@ -113,7 +113,7 @@ def test_a_refused_range_does_not_touch_the_part(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("damage", ["missing", "{", '{"etag": 5}', "of another"])
-def test_a_part_of_unknown_origin_is_not_gone_on_with(rig: Rig, damage: str) -> None:
+def test_a_part_of_unknown_identity_is_not_resumed(rig: Rig, damage: str) -> None:
     rig.leave_part(100_000)
     story = rig.folder / "data.bin.part.json"
     (rig.folder / "data.bin.part").write_bytes(OTHER[:100_000])
@@ -135,7 +135,7 @@ def test_a_longer_announced_length_is_a_cut(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("fault", [None, NoHash()])
-def test_a_shorter_announced_length_is_seen(rig: Rig, fault: Fault | None) -> None:
+def test_a_length_announced_too_short_is_noticed(rig: Rig, fault: Fault | None) -> None:
     rig.kaggle.play("storage", (Length(len(BODY) - 5), *([fault] if fault else [])))
     assert rig.fetch(size=len(BODY)).read_bytes() == BODY
     assert rig.starts == [None, None]
@@ -167,21 +167,21 @@ def test_a_new_version_between_parts_is_fetched_from_the_start(
     assert rig.starts == [100_000]
 
 
-def test_versions_that_keep_changing_end(rig: Rig) -> None:
+def test_a_file_that_keeps_changing_gives_up(rig: Rig) -> None:
     for n in range(4):
         rig.kaggle.play("storage", (NewVersion((BODY, OTHER)[n % 2]), CutAt(60_000)))
     lines = rig.refused(policy=RetryPolicy(tries=4, sleep=rig.slept.append))
     assert lines[0] == "data.bin: gave up after 4 failures in a row"
 
 
-def test_a_file_that_nothing_vouches_for_starts_anew_each_time(rig: Rig) -> None:
+def test_a_file_without_validators_starts_again_after_each_cut(rig: Rig) -> None:
     rig.kaggle.always("storage", NoValidators(), NoHash())
     rig.kaggle.play("storage", CutAt(200_000), CutAt(100_000))
     assert rig.fetch().read_bytes() == BODY
     assert rig.starts == [None, None, None]
 
 
-def test_a_date_vouches_if_nothing_better_does(rig: Rig) -> None:
+def test_last_modified_is_the_validator_without_an_etag(rig: Rig) -> None:
     rig.kaggle.always("storage", NoValidators(keep_last_modified=True), NoHash())
     rig.kaggle.play("storage", CutAt(200_000))
     assert rig.fetch().read_bytes() == BODY
@@ -189,7 +189,7 @@ def test_a_date_vouches_if_nothing_better_does(rig: Rig) -> None:
     assert rig.kaggle.requests[-1].headers["if-range"].endswith("GMT")
 
 
-def test_an_md5_vouches_if_nothing_else_does(rig: Rig) -> None:
+def test_an_md5_is_the_validator_without_any_other(rig: Rig) -> None:
     rig.kaggle.always("storage", NoValidators())
     rig.kaggle.play("storage", CutAt(200_000))
     assert rig.fetch().read_bytes() == BODY
@@ -208,14 +208,14 @@ def test_a_redirect_is_followed(rig: Rig) -> None:
     assert rig.starts == [None, None, None, 100_000, 100_000]
 
 
-def test_a_slow_drip_is_kept_drop_by_drop(rig: Rig) -> None:
+def test_a_slow_body_is_saved_as_it_arrives(rig: Rig) -> None:
     rig.serve(BODY[:2000])
     rig.kaggle.play("storage", (Drip(100, 0.001), CutAt(1500)))
     assert rig.fetch().read_bytes() == BODY[:2000]
     assert rig.starts == [None, 1500]
 
 
-def test_a_table_that_comes_packed_gets_the_name_of_a_zip(rig: Rig) -> None:
+def test_a_table_sent_as_a_zip_gets_the_name_of_a_zip(rig: Rig) -> None:
     rig.serve(zipped(BODY), "data.bin.zip")
     rig.kaggle.always("storage", NoHash())
     rig.kaggle.play("storage", CutAt(100_000))
@@ -226,12 +226,12 @@ def test_a_table_that_comes_packed_gets_the_name_of_a_zip(rig: Rig) -> None:
     assert rig.starts == [None, 100_000]
 
 
-def test_a_table_that_lies_in_a_misnamed_place_keeps_its_name(rig: Rig) -> None:
+def test_a_table_at_an_address_of_a_zip_keeps_its_name(rig: Rig) -> None:
     rig.serve(BODY, "data.bin.zip")
     assert rig.fetch(name="data.bin").name == "data.bin"
 
 
-def test_a_disk_too_small_is_told_before_a_byte_is_written(
+def test_a_disk_too_small_is_refused_before_a_byte_is_written(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = type(shutil.disk_usage("/"))
@@ -273,7 +273,7 @@ def test_a_disk_that_fills_up_keeps_the_part(
     assert rig.starts == [None, 120_000]
 
 
-def test_the_bar_shows_the_bytes_that_are_here(rig: Rig) -> None:
+def test_the_bar_includes_the_bytes_from_before(rig: Rig) -> None:
     rig.leave_part(100_000)
     with tqdm(total=len(BODY), disable=False, file=io.StringIO()) as bar:
         rig.kaggle.play("storage", (IgnoreRange(), CutAt(200_000)), NewVersion(OTHER))

@@ -43,7 +43,7 @@ PAGE = "<!DOCTYPE html>\n<html><head><title>Sign in &amp; go | Kaggle</title></h
         (418, "the server refuses"),
     ],
 )
-def test_a_definite_refusal_is_said_at_once(rig: Rig, status: int, words: str) -> None:
+def test_a_permanent_error_is_raised_at_once(rig: Rig, status: int, words: str) -> None:
     rig.kaggle.play("storage", Status(status))
     lines = rig.refused()
     assert lines[0] == f"{rig.kaggle.url('/d/data.bin')}: {words}"
@@ -61,13 +61,13 @@ def test_a_busy_server_is_waited_for(rig: Rig, capsys: pytest.CaptureFixture[str
     ]
 
 
-def test_a_server_that_asks_for_hours_is_not_waited_for(rig: Rig) -> None:
+def test_a_server_that_asks_for_hours_is_given_up(rig: Rig) -> None:
     rig.kaggle.play("storage", Status(429, retry_after="86400"))
     assert "  found: a pause of 24 h" in rig.refused()
 
 
 @pytest.mark.parametrize("fault", [Status(500), Status(503, html=True), Refuse(), NoAnswer()])
-def test_a_failure_passes(rig: Rig, fault: Fault | None) -> None:
+def test_a_transient_error_is_retried(rig: Rig, fault: Fault | None) -> None:
     rig.kaggle.play("storage", fault)
     assert rig.fetch().read_bytes() == BODY
     assert rig.slept == [1.0]
@@ -82,9 +82,7 @@ def test_a_server_that_keeps_failing_is_given_up(rig: Rig) -> None:
     ]
 
 
-def test_a_wrong_checksum_once_is_fetched_again(
-    rig: Rig, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_checksum_is_downloaded_again(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
     rig.kaggle.play("storage", Corrupt())
     assert rig.fetch().read_bytes() == BODY
     assert rig.starts == [None, None]
@@ -94,7 +92,7 @@ def test_a_wrong_checksum_once_is_fetched_again(
 
 
 @pytest.mark.parametrize("kind", ["md5", "sha256"])
-def test_a_checksum_that_stays_wrong_is_told(rig: Rig, kind: str) -> None:
+def test_a_checksum_that_stays_wrong_is_refused(rig: Rig, kind: str) -> None:
     spoilt = bytearray(BODY)
     spoilt[len(BODY) // 2] ^= 0xFF
     rig.kaggle.always("storage", Corrupt())
@@ -109,7 +107,7 @@ def test_a_checksum_that_stays_wrong_is_told(rig: Rig, kind: str) -> None:
     assert len(rig.starts) == 2
 
 
-def test_a_checksum_wrong_in_ever_new_ways_ends_too(rig: Rig) -> None:
+def test_checksums_that_differ_each_time_are_refused(rig: Rig) -> None:
     for seed in range(3):
         spoilt = Random(seed).randbytes(1000)
         rig.kaggle.play("storage", (NewVersion(spoilt), CutAt(500)), NewVersion(spoilt))
@@ -118,7 +116,7 @@ def test_a_checksum_wrong_in_ever_new_ways_ends_too(rig: Rig) -> None:
     assert len(rig.starts) == 6
 
 
-def test_a_sha256_is_believed_before_the_server(rig: Rig) -> None:
+def test_a_sha256_counts_more_than_the_server(rig: Rig) -> None:
     rig.kaggle.files["/d/data.bin"] = OTHER
     rig.kaggle.play("storage", None, NewVersion(BODY))
     assert rig.fetch(sha256=hashlib.sha256(BODY).hexdigest()).read_bytes() == BODY
@@ -139,7 +137,7 @@ def test_a_table_without_a_checksum_has_its_listed_size(rig: Rig) -> None:
     assert lines[1:3] == ["  found: 300,000 bytes", "  expected: 300,001 bytes"]
 
 
-def test_redirects_without_end_are_told(rig: Rig) -> None:
+def test_endless_redirects_are_refused(rig: Rig) -> None:
     rig.kaggle.always("storage", Redirect())
     assert rig.refused()[:2] == [
         f"{rig.kaggle.url('/d/data.bin')}: can't be fetched",
@@ -166,7 +164,7 @@ def test_a_page_is_never_taken_for_a_file(rig: Rig, there: int) -> None:
 
 
 @pytest.mark.parametrize("fault", [None, Drip(7, 0.002), NoHash()])
-def test_a_page_that_calls_itself_a_zip_is_none(rig: Rig, fault: Fault | None) -> None:
+def test_a_page_with_the_name_of_a_zip_is_refused(rig: Rig, fault: Fault | None) -> None:
     rig.serve(PAGE.encode(), "data.zip")
     rig.kaggle.play("storage", fault)
     lines = rig.refused()
@@ -176,17 +174,17 @@ def test_a_page_that_calls_itself_a_zip_is_none(rig: Rig, fault: Fault | None) -
     assert rig.slept == []
 
 
-def test_a_page_that_is_asked_for_comes(rig: Rig) -> None:
+def test_a_page_that_is_requested_is_downloaded(rig: Rig) -> None:
     rig.serve(PAGE.encode(), "notes.html")
     assert rig.fetch().read_text() == PAGE
 
 
-def test_a_page_without_a_title_is_told_too(rig: Rig) -> None:
+def test_a_page_without_a_title_is_refused_too(rig: Rig) -> None:
     rig.kaggle.play("storage", Page("quota"))
     assert rig.refused()[1] == "  found: a page without a title"
 
 
-def test_a_body_packed_on_the_way_is_refused(rig: Rig) -> None:
+def test_a_compressed_body_is_refused(rig: Rig) -> None:
     rig.kaggle.play("storage", Gzip())
     lines = rig.refused()
     assert lines[0].endswith("the server compresses the file, although it was asked not to")
@@ -195,7 +193,7 @@ def test_a_body_packed_on_the_way_is_refused(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("name", ["../a", "a/b", "/a", "..", "a\\b", "C:a", ""])
-def test_a_name_that_leads_elsewhere_is_refused(rig: Rig, name: str) -> None:
+def test_an_unsafe_name_is_refused(rig: Rig, name: str) -> None:
     remote = RemoteFile(name, opener(rig.kaggle.url("/d/data.bin")), "here")
     with pytest.raises(RemoteError, match="may lead out of the download folder"):
         download(remote, rig.folder, policy=RetryPolicy(), bar=None)
@@ -203,7 +201,7 @@ def test_a_name_that_leads_elsewhere_is_refused(rig: Rig, name: str) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
-def test_random_faults_end_in_the_right_bytes_or_in_words(rig: Rig, share: float) -> None:
+def test_random_faults_end_in_the_right_bytes_or_in_an_error(rig: Rig, share: float) -> None:
     rng = Random(share)
     faults: list[Fault] = [
         Cut(0.5), CutAt(250_000), Status(500), Status(429, retry_after="0"), Refuse(), NoAnswer(),

@@ -52,7 +52,7 @@ def _strict(url: str) -> Opener:
 
 @pytest.mark.parametrize("make", [opener, _strict])
 @pytest.mark.parametrize("total", [600, 601])
-def test_a_416_ends_a_part_only_if_its_size_is_the_total(
+def test_a_416_completes_a_part_only_if_its_size_is_the_total(
     tmp_path: Path, make: Callable[[str], Opener], total: int
 ) -> None:
     body = Random(1).randbytes(total)
@@ -67,7 +67,7 @@ def test_a_416_ends_a_part_only_if_its_size_is_the_total(
 
 
 @pytest.mark.parametrize("headers", [{}, {"ETag": '"b"'}])
-def test_a_416_that_does_not_vouch_for_the_file_does_not_end_a_part(
+def test_a_416_without_the_same_etag_does_not_complete_a_part(
     tmp_path: Path, headers: dict[str, str]
 ) -> None:
     old, new = Random(1).randbytes(900), Random(2).randbytes(600)
@@ -84,7 +84,7 @@ def _range(start: int, end: int, body: bytes, etag: str = '"a"') -> bytes:
     return answer("206 Partial Content", headers, body[start:end])
 
 
-def test_a_server_that_gives_less_than_asked_is_asked_on(tmp_path: Path) -> None:
+def test_a_short_range_is_followed_by_another_request(tmp_path: Path) -> None:
     body = Random(1).randbytes(1000)
     cut = answer("200 OK", {"ETag": '"a"', "Content-Length": "1000"}, body[:600])
     with Canned(cut, _range(600, 800, body), _range(800, 1000, body)) as server:
@@ -102,7 +102,7 @@ def test_a_part_of_another_version_is_not_appended(tmp_path: Path, etag: str) ->
     assert _canned(tmp_path, cut, _range(600, 1000, new, etag), whole).read_bytes() == new
 
 
-def test_a_body_of_unknown_length_is_not_believed(tmp_path: Path) -> None:
+def test_a_body_of_unknown_length_is_refused(tmp_path: Path) -> None:
     endless = answer("200 OK", {"ETag": '"a"'}, b"abcde")
     with pytest.raises(RemoteError) as caught:
         _canned(tmp_path, endless)
@@ -111,7 +111,7 @@ def test_a_body_of_unknown_length_is_not_believed(tmp_path: Path) -> None:
     assert _canned(tmp_path, endless, size=5).read_bytes() == b"abcde"
 
 
-def test_a_part_where_all_was_asked_for_is_refused(tmp_path: Path) -> None:
+def test_a_206_without_a_range_request_is_refused(tmp_path: Path) -> None:
     some = answer(
         "206 Partial Content", {"Content-Range": "bytes 3-4/5", "Content-Length": "2"}, b"de"
     )
@@ -120,7 +120,7 @@ def test_a_part_where_all_was_asked_for_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_more_than_announced_is_thrown_away(tmp_path: Path) -> None:
+def test_more_bytes_than_announced_are_discarded(tmp_path: Path) -> None:
     body = Random(1).randbytes(1000)
     head = {"ETag": '"a"', "Content-Length": "1000"}
     cut = answer("200 OK", head, body[:600])
@@ -133,7 +133,7 @@ def test_more_than_announced_is_thrown_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified", "299 Odd"])
-def test_answers_that_openers_should_not_give_are_told(tmp_path: Path, status: str) -> None:
+def test_statuses_that_openers_should_not_return_are_refused(tmp_path: Path, status: str) -> None:
     with Canned(answer(status, {})) as server:
         remote = RemoteFile("f", lambda _: requests.get(server.url, stream=True, timeout=9), "here")
         with pytest.raises(RemoteError) as caught:

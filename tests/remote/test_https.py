@@ -19,7 +19,7 @@ def kaggle() -> Iterator[Kaggle]:
         assert kaggle.unplayed() == []
 
 
-def test_an_answer_is_streamed_with_the_headers_that_were_given(kaggle: Kaggle) -> None:
+def test_a_response_is_streamed_with_the_given_headers(kaggle: Kaggle) -> None:
     with opener(kaggle.url("/a.csv"))({**HEADERS, "Range": "bytes=2-"}) as response:
         assert response.status_code == 206
         assert response.raw.read() == b"2\n"
@@ -48,7 +48,7 @@ def test_a_refusal_says_what_to_do(kaggle: Kaggle, status: int, words: list[str]
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_what_may_pass_is_left_to_the_caller(kaggle: Kaggle, status: int) -> None:
+def test_transient_errors_are_left_to_the_caller(kaggle: Kaggle, status: int) -> None:
     kaggle.play("storage", Status(status, retry_after="9"))
     with pytest.raises(requests.HTTPError) as caught:
         opener(kaggle.url("/a.csv?sig=s3cret"))(HEADERS)
@@ -70,7 +70,7 @@ def test_a_redirect_out_of_https_is_not_followed(kaggle: Kaggle, to: str) -> Non
 
 
 @pytest.mark.parametrize("url", ["http://example.org/a", "ftp://localhost/a", "file:///a", "a"])
-def test_only_https_is_asked(url: str) -> None:
+def test_only_https_is_requested(url: str) -> None:
     with pytest.raises(RemoteError, match=r"expected: https://…"):
         opener(url)(HEADERS)
 
@@ -82,7 +82,7 @@ def test_only_https_is_asked(url: str) -> None:
         (f"{'a' * 70}.org", "the request failed (LocationParseError)"),
     ],
 )
-def test_an_address_that_cannot_be_asked_is_told_without_its_query(host: str, words: str) -> None:
+def test_an_address_that_fails_is_shown_without_its_query(host: str, words: str) -> None:
     with pytest.raises(RemoteError) as caught:
         opener(f"https://{host}/a?sig=s3cret")(HEADERS)
     assert f": can't be fetched\n  found: {words}\n  to do: fix that, and run it again" in str(
@@ -108,7 +108,7 @@ def test_an_address_that_cannot_be_read_is_refused(place: str, kaggle: Kaggle) -
     ]
 
 
-def test_redirects_without_end_are_told_without_the_query(kaggle: Kaggle) -> None:
+def test_endless_redirects_are_refused_without_the_query(kaggle: Kaggle) -> None:
     kaggle.always("storage", Redirect())
     with pytest.raises(RemoteError) as caught:
         opener(kaggle.url("/a.csv?sig=s3cret"))(HEADERS)
@@ -118,9 +118,7 @@ def test_redirects_without_end_are_told_without_the_query(kaggle: Kaggle) -> Non
     ]
 
 
-def test_a_server_that_keeps_silent_is_not_waited_for_without_end(
-    kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_silent_server_times_out(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "TIMEOUTS_S", (5.0, 0.1))
     kaggle.play("storage", Hang(60))
     with pytest.raises(requests.ReadTimeout):

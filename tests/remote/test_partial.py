@@ -22,7 +22,7 @@ def _answer(status: int, **headers: str) -> requests.Response:
     return response
 
 
-def test_an_answer_says_of_which_file_it_is() -> None:
+def test_a_response_identifies_its_file() -> None:
     whole = _answer(
         200,
         ETag='"abc"',
@@ -59,7 +59,7 @@ def test_an_answer_says_of_which_file_it_is() -> None:
         },
     ],
 )
-def test_what_does_not_vouch_is_left_out(headers: dict[str, str]) -> None:
+def test_weak_and_invalid_validators_are_left_out(headers: dict[str, str]) -> None:
     assert response_identity(_answer(200, **headers)) == Identity()
 
 
@@ -68,7 +68,7 @@ def test_what_does_not_vouch_is_left_out(headers: dict[str, str]) -> None:
     ["", "bytes 6-9", "bytes x-9/10", "items 6-9/10", f"bytes {'6' * 5000}-9/10"],
     ids=range(5),
 )
-def test_a_range_that_cannot_be_read_begins_nowhere(text: str) -> None:
+def test_an_invalid_content_range_has_no_start(text: str) -> None:
     assert range_start(_answer(206, Content_Range=text)) is None
 
 
@@ -87,19 +87,19 @@ def test_a_range_that_cannot_be_read_begins_nowhere(text: str) -> None:
         (replace(WHOLE, total=11), False),
     ],
 )
-def test_identities_match_if_something_vouches_and_nothing_contradicts(
+def test_identities_match_if_a_validator_is_equal_and_no_field_differs(
     other: Identity, same: bool
 ) -> None:
     assert WHOLE.matches(other) == same
     assert other.matches(WHOLE) == same
 
 
-def test_identities_join_what_they_know() -> None:
+def test_identities_are_merged() -> None:
     merged = Identity(etag='"abc"', packed=True).merged(Identity(etag='"abc"', total=10))
     assert merged == Identity(etag='"abc"', total=10, packed=True)
 
 
-def test_the_rest_is_asked_for_by_the_strongest_validator() -> None:
+def test_the_rest_is_requested_with_the_strongest_validator() -> None:
     assert WHOLE.range_headers(7) == {"Range": "bytes=7-", "If-Range": '"abc"'}
     assert Identity(modified=DATE).range_headers(7)["If-Range"] == DATE
     assert Identity(md5="0" * 32).range_headers(7) == {"Range": "bytes=7-"}
@@ -112,7 +112,7 @@ def _part(folder: Path, data: bytes, story: str | None) -> PartialFile:
     return PartialFile(folder / "a.zip")
 
 
-def test_a_part_knows_its_file_again(tmp_path: Path) -> None:
+def test_a_part_keeps_its_identity(tmp_path: Path) -> None:
     part = PartialFile(tmp_path / "a.zip")
     assert part.saved_identity() is None
     part.start(WHOLE)
@@ -149,15 +149,13 @@ def _but(**changed: Any) -> str:
         _but(etag=None, modified=None, md5=None),
     ],
 )
-def test_a_part_whose_story_is_not_to_be_trusted_is_not_gone_on_with(
-    tmp_path: Path, story: str | None
-) -> None:
+def test_a_part_with_an_invalid_identity_is_not_resumed(tmp_path: Path, story: str | None) -> None:
     assert _part(tmp_path, b"12345", _but()).saved_identity() == WHOLE
     (tmp_path / "a.zip.part.json").unlink()
     assert _part(tmp_path, b"12345", story).saved_identity() is None
 
 
-def test_a_story_that_is_not_utf8_is_not_trusted(tmp_path: Path) -> None:
+def test_an_identity_that_is_not_utf8_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "a.zip.part.json").write_bytes(b"\xff\xfe\x00")
     assert _part(tmp_path, b"12345", None).saved_identity() is None
 
@@ -168,12 +166,12 @@ def test_a_finished_part_leaves_only_the_file(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
 
 
-def test_a_dropped_part_leaves_nothing(tmp_path: Path) -> None:
+def test_a_discarded_part_leaves_nothing(tmp_path: Path) -> None:
     _part(tmp_path, b"12345", _but()).discard()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_all_is_written_where_little_is_taken_at_a_time() -> None:
+def test_all_bytes_are_written_even_a_few_at_a_time() -> None:
     class Narrow(io.BytesIO):
         def write(self, data: Any) -> int:
             return super().write(data[:3])
@@ -184,7 +182,7 @@ def test_all_is_written_where_little_is_taken_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("total", ["1e999", "-4", "true", "1" + "0" * 30])
-def test_a_size_that_no_file_has_is_not_gone_on_with(tmp_path: Path, total: str) -> None:
+def test_a_part_with_an_implausible_size_is_not_resumed(tmp_path: Path, total: str) -> None:
     story = json.dumps({"etag": '"a"', "total": 0}).replace("0", total)
     (tmp_path / "a.zip.part").write_bytes(b"123")
     (tmp_path / "a.zip.part.json").write_text(story)
@@ -195,7 +193,7 @@ def test_a_size_that_no_file_has_is_not_gone_on_with(tmp_path: Path, total: str)
     assert PartialFile(tmp_path / "a.zip").saved_identity() is None
 
 
-def test_a_part_that_is_a_link_is_dropped_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+def test_a_part_that_is_a_link_is_removed_and_its_target_stays(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_bytes(b"mine")
     part = tmp_path / "a.zip.part"

@@ -52,12 +52,12 @@ class Tries:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 599])
-def test_a_status_that_may_pass(status: int) -> None:
+def test_a_transient_status(status: int) -> None:
     assert is_transient(_refused(status))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 416, 422])
-def test_a_status_that_stays(status: int) -> None:
+def test_a_permanent_status(status: int) -> None:
     assert not is_transient(_refused(status))
 
 
@@ -81,7 +81,7 @@ def _unresolved() -> requests.ConnectionError:
         (_refused(599), "the server answered 599"),
     ],
 )
-def test_faults_that_may_pass_and_their_words(error: Exception, words: str) -> None:
+def test_transient_errors_and_their_words(error: Exception, words: str) -> None:
     assert is_transient(error)
     assert reason(error) == words
 
@@ -98,12 +98,12 @@ def test_faults_that_may_pass_and_their_words(error: Exception, words: str) -> N
         (ValueError("s3cret"), "the request failed (ValueError)"),
     ],
 )
-def test_faults_that_stay_and_their_words(error: Exception, words: str) -> None:
+def test_permanent_errors_and_their_words(error: Exception, words: str) -> None:
     assert not is_transient(error)
     assert reason(error) == words
 
 
-def test_waits_grow_to_their_longest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_waits_double_up_to_the_longest(capsys: pytest.CaptureFixture[str]) -> None:
     tries = Tries(*[requests.ConnectionError("refused")] * 5)
     assert retry(tries, tries.policy(longest_wait_s=5.0), what="train.zip") == "done"
     assert tries.slept == [1.0, 2.0, 4.0, 5.0, 5.0]
@@ -124,7 +124,7 @@ def test_gives_up_after_so_many_failures_in_a_row() -> None:
     ]
 
 
-def test_nothing_is_said_to_be_kept_where_nothing_is() -> None:
+def test_only_a_download_is_said_to_be_kept() -> None:
     for error, words in (
         (_refused(503), "  to do: run it again"),
         (_refused(429, Retry_After="7200"), "  to do: run it again after that pause"),
@@ -135,7 +135,7 @@ def test_nothing_is_said_to_be_kept_where_nothing_is() -> None:
         assert str(caught.value).splitlines()[-1] == words
 
 
-def test_what_was_gained_counts_failures_anew() -> None:
+def test_new_bytes_reset_the_count_of_failures() -> None:
     gained = [0]
 
     def work() -> None:
@@ -153,14 +153,14 @@ def test_what_was_gained_counts_failures_anew() -> None:
     assert slept == [1.0] * 20 + [2.0]
 
 
-def test_what_was_there_before_is_not_gained() -> None:
+def test_bytes_from_before_do_not_reset_the_count() -> None:
     tries = Tries(*[requests.ReadTimeout()] * 9)
     with pytest.raises(RemoteError, match="gave up after 8 failures"):
         retry(tries, tries.policy(), what="f", received_bytes=lambda: 500)
 
 
 @pytest.mark.parametrize("error", [_refused(403), RemoteError("no"), KeyError("x")])
-def test_other_errors_come_through_at_once(error: Exception) -> None:
+def test_other_errors_are_raised_at_once(error: Exception) -> None:
     tries = Tries(error)
     with pytest.raises(type(error)) as caught:
         retry(tries, tries.policy(), what="f")
@@ -172,13 +172,13 @@ def test_other_errors_come_through_at_once(error: Exception) -> None:
     ("status", "asked", "slept"),
     [(429, "30", 30.0), (503, "120", 120.0), (429, "0", 1.0), (429, "soon", 1.0), (429, "-5", 1.0)],
 )
-def test_a_pause_that_was_asked_for_is_kept(status: int, asked: str, slept: float) -> None:
+def test_retry_after_in_seconds_is_respected(status: int, asked: str, slept: float) -> None:
     tries = Tries(_refused(status, Retry_After=asked))
     retry(tries, tries.policy(), what="f")
     assert tries.slept == [slept]
 
 
-def test_a_pause_may_be_asked_for_by_date() -> None:
+def test_retry_after_may_be_a_date() -> None:
     until = format_datetime(NOW + timedelta(seconds=45), usegmt=True)
     now = format_datetime(NOW, usegmt=True)
     assert retry_after_s(_answer(503, Retry_After=until, Date=now)) == 45.0
@@ -203,7 +203,7 @@ def test_a_date_of_a_header_is_in_utc(text: str, iso: str | None) -> None:
     assert (told.isoformat() if told else None) == iso
 
 
-def test_what_caused_an_error_is_found_in_it() -> None:
+def test_the_cause_of_an_error_is_recognised() -> None:
     assert is_caused_by(_unresolved(), NameResolutionError)
     assert not is_caused_by(_unresolved(), ProtocolError)
     assert is_caused_by(requests.ConnectionError(ProtocolError("aborted")), ProtocolError)
@@ -213,7 +213,7 @@ def test_what_caused_an_error_is_found_in_it() -> None:
 @pytest.mark.parametrize(
     ("asked", "words"), [("7200", "2 h"), ("1000", "17 min"), ("9" * 400, "inf h")]
 )
-def test_too_long_a_pause_is_not_waited_for(asked: str, words: str) -> None:
+def test_a_pause_that_is_too_long_gives_up(asked: str, words: str) -> None:
     tries = Tries(_refused(429, Retry_After=asked))
     with pytest.raises(RemoteError) as caught:
         retry(tries, tries.policy(), what="train.zip", hint=KEPT)
@@ -227,7 +227,7 @@ def test_too_long_a_pause_is_not_waited_for(asked: str, words: str) -> None:
 
 
 @pytest.mark.parametrize("last", [_refused(503), requests.ConnectionError("?sig=s3cret")])
-def test_an_address_is_neither_said_nor_chained(
+def test_an_address_is_neither_printed_nor_chained(
     last: Exception, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tries = Tries(last, last)

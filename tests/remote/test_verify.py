@@ -43,7 +43,7 @@ def test_an_md5_decides_without_a_sha256(tmp_path: Path) -> None:
         verify_file(path, name="a.csv", size=3, total=3, md5="0" * 32)
 
 
-def test_a_page_is_no_file(tmp_path: Path) -> None:
+def test_a_page_is_refused(tmp_path: Path) -> None:
     page = b"<!DOCTYPE html><html>"
     path = _file(tmp_path, page)
     md5 = hashlib.md5(page, usedforsecurity=False).hexdigest()
@@ -76,7 +76,7 @@ def test_a_plain_file_has_its_size(
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.zip", "a.tar", "a.csv.gz"])
-def test_an_empty_file_is_none_unless_its_sha256_says_so(tmp_path: Path, name: str) -> None:
+def test_an_empty_file_is_refused_unless_its_sha256_matches(tmp_path: Path, name: str) -> None:
     path = _file(tmp_path, b"")
     md5 = hashlib.md5(b"", usedforsecurity=False).hexdigest()
     with pytest.raises(IntegrityError) as caught:
@@ -104,7 +104,7 @@ def test_a_whole_archive_passes_and_no_cut_one_does(tmp_path: Path, name: str) -
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
-def test_a_byte_turned_over_in_the_pictures_is_seen(tmp_path: Path, name: str) -> None:
+def test_one_changed_byte_in_an_image_is_refused(tmp_path: Path, name: str) -> None:
     make = zip_of if name.endswith("zip") else tar_of
     data = bytearray(make(tmp_path / name, MEMBERS).read_bytes())
     path = tmp_path / "part"
@@ -118,7 +118,7 @@ def test_a_byte_turned_over_in_the_pictures_is_seen(tmp_path: Path, name: str) -
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_damage_in_a_packed_member_is_told(tmp_path: Path, method: int) -> None:
+def test_damage_in_a_compressed_member_is_refused(tmp_path: Path, method: int) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", method) as archive:
         archive.writestr("a.csv", Random(1).randbytes(3000))
@@ -139,7 +139,7 @@ def test_a_zip_that_points_before_its_beginning_is_damaged(tmp_path: Path) -> No
         verify_file(_file(tmp_path, bytes(data)), name="a.zip")
 
 
-def test_a_file_that_cannot_be_read_is_not_called_damaged(tmp_path: Path) -> None:
+def test_an_unreadable_path_is_not_called_damaged(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         verify_file(tmp_path, name="a.zip")
 

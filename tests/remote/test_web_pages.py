@@ -28,5 +28,5 @@ def test_title(page: bytes, text: str) -> None:
         ("a.csv", b"", False),
     ],
 )
-def test_a_page_is_told_by_its_bytes(name: str, head: bytes, page: bool) -> None:
+def test_a_page_is_recognised_by_its_bytes(name: str, head: bytes, page: bool) -> None:
     assert is_web_page(name, head) == page

@@ -105,7 +105,7 @@ def test_sizes_are_those_of_files_and_close_above_those_of_folders(tmp_path: Pat
     assert real[packed] <= sizes[packed] <= real[packed] + 100 * (len(IDS) + 1)
 
 
-def test_a_folder_gives_way_to_a_file_called_as_its_zip_would_be(tmp_path: Path) -> None:
+def test_a_file_with_the_name_of_a_folders_zip_comes_first(tmp_path: Path) -> None:
     inner = zip_of(tmp_path / "inner.zip", {"1.jpg": b"packed"}).read_bytes()
     path = zip_of(tmp_path / "bundle.zip", {"train/1.jpg": b"bare", "train.zip": inner})
     split(path, ["train.zip"], tmp_path / "raw")
@@ -183,7 +183,7 @@ def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
         BundleArchive(path)
 
 
-def test_what_is_no_zip_is_refused(tmp_path: Path) -> None:
+def test_a_bundle_that_is_no_zip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bundle.zip").write_bytes(b"<!DOCTYPE html><html>quota</html>")
     with pytest.raises(DataError, match="found: an HTML page"):
         BundleArchive(tmp_path / "bundle.zip")
@@ -224,7 +224,7 @@ def order(raw: Path, *stems: str) -> Selection:
     return Selection(choose, raw, QUICK)
 
 
-def test_the_bundle_is_fetched_once_and_let_go_when_it_is_taken_apart(
+def test_the_bundle_is_fetched_once_and_removed_after_the_split(
     kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder, wish = tmp_path / "cache", order(tmp_path / "raw", "faces", "a.csv")
@@ -238,7 +238,7 @@ def test_the_bundle_is_fetched_once_and_let_go_when_it_is_taken_apart(
     assert capfd.readouterr().err == f"there: everything is already downloaded, in {folder}\n"
 
 
-def test_a_size_that_is_not_told_is_asked_for_first(
+def test_an_unknown_size_is_requested_first(
     kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     fetch_bundle(data_set(kaggle, tmp_path, None), order(tmp_path / "raw", "a.csv"))
@@ -247,7 +247,7 @@ def test_a_size_that_is_not_told_is_asked_for_first(
     assert f"bundle.zip  {disk_space.format_bytes(size)}\n" in capfd.readouterr().err
 
 
-def test_a_run_killed_between_is_gone_on_with_without_a_request(
+def test_a_run_killed_after_the_split_is_resumed_without_a_request(
     kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, wish = tmp_path / "cache", order(tmp_path / "raw", "faces", "a.csv")
@@ -268,7 +268,7 @@ def test_a_run_killed_between_is_gone_on_with_without_a_request(
     assert kaggle.requests == []
 
 
-def test_another_wish_fetches_the_bundle_again_and_takes_all_of_it_from_there(
+def test_another_selection_takes_all_its_files_from_a_new_bundle(
     kaggle: Kaggle, tmp_path: Path
 ) -> None:
     raw = tmp_path / "raw"
@@ -282,7 +282,7 @@ def test_another_wish_fetches_the_bundle_again_and_takes_all_of_it_from_there(
     assert file_names(folder) == ["a.csv", "faces.zip", "listing.json"]
 
 
-def test_a_table_that_comes_plain_after_it_came_packed(kaggle: Kaggle, tmp_path: Path) -> None:
+def test_a_table_unpacked_now_and_packed_before(kaggle: Kaggle, tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     (folder / "a.csv.zip").parent.mkdir()
     zip_of(folder / "a.csv.zip", {"a.csv": b"of another day"})
@@ -291,7 +291,9 @@ def test_a_table_that_comes_plain_after_it_came_packed(kaggle: Kaggle, tmp_path:
     assert (folder / "a.csv").read_bytes() == MEMBERS["a.csv"]
 
 
-def test_what_a_version_lacks_is_not_looked_for_again(kaggle: Kaggle, tmp_path: Path) -> None:
+def test_a_file_that_the_bundle_lacks_is_not_requested_again(
+    kaggle: Kaggle, tmp_path: Path
+) -> None:
     folder = tmp_path / "cache"
     for _ in range(2):
         with pytest.raises(MissingFileError, match="b is missing"):
@@ -324,7 +326,7 @@ def test_an_unsafe_bundle_is_refused_and_kept(kaggle: Kaggle, tmp_path: Path) ->
         (None, "the file is empty"),
     ],
 )
-def test_a_bundle_that_is_of_no_use_may_be_fetched_anew(
+def test_a_useless_bundle_may_be_fetched_again(
     kaggle: Kaggle, tmp_path: Path, body: bytes | None, words: str
 ) -> None:
     folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a.csv")
@@ -341,7 +343,7 @@ def test_a_bundle_that_is_of_no_use_may_be_fetched_anew(
     assert fetch_bundle(data_set(kaggle, folder), wish) == ["a.csv"]
 
 
-def test_a_folder_in_the_way_is_told_before_anything_is_fetched(
+def test_a_folder_in_the_place_of_a_file_is_refused_before_a_request(
     kaggle: Kaggle, tmp_path: Path
 ) -> None:
     place = tmp_path / "cache/bundle.zip"
@@ -353,14 +355,12 @@ def test_a_folder_in_the_way_is_told_before_anything_is_fetched(
 
 
 @pytest.mark.parametrize("size", [-15, 10**30, True])
-def test_a_size_that_no_file_has_counts_as_not_told(
-    kaggle: Kaggle, tmp_path: Path, size: int
-) -> None:
+def test_an_implausible_size_counts_as_unknown(kaggle: Kaggle, tmp_path: Path, size: int) -> None:
     assert fetch_bundle(data_set(kaggle, tmp_path, size), order(tmp_path / "raw", "a.csv"))
     assert [request.range_start for request in kaggle.requests] == [0, None]
 
 
-def test_what_does_not_fit_is_refused_before_a_body_is_asked_for(
+def test_what_does_not_fit_is_refused_before_a_download(
     kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk_space, "free_bytes", lambda _: 8 * 10**9)
@@ -391,7 +391,7 @@ def test_a_split_that_does_not_fit_keeps_the_bundle(
     assert len(kaggle.requests) == 1
 
 
-def test_a_server_that_fails_costs_nothing(kaggle: Kaggle, tmp_path: Path) -> None:
+def test_a_failing_server_loses_nothing(kaggle: Kaggle, tmp_path: Path) -> None:
     kaggle.always("storage", Status(503))
     with pytest.raises(RemoteError, match="gave up after 3 failures"):
         fetch_bundle(data_set(kaggle, tmp_path), order(tmp_path / "raw", "a.csv"))

@@ -31,7 +31,7 @@ def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
-def test_the_root_is_the_nearest_that_is_named(
+def test_the_cache_lies_where_the_environment_says(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -48,7 +48,7 @@ def test_the_root_is_the_nearest_that_is_named(
     assert cache.cache_root() == tmp_path / "near"
 
 
-def test_each_thing_has_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_each_source_has_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DARKROOM_CACHE", str(tmp_path))
     assert cache.competition_folder("cars") == tmp_path / "competitions/cars"
     assert cache.dataset_folder("me/faces") == tmp_path / "datasets/me/faces"
@@ -63,7 +63,7 @@ def test_each_thing_has_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert folder != cache.urls_folder([(two[0], *one[1:]), (one[0], *two[1:])]), "names swapped"
 
 
-def test_a_listing_is_read_as_written(tmp_path: Path) -> None:
+def test_a_record_is_read_as_written(tmp_path: Path) -> None:
     record = FolderRecord({"a.zip": 5, "b.csv": None}, {"b.csv": SavedFile("b.csv.zip", 3, 5)})
     cache.write_record(tmp_path, record)
     assert cache.read_record(tmp_path) == record
@@ -81,13 +81,13 @@ def test_a_listing_is_read_as_written(tmp_path: Path) -> None:
         *("[" * 100_000, "null", "\xff", kept('"a": ["a", 5]')),
     ],
 )
-def test_a_damaged_record_is_none(tmp_path: Path, text: str) -> None:
+def test_a_damaged_record_is_read_as_none(tmp_path: Path, text: str) -> None:
     assert cache.read_record(tmp_path) is None
     (tmp_path / "listing.json").write_text(text)
     assert cache.read_record(tmp_path) is None
 
 
-def test_a_file_is_here_when_it_has_its_name(tmp_path: Path) -> None:
+def test_a_file_is_complete_when_it_has_its_name(tmp_path: Path) -> None:
     record = FolderRecord({"a.zip": 5})
     assert cache.saved_name(tmp_path, record, "a.zip") is None
     (tmp_path / "a.zip.part").write_bytes(b"123")
@@ -96,7 +96,7 @@ def test_a_file_is_here_when_it_has_its_name(tmp_path: Path) -> None:
     assert cache.saved_name(tmp_path, record, "a.zip") == "a.zip"
 
 
-def test_what_was_kept_and_is_of_another_size_is_not_here(tmp_path: Path) -> None:
+def test_a_saved_file_of_another_size_is_not_complete(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(b"12345")
     record = cache.record_file(tmp_path, FolderRecord({"a.zip": 5}), "a.zip", path)
@@ -106,7 +106,7 @@ def test_what_was_kept_and_is_of_another_size_is_not_here(tmp_path: Path) -> Non
     assert cache.saved_name(tmp_path, record, "a.zip") is None
 
 
-def test_what_was_edited_in_place_is_not_here(tmp_path: Path) -> None:
+def test_an_edited_file_is_not_complete(tmp_path: Path) -> None:
     path, link = tmp_path / "a.zip", tmp_path / "raw.zip"
     path.write_bytes(b"12345")
     record = cache.record_file(tmp_path, FolderRecord({"a.zip": 5}), "a.zip", path)
@@ -120,7 +120,7 @@ def test_what_was_edited_in_place_is_not_here(tmp_path: Path) -> None:
     assert cache.saved_name(tmp_path, record, "a.zip") is None
 
 
-def test_a_table_that_came_packed_is_here(tmp_path: Path) -> None:
+def test_a_packed_table_is_recognised(tmp_path: Path) -> None:
     record, path = FolderRecord({"a.csv": 50}), tmp_path / "a.csv.zip"
     whole = zip_of(path, {"a.csv": b"1,2\n" * 99}).read_bytes()
     assert cache.saved_name(tmp_path, record, "a.csv") == "a.csv.zip", "the run was killed then"
@@ -137,7 +137,7 @@ def test_a_table_that_came_packed_is_here(tmp_path: Path) -> None:
     ("listed", "there", "is_here"),
     [(5, 5, True), (5, 4, False), (5, 6, False), (None, 5, True), (None, 0, False), (0, 0, False)],
 )
-def test_what_was_not_written_down_is_here_as_long_as_it_is_listed(
+def test_an_unrecorded_file_is_complete_if_its_size_is_as_listed(
     tmp_path: Path, listed: int | None, there: int, is_here: bool
 ) -> None:
     (tmp_path / "a.csv").write_bytes(bytes(there))
@@ -145,21 +145,21 @@ def test_what_was_not_written_down_is_here_as_long_as_it_is_listed(
     assert found == ("a.csv" if is_here else None)
 
 
-def test_what_was_kept_is_believed_before_the_list(tmp_path: Path) -> None:
+def test_the_recorded_size_counts_more_than_the_listed_one(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"1,2\n")
     record = cache.record_file(tmp_path, FolderRecord({"a.csv": 50}), "a.csv", path)
     assert cache.saved_name(tmp_path, record, "a.csv") == "a.csv"
 
 
-def test_an_archive_listed_itself_is_not_taken_for_the_table(tmp_path: Path) -> None:
+def test_an_archive_that_is_listed_itself_is_not_the_packed_table(tmp_path: Path) -> None:
     (tmp_path / "a.csv.zip").write_bytes(b"PK")
     record = FolderRecord({"a.csv": 50, "a.csv.zip": 2})
     assert cache.saved_name(tmp_path, record, "a.csv") is None
     assert cache.saved_name(tmp_path, record, "a.csv.zip") == "a.csv.zip"
 
 
-def test_a_second_process_waits_and_says_so(
+def test_a_second_process_prints_a_line_and_waits(
     tmp_path: Path, waiting: threading.Event, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder, order = tmp_path / "deep" / "folder", []
@@ -198,9 +198,7 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
         pass
 
 
-def test_a_version_that_is_none_is_not_pinned(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_invalid_version_is_not_pinned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DARKROOM_CACHE", str(tmp_path))
     cache.pin_version("me/faces/versions/2")
     assert cache.pinned_version("me/faces") == "me/faces/versions/2"
@@ -212,7 +210,7 @@ def test_a_version_that_is_none_is_not_pinned(
         assert cache.pinned_version("me/faces") is None, odd
 
 
-def test_a_home_of_nobody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_of_an_unknown_user_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DARKROOM_CACHE", "~nosuchuser/c")
     with pytest.raises(ParamsError) as caught:
         cache.cache_root()

@@ -60,7 +60,7 @@ def same(kaggle: Kaggle, folder: Path, *names: str) -> bool:
     return all((folder / name).read_bytes() == kaggle.files[f"/{name}"] for name in names)
 
 
-def test_only_what_is_wanted_is_fetched_and_that_once(
+def test_only_selected_files_are_fetched_and_only_once(
     kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a", "b.csv")
@@ -88,7 +88,7 @@ def test_only_what_is_wanted_is_fetched_and_that_once(
     assert [request.path for request in kaggle.requests] == ["/c.zip"]
 
 
-def test_a_cut_file_is_gone_on_with_by_the_next_run(kaggle: Kaggle, tmp_path: Path) -> None:
+def test_a_cut_file_is_resumed_by_the_next_run(kaggle: Kaggle, tmp_path: Path) -> None:
     folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a", "c")
     kaggle.play("storage", None, Cut(0.5), Status(503), Status(503))
     with pytest.raises(RemoteError, match="gave up"):
@@ -102,7 +102,7 @@ def test_a_cut_file_is_gone_on_with_by_the_next_run(kaggle: Kaggle, tmp_path: Pa
     assert same(kaggle, folder, "a.zip", "c.zip")
 
 
-def test_a_file_spoilt_in_the_cache_is_fetched_again(kaggle: Kaggle, tmp_path: Path) -> None:
+def test_a_damaged_file_in_the_cache_is_fetched_again(kaggle: Kaggle, tmp_path: Path) -> None:
     folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a")
     fetch_files(offer(kaggle, folder), wish)
     (folder / "a.zip").write_bytes(b"cut short")
@@ -110,7 +110,7 @@ def test_a_file_spoilt_in_the_cache_is_fetched_again(kaggle: Kaggle, tmp_path: P
     assert same(kaggle, folder, "a.zip")
 
 
-def test_sizes_that_are_not_listed_are_asked_for_before_any_body(
+def test_unlisted_sizes_are_requested_before_any_file(
     kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "cache"
@@ -125,7 +125,7 @@ def test_sizes_that_are_not_listed_are_asked_for_before_any_body(
     assert "to fetch from here: 10.2 kB\n  a.zip  5.1 kB\n" in capfd.readouterr().err
 
 
-def test_what_does_not_fit_is_refused_before_a_body_is_asked_for(
+def test_what_does_not_fit_is_refused_before_a_download(
     kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, raw = tmp_path / "cache", tmp_path / "project" / "raw"
@@ -140,7 +140,7 @@ def test_what_does_not_fit_is_refused_before_a_body_is_asked_for(
     assert kaggle.requests == []
 
 
-def test_room_is_needed_for_what_is_not_here_yet(tmp_path: Path) -> None:
+def test_space_is_needed_for_missing_bytes_only(tmp_path: Path) -> None:
     folder, raw = tmp_path / "cache", tmp_path / "raw"
     for place in (folder, raw):
         place.mkdir()
@@ -158,7 +158,7 @@ def test_another_disk_holds_two_copies_until_dvc_has_linked_them(
     assert plan.copy_need(tmp_path, tmp_path / "raw", {"a.zip": 100}).size == 200
 
 
-def test_a_wrong_sha256_is_refused_and_what_is_whole_stays(kaggle: Kaggle, tmp_path: Path) -> None:
+def test_a_wrong_sha256_is_refused_and_complete_files_stay(kaggle: Kaggle, tmp_path: Path) -> None:
     folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a", "c")
     right = hashlib.sha256(kaggle.files["/a.zip"]).hexdigest()
     with pytest.raises(RemoteError) as caught:
@@ -169,14 +169,14 @@ def test_a_wrong_sha256_is_refused_and_what_is_whole_stays(kaggle: Kaggle, tmp_p
     assert same(kaggle, folder, "a.zip")
 
 
-def test_a_spoilt_body_is_fetched_again(kaggle: Kaggle, tmp_path: Path) -> None:
+def test_a_damaged_body_is_fetched_again(kaggle: Kaggle, tmp_path: Path) -> None:
     kaggle.play("storage", (Corrupt(), NoHash()))
     fetch_files(offer(kaggle, tmp_path), order(tmp_path / "raw", "a"))
     assert same(kaggle, tmp_path, "a.zip")
     assert len(kaggle.requests) == 2
 
 
-def test_a_missing_file_is_looked_for_in_a_fresh_list(kaggle: Kaggle, tmp_path: Path) -> None:
+def test_a_missing_file_is_looked_for_in_a_new_list(kaggle: Kaggle, tmp_path: Path) -> None:
     wish = order(tmp_path / "raw", "new")
     with pytest.raises(MissingFileError, match="new is missing"):
         fetch_files(offer(kaggle, tmp_path), wish)
@@ -185,7 +185,7 @@ def test_a_missing_file_is_looked_for_in_a_fresh_list(kaggle: Kaggle, tmp_path: 
 
 
 @pytest.mark.parametrize(("size", "whole"), [(100, 120_005), (None, None)])
-def test_a_folder_of_single_files_is_not_asked_for_file_by_file(
+def test_a_folder_of_single_files_is_not_fetched_file_by_file(
     kaggle: Kaggle, tmp_path: Path, size: int | None, whole: int | None
 ) -> None:
     sizes: Sizes = {f"images/{number}.jpg": size for number in range(1200)} | {"b.csv": 5}
@@ -201,7 +201,7 @@ def test_a_folder_of_single_files_is_not_asked_for_file_by_file(
     assert fetch_files(here, order(tmp_path / "raw", "b.csv")) == ["b.csv"]
 
 
-def test_names_that_lead_out_or_are_the_caches_own_are_not_offered() -> None:
+def test_unsafe_and_reserved_names_are_not_available() -> None:
     own = ["listing.json", "bundle.zip", "bundle/1.jpg"]
     names = [
         "../x.zip",
@@ -243,7 +243,7 @@ def test_a_second_fetch_waits_for_the_first_and_fetches_nothing(
     assert "everything is already downloaded" in told
 
 
-def test_a_damaged_listing_costs_a_question_and_no_file(kaggle: Kaggle, tmp_path: Path) -> None:
+def test_a_damaged_record_costs_one_request_and_no_file(kaggle: Kaggle, tmp_path: Path) -> None:
     wish = order(tmp_path / "raw", "a")
     fetch_files(offer(kaggle, tmp_path), wish)
     (tmp_path / "listing.json").write_text("{")
@@ -255,7 +255,7 @@ def test_a_damaged_listing_costs_a_question_and_no_file(kaggle: Kaggle, tmp_path
     )
 
 
-def test_a_lost_listing_does_not_make_a_spoilt_file_whole(kaggle: Kaggle, tmp_path: Path) -> None:
+def test_a_lost_record_does_not_accept_a_damaged_file(kaggle: Kaggle, tmp_path: Path) -> None:
     wish = order(tmp_path / "raw", "a", "b.csv")
     fetch_files(offer(kaggle, tmp_path), wish)
     (tmp_path / "listing.json").unlink()
@@ -266,7 +266,7 @@ def test_a_lost_listing_does_not_make_a_spoilt_file_whole(kaggle: Kaggle, tmp_pa
     assert same(kaggle, tmp_path, "a.zip", "b.csv")
 
 
-def test_a_size_that_was_asked_for_holds_for_that_run_only(kaggle: Kaggle, tmp_path: Path) -> None:
+def test_a_requested_size_is_used_in_that_run_only(kaggle: Kaggle, tmp_path: Path) -> None:
     wish, unknown = order(tmp_path / "raw", "a", "b.csv"), dict.fromkeys(NAMES)
     kaggle.always("storage", NoHash())
     kaggle.play("storage", None, None, None, Status(404))
@@ -302,7 +302,7 @@ def fetch(kaggle: Kaggle, folder: Path, sizes: Any, *names: str) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [-15, 10**30, float("inf"), "many", True, {"a": 1}, 2.5])
-def test_a_size_that_no_file_has_counts_as_not_told(
+def test_an_implausible_size_counts_as_unknown(
     tmp_path: Path, size: object, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with served() as kaggle:
@@ -313,7 +313,7 @@ def test_a_size_that_no_file_has_counts_as_not_told(
     assert "a.csv  200 bytes\n" in capfd.readouterr().err
 
 
-def test_a_size_that_is_out_of_date_is_asked_for_anew_and_what_is_here_stays(
+def test_an_outdated_size_is_requested_again_and_complete_files_stay(
     tmp_path: Path,
 ) -> None:
     with served() as kaggle:
@@ -333,14 +333,14 @@ def test_a_size_that_is_out_of_date_is_asked_for_anew_and_what_is_here_stays(
         assert [request.path for request in kaggle.requests] == ["/a.csv"]
 
 
-def test_a_size_for_which_there_is_no_room_is_asked_for_anew(tmp_path: Path) -> None:
+def test_a_size_that_does_not_fit_is_requested_again(tmp_path: Path) -> None:
     with served() as kaggle:
         with pytest.raises(ResourceError, match="not enough disk space"):
             fetch(kaggle, tmp_path, {"a.csv": 10**15}, "a.csv")
         assert fetch(kaggle, tmp_path, {"a.csv": 200}, "a.csv") == ["a.csv"]
 
 
-def test_a_name_that_no_disk_takes_is_told(tmp_path: Path) -> None:
+def test_a_name_too_long_for_a_disk_is_refused(tmp_path: Path) -> None:
     name = "é" * 150 + ".csv"
     with served() as kaggle, pytest.raises(RemoteError) as caught:
         fetch(kaggle, tmp_path, {name: 5}, name)
@@ -349,7 +349,7 @@ def test_a_name_that_no_disk_takes_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["", ".part", ".part.json", ".zip"])
-def test_a_folder_in_the_way_is_told_before_anything_is_fetched(
+def test_a_folder_in_the_place_of_a_file_is_refused_before_a_request(
     tmp_path: Path, ending: str
 ) -> None:
     place = tmp_path / f"cache/a.csv{ending}"
@@ -360,7 +360,7 @@ def test_a_folder_in_the_way_is_told_before_anything_is_fetched(
     assert kaggle.requests == []
 
 
-def test_a_file_edited_among_the_raw_files_is_fetched_anew(tmp_path: Path) -> None:
+def test_a_file_edited_among_the_raw_files_is_fetched_again(tmp_path: Path) -> None:
     with served() as kaggle:
         fetch(kaggle, tmp_path, {"a.csv": 200}, "a.csv")
         (tmp_path / "link.csv").hardlink_to(tmp_path / "cache/a.csv")

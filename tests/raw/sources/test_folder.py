@@ -34,7 +34,9 @@ def test_files_are_linked_where_that_is_possible(tmp_path: Path) -> None:
         assert (tmp_path / "raw" / name).samefile(source / name)
 
 
-def test_and_copied_where_it_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_copied_where_links_are_not_possible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def other_disk(*_: object) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
@@ -58,7 +60,7 @@ def test_a_full_disk_is_not_taken_for_one_without_links(
         link_files(source, ["a.csv"], tmp_path / "raw")
 
 
-def test_a_link_in_the_source_gives_its_file(tmp_path: Path) -> None:
+def test_a_link_in_the_source_is_followed(tmp_path: Path) -> None:
     source = folder_of(tmp_path / "source", {})
     source.mkdir()
     folder_of(tmp_path / "elsewhere", {"train.zip": b"PK"})
@@ -69,7 +71,7 @@ def test_a_link_in_the_source_gives_its_file(tmp_path: Path) -> None:
     assert taken.read_bytes() == b"PK"
 
 
-def test_junk_is_not_taken_even_if_empty(tmp_path: Path) -> None:
+def test_junk_is_left_out_even_if_empty(tmp_path: Path) -> None:
     junk = {"train/.DS_Store": b"", "train/deep/Thumbs.db": b"x", "train/__MACOSX/._1.jpg": b""}
     source = folder_of(tmp_path / "source", FILES | junk)
     link_files(source, ["train"], tmp_path / "raw")
@@ -101,7 +103,9 @@ def test_a_broken_link_is_refused(tmp_path: Path) -> None:
         ("deep", "deep/dogs/train.csv", "set data.source to SOURCE/deep, or move"),
     ],
 )
-def test_a_file_that_lies_deeper_is_found(tmp_path: Path, place: str, found: str, fix: str) -> None:
+def test_a_file_inside_a_folder_or_zip_is_named(
+    tmp_path: Path, place: str, found: str, fix: str
+) -> None:
     members = {f"{found.removeprefix(place)[1:]}": b"a\n", "train/1.jpg": b"one"}
     make = zip_of if place.endswith(".zip") else folder_of
     make(tmp_path / place, members)
@@ -115,7 +119,7 @@ def test_a_file_that_lies_deeper_is_found(tmp_path: Path, place: str, found: str
     )
 
 
-def test_nothing_deeper_is_no_fault(tmp_path: Path) -> None:
+def test_a_file_that_is_nowhere_raises_nothing(tmp_path: Path) -> None:
     zip_of(tmp_path / "all.zip", {"a/b/train.csv": b"three deep", "x/train.csv.txt": b""})
     zip_of(tmp_path / "my_train.zip", {"train/1.jpg": b"misnamed, not too deep"})
     refuse_nested(tmp_path, ["train.csv", "train.zip", "train"])
@@ -154,7 +158,7 @@ def _manifest(folder: Path) -> None:
     write_manifest(folder)
 
 
-def test_a_folder_of_ours_may_be_replaced(tmp_path: Path) -> None:
+def test_a_folder_written_by_fetch_may_be_replaced(tmp_path: Path) -> None:
     refuse_foreign_files(tmp_path / "absent")
     (tmp_path / "train.zip").write_bytes(b"x")
     _manifest(tmp_path)
@@ -163,7 +167,7 @@ def test_a_folder_of_ours_may_be_replaced(tmp_path: Path) -> None:
     assert names(tmp_path) == [".DS_Store", "manifest.json", "train.zip"]
 
 
-def test_files_of_somebody_else_are_not_replaced(tmp_path: Path) -> None:
+def test_files_of_the_user_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "train.zip").write_bytes(b"x")
     with pytest.raises(DataError, match="1 files here were not fetched") as fault:
         refuse_foreign_files(tmp_path)
@@ -196,7 +200,7 @@ def test_a_linked_folder_inside_is_refused(tmp_path: Path) -> None:
         link_files(tmp_path / "source", ["train"], tmp_path / "raw")
 
 
-def test_a_raw_file_of_our_manifest_s_name_is_refused(tmp_path: Path) -> None:
+def test_a_raw_file_with_the_manifests_name_is_refused(tmp_path: Path) -> None:
     source = folder_of(tmp_path / "source", {"manifest.json": b"{}", "deep/manifest.json": b"{}"})
     with pytest.raises(DataError) as caught:
         link_files(source, ["manifest.json"], tmp_path / "raw")

@@ -56,7 +56,7 @@ def order(tmp_path: Path) -> Selection:
     return Selection(choose, tmp_path / "raw", QUICK)
 
 
-def test_addresses_are_fetched_once_and_only_what_is_wanted(
+def test_only_wanted_addresses_are_fetched_and_only_once(
     server: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     server.play("storage", Redirect(), Status(503, retry_after="0"))
@@ -78,7 +78,7 @@ def test_addresses_are_fetched_once_and_only_what_is_wanted(
     assert len(index.rows) == 42
 
 
-def test_a_sha256_is_held_against_the_bytes(server: Kaggle, tmp_path: Path) -> None:
+def test_a_sha256_is_compared_with_the_bytes(server: Kaggle, tmp_path: Path) -> None:
     table = "test_labels.csv"
     right = hashlib.sha256(server.files[f"/course/{table}"]).hexdigest()
     with pytest.raises(RemoteError) as caught:
@@ -92,14 +92,14 @@ def test_a_sha256_is_held_against_the_bytes(server: Kaggle, tmp_path: Path) -> N
     assert (folder / table).exists()
 
 
-def test_a_page_is_no_archive(server: Kaggle, tmp_path: Path) -> None:
+def test_a_page_instead_of_an_archive_is_refused(server: Kaggle, tmp_path: Path) -> None:
     server.always("storage", Page())
     with pytest.raises(RemoteError, match="Sign in") as caught:
         fetch_urls(urls(server), order(tmp_path))
     assert "secret" not in str(caught.value)
 
 
-def test_an_address_that_is_gone_is_told_without_its_query(server: Kaggle, tmp_path: Path) -> None:
+def test_a_missing_address_is_shown_without_its_query(server: Kaggle, tmp_path: Path) -> None:
     files = urls(server)
     del server.files["/course/test_labels.csv"]
     with pytest.raises(RemoteError, match="there is no such file") as caught:
@@ -108,7 +108,7 @@ def test_an_address_that_is_gone_is_told_without_its_query(server: Kaggle, tmp_p
     assert "secret" not in str(caught.value)
 
 
-def test_a_list_that_lacks_a_file_is_to_be_mended(server: Kaggle, tmp_path: Path) -> None:
+def test_a_list_that_lacks_a_file_is_refused(server: Kaggle, tmp_path: Path) -> None:
     files = [each for each in urls(server) if each.name != "test_labels.csv"]
     with pytest.raises(RemoteError) as caught:
         fetch_urls(files, order(tmp_path))
@@ -121,9 +121,7 @@ def test_a_list_that_lacks_a_file_is_to_be_mended(server: Kaggle, tmp_path: Path
     assert server.requests == []
 
 
-def test_names_that_were_swapped_and_mended_find_their_own_bytes(
-    server: Kaggle, tmp_path: Path
-) -> None:
+def test_swapped_names_once_corrected_get_their_own_bytes(server: Kaggle, tmp_path: Path) -> None:
     server.files["/course/validation_labels.csv"] += b"9,9,9,9\n"
     right = urls(server)
     other = {TRAINING: VALIDATION, VALIDATION: TRAINING}
@@ -144,7 +142,7 @@ def refused(files: list[UrlFile], tmp_path: Path) -> list[str]:
     return str(caught.value).splitlines()
 
 
-def test_a_certificate_that_is_not_trusted_is_told(
+def test_an_untrusted_certificate_is_refused(
     server: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def distrusting(
@@ -162,7 +160,7 @@ def test_a_certificate_that_is_not_trusted_is_told(
     assert server.requests == []
 
 
-def test_redirects_without_end_are_told(server: Kaggle, tmp_path: Path) -> None:
+def test_endless_redirects_are_refused(server: Kaggle, tmp_path: Path) -> None:
     server.always("storage", Redirect())
     assert refused(urls(server), tmp_path) == [
         f"{server.url('/course/test_data_pytorch.tar.gz')}: can't be fetched",

@@ -54,7 +54,7 @@ def test_opens_a_file_and_a_part_of_it(server: Kaggle) -> None:
     assert all(request.authorization for request in server.of("DownloadDataFile"))
 
 
-def test_a_page_instead_of_a_file_is_left_to_who_saves_it(server: Kaggle) -> None:
+def test_a_page_instead_of_a_file_is_left_to_the_download(server: Kaggle) -> None:
     server.play("storage", Page())
     with api.competition_file_opener(SLUG, "train.zip")({}) as answer:
         assert b"Sign in" in answer.content
@@ -78,7 +78,7 @@ def test_data_sets_by_version(server: Kaggle) -> None:
             assert answer.content == body
 
 
-def test_a_name_that_is_no_data_set(server: Kaggle) -> None:
+def test_an_invalid_data_set_name_is_refused(server: Kaggle) -> None:
     with pytest.raises(ParamsError, match="it is not the name of a data set"):
         api.dataset_version(SLUG)
     assert server.requests == []
@@ -148,7 +148,9 @@ def test_no_submissions(server: Kaggle) -> None:
     assert api.list_submissions(SLUG) == []
 
 
-def test_nobody_answers(server: Kaggle, monkeypatch: pytest.MonkeyPatch, upload: Path) -> None:
+def test_without_a_connection_nothing_is_sent(
+    server: Kaggle, monkeypatch: pytest.MonkeyPatch, upload: Path
+) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise ConnectionRefusedError(111, "Connection refused")
 
@@ -190,7 +192,7 @@ def test_a_lost_upload_submits_nothing(
     assert send(upload) == 20_000_001
 
 
-def test_a_file_that_is_gone(server: Kaggle, tmp_path: Path) -> None:
+def test_a_missing_file_is_not_uploaded(server: Kaggle, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         send(tmp_path / "gone.csv.gz")
     assert server.requests == []
@@ -219,7 +221,7 @@ LOST: dict[str, tuple[Fault, int, str]] = {
 
 
 @pytest.mark.parametrize("case", LOST)
-def test_a_lost_answer_is_told_apart(
+def test_a_lost_response_has_its_own_error(
     server: Kaggle, upload: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     fault, kept, found = LOST[case]
@@ -238,7 +240,7 @@ def test_a_lost_answer_is_told_apart(
     assert len([one for one in server.of("CreateSubmission") if one.method == "POST"]) == 1
 
 
-def test_a_refused_submission_in_kaggles_words(server: Kaggle, upload: Path) -> None:
+def test_a_refused_submission_shows_kaggles_words(server: Kaggle, upload: Path) -> None:
     server.play("CreateSubmission", Status(400, message="Submission file has no row 7"))
     with pytest.raises(RemoteError) as error:
         send(upload)
@@ -253,7 +255,7 @@ def test_a_refused_submission_in_kaggles_words(server: Kaggle, upload: Path) -> 
     assert len(server.of("upload")) == 1
 
 
-def test_a_submission_put_off_may_be_sent_again(server: Kaggle, upload: Path) -> None:
+def test_a_delayed_submission_may_be_sent_again(server: Kaggle, upload: Path) -> None:
     server.play("CreateSubmission", Status(429, retry_after="3"))
     with pytest.raises(requests.HTTPError) as error:
         send(upload)
@@ -270,7 +272,7 @@ def test_an_interruption_before_submitting_submits_nothing(server: Kaggle, uploa
     assert server.of("CreateSubmission") == []
 
 
-def test_a_note_that_cannot_be_kept_submits_nothing(server: Kaggle, upload: Path) -> None:
+def test_a_failing_hook_submits_nothing(server: Kaggle, upload: Path) -> None:
     def full() -> None:
         raise OSError(28, "No space left on device")
 

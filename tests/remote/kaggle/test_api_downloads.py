@@ -83,7 +83,7 @@ def _fetch_after_refusal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_right_bytes_or_none_and_then_the_right_bytes(
+def test_the_right_bytes_or_an_error_and_then_the_right_bytes(
     name: str,
     rounds: int,
     tmp_path: Path,

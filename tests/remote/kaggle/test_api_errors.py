@@ -93,7 +93,7 @@ def test_refusals_of_data_sets_and_of_the_storage(server: Kaggle) -> None:
     assert words(error).startswith(f"{SLUG}/test.zip: Kaggle has nothing of that name\n")
 
 
-def test_redirected_for_ever(server: Kaggle) -> None:
+def test_endless_redirects_are_refused_by_the_api(server: Kaggle) -> None:
     server.always("GetSubmissionLimits", Redirect(to=server.url("/round")))
     server.always("storage", Redirect(to=server.url("/round?token=1")))
     with pytest.raises(RemoteError) as error:

@@ -24,7 +24,7 @@ NOWHERE = {
 
 
 @pytest.mark.parametrize("case", NOWHERE)
-def test_an_address_that_leads_nowhere_is_final(server: Kaggle, upload: Path, case: str) -> None:
+def test_an_invalid_upload_address_is_permanent(server: Kaggle, upload: Path, case: str) -> None:
     url, found = NOWHERE[case]
     server.play("StartSubmissionUpload", Page(json.dumps({"token": "a", "createUrl": url})))
     with pytest.raises(RemoteError) as error:
@@ -39,7 +39,9 @@ def test_an_address_that_leads_nowhere_is_final(server: Kaggle, upload: Path, ca
 
 
 @pytest.mark.parametrize("text", ["[]", '"x"'])
-def test_an_answer_without_an_address_is_final(server: Kaggle, upload: Path, text: str) -> None:
+def test_a_response_without_an_address_is_permanent(
+    server: Kaggle, upload: Path, text: str
+) -> None:
     server.play("StartSubmissionUpload", Page(text))
     with pytest.raises(RemoteError, match="Kaggle's response is invalid"):
         send(upload)
@@ -56,7 +58,7 @@ REFUSED: dict[str, tuple[Fault, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_refused_upload_is_told_apart(server: Kaggle, upload: Path, case: str) -> None:
+def test_a_refused_upload_has_its_own_error(server: Kaggle, upload: Path, case: str) -> None:
     fault, found = REFUSED[case]
     server.play("upload", fault)
     with pytest.raises(UploadRefusedError) as error:
@@ -65,26 +67,26 @@ def test_a_refused_upload_is_told_apart(server: Kaggle, upload: Path, case: str)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500])
-def test_an_upload_put_off_is_not_refused(server: Kaggle, upload: Path, status: int) -> None:
+def test_a_delayed_upload_is_not_refused(server: Kaggle, upload: Path, status: int) -> None:
     server.play("upload", Status(status))
     with pytest.raises(TransientError) as error:
         send(upload)
     assert type(error.value) is TransientError
 
 
-def test_an_upload_that_ends_oddly_has_a_reason(server: Kaggle, upload: Path) -> None:
+def test_an_upload_with_an_odd_status_has_a_reason(server: Kaggle, upload: Path) -> None:
     server.play("upload", Status(204))
     with pytest.raises(TransientError) as error:
         send(upload)
     assert words(error) == "the file did not reach Kaggle: it answered 204 No Content"
 
 
-def test_a_name_that_speaks_to_the_terminal(server: Kaggle) -> None:
+def test_control_characters_in_a_name_are_removed(server: Kaggle) -> None:
     with pytest.raises(RemoteError) as error:
         api.competition_file_opener(SLUG, "a\x1b[2J\nb.zip")({})
     assert words(error).startswith(f"{SLUG}/a [2J b.zip: Kaggle has nothing of that name\n")
 
 
-def test_only_what_shows_is_told() -> None:
+def test_only_printable_text_is_shown() -> None:
     asked = RequestInfo("a", "b", secrets=("5ecre7",))
     assert asked.clean("a\x1b[31m \u202eb\r\nc\x00 5ecre7") == "a [31m b c …"

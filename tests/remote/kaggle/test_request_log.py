@@ -18,7 +18,7 @@ from tests.support.loopback import Hang, Kaggle, NoAnswer, Redirect, Refuse, Sta
     "fault",
     [Status(429, retry_after="7"), Status(503, html=True), Status(500), Refuse(), NoAnswer()],
 )
-def test_what_may_pass_is_left_to_the_caller(
+def test_transient_errors_are_left_to_the_caller(
     server: Kaggle, kind: str, fault: Status | Refuse | NoAnswer
 ) -> None:
     server.play(kind, fault)
@@ -44,7 +44,7 @@ CALLS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("kind", CALLS)
-def test_a_redirect_to_nowhere_is_no_answer(server: Kaggle, upload: Path, kind: str) -> None:
+def test_a_redirect_without_a_target_is_an_error(server: Kaggle, upload: Path, kind: str) -> None:
     server.play(kind, Status(302))
     with pytest.raises(RemoteError) as error:
         CALLS[kind](upload)
@@ -68,7 +68,7 @@ def test_no_redirect_out_of_https_is_followed(server: Kaggle, upload: Path, kind
 
 
 @pytest.mark.parametrize("kind", CALLS)
-def test_a_server_that_hangs_is_not_waited_for(
+def test_a_server_that_hangs_times_out(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch, upload: Path, kind: str
 ) -> None:
     shorten_timeout(monkeypatch, kind)
@@ -78,9 +78,7 @@ def test_a_server_that_hangs_is_not_waited_for(
     assert server.requests[-1].kind == kind
 
 
-def test_a_body_that_stalls_is_not_waited_for(
-    server: Kaggle, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_body_that_stalls_times_out(server: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
     shorten_timeout(monkeypatch, "storage")
     server.play("storage", Stall(0.5, 60))
     with (

@@ -31,7 +31,7 @@ def page(text: str) -> Page:
 
 
 @pytest.mark.parametrize("text", NO_LISTS)
-def test_what_is_no_list_is_no_empty_one(server: Kaggle, text: str) -> None:
+def test_an_invalid_list_is_not_an_empty_one(server: Kaggle, text: str) -> None:
     server.play("ListSubmissions", page(text))
     with pytest.raises(RemoteError, match="Kaggle's response is invalid") as error:
         api.list_submissions(SLUG)
@@ -42,7 +42,7 @@ def test_what_is_no_list_is_no_empty_one(server: Kaggle, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["[]", '"x"', "7"])
-def test_limits_and_versions_that_are_none(server: Kaggle, text: str) -> None:
+def test_invalid_limits_and_versions_are_refused(server: Kaggle, text: str) -> None:
     server.play("GetSubmissionLimits", page(text))
     with pytest.raises(RemoteError, match="is invalid"):
         api.submission_limits(SLUG)
@@ -55,7 +55,7 @@ def test_limits_and_versions_that_are_none(server: Kaggle, text: str) -> None:
 ODD_NUMBERS = [0, -1, True, 1.5, "2", [2], None, 10**30]
 
 
-def test_limits_that_are_odd_are_none(server: Kaggle) -> None:
+def test_invalid_limits_count_as_none(server: Kaggle) -> None:
     told = '{"numToday": "x", "numAllowedNow": -1, "numTotal": 1.5}'
     server.play("GetSubmissionLimits", page(told), page("{}"))
     assert api.submission_limits(SLUG) == api.SubmissionLimits(0, 0, None)
@@ -98,7 +98,7 @@ ODD: dict[str, tuple[dict[str, object], dict[str, object]]] = {
 
 
 @pytest.mark.parametrize("case", ODD)
-def test_one_odd_entry_hides_no_other(server: Kaggle, case: str) -> None:
+def test_one_invalid_entry_hides_no_other(server: Kaggle, case: str) -> None:
     sent, seen = ODD[case]
     odd = GOOD | {"ref": 8} | sent
     server.play("ListSubmissions", page(json.dumps({"submissions": [odd, None, 5, GOOD]})))
@@ -111,7 +111,7 @@ def test_one_odd_entry_hides_no_other(server: Kaggle, case: str) -> None:
     assert {key: getattr(other, key) for key in seen} == seen
 
 
-def test_files_that_are_odd(server: Kaggle) -> None:
+def test_invalid_entries_of_files(server: Kaggle) -> None:
     files: list[Any] = [{"name": name, "totalBytes": 1} for name in (None, 7, "", ["a"])]
     sizes = [-1, "x", 10**15 + 1, 1.5, True, 0]
     files += [{"name": str(place), "totalBytes": size} for place, size in enumerate(sizes)]
@@ -121,7 +121,7 @@ def test_files_that_are_odd(server: Kaggle) -> None:
     assert api.list_competition_files(SLUG) == none | {"whole": 5, "untold": None}
 
 
-def test_lists_that_do_not_end(server: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_lists_are_refused(server: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(responses, "MAX_PAGES", 3)
     for number in range(3):
         entry = GOOD | {"ref": number + 1, "name": f"{number}.csv"}

@@ -27,7 +27,7 @@ from tests.support.loopback import (
 ODD = "no token: it is empty, or holds a blank or a character that is not ASCII"
 
 
-def test_importing_it_imports_no_client() -> None:
+def test_importing_the_room_imports_no_client() -> None:
     code = (
         "import sys, darkroom.remote.kaggle; "
         "print([name for name in sys.modules if name.startswith('kaggle')])"
@@ -36,7 +36,7 @@ def test_importing_it_imports_no_client() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_the_first_use_prints_and_writes_nothing_and_asks_only_what_is_needed(
+def test_the_first_use_prints_and_writes_nothing_and_sends_only_its_requests(
     server: Kaggle, tmp_path: Path
 ) -> None:
     code = (
@@ -77,7 +77,7 @@ def test_without_an_account_nothing_is_sent(
     assert server.requests == []
 
 
-def test_without_a_home_the_clients_are_not_begun(
+def test_without_a_home_folder_no_client_is_imported(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> Path:
@@ -121,7 +121,7 @@ def log_in(server: Kaggle, *, hours: float, token: str = REFRESH_TOKEN) -> Path:
 
 
 @pytest.mark.parametrize(("hours", "renewals"), [(6.0, 0), (-6.0, 1)])
-def test_logged_in_by_a_browser(
+def test_an_oauth_login_is_used(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch, upload: Path, hours: float, renewals: int
 ) -> None:
     server.lead(monkeypatch, token=None)
@@ -134,7 +134,7 @@ def test_logged_in_by_a_browser(
         api.submission_limits(SLUG)
 
 
-def test_a_login_that_has_ended_is_told_and_kept(
+def test_an_expired_login_is_refused_and_kept(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.lead(monkeypatch, token=None)
@@ -163,7 +163,7 @@ def test_a_login_that_has_ended_is_told_and_kept(
         ("access_token", f"{TOKEN} {TOKEN}", ODD),
     ],
 )
-def test_files_that_hold_no_token(
+def test_files_without_a_valid_token_are_refused(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch, name: str, content: str, found: str
 ) -> None:
     server.lead(monkeypatch, token=None)
@@ -182,7 +182,7 @@ def test_files_that_hold_no_token(
         (TOKEN * 40, "neither a token nor a file"),  # a path too long to be looked for
     ],
 )
-def test_tokens_that_are_none(
+def test_invalid_tokens_are_refused(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch, token: str, found: str
 ) -> None:
     server.lead(monkeypatch, token=token)
@@ -196,7 +196,7 @@ def test_tokens_that_are_none(
     assert server.requests == []
 
 
-def test_accounts_wherever_they_are_kept(
+def test_accounts_in_every_place_are_used(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch, upload: Path
 ) -> None:
     server.lead(monkeypatch, token=None)
@@ -221,7 +221,7 @@ def test_accounts_wherever_they_are_kept(
     assert api.submission_limits(SLUG).allowed == 4
 
 
-def test_what_the_clients_settled_when_imported_does_not_count(
+def test_settings_from_the_import_of_the_clients_do_not_count(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert api.submission_limits(SLUG).allowed == 5

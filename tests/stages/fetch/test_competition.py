@@ -23,7 +23,7 @@ def carvana(kaggle: Kaggle) -> tuple[Kaggle, dict[str, bytes]]:
     return kaggle, normal
 
 
-def test_carvana_comes_from_kaggle_once(
+def test_carvana_is_downloaded_from_kaggle_once(
     carvana: tuple[Kaggle, dict[str, bytes]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     kaggle, normal = carvana
@@ -48,7 +48,7 @@ def test_carvana_comes_from_kaggle_once(
     tiny.run("index", "split")
 
 
-def test_the_other_quality_fetches_only_what_is_not_here(
+def test_the_other_quality_fetches_only_missing_files(
     carvana: tuple[Kaggle, dict[str, bytes]],
 ) -> None:
     kaggle, _ = carvana
@@ -68,7 +68,7 @@ def test_hq_alone(carvana: tuple[Kaggle, dict[str, bytes]]) -> None:
     assert asked(kaggle) == ["test_hq.zip", "train_hq.zip", "train_masks.zip"]
 
 
-def test_a_table_that_kaggle_packs_is_taken_packed(
+def test_a_table_that_kaggle_packs_stays_packed(
     carvana: tuple[Kaggle, dict[str, bytes]],
 ) -> None:
     kaggle, _ = carvana
@@ -84,7 +84,7 @@ def test_a_table_that_kaggle_packs_is_taken_packed(
     tiny.run("index")
 
 
-def test_room_that_lacks_is_told_before_a_body_is_asked_for(
+def test_missing_disk_space_is_reported_before_a_download(
     carvana: tuple[Kaggle, dict[str, bytes]],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -117,7 +117,7 @@ def test_a_file_that_the_competition_lacks_is_named(
     assert not Path("data/raw", tiny.NAME).exists()
 
 
-def test_what_stood_before_stays_when_kaggle_refuses(
+def test_the_earlier_raw_files_stay_when_kaggle_refuses(
     carvana: tuple[Kaggle, dict[str, bytes]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     kaggle, _ = carvana

@@ -86,7 +86,7 @@ def test_an_older_version_may_be_named(kaggle: Kaggle, tmp_path: Path) -> None:
     assert kaggle.requests == []
 
 
-def test_a_data_set_that_is_another_is_told_with_what_it_holds(
+def test_a_wrong_data_set_is_refused_with_its_files(
     kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     project("celeba", kaggle="me/faces")
@@ -100,7 +100,7 @@ def test_a_data_set_that_is_another_is_told_with_what_it_holds(
     assert not Path("data/raw", tiny.NAME).exists()
 
 
-def test_a_data_set_that_lies_deeper_is_told_where(
+def test_a_data_set_inside_a_folder_is_named(
     kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     bundle = mirror(project("celeba", kaggle="me/faces"))
@@ -122,7 +122,7 @@ def test_a_data_set_that_lies_deeper_is_told_where(
         ("banknotes", "kaggle does not say what to fetch; set it to urls"),
     ],
 )
-def test_a_name_that_is_not_given_is_asked_for(
+def test_a_missing_name_is_reported(
     kaggle: Kaggle, capfd: pytest.CaptureFixture[str], format: str, words: str
 ) -> None:
     project(format)

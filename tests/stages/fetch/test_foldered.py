@@ -36,7 +36,7 @@ def members(kaggle: Kaggle) -> dict[str, bytes]:
     return found
 
 
-def test_all_comes_as_one_and_is_taken_apart_once(
+def test_all_files_come_as_one_zip_which_is_split_once(
     kaggle: Kaggle, members: dict[str, bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert fetch() == 0
@@ -57,7 +57,7 @@ def test_all_comes_as_one_and_is_taken_apart_once(
     assert kaggle.requests == []
 
 
-def test_a_cut_is_gone_on_from(kaggle: Kaggle, members: dict[str, bytes]) -> None:
+def test_a_cut_is_resumed(kaggle: Kaggle, members: dict[str, bytes]) -> None:
     unasked = random.Random(1).randbytes(300_000)
     kaggle.competitions[SLUG].files["extra/unasked.bin"] = unasked
     kaggle.play("storage", Cut(0.5))
@@ -68,7 +68,7 @@ def test_a_cut_is_gone_on_from(kaggle: Kaggle, members: dict[str, bytes]) -> Non
     tiny.run("index")
 
 
-def test_a_path_into_the_folder_is_mended_before_anything_is_fetched(
+def test_a_path_into_the_folder_is_refused_before_a_download(
     kaggle: Kaggle, members: dict[str, bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
     paths(train="train/{}.png")
@@ -81,7 +81,7 @@ def test_a_path_into_the_folder_is_mended_before_anything_is_fetched(
     assert kaggle.of("storage") == []
 
 
-def test_a_long_list_goes_on_with_the_page_that_failed(
+def test_a_long_list_repeats_only_the_page_that_failed(
     kaggle: Kaggle, members: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api, "PAGE_SIZE", 25)
@@ -104,7 +104,7 @@ def test_archives_are_still_fetched_file_by_file(kaggle: Kaggle, members: dict[s
     tiny.run("index")
 
 
-def test_room_that_lacks_is_told_and_the_list_asked_for_anew_next_time(
+def test_missing_disk_space_is_reported_and_the_list_requested_again_next_time(
     kaggle: Kaggle,
     members: dict[str, bytes],
     monkeypatch: pytest.MonkeyPatch,
@@ -120,7 +120,7 @@ def test_room_that_lacks_is_told_and_the_list_asked_for_anew_next_time(
     assert fetch() == 0
 
 
-def test_a_folder_that_kaggle_has_since_is_told_with_a_way_to_it(
+def test_a_folder_added_at_kaggle_later_is_named_with_what_to_do(
     kaggle: Kaggle, members: dict[str, bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert fetch() == 0
@@ -137,7 +137,7 @@ def test_a_folder_that_kaggle_has_since_is_told_with_a_way_to_it(
     tiny.run("index")
 
 
-def test_files_of_two_days_are_not_mixed(kaggle: Kaggle, members: dict[str, bytes]) -> None:
+def test_files_of_two_bundles_are_not_mixed(kaggle: Kaggle, members: dict[str, bytes]) -> None:
     kaggle.competitions[SLUG].files |= second(members)
     assert fetch() == 0
     table = members["train.csv"].replace(b"yes", b"no ", 1)
@@ -147,7 +147,7 @@ def test_files_of_two_days_are_not_mixed(kaggle: Kaggle, members: dict[str, byte
     assert Path("data/raw", tiny.NAME, "train.csv").read_bytes() == table
 
 
-def test_a_table_that_lies_deeper_is_told_where(
+def test_a_table_inside_a_folder_is_named(
     kaggle: Kaggle, members: dict[str, bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
     deeper = {f"fruit/{name}": body for name, body in members.items()}
@@ -160,7 +160,7 @@ def test_a_table_that_lies_deeper_is_told_where(
     assert asked(kaggle) == []
 
 
-def test_a_folder_whose_name_the_cache_needs(
+def test_a_folder_with_a_reserved_name_is_refused(
     kaggle: Kaggle, members: dict[str, bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
     files = kaggle.competitions[SLUG].files
@@ -171,7 +171,7 @@ def test_a_folder_whose_name_the_cache_needs(
     assert asked(kaggle) == []
 
 
-def test_rules_that_are_not_accepted_since(
+def test_rules_that_are_not_accepted_are_named(
     kaggle: Kaggle, members: dict[str, bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
     kaggle.competitions[SLUG].rules_accepted = False

@@ -67,7 +67,7 @@ def test_kagglehub_fetches_a_data_set_without_an_account(
     ]
 
 
-def test_kagglehub_is_told_that_the_rules_are_not_accepted(
+def test_kagglehub_raises_when_the_rules_are_not_accepted(
     kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import kagglehub
