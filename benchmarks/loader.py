@@ -27,7 +27,7 @@ from benchmarks import REALDATA
 from darkroom.images import codec, geometry
 from darkroom.images.codec import Pixels
 from darkroom.images.geometry import cv2
-from darkroom.store import loader as dataset
+from darkroom.store.loader import Loader, loader
 from darkroom.store.shard import ImageKind, ShardFormat
 from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, write_shard
 
@@ -138,8 +138,8 @@ def read_usual(data: UsualDataset, count: int) -> int:
     return count
 
 
-def read_ours(loader: dataset.Loader) -> int:
-    return sum(len(batch) for batch in loader)
+def read_ours(batches: Loader) -> int:
+    return sum(len(batch) for batch in batches)
 
 
 def bare_decode(encoded: list[bytes]) -> int:
@@ -184,8 +184,8 @@ def contenders(pictures: list[Raw], folder: Path, *, quick: bool) -> dict[str, C
     passes = 1 if quick else 4
     rows = list(range(len(pictures)))
     options: dict[str, Any] = {"masks": True, "batch_size": BATCH_SIZE, "seed": 0}
-    from_jpeg = dataset.loader(jpeg, rows, None, **options)
-    from_raw = dataset.loader(raw, rows * passes, None, **options)
+    from_jpeg = loader(jpeg, rows, None, **options)
+    from_raw = loader(raw, rows * passes, None, **options)
     return {
         "usual data set": lambda: read_usual(usual, 2 if quick else 16),
         "jpeg shards": lambda: read_ours(from_jpeg),

@@ -2,9 +2,7 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -35,7 +33,6 @@ from darkroom.stages._inputs import read_part, read_split
 from darkroom.store.store import Store
 from darkroom.tasks.table import Floats
 
-BAR: dict[str, Any] = {"unit": "img", "file": sys.stderr, "disable": None}
 SHOWN = 8  # images of each kind, best and worst, on the page
 
 
@@ -58,7 +55,7 @@ def run(context: Context) -> None:
     if card.task == "segmentation":
         archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
         count = train["fold"].isin(context.folds).sum()
-        with tqdm(total=count, desc=f"evaluate {name}", **BAR) as bar:
+        with tqdm(total=count, desc=f"evaluate {name}", unit="img", disable=None) as bar:
             evaluation = score_masks(
                 out_of_fold, shards, archives, threshold=threshold, progress=bar.update
             )

@@ -1,7 +1,6 @@
 """preprocess: raw images and masks -> shards, and facts about each of them."""
 
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,9 +63,7 @@ def _run_jobs(jobs: list[PreprocessJob], *, total: int, name: str) -> list[Shard
     else:
         running = map(preprocess_shard, jobs)
     results = []
-    with tqdm(
-        total=total, desc=f"preprocess {name}", unit="img", file=sys.stderr, disable=None
-    ) as bar:
+    with tqdm(total=total, desc=f"preprocess {name}", unit="img", disable=None) as bar:
         for result in running:
             results.append(result)
             bar.update(len(result.facts) + len(result.errors))
