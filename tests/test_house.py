@@ -67,7 +67,7 @@ def nodes(tree: ast.AST) -> Iterator[ast.AST]:
 @cache
 def imports() -> dict[str, set[str]]:
     """Return the modules of `darkroom` that each one imports, also inside functions."""
-    found: dict[str, set[str]] = {}
+    imported: dict[str, set[str]] = {}
     for name, path in modules().items():
         named: set[str] = set()
         for node in nodes(ast.parse(path.read_bytes())):
@@ -78,8 +78,8 @@ def imports() -> dict[str, set[str]]:
                 named |= {
                     n if n.removeprefix("darkroom.") in modules() else node.module for n in inner
                 }
-        found[name] = {n.removeprefix("darkroom.") for n in named} & set(modules()) - {name}
-    return found
+        imported[name] = {n.removeprefix("darkroom.") for n in named} & set(modules()) - {name}
+    return imported
 
 
 def room_of(name: str) -> str:

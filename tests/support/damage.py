@@ -141,8 +141,8 @@ def members(archive: str, changes: dict[str, bytes | None]) -> Damage:
     def damage(root: Path) -> None:
         every = contents(root, archive) | changes
         (root / "source" / archive).unlink()
-        kept = {name: data for name, data in every.items() if data is not None}
-        zip_of(root / "source" / archive, kept)
+        remaining = {name: data for name, data in every.items() if data is not None}
+        zip_of(root / "source" / archive, remaining)
 
     return damage
 

@@ -31,27 +31,29 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def finished_projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return projects whose stages have run: all of `masks`, `multiclass` as far as the split."""
-    made = {}
+    projects = {}
     verbs = {"masks": tiny.VERBS, "multiclass": tiny.VERBS[:3]}
     with pytest.MonkeyPatch.context() as patch, one_thread():
         patch.setattr(processes, "cores", lambda: 1)
         for kind in verbs:
-            made[kind] = tiny.project(tmp_path_factory.mktemp(kind), kind, train={"epochs": 1})
-            tiny.edit(made[kind], lambda params: params.update(folds=[0]))
-            patch.chdir(made[kind])
+            projects[kind] = tiny.project(tmp_path_factory.mktemp(kind), kind, train={"epochs": 1})
+            tiny.edit(projects[kind], lambda params: params.update(folds=[0]))
+            patch.chdir(projects[kind])
             tiny.run(*verbs[kind])
-    return made
+    return projects
 
 
 @pytest.fixture
-def project(sound: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(
+    finished_projects: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Project:
     """Return a function that copies a sound project and goes there."""
 
     def copied(kind: str) -> Path:
         root = tmp_path / "copy"
-        shutil.copytree(sound[kind], root)
+        shutil.copytree(finished_projects[kind], root)
         monkeypatch.chdir(root)
         return root
 

@@ -137,7 +137,7 @@ def tree(root: Path) -> Files:
         for path in sorted(root.rglob("*"))
         if path.is_file()
         and path.suffix != ".lock"
-        and not any(path.is_relative_to(given) for given in inputs)
+        and not any(path.is_relative_to(folder) for folder in inputs)
     }
 
 

@@ -112,8 +112,8 @@ def test_a_damaged_result_of_an_earlier_stage(
 ) -> None:
     root = project("masks")
     damage(root)
-    code, told = refused(root, verb, capfd, ["tiny"])
-    assert words in told
+    code, message = refused(root, verb, capfd, ["tiny"])
+    assert words in message
     assert code == 6
 
 
@@ -206,10 +206,10 @@ def test_a_submission_that_its_judge_would_refuse(
     root = project("masks")
     text = "\n".join(change(rows_of(root))) + "\n"
     put("submissions/tiny.csv.gz", gzip.compress(text.encode()))(root)
-    code, told = refused(root, "check", capfd, ["tiny"])
-    assert "darkroom check tiny: submissions/tiny.csv.gz: " in told
+    code, message = refused(root, "check", capfd, ["tiny"])
+    assert "darkroom check tiny: submissions/tiny.csv.gz: " in message
     for each in words:
-        assert each in told
+        assert each in message
     assert code == 6
     capfd.readouterr()
     assert main(["summary"]) == 6

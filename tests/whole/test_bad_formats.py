@@ -59,10 +59,10 @@ def test_raw_files_of_the_real_formats(
 
 def test_the_manifest_tells_what_was_fetched(project: Project) -> None:
     root = project("masks")
-    listed = json.loads((root / "data/raw/tiny/manifest.json").read_text())["files"]
+    entries = json.loads((root / "data/raw/tiny/manifest.json").read_text())["files"]
     names = ["masks.zip", "test.csv", "test.zip", "train.csv", "train.zip"]
-    assert [entry["name"] for entry in listed] == names
-    assert [entry["bytes"] for entry in listed] == [
+    assert [entry["name"] for entry in entries] == names
+    assert [entry["bytes"] for entry in entries] == [
         (root / "source" / name).stat().st_size for name in names
     ]
 

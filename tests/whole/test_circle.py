@@ -56,10 +56,10 @@ def _run(root: Path, kaggle: Kaggle, *words: str, code: int = 0) -> str:
     environment = kaggle.environ() | {"OMP_NUM_THREADS": "1"}
     environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
     done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True)
-    told = done.stdout + done.stderr
-    assert done.returncode == code, told
-    assert TOKEN not in told
-    return told
+    output = done.stdout + done.stderr
+    assert done.returncode == code, output
+    assert TOKEN not in output
+    return output
 
 
 def test_from_kaggle_and_back(project: Path, kaggle: Kaggle) -> None:
@@ -69,14 +69,14 @@ def test_from_kaggle_and_back(project: Path, kaggle: Kaggle) -> None:
     assert gzip.decompress(submission.read_bytes()).startswith(b"image,rle\n")
 
     submit = ("darkroom", "submit", tiny.NAME, "-m", 'first, "with quotes"')
-    told = _run(project, kaggle, *submit, code=2)
-    assert "dvc.lock" in told, "the lock that tells how the file came about is not committed"
+    output = _run(project, kaggle, *submit, code=2)
+    assert "dvc.lock" in output, "the lock that tells how the file came about is not committed"
     committed = commit(project)
     assert not kaggle.of("StartSubmissionUpload")
 
     assert "nothing was sent" in _run(project, kaggle, *submit, "--dry-run")
-    told = _run(project, kaggle, *submit, "--wait")
-    assert "public 0.91234, private 0.90001" in told
+    output = _run(project, kaggle, *submit, "--wait")
+    assert "public 0.91234, private 0.90001" in output
     (sent,) = kaggle.competitions[SLUG].submissions
     assert sent.body == submission.read_bytes()
     assert sent.description.endswith('first, "with quotes"')
@@ -101,19 +101,19 @@ def test_from_kaggle_and_back(project: Path, kaggle: Kaggle) -> None:
 
 def test_a_second_repro_asks_nobody_and_runs_nothing(project: Path, kaggle: Kaggle) -> None:
     _run(project, kaggle, "dvc", "repro", "--quiet", f"fetch@{tiny.NAME}")
-    asked = len(kaggle.requests)
-    assert asked
+    requests = len(kaggle.requests)
+    assert requests
     _run(project, kaggle, "dvc", "repro", f"fetch@{tiny.NAME}")
     _run(project, kaggle, "dvc", "repro", "--force", f"fetch@{tiny.NAME}")
-    assert len(kaggle.requests) == asked, "what the cache holds was asked for again"
+    assert len(kaggle.requests) == requests, "what the cache holds was asked for again"
     shutil.rmtree(kaggle.home / ".cache/darkroom/competitions" / SLUG)
     _run(project, kaggle, "dvc", "repro", "--force", f"fetch@{tiny.NAME}")
-    assert len(kaggle.requests) == 2 * asked, "what the cache does not hold was not fetched anew"
+    assert len(kaggle.requests) == 2 * requests, "what the cache does not hold was not fetched anew"
 
 
 def test_no_token_in_any_file(project: Path, kaggle: Kaggle) -> None:
     _run(project, kaggle, "dvc", "repro", "--quiet", f"fetch@{tiny.NAME}")
     places = [project, kaggle.home]
-    held = [path for place in places for path in place.rglob("*") if path.is_file()]
-    assert len(held) > 20
-    assert not [path for path in held if TOKEN.encode() in path.read_bytes()]
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    assert not [path for path in files if TOKEN.encode() in path.read_bytes()]

@@ -95,9 +95,9 @@ def _kill(project: Path, kaggle: Kaggle, wait: float) -> bool:
 
 def _here(cache: Path) -> tuple[dict[str, int], set[str]]:
     """Return how many bytes of each half-fetched file lie in the cache, and the whole files."""
-    found = [path for path in cache.rglob("*.zip*") if path.is_file()]
-    parts = {path.stem: path.stat().st_size for path in found if path.suffix == ".part"}
-    return parts, {path.name for path in found if path.suffix == ".zip"}
+    archives = [path for path in cache.rglob("*.zip*") if path.is_file()]
+    parts = {path.stem: path.stat().st_size for path in archives if path.suffix == ".part"}
+    return parts, {path.name for path in archives if path.suffix == ".zip"}
 
 
 @pytest.mark.parametrize("kills", KILLS)
@@ -107,22 +107,22 @@ def test_kills_cost_no_byte(
     cache, rng = kaggle.home / ".cache" / "darkroom", random.Random(21)
     for _ in range(kills):
         parts, whole = _here(cache)
-        asked = len(kaggle.of("storage"))
+        requests = len(kaggle.of("storage"))
         assert _kill(project, kaggle, rng.uniform(0, 1.0)), "fetched before the last kill"
-        firsts = {r.path.rsplit("/", 1)[-1]: r for r in reversed(kaggle.of("storage")[asked:])}
+        firsts = {r.path.rsplit("/", 1)[-1]: r for r in reversed(kaggle.of("storage")[requests:])}
         assert not whole & set(firsts), "a whole file was asked for again"
         for name, request in firsts.items():
             assert (request.range_start or 0) == parts.get(name, 0), name
 
     kaggle.always("storage")
     with _repro(project, kaggle) as process:
-        told, _ = process.communicate(timeout=GRACE_S)
-    assert process.returncode == 0, told.decode()
+        output, _ = process.communicate(timeout=GRACE_S)
+    assert process.returncode == 0, output.decode()
 
     raw = project / "data" / "raw" / "carvana"
     assert {p.name for p in raw.iterdir()} == {*NEEDED, "manifest.json"}
-    listed = json.loads((raw / "manifest.json").read_text())["files"]
-    assert {each["name"]: each["sha256"] for each in listed} == {
+    entries = json.loads((raw / "manifest.json").read_text())["files"]
+    assert {each["name"]: each["sha256"] for each in entries} == {
         name: hashlib.sha256(bodies[name]).hexdigest() for name in NEEDED
     }
     for name in NEEDED:

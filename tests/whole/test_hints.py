@@ -108,8 +108,8 @@ def test_the_audit_tells_of_12_bits_in_16(
         images[name] = (tmp_path / "deep.png").read_bytes()
     zip_of(root / "source/train.zip", images)
     tiny.run("fetch", "index", "split", "preprocess", "audit")
-    told = capfd.readouterr().out
-    assert "16 of 16 train images of 16 bits use at most 12 of them: their high bytes" in told
+    output = capfd.readouterr().out
+    assert "16 of 16 train images of 16 bits use at most 12 of them: their high bytes" in output
 
 
 def _beyond(root: Path) -> str:

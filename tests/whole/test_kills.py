@@ -53,8 +53,8 @@ def _dvc(root: Path, *words: str) -> "subprocess.Popen[bytes]":
 
 def _repro(root: Path) -> None:
     with _dvc(root, "repro", *STAGES) as process:
-        _, told = process.communicate(timeout=600)
-    assert process.returncode == 0, told.decode()
+        _, output = process.communicate(timeout=600)
+    assert process.returncode == 0, output.decode()
 
 
 def _hashes(root: Path) -> list[str]:
@@ -71,8 +71,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for words in (("init", "--no-scm"), ("repro", "split@tiny", "preprocess@tiny")):
         with _dvc(root, *words) as process:
-            _, told = process.communicate(timeout=600)
-        assert process.returncode == 0, told.decode()
+            _, output = process.communicate(timeout=600)
+        assert process.returncode == 0, output.decode()
     return root
 
 
@@ -91,11 +91,11 @@ def _kill(root: Path, rng: random.Random) -> None:
         time.sleep(wait)
         if process.poll() is None:
             os.killpg(process.pid, sent)
-        _, told = process.communicate(timeout=GRACE_S)
+        _, output = process.communicate(timeout=GRACE_S)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-    words = f"{sent!r}: {process.returncode}: {told.decode()[-2000:]}"
+    words = f"{sent!r}: {process.returncode}: {output.decode()[-2000:]}"
     assert process.returncode != 0, f"training went on to its end: {words}"
     # The stage's own word: its exit code reaches DVC through $SHELL, and dash makes 130 a -2 of it.
     assert process.returncode < 0 or ": interrupted" in words, words
@@ -113,13 +113,13 @@ def _until_it_gets_on(
 
 def _progress(root: Path) -> list[tuple[str, int]]:
     """Return the checkpoints and when they were written."""
-    found = []
+    checkpoints = []
     for path in sorted((root / ".darkroom").glob("*/training.ckpt")):
         try:
-            found.append((path.name, path.stat().st_mtime_ns))
+            checkpoints.append((path.name, path.stat().st_mtime_ns))
         except FileNotFoundError:
             continue
-    return found
+    return checkpoints
 
 
 def _wait_until_alone(root: Path) -> None:

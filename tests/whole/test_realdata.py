@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.slow, needs_realdata]
 def _example() -> dict[str, Any]:
     """Return the README's own competition."""
     text = (ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
-    made: dict[str, Any] = yaml.safe_load(text)
-    return made
+    params: dict[str, Any] = yaml.safe_load(text)
+    return params
 
 
 def _run(place: Path, name: str, params: dict[str, Any]) -> dict[str, Any]:

@@ -76,9 +76,9 @@ def test_another_seed_gives_other_weights(project: Project) -> None:
     tiny.edit(root, lambda params: params.update(seed=8))
     tiny.run(*tiny.VERBS)
     other = tiny.tree(root)
-    told = [json.loads(each["models/tiny/fold0/model.json"]) for each in (first, other)]
-    assert told[0]["fingerprint"] != told[1]["fingerprint"]
-    assert told[0]["weights"] != told[1]["weights"]
+    cards = [json.loads(each["models/tiny/fold0/model.json"]) for each in (first, other)]
+    assert cards[0]["fingerprint"] != cards[1]["fingerprint"]
+    assert cards[0]["weights"] != cards[1]["weights"]
     same = [name for name in first if name.startswith(("data/raw", "data/index", "data/proc"))]
     assert len(same) == 11
     assert [name for name in same if other[name] != first[name]] == []
@@ -159,9 +159,9 @@ def test_what_is_found_in_the_padding_is_not_submitted(
 
     def at_the_bottom(_: object, batches: Any, *__: object, **___: object) -> Any:
         for batch in batches:
-            found = np.zeros((len(batch.ids), 32, 32), np.float32)
-            found[:, 29:] = 1  # below a picture that is wider than high
-            yield batch.ids, found, batch.originals.numpy()
+            probabilities = np.zeros((len(batch.ids), 32, 32), np.float32)
+            probabilities[:, 29:] = 1  # below a picture that is wider than high
+            yield batch.ids, probabilities, batch.originals.numpy()
 
     monkeypatch.setattr(_folds, "predict", at_the_bottom)
     tiny.run("predict", "check")

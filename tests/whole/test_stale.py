@@ -47,8 +47,8 @@ def test_a_submission_that_was_not_predicted_is_not_right(
 ) -> None:
     root = project("masks")
     facts = root / "submissions/tiny.json"
-    told = json.loads(facts.read_text())
-    facts.write_text(json.dumps(told | {"sha256": "0" * 64}))
+    card = json.loads(facts.read_text())
+    facts.write_text(json.dumps(card | {"sha256": "0" * 64}))
     text = _refused(capsys, "check", "tiny")
     assert "it is not the file that was predicted" in text
     assert f"expected: sha256 {'0' * 64}" in text
@@ -67,15 +67,15 @@ def test_the_weights_that_training_began_with_are_part_of_the_fingerprint(
         params["tiny"]["model"]["weights"] = "given"
 
     tiny.edit(root, begin)
-    marks = []
+    fingerprints = []
     for seed in (1, 2):
         net = build.build("small_cnn", outputs=3, seed=seed, width=4, depth=2)
         save_file(net.state_dict(), root / "begin.safetensors")
         tiny.run("transfer", "train")
-        told = json.loads((root / "models/tiny/fold0/model.json").read_text())
-        assert told["model"]["weights"] == "given"
-        marks.append(told["fingerprint"])
-    assert marks[0] != marks[1]
+        card = json.loads((root / "models/tiny/fold0/model.json").read_text())
+        assert card["model"]["weights"] == "given"
+        fingerprints.append(card["fingerprint"])
+    assert fingerprints[0] != fingerprints[1]
 
 
 def test_two_runs_of_one_competition_do_not_mix(

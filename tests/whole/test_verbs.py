@@ -111,11 +111,11 @@ def test_every_verb_of_every_task(
         tiny.edit(root, lambda params: params[tiny.NAME].update(model={"name": "resnet18"}))
     monkeypatch.chdir(root)
     tiny.run(*tiny.VERBS)
-    told = capfd.readouterr()
+    output = capfd.readouterr()
     task = tiny.TASKS.get(kind, kind)
-    assert f"tiny: {task}, 16 training and 5 test images" in told.out
-    assert "submissions/tiny.csv.gz: valid: 5 rows, every id once" in told.out
-    assert "Traceback" not in told.err
+    assert f"tiny: {task}, 16 training and 5 test images" in output.out
+    assert "submissions/tiny.csv.gz: valid: 5 rows, every id once" in output.out
+    assert "Traceback" not in output.err
     assert tiny.leftovers(root) == []
 
     rows = submitted(root)
@@ -182,8 +182,8 @@ def _check_models(root: Path, kind: str, task: str) -> None:
         best = history[history["epoch"] == info["metrics"]["epoch"]].iloc[0].to_dict()
         assert info["metrics"] == pytest.approx(best)
         assert len(info["fingerprint"]) == 64
-        given = {key: info[key] for key in ("task", "targets", "classes", "fold", "weights")}
-        assert given == {
+        described = {key: info[key] for key in ("task", "targets", "classes", "fold", "weights")}
+        assert described == {
             "task": task,
             "targets": TARGETS.get(kind, []),
             "classes": ["10", "a, b", "pear"] if kind == "multiclass" else [],
