@@ -32,7 +32,7 @@ ENTRIES_AT_THE_TOP = 15
 SHORT_BY_NATURE = ("params/", "stages/")  # a section or a stage is as long as it is
 OTHER_SIZE = {
     "models/device.py": "to be merged",
-    "models/names.py": "read without torch, so that params can name the networks",
+    "models/names.py": "a table, which reads no library of networks",
     "tasks/captions.py": "to be merged",
     "tasks/losses/balance.py": "to be merged",
     "tasks/losses/focal.py": "to be merged",
@@ -41,7 +41,7 @@ OTHER_SIZE = {
     "training/batchnorm.py": "to be merged",
     "training/totals.py": "to be merged",
 }
-MANY_FILES = {"training": "to be merged", "stages": "to be merged"}
+MANY_FILES = {"training": "to be merged", "stages": "nine stages, and what they share"}
 # Factories that import what they build when it is asked for; what they build knows their names.
 FACTORIES = ("models.build",)
 ENTRY_ROOMS = ("cli", "stages")  # they put the other rooms together, and use many files alone
