@@ -23,7 +23,7 @@ HISTORY, PICTURE = Path("submissions/history.csv"), Path("submissions/tiny_histo
 @pytest.fixture
 def kaggle(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kaggle]:
     with Kaggle() as server:
-        server.lead(monkeypatch)
+        server.redirect_clients(monkeypatch)
         server.competitions[SLUG] = Competition()
         yield server
 
@@ -173,7 +173,7 @@ def test_stored_scores_are_shown_without_an_account(
     kaggle: Kaggle, run_history: RunHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record(row(1, 0.5))
-    kaggle.lead(monkeypatch, token=None)
+    kaggle.redirect_clients(monkeypatch, token=None)
     out, err = run_history()
     assert "0.50000 pending" in out
     assert "the missing scores could not be requested: " in err

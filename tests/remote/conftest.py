@@ -14,4 +14,4 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         rig = Rig(kaggle, tmp_path / "here")
         rig.serve(BODY)
         yield rig
-        assert kaggle.unplayed() == []
+        assert kaggle.unused_faults() == []

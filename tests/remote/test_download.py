@@ -1,4 +1,4 @@
-"""Downloads that are interrupted: gone on with where they stopped, or begun anew, never mixed."""
+"""Interrupted downloads: resumed where they stopped, or started again, never mixed."""
 
 import errno
 import hashlib
@@ -244,7 +244,7 @@ def test_a_disk_too_small_is_refused_before_a_byte_is_written(
     )
     assert rig.names() == []
     monkeypatch.undo()
-    rig.leave_part(100_001)  # what is here takes no room again
+    rig.leave_part(100_001)  # its bytes need no space again
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**6, 10**6 - 199_999, 199_999))
     assert rig.fetch().read_bytes() == BODY
 

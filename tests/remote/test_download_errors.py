@@ -160,7 +160,7 @@ def test_a_page_is_never_taken_for_a_file(rig: Rig, there: int) -> None:
     ]
     assert rig.slept == []
     assert rig.fetch().read_bytes() == BODY
-    assert rig.starts[-1] == (there or None)  # what was here is still here
+    assert rig.starts[-1] == (there or None)  # the earlier bytes are still there
 
 
 @pytest.mark.parametrize("fault", [None, Drip(7, 0.002), NoHash()])

@@ -16,7 +16,7 @@ def kaggle() -> Iterator[Kaggle]:
     with Kaggle() as kaggle:
         kaggle.files["/a.csv"] = b"1,2\n"
         yield kaggle
-        assert kaggle.unplayed() == []
+        assert kaggle.unused_faults() == []
 
 
 def test_a_response_is_streamed_with_the_given_headers(kaggle: Kaggle) -> None:

@@ -116,7 +116,7 @@ def test_a_part_keeps_its_identity(tmp_path: Path) -> None:
     part = PartialFile(tmp_path / "a.zip")
     assert part.saved_identity() is None
     part.start(WHOLE)
-    assert part.saved_identity() is None  # no byte is here yet
+    assert part.saved_identity() is None  # there is no byte yet
     with part.path.open("ab", buffering=0) as file:
         write_all(file, b"12345")
     assert (part.size, PartialFile(tmp_path / "a.zip").saved_identity()) == (5, WHOLE)
@@ -143,7 +143,7 @@ def _but(**changed: Any) -> str:
         _but(modified="a\r\nX: y"),
         _but(total="10"),
         _but(total=True),
-        _but(total=4),  # fewer than are here
+        _but(total=4),  # fewer than there are
         _but(packed=None),
         _but(more=1),
         _but(etag=None, modified=None, md5=None),

@@ -95,7 +95,7 @@ def test_a_whole_archive_passes_and_no_cut_one_does(tmp_path: Path, name: str) -
     made = tmp_path / name.lower().replace("tgz", "tar.gz")
     data = make(made, MEMBERS).read_bytes()
     path = _file(tmp_path, data, "part")
-    verify_file(path, name=name, size=7)  # what the index lists is not asked
+    verify_file(path, name=name, size=7)  # the listed size does not count
     there = len(data.rstrip(b"\0"))  # a tar is filled up with zeros
     for tenth in range(1, 10):
         path.write_bytes(data[: there * tenth // 10])

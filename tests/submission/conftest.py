@@ -15,7 +15,7 @@ from tests.support.uploads import SLUG, kaggle_on_loopback, upload_of
 def kaggle() -> Iterator[Kaggle]:
     with kaggle_on_loopback() as server:
         yield server
-        assert server.unplayed() == []
+        assert server.unused_faults() == []
 
 
 @pytest.fixture

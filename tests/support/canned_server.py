@@ -1,4 +1,4 @@
-"""A server on loopback that gives answers made up beforehand, for what no tidy server says."""
+"""A server on loopback with prepared responses, for what no regular server sends."""
 
 import socket
 import threading
@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Canned:
-    """Gives one answer a request, in order, the last for ever; closes after each.
+    """Sends one response a request, in order, then the last one again; closes after each.
 
     Attributes:
         asked: The requests, heads only.
@@ -45,6 +45,6 @@ class Canned:
 
 
 def answer(status: str, headers: dict[str, str], body: bytes = b"") -> bytes:
-    """Return an answer's bytes; without a Content-Length unless one is given."""
+    """Return a response's bytes; without a Content-Length unless one is given."""
     rows = [f"HTTP/1.1 {status}", *(f"{name}: {text}" for name, text in headers.items())]
     return "\r\n".join([*rows, "Connection: close", "", ""]).encode("latin-1") + body

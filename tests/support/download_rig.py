@@ -1,4 +1,4 @@
-"""A file on a server that plays faults, and a folder to fetch it into."""
+"""A file on a server with faults, and a folder to download it into."""
 
 import io
 import zipfile
@@ -63,11 +63,11 @@ class Rig:
 
     @property
     def starts(self) -> list[int | None]:
-        return [request.range_start for request in self.kaggle.of("storage")]
+        return [request.range_start for request in self.kaggle.requests_of("storage")]
 
     @property
     def sent(self) -> int:
-        return sum(request.bytes_sent for request in self.kaggle.of("storage"))
+        return sum(request.bytes_sent for request in self.kaggle.requests_of("storage"))
 
     def leave_part(self, size: int) -> None:
         """Fetch so many bytes, then no more: what a kill leaves."""

@@ -1,4 +1,4 @@
-"""What may go wrong while a file comes from Kaggle, and what must come of it."""
+"""What may go wrong during a download from Kaggle, and the expected result."""
 
 import io
 import random
@@ -50,7 +50,7 @@ def archive(size: int, seed: int = 0) -> bytes:
 
 @dataclass(frozen=True)
 class Scenario:
-    """Faults, and what must come of them.
+    """Faults, and the expected result.
 
     Attributes:
         storage: Faults of the requests for the body, in order.

@@ -1,4 +1,4 @@
-"""What to do at a Kaggle on loopback whose visitors must keep its secrets."""
+"""Calls of Kaggle's clients for tests, with a check that no secret is shown."""
 
 import functools
 import gzip
@@ -64,7 +64,7 @@ def shorten_timeout(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
 
 
 def words(error: pytest.ExceptionInfo[BaseException]) -> str:
-    """Return an error's message, having seen that it and its causes tell no secret."""
+    """Return an error's message, after a check that it and its causes show no secret."""
     text = str(error.value)
     shown = text + str(error.value.__cause__)
     if not error.value.__suppress_context__:

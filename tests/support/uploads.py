@@ -16,7 +16,7 @@ from tests.support.loopback.calls import SLUG as SLUG
 def kaggle_on_loopback(token: str | None = TOKEN) -> Iterator[Kaggle]:
     """Yield a Kaggle that holds one competition, the clients led to it."""
     with Kaggle() as kaggle, pytest.MonkeyPatch.context() as patch:
-        kaggle.lead(patch, token)
+        kaggle.redirect_clients(patch, token)
         kaggle.competitions[SLUG] = Competition(allowed=100)
         yield kaggle
 

@@ -64,7 +64,7 @@ def _run(root: Path, kaggle: Kaggle, *words: str, code: int = 0) -> str:
 
 def test_from_kaggle_and_back(project: Path, kaggle: Kaggle) -> None:
     _run(project, kaggle, "dvc", "repro", "--quiet")
-    assert not [r for r in kaggle.of("storage") if r.path.endswith("huge.zip")]
+    assert not [r for r in kaggle.requests_of("storage") if r.path.endswith("huge.zip")]
     submission = project / "submissions" / f"{tiny.NAME}.csv.gz"
     assert gzip.decompress(submission.read_bytes()).startswith(b"image,rle\n")
 
@@ -72,7 +72,7 @@ def test_from_kaggle_and_back(project: Path, kaggle: Kaggle) -> None:
     output = _run(project, kaggle, *submit, code=2)
     assert "dvc.lock" in output, "the lock that tells how the file came about is not committed"
     committed = commit(project)
-    assert not kaggle.of("StartSubmissionUpload")
+    assert not kaggle.requests_of("StartSubmissionUpload")
 
     assert "nothing was sent" in _run(project, kaggle, *submit, "--dry-run")
     output = _run(project, kaggle, *submit, "--wait")

@@ -80,9 +80,9 @@ def _repro(project: Path, kaggle: Kaggle) -> "subprocess.Popen[bytes]":
 
 def _kill(project: Path, kaggle: Kaggle, wait: float) -> bool:
     """Start, wait until a body begins to come and a little longer, kill; False: it ended first."""
-    before, deadline = len(kaggle.of("storage")), time.monotonic() + GRACE_S
+    before, deadline = len(kaggle.requests_of("storage")), time.monotonic() + GRACE_S
     with _repro(project, kaggle) as process:
-        while process.poll() is None and len(kaggle.of("storage")) == before:
+        while process.poll() is None and len(kaggle.requests_of("storage")) == before:
             assert time.monotonic() < deadline, "nothing is asked for"
             time.sleep(0.01)
         time.sleep(wait)
@@ -107,9 +107,10 @@ def test_kills_cost_no_byte(
     cache, rng = kaggle.home / ".cache" / "darkroom", random.Random(21)
     for _ in range(kills):
         parts, whole = _here(cache)
-        requests = len(kaggle.of("storage"))
+        requests = len(kaggle.requests_of("storage"))
         assert _kill(project, kaggle, rng.uniform(0, 1.0)), "fetched before the last kill"
-        firsts = {r.path.rsplit("/", 1)[-1]: r for r in reversed(kaggle.of("storage")[requests:])}
+        new = reversed(kaggle.requests_of("storage")[requests:])
+        firsts = {request.path.rsplit("/", 1)[-1]: request for request in new}
         assert not whole & set(firsts), "a whole file was asked for again"
         for name, request in firsts.items():
             assert (request.range_start or 0) == parts.get(name, 0), name
@@ -127,5 +128,5 @@ def test_kills_cost_no_byte(
     }
     for name in NEEDED:
         assert (raw / name).read_bytes() == bodies[name]
-    resumed = [r.range_start for r in kaggle.of("storage") if r.range_start]
+    resumed = [r.range_start for r in kaggle.requests_of("storage") if r.range_start]
     assert len(resumed) >= kills // 2, "the kills fell where nothing was half fetched"

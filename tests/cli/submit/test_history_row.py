@@ -50,4 +50,4 @@ def test_an_answer_without_a_reference_is_an_unknown_outcome(
     kaggle.play("CreateSubmission", Page('{"ref": "abc"}'))
     assert run_submit()[0] == 4
     assert run_submit()[0] == 4, "the note of it keeps the next run from sending"
-    assert len(kaggle.of("CreateSubmission")) == 1
+    assert len(kaggle.requests_of("CreateSubmission")) == 1

@@ -157,13 +157,13 @@ def test_no_try_is_left(kaggle: Kaggle, run_submit: RunSubmit) -> None:
 def test_a_submission_is_sent_even_if_kaggle_counts_no_try_left(
     kaggle: Kaggle, run_submit: RunSubmit
 ) -> None:
-    kaggle.competitions[SLUG].told = (5, 0)
+    kaggle.competitions[SLUG].stated_limits = (5, 0)
     assert run_submit()[0] == 0
     assert len(kaggle.competitions[SLUG].submissions) == 1
 
 
 def test_a_submission_without_a_team(kaggle: Kaggle, run_submit: RunSubmit) -> None:
-    kaggle.competitions[SLUG].told = (0, 0)
+    kaggle.competitions[SLUG].stated_limits = (0, 0)
     code, out, err = run_submit()
     assert (code, err) == (0, "")
     assert "tries today  0 used, 0 left\n" in out
@@ -174,14 +174,14 @@ def test_the_limits_are_requested_only_before_an_upload(
 ) -> None:
     run_submit()
     HISTORY.unlink()  # as if it was killed before it wrote it
-    request_count = len(kaggle.of("GetSubmissionLimits"))
+    request_count = len(kaggle.requests_of("GetSubmissionLimits"))
     kaggle.always("GetSubmissionLimits", Status(500))
     assert run_submit("--dry-run")[0] == 0
     code, out, _ = run_submit()
     assert code == 0
     assert "tries today" not in out
     assert [row.reference for row in rows()] == [FIRST]
-    assert len(kaggle.of("GetSubmissionLimits")) == request_count
+    assert len(kaggle.requests_of("GetSubmissionLimits")) == request_count
 
 
 def test_an_empty_message(run_submit: RunSubmit) -> None:

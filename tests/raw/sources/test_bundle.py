@@ -209,7 +209,7 @@ def kaggle(tmp_path: Path) -> Iterator[Kaggle]:
     with Kaggle() as server:
         server.files["/all.zip"] = zip_of(tmp_path / "made.zip", MEMBERS).read_bytes()
         yield server
-        assert server.unplayed() == []
+        assert server.unused_faults() == []
 
 
 def data_set(kaggle: Kaggle, folder: Path, size: int | None = 3004) -> Bundle:
@@ -382,7 +382,7 @@ def test_a_split_that_does_not_fit_keeps_the_bundle(
     with monkeypatch.context() as patch:
         patch.setattr(
             disk_space, "free_bytes", lambda _: 3500
-        )  # more than was told, less than it takes
+        )  # more than the stated size, less than needed
         with pytest.raises(ResourceError, match="to take it apart"):
             fetch_bundle(data_set(kaggle, folder, 100), wish)
     assert "bundle.zip" in file_names(folder)

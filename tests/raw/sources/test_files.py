@@ -34,7 +34,7 @@ def kaggle(tmp_path: Path) -> Iterator[Kaggle]:
             body = zip_of(tmp_path / "made" / name, {"1.jpg": os.urandom(5000)}).read_bytes()
             server.files[f"/{name}"] = body
         yield server
-        assert server.unplayed() == []
+        assert server.unused_faults() == []
 
 
 def offer(kaggle: Kaggle, folder: Path, sizes: Sizes | None = None, **sha256: str) -> FileSource:

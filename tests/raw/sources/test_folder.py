@@ -1,4 +1,4 @@
-"""Raw files taken from a folder: linked or copied, listed, junk left, the source never changed."""
+"""Raw files from a folder: linked or copied, listed, without junk; the source never changes."""
 
 import errno
 import hashlib

@@ -1,4 +1,4 @@
-"""Raw files by a list of addresses: sizes asked first, checksums held, the rest of it as Kaggle."""
+"""Raw files from a list of addresses: sizes requested first, checksums compared."""
 
 import hashlib
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ TRAINING, VALIDATION = "training_labels.csv", "validation_labels.csv"
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Kaggle]:
-    """Return a server that has the course's files, and one that is not needed."""
+    """Return a server that has the course's files, and one more file."""
     monkeypatch.setenv("DARKROOM_CACHE", str(tmp_path / "cache"))
     tiny.banknotes(tmp_path / "source")
     with Kaggle() as kaggle:

@@ -12,21 +12,21 @@ from tests.support.loopback import Competition, Dataset, Kaggle
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Kaggle]:
-    """Yield a server with a competition and a data set, the clients of this process led to it.
+    """Yield a server with a competition and a data set, which the clients of this process use.
 
     Afterwards no secret may have been printed, nothing at all on stdout, no request may have
     gone elsewhere, and requests must be as it was.
     """
     with Kaggle() as server:
-        server.lead(monkeypatch)
+        server.redirect_clients(monkeypatch)
         server.competitions[SLUG] = Competition({"train.zip": b"0123456789", "a.csv": b"id\n"})
         server.datasets[REF] = Dataset(version=2, bundle=b"new zip", older={1: b"old"})
         yield server
         out, err = capfd.readouterr()
         assert out == ""
         assert not any(secret in err for secret in SECRETS)
-        assert server.of("outside") == []
-        assert server.unplayed() == []
+        assert server.requests_of("outside") == []
+        assert server.unused_faults() == []
     assert HTTPAdapter.send.__module__ == "requests.adapters"
 
 

@@ -35,7 +35,7 @@ def test_lists_every_page_of_files(server: Kaggle, monkeypatch: pytest.MonkeyPat
     listed = api.list_competition_files(SLUG)
     assert [*listed] == [f"{number:03}.png" for number in range(41)]
     assert [*listed.values()] == [None] + [1] * 40
-    assert len(server.of("ListDataFiles")) == 3
+    assert len(server.requests_of("ListDataFiles")) == 3
 
 
 def test_opens_a_file_and_a_part_of_it(server: Kaggle) -> None:
@@ -46,12 +46,12 @@ def test_opens_a_file_and_a_part_of_it(server: Kaggle) -> None:
         assert (part.status_code, part.content) == (206, b"456789")
     with opener({"Range": "bytes=10-"}) as beyond:
         assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, "bytes */10")
-    storage = server.of("storage")
+    storage = server.requests_of("storage")
     assert [request.range_start for request in storage] == [None, 4, 10]
     assert storage[1].headers["if-range"] == whole.headers["ETag"]
     assert [request.headers["accept-encoding"] for request in storage[:2]] == ["identity"] * 2
     assert all(request.authorization is None for request in storage)
-    assert all(request.authorization for request in server.of("DownloadDataFile"))
+    assert all(request.authorization for request in server.requests_of("DownloadDataFile"))
 
 
 def test_a_page_instead_of_a_file_is_left_to_the_download(server: Kaggle) -> None:
@@ -89,8 +89,8 @@ def test_submits_and_sees_the_score(server: Kaggle, upload: Path) -> None:
     noted: list[int] = []
 
     def note() -> None:
-        noted.append(len(server.of("CreateSubmission")))
-        assert len(server.of("upload")) == 1
+        noted.append(len(server.requests_of("CreateSubmission")))
+        assert len(server.requests_of("upload")) == 1
 
     assert api.submission_limits(SLUG) == api.SubmissionLimits(today=0, allowed=5, total=0)
     ref = api.submit(SLUG, upload, "darkroom: a, b", progress=False, before_create=note)
@@ -112,7 +112,7 @@ def test_submits_and_sees_the_score(server: Kaggle, upload: Path) -> None:
     assert api.list_submissions(SLUG) == [waiting]
     (scored,) = api.list_submissions(SLUG)
     assert (scored.status, scored.public, scored.private) == ("complete", 0.99512, 0.99487)
-    assert all(request.authorization is None for request in server.of("upload"))
+    assert all(request.authorization is None for request in server.requests_of("upload"))
 
 
 def test_a_file_that_kaggle_cannot_score(server: Kaggle, upload: Path) -> None:
@@ -160,7 +160,7 @@ def test_without_a_connection_nothing_is_sent(
     with pytest.raises(requests.ConnectionError) as error:  # never sent, so surely not submitted
         api.submit(SLUG, upload, "darkroom", progress=False, before_create=leave)
     assert is_transient(error.value)
-    assert len(server.of("upload")) == 1
+    assert len(server.requests_of("upload")) == 1
     with pytest.raises(requests.ConnectionError):
         api.submission_limits(SLUG)
 
@@ -237,7 +237,7 @@ def test_a_lost_response_has_its_own_error(
         "sent again"
     )
     assert len(server.competitions[SLUG].submissions) == kept
-    assert len([one for one in server.of("CreateSubmission") if one.method == "POST"]) == 1
+    assert len([one for one in server.requests_of("CreateSubmission") if one.method == "POST"]) == 1
 
 
 def test_a_refused_submission_shows_kaggles_words(server: Kaggle, upload: Path) -> None:
@@ -252,7 +252,7 @@ def test_a_refused_submission_shows_kaggles_words(server: Kaggle, upload: Path) 
     server.competitions[SLUG].open = False
     with pytest.raises(RemoteError, match="This competition is closed") as error:
         send(upload)
-    assert len(server.of("upload")) == 1
+    assert len(server.requests_of("upload")) == 1
 
 
 def test_a_delayed_submission_may_be_sent_again(server: Kaggle, upload: Path) -> None:
@@ -269,7 +269,7 @@ def test_an_interruption_before_submitting_submits_nothing(server: Kaggle, uploa
 
     with pytest.raises(KeyboardInterrupt):
         api.submit(SLUG, upload, "darkroom", progress=False, before_create=interrupt)
-    assert server.of("CreateSubmission") == []
+    assert server.requests_of("CreateSubmission") == []
 
 
 def test_a_failing_hook_submits_nothing(server: Kaggle, upload: Path) -> None:
@@ -278,4 +278,4 @@ def test_a_failing_hook_submits_nothing(server: Kaggle, upload: Path) -> None:
 
     with pytest.raises(OSError, match="No space"):
         api.submit(SLUG, upload, "darkroom", progress=False, before_create=full)
-    assert server.of("CreateSubmission") == []
+    assert server.requests_of("CreateSubmission") == []

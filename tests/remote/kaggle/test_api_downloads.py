@@ -44,7 +44,7 @@ def _play(
     """Fetch once, compare words and requests with the scenario; return what has the file's name."""
     target, words = folder / scenario.name, ""
     with Kaggle() as server, monkeypatch.context() as patch:
-        server.lead(patch, scenario.token)
+        server.redirect_clients(patch, scenario.token)
         if scenario.is_silent:
             shorten_timeout(patch, "storage")
         _serve(server, scenario)
@@ -57,10 +57,10 @@ def _play(
         else:
             assert _fetch(scenario.name, folder) == target
             assert sorted(path.name for path in folder.iterdir()) == [scenario.name]
-        assert server.unplayed() == []
-        assert server.of("outside") == []
+        assert server.unused_faults() == []
+        assert server.requests_of("outside") == []
         if scenario.starts is not None:
-            assert tuple(r.range_start for r in server.of("storage")) == scenario.starts
+            assert tuple(r.range_start for r in server.requests_of("storage")) == scenario.starts
     out, err = capfd.readouterr()
     assert out == ""
     retries = [line for line in err.splitlines() if "; retry in " in line]
@@ -76,10 +76,10 @@ def _fetch_after_refusal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     part = folder / "train.zip.part"
     size = part.stat().st_size if part.exists() else None
     with Kaggle() as server, monkeypatch.context() as patch:
-        server.lead(patch)
+        server.redirect_clients(patch)
         _serve(server, Scenario())
         assert _fetch("train.zip", folder).read_bytes() == archive(Scenario().size)
-        assert [r.range_start for r in server.of("storage")] == [size or None]
+        assert [r.range_start for r in server.requests_of("storage")] == [size or None]
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -1,4 +1,4 @@
-"""What is told of Kaggle's refusals, as its real clients meet them."""
+"""The messages for Kaggle's errors, as its real clients raise them."""
 
 import pytest
 
@@ -64,7 +64,7 @@ def test_refusals_say_what_to_do(
     if fault:
         server.play("ListDataFiles", fault)
     else:
-        server.lead(monkeypatch, token=WRONG_TOKEN)
+        server.redirect_clients(monkeypatch, token=WRONG_TOKEN)
     with pytest.raises(RemoteError) as error:
         api.list_competition_files(SLUG)
     assert words(error) == expected

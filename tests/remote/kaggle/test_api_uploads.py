@@ -1,4 +1,4 @@
-"""Uploads that will not get better by themselves, and what is told of them."""
+"""Uploads with permanent errors, and their messages."""
 
 import json
 from pathlib import Path

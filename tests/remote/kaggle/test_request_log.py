@@ -25,7 +25,7 @@ def test_transient_errors_are_left_to_the_caller(
     with pytest.raises(requests.RequestException) as error:
         api.competition_file_opener(SLUG, "train.zip")({})
     assert is_transient(error.value)
-    assert len(server.of(kind)) == 1
+    assert len(server.requests_of(kind)) == 1
     if isinstance(fault, Status):
         assert error.value.response is not None
         assert error.value.response.headers.get("Retry-After") == fault.retry_after
@@ -49,7 +49,7 @@ def test_a_redirect_without_a_target_is_an_error(server: Kaggle, upload: Path, k
     with pytest.raises(RemoteError) as error:
         CALLS[kind](upload)
     assert "the request to Kaggle failed\n  found: the server answered 302 Found\n" in words(error)
-    assert len(server.of(kind)) == 1
+    assert len(server.requests_of(kind)) == 1
 
 
 @pytest.mark.parametrize("kind", CALLS)

@@ -1,4 +1,4 @@
-"""Whatever Kaggle lists: one odd entry is put right, and no answer is taken for an empty list."""
+"""Invalid entries in Kaggle's lists: each is corrected, and no response counts as an empty list."""
 
 import json
 from datetime import UTC, datetime

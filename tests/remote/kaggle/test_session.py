@@ -65,7 +65,7 @@ def test_the_first_use_prints_and_writes_nothing_and_sends_only_its_requests(
 def test_without_an_account_nothing_is_sent(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch, ask: Callable[[], object]
 ) -> None:
-    server.lead(monkeypatch, token=None)
+    server.redirect_clients(monkeypatch, token=None)
     with pytest.raises(RemoteError) as error:
         ask()
     assert words(error).endswith(
@@ -90,7 +90,7 @@ def test_without_a_home_folder_no_client_is_imported(
 
 
 def test_public_data_sets_need_no_account(server: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.lead(monkeypatch, token=None)
+    server.redirect_clients(monkeypatch, token=None)
     assert api.dataset_version(REF) == (f"{REF}/versions/2", 7)
     with api.dataset_bundle_opener(REF)({"Range": "bytes=4-"}) as answer:
         assert answer.content == b"zip"
@@ -124,12 +124,12 @@ def log_in(server: Kaggle, *, hours: float, token: str = REFRESH_TOKEN) -> Path:
 def test_an_oauth_login_is_used(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch, upload: Path, hours: float, renewals: int
 ) -> None:
-    server.lead(monkeypatch, token=None)
+    server.redirect_clients(monkeypatch, token=None)
     log_in(server, hours=hours)
     assert api.list_competition_files(SLUG)
     assert send(upload) == 20_000_001
-    assert len(server.of("GenerateAccessToken")) == renewals
-    server.lead(monkeypatch, token=WRONG_TOKEN)  # the login is forgotten after each call
+    assert len(server.requests_of("GenerateAccessToken")) == renewals
+    server.redirect_clients(monkeypatch, token=WRONG_TOKEN)  # no login is kept after a call
     with pytest.raises(RemoteError, match="does not accept the token in KAGGLE_API_TOKEN"):
         api.submission_limits(SLUG)
 
@@ -137,7 +137,7 @@ def test_an_oauth_login_is_used(
 def test_an_expired_login_is_refused_and_kept(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.lead(monkeypatch, token=None)
+    server.redirect_clients(monkeypatch, token=None)
     path = log_in(server, hours=-6, token="an0ther")
     with pytest.raises(RemoteError) as error:
         api.submission_limits(SLUG)
@@ -166,7 +166,7 @@ def test_an_expired_login_is_refused_and_kept(
 def test_files_without_a_valid_token_are_refused(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch, name: str, content: str, found: str
 ) -> None:
-    server.lead(monkeypatch, token=None)
+    server.redirect_clients(monkeypatch, token=None)
     (server.home / ".kaggle").mkdir()
     (server.home / ".kaggle" / name).write_text(content)
     with pytest.raises(RemoteError, match=f"found: {found}") as error:
@@ -185,7 +185,7 @@ def test_files_without_a_valid_token_are_refused(
 def test_invalid_tokens_are_refused(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch, token: str, found: str
 ) -> None:
-    server.lead(monkeypatch, token=token)
+    server.redirect_clients(monkeypatch, token=token)
     with pytest.raises(RemoteError) as error:
         api.submission_limits(SLUG)
     assert words(error) == (
@@ -199,7 +199,7 @@ def test_invalid_tokens_are_refused(
 def test_accounts_in_every_place_are_used(
     server: Kaggle, monkeypatch: pytest.MonkeyPatch, upload: Path
 ) -> None:
-    server.lead(monkeypatch, token=None)
+    server.redirect_clients(monkeypatch, token=None)
     folder = server.home / ".kaggle"
     folder.mkdir()
     (folder / "kaggle.json").write_text(json.dumps({"username": USERNAME, "key": KEY}))
@@ -233,7 +233,7 @@ def test_settings_from_the_import_of_the_clients_do_not_count(
 def test_one_process_and_several_servers(monkeypatch: pytest.MonkeyPatch, upload: Path) -> None:
     for allowed in (2, 3, 4):
         with Kaggle() as server:
-            server.lead(monkeypatch)
+            server.redirect_clients(monkeypatch)
             server.competitions[SLUG] = Competition({"a.csv": b"x" * allowed}, allowed=allowed)
             assert api.list_competition_files(SLUG) == {"a.csv": allowed}
             assert api.submission_limits(SLUG).allowed == allowed

@@ -1,4 +1,4 @@
-"""A project whose raw files come from a server that plays Kaggle, by the command line."""
+"""A project whose raw files come from a server that imitates Kaggle, by the command line."""
 
 import zipfile
 from pathlib import Path
@@ -52,5 +52,5 @@ def fetch() -> int:
 
 
 def asked(kaggle: Kaggle) -> list[str]:
-    """Return the names of the bodies that were asked for."""
-    return [request.path.rsplit("/", 1)[-1] for request in kaggle.of("storage")]
+    """Return the names of the files that were requested."""
+    return [request.path.rsplit("/", 1)[-1] for request in kaggle.requests_of("storage")]

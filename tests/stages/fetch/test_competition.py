@@ -57,7 +57,7 @@ def test_the_other_quality_fetches_only_missing_files(
     tiny.edit(Path(), lambda params: params[tiny.NAME]["data"].update(quality="hq"))
     assert fetch() == 0
     assert asked(kaggle) == ["test_hq.zip", "train_hq.zip"]
-    assert kaggle.of("ListDataFiles") == []
+    assert kaggle.requests_of("ListDataFiles") == []
     tiny.run("index")
 
 

@@ -51,7 +51,7 @@ def test_the_mirror_of_celeba_comes_as_a_bundle_and_is_taken_apart(
     raw = Path("data/raw") / tiny.NAME
     wanted = ["img_align_celeba.zip", "list_attr_celeba.csv", "list_eval_partition.csv"]
     assert sorted(path.name for path in raw.iterdir()) == [*wanted, "manifest.json"]
-    assert len(kaggle.of("storage")) == 1
+    assert len(kaggle.requests_of("storage")) == 1
     folder = tmp_path / "cache/datasets" / CELEBA / "2"
     assert sorted(path.name for path in folder.iterdir()) == [*wanted, "listing.json"]
     tiny.run("index")
@@ -144,7 +144,7 @@ def test_a_csv_data_set_names_the_zip_that_its_folder_becomes(
     paths(test="test.zip/test/{}.png")
     kaggle.requests.clear()
     assert fetch() == 0
-    assert kaggle.of("storage") == []
+    assert kaggle.requests_of("storage") == []
     tiny.run("index")
     before = tiny.tree(Path())
     kaggle.requests.clear()

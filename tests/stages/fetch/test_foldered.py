@@ -1,4 +1,4 @@
-"""fetch from a competition that lists single files in folders: all as one zip, taken apart."""
+"""fetch from a competition that lists single files in folders: one zip of all, then split."""
 
 import random
 import shutil
@@ -62,7 +62,7 @@ def test_a_cut_is_resumed(kaggle: Kaggle, members: dict[str, bytes]) -> None:
     kaggle.competitions[SLUG].files["extra/unasked.bin"] = unasked
     kaggle.play("storage", Cut(0.5))
     assert fetch() == 0
-    starts = [request.range_start or 0 for request in kaggle.of("storage")]
+    starts = [request.range_start or 0 for request in kaggle.requests_of("storage")]
     assert len(starts) == 2
     assert 0 == starts[0] < starts[1]
     tiny.run("index")
@@ -78,7 +78,7 @@ def test_a_path_into_the_folder_is_refused_before_a_download(
         "  expected: train, as data.train.image_path says\n"
         "  to do: write data.train.image_path: train.zip/{}.png or train.zip/train/{}.png"
     ) in capfd.readouterr().err
-    assert kaggle.of("storage") == []
+    assert kaggle.requests_of("storage") == []
 
 
 def test_a_long_list_repeats_only_the_page_that_failed(
@@ -88,7 +88,7 @@ def test_a_long_list_repeats_only_the_page_that_failed(
     kaggle.competitions[SLUG].files |= {f"extra/{number}.txt": b"text" for number in range(60)}
     kaggle.play("ListDataFiles", (), (), Status(503), NoAnswer())
     assert fetch() == 0
-    requests = kaggle.of("ListDataFiles")
+    requests = kaggle.requests_of("ListDataFiles")
     pages = [request.body.get("pageToken", "") for request in requests if request.status == 200]
     assert (len(requests), pages) == (6, ["", "25", "50", "75"])
 

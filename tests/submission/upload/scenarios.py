@@ -255,7 +255,7 @@ def play_run(run: Run, kaggle: Kaggle, file: Upload, clock: Clock, rng: random.R
     else:
         assert outcome == "refused"
         assert run.outcome in words
-    assert kaggle.unplayed() == [], "a fault that no request met"
+    assert kaggle.unused_faults() == [], "a fault that no request met"
     assert len(competition.submissions) == run.held
     for each in competition.submissions:
         mark = file.sha256[:12]

@@ -1,11 +1,12 @@
-"""A server on loopback that plays Kaggle and its storage, and what can go wrong with it.
+"""A server on loopback that imitates Kaggle and its storage, and their faults.
 
     with Kaggle() as kaggle:
         kaggle.competitions["carvana-image-masking-challenge"] = Competition({"train.zip": body})
-        kaggle.play("storage", Cut(0.3), Status(503, retry_after="0"))  # then all goes well
-        kaggle.lead(monkeypatch)  # or subprocess.run(..., env=kaggle.environ())
+        kaggle.play("storage", Cut(0.3), Status(503, retry_after="0"))  # then no fault
+        kaggle.redirect_clients(monkeypatch)  # or subprocess.run(..., env=kaggle.environ())
         ...
-        assert [request.range_start for request in kaggle.of("storage")] == [None, 300, 300]
+        starts = [request.range_start for request in kaggle.requests_of("storage")]
+        assert starts == [None, 300, 300]
 
 Kinds of requests: the names of the methods that `routing` knows, `storage` (GET of a body),
 `upload` (PUT of a file), `outside`. Every answer is counted and recorded before it is sent;

@@ -1,4 +1,4 @@
-"""What a server can do wrong: each fault is told by its type, and bends one answer."""
+"""The faults that a server can have. Each is a type, and changes one response."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class CutAt:
-    """Closes before this byte of the whole body, wherever the request began."""
+    """Closes before this byte of the complete body, wherever the range of the request begins."""
 
     byte: int
 
@@ -67,19 +67,19 @@ class NoValidators:
 
 @dataclass(frozen=True)
 class IgnoreRange:
-    """Sends the whole body, 200, whatever was asked for."""
+    """Sends the complete body with status 200, whatever range was requested."""
 
 
 @dataclass(frozen=True)
 class WrongRange:
-    """Sends a part that begins so many bytes before the one asked for, and says so."""
+    """Sends a range that begins so many bytes before the requested one, and declares that."""
 
     bytes_before: int
 
 
 @dataclass(frozen=True)
 class NewVersion:
-    """Puts another body in the place of the one asked for, from this request on."""
+    """Replaces the requested body by another, from this request on."""
 
     body: bytes
 
@@ -94,7 +94,7 @@ class Redirect:
 
 @dataclass(frozen=True)
 class Page:
-    """Answers 200 with a page instead of what was asked for."""
+    """Answers 200 with a web page instead of the requested file."""
 
     html: str = "<!DOCTYPE html><html><head><title>Sign in | Kaggle</title></head></html>"
 
@@ -119,19 +119,19 @@ class Refuse:
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """Does what was asked, then closes without an answer."""
+    """Carries out the request, then closes without a response."""
 
 
 @dataclass(frozen=True)
 class Hang:
-    """Does what was asked, and answers only after some seconds."""
+    """Carries out the request, and responds only after some seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class CutBody:
-    """Reads a share of what is uploaded and closes; nothing is kept."""
+    """Reads a share of an upload and closes; nothing is saved."""
 
     share: float
 
@@ -143,7 +143,7 @@ Fault = (
 
 
 def instead(fault: Fault, request: Request, url: str) -> Answer | None:
-    """Return the answer given without doing what was asked, None if it is to be done."""
+    """Return the response that replaces the request, None if the request is to be carried out."""
     match fault:
         case Refuse() | CutBody():
             return Answer(silent=True)
@@ -157,7 +157,7 @@ def instead(fault: Fault, request: Request, url: str) -> Answer | None:
 
 
 def bend(answer: Answer, fault: Fault) -> Answer:
-    """Return the answer with a fault in it."""
+    """Return the response, changed by a fault."""
     size = len(answer.body)
     match fault:
         case Cut(share):

@@ -24,7 +24,7 @@ REASONS = {
 
 @dataclass
 class Request:
-    """What came in, and how it was answered.
+    """A request, and how it was answered.
 
     Attributes:
         kind: A method of Kaggle's interface, `storage`, `upload`, or `outside` for
@@ -114,7 +114,7 @@ def read_request(stream: BinaryIO) -> Request | None:
 
 
 def read_body(stream: BinaryIO, request: Request, stop_after: int | None = None) -> bytes:
-    """Return the request's body, or as much of it as comes, at most `stop_after` bytes."""
+    """Return the request's body, or as much of it as arrives, at most `stop_after` bytes."""
     wanted = request.length if stop_after is None else min(stop_after, request.length)
     body = stream.read(wanted)
     request.bytes_received = len(body)

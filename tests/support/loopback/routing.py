@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.loopback import service as kept
+from tests.support.loopback import service as kaggle
 from tests.support.loopback import submitting
 from tests.support.loopback.protocol import Answer, Request, json_answer, refusal
 from tests.support.loopback.service import Service
@@ -14,11 +14,11 @@ from tests.support.loopback.service import Service
 REFRESH_TOKEN = "refre5h-0f-7he-7es7"
 _API = "/api/v1/"
 _CALLS: dict[str, Callable[[Service, Request], Answer]] = {
-    "ListDataFiles": kept.list_files,
-    "DownloadDataFile": kept.download,
-    "DownloadDataFiles": kept.download_all,
-    "GetDataset": kept.dataset,
-    "DownloadDataset": kept.download_dataset,
+    "ListDataFiles": kaggle.list_files,
+    "DownloadDataFile": kaggle.download,
+    "DownloadDataFiles": kaggle.download_all,
+    "GetDataset": kaggle.dataset,
+    "DownloadDataset": kaggle.download_dataset,
     "StartSubmissionUpload": submitting.start,
     "CreateSubmission": submitting.create,
     "ListSubmissions": submitting.listing,

@@ -1,4 +1,4 @@
-"""A server on loopback that plays Kaggle and its storage for the real clients.
+"""A server on loopback that imitates Kaggle and its storage for the real clients.
 
 The clients are pointed at it by their environment alone (`Kaggle.environment`): their
 requests for `http://localhost` come to it as to a proxy. Nothing else is let out: requests for
@@ -92,7 +92,7 @@ class Kaggle:
         return f"http://127.0.0.1:{self.port}{path}"
 
     def environment(self, token: str | None = TOKEN) -> dict[str, str | None]:
-        """Return what the environment must hold (None: not) for the clients to come here.
+        """Return the environment variables (None: unset) that lead the clients to this server.
 
         Args:
             token: The account's; None: there is none.
@@ -115,13 +115,13 @@ class Kaggle:
         }
 
     def environ(self, token: str | None = TOKEN) -> dict[str, str]:
-        """Return the whole environment of a process whose clients are to come here."""
+        """Return the complete environment of a process whose clients use this server."""
         given = self.environment(token)
         kept = {name: value for name, value in os.environ.items() if name not in given}
         return kept | {name: value for name, value in given.items() if value is not None}
 
-    def lead(self, monkeypatch: pytest.MonkeyPatch, token: str | None = TOKEN) -> None:
-        """Lead the clients of this process here for the length of a test."""
+    def redirect_clients(self, monkeypatch: pytest.MonkeyPatch, token: str | None = TOKEN) -> None:
+        """Let the clients of this process use this server for the length of a test."""
         for name, value in self.environment(token).items():
             if value is None:
                 monkeypatch.delenv(name, raising=False)
@@ -129,7 +129,7 @@ class Kaggle:
                 monkeypatch.setenv(name, value)
 
     def play(self, kind: str, *faults: Fault | tuple[Fault, ...] | None) -> None:
-        """Spoil the next requests of a kind, one each; None: that one goes well."""
+        """Give the next requests of a kind a fault, one each; None: that one succeeds."""
         for fault in faults:
             if isinstance(fault, Redirect):
                 self._played[kind].extend([(fault,)] * fault.count)
@@ -138,14 +138,14 @@ class Kaggle:
                 self._played[kind].append(tuple(one for one in several if one is not None))
 
     def always(self, kind: str, *faults: Fault) -> None:
-        """Spoil every request of a kind, besides what is played; without faults: no more."""
+        """Give every request of a kind faults, besides those of `play`; none: stop that."""
         self._always[kind] = faults
 
-    def unplayed(self) -> list[str]:
-        """Return the kinds for which faults are still waiting."""
+    def unused_faults(self) -> list[str]:
+        """Return the kinds of requests for which faults are left."""
         return sorted(kind for kind, faults in self._played.items() if faults)
 
-    def of(self, kind: str) -> list[Request]:
+    def requests_of(self, kind: str) -> list[Request]:
         """Return the requests of a kind, in order."""
         return [request for request in self.requests if request.kind == kind]
 
@@ -232,7 +232,7 @@ class Kaggle:
         return storage.serve(request, held.name, held.body, digest, ranges=ranges)
 
     def _digest(self, path: str, body: bytes) -> bytes:
-        """Return the md5 of a body, taken once as long as the same is asked for again."""
+        """Return the md5 of a body, cached as long as the same body is requested."""
         known = self._digests.get(path)
         if known is None or known[0] is not body:
             known = self._digests[path] = (body, storage.md5(body))

@@ -63,7 +63,7 @@ class Competition:
         packed: Names that are sent as a zip of one member, as Kaggle does with single tables.
         bundle: All as one zip, where that is not just the files.
         allowed: Submissions left today.
-        told: Submissions of today and those left, as they are told if that is not the truth.
+        stated_limits: Submissions of today and those left, if they are not the true ones.
         submissions: What was accepted, oldest first.
         lag: Listings that leave a new submission out.
         pending: Listings that show it without a score, after that.
@@ -79,7 +79,7 @@ class Competition:
     rules_accepted: bool = True
     open: bool = True
     allowed: int = 5
-    told: tuple[int, int] | None = None
+    stated_limits: tuple[int, int] | None = None
     submissions: list[Submission] = field(default_factory=list)
     lag: int = 0
     pending: int = 0
@@ -90,7 +90,7 @@ class Competition:
 
 @dataclass
 class Dataset:
-    """A data set: one zip a version. `listed`: the size told, bytes; a private one is refused."""
+    """A data set: one zip a version. `listed`: the stated size, bytes. A private one is refused."""
 
     version: int = 1
     bundle: bytes = field(default=b"", repr=False)
@@ -105,7 +105,7 @@ class Dataset:
 
 @dataclass
 class Upload:
-    """A place that was given out for a file; `body` is None until all of it came."""
+    """An upload address that was given out; `body` is None until the file is complete."""
 
     file_name: str
     size: int
@@ -114,7 +114,7 @@ class Upload:
 
 @dataclass
 class Service:
-    """All that is kept. `signed`: makes the address of a body or of an upload, from its path."""
+    """The state of the server. `signed` makes the address of a body or an upload from its path."""
 
     signed: Callable[[str], str]
     token: str

@@ -21,7 +21,7 @@ _MADE = datetime(2017, 7, 24, 12, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Held:
-    """A body held under a name, and how to put another in its place."""
+    """A body with its name, and how to replace it."""
 
     name: str
     body: bytes

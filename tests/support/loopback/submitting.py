@@ -17,7 +17,7 @@ from tests.support.loopback.service import (
 
 
 def start(service: Service, request: Request) -> Answer:
-    """Answer StartSubmissionUpload: a token and where the file is to be put."""
+    """Answer StartSubmissionUpload: a token and the upload address."""
     asked = request.body
     refused = _refused(service.competitions[asked["competitionName"]])
     if refused:
@@ -28,7 +28,7 @@ def start(service: Service, request: Request) -> Answer:
 
 
 def put(service: Service, request: Request, body: bytes) -> Answer:
-    """Keep an uploaded file, if all of it came and it is what was announced."""
+    """Save an uploaded file, if it is complete and has the announced size."""
     upload = service.uploads.get(request.path.removeprefix("/upload/"))
     if upload is None:
         return Answer(404)
@@ -79,7 +79,7 @@ def limits(service: Service, request: Request) -> Answer:
     """Answer GetSubmissionLimits."""
     competition = service.competitions[request.body["competitionName"]]
     made = sum(each.status != "ERROR" for each in competition.submissions)
-    today, left = competition.told or (made, max(0, competition.allowed))
+    today, left = competition.stated_limits or (made, max(0, competition.allowed))
     return json_answer({"numToday": today, "numTotal": made, "numAllowedNow": left})
 
 

@@ -39,7 +39,7 @@ def test_kagglehub_fetches_a_competition_file(
 ) -> None:
     import kagglehub
 
-    kaggle.lead(monkeypatch)
+    kaggle.redirect_clients(monkeypatch)
     path = Path(kagglehub.competition_download(SLUG, path="train.zip"))
     assert path.read_bytes() == BODY
     assert path.is_relative_to(kaggle.home)
@@ -57,7 +57,7 @@ def test_kagglehub_fetches_a_data_set_without_an_account(
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         archive.writestr("list_attr_celeba.csv", "image_id\n")
     kaggle.datasets[REF].bundle = (tmp_path / "all.zip").read_bytes()
-    kaggle.lead(monkeypatch, token=None)
+    kaggle.redirect_clients(monkeypatch, token=None)
     folder = Path(kagglehub.dataset_download(REF))
     assert (folder / "list_attr_celeba.csv").read_text() == "image_id\n"
     assert [request.kind for request in kaggle.requests] == [
@@ -73,7 +73,7 @@ def test_kagglehub_raises_when_the_rules_are_not_accepted(
     import kagglehub
     from kagglehub.exceptions import KaggleApiHTTPError
 
-    kaggle.lead(monkeypatch)
+    kaggle.redirect_clients(monkeypatch)
     kaggle.competitions[SLUG].rules_accepted = False
     with pytest.raises(KaggleApiHTTPError, match="accepted the competition rules"):
         kagglehub.competition_download(SLUG, path="train.zip")
@@ -82,7 +82,7 @@ def test_kagglehub_raises_when_the_rules_are_not_accepted(
 def test_a_packed_table_comes_as_a_zip(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
     import kagglehub
 
-    kaggle.lead(monkeypatch)
+    kaggle.redirect_clients(monkeypatch)
     kaggle.competitions[SLUG].packed.add("train_masks.csv")
     path = Path(kagglehub.competition_download(SLUG, path="train_masks.csv"))
     assert path.read_bytes() == b"img\n"
@@ -133,7 +133,7 @@ def test_kaggles_client_submits_lists_and_counts(kaggle: Kaggle, tmp_path: Path)
         "GetSubmissionLimits",
         "ListDataFiles",
     ]
-    assert kaggle.of("upload")[0].authorization is None
+    assert kaggle.requests_of("upload")[0].authorization is None
 
 
 def test_an_oauth_login_gets_a_token(kaggle: Kaggle) -> None:
@@ -200,7 +200,7 @@ def test_versions_and_a_private_data_set(kaggle: Kaggle) -> None:
 
 
 def test_nothing_leaves_for_other_hosts(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
-    kaggle.lead(monkeypatch)
+    kaggle.redirect_clients(monkeypatch)
     assert requests.get("http://example.org/x", timeout=5).status_code == 502
     with pytest.raises(requests.exceptions.ProxyError):
         requests.get("https://example.org/x", timeout=5)

@@ -68,7 +68,7 @@ def played(
     right = get(kaggle, **headers)
     kaggle.play("storage", fault)
     wrong = get(kaggle, **headers)
-    assert kaggle.unplayed() == []
+    assert kaggle.unused_faults() == []
     if not isinstance(fault, NewVersion):
         assert get(kaggle, **headers) == right
     return wrong
@@ -229,7 +229,7 @@ def test_no_answer_at_all(kaggle: Kaggle, fault: Fault) -> None:
     kaggle.play("storage", fault)
     with pytest.raises(requests.ConnectionError, match="Remote end closed connection"):
         requests.get(kaggle.url("/train.zip"), timeout=5)
-    assert [request.status for request in kaggle.of("storage")] == [200, 0, 200, 0]
+    assert [request.status for request in kaggle.requests_of("storage")] == [200, 0, 200, 0]
 
 
 @pytest.mark.parametrize(

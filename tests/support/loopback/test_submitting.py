@@ -24,7 +24,7 @@ def kaggle() -> Iterator[Kaggle]:
     with Kaggle() as kaggle:
         kaggle.competitions[SLUG] = Competition()
         yield kaggle
-        assert kaggle.unplayed() == []
+        assert kaggle.unused_faults() == []
 
 
 def ask(kaggle: Kaggle, method: str, **body: Any) -> requests.Response:
@@ -122,7 +122,7 @@ def test_uploads_that_do_not_arrive(kaggle: Kaggle) -> None:
         with pytest.raises(requests.ConnectionError):
             requests.put(given["createUrl"], data=body, timeout=5)
         assert create(kaggle, given["token"]).status_code == 400
-    received = [request.bytes_received for request in kaggle.of("upload")]
+    received = [request.bytes_received for request in kaggle.requests_of("upload")]
     assert received == [0, 2_500_000, 10_000_000]
 
 
