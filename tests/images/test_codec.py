@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -273,7 +273,6 @@ KINDS = ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"]
 WHOLE = {kind: saved(Image.fromarray(drawn(16, 16)).convert("RGB"), kind) for kind in KINDS}
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     kind=st.sampled_from(KINDS),
     cut=st.integers(0, 2000),

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import darkroom
@@ -114,7 +114,6 @@ def test_masks_stay_exact(
     assert whole.sum() == placed.height * placed.width
 
 
-@settings(max_examples=30)
 @given(height=st.integers(200, 300), width=st.integers(200, 300), fit=fits)
 def test_restored_masks_agree_with_the_original(height: int, width: int, fit: Fit) -> None:
     mask = disc(height, width, 80)

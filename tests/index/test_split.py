@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom.errors import ArtifactError, DataError, ParamsError
@@ -251,7 +251,6 @@ def any_rows(draw: st.DrawFn) -> pd.DataFrame:
     )
 
 
-@settings(max_examples=60, deadline=None)
 @given(rows=any_rows(), by=st.sampled_from(["group", "stratify"]), seed=st.integers(0, 5))
 def test_the_order_of_rows_does_not_matter_and_no_unit_is_in_two_folds(
     rows: pd.DataFrame, by: split.By, seed: int
@@ -319,7 +318,6 @@ def test_a_rare_label_goes_before_a_common_one() -> None:
         assert sorted(folds) == [0, 0, 0, 1, 1, 1]
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 9), min_size=2, max_size=60),
     count=st.integers(2, 6),
@@ -334,7 +332,6 @@ def test_without_labels_folds_differ_by_a_unit_at_most(
     assert images.sum() == sum(sizes)
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     classes=st.lists(st.integers(0, 3), min_size=6, max_size=80),
     count=st.integers(2, 6),
@@ -351,7 +348,6 @@ def test_each_class_is_spread_to_within_one_image(
     assert np.bincount(folds, minlength=count).min() >= 1
 
 
-@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 1000), count=st.integers(2, 5))
 def test_attributes_of_many_images_are_shared_evenly(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)

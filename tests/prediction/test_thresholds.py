@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom.errors import ArtifactError
@@ -47,7 +47,6 @@ def test_a_probability_equal_to_the_threshold_is_not_above_it() -> None:
     assert thresholds.dice_curve(floats([barely]), masks([1]))[thresholds.index_of(0.5)] == 1
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     values=st.lists(
         st.one_of(

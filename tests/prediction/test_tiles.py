@@ -71,7 +71,6 @@ def pictures(count: int, height: int, width: int) -> Tensor:
     overlap=st.floats(0, 0.6),
     at_once=st.integers(1, 5),
 )
-@hypothesis.settings(max_examples=40, deadline=None)
 def test_a_pointwise_network_is_not_changed(
     size: tuple[int, int], tile: tuple[int, int], overlap: float, at_once: int
 ) -> None:

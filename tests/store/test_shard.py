@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom.errors import ArtifactError
@@ -69,7 +69,6 @@ def test_other_columns_are_refused(tmp_path: Path) -> None:
         Shard(foreign(tmp_path / "a.arrow", schema))
 
 
-@settings(max_examples=60, deadline=None)
 @given(flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 255)), min_size=1))
 def test_a_flipped_shard_is_refused_or_read_within_bounds(
     tmp_path_factory: pytest.TempPathFactory, flips: list[tuple[int, int]]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom.errors import ArtifactError
@@ -219,7 +219,6 @@ def test_a_missing_argument_for_the_kind_of_value(tmp_path: Path) -> None:
         check_submission(tmp_path, header=["id"], ids=[], kind="binary")
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     data=st.one_of(
         st.binary(max_size=200),

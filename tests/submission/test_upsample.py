@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom.errors import DataError
@@ -88,7 +88,6 @@ def test_a_threshold_that_nothing_or_everything_passes() -> None:
     assert encode_probabilities(grid, -0.1, 20, 20) == "1 400"
 
 
-@settings(max_examples=400, deadline=None)
 @given(
     kind=st.sampled_from(["noise", "smooth", "hard", "steps"]),
     small=st.tuples(st.integers(1, 40), st.integers(1, 40)),

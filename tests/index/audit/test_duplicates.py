@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -81,7 +81,6 @@ def test_dim_pictures_match_only_if_they_agree_in_what_they_show() -> None:
     assert near.across_folds.closest == [(0.25, 0, 2)]
 
 
-@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 1000), count=st.integers(2, 60))
 def test_the_blocks_find_what_a_plain_search_finds(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)

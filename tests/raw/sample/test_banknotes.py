@@ -11,6 +11,8 @@ from darkroom.raw.sample import draw_banknotes
 from tests.raw.sample.folders import digestible, untarred
 from tests.support.realdata import REALDATA, needs_realdata
 
+pytestmark = pytest.mark.slow  # full-size pictures are drawn
+
 SUBSETS = ("training", "validation", "test")
 EACH = 5  # pictures of each note in each subset; the real set has ten
 
@@ -68,7 +70,6 @@ def test_lighting_varies_so_that_colour_does_not_predict_the_class(drawn: Path) 
     assert within > 0.8 * between
 
 
-@pytest.mark.slow
 def test_bytes_depend_on_the_seed_alone(tmp_path: Path) -> None:
     again, other = tmp_path / "again", tmp_path / "other"
     again.mkdir()

@@ -15,6 +15,8 @@ from darkroom.raw.sample.car.paint import paint_car
 from darkroom.raw.sample.car.shapes import SHAPES, choose_car
 from tests.raw.sample.folders import digestible, unzipped
 
+pytestmark = pytest.mark.slow  # full-size pictures are drawn
+
 FILES = [
     "metadata.csv.zip", "sample_submission.csv.zip", "test.zip", "train.zip", "train_masks.csv.zip",
     "train_masks.zip",
@@ -99,7 +101,6 @@ def test_the_small_tables_are_written_as_the_real_ones(drawn: Path) -> None:
     assert all(re.fullmatch(r'"[0-9a-f]{12}","20\d\d"(,"[\w ]+"){4}', row) for row in about[1:])
 
 
-@pytest.mark.slow
 def test_bytes_depend_on_the_seed_alone(drawn: Path, tmp_path: Path) -> None:
     again, other = tmp_path / "again", tmp_path / "other"
     again.mkdir()
@@ -130,7 +131,6 @@ def test_a_car_is_longer_from_the_side_and_one_piece(number: int) -> None:
     assert abs(width[1] - width[9]) < 0.2 * width[1]
 
 
-@pytest.mark.slow
 def test_the_whole_set_has_ten_cars_and_more(tmp_path: Path) -> None:
     draw_carvana(tmp_path, 7, workers=2)
     cars = {name.split("_")[0] for name in unzipped(tmp_path / "train.zip")}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
@@ -104,7 +104,6 @@ def hinge(scores: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
     return best
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(-12, 12), st.integers(0, 1)), min_size=1, max_size=5),
 )
