@@ -81,7 +81,7 @@ def score_masks(
     Args:
         folds: Scored as one set.
         shards: Of the training part: the fit, and the masks for the mean-mask baseline.
-        archives: Where the raw masks lie.
+        archives: Of the raw masks.
         threshold: The one to use, or None to choose the best.
         progress: Called with the number of images done.
     """
@@ -93,10 +93,8 @@ def score_masks(
         mean_mask = _mean_mask(shards, fold.training)
         paths = iter(fold.rows[["image", "mask"]].itertuples(index=False, name=None))
         for batch in fold.predictions:
-            batch_ids, batch_probabilities, originals = batch
-            for probabilities, (height, width) in zip(
-                batch_probabilities, originals.tolist(), strict=True
-            ):
+            sizes = batch.originals.tolist()
+            for probabilities, (height, width) in zip(batch.probabilities, sizes, strict=True):
                 image, mask = next(paths)
                 truth = read_mask(archives, mask, height, width, name=image).pixels
                 for stored, dice_curves in (
@@ -107,8 +105,8 @@ def score_masks(
                     restored = np.clip(restore(stored, height, width, shards.fit), 0, 1)
                     dice_curves.append(thresholds.dice_curve(restored, truth))
                 covered.append(float(truth.mean()))
-            ids += batch_ids
-            progress(len(batch_ids))
+            ids += batch.ids
+            progress(len(batch.ids))
     return evaluate_segmentation(
         ids,
         np.array(curves),
@@ -140,7 +138,9 @@ def score_labels(
         threshold: The one to use, or None to choose the best.
     """
     targets = list(card.targets)
-    predicted = np.concatenate([batch[1] for fold in folds for batch in fold.predictions])
+    predicted = np.concatenate(
+        [batch.probabilities for fold in folds for batch in fold.predictions]
+    )
     rows = pd.concat([fold.rows for fold in folds])
     ids, truth = rows["id"].tolist(), rows[targets].to_numpy(np.float64)
     training = pd.concat([fold.training for fold in folds])[targets].to_numpy(np.float64)

@@ -40,7 +40,7 @@ _SERIES = {"public": RIGHT, "private": MISSED}
 def draw_scatter(
     points: Sequence[Point], *, title: str, metric: str, text: Sequence[tuple[str, str]]
 ) -> bytes:
-    """Return a PNG of the scores, both leaderboards in one picture, and the line of equal scores.
+    """Return a PNG of the scores on both leaderboards, and the line of equal scores.
 
     The axes have one scale. The window holds all points, and the line unless it lies far from them.
 
