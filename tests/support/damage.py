@@ -74,8 +74,8 @@ def check_case(case: Case, project: Project, capfd: pytest.CaptureFixture[str]) 
     assert code == case.code
 
 
-def cases(*every: Case) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", every, ids=[case.name for case in every])
+def parametrize(*cases: Case) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
 
 
 def remove(name: str) -> Damage:
@@ -139,9 +139,9 @@ def members(archive: str, changes: dict[str, bytes | None]) -> Damage:
     """Pack a raw zip again with some members changed, added, or (None) left out."""
 
     def damage(root: Path) -> None:
-        every = contents(root, archive) | changes
+        files = contents(root, archive) | changes
         (root / "source" / archive).unlink()
-        remaining = {name: data for name, data in every.items() if data is not None}
+        remaining = {name: data for name, data in files.items() if data is not None}
         zip_of(root / "source" / archive, remaining)
 
     return damage
@@ -155,8 +155,8 @@ def edited(change: Callable[[tiny.Params], object]) -> Damage:
 def params(section: str, **changes: Any) -> Damage:
     """Change keys of a section; a dictionary changes keys one level deeper."""
 
-    def change(every: tiny.Params) -> None:
-        keys = every[tiny.NAME][section]
+    def change(all_params: tiny.Params) -> None:
+        keys = all_params[tiny.NAME][section]
         for key, value in changes.items():
             keys[key] = keys[key] | value if isinstance(value, dict) else value
 

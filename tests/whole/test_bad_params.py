@@ -8,9 +8,9 @@ from tests.support import tiny
 from tests.support.damage import (
     Case,
     Project,
-    cases,
     check_case,
     edited,
+    parametrize,
     params,
     put,
     refused,
@@ -34,7 +34,7 @@ def unseen_label(root: Path) -> None:
     params("data", test={"targets": ["fruit"]})(root)
 
 
-@cases(
+@parametrize(
     Case(
         "too few groups",
         params("split", folds=9),

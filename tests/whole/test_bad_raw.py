@@ -11,11 +11,11 @@ from tests.support.damage import (
     VALUES,
     Case,
     Project,
-    cases,
     check_case,
     contents,
     cut,
     members,
+    parametrize,
     params,
     put,
     remove,
@@ -42,7 +42,7 @@ def in_a_tar(root: Path) -> None:
     params("data", train={"image_path": "train.tar/train/{}.png"})(root)
 
 
-@cases(
+@parametrize(
     Case(
         "no table",
         remove("source/train.csv"),

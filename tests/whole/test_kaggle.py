@@ -1,4 +1,4 @@
-"""The whole circle: fetched from Kaggle, `dvc repro`, submitted, scored, recorded."""
+"""The whole way with Kaggle: fetched from it, `dvc repro`, submitted, scored, recorded."""
 
 import csv
 import gzip
