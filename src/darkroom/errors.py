@@ -1,11 +1,11 @@
-"""Everything Darkroom raises on purpose, and the exit code of each kind.
+"""The exceptions that Darkroom raises, and the exit code of each.
 
 DarkroomError
-├── ParamsError     2   params.yaml or the command line asks for what cannot be
-├── DataError       3   a raw file, table, image or mask is not what it must be
+├── ParamsError     2   params.yaml or the command line is invalid
+├── DataError       3   a raw file, table, image or mask is invalid
 ├── RemoteError     4   Kaggle or another server refused, or could not be reached
 ├── ResourceError   5   the machine lacks disk, memory or a permission
-└── ArtifactError   6   something made earlier (shard, model, submission) can't be trusted
+└── ArtifactError   6   an earlier result (shard, model, submission) is missing or invalid
 
 Code 2 is also argparse's own.
 """
@@ -16,14 +16,14 @@ MAX_DETAILS = 20
 
 
 class DarkroomError(Exception):
-    """An error that tells its reader what was found, what was expected and what to do.
+    """An error that says what was found, what was expected and what to do.
 
     Args:
-        what: One line: what is wrong.
-        file: The file at fault, as the user knows it.
+        what: What is wrong, in one line.
+        file: The faulty file, as the user named it.
         row: The row of that file, counted from 1 as an editor shows it (a header is row 1).
-        found: What was there.
-        expected: What should have been.
+        found: The value that was found.
+        expected: The value that was expected.
         fix: What to do next.
         details: Further faults of the same kind; the first 20 are shown and the rest counted.
     """
@@ -53,11 +53,11 @@ class DarkroomError(Exception):
             for label, value in (("found", found), ("expected", expected), ("to do", fix))
             if value is not None
         ]
-        super().__init__(_shown("\n".join(lines)))
+        super().__init__(_escaped("\n".join(lines)))
 
 
-def _shown(text: str) -> str:
-    """Escape what a terminal would obey or not show: names come from archives and servers.
+def _escaped(text: str) -> str:
+    """Escape control and invisible characters: names come from archives and servers.
 
     Line breaks stay, and nothing is escaped twice: errors are pickled, and quoted in others.
     """
@@ -67,19 +67,19 @@ def _shown(text: str) -> str:
 
 
 class ParamsError(DarkroomError):
-    """params.yaml or the command line asks for something that cannot be."""
+    """params.yaml or the command line is invalid."""
 
     exit_code = 2
 
 
 class DataError(DarkroomError):
-    """A raw file, table, image or mask is not what it must be."""
+    """A raw file, table, image or mask is invalid."""
 
     exit_code = 3
 
 
 class RemoteError(DarkroomError):
-    """Kaggle or another server refused, sent what it must not, or could not be reached."""
+    """Kaggle or another server refused, sent an invalid response, or could not be reached."""
 
     exit_code = 4
 
@@ -91,6 +91,6 @@ class ResourceError(DarkroomError):
 
 
 class ArtifactError(DarkroomError):
-    """Something made by an earlier stage is absent, damaged or of another make."""
+    """An earlier stage's result is missing, damaged or belongs to other parameters."""
 
     exit_code = 6

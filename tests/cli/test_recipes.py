@@ -68,7 +68,7 @@ def test_recipes_are_read_in_the_order_of_their_names(folder: Path) -> None:
         ("a: [", "it is not YAML"),
         ("- a\n", "it must be a mapping"),
         ("7: a\n", "the key 7 is not text, line 1"),
-        ("a: {b: 1, b: 2}\n", "the key 'b' is given twice, line 1"),
+        ("a: {b: 1, b: 2}\n", "the key 'b' appears twice, line 1"),
         ("recipe: fast\n", "`recipe` is not as it must be\n  found: fast\n  expected: for, exp"),
         ("recipe: {fro: x}\n", "`recipe` is not as it must be"),
         ("recipe: {expected: {tme: 1}}\n", "`recipe.expected` is not as it must be"),

@@ -22,13 +22,13 @@ def _faults(raw: Any) -> str:
     return str(caught.value)
 
 
-def test_the_file_that_ships_is_right() -> None:
+def test_the_shipped_file_is_valid() -> None:
     params = file.read_params(ROOT / "params.yaml")
     assert params.competitions == ["carvana", "celeba", "banknotes"]
     assert set(params.sections) == set(params.competitions)
 
 
-def test_every_fault_is_told_at_once_with_path_and_remedy(raw: Any) -> None:
+def test_all_errors_are_listed_at_once_with_path_and_remedy(raw: Any) -> None:
     raw["sede"] = 7
     raw["carvana"]["model"]["widht"] = 3
     raw["carvana"]["train"]["epochs"] = "many"
@@ -39,13 +39,13 @@ def test_every_fault_is_told_at_once_with_path_and_remedy(raw: Any) -> None:
     raw["competitions"].append(3)
     text = _faults(raw)
     assert "8 keys or values are wrong" in text
-    assert "sede: not a key of ours, nor the section of a competition; found 7" in text
+    assert "sede: unknown key, and no section of a competition; found 7" in text
     assert "did you mean 'seed'?" in text
     assert "carvana.model.widht: unknown key; did you mean 'width'?" in text
     assert "carvana.train.epochs: found 'many' (str); input should be a valid integer" in text
     assert "celeba.model.name: found 'resnet19'; allowed are " in text
     assert "which params.schema.json lists; did you mean 'resnet18' or " in text
-    assert "celeba.data.quality: unknown key; known here: source, kaggle, urls, format" in text
+    assert "celeba.data.quality: unknown key; allowed: source, kaggle, urls, format" in text
     assert "celeba.train.lr: this key is missing" in text
     assert "banknotes.evaluate.threshold: found 2 (int); input should be 'auto', or" in text
     assert "competitions[3]: found 3 (int)" in text
@@ -65,7 +65,7 @@ def test_numbers_are_numbers(raw: Any, value: Any, is_right: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "words"),
     [
         ({"loss": "dicee"}, "loss: found 'dicee' (str); input should be 'auto', or"),
         ({"loss": {"bce": -1}}, "loss.bce: found -1 (int); input should be greater than 0, or"),
@@ -80,18 +80,18 @@ def test_numbers_are_numbers(raw: Any, value: Any, is_right: bool) -> None:
         ({"rates": {"backbone": False}}, "rates.backbone: found False (bool)"),
     ],
 )
-def test_a_value_of_several_shapes_is_told_once(raw: Any, written: Any, told: str) -> None:
+def test_an_error_in_a_union_is_listed_once(raw: Any, written: Any, words: str) -> None:
     raw["carvana"]["train"] |= written
     text = _faults(raw)
     assert "1 key or value is wrong" in text
-    assert f"carvana.train.{told}" in text
+    assert f"carvana.train.{words}" in text
 
 
 @pytest.mark.parametrize("written", ["imagnet", "models/carvana/fold0"])
 def test_weights_are_null_or_given_by_transfers(raw: Any, written: str) -> None:
     raw["celeba"]["model"]["weights"] = written
-    told = "input should be 'imagenet' or 'given' (what transfers names), or null"
-    assert f"celeba.model.weights: found '{written}' (str); {told}" in _faults(raw)
+    words = "input should be 'imagenet' or 'given' (what transfers names), or null"
+    assert f"celeba.model.weights: found '{written}' (str); {words}" in _faults(raw)
 
 
 def test_an_exponent_without_a_dot_is_a_number_in_the_file_too(tmp_path: Path) -> None:
@@ -103,10 +103,10 @@ def test_an_exponent_without_a_dot_is_a_number_in_the_file_too(tmp_path: Path) -
 def test_a_competition_without_a_section_is_named(raw: Any) -> None:
     raw["competitions"] = ["celba"]
     text = _faults(raw)
-    assert "competitions[0]: 'celba' has no section of its own; did you mean 'celeba'?" in text
+    assert "competitions[0]: 'celba' has no section; did you mean 'celeba'?" in text
 
 
-def test_folds_that_are_not_cut_are_refused(raw: Any) -> None:
+def test_folds_that_the_split_lacks_are_refused(raw: Any) -> None:
     raw["folds"] = [0, 4]
     text = _faults(raw)
     assert "folds: found [4], but carvana.split.folds is 4: folds 0 to 3" in text
@@ -115,9 +115,9 @@ def test_folds_that_are_not_cut_are_refused(raw: Any) -> None:
 
 
 @pytest.mark.parametrize("key", ["folds", "competitions"])
-def test_an_entry_given_twice_is_refused(raw: Any, key: str) -> None:
+def test_a_duplicate_entry_is_refused(raw: Any, key: str) -> None:
     raw[key] = raw[key] + raw[key][:1]
-    assert f"{key}: an entry is given twice" in _faults(raw)
+    assert f"{key}: an entry appears twice" in _faults(raw)
 
 
 def test_a_bad_name_is_refused(raw: Any) -> None:
@@ -153,8 +153,8 @@ def test_a_csv_competition_needs_no_python(raw: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("seed: 1\nseed: 2\n", "the key 'seed' is given twice, line 2"),
-        ("a: {b: 1, b: 2}", "the key 'b' is given twice"),
+        ("seed: 1\nseed: 2\n", "the key 'seed' appears twice, line 2"),
+        ("a: {b: 1, b: 2}", "the key 'b' appears twice"),
         ("1: 2", "the key 1 is not text"),
         ("a: [", "it is not YAML"),
         ("!!python/object:os.system x", "it is not YAML"),
@@ -177,7 +177,7 @@ def test_sections_may_share_keys_by_yaml_merge(tmp_path: Path) -> None:
     assert file.read_params(tmp_path / "params.yaml").section("celeba").predict.batch_size == 8
 
 
-def test_absent_or_unreadable(tmp_path: Path) -> None:
+def test_an_absent_or_unreadable_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="no such file"):
         file.read_params(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_bytes(b"\xff\xfe\x00")
@@ -185,7 +185,7 @@ def test_absent_or_unreadable(tmp_path: Path) -> None:
         file.read_params(tmp_path / "params.yaml")
 
 
-def test_the_schema_that_ships_is_ours_and_tells_every_key() -> None:
+def test_the_shipped_schema_is_up_to_date() -> None:
     text = file.schema_text()
     assert (ROOT / "params.schema.json").read_text() == text
     schema = json.loads(text)
@@ -195,7 +195,7 @@ def test_the_schema_that_ships_is_ours_and_tells_every_key() -> None:
         assert section["additionalProperties"] is False, name
 
 
-def test_every_key_that_ships_is_explained_in_the_file() -> None:
+def test_every_key_of_the_shipped_file_has_a_comment() -> None:
     """Each section's key has its comment the first time it stands in params.yaml."""
     seen, section = set[tuple[str, str]](), ""
     for line in (ROOT / "params.yaml").read_text().splitlines():
@@ -210,7 +210,7 @@ def test_every_key_that_ships_is_explained_in_the_file() -> None:
     assert len(seen) > 25
 
 
-def test_transfers_must_be_there_for_dvc_reads_them_too(raw: Any) -> None:
+def test_transfers_are_required_because_dvc_reads_them_too(raw: Any) -> None:
     del raw["transfers"]
     assert "transfers: this key is missing" in _faults(raw)
 
@@ -218,13 +218,13 @@ def test_transfers_must_be_there_for_dvc_reads_them_too(raw: Any) -> None:
 @pytest.mark.parametrize("address", ["https://[::1/x", "https://h:99999/x", "https://:/x"])
 def test_an_address_without_a_host_is_refused(raw: Any, address: str) -> None:
     raw["banknotes"]["data"]["urls"] = [{"url": address, "name": "a.csv"}]
-    told = "input should be an address with a host: https://host/path"
-    assert f"banknotes.data.urls[0].url: found '{address}' (str); {told}" in _faults(raw)
+    words = "input should be an address with a host: https://host/path"
+    assert f"banknotes.data.urls[0].url: found '{address}' (str); {words}" in _faults(raw)
     raw["banknotes"]["data"]["urls"] = [{"url": "https://[::1]:8080/x", "name": "a.csv"}]
     file.validate_params(raw)
 
 
-def test_names_that_no_disk_takes_are_refused(raw: Any) -> None:
+def test_names_too_long_for_a_disk_are_refused(raw: Any) -> None:
     for name in ("a" * 300, f"a/{'b' * 300}"):
         raw["celeba"]["data"]["kaggle"] = name
         assert "celeba.data.kaggle: found " in (text := _faults(raw))

@@ -1,4 +1,4 @@
-"""Keys that contradict each other are told before anything runs."""
+"""Rules about several keys are checked before anything runs."""
 
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,21 @@ def raw() -> dict[str, Any]:
     return raw
 
 
-def _told(raw: dict[str, Any]) -> str:
+def _message(raw: dict[str, Any]) -> str:
     with pytest.raises(ParamsError) as caught:
         paramfile.validate_params(raw)
     return str(caught.value)
 
 
-def test_weights_that_nobody_gives_are_told_with_the_line_to_add(raw: dict[str, Any]) -> None:
+def test_given_weights_need_an_entry_of_transfers(raw: dict[str, Any]) -> None:
     raw["banknotes"]["model"]["weights"] = "given"
     assert (
-        "banknotes.model.weights: found 'given', but nothing is given; add it to transfers: "
+        "banknotes.model.weights: found 'given', but transfers has no entry for it; add one: "
         "[{to: banknotes, from: models/.../fold0}], or a file"
-    ) in _told(raw)
+    ) in _message(raw)
 
 
-def test_weights_are_given_by_a_transfer(raw: dict[str, Any]) -> None:
+def test_an_entry_of_transfers_gives_first_weights(raw: dict[str, Any]) -> None:
     raw["banknotes"]["model"]["weights"] = "given"
     raw["transfers"] = [{"to": "banknotes", "from": "models/celeba/fold0"}]
     given = paramfile.validate_params(raw).transfer("banknotes")
@@ -40,12 +40,12 @@ def test_weights_are_given_by_a_transfer(raw: dict[str, Any]) -> None:
     assert given.source == "models/celeba/fold0"
 
 
-def test_given_weights_that_nobody_takes_are_told(raw: dict[str, Any]) -> None:
+def test_an_entry_of_transfers_must_be_used(raw: dict[str, Any]) -> None:
     raw["transfers"] = [{"to": "banknotes", "from": "models/celeba/fold0"}]
     assert (
-        "banknotes.model.weights: found null, so what transfers gives would not be used; "
-        "set it to given, or take the entry out of transfers"
-    ) in _told(raw)
+        "banknotes.model.weights: found null, but transfers has an entry for it, which would "
+        "not be used; set it to given, or remove the entry"
+    ) in _message(raw)
 
 
 @pytest.mark.parametrize("weights", [None, "given"])
@@ -58,60 +58,62 @@ def test_a_section_that_does_not_run_may_keep_its_weights(
     params = paramfile.validate_params(raw)
     assert params.section("banknotes").model.weights == weights
     raw["competitions"] = ["carvana", "banknotes"]
-    assert "banknotes.model.weights: found" in _told(raw)
+    assert "banknotes.model.weights: found" in _message(raw)
 
 
-def test_a_transfer_to_nobody_and_a_second_one_are_refused(raw: dict[str, Any]) -> None:
+def test_a_transfer_needs_a_receiver_with_no_other_transfer(raw: dict[str, Any]) -> None:
     raw["transfers"] = [
         {"to": "celebs", "from": "a.pth"},
         {"to": "celeba", "from": "a.pth"},
         {"to": "celeba", "from": "b.pth"},
     ]
-    told = _told(raw)
-    assert "transfers[0].to: 'celebs' has no section of its own; did you mean 'celeba'?" in told
-    assert "transfers[2].to: 'celeba' is given first weights twice" in told
+    message = _message(raw)
+    assert "transfers[0].to: 'celebs' has no section; did you mean 'celeba'?" in message
+    assert "transfers[2].to: 'celeba' appears twice" in message
 
 
-def test_unfreezing_needs_something_frozen_and_an_epoch_that_comes(raw: dict[str, Any]) -> None:
+def test_unfreezing_needs_frozen_layers_and_an_epoch_of_the_training(raw: dict[str, Any]) -> None:
     raw["celeba"]["train"]["unfreeze_epoch"] = 3
-    told = _told(raw)
-    assert "celeba.train.unfreeze_epoch: nothing is frozen; set freeze: backbone" in told
+    message = _message(raw)
+    assert "celeba.train.unfreeze_epoch: set freeze: backbone first" in message
     raw["celeba"]["train"] |= {"freeze": "backbone", "unfreeze_epoch": 5}
-    told = _told(raw)
-    assert "celeba.train.unfreeze_epoch: found 5, but the training ends after epoch 4" in told
+    message = _message(raw)
+    assert "celeba.train.unfreeze_epoch: found 5, but the training ends after epoch 4" in message
 
 
 def test_devices_share_a_batch_equally(raw: dict[str, Any]) -> None:
     raw["carvana"]["train"] |= {"devices": 4, "batch_size": 6}
-    assert "carvana.train.batch_size: found 6, which 4 devices can't share equally" in _told(raw)
+    assert "carvana.train.batch_size: found 6, which is not divisible by the 4 devices" in _message(
+        raw
+    )
 
 
-def test_windows_fit_into_the_stored_pictures(raw: dict[str, Any]) -> None:
+def test_random_crops_fit_the_stored_images(raw: dict[str, Any]) -> None:
     raw["carvana"]["train"]["crop"] = [128, 192]
     paramfile.validate_params(raw)
     raw["carvana"]["train"]["crop"] = [64, 200]
     assert (
-        "carvana.train.crop: found [64, 200], but carvana.preprocess stores pictures of [128, 192]"
-    ) in _told(raw)
+        "carvana.train.crop: found [64, 200], but carvana.preprocess stores images of [128, 192]"
+    ) in _message(raw)
 
 
 @pytest.mark.parametrize(
-    ("name", "written", "told"),
+    ("name", "written", "words"),
     [
         ("banknotes", {"threshold": 0.3}, "threshold: found 0.3, but the task multiclass has none"),
         ("celeba", {"scales": [0.5, 1]}, "scales: is for masks, and the task is multilabel"),
         ("celeba", {"tiles": {"height": 64, "width": 64}}, "tiles: is for masks"),
     ],
 )
-def test_what_a_task_has_no_use_for(
-    raw: dict[str, Any], name: str, written: dict[str, Any], told: str
+def test_keys_of_evaluate_apply_to_the_task(
+    raw: dict[str, Any], name: str, written: dict[str, Any], words: str
 ) -> None:
     for other in ("carvana", "celeba"):
         raw[other]["evaluate"]["threshold"] = 0.3
     raw["carvana"]["evaluate"] |= {"scales": [0.5, 1], "tiles": {"height": 64, "width": 64}}
     paramfile.validate_params(raw)
     raw[name]["evaluate"] |= written
-    assert f"{name}.evaluate.{told}" in _told(raw)
+    assert f"{name}.evaluate.{words}" in _message(raw)
 
 
 @pytest.mark.parametrize("name", ["carvana", "celeba", "banknotes"])
@@ -120,31 +122,32 @@ def test_the_task_of_a_layout_is_that_of_its_reader(raw: dict[str, Any], name: s
     assert f'task="{paramfile.validate_params(raw).section(name).data.task}"' in source
 
 
-def test_kaggle_needs_a_name(raw: dict[str, Any]) -> None:
+def test_the_source_kaggle_needs_a_name(raw: dict[str, Any]) -> None:
     raw["carvana"]["data"].update(source="kaggle", kaggle=None)
     assert (
-        "carvana.data.source: kaggle does not say what to fetch; say what in carvana.data.kaggle: "
+        "carvana.data.source: found kaggle, but not what to fetch; set carvana.data.kaggle: "
         "a competition's name as in its address, or owner/name"
-    ) in _told(raw)
+    ) in _message(raw)
 
 
-def test_what_is_not_on_kaggle_is_fetched_by_address(raw: dict[str, Any]) -> None:
+def test_a_layout_with_addresses_is_fetched_from_them(raw: dict[str, Any]) -> None:
     raw["banknotes"]["data"]["source"] = "kaggle"
-    assert ("banknotes.data.source: kaggle does not say what to fetch; set it to urls") in _told(
-        raw
-    )
+    assert (
+        "banknotes.data.source: found kaggle, but not what to fetch; set the source to urls"
+    ) in _message(raw)
     raw["banknotes"]["data"]["source"] = "urls"
     assert len(paramfile.validate_params(raw).section("banknotes").data.urls) == 6
 
 
-def test_addresses_must_be_given_and_their_names_differ(raw: dict[str, Any]) -> None:
+def test_the_source_urls_needs_files_of_different_names(raw: dict[str, Any]) -> None:
     raw["carvana"]["data"]["source"] = "urls"
-    assert "carvana.data.source: found urls, but there are none; add carvana.data.urls" in _told(
-        raw
+    assert (
+        "carvana.data.source: found urls, but the list is empty; add carvana.data.urls"
+        in _message(raw)
     )
     file = {"url": "https://host.org/a.zip", "name": "train.zip"}
     raw["carvana"]["data"]["urls"] = [file, file]
-    assert "carvana.data.urls: two files of the name train.zip" in _told(raw)
+    assert "carvana.data.urls: two files of the name train.zip" in _message(raw)
 
 
 URL = "https://host.org/a.zip"
@@ -170,8 +173,8 @@ URL = "https://host.org/a.zip"
         ("urls", [{"url": URL, "name": "a.zip", "sha256": "abc"}], "64 digits, 0-9 a-f, or null"),
     ],
 )
-def test_names_addresses_and_digests_have_a_form(
+def test_kaggle_names_urls_and_digests_have_a_pattern(
     raw: dict[str, Any], key: str, value: object, words: str
 ) -> None:
     raw["carvana"]["data"][key] = value
-    assert words in _told(raw)
+    assert words in _message(raw)

@@ -127,7 +127,7 @@ def test_what_reading_raises_names_the_file() -> None:
     with pytest.raises(DataError) as caught, read_errors(Path("a.zip"), EOFError):
         raise EOFError("ended early")
     assert str(caught.value) == (
-        "a.zip: can't be read\n  found: ended early\n  expected: a whole file\n"
+        "a.zip: can't be read\n  found: ended early\n  expected: a complete file\n"
         "  to do: download it again; it is damaged or cut short"
     )
     with pytest.raises(ResourceError) as refused, read_errors(Path("a.zip")):

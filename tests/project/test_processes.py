@@ -41,7 +41,7 @@ def children() -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("text", "expected"),
     [
         ("200000 100000\n", 2),
         ("150000 100000\n", 2),
@@ -53,9 +53,9 @@ def children() -> list[psutil.Process]:
     ],
 )
 def test_a_container_s_quota_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, expected: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: int
 ) -> None:
-    (tmp_path / "cpu.max").write_text(told)
+    (tmp_path / "cpu.max").write_text(text)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     monkeypatch.setattr(processes, "CPU_MAX", tmp_path / "cpu.max")
     assert processes.cores() == expected
@@ -98,10 +98,10 @@ def test_a_killed_worker_is_a_lack_of_resources() -> None:
         list(pool(square_or_die, range(20), 2))
     assert str(fault.value) == (
         "a worker process ended early\n"
-        "  found: one of 2 that was killed, as the system does when memory runs out, "
+        "  found: one of 2 was killed, as the system does when memory runs out, "
         "or could not start\n"
-        "  to do: free memory, or use fewer workers; if lines above tell why it could not start, "
-        "mend that"
+        "  to do: free memory, or use fewer workers; if lines above say why it could not start, "
+        "fix that"
     )
     assert children() == []
 

@@ -58,11 +58,11 @@ class Params(Section):
     )
 
     def section(self, name: str) -> Competition:
-        """Return the section of a competition that is known to be there."""
+        """Return the section of a competition; KeyError if there is none."""
         return self.__pydantic_extra__[name]
 
     def transfer(self, name: str) -> Transfer | None:
-        """Return what a competition's first weights come from, if that is named."""
+        """Return the entry of `transfers` for a competition, if there is one."""
         return next((each for each in self.transfers if each.to == name), None)
 
     @property

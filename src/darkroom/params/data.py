@@ -8,22 +8,22 @@ from pydantic_core import PydanticCustomError
 
 from darkroom.params.section import Section, TaskName
 
-SAMPLE, KAGGLE, URLS = "sample", "kaggle", "urls"  # sources that are no folders
-MOST_LETTERS = 120  # of what names a file or folder on the disk
+SAMPLE, KAGGLE, URLS = "sample", "kaggle", "urls"  # the sources that are not folders
+MAX_LETTERS = 120  # of a file's or folder's name on disk
 
 Column = Annotated[
     str | int, Field(description="A column by its name, or by its position counted from 0.")
 ]
 
 
-def _readable(url: str) -> str:
-    """Refuse an address whose host or port can't be told."""
+def _check_url(url: str) -> str:
+    """Refuse an address with an invalid host or port."""
     try:
         parts = urlsplit(url)
-        is_whole = bool(parts.hostname) and parts.port != 0
+        is_valid = bool(parts.hostname) and parts.port != 0
     except ValueError:
-        is_whole = False
-    if not is_whole:
+        is_valid = False
+    if not is_valid:
         raise PydanticCustomError(
             "url", "input should be an address with a host: https://host/path"
         )
@@ -33,11 +33,11 @@ def _readable(url: str) -> str:
 class Url(Section):
     """One file by its address."""
 
-    url: Annotated[str, AfterValidator(_readable)] = Field(
+    url: Annotated[str, AfterValidator(_check_url)] = Field(
         pattern=r"^https://[^/\s]+/\S*$", description="An address that begins with https://."
     )
     name: str = Field(
-        max_length=MOST_LETTERS,
+        max_length=MAX_LETTERS,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="The file name to save it under, without folders.",
     )
@@ -49,7 +49,7 @@ class Url(Section):
 KaggleName = Annotated[
     str,
     Field(
-        max_length=MOST_LETTERS,
+        max_length=MAX_LETTERS,
         pattern=r"^[A-Za-z0-9-]+(/[A-Za-z0-9][A-Za-z0-9._-]*(/versions/[1-9][0-9]*)?)?$",
         description="A competition's name as in its address (carvana-image-masking-challenge), or "
         "a data set's (owner/name, owner/name/versions/2).",
@@ -97,7 +97,8 @@ class BanknoteColumns(Section):
     target: Column = 3
 
 
-# The course's own short links. It publishes no checksums: archives are tested member by member.
+# The short links of the course that published them. It publishes no checksums: archives are
+# tested file by file.
 COURSE_FILES = tuple(
     Url(url=f"https://cocl.us/DL0320EN_{part}_{kind}", name=name.format(stem))
     for part, stem in (("TRAIN", "training"), ("VALID", "validation"), ("TEST", "test"))

@@ -1,4 +1,4 @@
-"""params.yaml read from disk: every fault is told at once, with its path and the nearest key."""
+"""Read and validate params.yaml: all errors at once, each with its key path and the nearest key."""
 
 import json
 from difflib import get_close_matches
@@ -15,12 +15,12 @@ from darkroom.params.rules import broken_rules
 
 Location = tuple[str | int, ...]
 
-NAMING = ("extra_forbidden", "missing")  # faults of a key that the file or the schema lacks
-SHOWN = 12  # as many allowed words as a line can hold
+KEY_ERRORS = ("extra_forbidden", "missing")  # of a key that the schema or the file lacks
+MAX_WORDS = 12  # allowed words that fit a line
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML whose keys may not be given twice (plain YAML silently keeps the last)."""
+    """YAML without duplicate keys (plain YAML silently keeps the last one)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -34,7 +34,7 @@ class _Loader(yaml.CSafeLoader):
                 )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                    None, None, f"the key {key!r} appears twice", key_node.start_mark
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
@@ -44,17 +44,17 @@ def read_params(path: Path) -> Params:
     """Return the parameters of a file.
 
     Raises:
-        ParamsError: The file is absent or not YAML, or keys and values in it are not as
-            `darkroom.params` has them; all of these are listed at once.
+        ParamsError: The file is absent or not YAML, or some of its keys and values are invalid;
+            all of these are listed at once.
     """
     return validate_params(read_mapping(path), file=path)
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """Return what a YAML file holds, as it stands: keys of text, each given once.
+    """Return the mapping in a YAML file, not validated but for its keys: texts without duplicates.
 
     Raises:
-        ParamsError: The file is absent or not YAML, or holds something else.
+        ParamsError: The file is absent, not YAML, or not a mapping.
     """
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
@@ -74,14 +74,22 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def validate_params(raw: dict[str, Any], *, file: object = "params.yaml") -> Params:
-    """Return typed parameters, or raise ParamsError with every fault found."""
+    """Return typed parameters.
+
+    Args:
+        raw: The mapping in the file.
+        file: The file, for the message.
+
+    Raises:
+        ParamsError: Keys or values are invalid; all of these are listed at once.
+    """
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
         schema = Params.model_json_schema()
         details = _deepest(error.errors(), raw)
-        told = [_fault(detail, raw, schema) for detail in details]
-        faults = _merged(told + _nulls(details, raw, schema))
+        messages = [_message(detail, raw, schema) for detail in details]
+        faults = _merged(messages + _null_messages(details, raw, schema))
         raise ParamsError(_count(faults), file=file, details=faults) from error
     faults = broken_rules(params)
     if faults:
@@ -102,12 +110,15 @@ def _count(faults: list[str]) -> str:
 
 
 def _deepest(details: list[ErrorDetails], raw: Any) -> list[ErrorDetails]:
-    """Leave out what a union says of a value as a whole, where another member looked inside it."""
+    """Drop the errors about a value as a whole if there are errors about something inside it.
+
+    A union reports one error for each of its types.
+    """
     paths = [_path(detail["loc"], raw) for detail in details]
     return [
         detail
         for detail, path in zip(details, paths, strict=True)
-        if detail["type"] in NAMING or not any(_inside(other, path) for other in paths)
+        if detail["type"] in KEY_ERRORS or not any(_inside(other, path) for other in paths)
     ]
 
 
@@ -115,11 +126,11 @@ def _inside(path: str, other: str) -> bool:
     return path.startswith((f"{other}.", f"{other}["))
 
 
-def _merged(faults: list[str]) -> list[str]:
-    """Join the faults of one value: each member of a union has its own complaint."""
+def _merged(messages: list[str]) -> list[str]:
+    """Join the messages about one value: a union reports one for each of its types."""
     joined: dict[str, list[str]] = {}
-    for fault in faults:
-        value, _, complaint = fault.partition("; ")
+    for message in messages:
+        value, _, complaint = message.partition("; ")
         joined.setdefault(value, []).append(complaint)
     return [
         f"{value}; {', or '.join(dict.fromkeys(complaints))}" if complaints[0] else value
@@ -133,8 +144,8 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
     return f"{getattr(error, 'problem', None) or error}{where}"
 
 
-def _fault(detail: ErrorDetails, raw: Any, schema: dict[str, Any]) -> str:
-    """Put one of pydantic's errors in our words: path, found, allowed, nearest."""
+def _message(detail: ErrorDetails, raw: Any, schema: dict[str, Any]) -> str:
+    """Return the message for one of pydantic's errors: key path, found, allowed, nearest."""
     path = _path(detail["loc"], raw)
     found = _shown(detail["input"])
     kind = detail["type"]
@@ -144,7 +155,7 @@ def _fault(detail: ErrorDetails, raw: Any, schema: dict[str, Any]) -> str:
         return f"{path}: this key is missing"
     if len(detail["loc"]) == 1 and kind == "model_type":
         near = _nearest(detail["loc"], schema)
-        return f"{path}: not a key of ours, nor the section of a competition; found {found}{near}"
+        return f"{path}: unknown key, and no section of a competition; found {found}{near}"
     if kind == "union_tag_not_found":
         tag = str(detail["ctx"]["discriminator"]).strip("'")
         return f"{path}.{tag}: this key is missing"
@@ -152,19 +163,19 @@ def _fault(detail: ErrorDetails, raw: Any, schema: dict[str, Any]) -> str:
         tag = str(detail["ctx"]["discriminator"]).strip("'")
         return f"{path}.{tag}: found {detail['ctx']['tag']!r}{_allowed(detail)}"
     if kind == "string_pattern_mismatch":
-        return f"{path}: found {found}; input should be {_meaning(_place(detail['loc'], schema))}"
+        return f"{path}: found {found}; input should be {_meaning(_node(detail['loc'], schema))}"
     return f"{path}: found {found}; {_complaint(detail)}"
 
 
 def _meaning(node: dict[str, Any]) -> str:
-    """Return what the schema says a text must be, in words instead of a pattern."""
+    """Return the description of a text in the schema, to show it instead of a pattern."""
     choices = [choice for choice in node.get("anyOf", []) if "pattern" in choice]
     text = next((each["description"] for each in (*choices, node) if "description" in each), "")
     return f"{text[:1].lower()}{text[1:].rstrip('.')}"
 
 
 def _complaint(detail: ErrorDetails) -> str:
-    """Return what a value should be, of mappings and lists in the words of YAML."""
+    """Return the expected value, in the words of YAML."""
     kind = detail["type"]
     if kind in ("dict_type", "model_type", "model_attributes_type"):
         return "input should be a mapping: {key: value}"
@@ -178,20 +189,20 @@ def _complaint(detail: ErrorDetails) -> str:
     return f"{words[0].lower()}{words[1:]}{hint}"
 
 
-def _nulls(details: list[ErrorDetails], raw: Any, schema: dict[str, Any]) -> list[str]:
-    """Return, for each value that might be null too, this complaint: pydantic keeps it back."""
+def _null_messages(details: list[ErrorDetails], raw: Any, schema: dict[str, Any]) -> list[str]:
+    """Return a message for each wrong value that may be null too: pydantic does not say so."""
     return [
         f"{_path(detail['loc'], raw)}: found {_shown(detail['input'])}; null"
         for detail in details
-        if detail["type"] not in NAMING
-        and {"type": "null"} in _place(detail["loc"], schema).get("anyOf", [])
+        if detail["type"] not in KEY_ERRORS
+        and {"type": "null"} in _node(detail["loc"], schema).get("anyOf", [])
     ]
 
 
 def _allowed(detail: ErrorDetails) -> str:
-    """Return the words allowed, or of many the nearest."""
+    """Return the allowed words, or the nearest ones if they are many."""
     words = [word.strip(" '") for word in detail["ctx"]["expected_tags"].split(",")]
-    if len(words) <= SHOWN:
+    if len(words) <= MAX_WORDS:
         return f", allowed {', '.join(map(repr, words))}"
     near = get_close_matches(str(detail["ctx"]["tag"]), words, n=3)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
@@ -206,42 +217,42 @@ def _shown(value: Any) -> str:
 
 
 def _path(loc: Location, raw: Any) -> str:
-    """Return the key path as the file has it: pydantic mixes in the names of union members."""
+    """Return the key path in the file: pydantic inserts the names of a union's types."""
     names: list[str] = []
-    for place, key in enumerate(loc):
-        here = (isinstance(raw, dict) and key in raw) or (
+    for position, key in enumerate(loc):
+        is_present = (isinstance(raw, dict) and key in raw) or (
             isinstance(raw, list) and isinstance(key, int)
         )
-        last = place == len(loc) - 1 and isinstance(raw, dict) and not _of_a_union(key)
-        if not here and not last:
+        last = position == len(loc) - 1 and isinstance(raw, dict) and not _is_union_type(key)
+        if not is_present and not last:
             continue
         names.append(f"[{key}]" if isinstance(key, int) else f".{key}")
-        raw = raw[key] if here else None
+        raw = raw[key] if is_present else None
     return "".join(names).removeprefix(".")
 
 
-def _of_a_union(key: str | int) -> bool:
-    """Return whether a place is pydantic's name for a member of a union, not a key."""
+def _is_union_type(key: str | int) -> bool:
+    """Return whether a location is pydantic's name for a type of a union, not a key."""
     return isinstance(key, str) and ("[" in key or key in ("str", "int", "float", "bool"))
 
 
 def _nearest(loc: Location, schema: dict[str, Any]) -> str:
-    known = _known_keys(loc[:-1], schema)
-    near = get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(known)}"
+    allowed = _allowed_keys(loc[:-1], schema)
+    near = get_close_matches(str(loc[-1]), allowed, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; allowed: {', '.join(allowed)}"
 
 
-def _known_keys(loc: Location, schema: dict[str, Any]) -> list[str]:
-    """Return the keys that the schema knows at a place."""
-    return list(_resolved(_place(loc, schema), schema).get("properties", {}))
+def _allowed_keys(loc: Location, schema: dict[str, Any]) -> list[str]:
+    """Return the keys that the schema allows at a location."""
+    return list(_resolved(_node(loc, schema), schema).get("properties", {}))
 
 
-def _place(loc: Location, schema: dict[str, Any]) -> dict[str, Any]:
-    """Return what the schema says of a place."""
+def _node(loc: Location, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema's node at a location."""
     node = schema
     for key in loc:
         node = _resolved(node, schema)
-        if _of_a_union(key):
+        if _is_union_type(key):
             continue
         if isinstance(key, int):
             node = node.get("items", {})

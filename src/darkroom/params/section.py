@@ -1,4 +1,4 @@
-"""What every section of params.yaml is made of: strict keys, and the types they share."""
+"""The base class of the sections of params.yaml, and the types that they share."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -11,7 +11,7 @@ YAML_1_1_FLOAT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
 def _exponent(value: Any) -> Any:
-    """YAML 1.1 reads `1e-4` as text, for want of a dot: it is a number to everybody else."""
+    """Convert `1e-4`, which YAML 1.1 reads as text because it lacks a dot."""
     if isinstance(value, str) and YAML_1_1_FLOAT.fullmatch(value):
         return float(value)
     return value
@@ -28,6 +28,6 @@ Accelerator = Annotated[
 
 
 class Section(BaseModel):
-    """Unknown keys and wrong types are refused; nothing is converted silently."""
+    """A strict section: unknown keys and wrong types are errors, nothing is converted silently."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -1,5 +1,4 @@
-"""What knows this machine and no image.
+"""The project on this machine: paths, atomic writes and locks, file names, processes, fingerprints.
 
-Paths, atomic writes and locks, file names, worker processes, fingerprints. Code that would serve
-any program has no place here.
+What knows this machine and no image. Code that would serve any program has no place here.
 """

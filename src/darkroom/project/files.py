@@ -1,4 +1,4 @@
-"""Files and folders that have their names only when whole, held by one process at a time."""
+"""Atomic writes of files and folders, and locks between processes."""
 
 import errno
 import fcntl
@@ -16,15 +16,25 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield the path of a file to write; it takes the name `path` when the block ends well.
+    """Yield the path of a file to write, which is renamed to `path` if the block succeeds.
 
-    What stood there is untouched until then, and after an error; the half-written file,
-    `<name>.part` in the same folder, is removed. The folder is made if need be.
+    An existing file stays untouched until then, and after an error; the unfinished one,
+    `<name>.part` in the same folder, is removed. The folder is created if it is missing.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "new", "a.txt")
+        ...     with atomic_write(path) as part:
+        ...         _ = part.write_text("whole")
+        ...         is_there = path.exists()
+        ...     print(is_there, path.read_text())
+        False whole
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     try:
-        with _named(path):
+        with _with_path(path):
             yield part
             with part.open("rb") as stream:
                 os.fsync(stream.fileno())
@@ -34,44 +44,43 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, data: bytes | str) -> None:
-    """Write a whole file, text as UTF-8, or leave what stood there."""
+    """Write a file atomically, text as UTF-8."""
     with atomic_write(path) as part:
         part.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; it takes the name `path` when the block ends well.
+    """Yield an empty folder to fill, which is renamed to `path` if the block succeeds.
 
-    What stood there is untouched until then, and after an error.
+    An existing folder stays untouched until then, and after an error.
     """
     part, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
-    _put_back(old, path)  # an earlier run may have been killed between the two renames
+    _restore(old, path)  # an earlier run may have been killed between the two renames
     for leftover in (part, old):
         shutil.rmtree(leftover, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        with _named(path):
+        with _with_path(path):
             yield part
             if path.exists():
                 path.rename(old)
             part.rename(path)
     finally:
-        _put_back(old, path)
+        _restore(old, path)
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
 def lock(path: Path, *, busy: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Hold a folder, or a lock file, while the block runs; whoever else asks for it waits.
+    """Lock a folder, or a lock file, while the block runs; other processes wait for it.
 
-    A killed process holds nothing.
+    The lock of a killed process is released.
 
     Args:
-        path: A folder that is there, or else a file, made if need be; it stays.
-        busy: Called if another holds it: to say so and, by returning, to wait, or to refuse
-            by raising.
+        path: An existing folder; or else a file, which is created if it is missing, and stays.
+        busy: Called if another process holds the lock: it returns to wait, or raises to refuse.
     """
     if path.is_dir():
         handle = os.open(path, os.O_RDONLY)
@@ -88,14 +97,14 @@ def lock(path: Path, *, busy: Callable[[], object] = lambda: None) -> Iterator[N
 
 
 def file_size(path: Path) -> int | None:
-    """Return a file's bytes; None if there is no such file."""
+    """Return a file's size in bytes; None if there is no such file."""
     return path.stat().st_size if path.is_file() else None
 
 
 def clear_leftovers(path: Path) -> None:
-    """Remove what a killed run left half made beside a folder that stands whole.
+    """Remove what a killed `atomic_folder` left beside a complete folder.
 
-    For a caller who knows that nobody is filling that folder.
+    The caller knows that no process is filling that folder: it holds the lock.
     """
     if path.exists():
         for end in ("part", "old"):
@@ -103,7 +112,7 @@ def clear_leftovers(path: Path) -> None:
 
 
 def _is_free(handle: int) -> bool:
-    """Return whether nobody else holds an open file or folder; it is held from now on."""
+    """Lock an open file or folder if it is free; return whether it was."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -111,14 +120,14 @@ def _is_free(handle: int) -> bool:
     return True
 
 
-def _put_back(old: Path, path: Path) -> None:
+def _restore(old: Path, path: Path) -> None:
     if old.exists() and not path.exists():
         old.rename(path)
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Put the path into the error of a full disk, which the system raises without one."""
+def _with_path(path: Path) -> Iterator[None]:
+    """Add the path to the error of a full disk, which the system raises without one."""
     try:
         yield
     except OSError as error:
@@ -134,10 +143,10 @@ def file_sha256(path: Path) -> str:
 
 
 def home_folder() -> Path:
-    """Return it.
+    """Return the user's home folder.
 
     Raises:
-        ParamsError: There is none: neither $HOME nor an entry in the list of users.
+        ParamsError: There is none: neither $HOME nor an entry in passwd.
     """
     try:
         return Path.home()

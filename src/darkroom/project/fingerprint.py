@@ -1,4 +1,4 @@
-"""The name of a result: a hash of the parameters, the inputs and the code that it came from."""
+"""Fingerprints of results: a hash of the parameters, the inputs and the code they come from."""
 
 import ast
 import hashlib
@@ -27,17 +27,18 @@ LIBRARIES = (
 
 
 def libraries() -> dict[str, str]:
-    """Return the versions of Python and of the packages that decide what pixels and weights are."""
+    """Return the versions of Python and of the packages that pixels and weights depend on."""
     return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
 
 
 def of(stage: str, params: Mapping[str, Any], inputs: Sequence[Path]) -> str:
-    """Return the fingerprint of what a stage would make here, as 64 hexadecimal digits.
+    """Return the fingerprint of a stage's result, 64 hexadecimal digits.
 
     Args:
-        stage: The stage, such as `train`; its module's source files count.
-        params: What the stage read from params.yaml, JSON-able.
-        inputs: Files, and folders whose files count by relative name; their place does not.
+        stage: The stage, such as `train`; the source files that its module imports are hashed.
+        params: The parameters that the stage reads; they can be written as JSON.
+        inputs: Files, and folders whose files are hashed with their relative names; where they
+            lie does not matter.
     """
     code = [
         (path.relative_to(PACKAGE).as_posix(), file_sha256(path))
@@ -48,8 +49,8 @@ def of(stage: str, params: Mapping[str, Any], inputs: Sequence[Path]) -> str:
         for path in inputs
         for file in (sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path])
     ]
-    story = json.dumps([stage, params, contents, code, libraries()], sort_keys=True)
-    return hashlib.sha256(story.encode()).hexdigest()
+    text = json.dumps([stage, params, contents, code, libraries()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 PACKAGE = Path(__file__).parents[1]
@@ -59,11 +60,15 @@ PACKAGE = Path(__file__).parents[1]
 def import_closure(module: str) -> list[Path]:
     """Return the files of `darkroom` that a module imports, itself included, sorted.
 
-    Imports inside functions count; imports for type checkers alone do not, nor do files without
-    code, as a package's `__init__` with a docstring alone.
+    Imports inside functions are followed; imports under TYPE_CHECKING are not. Files without code
+    are left out, such as an `__init__` that is only a docstring.
 
     Args:
         module: A dotted name, such as `darkroom.stages.train`.
+
+    Example:
+        >>> [path.name for path in import_closure("darkroom.project.paths")]
+        ['paths.py']
     """
     todo, files = [module], dict[str, Path]()
     while todo:
@@ -107,7 +112,7 @@ def _imports(path: Path) -> list[str]:
 
 
 def _run_at_runtime(tree: ast.AST) -> list[ast.AST]:
-    """Return the nodes of a tree without those under `if TYPE_CHECKING:`."""
+    """Return the nodes of a tree, without those under `if TYPE_CHECKING:`."""
     nodes, todo = [], [tree]
     while todo:
         node = todo.pop()

@@ -1,4 +1,4 @@
-"""The names of files in folders and archives: which are safe, which are junk, which was meant."""
+"""The names of files in folders and archives: which are safe, which are junk, which are nearest."""
 
 import bisect
 import difflib
@@ -18,7 +18,7 @@ CONTAINER_SUFFIXES = (".zip", ".tar.gz", ".tgz", ".tar")
 _JUNK = re.compile(r"(?:^|/)(?:__MACOSX/.*|\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini)$")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _DRIVE = re.compile(r"^[A-Za-z]:")
-_REPACK = "pack it again: plain files, relative names, each once, no password"
+_REPACK = "pack it again: regular files, relative names, no duplicates, no password"
 _NEIGHBOURS = 50
 _MAGIC = (
     (b"PK\x03\x04", "a zip archive"),
@@ -42,11 +42,16 @@ BROKEN: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     tarfile.TarError,
 )
-"""What reading an archive raises if that is damaged; OSError aside, which may be the disk's."""
+"""What reading a damaged archive raises, besides OSError, which may come from the disk."""
 
 
 def describe_bytes(head: bytes) -> str:
-    """Return in words what a file is, from its first 512 bytes or more."""
+    """Return in words what kind of file it is, from its first 512 bytes or more.
+
+    Example:
+        >>> describe_bytes(b"<!DOCTYPE html><html>")
+        'an HTML page'
+    """
     if not head:
         return "an empty file"
     for magic, words in _MAGIC:
@@ -60,7 +65,7 @@ def describe_bytes(head: bytes) -> str:
 
 
 def path_fault(name: str) -> str:
-    """Return what keeps a path from being one inside a folder ("a path with .."), or ""."""
+    """Return why a path is not inside its folder ("a path with .."), or ""."""
     faults = {
         "an absolute path": name.startswith("/"),
         "a path with ..": ".." in name.split("/"),
@@ -74,10 +79,14 @@ def path_fault(name: str) -> str:
 
 
 def safe_name(name: str, file: object) -> str:
-    """Return a member's name without "./" and doubled slashes.
+    """Return the name of an archive's member without "./" and doubled slashes.
 
     Raises:
-        DataError: The name leads out of its archive, or could on some system.
+        DataError: The path leads out of its archive, or could on some system.
+
+    Example:
+        >>> safe_name("./train//1.jpg", "a.zip")
+        'train/1.jpg'
     """
     if fault := path_fault(name):
         raise DataError(
@@ -91,7 +100,7 @@ def safe_name(name: str, file: object) -> str:
 
 
 def file_kind(mode: int) -> str:
-    """Return what a Unix mode says a file is: "" for a plain file, "a link", "a device"."""
+    """Return what kind of file a Unix mode means: "" for a regular file, "a link", "a device"."""
     kind = stat.S_IFMT(mode)
     if kind in (0, stat.S_IFREG):
         return ""
@@ -103,11 +112,10 @@ def sizes_by_name(file: Path, entries: Iterable[tuple[str, int, str]]) -> dict[s
 
     Args:
         file: The container, for messages.
-        entries: Name, size, and what keeps a member from being read ("a link", "encrypted")
-            or "".
+        entries: Name, size, and why a member can't be read ("a link", "encrypted"), or "".
 
     Raises:
-        DataError: A member is no plain file, comes twice, or has an unsafe name.
+        DataError: A member is no regular file, appears twice, or has an unsafe name.
     """
     sizes: dict[str, int] = {}
     for raw, size, fault in entries:
@@ -119,7 +127,7 @@ def sizes_by_name(file: Path, entries: Iterable[tuple[str, int, str]]) -> dict[s
                 "a member that can't be read safely",
                 file=file,
                 found=f"{name}: {fault or 'two members of this name'}",
-                expected="plain files, each name once",
+                expected="regular files, no name twice",
                 fix=_REPACK,
             )
         sizes[name] = size
@@ -127,10 +135,14 @@ def sizes_by_name(file: Path, entries: Iterable[tuple[str, int, str]]) -> dict[s
 
 
 def nearest_name(name: str, names: Collection[str]) -> str | None:
-    """Return the existing name most like one that is missing; None if there are no names.
+    """Return the existing name that is most like a missing one; None if there are no names.
 
-    Quick over 200,000 names: the same file elsewhere or with another suffix first, then
-    whatever is like it among its neighbours in order.
+    Fast for 200,000 names: first the same file in another folder or with another suffix, then the
+    most similar of its neighbours in order.
+
+    Example:
+        >>> nearest_name("train.zip", ["test.zip", "train_hq.zip", "old/train.zip"])
+        'old/train.zip'
     """
     if not names:
         return None
@@ -149,7 +161,7 @@ def nearest_name(name: str, names: Collection[str]) -> str | None:
 
 
 def is_junk(name: str) -> bool:
-    """Return whether a relative path is what operating systems leave behind (.DS_Store, ...)."""
+    """Return whether operating systems leave such a file behind (.DS_Store, ...)."""
     return bool(_JUNK.search(name))
 
 
@@ -160,7 +172,7 @@ def list_names(folder: Path) -> list[str]:
 
 
 class MissingFileError(DataError):
-    """None of the names is the file that was asked for.
+    """A required file is missing.
 
     Attributes:
         wanted: The names that it may have.
@@ -180,17 +192,17 @@ def pick_name(
     file: object = None,
     key: str = "",
 ) -> str:
-    """Return which of the names is that stem with a suffix, as delivered before unpacked.
+    """Return the name that is a stem with a suffix; archives come before unpacked folders.
 
     Args:
-        names: Those that there are.
+        names: The existing names.
         stem: The name without its suffix.
-        suffixes: The first that fits is taken.
+        suffixes: In order of preference.
         file: The folder, for the message.
-        key: The parameter that names the file, if one does, for the message.
+        key: The parameter that names the file, if there is one, for the message.
 
     Raises:
-        MissingFileError: None is; names what is there and the nearest.
+        MissingFileError: There is none; the message has the existing names and the nearest.
     """
     wanted = [stem + suffix for suffix in suffixes]
     for name in wanted:
@@ -210,7 +222,7 @@ def pick_name(
 
 
 def summarise_names(names: Collection[str]) -> str:
-    """Return the first names and how many more there are, for a message."""
+    """Return the first names and the count of the others, for a message."""
     first = sorted(names)[:12]
     more = f" and {len(names) - len(first):,} more" if len(names) > len(first) else ""
     return (", ".join(first) or "nothing") + more
@@ -218,12 +230,12 @@ def summarise_names(names: Collection[str]) -> str:
 
 @contextmanager
 def read_errors(file: Path, *errors: type[Exception]) -> Iterator[None]:
-    """Turn what reading a file raises into a DataError (or ResourceError) that names the file."""
+    """Turn the errors of reading a file into a DataError or ResourceError that names the file."""
     try:
         yield
     except PermissionError as error:
         raise ResourceError(
-            "may not be read", file=file, found=error.strerror, fix="give yourself the permission"
+            "may not be read", file=file, found=error.strerror, fix="change its permissions"
         ) from error
     except Exception as error:
         if not isinstance(error, (OSError, *errors)):
@@ -233,6 +245,6 @@ def read_errors(file: Path, *errors: type[Exception]) -> Iterator[None]:
             "can't be read",
             file=file,
             found=words or str(error) or type(error).__name__,
-            expected="a whole file",
+            expected="a complete file",
             fix="download it again; it is damaged or cut short",
         ) from error

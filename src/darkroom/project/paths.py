@@ -1,4 +1,4 @@
-"""Where everything lies, stated once: dvc.yaml names the same paths, and a test compares them."""
+"""The paths of all inputs and outputs. dvc.yaml names the same ones, and a test compares them."""
 
 import os
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Layout:
 
     @property
     def start(self) -> Path:
-        """What a training begins with, besides pictures: the split, and perhaps first weights."""
+        """What a training starts from, besides images: the split, and perhaps first weights."""
         return self.root / "data" / "start" / self.name
 
     @property
@@ -51,7 +51,7 @@ class Layout:
 
     @property
     def first_weights(self) -> Path:
-        """The weights that `transfers` gives this competition."""
+        """The first weights, from the source that `transfers` names."""
         return self.start / "weights.safetensors"
 
     @property
@@ -61,22 +61,22 @@ class Layout:
 
     @property
     def facts(self) -> Path:
-        """What decoding told of every image and mask."""
+        """Facts about every raw image and mask, a row each."""
         return self.processed / "facts.csv"
 
     @property
     def reports(self) -> Path:
-        """What people read: audit, metrics, curves, sheets."""
+        """Reports for people: audit, metrics, curves, sheets."""
         return self.root / "reports" / self.name
 
     @property
     def audit(self) -> Path:
-        """What is odd about the data, as JSON."""
+        """The audit's report, as JSON."""
         return self.reports / "audit.json"
 
     @property
     def contact_sheet(self) -> Path:
-        """A picture of the data."""
+        """The audit's sample of images, on one page."""
         return self.reports / "contact_sheet.jpg"
 
     def history(self, fold: int) -> Path:
@@ -100,7 +100,7 @@ class Layout:
 
     @property
     def curves(self) -> Path:
-        """Tables that `dvc plots` draws."""
+        """The tables that `dvc plots` draws."""
         return self.reports / "curves"
 
     @property
@@ -119,12 +119,12 @@ class Layout:
 
     @property
     def submissions_history(self) -> Path:
-        """What was submitted and how it was scored, of all competitions."""
+        """The submissions and their scores, of all competitions."""
         return self.submission.with_name("history.csv")
 
     @property
     def history_picture(self) -> Path:
-        """The local scores against the leaderboard's."""
+        """The plot of local scores against the leaderboard's."""
         return self.submission.with_name(f"{self.name}_history.png")
 
     def runs(self, fold: int, fingerprint: str) -> Path:
@@ -132,14 +132,14 @@ class Layout:
         return _home(self.root) / "runs" / self.name / f"fold{fold}-{fingerprint[:8]}"
 
     def work(self, fingerprint: str) -> Path:
-        """What is half done, by the fingerprint of what it will become."""
+        """Unfinished work, by the fingerprint of its result."""
         return _home(self.root) / ".darkroom" / fingerprint[:16]
 
 
 def _home(root: Path) -> Path:
-    """Return the root; of a copy in which DVC runs a queued experiment, the project's own.
+    """Return the root; in the copy where DVC runs a queued experiment, the project's root.
 
-    DVC drops the copy when the experiment has ended, and names the project in DVC_ROOT.
+    DVC deletes the copy when the experiment ends, and names the project in DVC_ROOT.
     """
     project = os.environ.get("DVC_ROOT", "")
     is_copy = project and Path(project, ".dvc/tmp/exps").resolve() in root.resolve().parents

@@ -1,4 +1,4 @@
-"""One function over many items, in several processes: results in order, memory flat."""
+"""Map a function over many items in several processes: results in order, constant memory."""
 
 import collections
 import itertools
@@ -19,13 +19,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
-"""Of cgroup v2: microseconds of processor time, or "max", in a period of so many."""
+"""Of cgroup v2: microseconds of processor time, or "max", and the period in microseconds."""
 
 _AHEAD = 2  # items submitted a worker: one in work and one waiting
 
 
 def cores() -> int:
-    """Return how many processors this process may use, a container's quota rounded up."""
+    """Return how many processors this process may use: a container's quota is rounded up."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         present = len(os.sched_getaffinity(0))
     else:
@@ -38,10 +38,10 @@ def cores() -> int:
 
 
 def pool(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
-    """Yield the function of each item, in the order of the items, worked out by processes.
+    """Yield the function's result for each item, in the order of the items, computed by processes.
 
-    Items are taken as workers become free, at most two a worker ahead of the results taken. When
-    the iterator ends, by an error, an interrupt or its reader's leaving, so do the workers.
+    Items are taken as workers become free, at most two a worker ahead of the results. The workers
+    end with the iterator: when it is exhausted or closed, and after an error or an interrupt.
 
     Args:
         function: Importable by name (processes are spawned, which is safe beside threads).
@@ -62,10 +62,10 @@ def pool(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterat
     except BrokenProcessPool:
         raise ResourceError(
             "a worker process ended early",
-            found=f"one of {workers} that was killed, as the system does when memory runs out, "
+            found=f"one of {workers} was killed, as the system does when memory runs out, "
             "or could not start",
-            fix="free memory, or use fewer workers; if lines above tell why it could not start, "
-            "mend that",
+            fix="free memory, or use fewer workers; if lines above say why it could not start, "
+            "fix that",
         ) from None
     finally:
         _stop(executor, at_once=not done)
@@ -101,7 +101,7 @@ def _start_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """End a worker whose parent was killed: it would wait for work for ever."""
+    """End this worker if its parent is killed: it would wait for work forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

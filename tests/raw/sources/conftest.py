@@ -13,12 +13,12 @@ def waiting(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Return an event that is set when a second process or thread waits for a locked folder."""
     waiting, lock = threading.Event(), files.lock
 
-    def alone_and_signal(path: Path, *, busy: Callable[[], object]) -> AbstractContextManager[None]:
+    def lock_and_signal(path: Path, *, busy: Callable[[], object]) -> AbstractContextManager[None]:
         def signal() -> None:
             busy()
             waiting.set()
 
         return lock(path, busy=signal)
 
-    monkeypatch.setattr(files, "lock", alone_and_signal)
+    monkeypatch.setattr(files, "lock", lock_and_signal)
     return waiting

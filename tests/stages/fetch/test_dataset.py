@@ -118,8 +118,8 @@ def test_a_data_set_inside_a_folder_is_named(
 @pytest.mark.parametrize(
     ("format", "words"),
     [
-        ("csv", "say what in tiny.data.kaggle: a competition's name as in its address, or owner"),
-        ("banknotes", "kaggle does not say what to fetch; set it to urls"),
+        ("csv", "set tiny.data.kaggle: a competition's name as in its address, or owner"),
+        ("banknotes", "found kaggle, but not what to fetch; set the source to urls"),
     ],
 )
 def test_a_missing_name_is_reported(
