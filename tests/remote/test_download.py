@@ -120,8 +120,8 @@ def test_a_part_of_unknown_identity_is_not_resumed(rig: Rig, damage: str) -> Non
     if damage == "missing":
         story.unlink()
     elif damage == "of another":
-        told = json.loads(story.read_text()) | {"etag": '"other"', "modified": None, "md5": None}
-        story.write_text(json.dumps(told))
+        text = json.loads(story.read_text()) | {"etag": '"other"', "modified": None, "md5": None}
+        story.write_text(json.dumps(text))
     else:
         story.write_text(damage)
     assert rig.fetch().read_bytes() == BODY

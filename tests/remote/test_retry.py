@@ -199,8 +199,8 @@ def test_retry_after_may_be_a_date() -> None:
     ],
 )
 def test_a_date_of_a_header_is_in_utc(text: str, iso: str | None) -> None:
-    told = parse_http_date(text)
-    assert (told.isoformat() if told else None) == iso
+    date = parse_http_date(text)
+    assert (date.isoformat() if date else None) == iso
 
 
 def test_the_cause_of_an_error_is_recognised() -> None:

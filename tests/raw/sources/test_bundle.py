@@ -82,8 +82,8 @@ def test_the_mirror_of_celeba_is_indexed_after_its_split(tmp_path: Path) -> None
 
 def test_a_folders_zip_is_stored_in_order_and_depends_on_its_members_alone(tmp_path: Path) -> None:
     made = []
-    for place, order in enumerate((list(CELEBA), sorted(CELEBA))):
-        path = zip_of(tmp_path / f"{place}.zip", {name: CELEBA[name] for name in order})
+    for place, names in enumerate((list(CELEBA), sorted(CELEBA))):
+        path = zip_of(tmp_path / f"{place}.zip", {name: CELEBA[name] for name in names})
         split(path, ["img_align_celeba.zip"], tmp_path / str(place))
         made.append(tmp_path / str(place) / "img_align_celeba.zip")
     assert made[0].read_bytes() == made[1].read_bytes()
@@ -217,7 +217,7 @@ def data_set(kaggle: Kaggle, folder: Path, size: int | None = 3004) -> Bundle:
     return Bundle("there", folder, lambda: size, https.opener(url))
 
 
-def order(raw: Path, *stems: str) -> Selection:
+def select(raw: Path, *stems: str) -> Selection:
     def choose(names: Collection[str]) -> list[str]:
         return [pick_name(names, stem) for stem in stems]
 
@@ -227,13 +227,13 @@ def order(raw: Path, *stems: str) -> Selection:
 def test_the_bundle_is_fetched_once_and_removed_after_the_split(
     kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "faces", "a.csv")
-    assert fetch_bundle(data_set(kaggle, folder), wish) == ["faces.zip", "a.csv"]
+    folder, selection = tmp_path / "cache", select(tmp_path / "raw", "faces", "a.csv")
+    assert fetch_bundle(data_set(kaggle, folder), selection) == ["faces.zip", "a.csv"]
     assert file_names(folder) == ["a.csv", "faces.zip", "listing.json"]
     assert (folder / "a.csv").read_bytes() == MEMBERS["a.csv"]
     assert len(kaggle.requests) == 1
     assert "to fetch from there: 3.0 kB\n  bundle.zip  3.0 kB\n" in capfd.readouterr().err
-    assert fetch_bundle(data_set(kaggle, folder), wish) == ["faces.zip", "a.csv"]
+    assert fetch_bundle(data_set(kaggle, folder), selection) == ["faces.zip", "a.csv"]
     assert len(kaggle.requests) == 1
     assert capfd.readouterr().err == f"there: everything is already downloaded, in {folder}\n"
 
@@ -241,7 +241,7 @@ def test_the_bundle_is_fetched_once_and_removed_after_the_split(
 def test_an_unknown_size_is_requested_first(
     kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    fetch_bundle(data_set(kaggle, tmp_path, None), order(tmp_path / "raw", "a.csv"))
+    fetch_bundle(data_set(kaggle, tmp_path, None), select(tmp_path / "raw", "a.csv"))
     assert [request.range_start for request in kaggle.requests] == [0, None]
     size = len(kaggle.files["/all.zip"])
     assert f"bundle.zip  {disk_space.format_bytes(size)}\n" in capfd.readouterr().err
@@ -250,7 +250,7 @@ def test_an_unknown_size_is_requested_first(
 def test_a_run_killed_after_the_split_is_resumed_without_a_request(
     kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "faces", "a.csv")
+    folder, selection = tmp_path / "cache", select(tmp_path / "raw", "faces", "a.csv")
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -258,12 +258,12 @@ def test_a_run_killed_after_the_split_is_resumed_without_a_request(
     with monkeypatch.context() as patch:
         patch.setattr(cache, "record_file", killed)
         with pytest.raises(KeyboardInterrupt):
-            fetch_bundle(data_set(kaggle, folder), wish)
+            fetch_bundle(data_set(kaggle, folder), selection)
     assert file_names(folder) == ["a.csv", "bundle.zip", "faces.zip", "listing.json"]
     (folder / "a.csv").unlink()
     (folder / "a.csv.part").write_bytes(b"half")
     kaggle.requests.clear()
-    assert fetch_bundle(data_set(kaggle, folder), wish) == ["faces.zip", "a.csv"]
+    assert fetch_bundle(data_set(kaggle, folder), selection) == ["faces.zip", "a.csv"]
     assert file_names(folder) == ["a.csv", "faces.zip", "listing.json"]
     assert kaggle.requests == []
 
@@ -273,10 +273,10 @@ def test_another_selection_takes_all_its_files_from_a_new_bundle(
 ) -> None:
     raw = tmp_path / "raw"
     folder = tmp_path / "cache"
-    fetch_bundle(data_set(kaggle, folder), order(raw, "a.csv"))
+    fetch_bundle(data_set(kaggle, folder), select(raw, "a.csv"))
     mended = zip_of(tmp_path / "mended.zip", MEMBERS | {"a.csv": b"a\n2\n"})
     kaggle.files["/all.zip"] = mended.read_bytes()
-    assert fetch_bundle(data_set(kaggle, folder), order(raw, "faces", "a.csv"))
+    assert fetch_bundle(data_set(kaggle, folder), select(raw, "faces", "a.csv"))
     assert len(kaggle.requests) == 2
     assert (folder / "a.csv").read_bytes() == b"a\n2\n"
     assert file_names(folder) == ["a.csv", "faces.zip", "listing.json"]
@@ -286,8 +286,8 @@ def test_a_table_unpacked_now_and_packed_before(kaggle: Kaggle, tmp_path: Path) 
     folder = tmp_path / "cache"
     (folder / "a.csv.zip").parent.mkdir()
     zip_of(folder / "a.csv.zip", {"a.csv": b"of another day"})
-    assert fetch_bundle(data_set(kaggle, folder), order(tmp_path / "raw", "a.csv")) == ["a.csv"]
-    assert fetch_bundle(data_set(kaggle, folder), order(tmp_path / "raw", "a.csv")) == ["a.csv"]
+    assert fetch_bundle(data_set(kaggle, folder), select(tmp_path / "raw", "a.csv")) == ["a.csv"]
+    assert fetch_bundle(data_set(kaggle, folder), select(tmp_path / "raw", "a.csv")) == ["a.csv"]
     assert (folder / "a.csv").read_bytes() == MEMBERS["a.csv"]
 
 
@@ -297,10 +297,10 @@ def test_a_file_that_the_bundle_lacks_is_not_requested_again(
     folder = tmp_path / "cache"
     for _ in range(2):
         with pytest.raises(MissingFileError, match="b is missing"):
-            fetch_bundle(data_set(kaggle, folder), order(tmp_path / "raw", "b"))
+            fetch_bundle(data_set(kaggle, folder), select(tmp_path / "raw", "b"))
     assert file_names(folder) == ["bundle.zip", "listing.json"]
     assert len(kaggle.requests) == 1
-    assert fetch_bundle(data_set(kaggle, folder), order(tmp_path / "raw", "a.csv"))
+    assert fetch_bundle(data_set(kaggle, folder), select(tmp_path / "raw", "a.csv"))
     assert len(kaggle.requests) == 1
 
 
@@ -310,7 +310,7 @@ def test_an_unsafe_bundle_is_refused_and_kept(kaggle: Kaggle, tmp_path: Path) ->
     kaggle.files["/all.zip"] = body
     for _ in range(2):
         with pytest.raises(DataError, match="a path that may lead out of its archive") as caught:
-            fetch_bundle(data_set(kaggle, folder), order(tmp_path / "raw", "a.csv"))
+            fetch_bundle(data_set(kaggle, folder), select(tmp_path / "raw", "a.csv"))
         assert str(caught.value).count("to do: ") == 1
         assert f"to do: delete {folder / 'bundle.zip'}, and run it again: " in str(caught.value)
     assert file_names(folder) == ["bundle.zip"]
@@ -329,18 +329,18 @@ def test_an_unsafe_bundle_is_refused_and_kept(kaggle: Kaggle, tmp_path: Path) ->
 def test_a_useless_bundle_may_be_fetched_again(
     kaggle: Kaggle, tmp_path: Path, body: bytes | None, words: str
 ) -> None:
-    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a.csv")
+    folder, selection = tmp_path / "cache", select(tmp_path / "raw", "a.csv")
     right = kaggle.files["/all.zip"]
     empty = zip_of(tmp_path / "bad.zip", MEMBERS | {"a.csv": b""}).read_bytes()
     kaggle.files["/all.zip"] = empty if body is None else body
     for _ in range(2):
         with pytest.raises(DataError, match=words) as caught:
-            fetch_bundle(data_set(kaggle, folder), wish)
+            fetch_bundle(data_set(kaggle, folder), selection)
         assert f"to do: delete {folder / 'bundle.zip'}, and run it again: " in str(caught.value)
     assert len(kaggle.requests) == 1
     (folder / "bundle.zip").unlink()
     kaggle.files["/all.zip"] = right
-    assert fetch_bundle(data_set(kaggle, folder), wish) == ["a.csv"]
+    assert fetch_bundle(data_set(kaggle, folder), selection) == ["a.csv"]
 
 
 def test_a_folder_in_the_place_of_a_file_is_refused_before_a_request(
@@ -349,14 +349,14 @@ def test_a_folder_in_the_place_of_a_file_is_refused_before_a_request(
     place = tmp_path / "cache/bundle.zip"
     place.mkdir(parents=True)
     with pytest.raises(DataError, match="a folder is where a file must be saved") as caught:
-        fetch_bundle(data_set(kaggle, place.parent), order(tmp_path / "raw", "a.csv"))
+        fetch_bundle(data_set(kaggle, place.parent), select(tmp_path / "raw", "a.csv"))
     assert f"{place}: " in str(caught.value)
     assert kaggle.requests == []
 
 
 @pytest.mark.parametrize("size", [-15, 10**30, True])
 def test_an_implausible_size_counts_as_unknown(kaggle: Kaggle, tmp_path: Path, size: int) -> None:
-    assert fetch_bundle(data_set(kaggle, tmp_path, size), order(tmp_path / "raw", "a.csv"))
+    assert fetch_bundle(data_set(kaggle, tmp_path, size), select(tmp_path / "raw", "a.csv"))
     assert [request.range_start for request in kaggle.requests] == [0, None]
 
 
@@ -366,7 +366,7 @@ def test_what_does_not_fit_is_refused_before_a_download(
     monkeypatch.setattr(disk_space, "free_bytes", lambda _: 8 * 10**9)
     with pytest.raises(ResourceError) as caught:
         fetch_bundle(
-            data_set(kaggle, tmp_path / "cache", 3 * 10**9), order(tmp_path / "raw", "a.csv")
+            data_set(kaggle, tmp_path / "cache", 3 * 10**9), select(tmp_path / "raw", "a.csv")
         )
     assert (
         "found: 8.0 GB free\n  expected: 9.0 GB: 3.0 GB to fetch, 3.0 GB to take it apart, "
@@ -378,22 +378,22 @@ def test_what_does_not_fit_is_refused_before_a_download(
 def test_a_split_that_does_not_fit_keeps_the_bundle(
     kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "faces")
+    folder, selection = tmp_path / "cache", select(tmp_path / "raw", "faces")
     with monkeypatch.context() as patch:
         patch.setattr(
             disk_space, "free_bytes", lambda _: 3500
         )  # more than the stated size, less than needed
         with pytest.raises(ResourceError, match="to take it apart"):
-            fetch_bundle(data_set(kaggle, folder, 100), wish)
+            fetch_bundle(data_set(kaggle, folder, 100), selection)
     assert "bundle.zip" in file_names(folder)
     assert "faces.zip" not in file_names(folder)
-    assert fetch_bundle(data_set(kaggle, folder), wish) == ["faces.zip"]
+    assert fetch_bundle(data_set(kaggle, folder), selection) == ["faces.zip"]
     assert len(kaggle.requests) == 1
 
 
 def test_a_failing_server_loses_nothing(kaggle: Kaggle, tmp_path: Path) -> None:
     kaggle.always("storage", Status(503))
     with pytest.raises(RemoteError, match="gave up after 3 failures"):
-        fetch_bundle(data_set(kaggle, tmp_path), order(tmp_path / "raw", "a.csv"))
+        fetch_bundle(data_set(kaggle, tmp_path), select(tmp_path / "raw", "a.csv"))
     kaggle.always("storage")
-    assert fetch_bundle(data_set(kaggle, tmp_path), order(tmp_path / "raw", "a.csv"))
+    assert fetch_bundle(data_set(kaggle, tmp_path), select(tmp_path / "raw", "a.csv"))

@@ -141,8 +141,8 @@ def test_an_unrecorded_file_is_complete_if_its_size_is_as_listed(
     tmp_path: Path, listed: int | None, there: int, is_here: bool
 ) -> None:
     (tmp_path / "a.csv").write_bytes(bytes(there))
-    found = cache.saved_name(tmp_path, FolderRecord({"a.csv": listed}), "a.csv")
-    assert found == ("a.csv" if is_here else None)
+    result = cache.saved_name(tmp_path, FolderRecord({"a.csv": listed}), "a.csv")
+    assert result == ("a.csv" if is_here else None)
 
 
 def test_the_recorded_size_counts_more_than_the_listed_one(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def offer(kaggle: Kaggle, folder: Path, sizes: Sizes | None = None, **sha256: st
     )
 
 
-def order(raw: Path, *stems: str) -> Selection:
+def select(raw: Path, *stems: str) -> Selection:
     def choose(names: Collection[str]) -> list[str]:
         return [pick_name(names, stem) for stem in stems]
 
@@ -63,50 +63,50 @@ def same(kaggle: Kaggle, folder: Path, *names: str) -> bool:
 def test_only_selected_files_are_fetched_and_only_once(
     kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a", "b.csv")
-    assert fetch_files(offer(kaggle, folder), wish) == ["a.zip", "b.csv"]
+    folder, selection = tmp_path / "cache", select(tmp_path / "raw", "a", "b.csv")
+    assert fetch_files(offer(kaggle, folder), selection) == ["a.zip", "b.csv"]
     assert same(kaggle, folder, "a.zip", "b.csv")
     assert [request.path for request in kaggle.requests] == ["/a.zip", "/b.csv"]
     assert sorted(path.name for path in folder.iterdir()) == ["a.zip", "b.csv", "listing.json"]
     total = sum(len(kaggle.files[f"/{name}"]) for name in ("a.zip", "b.csv"))
-    told = capfd.readouterr().err
+    output = capfd.readouterr().err
     assert (
         f"to fetch from here: {disk_space.format_bytes(total)}\n  a.zip  5.1 kB\n  b.csv  5.1 kB\n"
-        in told
+        in output
     )
-    assert f"into {folder}: 0 bytes already there, " in told
+    assert f"into {folder}: 0 bytes already there, " in output
 
     def never() -> Sizes:
         raise AssertionError("asked for the list again")
 
     kaggle.requests.clear()
     again = FileSource("here", folder, never, offer(kaggle, folder).open)
-    assert fetch_files(again, wish) == ["a.zip", "b.csv"]
+    assert fetch_files(again, selection) == ["a.zip", "b.csv"]
     assert kaggle.requests == []
     assert capfd.readouterr().err == f"here: everything is already downloaded, in {folder}\n"
-    assert fetch_files(again, order(tmp_path / "raw", "a", "c")) == ["a.zip", "c.zip"]
+    assert fetch_files(again, select(tmp_path / "raw", "a", "c")) == ["a.zip", "c.zip"]
     assert [request.path for request in kaggle.requests] == ["/c.zip"]
 
 
 def test_a_cut_file_is_resumed_by_the_next_run(kaggle: Kaggle, tmp_path: Path) -> None:
-    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a", "c")
+    folder, selection = tmp_path / "cache", select(tmp_path / "raw", "a", "c")
     kaggle.play("storage", None, Cut(0.5), Status(503), Status(503))
     with pytest.raises(RemoteError, match="gave up"):
-        fetch_files(offer(kaggle, folder), wish)
+        fetch_files(offer(kaggle, folder), selection)
     kept = (folder / "c.zip.part").stat().st_size
     assert kept > 1000
     assert same(kaggle, folder, "a.zip")
     kaggle.requests.clear()
-    assert fetch_files(offer(kaggle, folder), wish) == ["a.zip", "c.zip"]
+    assert fetch_files(offer(kaggle, folder), selection) == ["a.zip", "c.zip"]
     assert [(r.path, r.range_start) for r in kaggle.requests] == [("/c.zip", kept)]
     assert same(kaggle, folder, "a.zip", "c.zip")
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(kaggle: Kaggle, tmp_path: Path) -> None:
-    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a")
-    fetch_files(offer(kaggle, folder), wish)
+    folder, selection = tmp_path / "cache", select(tmp_path / "raw", "a")
+    fetch_files(offer(kaggle, folder), selection)
     (folder / "a.zip").write_bytes(b"cut short")
-    assert fetch_files(offer(kaggle, folder), wish) == ["a.zip"]
+    assert fetch_files(offer(kaggle, folder), selection) == ["a.zip"]
     assert same(kaggle, folder, "a.zip")
 
 
@@ -116,7 +116,7 @@ def test_unlisted_sizes_are_requested_before_any_file(
     folder = tmp_path / "cache"
     kaggle.play("storage", None, IgnoreRange())
     unknown: Sizes = dict.fromkeys(NAMES)
-    assert fetch_files(offer(kaggle, folder, unknown), order(tmp_path / "raw", "a", "c")) == [
+    assert fetch_files(offer(kaggle, folder, unknown), select(tmp_path / "raw", "a", "c")) == [
         "a.zip",
         "c.zip",
     ]
@@ -132,7 +132,7 @@ def test_what_does_not_fit_is_refused_before_a_download(
     sizes: Sizes = {"a.zip": 700, "b.csv": 10**15, "c.zip": 300}
     monkeypatch.setattr(disk_space, "free_bytes", lambda _: 1999)
     with pytest.raises(ResourceError) as caught:
-        fetch_files(offer(kaggle, folder, sizes), order(raw, "a", "c"))
+        fetch_files(offer(kaggle, folder, sizes), select(raw, "a", "c"))
     assert str(caught.value).startswith(
         f"{folder}: not enough disk space for the download\n  found: 2.0 kB free\n"
         "  expected: 2.0 kB: 1.0 kB to fetch, 1.0 kB for the project's copy\n  to do: free 1 bytes"
@@ -159,10 +159,10 @@ def test_another_disk_holds_two_copies_until_dvc_has_linked_them(
 
 
 def test_a_wrong_sha256_is_refused_and_complete_files_stay(kaggle: Kaggle, tmp_path: Path) -> None:
-    folder, wish = tmp_path / "cache", order(tmp_path / "raw", "a", "c")
+    folder, selection = tmp_path / "cache", select(tmp_path / "raw", "a", "c")
     right = hashlib.sha256(kaggle.files["/a.zip"]).hexdigest()
     with pytest.raises(RemoteError) as caught:
-        fetch_files(offer(kaggle, folder, a_zip=right, c_zip="0" * 64), wish)
+        fetch_files(offer(kaggle, folder, a_zip=right, c_zip="0" * 64), selection)
     assert "c.zip: the download is not the file: its sha256 differs" in str(caught.value)
     assert f"expected: {'0' * 64}" in str(caught.value)
     assert sorted(path.name for path in folder.iterdir()) == ["a.zip", "listing.json"]
@@ -171,17 +171,17 @@ def test_a_wrong_sha256_is_refused_and_complete_files_stay(kaggle: Kaggle, tmp_p
 
 def test_a_damaged_body_is_fetched_again(kaggle: Kaggle, tmp_path: Path) -> None:
     kaggle.play("storage", (Corrupt(), NoHash()))
-    fetch_files(offer(kaggle, tmp_path), order(tmp_path / "raw", "a"))
+    fetch_files(offer(kaggle, tmp_path), select(tmp_path / "raw", "a"))
     assert same(kaggle, tmp_path, "a.zip")
     assert len(kaggle.requests) == 2
 
 
 def test_a_missing_file_is_looked_for_in_a_new_list(kaggle: Kaggle, tmp_path: Path) -> None:
-    wish = order(tmp_path / "raw", "new")
+    selection = select(tmp_path / "raw", "new")
     with pytest.raises(MissingFileError, match="new is missing"):
-        fetch_files(offer(kaggle, tmp_path), wish)
+        fetch_files(offer(kaggle, tmp_path), selection)
     kaggle.files["/new.zip"] = kaggle.files["/a.zip"]
-    assert fetch_files(offer(kaggle, tmp_path), wish) == ["new.zip"]
+    assert fetch_files(offer(kaggle, tmp_path), selection) == ["new.zip"]
 
 
 @pytest.mark.parametrize(("size", "whole"), [(100, 120_005), (None, None)])
@@ -191,14 +191,14 @@ def test_a_folder_of_single_files_is_not_fetched_file_by_file(
     sizes: Sizes = {f"images/{number}.jpg": size for number in range(1200)} | {"b.csv": 5}
     here = offer(kaggle, tmp_path, sizes)
     with pytest.raises(FilesInFoldersError) as caught:
-        fetch_files(here, order(tmp_path / "raw", "b.csv", "images"))
+        fetch_files(here, select(tmp_path / "raw", "b.csv", "images"))
     assert caught.value.size == whole
     assert caught.value.wanted == whole
     with pytest.raises(FilesInFoldersError) as caught:
-        fetch_files(here, order(tmp_path / "raw", "images"))
+        fetch_files(here, select(tmp_path / "raw", "images"))
     assert caught.value.wanted == (size and whole and whole - 5)
     assert kaggle.requests == []
-    assert fetch_files(here, order(tmp_path / "raw", "b.csv")) == ["b.csv"]
+    assert fetch_files(here, select(tmp_path / "raw", "b.csv")) == ["b.csv"]
 
 
 def test_unsafe_and_reserved_names_are_not_available() -> None:
@@ -221,7 +221,7 @@ def test_a_second_fetch_waits_for_the_first_and_fetches_nothing(
     kaggle: Kaggle, tmp_path: Path, waiting: threading.Event, capfd: pytest.CaptureFixture[str]
 ) -> None:
     at_hand = offer(kaggle, tmp_path)
-    found: list[list[str]] = []
+    result: list[list[str]] = []
 
     def open_when_another_waits(name: str) -> Opener:
         assert waiting.wait(60)
@@ -229,26 +229,26 @@ def test_a_second_fetch_waits_for_the_first_and_fetches_nothing(
 
     def run() -> None:
         slow = replace(at_hand, open=open_when_another_waits)
-        found.append(fetch_files(slow, order(tmp_path / "raw", "a", "c")))
+        result.append(fetch_files(slow, select(tmp_path / "raw", "a", "c")))
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert found == [["a.zip", "c.zip"]] * 2
+    assert result == [["a.zip", "c.zip"]] * 2
     assert [request.path for request in kaggle.requests] == ["/a.zip", "/c.zip"]
-    told = capfd.readouterr().err
-    assert f"waiting for another fetch that is filling {tmp_path}\n" in told
-    assert "everything is already downloaded" in told
+    output = capfd.readouterr().err
+    assert f"waiting for another fetch that is filling {tmp_path}\n" in output
+    assert "everything is already downloaded" in output
 
 
 def test_a_damaged_record_costs_one_request_and_no_file(kaggle: Kaggle, tmp_path: Path) -> None:
-    wish = order(tmp_path / "raw", "a")
-    fetch_files(offer(kaggle, tmp_path), wish)
+    selection = select(tmp_path / "raw", "a")
+    fetch_files(offer(kaggle, tmp_path), selection)
     (tmp_path / "listing.json").write_text("{")
     kaggle.requests.clear()
-    assert fetch_files(offer(kaggle, tmp_path), wish) == ["a.zip"]
+    assert fetch_files(offer(kaggle, tmp_path), selection) == ["a.zip"]
     assert kaggle.requests == []
     assert cache.read_record(tmp_path) == FolderRecord(
         {n: len(kaggle.files[f"/{n}"]) for n in NAMES}
@@ -256,36 +256,36 @@ def test_a_damaged_record_costs_one_request_and_no_file(kaggle: Kaggle, tmp_path
 
 
 def test_a_lost_record_does_not_accept_a_damaged_file(kaggle: Kaggle, tmp_path: Path) -> None:
-    wish = order(tmp_path / "raw", "a", "b.csv")
-    fetch_files(offer(kaggle, tmp_path), wish)
+    selection = select(tmp_path / "raw", "a", "b.csv")
+    fetch_files(offer(kaggle, tmp_path), selection)
     (tmp_path / "listing.json").unlink()
     (tmp_path / "b.csv").write_bytes(b"cut short")
     kaggle.requests.clear()
-    assert fetch_files(offer(kaggle, tmp_path), wish) == ["a.zip", "b.csv"]
+    assert fetch_files(offer(kaggle, tmp_path), selection) == ["a.zip", "b.csv"]
     assert [request.path for request in kaggle.requests] == ["/b.csv"]
     assert same(kaggle, tmp_path, "a.zip", "b.csv")
 
 
 def test_a_requested_size_is_used_in_that_run_only(kaggle: Kaggle, tmp_path: Path) -> None:
-    wish, unknown = order(tmp_path / "raw", "a", "b.csv"), dict.fromkeys(NAMES)
+    selection, unknown = select(tmp_path / "raw", "a", "b.csv"), dict.fromkeys(NAMES)
     kaggle.always("storage", NoHash())
     kaggle.play("storage", None, None, None, Status(404))
     with pytest.raises(RemoteError, match="no such file"):
-        fetch_files(offer(kaggle, tmp_path, unknown), wish)
+        fetch_files(offer(kaggle, tmp_path, unknown), selection)
     assert (tmp_path / "a.zip").exists()
     kaggle.files["/b.csv"] = b"1,2\n" * 50  # another one by now
-    assert fetch_files(offer(kaggle, tmp_path, unknown), wish) == ["a.zip", "b.csv"]
+    assert fetch_files(offer(kaggle, tmp_path, unknown), selection) == ["a.zip", "b.csv"]
     assert same(kaggle, tmp_path, "a.zip", "b.csv")
 
 
 def test_an_empty_file_is_not_kept(kaggle: Kaggle, tmp_path: Path) -> None:
-    wish, right = order(tmp_path / "raw", "b.csv"), kaggle.files["/b.csv"]
+    selection, right = select(tmp_path / "raw", "b.csv"), kaggle.files["/b.csv"]
     kaggle.files["/b.csv"] = b""
     with pytest.raises(RemoteError, match="the download is not the file: it is empty"):
-        fetch_files(offer(kaggle, tmp_path), wish)
+        fetch_files(offer(kaggle, tmp_path), selection)
     assert [path.name for path in tmp_path.glob("b.csv*")] == []
     kaggle.files["/b.csv"] = right
-    assert fetch_files(offer(kaggle, tmp_path), wish) == ["b.csv"]
+    assert fetch_files(offer(kaggle, tmp_path), selection) == ["b.csv"]
     assert same(kaggle, tmp_path, "b.csv")
 
 

@@ -48,7 +48,7 @@ def urls(server: Kaggle, sha256: dict[str, str] | None = None) -> list[UrlFile]:
     ]
 
 
-def order(tmp_path: Path) -> Selection:
+def select(tmp_path: Path) -> Selection:
     def choose(names: object) -> list[str]:
         assert isinstance(names, list)
         return banknotes.required_files(names, BanknotesData(format="banknotes", source="raw"))
@@ -60,17 +60,17 @@ def test_only_wanted_addresses_are_fetched_and_only_once(
     server: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     server.play("storage", Redirect(), Status(503, retry_after="0"))
-    folder, names = fetch_urls(urls(server), order(tmp_path))
+    folder, names = fetch_urls(urls(server), select(tmp_path))
     assert folder.parent == tmp_path / "cache" / "urls"
     assert len(names) == 6
     for name in names:
         assert (folder / name).read_bytes() == server.files[f"/course/{name}"]
     assert not [r for r in server.requests if r.path.endswith("readme.txt")]
-    told = capfd.readouterr().err
-    assert "to fetch from 127.0.0.1: " in told
-    assert "secret" not in told
+    output = capfd.readouterr().err
+    assert "to fetch from 127.0.0.1: " in output
+    assert "secret" not in output
     server.requests.clear()
-    assert fetch_urls(urls(server), order(tmp_path)) == (folder, names)
+    assert fetch_urls(urls(server), select(tmp_path)) == (folder, names)
     assert server.requests == []
     index = banknotes.build_index(
         Archives(folder, tmp_path / "spool"), BanknotesData(format="banknotes", source="raw")
@@ -82,12 +82,12 @@ def test_a_sha256_is_compared_with_the_bytes(server: Kaggle, tmp_path: Path) -> 
     table = "test_labels.csv"
     right = hashlib.sha256(server.files[f"/course/{table}"]).hexdigest()
     with pytest.raises(RemoteError) as caught:
-        fetch_urls(urls(server, {table: "f" * 64}), order(tmp_path))
+        fetch_urls(urls(server, {table: "f" * 64}), select(tmp_path))
     assert f"{table}: the download is not the file: its sha256 differs\n  found: {right}\n" in str(
         caught.value
     )
     assert not list((tmp_path / "cache").rglob(table))
-    folder, names = fetch_urls(urls(server, {table: right}), order(tmp_path))
+    folder, names = fetch_urls(urls(server, {table: right}), select(tmp_path))
     assert table in names
     assert (folder / table).exists()
 
@@ -95,7 +95,7 @@ def test_a_sha256_is_compared_with_the_bytes(server: Kaggle, tmp_path: Path) -> 
 def test_a_page_instead_of_an_archive_is_refused(server: Kaggle, tmp_path: Path) -> None:
     server.always("storage", Page())
     with pytest.raises(RemoteError, match="Sign in") as caught:
-        fetch_urls(urls(server), order(tmp_path))
+        fetch_urls(urls(server), select(tmp_path))
     assert "secret" not in str(caught.value)
 
 
@@ -103,7 +103,7 @@ def test_a_missing_address_is_shown_without_its_query(server: Kaggle, tmp_path: 
     files = urls(server)
     del server.files["/course/test_labels.csv"]
     with pytest.raises(RemoteError, match="there is no such file") as caught:
-        fetch_urls(files, order(tmp_path))
+        fetch_urls(files, select(tmp_path))
     assert server.url("/course/test_labels.csv") in str(caught.value)
     assert "secret" not in str(caught.value)
 
@@ -111,7 +111,7 @@ def test_a_missing_address_is_shown_without_its_query(server: Kaggle, tmp_path: 
 def test_a_list_that_lacks_a_file_is_refused(server: Kaggle, tmp_path: Path) -> None:
     files = [each for each in urls(server) if each.name != "test_labels.csv"]
     with pytest.raises(RemoteError) as caught:
-        fetch_urls(files, order(tmp_path))
+        fetch_urls(files, select(tmp_path))
     assert "127.0.0.1: test_labels.csv is needed, and is not there\n  found: readme.txt, " in str(
         caught.value
     )
@@ -126,16 +126,16 @@ def test_swapped_names_once_corrected_get_their_own_bytes(server: Kaggle, tmp_pa
     right = urls(server)
     other = {TRAINING: VALIDATION, VALIDATION: TRAINING}
     wrong = [each._replace(name=other.get(each.name, each.name)) for each in right]
-    folder, _ = fetch_urls(wrong, order(tmp_path))
+    folder, _ = fetch_urls(wrong, select(tmp_path))
     assert (folder / TRAINING).read_bytes() == server.files[f"/course/{VALIDATION}"]
-    folder, names = fetch_urls(right, order(tmp_path))
+    folder, names = fetch_urls(right, select(tmp_path))
     for name in names:
         assert (folder / name).read_bytes() == server.files[f"/course/{name}"]
 
 
 def refused(files: list[UrlFile], tmp_path: Path) -> list[str]:
     with pytest.raises(RemoteError) as caught:
-        fetch_urls(files, order(tmp_path))
+        fetch_urls(files, select(tmp_path))
     assert caught.value.exit_code == 4
     assert "secret" not in str(caught.value)
     assert caught.value.__suppress_context__

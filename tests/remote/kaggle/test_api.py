@@ -214,8 +214,8 @@ LOST: dict[str, tuple[Fault, int, str]] = {
     "nonsense": (Page("[]"), 0, "a response without a reference"),
     "elsewhere": (Redirect(), 0, "the server answered 404 Not Found"),
     **{
-        f"reference {told}": (Page(f'{{"ref": {told}}}'), 0, "a response without a reference")
-        for told in ('"abc"', "[1]", "-5", "0", "null", "true", "1.5", str(10**30), "NaN")
+        f"reference {text}": (Page(f'{{"ref": {text}}}'), 0, "a response without a reference")
+        for text in ('"abc"', "[1]", "-5", "0", "null", "true", "1.5", str(10**30), "NaN")
     },
 }
 

@@ -56,8 +56,8 @@ ODD_NUMBERS = [0, -1, True, 1.5, "2", [2], None, 10**30]
 
 
 def test_invalid_limits_count_as_none(server: Kaggle) -> None:
-    told = '{"numToday": "x", "numAllowedNow": -1, "numTotal": 1.5}'
-    server.play("GetSubmissionLimits", page(told), page("{}"))
+    text = '{"numToday": "x", "numAllowedNow": -1, "numTotal": 1.5}'
+    server.play("GetSubmissionLimits", page(text), page("{}"))
     assert api.submission_limits(SLUG) == api.SubmissionLimits(0, 0, None)
     assert api.submission_limits(SLUG) == api.SubmissionLimits(0, 0, 0)
 

@@ -23,11 +23,11 @@ def project(format: str, **data: object) -> Path:
     return root / "source"
 
 
-def bodies(source: Path) -> dict[str, bytes]:
+def file_bodies(source: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(source.iterdir())}
 
 
-def single(source: Path) -> dict[str, bytes]:
+def files_in_folders(source: Path) -> dict[str, bytes]:
     """Return the raw files of a CSV project, the images as single files in folders."""
     found = {name: (source / name).read_bytes() for name in ("train.csv", "test.csv")}
     for part in ("train", "test"):
@@ -51,6 +51,6 @@ def fetch() -> int:
     return main(["fetch", tiny.NAME])
 
 
-def asked(kaggle: Kaggle) -> list[str]:
+def requested_names(kaggle: Kaggle) -> list[str]:
     """Return the names of the files that were requested."""
     return [request.path.rsplit("/", 1)[-1] for request in kaggle.requests_of("storage")]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.remote import disk_space
-from tests.stages.fetch.rig import asked, bodies, fetch, project
+from tests.stages.fetch.rig import fetch, file_bodies, project, requested_names
 from tests.support import tiny
 from tests.support.loopback import Competition, Kaggle
 
@@ -16,7 +16,7 @@ CARVANA = "carvana-image-masking-challenge"
 @pytest.fixture
 def carvana(kaggle: Kaggle) -> tuple[Kaggle, dict[str, bytes]]:
     """Return a server that has Carvana in both qualities, and the files of the normal one."""
-    normal = bodies(project("carvana"))
+    normal = file_bodies(project("carvana"))
     hq = {name.replace(".zip", "_hq.zip"): normal[name] for name in ("train.zip", "test.zip")}
     others = {"metadata.csv": b"id\n", "29bb3ece3180_11.jpg": b"a picture"}
     kaggle.competitions[CARVANA] = Competition(files=normal | hq | others)
@@ -33,12 +33,12 @@ def test_carvana_is_downloaded_from_kaggle_once(
     assert {name: (raw / name).read_bytes() for name in normal} == normal
     listed = json.loads((raw / "manifest.json").read_text())["files"]
     assert [entry["name"] for entry in listed] == sorted(normal)
-    assert asked(kaggle) == ["test.zip", "train.zip", "train_masks.zip"]
-    told = capfd.readouterr()
-    assert told.out == f"tiny: 3 raw files, {megabytes:.1f} MB, from kaggle\n"
+    assert requested_names(kaggle) == ["test.zip", "train.zip", "train_masks.zip"]
+    output = capfd.readouterr()
+    assert output.out == f"tiny: 3 raw files, {megabytes:.1f} MB, from kaggle\n"
     folder = tmp_path / "cache/competitions" / CARVANA
-    assert f"to fetch from https://www.kaggle.com/competitions/{CARVANA}: " in told.err
-    assert f"into {folder}: 0 bytes already there, " in told.err
+    assert f"to fetch from https://www.kaggle.com/competitions/{CARVANA}: " in output.err
+    assert f"into {folder}: 0 bytes already there, " in output.err
     assert (raw / "train.zip").samefile(folder / "train.zip")
 
     kaggle.requests.clear()
@@ -56,7 +56,7 @@ def test_the_other_quality_fetches_only_missing_files(
     kaggle.requests.clear()
     tiny.edit(Path(), lambda params: params[tiny.NAME]["data"].update(quality="hq"))
     assert fetch() == 0
-    assert asked(kaggle) == ["test_hq.zip", "train_hq.zip"]
+    assert requested_names(kaggle) == ["test_hq.zip", "train_hq.zip"]
     assert kaggle.requests_of("ListDataFiles") == []
     tiny.run("index")
 
@@ -65,7 +65,7 @@ def test_hq_alone(carvana: tuple[Kaggle, dict[str, bytes]]) -> None:
     kaggle, _ = carvana
     tiny.edit(Path(), lambda params: params[tiny.NAME]["data"].update(quality="hq"))
     assert fetch() == 0
-    assert asked(kaggle) == ["test_hq.zip", "train_hq.zip", "train_masks.zip"]
+    assert requested_names(kaggle) == ["test_hq.zip", "train_hq.zip", "train_masks.zip"]
 
 
 def test_a_table_that_kaggle_packs_stays_packed(
@@ -92,11 +92,11 @@ def test_missing_disk_space_is_reported_before_a_download(
     kaggle, normal = carvana
     monkeypatch.setattr(disk_space, "free_bytes", lambda _: 1000)
     assert fetch() == 5
-    told = capfd.readouterr().err
+    output = capfd.readouterr().err
     total = disk_space.format_bytes(sum(map(len, normal.values())))
-    assert "not enough disk space for the download\n  found: 1.0 kB free" in told
-    assert f"{total} to fetch, {total} for the project's copy" in told
-    assert "to do: free " in told
+    assert "not enough disk space for the download\n  found: 1.0 kB free" in output
+    assert f"{total} to fetch, {total} for the project's copy" in output
+    assert "to do: free " in output
     assert {request.kind for request in kaggle.requests} == {"ListDataFiles"}
     assert tiny.leftovers(Path()) == []
 
@@ -113,7 +113,7 @@ def test_a_file_that_the_competition_lacks_is_named(
         "test.zip, test_hq.zip, train.zip, train_hq.zip\n  expected: train_masks.zip or "
         in capfd.readouterr().err
     )
-    assert asked(kaggle) == []
+    assert requested_names(kaggle) == []
     assert not Path("data/raw", tiny.NAME).exists()
 
 

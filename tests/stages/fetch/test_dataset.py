@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.fetch.rig import fetch, paths, project, single
+from tests.stages.fetch.rig import fetch, files_in_folders, paths, project
 from tests.support import tiny
 from tests.support.loopback import Dataset, Kaggle
 from tests.support.packed import zip_of
@@ -45,9 +45,9 @@ def test_the_mirror_of_celeba_comes_as_a_bundle_and_is_taken_apart(
     monkeypatch.delenv("KAGGLE_API_TOKEN")  # it is public
     kaggle.datasets[CELEBA] = Dataset(version=2, bundle=mirror(project("celeba")))
     assert fetch() == 0
-    told = capfd.readouterr()
-    assert told.out == "tiny: 3 raw files, 0.0 MB, from kaggle\n"
-    assert f"to fetch from https://www.kaggle.com/datasets/{CELEBA}/versions/2: " in told.err
+    output = capfd.readouterr()
+    assert output.out == "tiny: 3 raw files, 0.0 MB, from kaggle\n"
+    assert f"to fetch from https://www.kaggle.com/datasets/{CELEBA}/versions/2: " in output.err
     raw = Path("data/raw") / tiny.NAME
     wanted = ["img_align_celeba.zip", "list_attr_celeba.csv", "list_eval_partition.csv"]
     assert sorted(path.name for path in raw.iterdir()) == [*wanted, "manifest.json"]
@@ -93,10 +93,10 @@ def test_a_wrong_data_set_is_refused_with_its_files(
     packed = zip_of(tmp_path / "x.zip", {"faces.csv": b"a\n", "list_attr_celeb.csv": b"a\n"})
     kaggle.datasets["me/faces"] = Dataset(bundle=packed.read_bytes())
     assert fetch() == 4
-    told = capfd.readouterr().err
-    assert "https://www.kaggle.com/datasets/me/faces/versions/1: list_attr_celeba.csv is " in told
-    assert "found: faces.csv, list_attr_celeb.csv\n" in told
-    assert "to do: is me/faces the right data set? data.kaggle names it; the nearest name" in told
+    output = capfd.readouterr().err
+    assert "https://www.kaggle.com/datasets/me/faces/versions/1: list_attr_celeba.csv is " in output
+    assert "found: faces.csv, list_attr_celeb.csv\n" in output
+    assert "to do: is me/faces the right data set? data.kaggle names it; the nearest name" in output
     assert not Path("data/raw", tiny.NAME).exists()
 
 
@@ -109,10 +109,10 @@ def test_a_data_set_inside_a_folder_is_named(
     body = zip_of(tmp_path / "x.zip", deeper).read_bytes()
     kaggle.datasets["me/faces"] = Dataset(bundle=body)
     assert fetch() == 3
-    told = capfd.readouterr().err
-    assert "list_attr_celeba.csv is missing here, but lies deeper" in told
-    assert "found: bundle.zip/celeba/list_attr_celeba.csv" in told
-    assert "to do: unpack bundle.zip, and set data.source to the folder that it fills" in told
+    output = capfd.readouterr().err
+    assert "list_attr_celeba.csv is missing here, but lies deeper" in output
+    assert "found: bundle.zip/celeba/list_attr_celeba.csv" in output
+    assert "to do: unpack bundle.zip, and set data.source to the folder that it fills" in output
 
 
 @pytest.mark.parametrize(
@@ -134,13 +134,13 @@ def test_a_missing_name_is_reported(
 def test_a_csv_data_set_names_the_zip_that_its_folder_becomes(
     kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    members = single(project("csv", kaggle="me/fruit"))
+    members = files_in_folders(project("csv", kaggle="me/fruit"))
     body = zip_of(tmp_path / "x.zip", members).read_bytes()
     kaggle.datasets["me/fruit"] = Dataset(bundle=body)
     paths(test="test/{}.png")
     assert fetch() == 3
-    told = capfd.readouterr().err
-    assert "write data.test.image_path: test.zip/{}.png or test.zip/test/{}.png" in told
+    output = capfd.readouterr().err
+    assert "write data.test.image_path: test.zip/{}.png or test.zip/test/{}.png" in output
     paths(test="test.zip/test/{}.png")
     kaggle.requests.clear()
     assert fetch() == 0

@@ -10,19 +10,19 @@ import pytest
 from darkroom.raw.sources import cache
 from darkroom.remote import disk_space
 from darkroom.remote.kaggle import api
-from tests.stages.fetch.rig import asked, fetch, paths, project, single
+from tests.stages.fetch.rig import fetch, files_in_folders, paths, project, requested_names
 from tests.support import tiny
 from tests.support.loopback import Competition, Cut, Kaggle, NoAnswer, Status
 
 SLUG = "fruit-or-vegetable"
 
 
-def apart() -> Path:
+def unpacked_folder() -> Path:
     """Return the folder of the cache in which the archive's files lie."""
     return cache.competition_folder(SLUG) / cache.UNPACKED_FOLDER
 
 
-def second(members: dict[str, bytes]) -> dict[str, bytes]:
+def with_second_folder(members: dict[str, bytes]) -> dict[str, bytes]:
     """Return them with the folder "test" called "test2"."""
     return {name.replace("test/", "test2/"): body for name, body in members.items()}
 
@@ -30,7 +30,7 @@ def second(members: dict[str, bytes]) -> dict[str, bytes]:
 @pytest.fixture
 def members(kaggle: Kaggle) -> dict[str, bytes]:
     """Return the files of the competition that is on Kaggle, by name."""
-    found = single(project("csv", kaggle=SLUG))
+    found = files_in_folders(project("csv", kaggle=SLUG))
     paths(test="test.zip/test/{}.png")
     kaggle.competitions[SLUG] = Competition(files=found | {"extra/unasked.txt": b"text"})
     return found
@@ -40,12 +40,12 @@ def test_all_files_come_as_one_zip_which_is_split_once(
     kaggle: Kaggle, members: dict[str, bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert fetch() == 0
-    assert asked(kaggle) == ["all.zip"]
+    assert requested_names(kaggle) == ["all.zip"]
     size = disk_space.format_bytes(sum(map(len, members.values())) + len(b"text"))
-    told = capfd.readouterr().err
-    assert f"to fetch from https://www.kaggle.com/competitions/{SLUG}: {size}\n" in told
+    output = capfd.readouterr().err
+    assert f"to fetch from https://www.kaggle.com/competitions/{SLUG}: {size}\n" in output
     kept = ["listing.json", "test.csv", "test.zip", "train.csv", "train.zip"]
-    assert sorted(path.name for path in apart().iterdir()) == kept
+    assert sorted(path.name for path in unpacked_folder().iterdir()) == kept
     raw = Path("data/raw") / tiny.NAME
     with zipfile.ZipFile(raw / "train.zip") as archive:
         taken = {name: archive.read(name) for name in archive.namelist()}
@@ -99,8 +99,8 @@ def test_archives_are_still_fetched_file_by_file(kaggle: Kaggle, members: dict[s
         kaggle.competitions[SLUG].files[f"{part}.zip"] = (source / f"{part}.zip").read_bytes()
     paths(test="test.zip/{}.png")
     assert fetch() == 0
-    assert asked(kaggle) == ["test.csv", "test.zip", "train.csv", "train.zip"]
-    assert not apart().exists()
+    assert requested_names(kaggle) == ["test.csv", "test.zip", "train.csv", "train.zip"]
+    assert not unpacked_folder().exists()
     tiny.run("index")
 
 
@@ -124,21 +124,22 @@ def test_a_folder_added_at_kaggle_later_is_named_with_what_to_do(
     kaggle: Kaggle, members: dict[str, bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert fetch() == 0
-    kaggle.competitions[SLUG].files |= second(members)
+    kaggle.competitions[SLUG].files |= with_second_folder(members)
     paths(test="test2.zip/test2/{}.png")
     assert fetch() == 4
-    told = capfd.readouterr().err
-    assert "Kaggle lists test2.zip, but the archive of all files lacks it" in told
+    output = capfd.readouterr().err
+    assert "Kaggle lists test2.zip, but the archive of all files lacks it" in output
     assert (
-        f"to do: delete {apart()}, and run it again: the archive is then downloaded again" in told
+        f"to do: delete {unpacked_folder()}, and run it again: the archive is then downloaded again"
+        in output
     )
-    shutil.rmtree(apart())
+    shutil.rmtree(unpacked_folder())
     assert fetch() == 0
     tiny.run("index")
 
 
 def test_files_of_two_bundles_are_not_mixed(kaggle: Kaggle, members: dict[str, bytes]) -> None:
-    kaggle.competitions[SLUG].files |= second(members)
+    kaggle.competitions[SLUG].files |= with_second_folder(members)
     assert fetch() == 0
     table = members["train.csv"].replace(b"yes", b"no ", 1)
     kaggle.competitions[SLUG].files["train.csv"] = table
@@ -153,11 +154,11 @@ def test_a_table_inside_a_folder_is_named(
     deeper = {f"fruit/{name}": body for name, body in members.items()}
     kaggle.competitions[SLUG].files = deeper
     assert fetch() == 4
-    told = capfd.readouterr().err
-    assert f"https://www.kaggle.com/competitions/{SLUG}: t" in told
-    assert "  found: deeper: fruit/t" in told
-    assert "unpack it, and set data.source to it, to the folder of that file" in told
-    assert asked(kaggle) == []
+    output = capfd.readouterr().err
+    assert f"https://www.kaggle.com/competitions/{SLUG}: t" in output
+    assert "  found: deeper: fruit/t" in output
+    assert "unpack it, and set data.source to it, to the folder of that file" in output
+    assert requested_names(kaggle) == []
 
 
 def test_a_folder_with_a_reserved_name_is_refused(
@@ -168,7 +169,7 @@ def test_a_folder_with_a_reserved_name_is_refused(
     paths(train="bundle.zip/bundle/{}.png")
     assert fetch() == 4
     assert "the download cache uses that name itself" in capfd.readouterr().err
-    assert asked(kaggle) == []
+    assert requested_names(kaggle) == []
 
 
 def test_rules_that_are_not_accepted_are_named(
