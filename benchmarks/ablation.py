@@ -64,14 +64,10 @@ class Bench:
         return fit.fit(
             build.build(**arguments, seed=self.context.seed),
             *loaders,
+            section.train,
             task="segmentation",
             loss=_train_args.loss(section.train, self.index.card, None, None),
-            optimisation=_train_args.optimisation(section.train),
-            running=_train_args.running(section.train),
-            epochs=section.train.epochs,
-            patience=section.train.patience,
             seed=self.context.seed,
-            log_dir=self.work / name / "log",
             work_dir=self.work / name,
         ).net
 

@@ -8,8 +8,6 @@ rounds counts. The first batches of an epoch, in which kernels are chosen and la
 are not timed. Rates are of steps alone: loading is `benchmarks.loader`.
 """
 
-# ruff: noqa: ARG002  # the trainer's hooks take more than each of them needs
-
 import argparse
 import statistics
 import tempfile
@@ -20,15 +18,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 
 from darkroom.models import build
 from darkroom.models.device import device_for
+from darkroom.params.train import FitConfig
 from darkroom.store.loader import Batch, loader
 from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, shard_name, write_shard
 from darkroom.training import fit
-from darkroom.training.fit import Optimisation, Running
+from darkroom.training.callbacks import Callback
+from darkroom.training.loop import Loop
 
 WARM = 3  # batches
 ROUNDS = 3
@@ -40,23 +39,14 @@ class Clock(Callback):
     def __init__(self) -> None:
         self.images, self.seconds, self._started = 0, 0.0, 0.0
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
-    ) -> None:
+    def on_batch_start(self, loop: Loop, batch: Batch) -> None:
         """Start after the warm-up."""
-        if batch_idx == WARM:
+        if loop.batch == WARM:
             self._started = _now()
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-    ) -> None:
+    def on_batch_end(self, loop: Loop, batch: Batch) -> None:
         """Count, and stop with the last one."""
-        if batch_idx >= WARM:
+        if loop.batch > WARM:
             self.images += len(batch)
             self.seconds = _now() - self._started
 
@@ -67,18 +57,19 @@ def _now() -> float:
     return time.perf_counter()
 
 
-def ways(accelerator: str, *, compiled: bool) -> dict[str, Running]:
+def ways(accelerator: str, *, compiled: bool) -> dict[str, FitConfig]:
     """Return what is compared, each with one thing more than the one before."""
-    plain: dict[str, Any] = {"accelerator": accelerator, "precision": "float32"}
+    plain: dict[str, Any] = {"epochs": 1, "lr": 1e-4, "accelerator": accelerator}
+    plain |= {"precision": "float32"}
     found = {
-        "float32": Running(**plain, channels_last=False),
-        "float32, channels_last": Running(**plain),
-        "bf16, channels_last": Running(**plain | {"precision": "bf16"}),
+        "float32": FitConfig(**plain, channels_last=False),
+        "float32, channels_last": FitConfig(**plain),
+        "bf16, channels_last": FitConfig(**plain | {"precision": "bf16"}),
     }
     if device_for(accelerator).type == "cuda":
-        found["fp16, channels_last"] = Running(**plain | {"precision": "fp16"})
+        found["fp16, channels_last"] = FitConfig(**plain | {"precision": "fp16"})
     if compiled:
-        found["bf16, channels_last, compiled"] = Running(
+        found["bf16, channels_last, compiled"] = FitConfig(
             **plain | {"precision": "bf16"}, compile=True
         )
     return found
@@ -105,7 +96,7 @@ def drawn(folder: Path, count: int, height: int, width: int) -> Store:
     return Store(folder, "train")
 
 
-def rate(store: Store, running: Running, network: dict[str, Any], batch: int, work: Path) -> float:
+def rate(store: Store, config: FitConfig, network: dict[str, Any], batch: int, work: Path) -> float:
     """Return images a second of one short epoch."""
     clock = Clock()
     rows = range(len(store))
@@ -113,13 +104,9 @@ def rate(store: Store, running: Running, network: dict[str, Any], batch: int, wo
         build.build(**network, outputs=1, seed=0),
         loader(store, rows, None, masks=True, batch_size=batch, seed=0),
         loader(store, rows[:batch], None, masks=True, batch_size=batch, seed=None),
+        config,
         task="segmentation",
-        optimisation=Optimisation(lr=1e-4),
-        running=running,
-        epochs=1,
-        patience=1,
         seed=0,
-        log_dir=work / "log",
         work_dir=work,
         callbacks=[clock],
     )
@@ -142,10 +129,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         count = given.batch * (WARM + given.batches)
         store = drawn(place / "store", count, given.height, given.width)
         for number in range(ROUNDS):
-            for name, running in ways(given.accelerator, compiled=not given.no_compile).items():
+            for name, config in ways(given.accelerator, compiled=not given.no_compile).items():
                 work = place / f"{number}-{len(found)}-{name}"
                 found.setdefault(name, []).append(
-                    rate(store, running, {"name": given.network}, given.batch, work)
+                    rate(store, config, {"name": given.network}, given.batch, work)
                 )
     first = statistics.median(next(iter(found.values())))
     print(f"\n{given.network}, {given.height}x{given.width}, {given.batch} images a batch\n")

@@ -5,6 +5,7 @@ DarkroomError
 ├── DataError       3   a raw file, table, image or mask is invalid
 ├── RemoteError     4   Kaggle or another server refused, or could not be reached
 ├── ResourceError   5   the machine lacks disk, memory or a permission
+│   └── LostRankError  75   another process of the same training has ended
 └── ArtifactError   6   an earlier result (shard, model, submission) is missing or invalid
 
 Code 2 is also argparse's own.
@@ -94,3 +95,12 @@ class ArtifactError(DarkroomError):
     """An earlier stage's result is missing, damaged or belongs to other parameters."""
 
     exit_code = 6
+
+
+class LostRankError(ResourceError):
+    """Another process of this training has ended, so this one cannot go on.
+
+    The exit code (EX_TEMPFAIL of sysexits.h) tells a launcher that the cause lies elsewhere.
+    """
+
+    exit_code = 75

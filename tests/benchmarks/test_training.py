@@ -3,12 +3,17 @@
 import re
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from benchmarks import training
 from darkroom.models import build
-from darkroom.training.fit import Running
+from darkroom.params.train import FitConfig
+
+
+def config(**options: Any) -> FitConfig:
+    return FitConfig(epochs=1, lr=1e-4, **options)
 
 
 def test_each_way_has_one_thing_more() -> None:
@@ -20,7 +25,7 @@ def test_each_way_has_one_thing_more() -> None:
         "bf16, channels_last, compiled",
     ]
     first, second, third, last = found.values()
-    assert first == Running(accelerator="cpu", precision="float32", channels_last=False)
+    assert first == config(accelerator="cpu", precision="float32", channels_last=False)
     assert (second.channels_last, second.precision) == (True, "float32")
     assert (third.channels_last, third.precision, third.compile) == (True, "bf16", False)
     assert last.compile
@@ -31,14 +36,14 @@ def test_it_prints_a_ratio_for_every_way(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, float]] = []
-    ended = training.Clock.on_train_batch_end
+    ended = training.Clock.on_batch_end
 
     def end(self: training.Clock, *arguments: object) -> None:
         ended(self, *arguments)  # type: ignore[arg-type]
         seen.append((self.images, self.seconds))
 
-    monkeypatch.setattr(training.Clock, "on_train_batch_end", end)
-    plain = {"float32": Running(accelerator="cpu"), "again": Running(accelerator="cpu")}
+    monkeypatch.setattr(training.Clock, "on_batch_end", end)
+    plain = {"float32": config(accelerator="cpu"), "again": config(accelerator="cpu")}
     monkeypatch.setattr(training, "ways", lambda *_, **__: plain)  # half precision is slow here
     small = partial(build.build, "unet", outputs=1, seed=0, width=2, depth=1)
     monkeypatch.setattr(training, "build", SimpleNamespace(build=lambda **_: small()))

@@ -151,7 +151,7 @@ def test_a_verb_runs_its_stage_with_its_arguments(
     given: list[dict[str, Any]] = []
     asked = stage(monkeypatch, lambda **options: given.append(options))
     assert main.main(arguments) == 0
-    room = "stages" if module in main.STAGES else "cli"
+    room = "stages" if module in main.STAGES and module != "train" else "cli"
     assert asked == [f"darkroom.{room}.{module}"]
     assert given == [options]
 
@@ -262,12 +262,15 @@ def test_two_runs_of_one_competition_do_not_mix(
     assert main.main(["index", "tiny"]) == 0
 
 
-@pytest.mark.parametrize(("rank", "code"), [("0", 5), ("1", 0), ("7", 0)])
+@pytest.mark.parametrize(
+    ("variable", "value", "code"),
+    [("RANK", "0", 5), ("RANK", "1", 0), ("RANK", "7", 0), ("DARKROOM_LAUNCHER", "1", 0)],
+)
 def test_the_further_processes_of_a_training_take_no_lock(
-    project: Path, monkeypatch: pytest.MonkeyPatch, rank: str, code: int
+    project: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, code: int
 ) -> None:
     stage(monkeypatch, lambda **_: None)
-    monkeypatch.setenv("LOCAL_RANK", rank)
+    monkeypatch.setenv(variable, value)
     with another_run(project, "tiny-fold0"):
         assert main.main(["train", "tiny", "--fold", "0"]) == code
 

@@ -6,18 +6,15 @@ import signal
 import subprocess
 import sys
 import textwrap
-import warnings
 from pathlib import Path
 from typing import Any
 
-import lightning
 import numpy as np
 import pytest
 import torch
 
 from darkroom.errors import ArtifactError
-from darkroom.store.loader import Batch, Buffers, Loader, item_seed, loader
-from darkroom.store.sampler import EpochSampler
+from darkroom.store.loader import Buffers, Loader, item_seed, loader
 from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, shard_name, write_shard
 from darkroom.training.augment import build
@@ -95,9 +92,9 @@ def test_an_epoch_is_a_function_of_the_seed_and_the_epoch(store: Store) -> None:
     batches = loader(store, range(8), None, masks=True, batch_size=3, seed=1, augment=light())
     first = digest(batches)
     assert digest(batches) == first
-    batches.set_epoch(1)
+    batches.start(1)
     assert digest(batches) != first
-    batches.set_epoch(0)
+    batches.start(0)
     assert digest(batches) == first
     assert (
         digest(loader(store, range(8), None, masks=True, batch_size=3, seed=2, augment=light()))
@@ -143,8 +140,8 @@ def test_workers_change_no_batch(store: Store) -> None:
     alone = loader(store, range(8), None, masks=True, **options)
     helped = loader(store, range(8), None, masks=True, workers=2, **options)
     for epoch in (0, 1):
-        alone.set_epoch(epoch)
-        helped.set_epoch(epoch)
+        alone.start(epoch)
+        helped.start(epoch)
         assert digest(helped) == digest(alone)
 
 
@@ -221,57 +218,6 @@ def test_a_batch_goes_to_a_device(store: Store) -> None:
     assert moved.targets is not None
     assert moved.images.device.type == moved.targets.device.type == "meta"
     assert moved.originals.device.type == "cpu"
-
-
-class Recorder(lightning.LightningModule):
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.seen: list[tuple[int, list[str]]] = []
-
-    def training_step(self, batch: Batch) -> torch.Tensor:
-        assert isinstance(batch, Batch)
-        self.seen.append((self.current_epoch, batch.ids))
-        return self.weight * batch.images.float().mean()
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), 0.1)
-
-
-def expected_batches(store: Store, epochs: range) -> list[tuple[int, list[str]]]:
-    sampler = EpochSampler(range(8), 3, seed=4)
-    seen = []
-    for epoch in epochs:
-        sampler.set_epoch(epoch)
-        seen += [(epoch, [store.ids[row] for row in order.rows]) for order in sampler]
-    return seen
-
-
-@pytest.mark.slow
-def test_lightning_sets_the_epoch_also_when_it_resumes(store: Store, tmp_path: Path) -> None:
-    def fit(epochs: int, resume: Path | None = None) -> Recorder:
-        net = Recorder()
-        trainer = lightning.Trainer(
-            max_epochs=epochs,
-            accelerator="cpu",
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            trainer.fit(
-                net,
-                loader(store, range(8), None, masks=True, batch_size=3, seed=4),
-                ckpt_path=resume,
-            )
-        trainer.save_checkpoint(tmp_path / "last.ckpt")
-        return net
-
-    assert fit(2).seen == expected_batches(store, range(2))
-    assert fit(4, tmp_path / "last.ckpt").seen == expected_batches(store, range(2, 4))
 
 
 def light() -> build.Augmentation:

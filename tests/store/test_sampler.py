@@ -10,18 +10,18 @@ def rows_of(sampler: EpochSampler) -> list[int]:
 def test_without_a_seed_the_order_is_that_given() -> None:
     sampler = EpochSampler([3, 1, 2], 2, seed=None)
     assert list(sampler) == [BatchRequest(0, (3, 1)), BatchRequest(0, (2,))]
-    sampler.set_epoch(5)
+    sampler.start(5)
     assert list(sampler) == [BatchRequest(5, (3, 1)), BatchRequest(5, (2,))]
 
 
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:
     one, other = (EpochSampler(range(100), 8, seed=7) for _ in range(2))
     first = rows_of(one)
-    one.set_epoch(1)
+    one.start(1)
     second = rows_of(one)
     assert first != second
     assert sorted(first) == sorted(second) == list(range(100))
-    other.set_epoch(1)
+    other.start(1)
     assert rows_of(other) == second
     assert rows_of(EpochSampler(range(100), 8, seed=8)) != first
 
@@ -47,15 +47,15 @@ def test_a_batch_size_of_nothing_is_refused() -> None:
 
 def test_an_epoch_may_be_begun_at_any_batch() -> None:
     whole = EpochSampler(range(10), 3, seed=7)
-    whole.set_epoch(2)
+    whole.start(2)
     orders = list(whole)
     for batch in range(5):
         late = EpochSampler(range(10), 3, seed=7)
-        late.begin(2, batch)
+        late.start(2, batch)
         assert list(late) == orders[batch:]
         assert len(late) == 4, "of the whole epoch"
-    late.set_epoch(3)
-    whole.set_epoch(3)
+    late.start(3)
+    whole.start(3)
     assert list(late) == list(whole)
 
 
@@ -63,7 +63,7 @@ def test_an_epoch_may_be_begun_at_any_batch() -> None:
 def test_ranks_share_every_batch(seed: int | None) -> None:
     whole = EpochSampler(range(10), 4, seed=seed)
     orders = list(whole)
-    assert [whole.whole(batch) for batch in range(3)] == [4, 4, 2]
+    assert [whole.rows_in_batch(batch) for batch in range(3)] == [4, 4, 2]
     shares = []
     for rank in range(2):
         mine = EpochSampler(range(10), 4, seed=seed)

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback
 from torch import nn
 
+from darkroom.params.train import FitConfig
 from darkroom.store.loader import Augment
-from darkroom.training.fit import FitResult, Optimisation, Running, fit
-from darkroom.training.mixup import Mixing
+from darkroom.training.augment.mixup import Mixing
+from darkroom.training.callbacks import Callback
+from darkroom.training.fit import FitResult, fit
 from tests.support.drawn import batches, colours
 from tests.support.noise import noisy
 
@@ -28,7 +29,7 @@ class Killed(BaseException):
 class Interrupt(Callback):
     """At the n-th call of a hook, sends this process a signal, or raises Killed."""
 
-    def __init__(self, hook: str = "setup", call: int = 99, how: int | None = None) -> None:
+    def __init__(self, hook: str = "nothing", call: int = 99, how: int | None = None) -> None:
         self.calls, self.call, self.how = 0, call, how
         setattr(self, hook, self._act)
 
@@ -63,30 +64,23 @@ def train(
     seed: int = 1,
     augment: Augment = noisy,
     callbacks: Sequence[Callback] = (),
-    optimisation: Mapping[str, Any] | None = None,
-    running: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
+    learnt: int = LEARNT,
     mixing: Mixing | None = Mixing(0.4, 0.4, 3),  # noqa: B008  (frozen)
-    epochs: int = EPOCHS,
-    patience: int = 9,
 ) -> FitResult:
     """Train in a folder, from its checkpoint if there is one."""
     store = colours(folder / "shards", IMAGES, side=16)
     targets = np.arange(IMAGES) % 3
-    learnt, kept = range(LEARNT), range(LEARNT, IMAGES)
-    shown = {"rows": learnt, "seed": seed, "augment": augment, "workers": workers}
-    steps: dict[str, Any] = {"lr": 0.02, "accumulate": 2, "ema": 0.9, "clip": 5.0}
-    where: dict[str, Any] = {"accelerator": "cpu", "checkpoint_steps": 2}
+    shown = {"rows": range(learnt), "seed": seed, "augment": augment, "workers": workers}
+    usual: dict[str, Any] = {"epochs": EPOCHS, "patience": 9, "lr": 0.02, "accumulate": 2}
+    usual |= {"ema": 0.9, "clip": 5.0, "accelerator": "cpu", "checkpoint_steps": 2}
     return fit(
         network(seed) if net is None else net,
         batches(store, targets, **shown),
-        batches(store, targets, rows=kept),
+        batches(store, targets, rows=range(LEARNT, IMAGES)),
+        FitConfig(**(usual | dict(config or {}))),
         task="multiclass",
-        optimisation=Optimisation(**(steps | dict(optimisation or {}))),
-        running=Running(**(where | dict(running or {}))),
-        epochs=epochs,
-        patience=patience,
         seed=seed,
-        log_dir=folder / "runs",
         work_dir=folder / "work",
         mixing=mixing,
         callbacks=callbacks,

@@ -152,7 +152,6 @@ def leftovers(root: Path) -> list[str]:
         if (path.name.startswith(".") and path.name != ".darkroom")
         or (path.parent.name == ".darkroom" and path.suffix != ".lock")
         or path.name.endswith((".part", ".old"))
-        or path.name == "lightning_logs"
     ]
 
 

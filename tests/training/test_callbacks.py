@@ -1,17 +1,16 @@
 """Best weights and patience, and the line that an epoch gets."""
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 import torch
+from torch import nn
 
-from darkroom.models.build import MEAN, STD, build
-from darkroom.tasks.losses import build as losses
+from darkroom.models.build import build
 from darkroom.tasks.table import TASKS
 from darkroom.training.callbacks import BestWeights, epoch_line
-from darkroom.training.module import Learner, Manner
-from darkroom.training.step import Optimisation, Stepper
+from darkroom.training.loop import Loop
 
 
 def watch(
@@ -19,21 +18,19 @@ def watch(
 ) -> tuple[float, int, float]:
     """Show (metric, loss) epochs; return the best epoch, the last one, and the weight restored."""
     metric = TASKS[task].monitor
-    net = build("unet", outputs=1, seed=1, width=2, depth=1)
-    manner = Manner(task, losses.build(task), 1, MEAN, STD)
-    learner = Learner(net, manner, Stepper(net, Optimisation(lr=0.1), batches=9, epochs=1))
+    net = nn.Linear(2, 1)
     best = BestWeights(metric, patience, thaw)
-    trainer = cast(Any, SimpleNamespace(should_stop=False))
+    loop = cast(Loop, SimpleNamespace(history=[], stop=False, module=SimpleNamespace(net=net)))
     for epoch, (value, loss) in enumerate(values, start=1):
         with torch.no_grad():
-            for parameter in net.parameters():
-                parameter.fill_(epoch)
-        learner.history.append({"epoch": epoch, f"{metric.name}/val": value, "loss/val": loss})
-        best.on_validation_end(trainer, learner)
-        if trainer.should_stop:
+            net.weight.fill_(epoch)
+        loop.history.append({"epoch": epoch, f"{metric.name}/val": value, "loss/val": loss})
+        best.on_epoch_end(loop)
+        assert loop.best is best.row
+        if loop.stop:
             break
     best.restore(net)
-    return best.row["epoch"], epoch, float(next(net.parameters()).detach().flatten()[0])
+    return best.row["epoch"], epoch, float(net.weight.detach()[0, 0])
 
 
 @pytest.mark.parametrize(

@@ -13,25 +13,26 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from darkroom.training import checkpoint
-from darkroom.training.checkpoint import path
+from darkroom.training.callbacks import Callback
+from darkroom.training.checkpoint import checkpoint_path as path
 from darkroom.training.tensorboard.scalars import Scalars
+from darkroom.training.tensorboard.writer import EventWriter
 from tests.support.interrupted import BATCHES, EPOCHS, Interrupt, Killed, network, told, train
 
 LONG = 16  # epochs: too long to end before the last signal
 LAST = BATCHES * EPOCHS
 PLACES = [
-    ("on_train_batch_end", 1),  # before the first checkpoint, within a step
-    ("on_train_batch_end", 5),
-    ("on_train_batch_end", BATCHES),  # all batches of the epoch, no validation
-    ("on_train_batch_end", LAST - 2),
+    ("on_batch_end", 1),  # before the first checkpoint, within a step
+    ("on_batch_end", 5),
+    ("on_batch_end", BATCHES),  # all batches of the epoch, no validation
+    ("on_batch_end", LAST - 2),
     ("on_validation_start", 1),
-    ("on_validation_batch_end", 2 * EPOCHS),
-    ("on_validation_end", 2),
-    ("on_train_epoch_end", EPOCHS),
+    ("on_validation_batch", 2 * EPOCHS),
+    ("on_epoch_end", 2),
+    ("on_epoch_end", EPOCHS),
     ("on_train_end", 1),
 ]
 
@@ -93,13 +94,12 @@ def test_killed_while_a_checkpoint_is_written(
 
 def test_an_interrupt_saves_too(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, callbacks=[Interrupt("on_train_batch_start", 2, signal.SIGINT)])
+        train(tmp_path, callbacks=[Interrupt("on_batch_start", 2, signal.SIGINT)])
     assert path(tmp_path / "work").is_file()
     assert told(train(tmp_path, callbacks=[Interrupt()])) == undisturbed
 
 
 def test_terminated_before_the_first_batch(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
-    """While other callbacks start it is Lightning that hears signals; 0 would mean success."""
     with pytest.raises(SystemExit) as left:
         train(tmp_path, callbacks=[Interrupt("on_train_start", 1, signal.SIGTERM)])
     assert left.value.code == 143
@@ -108,7 +108,7 @@ def test_terminated_before_the_first_batch(tmp_path: Path, undisturbed: dict[str
 
 def test_what_has_ended_is_not_done_again(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
     train(tmp_path, callbacks=[Interrupt()])
-    batches = Interrupt("on_train_batch_start")
+    batches = Interrupt("on_batch_start")
     assert told(train(tmp_path, callbacks=[batches])) == undisturbed
     assert batches.calls == 0
 
@@ -119,23 +119,19 @@ def test_another_seed_gives_other_bits(tmp_path: Path, undisturbed: dict[str, An
 
 
 def test_patience_outlives_a_kill(tmp_path: Path) -> None:
-    still = {"lr": 1e-30, "ema": None}
+    still = {"lr": 1e-30, "ema": None, "epochs": 9, "patience": 3}
     with pytest.raises(Killed):
         train(
             tmp_path,
             net=network(1, normed=False),
-            callbacks=[Interrupt("on_train_batch_end", 2 * BATCHES + 1)],
-            optimisation=still,
-            epochs=9,
-            patience=3,
+            callbacks=[Interrupt("on_batch_end", 2 * BATCHES + 1)],
+            config=still,
         )
     result = train(
         tmp_path,
         net=network(1, normed=False),
         callbacks=[Interrupt()],
-        optimisation=still,
-        epochs=9,
-        patience=3,
+        config=still,
     )
     assert [row["epoch"] for row in result.history] == [1, 2, 3, 4]
     assert result.best["epoch"] == 1
@@ -163,7 +159,7 @@ def test_a_damaged_checkpoint_is_told_and_not_used(
     words: str,
 ) -> None:
     with pytest.raises(Killed):
-        train(tmp_path, callbacks=[Interrupt("on_train_batch_end", BATCHES + 2)])
+        train(tmp_path, callbacks=[Interrupt("on_batch_end", BATCHES + 2)])
     damage(path(tmp_path / "work"))
     capfd.readouterr()
     assert told(train(tmp_path, callbacks=[Interrupt()])) == undisturbed
@@ -177,18 +173,23 @@ def test_a_checkpoint_of_other_choices_is_not_used(
     with pytest.raises(Killed):
         train(
             tmp_path,
-            callbacks=[Interrupt("on_train_batch_end", BATCHES + 2)],
-            optimisation={"lr": 0.01},
+            callbacks=[Interrupt("on_batch_end", BATCHES + 2)],
+            config={"lr": 0.01},
         )
     assert told(train(tmp_path, callbacks=[Interrupt()])) == undisturbed
     assert "the checkpoint is of another training: training starts afresh" in capfd.readouterr().err
 
 
+def logged(folder: Path) -> list[Callback]:
+    events = EventWriter(folder / "runs")
+    return [events, Scalars(events)]
+
+
 def test_charts_have_every_step_once(tmp_path: Path) -> None:
     for call in (BATCHES - 2, 5):
         with pytest.raises(Killed):
-            train(tmp_path, callbacks=[Scalars(), Interrupt("on_train_batch_end", call)])
-    train(tmp_path, callbacks=[Scalars(), Interrupt()])
+            train(tmp_path, callbacks=[*logged(tmp_path), Interrupt("on_batch_end", call)])
+    train(tmp_path, callbacks=[*logged(tmp_path), Interrupt()])
     events = EventAccumulator(str(tmp_path / "runs")).Reload()
     assert [e.step for e in events.Scalars("loss/step")] == list(range(2, LAST + 1, 2))
     epochs = [BATCHES * number for number in range(1, EPOCHS + 1)]
@@ -201,14 +202,14 @@ class Tell(Callback):
     def __init__(self, pipe: Connection) -> None:
         self.pipe = pipe
 
-    def on_train_batch_end(self, *_: object) -> None:
+    def on_batch_end(self, *_: object) -> None:
         self.pipe.send("batch")
 
 
 def run(folder: Path, workers: int, pipe: Connection) -> None:
     """Train in a process of its own."""
     torch.set_num_threads(1)
-    result = train(folder, workers=workers, epochs=LONG, callbacks=[Tell(pipe)])
+    result = train(folder, workers=workers, config={"epochs": LONG}, callbacks=[Tell(pipe)])
     pipe.send(told(result))
 
 
@@ -226,7 +227,9 @@ def broken_off(process: BaseProcess, pipe: Connection, rng: random.Random, how: 
 @pytest.fixture(scope="module")
 def long_undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     nobody, pipe = mp.Pipe()
-    result = told(train(tmp_path_factory.mktemp("long"), epochs=LONG, callbacks=[Tell(pipe)]))
+    result = told(
+        train(tmp_path_factory.mktemp("long"), config={"epochs": LONG}, callbacks=[Tell(pipe)])
+    )
     nobody.close()
     return result
 
@@ -257,5 +260,7 @@ def test_killed_by_the_system_at_random(
         codes.append(process.exitcode)
     assert codes == [143 if how == TERM else -how for _, how in kills]
     nobody, pipe = context.Pipe()
-    assert told(train(tmp_path, epochs=LONG, callbacks=[Tell(pipe)])) == long_undisturbed
+    assert (
+        told(train(tmp_path, config={"epochs": LONG}, callbacks=[Tell(pipe)])) == long_undisturbed
+    )
     nobody.close()

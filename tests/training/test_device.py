@@ -22,7 +22,7 @@ def test_the_order_of_values_is_the_one_asked_for(tmp_path: Path, channels_last:
 
     net = network(1)
     looking = nn.Sequential(Look(), net[0], Look(), *net[1:])
-    train(tmp_path, net=looking, running={"channels_last": channels_last}, epochs=1)
+    train(tmp_path, net=looking, config={"channels_last": channels_last, "epochs": 1})
     assert orders == {"last" if channels_last else "first"}
 
 
@@ -37,6 +37,6 @@ def test_each_size_of_batch_is_compiled_for_itself(
         return graph.forward
 
     monkeypatch.setattr(torch, "compile", lambda net, **how: compile_(net, backend=note, **how))
-    train(tmp_path, running={"compile": True}, epochs=2)
+    train(tmp_path, config={"compile": True, "epochs": 2})
     assert len(graphs) >= 3, "batches of four and of two to learn from, of four to validate with"
     assert not any(graphs), "none is of any size"

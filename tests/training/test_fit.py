@@ -4,24 +4,28 @@ import hashlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Callback
 from numpy.typing import NDArray
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from darkroom.errors import DataError, ParamsError, ResourceError
 from darkroom.models.build import MEAN, STD, build, normalise
+from darkroom.params.train import FitConfig
+from darkroom.store.loader import Batch
 from darkroom.store.store import Store
 from darkroom.tasks.losses import build as losses
-from darkroom.training.fit import FitResult, Optimisation, Running, fit
+from darkroom.training.callbacks import Callback
+from darkroom.training.fit import FitResult, fit, leaves_one
+from darkroom.training.loop import Loop
 from darkroom.training.tensorboard.scalars import Scalars
+from darkroom.training.tensorboard.writer import EventWriter
 from tests.support.drawn import batches, colours, discs
 
 
@@ -32,27 +36,20 @@ def train(
     *,
     targets: NDArray[Any] | None = None,
     seed: int = 1,
-    running: Mapping[str, Any] | None = None,
     callbacks: Sequence[Callback] = (),
     task: str = "segmentation",
-    epochs: int = 2,
-    patience: int = 9,
-    lr: float = 0.03,
-    **optimisation: Any,
+    **config: Any,
 ) -> FitResult:
     net = net or build("unet", outputs=1, seed=seed, width=4, depth=2)
     last = len(store) - 4
+    usual: dict[str, Any] = {"epochs": 2, "lr": 0.03, "patience": 9, "accelerator": "cpu"}
     return fit(
         net,
         batches(store, targets, rows=range(last), seed=seed),
         batches(store, targets, rows=range(last, len(store))),
+        FitConfig(**usual | config),
         task=task,
-        optimisation=Optimisation(lr=lr, **optimisation),
-        running=Running(accelerator="cpu", **(running or {})),
-        epochs=epochs,
-        patience=patience,
         seed=seed,
-        log_dir=folder / "runs",
         work_dir=folder / "work",
         callbacks=callbacks,
     )
@@ -64,7 +61,10 @@ def digest(net: nn.Module) -> str:
 
 
 def test_a_disc_is_learnt(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    result = train(discs(tmp_path / "d", 36), tmp_path, epochs=5, callbacks=[Scalars()])
+    events = EventWriter(tmp_path / "runs")
+    result = train(
+        discs(tmp_path / "d", 36), tmp_path, epochs=5, callbacks=[events, Scalars(events)]
+    )
     assert result.best["dice/val"] > 0.9
     assert [row["epoch"] for row in result.history] == [1, 2, 3, 4, 5]
     assert result.history[0]["loss/train"] > 2 * result.history[-1]["loss/train"]
@@ -115,23 +115,19 @@ def test_the_epoch_reaches_the_sampler(tmp_path: Path) -> None:
     seen: list[list[str]] = [[], [], []]
 
     def note(image: Any, mask: Any, seed: int) -> Any:
-        seen[learn.sampler.epoch].append(str(seed))  # type: ignore[attr-defined]
+        seen[learn.sampler.epoch].append(str(seed))
         return image, mask
 
     learn = batches(store, rows=range(8), seed=3, augment=note)
-    learn.set_epoch(2)  # stale, as a second training with one loader would find it
+    learn.start(2)  # stale, as a second training with one loader would find it
     net = build("unet", outputs=1, seed=1, width=2, depth=1)
     fit(
         net,
         learn,
         batches(store, rows=range(8, 12)),
+        FitConfig(epochs=3, lr=0.01, accelerator="cpu"),
         task="segmentation",
-        optimisation=Optimisation(lr=0.01),
-        running=Running(accelerator="cpu"),
-        epochs=3,
-        patience=9,
         seed=1,
-        log_dir=tmp_path / "r",
         work_dir=tmp_path / "w",
     )
     assert [len(seeds) for seeds in seen] == [8, 8, 8]
@@ -175,12 +171,9 @@ def test_no_images_to_validate_with(tmp_path: Path) -> None:
             net,
             batches(store, seed=1),
             batches(store, rows=[]),
+            FitConfig(epochs=1, lr=0.1, accelerator="cpu"),
             task="segmentation",
-            optimisation=Optimisation(lr=0.1),
-            epochs=1,
-            patience=1,
             seed=1,
-            log_dir=tmp_path / "r",
             work_dir=tmp_path / "w",
         )
 
@@ -212,7 +205,7 @@ def test_the_usual_training_keeps_its_bits(tmp_path: Path) -> None:
     learn = batches(store, rows=range(8), seed=1)
     seen: list[float] = []
     for epoch in range(2):
-        learn.set_epoch(epoch)
+        learn.start(epoch)
         for batch in learn:
             assert batch.targets is not None
             optimizer.zero_grad()
@@ -230,18 +223,18 @@ def test_the_usual_training_keeps_its_bits(tmp_path: Path) -> None:
 
 def test_a_loss_that_runs_off_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
     class Spoil(Callback):
-        def on_train_batch_start(self, trainer: Any, pl_module: Any, *place: Any) -> None:
-            if (trainer.current_epoch, place[1]) == (1, 1):
+        def on_batch_start(self, loop: Loop, batch: Batch) -> None:  # noqa: ARG002
+            if (loop.epoch, loop.batch) == (1, 1):
                 with torch.no_grad():
-                    next(pl_module.net.parameters()).fill_(float("nan"))
+                    next(loop.module.net.parameters()).fill_(float("nan"))
 
     store = discs(tmp_path / "d", 16)
     with pytest.raises(ParamsError, match="not a finite number in epoch 2") as caught:
-        train(store, tmp_path, callbacks=[Spoil()], running={"checkpoint_steps": 1})
+        train(store, tmp_path, callbacks=[Spoil()], checkpoint_steps=1)
     file = tmp_path / "work/training.ckpt"
-    assert f"the weights from before that are kept in {file}" in str(caught.value)
+    assert f"the last finite weights are kept in {file}" in str(caught.value)
     kept = torch.load(file, weights_only=True)
-    assert kept["place"] == (1, 1, 4)
+    assert (kept["epoch"], kept["batch"]) == (1, 1)
     assert all(t.isfinite().all() for t in kept["net"].values())
 
 
@@ -250,8 +243,8 @@ def test_a_frozen_backbone_stands_still_until_it_thaws(tmp_path: Path) -> None:
     weights: list[dict[str, torch.Tensor]] = []
 
     class Note(Callback):
-        def on_train_epoch_end(self, _trainer: Any, pl_module: Any) -> None:
-            state = pl_module.net.state_dict()
+        def on_epoch_end(self, loop: Loop) -> None:
+            state = loop.module.net.state_dict()
             weights.append({name: t.clone() for name, t in state.items()})
 
     first = build("unet", outputs=1, seed=1, width=4, depth=2).state_dict()
@@ -270,7 +263,7 @@ def test_compiled_weights_have_the_same_names(
     store, compile_ = discs(tmp_path / "d", 8), torch.compile
     monkeypatch.setattr(torch, "compile", lambda net, **_: compile_(net, backend="eager"))
     plain = train(store, tmp_path / "a", epochs=1)
-    compiled = train(store, tmp_path / "b", epochs=1, running={"compile": True})
+    compiled = train(store, tmp_path / "b", epochs=1, compile=True)
     assert list(compiled.net.state_dict()) == list(plain.net.state_dict())
     kept = torch.load(tmp_path / "b/work/training.ckpt", weights_only=True)
     assert list(kept["net"]) == list(plain.net.state_dict())
@@ -287,24 +280,19 @@ def test_precision(tmp_path: Path, precision: str) -> None:
             kinds.append(found.dtype)
             return found
 
-    train(discs(tmp_path / "d", 8), tmp_path, Layer(3, 1, 1), running={"precision": precision})
+    train(discs(tmp_path / "d", 8), tmp_path, Layer(3, 1, 1), precision=precision)
     assert set(kinds) == {torch.float32 if precision == "float32" else torch.bfloat16}
 
 
 def test_fp16_needs_cuda(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="fp16 needs an NVIDIA GPU"):
-        train(discs(tmp_path / "d", 8), tmp_path, running={"precision": "fp16"})
-
-
-def test_more_devices_than_images(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match="too few images to train on for so many devices"):
-        train(discs(tmp_path / "d", 8), tmp_path, running={"devices": 5})
+        train(discs(tmp_path / "d", 8), tmp_path, precision="fp16")
 
 
 @pytest.mark.slow
 def test_a_lost_loader_process_is_told_as_such(tmp_path: Path) -> None:
     class Kill(Callback):
-        def on_train_batch_end(self, *_: object) -> None:
+        def on_batch_end(self, *_: object) -> None:
             for child in multiprocessing.active_children():
                 assert child.pid is not None
                 os.kill(child.pid, signal.SIGKILL)
@@ -315,13 +303,32 @@ def test_a_lost_loader_process_is_told_as_such(tmp_path: Path) -> None:
             build("unet", outputs=1, seed=1, width=2, depth=1),
             batches(store, seed=1, batch_size=1, workers=1),
             batches(store, rows=[0]),
+            FitConfig(epochs=50, lr=0.1, accelerator="cpu"),
             task="segmentation",
-            optimisation=Optimisation(lr=0.1),
-            epochs=50,
-            patience=50,
             seed=1,
-            log_dir=tmp_path / "log",
             work_dir=tmp_path / "work",
             callbacks=[Kill()],
         )
     assert "run again: training resumes from its last checkpoint" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "one"),
+    [(9, 4, True), (8, 4, False), (10, 4, False), (1, 4, False), (5, 1, False)],
+)
+def test_leaves_one(images: int, size: int, one: bool) -> None:
+    assert leaves_one(images, size) is one
+
+
+@pytest.mark.parametrize("count", [5, 9])
+def test_a_single_value_for_batch_norm_is_told_with_the_parameters(
+    tmp_path: Path, count: int
+) -> None:
+    store = discs(tmp_path / "d", count)  # the last four validate
+    net = build("unet", outputs=1, seed=1, width=2, depth=5)  # 32 px shrink to one
+    with pytest.raises(ParamsError, match="batch norm needs two values or more") as caught:
+        train(store, tmp_path, net, epochs=1)
+    assert "got input size torch.Size([1, 64, 1, 1])" in str(caught.value)
+    assert "raise train.batch_size, or preprocess.height and width, or lower model.depth" in str(
+        caught.value
+    )

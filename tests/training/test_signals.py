@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from darkroom.training.signals import Stop
+from darkroom.training.signals import DeferredSignals
 
 
 def send(number: int) -> None:
@@ -15,40 +15,23 @@ def send(number: int) -> None:
 
 def test_a_sigterm_is_noted_and_obeyed_later() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
-    with Stop() as stop:
-        stop.obey()
+    with DeferredSignals() as signals:
+        signals.obey()
         send(signal.SIGTERM)
-        assert stop.asked == signal.SIGTERM
+        assert signals.received == signal.SIGTERM
         with pytest.raises(SystemExit) as left:
-            stop.obey()
+            signals.obey()
         assert left.value.code == 143
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
 def test_a_second_interrupt_does_not_wait() -> None:
-    with Stop() as stop:
+    with DeferredSignals() as signals:
         send(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            stop.obey()
+            signals.obey()
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGINT)
-
-
-def test_signals_that_another_took_are_taken_back() -> None:
-    with Stop() as stop:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        stop.listen()
-        send(signal.SIGTERM)
-        assert stop.asked == signal.SIGTERM
-
-
-def exit_for_an_interrupt() -> None:
-    """Leave as Lightning does."""
-    with Stop():
-        try:
-            raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            raise SystemExit(1)  # noqa: B904  (the context is what counts)
 
 
 KILLED = RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated.")
@@ -56,15 +39,10 @@ KILLED = RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated
 
 def lose_a_worker(error: Exception, *, terminated: bool) -> None:
     """Leave as torch does when a loader's worker has ended."""
-    with Stop():
+    with DeferredSignals():
         if terminated:
             send(signal.SIGTERM)
         raise error
-
-
-def test_an_exit_made_of_an_interrupt_is_an_interrupt() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        exit_for_an_interrupt()
 
 
 @pytest.mark.parametrize("error", [KILLED, FileNotFoundError(2, "its socket"), EOFError("pid")])
@@ -81,8 +59,8 @@ def test_outside_of_the_main_thread_nothing_is_heard() -> None:
     found: list[object] = []
 
     def enter() -> None:
-        with Stop() as stop:
-            found.append(stop.asked)
+        with DeferredSignals() as signals:
+            found.append(signals.received)
 
     thread = threading.Thread(target=enter)
     thread.start()

@@ -7,24 +7,34 @@ import pytest
 import torch
 from torch import nn
 
-from darkroom.training.step import Optimisation, Stepper
+from darkroom.params.train import FitConfig
+from darkroom.training.step import OptimizerStep
 
 
-def stepper(net: nn.Module, batches: int = 5, **choices: Any) -> Stepper:
-    plain: dict[str, Any] = {"lr": 0.1, "optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0}
-    choice = Optimisation(**(plain | {"schedule": "constant"} | choices))
-    return Stepper(net, choice, batches=batches, epochs=2)
+def stepper(net: nn.Module, batches: int = 5, **choices: Any) -> OptimizerStep:
+    plain: dict[str, Any] = {
+        "epochs": 2,
+        "lr": 0.1,
+        "schedule": "constant",
+        "optimizer": "sgd",
+        "momentum": 0.0,
+        "weight_decay": 0.0,
+    }
+    config = FitConfig(**(plain | choices))
+    return OptimizerStep(net, config, batches=batches)
 
 
-def learn(steps: Stepper, net: nn.Module, index: int, images: torch.Tensor) -> dict[str, float]:
+def learn(
+    steps: OptimizerStep, net: nn.Module, index: int, images: torch.Tensor
+) -> dict[str, float]:
     steps.backward(net(images).square().mean(), index)
-    return steps.step() if steps.ends(index) else {}
+    return steps.step() if steps.follows(index) else {}
 
 
 def test_which_batches_end_a_step() -> None:
     steps = stepper(nn.Linear(1, 1), batches=5, accumulate=2)
-    assert [steps.ends(index) for index in range(5)] == [False, True, False, True, True]
-    assert steps.choice.steps(5) == 3
+    assert [steps.follows(index) for index in range(5)] == [False, True, False, True, True]
+    assert steps.config.steps_per_epoch(5) == 3
     assert steps.schedule.total_steps == 6
 
 
@@ -55,13 +65,6 @@ def test_a_gradient_is_clipped_and_its_norm_told() -> None:
 def test_the_rate_of_the_epoch_is_the_greatest() -> None:
     net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
     assert stepper(net, rates={"backbone": 0.5}).learning_rate == pytest.approx(0.1)
-
-
-def test_a_backbone_is_frozen_until_its_epoch() -> None:
-    assert not Optimisation(lr=1).frozen(0)
-    assert Optimisation(lr=1, freeze="backbone").frozen(99)
-    thawing = Optimisation(lr=1, freeze="backbone", unfreeze_epoch=3)
-    assert [thawing.frozen(epoch) for epoch in range(4)] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("choices", [{}, {"optimizer": "adamw", "schedule": "one_cycle"}])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.cli.main import main
-from darkroom.training.module import Learner
+from darkroom.training.module import TrainModule
 from tests.support import tiny
 from tests.support.damage import HTML, Damage, Project, cut, flip, put, refused, remove, replace
 
@@ -143,11 +143,11 @@ def test_an_interrupt_while_training(
 ) -> None:
     root = project("masks")
 
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     handler = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(Learner, "training_step", interrupt)
+    monkeypatch.setattr(TrainModule, "train_batch", interrupt)
     code, words = refused(root, "train", capfd, ["tiny"])
     assert "darkroom train tiny: interrupted\n" in words
     assert code == 130

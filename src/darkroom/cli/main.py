@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from darkroom.cli.train import hand_over, is_child
 from darkroom.errors import DarkroomError, ParamsError, ResourceError
 from darkroom.project.files import FULL, clear_leftovers, lock
 from darkroom.project.paths import PARAMS, Layout
@@ -166,7 +167,8 @@ def _run(options: dict[str, Any]) -> int:
             _refuse_file(name)
         options["context"] = read_context(name)
     with _lock(options["context"], options.get("fold")) if verb in STAGES else nullcontext():
-        room = "stages" if verb in STAGES else "cli"
+        # train is a command too: it starts several processes, and passes TensorBoard.
+        room = "stages" if verb in STAGES and verb != "train" else "cli"
         code = import_module(f"darkroom.{room}.{verb}").run(**options)
     return code if isinstance(code, int) else 0
 
@@ -186,9 +188,10 @@ def _refuse_file(name: str) -> None:
 def _lock(context: Context, fold: int | None) -> Iterator[None]:
     """Keep a second run of a competition's stages out: the two would mix their outputs.
 
-    Folds may be trained side by side, and the further processes of one training belong to it.
+    Folds may be trained side by side. Of several processes of one training the launcher holds
+    the lock, or without one the first rank.
     """
-    if os.environ.get("LOCAL_RANK", "0") != "0":
+    if is_child() or os.environ.get("RANK", "0") != "0":
         yield
         return
     suffix = "" if fold is None else f"-fold{fold}"
@@ -217,7 +220,10 @@ def _resource_error(error: OSError) -> ResourceError:
 
 
 def _fail(command: str, error: DarkroomError) -> int:
-    print(f"{command}: {error}", file=sys.stderr)
+    if is_child():
+        hand_over(f"{command}: {error}")
+    else:
+        print(f"{command}: {error}", file=sys.stderr)
     return error.exit_code
 
 

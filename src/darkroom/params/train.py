@@ -32,11 +32,13 @@ class LossOptions(Section):
     delta: Positive | None = Field(None, description="huber: where square turns to absolute.")
 
 
-class Train(Section):
-    """How the network learns."""
+class FitConfig(Section):
+    """The part of the section that `darkroom.training.fit.fit` takes, as it stands."""
 
     epochs: int = Field(ge=1, le=10000, description="Passes over the training images.")
-    batch_size: int = Field(ge=1, le=4096, description="Images a step, over all devices.")
+    patience: int = Field(
+        10, ge=1, le=10000, description="Epochs without a better metric before stopping."
+    )
     lr: Number = Field(gt=0, le=10, description="Peak learning rate.")
     weight_decay: Number = Field(0.01, ge=0, le=10, description="Weight decay.")
     optimizer: OptimizerName = Field("adamw", description="What turns gradients into steps.")
@@ -62,6 +64,35 @@ class Train(Section):
     unfreeze_epoch: int | None = Field(
         None, ge=2, description="The epoch, from 1, in which a frozen backbone begins to learn."
     )
+    accumulate: int = Field(1, ge=1, le=4096, description="Batches whose gradients make a step.")
+    clip: Positive | None = Field(None, description="The greatest norm of a step's gradient.")
+    ema: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+        None, description="Decay of a running mean of the weights, which is then what is kept."
+    )
+    accelerator: Accelerator = "auto"
+    precision: Literal["auto", "float32", "bf16", "fp16"] = Field(
+        "auto", description="Of products; auto: bf16 on an NVIDIA GPU, else float32."
+    )
+    channels_last: bool = Field(True, description="Store a pixel's channels side by side.")
+    compile: bool = Field(False, description="Let torch.compile fuse the network's layers.")
+    checkpoint_steps: int | None = Field(
+        None, ge=1, description="Also save what a kill would lose every so many steps."
+    )
+
+    def is_frozen(self, epoch: int) -> bool:
+        """Return whether the backbone is frozen in an epoch, counted from 0."""
+        thaws = self.unfreeze_epoch is not None and epoch + 1 >= self.unfreeze_epoch
+        return self.freeze == "backbone" and not thaws
+
+    def steps_per_epoch(self, batches: int) -> int:
+        """Return the optimizer steps in an epoch of so many batches."""
+        return -(-batches // self.accumulate)
+
+
+class Train(FitConfig):
+    """How the network learns."""
+
+    batch_size: int = Field(ge=1, le=4096, description="Images a step, over all devices.")
     loss: Literal["auto"] | LossName | dict[LossName, Positive | LossOptions] = Field(
         "auto", description="By name; or several: {bce: 1, lovasz: 0.5}."
     )
@@ -76,16 +107,6 @@ class Train(Section):
             "from the training images.",
         )
     )
-    accumulate: int = Field(1, ge=1, le=4096, description="Batches whose gradients make a step.")
-    clip: Positive | None = Field(None, description="The greatest norm of a step's gradient.")
-    precision: Literal["auto", "float32", "bf16", "fp16"] = Field(
-        "auto", description="Of products; auto: bf16 on an NVIDIA GPU, else float32."
-    )
-    channels_last: bool = Field(True, description="Store a pixel's channels side by side.")
-    compile: bool = Field(False, description="Let torch.compile fuse the network's layers.")
-    ema: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
-        None, description="Decay of a running mean of the weights, which is then what is kept."
-    )
     augment: Preset | list[dict[str, Any]] = Field(
         "light",
         description="A preset of random changes, or transforms of albumentations by name: "
@@ -96,14 +117,7 @@ class Train(Section):
     )
     mixup: Number = Field(0.0, ge=0, le=10, description="Mixup's alpha (labels); 0: none.")
     cutmix: Number = Field(0.0, ge=0, le=10, description="CutMix's alpha (labels); 0: none.")
-    patience: int = Field(
-        10, ge=1, le=10000, description="Epochs without a better metric before stopping."
-    )
     workers: Literal["auto"] | Annotated[int, Field(ge=0, le=256)] = Field(
         "auto", description="Loader processes; auto: 0 on a CPU, up to 8 beside a GPU."
     )
-    accelerator: Accelerator = "auto"
     devices: int = Field(1, ge=1, le=64, description="GPUs of this machine, or processes.")
-    checkpoint_steps: int | None = Field(
-        None, ge=1, description="Also save what a kill would lose every so many steps."
-    )

@@ -14,7 +14,6 @@ from darkroom.project.files import file_sha256
 
 LIBRARIES = (
     "albumentations",
-    "lightning",
     "numpy",
     "opencv-python-headless",
     "pillow",

@@ -1,11 +1,13 @@
 """Map a function over many items in several processes: results in order, constant memory."""
 
 import collections
+import ctypes
 import itertools
 import math
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -21,6 +23,7 @@ R = TypeVar("R")
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 """Of cgroup v2: microseconds of processor time, or "max", and the period in microseconds."""
 
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h: the signal sent to a process whose parent dies
 _AHEAD = 2  # items submitted a worker: one in work and one waiting
 
 
@@ -35,6 +38,18 @@ def cores() -> int:
         return max(1, min(present, math.ceil(quota / period)))
     except (OSError, ValueError, ZeroDivisionError):  # no such file, or no quota: "max"
         return present
+
+
+def end_with_parent(parent: int) -> None:
+    """Let this process be killed when its parent dies, which has this process id.
+
+    Only Linux does so by itself. A parent that has died before this call has left the process
+    to another parent: then it ends here.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def pool(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:

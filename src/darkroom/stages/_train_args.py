@@ -18,10 +18,10 @@ from darkroom.project.paths import PARAMS
 from darkroom.store.loader import Loader, loader
 from darkroom.store.store import Store
 from darkroom.tasks.losses import build as losses
-from darkroom.training import fit
+from darkroom.training import distributed
 from darkroom.training.augment import build
-from darkroom.training.fit import Optimisation, Running
-from darkroom.training.mixup import Mixing
+from darkroom.training.augment.mixup import Mixing
+from darkroom.training.fit import leaves_one
 
 if TYPE_CHECKING:
     from darkroom.params.competition import Competition
@@ -132,36 +132,6 @@ def loss(
     )
 
 
-def optimisation(train: Train) -> Optimisation:
-    """Return how steps are made."""
-    return Optimisation(
-        optimizer=train.optimizer,
-        lr=train.lr,
-        weight_decay=train.weight_decay,
-        momentum=train.momentum,
-        schedule=train.schedule,
-        warmup=train.warmup,
-        rates=train.rates,
-        accumulate=train.accumulate,
-        clip=train.clip,
-        freeze=train.freeze,
-        unfreeze_epoch=train.unfreeze_epoch,
-        ema=train.ema,
-    )
-
-
-def running(train: Train) -> Running:
-    """Return where and in what numbers it computes."""
-    return Running(
-        accelerator=train.accelerator,
-        devices=train.devices,
-        precision=train.precision,
-        channels_last=train.channels_last,
-        compile=train.compile,
-        checkpoint_steps=train.checkpoint_steps,
-    )
-
-
 def mixing(train: Train, card: Card) -> Mixing | None:
     """Return what mixes the pictures of a batch, if anything does."""
     return Mixing(train.mixup, train.cutmix, len(card.classes) or None) or None
@@ -190,7 +160,7 @@ def loaders(
             train.augment, crop=crop, masks=masks, size=(shards.height, shards.width)
         ),
         workers=workers,
-        drop_last=fit.leaves_one(len(learning), size),
+        drop_last=leaves_one(len(learning), size),
     )
     validate = loader(
         shards, validating, targets, masks=masks, batch_size=size, seed=None, workers=workers
@@ -198,8 +168,11 @@ def loaders(
     return learn, validate
 
 
-def _workers(asked: int | str) -> int:
-    """Return loader processes: a CPU has no core to spare for them, a GPU waits for them."""
-    if isinstance(asked, int):
-        return asked
-    return min(8, processes.cores()) if torch.cuda.is_available() else 0
+def _workers(workers: int | str) -> int:
+    """Return the loader processes of this rank: its share of those of the machine.
+
+    "auto": a CPU has no core to spare for them, a GPU waits for them.
+    """
+    if isinstance(workers, str):
+        workers = min(8, processes.cores()) if torch.cuda.is_available() else 0
+    return -(-workers // distributed.local_world_size())

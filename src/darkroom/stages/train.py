@@ -1,6 +1,7 @@
 """train: shards and split -> the weights of one fold."""
 
 import shutil
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,15 @@ from darkroom.stages import _train_args
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import read_part, read_split
 from darkroom.store.store import Store
-from darkroom.training import fit
-from darkroom.training.tensorboard import callbacks
+from darkroom.training import distributed, fit
+from darkroom.training.callbacks import Callback
+
+# (log_dir, task, validation loader, names=, hyperparameters=) to callbacks: TensorBoard's. No
+# result depends on them, so the command line passes them: DVC need not know their code.
+Watch = Callable[..., Sequence[Callback]]
 
 
-def run(context: Context, fold: int = 0) -> None:
+def run(context: Context, fold: int = 0, watch: Watch = lambda *_, **__: ()) -> None:
     """Train one fold of a competition; the model appears when training has ended."""
     name, paths, section = context.name, context.paths, context.section
     model: Model = section.model
@@ -48,23 +53,22 @@ def run(context: Context, fold: int = 0) -> None:
     result = fit.fit(
         net,
         *loaders,
+        train,
         task=card.task,
         loss=_train_args.loss(train, card, learned, arguments.get("scale")),
-        optimisation=_train_args.optimisation(train),
-        running=_train_args.running(train),
         mixing=_train_args.mixing(train, card),
-        epochs=train.epochs,
-        patience=train.patience,
         seed=context.seed,
-        log_dir=paths.runs(fold, stamp),
         work_dir=paths.work(stamp),
-        callbacks=callbacks.callbacks(
+        callbacks=watch(
+            paths.runs(fold, stamp),
             card.task,
             loaders[1],
             names=card.classes or card.targets,
-            facts=_facts(context, fold, shards),
+            hyperparameters=_hyperparameters(context, fold, shards),
         ),
     )
+    if distributed.rank() > 0:  # the first process writes
+        return
 
     made = {
         "model": arguments | {"weights": model.weights},
@@ -98,7 +102,7 @@ def _stamp(context: Context, fold: int, shards: Store) -> str:
     return fingerprint.of("train", chosen, inputs)
 
 
-def _facts(context: Context, fold: int, shards: Store) -> dict[str, Any]:
+def _hyperparameters(context: Context, fold: int, shards: Store) -> dict[str, Any]:
     """Return what TensorBoard's table of hyperparameters says of this run."""
     model = {"model": context.section.model.model_dump()}
     stored = {"height": shards.height, "width": shards.width, "fit": shards.fit}

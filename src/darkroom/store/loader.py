@@ -6,12 +6,9 @@ normalises them. A batch is a pure function of (store, rows, targets, seed, epoc
 workers does not matter.
 """
 
-import ctypes
 import hashlib
 import math
 import os
-import signal
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -27,11 +24,10 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from darkroom.errors import ArtifactError, DarkroomError, ResourceError
 from darkroom.images.codec import Pixels
+from darkroom.project import processes
 from darkroom.store.sampler import BatchRequest, EpochSampler
 from darkroom.store.shard import REMAKE
 from darkroom.store.store import Store
-
-_PR_SET_PDEATHSIG = 1  # of linux/prctl.h: the signal sent to a process whose parent dies
 
 Augment = Callable[[Pixels, Pixels | None, int], tuple[Pixels, Pixels | None]]
 """(image (H, W, 3), mask (H, W) or None, 64-bit seed) -> augmented image and mask.
@@ -168,17 +164,21 @@ def item_seed(seed: int, epoch: int, row_id: str) -> int:
 class Loader(DataLoader["Batch | DarkroomError"]):
     """A DataLoader of batches that raises the DarkroomErrors of its workers unchanged."""
 
+    sampler: EpochSampler
+
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch names its own iterator
         for batch in super().__iter__():
             if isinstance(batch, DarkroomError):
                 raise batch
             yield batch
 
-    def set_epoch(self, epoch: int) -> None:
-        """Set the epoch, counted from 0, whose order the next iteration follows."""
-        sampler = self.sampler
-        assert isinstance(sampler, EpochSampler)
-        sampler.set_epoch(epoch)
+    def start(self, epoch: int, batch: int = 0) -> None:
+        """Let the next iteration begin at a batch of an epoch, both counted from 0."""
+        self.sampler.start(epoch, batch)
+
+    def rows_in_batch(self, batch: int) -> int:
+        """Return how many rows all ranks together read in a batch, counted from 0."""
+        return self.sampler.rows_in_batch(batch)
 
 
 def loader(
@@ -278,10 +278,7 @@ def _initialise_worker(main_process: int, _worker: int) -> None:
     watches for a change of parent, which has happened already.
     """
     os.setpgid(0, 0)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != main_process:
-        os._exit(1)
+    processes.end_with_parent(main_process)
 
 
 def _identity(batch: Any) -> Any:

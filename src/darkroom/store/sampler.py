@@ -18,8 +18,8 @@ class BatchRequest:
 class EpochSampler(Sampler[BatchRequest]):
     """Yields the batches of an epoch, or the rest of it.
 
-    Its only state is where to begin, so a resumed run reads any batch of any epoch without reading
-    those before it. The training loop calls `set_epoch` at the start of each epoch.
+    Its only state is where to start, so a resumed run reads any batch of any epoch without reading
+    those before it. The training loop calls `start` before each epoch.
 
     Args:
         rows: The rows to read.
@@ -38,16 +38,12 @@ class EpochSampler(Sampler[BatchRequest]):
         self.seed = seed
         self.drop_last = drop_last
         self.epoch = 0
-        self._begun = (0, 0)
+        self._start = 0
         self._rank, self._world = 0, 1
 
-    def set_epoch(self, epoch: int) -> None:
-        """Set the epoch, counted from 0, whose order the next iteration follows."""
-        self.epoch = epoch
-
-    def begin(self, epoch: int, batch: int = 0) -> None:
-        """Begin an epoch at a batch in it; later epochs begin at their first batch."""
-        self.epoch, self._begun = epoch, (epoch, batch)
+    def start(self, epoch: int, batch: int = 0) -> None:
+        """Let the next iteration begin at a batch of an epoch, both counted from 0."""
+        self.epoch, self._start = epoch, batch
 
     def share(self, rank: int, world: int) -> None:
         """Divide each batch among ranks: read every `world`-th row, from the `rank`-th on.
@@ -60,7 +56,7 @@ class EpochSampler(Sampler[BatchRequest]):
             raise ValueError(f"{world} ranks share a batch of {self.batch_size}")
         self._rank, self._world = rank, world
 
-    def whole(self, batch: int) -> int:
+    def rows_in_batch(self, batch: int) -> int:
         """Return the number of rows in a batch (counted from 0) over all ranks."""
         return min(self.batch_size, len(self.rows) - batch * self.batch_size)
 
@@ -75,8 +71,7 @@ class EpochSampler(Sampler[BatchRequest]):
         rows = self.rows
         if self.seed is not None:
             rows = np.random.default_rng([self.seed, epoch]).permutation(rows)
-        begun, batch = self._begun
-        for number in range(batch if epoch == begun else 0, len(self)):
+        for number in range(self._start, len(self)):
             start = number * self.batch_size
             mine = rows[start : start + self.batch_size][self._rank :: self._world]
             yield BatchRequest(epoch, tuple(mine.tolist()))

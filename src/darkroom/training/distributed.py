@@ -1,182 +1,194 @@
-"""Several processes of one machine that share every batch of a training.
+"""The process group of a training: torchrun's ranks, what they exchange, and a rank that is lost.
 
-Rank 0 is the process that began; it starts the others, which run the same function with the same
-arguments and write nothing. What they exchange is few and plain: gradients and batch-norm
-statistics once a step, sums of metrics once an epoch, and whether to stop.
+One process is the usual case: without torchrun every function here returns its argument. With
+torchrun the process group exists from `process_group()` on, and all ranks must make the same
+calls in the same order.
 """
 
 import os
-import pickle
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from multiprocessing import get_context
-from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from darkroom.errors import DarkroomError, ResourceError
+from darkroom.errors import LostRankError
 
-_PATIENCE = timedelta(minutes=10)  # for a rank that reads slower; then it counts as lost
-_LEAVING_S = 30
+TIMEOUT = timedelta(minutes=10)  # a rank that is slower counts as lost
 
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Team:
-    """One process among those that share every batch.
-
-    All ranks must make the same calls in the same order. Alone, none does anything.
-
-    Args:
-        rank: From 0.
-        world: How many there are.
-    """
-
-    rank: int = 0
-    world: int = 1
-
-    def any(self, flag: bool) -> bool:
-        """Return whether any rank says yes."""
-        return flag if self.world == 1 else self.total([float(flag)])[0] > 0
-
-    def total(self, numbers: Sequence[float]) -> list[float]:
-        """Return the sums over the ranks of some numbers."""
-        if self.world == 1:
-            return list(numbers)
-        sums = torch.tensor(numbers, dtype=torch.float64)
-        distributed.all_reduce(sums)
-        return [float(number) for number in sums.tolist()]
-
-    def add_gradients(self, net: nn.Module) -> None:
-        """Replace every gradient by its sum over the ranks."""
-        self._sum([p.grad for p in net.parameters() if p.grad is not None])
-
-    def average_buffers(self, net: nn.Module) -> None:
-        """Replace floating buffers, as batch norm's statistics, by their mean over the ranks."""
-        floats = [b for b in net.buffers() if b.is_floating_point()]
-        self._sum(floats)
-        for buffer in floats if self.world > 1 else ():
-            buffer.div_(self.world)
-
-    def _sum(self, tensors: Sequence[Tensor]) -> None:
-        """Add up tensors over the ranks, in place: one transfer for all of a type."""
-        if self.world == 1:
-            return
-        for kind in dict.fromkeys(tensor.dtype for tensor in tensors):
-            alike = [tensor for tensor in tensors if tensor.dtype == kind]
-            flat = torch.cat([tensor.flatten() for tensor in alike])
-            distributed.all_reduce(flat)
-            parts = torch.split(flat, [tensor.numel() for tensor in alike])
-            for tensor, part in zip(alike, parts, strict=True):
-                tensor.copy_(part.view_as(tensor))
+Value = TypeVar("Value")
 
 
-ALONE = Team()
+def rank() -> int:
+    """Return the number of this process among all of the training, from 0."""
+    return distributed.get_rank() if _is_joined() else 0
 
 
-def together(world: int, work: Callable[[Team], Result]) -> Result:
-    """Run `work` in so many processes; return what it returned here, on rank 0.
-
-    Args:
-        world: How many; with 1 it is just called.
-        work: Pickles, as a `functools.partial` of a module's function does: the other ranks
-            get a copy. What they return is dropped.
-
-    Raises:
-        DarkroomError: As raised by rank 0, or by the first other rank that raised one.
-        ResourceError: A rank was lost without a word.
-    """
-    if world == 1:
-        return work(ALONE)
-    threads = torch.get_num_threads()
-    context = get_context("spawn")
-    words = context.SimpleQueue()
-    with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
-        meeting = (Path(folder) / "ranks").as_uri()
-        share = max(1, threads // world)
-        # Pickled here: multiprocessing would let the processes share the memory of tensors.
-        told = pickle.dumps(work)
-        others = [
-            context.Process(target=_follow, args=(rank, world, meeting, share, told, words))
-            for rank in range(1, world)
-        ]
-        torch.set_num_threads(share)
-        try:
-            for other in others:
-                other.start()
-            with _joined(Team(0, world), meeting) as team:
-                result = work(team)
-            for other in others:
-                other.join(_LEAVING_S)
-            return result
-        except RuntimeError as error:
-            # Rank 0 hears of another's end as a broken connection: what it said counts.
-            raise _told_by(others, words, error) from error
-        finally:
-            torch.set_num_threads(threads)
-            _end(others)
+def world_size() -> int:
+    """Return how many processes train together, over all machines."""
+    return distributed.get_world_size() if _is_joined() else 1
 
 
-def _follow(rank: int, world: int, meeting: str, threads: int, told: bytes, words: Any) -> None:
-    """Be one of the other ranks, in a process of its own."""
-    torch.set_num_threads(threads)
-    try:
-        work = pickle.loads(told)
-        with _joined(Team(rank, world), meeting) as team:
-            work(team)
-    except DarkroomError as error:
-        words.put(error)
-    except RuntimeError as error:
-        words.put(f"rank {rank}: {error}")
+def local_rank() -> int:
+    """Return the number of this process among those of this machine, from 0."""
+    return int(os.environ.get("LOCAL_RANK", "0")) if _is_joined() else 0
+
+
+def local_world_size() -> int:
+    """Return how many processes of this machine train together."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if _is_joined() else 1
 
 
 @contextmanager
-def _joined(team: Team, meeting: str) -> Iterator[Team]:
+def process_group() -> Iterator[None]:
+    """Join the process group that torchrun's environment describes; none without torchrun.
+
+    Raises:
+        LostRankError: Another rank ended while this one waited for it.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
     on_gpu = torch.cuda.is_available()
     if on_gpu:
-        torch.cuda.set_device(min(team.rank, torch.cuda.device_count() - 1))
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    distributed.init_process_group(
-        "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
-        init_method=meeting,
-        rank=team.rank,
-        world_size=team.world,
-        timeout=_PATIENCE,
-    )
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
+    distributed.init_process_group(backend, timeout=TIMEOUT)
     try:
-        yield team
+        yield
+    except RuntimeError as error:
+        # A lost peer shows as a broken connection, in whatever the ranks were exchanging.
+        if not _is_of_a_connection(error):
+            raise
+        raise LostRankError(
+            f"rank {rank()} has lost another process of this training",
+            found=str(error).splitlines()[0][:200],
+            fix="see what the other process says; run again to go on from the last checkpoint",
+        ) from error
     finally:
         distributed.destroy_process_group()
 
 
-def _told_by(others: Sequence[BaseProcess], words: Any, heard: RuntimeError) -> Exception:
-    """Return what another rank said at its end, or what rank 0 heard."""
-    for other in others:
-        other.join(1)
-    said = [] if words.empty() else [words.get()]
-    if said and isinstance(said[0], DarkroomError):
-        return said[0]
-    lost = [rank for rank, other in enumerate(others, 1) if other.exitcode not in (None, 0)]
-    if not lost:
-        return heard
-    return ResourceError(
-        f"process {lost[0]} of {len(others) + 1} that train together has ended",
-        found=f"exit code {others[lost[0] - 1].exitcode}",
-        fix="run again: training goes on from its last checkpoint; or set train.devices to 1",
+def any_rank(flag: bool) -> bool:
+    """Return whether the flag is set on any rank."""
+    return flag if world_size() == 1 else sum_over_ranks([float(flag)])[0] > 0
+
+
+def sum_over_ranks(numbers: Sequence[float]) -> list[float]:
+    """Return the sums over the ranks (all-reduce in float64)."""
+    if world_size() == 1:
+        return list(numbers)
+    sums = torch.tensor(numbers, dtype=torch.float64)
+    distributed.all_reduce(sums)
+    return [float(number) for number in sums.tolist()]
+
+
+def gather(value: Value) -> list[Value]:
+    """Return the values that the ranks pass here, in the order of the ranks; they must pickle."""
+    if world_size() == 1:
+        return [value]
+    values: list[Any] = [None] * world_size()
+    distributed.all_gather_object(values, value)
+    return values
+
+
+def broadcast(value: Value) -> Value:
+    """Return the value that rank 0 passes here; it must pickle."""
+    if world_size() == 1:
+        return value
+    values: list[Any] = [value]
+    distributed.broadcast_object_list(values)
+    first: Value = values[0]
+    return first
+
+
+def data_parallel(model: nn.Module, device: torch.device) -> nn.Module:
+    """Return a module whose gradients are averaged over the ranks; with one rank the module."""
+    if world_size() == 1:
+        return model
+    return DistributedDataParallel(
+        model, device_ids=[device.index] if device.type == "cuda" else None
     )
 
 
-def _end(others: Sequence[BaseProcess]) -> None:
-    for other in others:
-        if other.is_alive():
-            other.terminate()
-            other.join(_LEAVING_S)
-        if other.is_alive():
-            other.kill()
+def synchronise_batch_norm(net: nn.Module, device: torch.device) -> nn.Module:
+    """Return the network with batch norm that sees the batch of all ranks, not its share of it."""
+    if world_size() == 1:
+        return net
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(net)  # type: ignore[no-untyped-call, no-any-return]
+    for module in net.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.__class__ = CpuSyncBatchNorm
+    return net
+
+
+class CpuSyncBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch norm over the batch of all ranks, where torch's own SyncBatchNorm needs a GPU."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() < 2:
+            raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the normalised input (N, C, ...), of its type."""
+        if not self.training:
+            return super().forward(input)
+        axes, shape = [0, *range(2, input.dim())], [1, -1] + [1] * (input.dim() - 2)
+        values = input.float()
+        count = values.new_tensor([values.numel() / values.shape[1]])
+        sums = _all_reduce(torch.cat([values.sum(axes), count]))
+        total, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
+        centred = values - mean.view(shape)
+        variance = _all_reduce(centred.square().sum(axes)) / total
+        self._update_statistics(mean.detach(), variance.detach() * total / (total - 1))
+        scaled = centred * (variance + self.eps).rsqrt().view(shape)
+        if self.weight is not None:
+            scaled = scaled * self.weight.view(shape) + self.bias.view(shape)
+        return scaled.to(input.dtype)
+
+    @torch.no_grad()
+    def _update_statistics(self, mean: Tensor, variance: Tensor) -> None:
+        if self.running_mean is None or self.running_var is None:
+            return
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
+
+
+class _AllReduce(torch.autograd.Function):
+    """Sums over the ranks, whose gradients are summed likewise."""
+
+    @staticmethod
+    def forward(_context: Any, values: Tensor) -> Tensor:
+        return _sum(values)
+
+    @staticmethod
+    def backward(_context: Any, gradient: Tensor) -> Tensor:
+        return _sum(gradient)
+
+
+def _all_reduce(values: Tensor) -> Tensor:
+    sums: Tensor = _AllReduce.apply(values)
+    return sums
+
+
+def _sum(values: Tensor) -> Tensor:
+    sums = values.detach().clone()
+    distributed.all_reduce(sums)
+    return sums
+
+
+def _is_joined() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def _is_of_a_connection(error: RuntimeError) -> bool:
+    words = str(error)
+    signs = ("Connection", "connection", "Broken pipe", "NCCL", "timed out", "Timed out", "gloo")
+    return isinstance(error, distributed.DistError) or any(sign in words for sign in signs)

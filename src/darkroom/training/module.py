@@ -1,249 +1,175 @@
-"""How a network learns: the steps of an epoch, and the figures that result."""
+"""A network with what turns a batch into a loss: normalisation, Mixup, mixed precision, metrics."""
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.nn.parallel import DistributedDataParallel
 
 from darkroom.errors import DarkroomError, DataError, ParamsError
 from darkroom.models import parts
 from darkroom.models.build import normalise
 from darkroom.store.loader import Batch
-from darkroom.tasks.table import TASKS
-from darkroom.training.distributed import ALONE, Team
-from darkroom.training.mixup import Mixing
-from darkroom.training.step import Stepper
-from darkroom.training.totals import Row, Totals
+from darkroom.tasks.table import TASKS, Metric
+from darkroom.training import distributed
+from darkroom.training.augment.mixup import Mixing
 
-__all__ = ["Learner", "Manner", "Row", "Totals", "batch_seed", "not_finite", "reseed"]
-
-
-@dataclass(frozen=True)
-class Manner:
-    """What a learner does with the images of a batch.
-
-    Attributes:
-        task: A name of `darkroom.tasks.table.TASKS`.
-        loss: Called as `loss(logits, targets)`, a mean over images.
-        seed: Of what is random in the network while it trains, and of mixing.
-        mean: Of the normalisation, one a channel, in units of 255.
-        std: Likewise.
-        mixing: Mixes training batches; or None.
-        products: The type in which products are taken on the device (Micikevicius et al. 2018,
-            mixed precision).
-        channels_last: Show the network images whose channels lie side by side, as the loader
-            makes them; else a channel after the other: convolutions follow what they are given.
-    """
-
-    task: str
-    loss: nn.Module | Callable[[Tensor, Tensor], Tensor]
-    seed: int
-    mean: Sequence[float]
-    std: Sequence[float]
-    mixing: Mixing | None = None
-    products: torch.dtype = torch.float32
-    channels_last: bool = True
+Metrics = dict[str, float]
+"""Figures by name, such as `loss/val`."""
 
 
-class Learner(LightningModule):
-    """How a network learns a task: batches in, steps of the optimiser, figures an epoch.
+class Totals:
+    """Sums and counts of the loss and the metrics of a task, divided once at the end."""
 
-    Before every training batch torch's generators are seeded by (seed, epoch, batch, rank), so
-    that whoever begins in the middle draws what he would have drawn.
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self.metrics = metrics
+        self.sums = [0.0] * (1 + len(metrics))
+        self.counts = [0] * (1 + len(metrics))
+
+    def add(self, loss: Tensor, probabilities: Tensor, targets: Tensor) -> float:
+        """Add a batch, given its mean loss; return that loss as a number."""
+        parts = [metric.sum_and_count(probabilities, targets) for metric in self.metrics]
+        # One transfer from the device for all the numbers of a batch.
+        mean, *sums = torch.stack([loss.detach(), *(part.float() for part, _ in parts)]).tolist()
+        counts = [len(targets), *(count for _, count in parts)]
+        for i, (value, count) in enumerate(zip([mean * len(targets), *sums], counts, strict=True)):
+            self.sums[i] += value
+            self.counts[i] += count
+        return float(mean)
+
+    def over_ranks(self) -> "Totals":
+        """Return the totals of all ranks; all of them must call it."""
+        totals = Totals(self.metrics)
+        numbers = distributed.sum_over_ranks([*self.sums, *self.counts])
+        totals.sums = numbers[: len(self.sums)]
+        totals.counts = [int(number) for number in numbers[len(self.sums) :]]
+        return totals
+
+    def means(self, part: str) -> Metrics:
+        """Return `loss/<part>` and `<metric>/<part>`; a part is "train" or "val"."""
+        means = [total / max(1, count) for total, count in zip(self.sums, self.counts, strict=True)]
+        values = [m.finish(mean) for m, mean in zip(self.metrics, means[1:], strict=True)]
+        names = ["loss", *(metric.name for metric in self.metrics)]
+        return {
+            f"{name}/{part}": float(value)
+            for name, value in zip(names, [means[0], *values], strict=True)
+        }
+
+
+class TrainModule:
+    """A network with what turns a batch into a loss.
 
     Args:
-        net: Takes normalised images (N, 3, H, W), returns logits; on its device.
-        manner: What to do with a batch.
-        stepper: What to do with its loss.
-        team: The processes that share every batch.
-        ask: What to call in the network's place: the same, compiled. None: the network.
-        whole: A batch's number in its epoch to its images over all ranks.
+        net: Takes normalised images (N, 3, H, W), float32, and returns logits; on its device.
+        task: A name of `darkroom.tasks.table.TASKS`.
+        loss: Called as `loss(logits, targets)`; returns the mean over images, a scalar.
+        mean, std: Of the normalisation, one a channel, in units of 255.
+        mixing: Mixes training batches; None: none does.
+        amp_dtype: The type in which products are computed (Micikevicius et al. 2018, Mixed
+            Precision Training).
+        channels_last: Pass images whose channels are adjacent in memory, as the loader makes
+            them; else one channel after the other: convolutions follow what they get.
+        compiled: The network as torch.compile returns it; None: it is not compiled.
 
     Attributes:
-        history: One row an epoch: epoch (from 1), loss and every metric as `<name>/train` and
-            `<name>/val`, learning rate (at the epoch's end; the greatest of any layer group).
-            Nothing in it depends on the clock.
-        last: Figures of the last step of the optimiser: `loss/step`, `gradient norm` and
-            `learning rate/<group>`.
-        seen: Training batches so far, over all epochs.
-        kept: The last checkpoint, if there is one.
+        model: What is called for a training batch: the network, compiled, data parallel.
     """
 
     def __init__(
         self,
         net: nn.Module,
-        manner: Manner,
-        stepper: Stepper,
+        task: str,
+        loss: nn.Module | Callable[[Tensor, Tensor], Tensor],
         *,
-        team: Team = ALONE,
-        ask: Callable[[Tensor], Tensor] | None = None,
-        whole: Callable[[int], int] | None = None,
+        mean: Sequence[float],
+        std: Sequence[float],
+        mixing: Mixing | None = None,
+        amp_dtype: torch.dtype = torch.float32,
+        channels_last: bool = True,
+        compiled: nn.Module | None = None,
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
-        self.net, self.manner, self.stepper = net, manner, stepper
-        self.task, self.loss = TASKS[manner.task], manner.loss
-        self.team, self._whole = team, whole
-        # In a tuple, a compiled module is no second set of weights.
-        self._ask = (net if ask is None else ask,)
-        self.history: list[Row] = []
-        self.last: dict[str, float] = {}
-        self.seen = 0
-        self.kept: Path | None = None
-        self.totals = {part: Totals(self.task.metrics) for part in ("train", "val")}
-        self._losses: list[float] = []
-        self._averaged = ExitStack()
-        self._resumed = False
+        self.net, self.task, self.loss = net, TASKS[task], loss
+        self.mean, self.std, self.mixing = mean, std, mixing
+        self.amp_dtype, self.channels_last = amp_dtype, channels_last
+        self.device = next((p.device for p in net.parameters()), torch.device("cpu"))
+        self.compiled = net if compiled is None else compiled
+        self.model: nn.Module = self.compiled
+        self._frozen: bool | None = None
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits for images (N, 3, H, W), uint8."""
-        pixels = normalise(images, self.manner.mean, self.manner.std)
-        return self._ask[0](pixels if self.manner.channels_last else pixels.contiguous())
-
-    def training_step(self, batch: Batch, index: int) -> Tensor:
-        """Learn from a batch; return its loss.
-
-        Raises:
-            DarkroomError: The loss is not finite; see `not_finite`.
-            DataError: The images have no masks.
-        """
-        seed = batch_seed(self.manner.seed, self.current_epoch, index, self.team.rank)
-        reseed(batch.images.device, seed)
-        parts.keep_frozen(self.net)
-        loss, _ = self._step(batch, "train", seed if self.manner.mixing else None)
-        if self.team.world > 1 and self._whole is not None:
-            loss = loss * (len(batch) / self._whole(index))
-        self.stepper.backward(loss, index)
-        self.seen += 1
-        if self.stepper.ends(index):
-            self.last = {"loss/step": math.fsum(self._losses) / len(self._losses)}
-            self.last |= self.stepper.step()
-            self._losses = []
-            self._count_step()
-        return loss.detach()
-
-    def validation_step(self, batch: Batch, _index: int) -> Tensor:
-        """Return the probabilities of a batch, for the pictures."""
-        _, probabilities = self._step(batch, "val")
-        return probabilities
-
-    def _step(self, batch: Batch, part: str, mix: int | None = None) -> tuple[Tensor, Tensor]:
-        if batch.targets is None:
-            raise DataError("images to learn from have no masks", details=batch.ids)
-        images, targets, truth = batch.images, batch.targets, batch.targets
-        if mix is not None and self.manner.mixing is not None:
-            images, targets = self.manner.mixing(images, targets, mix)
-            # Figures are of the class that an image has most of.
-            truth = targets.argmax(1) if truth.ndim == 1 else targets
-        with self._products(images.device):
-            logits = self(images)
-            loss = self.loss(logits, targets)
-        with torch.no_grad():
-            probabilities = self.task.activate(logits)
-        mean = self.totals[part].add(loss, probabilities, truth)
-        if not math.isfinite(mean):
-            raise not_finite(
-                batch, epoch=self.current_epoch + 1, lr=self.stepper.choice.lr, kept=self.kept
-            )
-        if part == "train":
-            self._losses.append(mean)
-        return loss, probabilities
-
-    def _products(self, device: torch.device) -> torch.autocast:
-        kind = self.manner.products
-        return torch.autocast(
-            device.type,
-            kind if kind != torch.float32 else torch.bfloat16,
-            enabled=kind != torch.float32,
-        )
-
-    def on_train_epoch_start(self) -> None:
-        """Start counting anew, but in an epoch that is gone on with; freeze or thaw."""
-        if not self._resumed:
-            self.totals = {part: Totals(self.task.metrics) for part in self.totals}
-        self._resumed = False
+    def start_epoch(self, *, frozen: bool) -> None:
+        """Put the network into training mode; freeze or thaw its backbone."""
         self.net.train()
-        if self.stepper.choice.freeze == "none":
-            return
-        if self.stepper.choice.frozen(self.current_epoch):
+        if frozen:
             parts.freeze(self.net)
-        else:
+        elif self._frozen:
             parts.unfreeze(self.net)
+        if self._frozen != frozen:
+            # Data parallel reduces the gradients of the parameters that learn when it is made.
+            self.model = distributed.data_parallel(self.compiled, self.device)
+        self._frozen = frozen
 
-    def on_validation_start(self) -> None:
-        """Put the averaged weights in."""
-        self.totals["val"] = Totals(self.task.metrics)
-        self._averaged.enter_context(self.stepper.averaged())
-
-    def on_validation_end(self) -> None:
-        """Take the averaged weights out, after every callback has seen them."""
-        self.leave_average()
-
-    def leave_average(self) -> None:
-        """Put the network's own weights back, if the averaged ones are in their place."""
-        self._averaged.close()
-
-    def on_validation_epoch_end(self) -> None:
-        """Add a row to the history and to the charts; validation is the end of an epoch."""
-        row: Row = {"epoch": self.current_epoch + 1}
-        for part, totals in self.totals.items():
-            row |= totals.over(self.team).row(part)
-        row["learning rate"] = self.stepper.learning_rate
-        self.history.append(row)
-        self.stepper.schedule.step_epoch(row[f"{self.task.monitor.name}/val"])
-
-    def configure_optimizers(self) -> Optimizer:
-        """Return the optimiser, which Lightning shows to callbacks."""
-        return self.stepper.optimizer
-
-    def _count_step(self) -> None:
-        # Lightning counts steps in an optimiser of its own make, which knows nothing of ours.
-        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        progress.increment_ready()
-        progress.increment_completed()
-
-    def state(self) -> dict[str, Any]:
-        """Return what goes into a checkpoint, between two steps; all ranks must call it."""
-        train = self.totals["train"].over(self.team)
-        return {
-            "net": self.net.state_dict(),
-            "stepper": self.stepper.state_dict(),
-            "history": self.history,
-            "last": self.last,
-            "sums": train.sums,
-            "counts": train.counts,
-        }
-
-    def load_state(self, state: Mapping[str, Any], *, seen: int, within: bool) -> None:
-        """Go on from a checkpoint.
+    def gradients(self, *, reduce: bool) -> AbstractContextManager[None]:
+        """Return a context for a forward and backward pass.
 
         Args:
-            state: From `state`.
-            seen: Training batches so far.
-            within: Whether some of them are of an epoch that is not whole yet.
+            reduce: Average gradients over the ranks (all-reduce): with the last batch of a step
+                only, as they add up on each rank until then.
+        """
+        if reduce or not isinstance(self.model, DistributedDataParallel):
+            return nullcontext()
+        return self.model.no_sync()
+
+    def train_batch(self, batch: Batch, totals: Totals, *, seed: int) -> tuple[Tensor, float]:
+        """Return the loss of a training batch, a scalar tensor to differentiate, and its value.
+
+        Args:
+            batch: On the device.
+            totals: To add the batch to.
+            seed: Of all that is random: dropout, Mixup.
 
         Raises:
-            RuntimeError: It is of another network.
+            DataError: The images have no targets.
         """
-        table = self.net.state_dict()  # which says of what version its layers are
-        if table.keys() != state["net"].keys():
-            raise RuntimeError("a checkpoint of another network")
-        table.update(state["net"])
-        self.net.load_state_dict(table)
-        self.stepper.load_state_dict(state["stepper"])
-        self.history, self.last, self.seen = list(state["history"]), dict(state["last"]), seen
-        if self.team.rank == 0:  # the others begin to count at 0: the sum is over all
-            self.totals["train"].sums = list(state["sums"])
-            self.totals["train"].counts = list(state["counts"])
-        self._resumed = within
+        reseed(self.device, seed)
+        parts.keep_frozen(self.net)
+        images, targets = batch.images, targets_of(batch)
+        truth = targets
+        if self.mixing is not None:
+            images, targets = self.mixing(images, targets, seed)
+            # Metrics are of the class that an image has most of.
+            truth = targets.argmax(1) if truth.ndim == 1 else targets
+        loss, probabilities = self._forward(self.model, images, targets)
+        return loss, totals.add(loss, probabilities, truth)
+
+    @torch.no_grad()
+    def validate_batch(self, batch: Batch, totals: Totals) -> tuple[Tensor, float]:
+        """Return the probabilities of a batch, and the value of its loss."""
+        targets = targets_of(batch)
+        loss, probabilities = self._forward(self.compiled, batch.images, targets)
+        return probabilities, totals.add(loss, probabilities, targets)
+
+    def _forward(self, model: nn.Module, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        pixels = normalise(images, self.mean, self.std)
+        with self._autocast():
+            logits = model(pixels if self.channels_last else pixels.contiguous())
+            loss = self.loss(logits, targets)
+        with torch.no_grad():
+            return loss, self.task.activate(logits)
+
+    def _autocast(self) -> torch.autocast:
+        mixed = self.amp_dtype != torch.float32
+        dtype = self.amp_dtype if mixed else torch.bfloat16
+        return torch.autocast(self.device.type, dtype, enabled=mixed)
+
+
+def targets_of(batch: Batch) -> Tensor:
+    """Return the targets of a batch, or raise DataError if it has none."""
+    if batch.targets is None:
+        raise DataError("images to learn from have no masks", details=batch.ids)
+    return batch.targets
 
 
 def reseed(device: torch.device, seed: int) -> None:
@@ -259,25 +185,43 @@ def reseed(device: torch.device, seed: int) -> None:
 
 
 def batch_seed(seed: int, epoch: int, batch: int, rank: int) -> int:
-    """Return 63 random bits that depend on these four alone."""
+    """Return 63 random bits that depend on these four alone.
+
+    A resumed run draws the same random numbers, and no state of a generator need be saved.
+
+    Example:
+        >>> batch_seed(1, 2, 3, 0)
+        8784133911023713163
+    """
     text = f"{seed}\n{epoch}\n{batch}\n{rank}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
 
 
-def not_finite(batch: Batch, *, epoch: int, lr: float, kept: Path | None = None) -> DarkroomError:
-    """Return the error for a batch whose loss is infinite or not a number.
+def check_finite(
+    loss: float, batch: Batch, *, epoch: int, lr: float, checkpoint: object = None
+) -> None:
+    """Raise if the loss of a batch is infinite or not a number.
 
-    Pixels are integers, so only targets or the weights can be at fault. Unknown targets are
-    the data's (DataError); weights that have run off are a rate too high (ParamsError).
+    Pixels are integers, so either the targets are at fault or the weights.
 
     Args:
-        batch: Whose.
+        loss: Of the batch.
+        batch: Whose targets are looked at.
         epoch: Counted from 1.
-        lr: The learning rate that was asked for.
-        kept: The last checkpoint; its weights were finite.
+        lr: The peak learning rate.
+        checkpoint: The file of the last checkpoint, whose weights were finite; None: none.
+
+    Raises:
+        DataError: Some targets are not finite.
+        ParamsError: The weights have diverged: the learning rate is too high.
     """
-    assert batch.targets is not None
-    finite = torch.isfinite(batch.targets).reshape(len(batch.ids), -1).all(dim=1).tolist()
+    if math.isfinite(loss):
+        return
+    raise _not_finite(batch, epoch=epoch, lr=lr, checkpoint=checkpoint)
+
+
+def _not_finite(batch: Batch, *, epoch: int, lr: float, checkpoint: object) -> DarkroomError:
+    finite = torch.isfinite(targets_of(batch)).reshape(len(batch.ids), -1).all(dim=1).tolist()
     unknown = [name for name, known in zip(batch.ids, finite, strict=True) if not known]
     if unknown:
         return DataError(
@@ -287,5 +231,5 @@ def not_finite(batch: Batch, *, epoch: int, lr: float, kept: Path | None = None)
         f"the loss is not a finite number in epoch {epoch}",
         found=f"a batch of {', '.join(batch.ids[:8])}{', …' if len(batch.ids) > 8 else ''}",
         fix=f"a lower learning rate than {lr:g}",
-        details=[f"the weights from before that are kept in {kept}"] if kept else (),
+        details=[f"the last finite weights are kept in {checkpoint}"] if checkpoint else (),
     )

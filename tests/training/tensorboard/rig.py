@@ -1,39 +1,42 @@
-"""Callbacks without a training: a learner that has seen so much, a trainer that writes events."""
+"""Callbacks without a training: a loop that has seen so many batches, and an open event file."""
 
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import torch
-from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
-from darkroom.models.build import MEAN, STD
 from darkroom.store.loader import Batch
-from darkroom.training.module import Learner, Manner
+from darkroom.tasks.table import TASKS
+from darkroom.training.callbacks import Callback
+from darkroom.training.loop import Loop
+from darkroom.training.tensorboard.writer import EventWriter
 
 
-def learner(task: str = "segmentation", *, seen: int = 7, net: nn.Module | None = None) -> Learner:
-    manner = Manner(task, nn.MSELoss(), 1, MEAN, STD)
-    known = Learner(net or nn.Conv2d(3, 1, 1), manner, cast(Any, None))
-    known.seen = seen
-    return known
+def loop(
+    task: str = "segmentation", *, seen: int = 7, net: nn.Module | None = None, **attributes: Any
+) -> Loop:
+    """Return what a callback reads of a loop."""
+    module = SimpleNamespace(net=net or nn.Conv2d(3, 1, 1), task=TASKS[task])
+    config = SimpleNamespace(epochs=3)
+    known = {"module": module, "config": config, "seen": seen, "history": [], "stop": False}
+    return cast(Loop, SimpleNamespace(**(known | attributes)))
 
 
-def trainer(folder: Path, **attributes: Any) -> Trainer:
-    logger = TensorBoardLogger(folder, name="", version="", purge_step=0)
-    known = {"loggers": [logger], "global_step": 0, "should_stop": False, "max_epochs": 3}
-    return cast(Trainer, SimpleNamespace(**(known | attributes)))
+def writer(folder: Path) -> EventWriter:
+    """Return an event file of a fresh training, open."""
+    events = EventWriter(folder)
+    events.on_train_start(loop(seen=0))
+    return events
 
 
-def told(trainer: Trainer) -> EventAccumulator:
-    """Return what TensorBoard reads of it."""
-    (logger,) = trainer.loggers
-    assert isinstance(logger, TensorBoardLogger)
-    logger.experiment.flush()
-    return EventAccumulator(logger.log_dir, size_guidance={"images": 0, "tensors": 0}).Reload()
+def read(events: EventWriter) -> EventAccumulator:
+    """Close an event file, and return what TensorBoard reads of it."""
+    events.on_train_end(loop())
+    size = {"images": 0, "tensors": 0}
+    return EventAccumulator(str(events.log_dir), size_guidance=size).Reload()
 
 
 def batch(targets: Tensor, *, first: int = 0, side: int = 8) -> Batch:
@@ -48,11 +51,9 @@ def batch(targets: Tensor, *, first: int = 0, side: int = 8) -> Batch:
     )
 
 
-def validate(
-    callback: Callback, trainer: Trainer, learner: Learner, *batches: tuple[Batch, Tensor]
-) -> None:
-    """Let a callback live through the validation of batches, given their probabilities."""
-    callback.on_validation_start(trainer, learner)
-    for number, (images, probabilities) in enumerate(batches):
-        callback.on_validation_batch_end(trainer, learner, cast(Any, probabilities), images, number)
-    callback.on_validation_end(trainer, learner)
+def validate(callback: Callback, loop: Loop, *batches: tuple[Batch, Tensor]) -> None:
+    """Call a callback's hooks for the validation of batches, given their probabilities."""
+    callback.on_validation_start(loop)
+    for images, probabilities in batches:
+        callback.on_validation_batch(loop, images, probabilities)
+    callback.on_epoch_end(loop)

@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning.pytorch import Callback
 
 from darkroom.models.build import build
-from darkroom.training.fit import FitResult, Optimisation, Running, fit
+from darkroom.params.train import FitConfig
+from darkroom.training.callbacks import Callback
+from darkroom.training.fit import FitResult, fit
 from darkroom.training.tensorboard import callbacks
 from tests.support.drawn import batches, colours, discs
 
 IMAGES, LEARNT, EPOCHS, BATCHES = 20, 12, 3, 3
-FACTS: Mapping[str, object] = {"lr": 0.01, "model.name": "tiny", "ema": None}
+HYPERPARAMETERS: Mapping[str, object] = {"lr": 0.01, "model.name": "tiny", "ema": None}
 NAMES: Mapping[str, Sequence[str]] = {
     "segmentation": (),
     "multiclass": ("five", "ten", "twenty"),
@@ -52,19 +53,21 @@ def train(
     learn = batches(store, rows=range(LEARNT), seed=1, **options)
     validate = batches(store, rows=range(LEARNT, IMAGES), **options)
     watching = callbacks.callbacks(
-        task, validate, names=NAMES[task], facts=FACTS, pictures=drawn, worst=drawn
+        folder / "runs" / task,
+        task,
+        validate,
+        names=NAMES[task],
+        hyperparameters=HYPERPARAMETERS,
+        pictures=drawn,
+        worst=drawn,
     )
     return fit(
         net,
         learn,
         validate,
+        FitConfig(epochs=EPOCHS, lr=0.01, accelerator="cpu"),
         task=task,
-        optimisation=Optimisation(lr=0.01),
-        running=Running(accelerator="cpu"),
-        epochs=EPOCHS,
-        patience=9,
         seed=1,
-        log_dir=folder / "runs" / task,
         work_dir=folder / "work" / task,
         callbacks=[*(watching if told else ()), *others],
     )

@@ -12,7 +12,7 @@ from darkroom.images.codec import decode_jpeg_fast
 from darkroom.tasks.table import TASKS
 from darkroom.training.tensorboard import tables
 from darkroom.training.tensorboard.confusion import Confusion, count, picture
-from tests.training.tensorboard.rig import batch, learner, told, trainer, validate
+from tests.training.tensorboard.rig import batch, loop, read, validate, writer
 
 CLASSES = torch.tensor([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.0, 0.1, 0.9]])
 LABELS = torch.tensor([[0.9, 0.1], [0.6, 0.2], [0.5, 0.7]])
@@ -62,10 +62,10 @@ def test_a_bar_is_as_long_as_its_share() -> None:
 
 
 def test_summed_over_batches(tmp_path: Path) -> None:
-    here, parts = trainer(tmp_path), zip(CLASSES[:, None], (0, 1, 2, 2), strict=True)
+    events, parts = writer(tmp_path), zip(CLASSES[:, None], (0, 1, 2, 2), strict=True)
     data = [(batch(torch.tensor([truth])), found) for found, truth in parts]
-    validate(Confusion(TASKS["multiclass"], ("a", "b", "c")), here, learner("multiclass"), *data)
-    (event,) = told(here).Images("confusion")
+    validate(Confusion(events, TASKS["multiclass"], ("a", "b", "c")), loop("multiclass"), *data)
+    (event,) = read(events).Images("confusion")
     assert event.step == 7
     whole = picture(
         TASKS["multiclass"], np.array([[1, 0, 0], [0, 1, 0], [0, 1, 1]]), ("a", "b", "c")
@@ -76,8 +76,8 @@ def test_summed_over_batches(tmp_path: Path) -> None:
 
 
 def test_too_many_classes_for_a_picture(tmp_path: Path) -> None:
-    here = trainer(tmp_path)
+    events = writer(tmp_path)
     data = batch(torch.zeros(2, dtype=torch.int64)), torch.rand(2, 201)
-    validate(Confusion(TASKS["multiclass"]), here, learner("multiclass"), data)
-    assert told(here).Tags()["images"] == []
+    validate(Confusion(events, TASKS["multiclass"]), loop("multiclass"), data)
+    assert read(events).Tags()["images"] == []
     picture(TASKS["multiclass"], np.ones((200, 200), np.int64), ())

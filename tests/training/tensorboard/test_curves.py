@@ -11,7 +11,7 @@ from tensorboard.util import tensor_util
 
 from darkroom.tasks.table import TASKS
 from darkroom.training.tensorboard.curves import Curves, curve, histogram
-from tests.training.tensorboard.rig import batch, learner, told, trainer, validate
+from tests.training.tensorboard.rig import batch, loop, read, validate, writer
 
 
 def test_counted_by_hand() -> None:
@@ -46,14 +46,14 @@ def test_as_scikit_learn_has_it() -> None:
 def drawn(folder: Path, task: str, names: tuple[str, ...], sizes: list[int]) -> dict[str, object]:
     """Return the tags and data of one validation of 12 images, in batches of these sizes."""
     torch.manual_seed(3)
-    here = trainer(folder)
+    log = writer(folder)
     found = torch.rand(12, 4, 5) if task == "segmentation" else torch.rand(12, 3)
     truth = torch.rand(12, 4, 5) > 0.5 if task == "segmentation" else torch.rand(12, 3) > 0.5
     targets = torch.arange(12) % 3 if task == "multiclass" else truth.to(torch.uint8)
     parts = zip(torch.split(targets, sizes), torch.split(found, sizes), strict=True)
-    curves = Curves(TASKS[task], names)
-    validate(curves, here, learner(task), *((batch(t), p) for t, p in parts))
-    events = told(here)
+    curves = Curves(log, TASKS[task], names)
+    validate(curves, loop(task), *((batch(t), p) for t, p in parts))
+    events = read(log)
     return {
         tag: tensor_util.make_ndarray(events.Tensors(tag)[0].tensor_proto).tolist()
         for tag in events.Tags()["tensors"]
@@ -83,7 +83,7 @@ def test_a_curve_a_label_however_batched(
 
 
 def test_of_very_many_labels_only_the_first(tmp_path: Path) -> None:
-    here = trainer(tmp_path)
+    log = writer(tmp_path)
     data = batch(torch.zeros(2, 70)), torch.rand(2, 70)
-    validate(Curves(TASKS["multilabel"]), here, learner("multilabel"), data)
-    assert len([tag for tag in told(here).Tags()["tensors"] if "precision" in tag]) == 64
+    validate(Curves(log, TASKS["multilabel"]), loop("multilabel"), data)
+    assert len([tag for tag in read(log).Tags()["tensors"] if "precision" in tag]) == 64

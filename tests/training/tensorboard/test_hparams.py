@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 from tensorboard.plugins.hparams import metadata
 
-from darkroom.tasks.table import TASKS
-from darkroom.training.callbacks import BestWeights
 from darkroom.training.tensorboard.hparams import Hparams, flat, session
-from tests.training.tensorboard.rig import learner, told, trainer
+from tests.training.tensorboard.rig import loop, read, writer
 
 
 def test_flat() -> None:
@@ -40,13 +38,11 @@ def test_session() -> None:
 def test_only_the_last_epoch_writes_the_row(
     tmp_path: Path, epochs: int, stopped: bool, written: int
 ) -> None:
-    best = BestWeights(TASKS["segmentation"].monitor, 9)
-    best.row = {"epoch": 2, "dice/train": 0.5, "dice/val": 0.75, "learning rate": 0.1}
-    here = trainer(tmp_path, callbacks=[best], should_stop=stopped)
-    known = learner(seen=20)
-    known.history = [{"epoch": number} for number in range(1, epochs + 1)]
-    Hparams({"lr": 0.1}).on_train_epoch_end(here, known)
-    events = told(here)
+    best = {"epoch": 2, "dice/train": 0.5, "dice/val": 0.75, "learning rate": 0.1}
+    log = writer(tmp_path)
+    history = [{"epoch": number} for number in range(1, epochs + 1)]
+    Hparams(log, {"lr": 0.1}).on_epoch_end(loop(seen=20, history=history, stop=stopped, best=best))
+    events = read(log)
     tags = ["Best epoch/dice", "Best epoch/epoch"] if written else []
     assert sorted(events.Tags()["scalars"]) == tags
     for tag in tags:

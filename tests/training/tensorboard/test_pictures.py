@@ -11,8 +11,9 @@ from darkroom.tasks.table import TASKS
 from darkroom.training.tensorboard import examples
 from darkroom.training.tensorboard.examples import Example, grey, page
 from darkroom.training.tensorboard.pictures import Pictures
+from darkroom.training.tensorboard.writer import EventWriter
 from tests.support.drawn import batches, discs
-from tests.training.tensorboard.rig import learner, told, trainer, validate
+from tests.training.tensorboard.rig import loop, read, validate, writer
 
 
 def test_grey() -> None:
@@ -25,7 +26,7 @@ def test_grey() -> None:
 )
 def test_spread_evenly_and_each_once(tmp_path: Path, count: int, expected: list[str]) -> None:
     loader = batches(discs(tmp_path / "d", 10), rows=range(3, 10))
-    assert Pictures(count, loader).ids == expected
+    assert Pictures(EventWriter(tmp_path), count, loader).ids == expected
 
 
 def test_the_same_images_every_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,13 +39,13 @@ def test_the_same_images_every_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return drawn(task, chosen, names)
 
     monkeypatch.setattr(examples, "page", noted)
-    here, known = trainer(tmp_path / "r"), learner()
-    pictures = Pictures(3, batches(store))
+    log = writer(tmp_path / "r")
+    pictures = Pictures(log, 3, batches(store))
     for epoch, size in enumerate((4, 3), start=1):  # how they are batched changes nothing
-        known.seen = 10 * epoch
         loaded = list(batches(store, batch_size=size))
-        validate(pictures, here, known, *((b, torch.full((len(b), 32, 32), 0.7)) for b in loaded))
-    assert [event.step for event in told(here).Images("predictions")] == [10, 20]
+        found = [(images, torch.full((len(images), 32, 32), 0.7)) for images in loaded]
+        validate(pictures, loop(seen=10 * epoch), *found)
+    assert [event.step for event in read(log).Images("predictions")] == [10, 20]
     assert [name for name, *_ in shown[0]] == ["000", "004", "009"]
     assert shown[0] == shown[1]
 

@@ -15,7 +15,15 @@ import pytest
 
 from darkroom.images.codec import decode_image
 from darkroom.training.fit import FitResult
-from tests.training.tensorboard.runs import BATCHES, EPOCHS, FACTS, IMAGES, LEARNT, NAMES, train
+from tests.training.tensorboard.runs import (
+    BATCHES,
+    EPOCHS,
+    HYPERPARAMETERS,
+    IMAGES,
+    LEARNT,
+    NAMES,
+    train,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -167,7 +175,7 @@ def test_graph(served: Served, task: str) -> None:
 
 def test_table_of_runs(served: Served) -> None:
     about = served.get("plugin/hparams/experiment", {"experimentName": ""})
-    assert {info["name"] for info in about["hparamInfos"]} == set(FACTS)
+    assert {info["name"] for info in about["hparamInfos"]} == set(HYPERPARAMETERS)
     metrics = [info["name"]["tag"] for info in about["metricInfos"]]
     assert metrics[0].startswith("Best epoch/"), "the others are folded away"
     chosen = [{"metric": info["name"]} for info in about["metricInfos"]]

@@ -10,7 +10,7 @@ from torch import Tensor
 from darkroom.tasks.table import TASKS, Task
 from darkroom.training.tensorboard import examples
 from darkroom.training.tensorboard.worst import Worst, badness
-from tests.training.tensorboard.rig import batch, learner, told, trainer, validate
+from tests.training.tensorboard.rig import batch, loop, read, validate, writer
 
 
 @pytest.mark.parametrize(
@@ -45,14 +45,14 @@ def test_the_worst_of_all_batches_the_worst_first(
         return drawn(task, worst, names)
 
     monkeypatch.setattr(examples, "page", noted)
-    here, first, data = trainer(tmp_path), 0, []
+    log, first, data = writer(tmp_path), 0, []
     for size in sizes:
         part = slice(first, first + size)
         data.append((batch(truth[part], first=first), found[part]))
         first += size
-    validate(Worst(5), here, learner("multiclass"), *data)
+    validate(Worst(log, 5), loop("multiclass"), *data)
     assert shown == [expected]
-    assert [event.step for event in told(here).Images("worst")] == [7]
+    assert [event.step for event in read(log).Images("worst")] == [7]
 
 
 def test_a_picture_is_taken_only_if_it_is_among_the_worst(
@@ -67,11 +67,10 @@ def test_a_picture_is_taken_only_if_it_is_among_the_worst(
 
     monkeypatch.setattr(examples, "take", noted)
     found = torch.tensor([[0.1, 0.9], [0.9, 0.1], [0.8, 0.2], [0.0, 1.0], [0.95, 0.05]])
-    worst = Worst(2)
+    worst = Worst(writer(tmp_path), 2)
     validate(
         worst,
-        trainer(tmp_path),
-        learner("multiclass"),
+        loop("multiclass"),
         *((batch(torch.zeros(1, dtype=torch.int64), first=i), found[i : i + 1]) for i in range(5)),
     )
     assert taken == ["000", "001", "002", "003"], "the last one is better than the worst two"

@@ -1,20 +1,23 @@
 """What is taken for what, as a picture."""
 
-# ruff: noqa: ARG002  # Lightning's hooks take more than each of them needs
-
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 from torch import Tensor
 
 from darkroom.images.sheets import Pixels
 from darkroom.store.loader import Batch
 from darkroom.tasks.table import Task
-from darkroom.training.tensorboard import events, tables
+from darkroom.training.callbacks import Callback
+from darkroom.training.tensorboard import tables, writer
+from darkroom.training.tensorboard.writer import EventWriter
+
+if TYPE_CHECKING:
+    from darkroom.training.loop import Loop
+
 
 MOST = 200  # classes: a larger table is no picture
 
@@ -30,36 +33,27 @@ class Confusion(Callback):
         names: Of the classes, or of the labels; numbers stand where there are none.
     """
 
-    def __init__(self, task: Task, names: Sequence[str] = ()) -> None:
-        self.task, self.names = task, names
+    def __init__(self, events: EventWriter, task: Task, names: Sequence[str] = ()) -> None:
+        self.events, self.task, self.names = events, task, names
         self._counts: Tensor | None = None
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_start(self, loop: "Loop") -> None:
         """Begin anew."""
         self._counts = None
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_validation_batch(self, loop: "Loop", batch: Batch, probabilities: Tensor) -> None:
         """Count the batch."""
         assert batch.targets is not None
-        counts = count(self.task, outputs, batch.targets)
+        counts = count(self.task, probabilities, batch.targets)
         self._counts = counts if self._counts is None else self._counts + counts
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_epoch_end(self, loop: "Loop") -> None:
         """Draw the picture."""
-        learner = events.learner(pl_module)
-        counts = events.total(learner.team, self._counts)
+        counts = writer.sum_over_ranks(self._counts)
         self._counts = None
-        if counts is not None and len(counts) <= MOST and events.writers(trainer):
+        if counts is not None and len(counts) <= MOST and self.events.is_open:
             page = picture(self.task, counts, self.names)
-            events.add(trainer, events.picture("confusion", page), learner.seen)
+            self.events.add_image("confusion", page, loop.seen)
 
 
 def count(task: Task, probabilities: Tensor, targets: Tensor) -> Tensor:

@@ -1,14 +1,11 @@
 """Precision and recall at every threshold, of each label or class, or of the pixels of masks."""
 
-# ruff: noqa: ARG002  # Lightning's hooks take more than each of them needs
-
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.pr_curve import metadata
@@ -17,7 +14,13 @@ from torch import Tensor
 
 from darkroom.store.loader import Batch
 from darkroom.tasks.table import Task
-from darkroom.training.tensorboard import events
+from darkroom.training.callbacks import Callback
+from darkroom.training.tensorboard import writer
+from darkroom.training.tensorboard.writer import EventWriter
+
+if TYPE_CHECKING:
+    from darkroom.training.loop import Loop
+
 
 LABEL_STEPS = 64  # between the thresholds 0 and 1; both are even, so that one half is among them
 PIXEL_STEPS = 256
@@ -35,44 +38,35 @@ class Curves(Callback):
         names: Of the classes, or of the labels; the curves of the first 64 are told.
     """
 
-    def __init__(self, task: Task, names: Sequence[str] = ()) -> None:
-        self.task, self.names = task, names
+    def __init__(self, events: EventWriter, task: Task, names: Sequence[str] = ()) -> None:
+        self.events, self.task, self.names = events, task, names
         self.steps = PIXEL_STEPS if task.masks else LABEL_STEPS
         self._counts: Tensor | None = None
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_start(self, loop: "Loop") -> None:
         """Begin anew."""
         self._counts = None
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_validation_batch(self, loop: "Loop", batch: Batch, probabilities: Tensor) -> None:
         """Count the batch."""
         assert batch.targets is not None
-        probabilities, truth = outputs, batch.targets
+        probabilities, truth = probabilities, batch.targets
         if self.task.masks:
-            probabilities, truth = outputs.reshape(-1, 1), truth.reshape(-1, 1)
+            probabilities, truth = probabilities.reshape(-1, 1), truth.reshape(-1, 1)
         elif self.task.name == "multiclass":
-            truth = F.one_hot(truth, outputs.shape[1])
+            truth = F.one_hot(truth, probabilities.shape[1])
         counts = histogram(probabilities[:, :MOST], truth[:, :MOST], self.steps)
         self._counts = counts if self._counts is None else self._counts + counts
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_epoch_end(self, loop: "Loop") -> None:
         """Tell the curves."""
-        learner = events.learner(pl_module)
-        counts = events.total(learner.team, self._counts)
+        counts = writer.sum_over_ranks(self._counts)
         self._counts = None
-        if counts is not None and events.writers(trainer):
+        if counts is not None and self.events.is_open:
             values = [
                 _curve(self._name(number), curve(below)) for number, below in enumerate(counts)
             ]
-            events.add(trainer, Summary(value=values), learner.seen)
+            self.events.add(Summary(value=values), loop.seen)
 
     def _name(self, number: int) -> str:
         if self.task.masks:

@@ -3,10 +3,9 @@
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 from tensorboard.compat.proto.attr_value_pb2 import AttrValue
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.node_def_pb2 import NodeDef
@@ -15,7 +14,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils.tensorboard.summary import text
 
-from darkroom.training.tensorboard import events
+from darkroom.training.callbacks import Callback
+from darkroom.training.tensorboard.writer import EventWriter
+
+if TYPE_CHECKING:
+    from darkroom.training.loop import Loop
 
 
 class Graph(Callback):
@@ -25,21 +28,20 @@ class Graph(Callback):
         shape: Of a batch of images (N, 3, H, W).
     """
 
-    def __init__(self, shape: tuple[int, int, int, int]) -> None:
-        self.shape = shape
+    def __init__(self, events: EventWriter, shape: tuple[int, int, int, int]) -> None:
+        self.events, self.shape = events, shape
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, loop: "Loop") -> None:
         """Draw it, unless this training goes on from where another stopped."""
-        learner = events.learner(pl_module)
-        if learner.seen or not events.writers(trainer):
+        if loop.seen or not self.events.is_open:
             return
         try:
-            graph = trace(learner.net, self.shape)
+            graph = trace(loop.module.net, self.shape)
         except Exception as error:  # a picture is no reason to stop a training, whatever is wrong
             words = f"This network can't be drawn: {type(error).__name__}: {error}"
-            events.add(trainer, text("graph", words), 0)  # type: ignore[no-untyped-call]
+            self.events.add(text("graph", words), 0)  # type: ignore[no-untyped-call]
         else:
-            events.add_graph(trainer, graph)
+            self.events.add_graph(graph)
 
 
 def trace(net: nn.Module, shape: tuple[int, int, int, int]) -> GraphDef:

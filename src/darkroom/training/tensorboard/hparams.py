@@ -1,8 +1,8 @@
 """The table of runs: a run's parameters, and the figures of its best epoch."""
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from lightning.pytorch import Callback, LightningModule, Trainer
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import (
@@ -11,8 +11,12 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
     SessionStartInfo,
 )
 
-from darkroom.training.callbacks import BestWeights
-from darkroom.training.tensorboard import events
+from darkroom.training.callbacks import Callback
+from darkroom.training.tensorboard.writer import EventWriter
+
+if TYPE_CHECKING:
+    from darkroom.training.loop import Loop
+
 
 # The table sorts its columns by name and folds away all but the first: a capital comes first.
 BEST = "Best epoch"
@@ -30,28 +34,22 @@ class Hparams(Callback):
         facts: Names to numbers, words, or mappings of such; see `flat`.
     """
 
-    def __init__(self, facts: Mapping[str, object]) -> None:
-        self.facts = facts
+    def __init__(self, events: EventWriter, facts: Mapping[str, object]) -> None:
+        self.events, self.facts = events, facts
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_epoch_end(self, loop: "Loop") -> None:
         """Write the row, if this epoch was the last: before its checkpoint, so only once."""
-        learner = events.learner(pl_module)
-        if not trainer.should_stop and len(learner.history) != trainer.max_epochs:
+        if not loop.stop and len(loop.history) != loop.config.epochs:
             return
-        row = next(c.row for c in _callbacks(trainer) if isinstance(c, BestWeights))
+        row = loop.best
         # One after the last: a training that was killed before its checkpoint and goes on
         # hides these figures and writes them again.
-        step = learner.seen + 1
+        step = loop.seen + 1
         validated = [name for name in row if name.endswith("/val")]
         figures = {f"{BEST}/{name.removesuffix('/val')}": row[name] for name in validated}
         figures[f"{BEST}/epoch"] = row["epoch"]
-        events.add(trainer, events.figures(figures), step)
-        events.add(trainer, session(self.facts), step)
-
-
-def _callbacks(trainer: Trainer) -> list[Callback]:
-    known: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    return known
+        self.events.add_scalars(figures, step)
+        self.events.add(session(self.facts), step)
 
 
 def session(facts: Mapping[str, object]) -> Summary:

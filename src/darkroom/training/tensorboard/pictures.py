@@ -1,17 +1,20 @@
 """The same validation images with their predictions, every epoch."""
 
-# ruff: noqa: ARG002  # Lightning's hooks take more than each of them needs
-
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from darkroom.store.loader import Batch, BatchDataset, Loader
-from darkroom.store.sampler import EpochSampler
-from darkroom.training.tensorboard import events, examples
+from darkroom.training import distributed
+from darkroom.training.callbacks import Callback
+from darkroom.training.tensorboard import examples
 from darkroom.training.tensorboard.examples import Example
+from darkroom.training.tensorboard.writer import EventWriter
+
+if TYPE_CHECKING:
+    from darkroom.training.loop import Loop
 
 
 class Pictures(Callback):
@@ -23,9 +26,11 @@ class Pictures(Callback):
         names: Of the classes, or of the labels; numbers stand where there are none.
     """
 
-    def __init__(self, count: int, loader: Loader, names: Sequence[str] = ()) -> None:
+    def __init__(
+        self, events: EventWriter, count: int, loader: Loader, names: Sequence[str] = ()
+    ) -> None:
+        self.events = events
         sampler, source = loader.sampler, loader.dataset
-        assert isinstance(sampler, EpochSampler)
         assert isinstance(source, BatchDataset)
         self.names = names
         places = np.linspace(0, len(sampler.rows) - 1, count).round().astype(int)
@@ -33,32 +38,23 @@ class Pictures(Callback):
         self.ids = [source.store.ids[row] for row in rows]
         self._examples: dict[str, Example] = {}
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_start(self, loop: "Loop") -> None:
         """Begin a page."""
         self._examples = {}
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_validation_batch(self, loop: "Loop", batch: Batch, probabilities: Tensor) -> None:
         """Keep those images of the batch that belong on the page."""
         for place, name in enumerate(batch.ids):
             if name in self.ids:
-                self._examples[name] = examples.take(batch, outputs, place)
+                self._examples[name] = examples.take(batch, probabilities, place)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_epoch_end(self, loop: "Loop") -> None:
         """Draw the page."""
-        learner = events.learner(pl_module)
         found: dict[str, Example] = {}
-        for part in events.gather(learner.team, self._examples):
+        for part in distributed.gather(self._examples):
             found |= part
         self._examples = {}
-        if found and events.writers(trainer):
+        if found and self.events.is_open:
             ordered = [found[name] for name in self.ids if name in found]
-            page = examples.page(learner.task, ordered, self.names)
-            events.add(trainer, events.picture("predictions", page), learner.seen)
+            page = examples.page(loop.module.task, ordered, self.names)
+            self.events.add_image("predictions", page, loop.seen)

@@ -1,23 +1,27 @@
-"""Figures: of every step of the optimiser, and of every epoch, training beside validation."""
+"""Scalars of every optimizer step and every epoch, and of how fast training goes."""
 
-# ruff: noqa: ARG002  # Lightning's hooks take more than each of them needs
+import time
+from typing import TYPE_CHECKING
 
-from typing import Any
-
-from lightning.pytorch import Callback, LightningModule, Trainer
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard.summary import custom_scalars
 
 from darkroom.store.loader import Batch
 from darkroom.tasks.table import Task
-from darkroom.training.tensorboard import events
-from darkroom.training.tensorboard.throughput import RATE, WAITING
+from darkroom.training import distributed
+from darkroom.training.callbacks import Callback
+from darkroom.training.tensorboard.writer import EventWriter
 
-OF_STEPS = ("epoch", "learning rate")  # in a row of the history, but told step by step
+if TYPE_CHECKING:
+    from darkroom.training.loop import Loop
+
+
+RATE, WAITING = "images per second", "share of time waiting for data"
+OF_STEPS = ("epoch", "learning rate")  # in a row of the history, but written step by step
 
 
 class Scalars(Callback):
-    """Tells the figures of every step of the optimiser, and those of every epoch.
+    """Writes the metrics of every optimizer step, and those of every epoch.
 
     Of a step: `loss/step`, `gradient norm`, `learning rate/<group>`. Of an epoch:
     `<name>/train` and `<name>/val`, for the loss and each metric.
@@ -25,35 +29,22 @@ class Scalars(Callback):
     The tab of custom scalars gets a chart a name, with training and validation in it.
     """
 
-    def __init__(self) -> None:
-        self._steps = 0
+    def __init__(self, events: EventWriter) -> None:
+        self.events = events
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, loop: "Loop") -> None:
         """Say which curves belong in one chart."""
-        self._steps = trainer.global_step
-        learner = events.learner(pl_module)
-        if learner.seen == 0:
-            events.add(trainer, charts(learner.task), 0)
+        if loop.seen == 0:
+            self.events.add(charts(loop.module.task), 0)
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-    ) -> None:
-        """Tell the figures of a step, if the batch ended one."""
-        learner = events.learner(pl_module)
-        if trainer.global_step != self._steps:
-            self._steps = trainer.global_step
-            events.add(trainer, events.figures(learner.last), learner.seen)
+    def on_step_end(self, loop: "Loop") -> None:
+        """Write the metrics of a step."""
+        self.events.add_scalars(loop.step_metrics, loop.seen)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_epoch_end(self, loop: "Loop") -> None:
         """Tell the figures of an epoch."""
-        learner = events.learner(pl_module)
-        row = {name: x for name, x in learner.history[-1].items() if name not in OF_STEPS}
-        events.add(trainer, events.figures(row), learner.seen)
+        row = {name: x for name, x in loop.history[-1].items() if name not in OF_STEPS}
+        self.events.add_scalars(row, loop.seen)
 
 
 def charts(task: Task) -> Summary:
@@ -70,3 +61,43 @@ def charts(task: Task) -> Summary:
     }
     summary: Summary = custom_scalars(layout)  # type: ignore[no-untyped-call]
     return summary
+
+
+class Throughput(Callback):
+    """Tells `images per second` and `share of time waiting for data` of every epoch.
+
+    Both are of the training batches alone, without validation. From the end of one batch to
+    the start of the next the loop waits for the loader (and for the copy to the device). The
+    images are those of all processes; the share is the first one's.
+    """
+
+    def __init__(self, events: EventWriter) -> None:
+        self.events = events
+        self._images, self._waited, self._worked = 0, 0.0, 0.0
+        self._since = 0.0
+
+    def on_epoch_start(self, loop: "Loop") -> None:
+        """Start the clock."""
+        self._images, self._waited, self._worked = 0, 0.0, 0.0
+        self._since = time.perf_counter()
+
+    def on_batch_start(self, loop: "Loop", batch: Batch) -> None:
+        """Count what has passed since the batch before as waiting."""
+        self._waited += self._lap()
+
+    def on_batch_end(self, loop: "Loop", batch: Batch) -> None:
+        """Count what has passed since the batch came as work."""
+        self._worked += self._lap()
+        self._images += len(batch.ids)
+
+    def on_epoch_end(self, loop: "Loop") -> None:
+        """Tell the epoch's figures."""
+        whole = self._waited + self._worked
+        images = sum(distributed.gather(self._images))
+        if whole > 0:
+            rates = {RATE: images / whole, WAITING: self._waited / whole}
+            self.events.add_scalars(rates, loop.seen)
+
+    def _lap(self) -> float:
+        before, self._since = self._since, time.perf_counter()
+        return self._since - before

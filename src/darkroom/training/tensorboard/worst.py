@@ -1,19 +1,23 @@
 """The validation images that an epoch's network does worst on."""
 
-# ruff: noqa: ARG002  # Lightning's hooks take more than each of them needs
-
 import heapq
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from darkroom.store.loader import Batch
 from darkroom.tasks.table import Task
-from darkroom.training.tensorboard import events, examples
+from darkroom.training import distributed
+from darkroom.training.callbacks import Callback
+from darkroom.training.tensorboard import examples
 from darkroom.training.tensorboard.examples import Example
+from darkroom.training.tensorboard.writer import EventWriter
+
+if TYPE_CHECKING:
+    from darkroom.training.loop import Loop
+
 
 Ranked = tuple[float, str, Example]
 
@@ -29,42 +33,33 @@ class Worst(Callback):
         names: Of the classes, or of the labels; numbers stand where there are none.
     """
 
-    def __init__(self, count: int, names: Sequence[str] = ()) -> None:
-        self.count, self.names = count, names
+    def __init__(self, events: EventWriter, count: int, names: Sequence[str] = ()) -> None:
+        self.events, self.count, self.names = events, count, names
         self._heap: list[Ranked] = []
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_start(self, loop: "Loop") -> None:
         """Begin anew."""
         self._heap = []
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_validation_batch(self, loop: "Loop", batch: Batch, probabilities: Tensor) -> None:
         """Keep those images of the batch that are among the worst so far."""
         assert batch.targets is not None
-        faults = badness(events.learner(pl_module).task, outputs, batch.targets).tolist()
+        faults = badness(loop.module.task, probabilities, batch.targets).tolist()
         for place, (fault, name) in enumerate(zip(faults, batch.ids, strict=True)):
             full = len(self._heap) == self.count
             if full and (fault, name) <= self._heap[0][:2]:
                 continue
-            ranked = (fault, name, examples.take(batch, outputs, place))
+            ranked = (fault, name, examples.take(batch, probabilities, place))
             (heapq.heapreplace if full else heapq.heappush)(self._heap, ranked)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_epoch_end(self, loop: "Loop") -> None:
         """Draw the page."""
-        learner = events.learner(pl_module)
-        found = [ranked for part in events.gather(learner.team, self._heap) for ranked in part]
+        found = [ranked for part in distributed.gather(self._heap) for ranked in part]
         self._heap = []
-        if found and events.writers(trainer):
+        if found and self.events.is_open:
             worst = heapq.nlargest(self.count, found, key=lambda ranked: ranked[:2])
-            page = examples.page(learner.task, [one for *_, one in worst], self.names)
-            events.add(trainer, events.picture("worst", page), learner.seen)
+            page = examples.page(loop.module.task, [one for *_, one in worst], self.names)
+            self.events.add_image("worst", page, loop.seen)
 
 
 def badness(task: Task, probabilities: Tensor, targets: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from darkroom.models import build
 from darkroom.training.tensorboard.graph import Graph, trace
-from tests.training.tensorboard.rig import learner, told, trainer
+from tests.training.tensorboard.rig import loop, read, writer
 
 
 class Block(nn.Module):
@@ -96,9 +96,9 @@ def test_nothing_of_the_network_or_of_chance_is_moved() -> None:
 
 
 def test_a_network_that_cannot_be_drawn_is_told_in_words(tmp_path: Path) -> None:
-    here = trainer(tmp_path)
-    Graph((2, 3, 8, 8)).on_train_start(here, learner(seen=0, net=Stubborn()))
-    events = told(here)
+    log = writer(tmp_path)
+    Graph(log, (2, 3, 8, 8)).on_train_start(loop(seen=0, net=Stubborn()))
+    events = read(log)
     assert not events.Tags()["graph"]
     words = events.Tensors("graph/text_summary")[0].tensor_proto.string_val[0].decode()
     assert words.startswith("This network can't be drawn: RuntimeError: ")
@@ -106,6 +106,6 @@ def test_a_network_that_cannot_be_drawn_is_told_in_words(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("seen", [0, 5])
 def test_only_the_start_of_a_training_is_drawn(tmp_path: Path, seen: int) -> None:
-    here = trainer(tmp_path)
-    Graph((2, 3, 8, 8)).on_train_start(here, learner(seen=seen))
-    assert told(here).Tags()["graph"] is (seen == 0)
+    log = writer(tmp_path)
+    Graph(log, (2, 3, 8, 8)).on_train_start(loop(seen=seen))
+    assert read(log).Tags()["graph"] is (seen == 0)

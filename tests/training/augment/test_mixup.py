@@ -8,7 +8,7 @@ from torch import Tensor
 from darkroom.errors import ParamsError
 from darkroom.tasks.losses import build
 from darkroom.tasks.table import TASKS
-from darkroom.training.mixup import WHOLE, Mixing
+from darkroom.training.augment.mixup import WHOLE, Mixing
 
 BOTH = Mixing(mixup=1.0, cutmix=1.0, classes=5)
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning.pytorch import Callback
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
-from darkroom.training.tensorboard import callbacks
+from darkroom.training.callbacks import Callback
+from darkroom.training.tensorboard.callbacks import callbacks
 from darkroom.training.tensorboard.pictures import Pictures
 from darkroom.training.tensorboard.worst import Worst
 from tests.support.drawn import batches, discs
@@ -59,7 +59,7 @@ def test_training_has_the_same_bits_without(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("hook", "call"),
-    [("on_train_batch_end", 5), ("on_validation_end", 2), ("on_train_epoch_end", EPOCHS)],
+    [("on_batch_end", 5), ("on_epoch_end", 2), ("on_checkpoint", EPOCHS)],
 )
 def test_a_training_that_goes_on_tells_nothing_twice_and_leaves_nothing_out(
     tmp_path: Path, undisturbed: dict[str, list[int]], hook: str, call: int
@@ -80,13 +80,20 @@ def test_where_the_points_are(undisturbed: dict[str, list[int]]) -> None:
 
 def test_what_is_not_wanted_is_not_drawn(tmp_path: Path) -> None:
     loader = batches(discs(tmp_path / "d", IMAGES - LEARNT))
-    kinds = [
-        type(part) for part in callbacks.callbacks("segmentation", loader, pictures=0, worst=0)
-    ]
+    parts = callbacks(tmp_path / "runs", "segmentation", loader, pictures=0, worst=0)
+    kinds = [type(part) for part in parts]
     assert not {Pictures, Worst} & set(kinds)
 
 
 def test_of_values_there_is_no_confusion(tmp_path: Path) -> None:
     loader = batches(discs(tmp_path / "d", 4))
-    kinds = [type(part).__name__ for part in callbacks.callbacks("regression", loader)]
-    assert kinds == ["Graph", "Scalars", "Pictures", "Worst", "Hparams", "Throughput"]
+    kinds = [type(part).__name__ for part in callbacks(tmp_path, "regression", loader)]
+    assert kinds == [
+        "EventWriter",
+        "Graph",
+        "Scalars",
+        "Pictures",
+        "Worst",
+        "Hparams",
+        "Throughput",
+    ]

@@ -1,0 +1,122 @@
+"""darkroom train: in this process, or in several under torchrun.
+
+`train.devices: 4` runs the same command again in four processes, started by torchrun's agent on
+this machine. For several machines torchrun is started by hand, or by SLURM; see docs/training.md.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from darkroom.errors import LostRankError, ResourceError
+from darkroom.project import processes
+from darkroom.stages._context import Context
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+LAUNCHER = "DARKROOM_LAUNCHER"  # the process id of the launcher, in its children's environment
+LEAVE_S = 120  # for the ranks to save a checkpoint before they are killed
+
+
+def run(context: Context, fold: int = 0) -> int:
+    """Train one fold of a competition, and return the exit code.
+
+    `train.devices` processes of this machine train together, unless torchrun has started this
+    process: then those that it started do.
+    """
+    devices = context.section.train.devices
+    if devices > 1 and "RANK" not in os.environ:
+        return launch(devices, ["train", context.name, "--fold", str(fold)])
+    if is_child():
+        processes.end_with_parent(int(os.environ[LAUNCHER]))
+    # Here, so that the launcher need not wait for what only its children use.
+    from darkroom.stages import train  # noqa: PLC0415
+    from darkroom.training.distributed import process_group  # noqa: PLC0415
+    from darkroom.training.tensorboard.callbacks import callbacks  # noqa: PLC0415
+
+    with process_group():
+        train.run(context, fold, watch=callbacks)
+    return 0
+
+
+def launch(count: int, arguments: Sequence[str]) -> int:
+    """Run `darkroom ARGUMENTS` in so many processes of this machine, and return the exit code.
+
+    Raises:
+        ResourceError: One of the processes was killed.
+        KeyboardInterrupt: A SIGINT came; the processes have saved a checkpoint and ended.
+    """
+    import torch  # noqa: PLC0415  (children and other commands import this module, not torchrun)
+    from torch.distributed.elastic.multiprocessing import (  # noqa: PLC0415
+        DefaultLogsSpecs,
+        SignalException,
+    )
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
+
+    # torchrun's own choice would be a single thread each.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // count)))
+    os.environ[LAUNCHER] = str(os.getpid())
+    logging.disable(logging.ERROR)  # what torchrun says of a lost process is said here
+    with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=count,
+            run_id=uuid.uuid4().hex,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            local_addr="localhost",
+            max_restarts=0,  # a run that is started again goes on from its checkpoint
+            shutdown_timeout=LEAVE_S,
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+        )
+        try:
+            elastic_launch(config, sys.executable)("-m", "darkroom.cli.main", *arguments)
+        except SignalException as error:
+            if error.sigval == signal.SIGINT:
+                raise KeyboardInterrupt from None
+            return 128 + int(error.sigval)
+        except ChildFailedError as error:
+            return _exit_code(error.failures.values(), count)
+        finally:
+            del os.environ[LAUNCHER]
+    return 0
+
+
+def is_child() -> bool:
+    """Return whether this process was started by `launch`."""
+    return LAUNCHER in os.environ
+
+
+def hand_over(message: str) -> None:
+    """Give a process's error message to its launcher, which prints the first one only."""
+    error = {"message": message, "timestamp": int(time.time())}
+    Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps(error))
+
+
+def _exit_code(failures: "Collection[ProcessFailure]", count: int) -> int:
+    """Print the message of the process that failed first, and return its exit code."""
+    # What ended because another one did: it lost its peer, or torchrun stopped it.
+    followers = (LostRankError.exit_code, -signal.SIGTERM)
+    causes = [failure for failure in failures if failure.exitcode not in followers]
+    first = min(causes or failures, key=lambda failure: failure.timestamp)
+    if first.exitcode < 0:
+        raise ResourceError(
+            f"process {first.local_rank} of the {count} that train together was lost",
+            found=f"it was killed by {first.signal_name()}",
+            fix="run again: training goes on from its last checkpoint; or set train.devices to 1",
+        )
+    message = first.error_file_data["message"]
+    if message != "<NONE>":
+        print(message, file=sys.stderr)
+    return first.exitcode

@@ -1,0 +1,86 @@
+"""Functions that several ranks run under torchrun, and a way to get what rank 0 returned."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from darkroom.training import distributed
+from tests.support.interrupted import network, told, train
+
+
+def run_ranks(count: int, function: str, folder: Path, *arguments: str) -> Any:
+    """Run a function of this module in so many ranks; return what rank 0 returned, as JSON."""
+    result = folder / f"{function}-{count}.json"
+    torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}")
+    command = [sys.executable, *torchrun, "-m", __name__, function, str(result), *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(result.read_text())
+
+
+def exchange() -> dict[str, Any]:
+    """Return what the ranks make of their numbers."""
+    rank = distributed.rank()
+    return {
+        "sums": distributed.sum_over_ranks([rank, 2.0**60, 0.5]),
+        "any": [distributed.any_rank(rank == 1), distributed.any_rank(False)],
+        "gathered": distributed.gather({"rank": rank}),
+        "broadcast": distributed.broadcast(f"of rank {rank}"),
+        "world": [distributed.world_size(), distributed.local_world_size()],
+    }
+
+
+def batch_norm() -> dict[str, Any]:
+    """Return the greatest differences of batch norm over ranks from that over the whole batch."""
+    torch.manual_seed(1)
+    images, wanted = torch.randn(6, 3, 5, 4) * 3 + 2, torch.randn(6, 3, 5, 4)
+    whole, shared = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+    for layer in (whole, shared):
+        nn.init.normal_(layer.weight, generator=torch.Generator().manual_seed(2))
+    share = slice(0, 2) if distributed.rank() == 0 else slice(2, 6)  # of unequal sizes
+    everything = images.clone().requires_grad_()
+    mine = images[share].clone().requires_grad_()
+    (whole(everything) - wanted).square().sum().backward()
+    net = distributed.synchronise_batch_norm(nn.Sequential(shared), torch.device("cpu"))
+    model = DistributedDataParallel(net)
+    loss = (model(mine) - wanted[share]).square().sum() * distributed.world_size()
+    loss.backward()
+    assert everything.grad is not None
+    assert mine.grad is not None
+    assert whole.weight.grad is not None
+    assert shared.weight.grad is not None
+    expected = everything.grad[share] * distributed.world_size()
+    return {
+        "input gradient": float((mine.grad - expected).abs().max()),
+        "weight gradient": float((shared.weight.grad - whole.weight.grad).abs().max()),
+        "mean": float((shared.running_mean - whole.running_mean).abs().max()),  # type: ignore[operator]
+        "variance": float((shared.running_var - whole.running_var).abs().max()),  # type: ignore[operator]
+        "scale": float(expected.abs().max()),
+    }
+
+
+def training(folder: str) -> dict[str, Any]:
+    """Return the outcome of a training without what a rank draws for its own share."""
+    net = network(1, dropout=0.0)
+    place = Path(folder, str(distributed.rank()))  # of its own: each draws the pictures
+    # Not Adam: it makes whole steps of a bias before batch norm, whose gradient is rounding alone.
+    config = {"epochs": 2, "lr": 0.05, "optimizer": "sgd"}
+    result = train(place, net=net, mixing=None, learnt=20, config=config)
+    weights = {name: t.double().flatten().tolist() for name, t in result.net.state_dict().items()}
+    return told(result) | {"rows": result.history, "weights": weights}
+
+
+if __name__ == "__main__":
+    name, path, *words = sys.argv[1:]
+    with distributed.process_group():
+        outcome = globals()[name](*words)
+        if distributed.rank() == 0:
+            Path(path).write_text(json.dumps(outcome))
