@@ -31,30 +31,30 @@ def recipe(folder: Path, **keys: Any) -> Recipe:
 
 
 def test_a_recipe_is_found_by_name_and_by_path(folder: Path) -> None:
-    assert recipes.find("cars-fast", folder) == folder / "cars-fast.yaml"
+    assert recipes.find_recipe("cars-fast", folder) == folder / "cars-fast.yaml"
     other = folder / "cars-slow.yaml"
-    assert recipes.find(str(other), Path("nowhere")) == other
+    assert recipes.find_recipe(str(other), Path("nowhere")) == other
 
 
-def test_an_unknown_recipe_is_told_the_nearest(folder: Path) -> None:
+def test_an_unknown_name_is_refused_with_the_nearest(folder: Path) -> None:
     with pytest.raises(ParamsError, match="there is no recipe of this name") as caught:
-        recipes.find("car-fast", folder)
+        recipes.find_recipe("car-fast", folder)
     assert (
         "found: car-fast\n  expected: cars-fast, cars-slow\n  to do: did you mean cars-fast?"
         in (str(caught.value))
     )
     with pytest.raises(ParamsError, match="`darkroom use` lists them"):
-        recipes.find("zzz", folder)
+        recipes.find_recipe("zzz", folder)
 
 
 @pytest.mark.parametrize("word", ["lost.yaml", "lost.yml", "folder/lost"])
-def test_a_path_must_lead_somewhere(folder: Path, word: str) -> None:
+def test_a_path_must_exist(folder: Path, word: str) -> None:
     with pytest.raises(ParamsError, match=f"{word}: there is no such file"):
-        recipes.find(word, folder)
+        recipes.find_recipe(word, folder)
 
 
 def test_recipes_are_read_in_the_order_of_their_names(folder: Path) -> None:
-    fast, slow = recipes.read_all(folder)
+    fast, slow = recipes.read_recipes(folder)
     assert (fast.name, fast.purpose) == ("cars-fast", "cars in a hurry")
     assert fast.expected == "10 min, dice 0.97 (measured)"
     assert fast.keys == {"folds": [0, 1]}
@@ -69,27 +69,27 @@ def test_recipes_are_read_in_the_order_of_their_names(folder: Path) -> None:
         ("- a\n", "it must be a mapping"),
         ("7: a\n", "the key 7 is not text, line 1"),
         ("a: {b: 1, b: 2}\n", "the key 'b' appears twice, line 1"),
-        ("recipe: fast\n", "`recipe` is not as it must be\n  found: fast\n  expected: for, exp"),
-        ("recipe: {fro: x}\n", "`recipe` is not as it must be"),
-        ("recipe: {expected: {tme: 1}}\n", "`recipe.expected` is not as it must be"),
+        ("recipe: fast\n", "`recipe` is invalid\n  found: fast\n  expected: for, exp"),
+        ("recipe: {fro: x}\n", "`recipe` is invalid"),
+        ("recipe: {expected: {tme: 1}}\n", "`recipe.expected` is invalid"),
         (
             "recipe: {expected: {basis: guessed}}\n",
-            "basis` is not as it must be\n  found: guessed\n  expected: measured or estimated",
+            "basis` is invalid\n  found: guessed\n  expected: measured or estimated",
         ),
-        ("recipe: {data: drop}\n", "`recipe.data` is not as it must be\n  found: drop"),
+        ("recipe: {data: drop}\n", "`recipe.data` is invalid\n  found: drop"),
     ],
 )
-def test_a_recipe_must_be_well_made(tmp_path: Path, text: str, words: str) -> None:
+def test_an_invalid_recipe_is_refused(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(ParamsError) as caught:
-        recipes.read(tmp_path / "x.yaml")
+        recipes.read_recipe(tmp_path / "x.yaml")
     assert f"{tmp_path}/x.yaml: " in str(caught.value)
     assert words in str(caught.value)
 
 
-def test_a_section_stands_for_the_whole_section(folder: Path) -> None:
+def test_a_section_is_replaced_as_a_whole(folder: Path) -> None:
     old = {"seed": 1, "folds": [0], "cars": {"train": {"lr": 1, "ema": 0.9}, "split": {"by": "x"}}}
-    new = recipes.merged(old, recipe(folder, folds=[1], cars={"train": {"lr": 2}}))
+    new = recipes.merge_recipe(old, recipe(folder, folds=[1], cars={"train": {"lr": 2}}))
     assert new == {
         "seed": 1,
         "folds": [1],
@@ -98,17 +98,17 @@ def test_a_section_stands_for_the_whole_section(folder: Path) -> None:
     assert old["folds"] == [0]
 
 
-def test_the_users_data_stay(folder: Path) -> None:
+def test_the_users_data_stays(folder: Path) -> None:
     old = {"cars": {"data": {"source": "mine", "quality": "hq"}, "train": {}}}
     keys: Any = {"cars": {"data": {"source": "sample"}}, "dogs": {"data": {"source": "sample"}}}
-    assert recipes.merged(old, recipe(folder, **keys)) == {
+    assert recipes.merge_recipe(old, recipe(folder, **keys)) == {
         "cars": {"data": {"source": "mine", "quality": "hq"}, "train": {}},
         "dogs": {"data": {"source": "sample"}},
     }
 
 
-def test_data_are_replaced_where_the_recipe_says_so(tmp_path: Path) -> None:
+def test_data_is_replaced_if_the_recipe_says_so(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("recipe: {data: replace}\ncars: {data: {source: sample}}\n")
     old = {"cars": {"data": {"source": "mine", "quality": "hq"}}}
-    new = recipes.merged(old, recipes.read(tmp_path / "x.yaml"))
+    new = recipes.merge_recipe(old, recipes.read_recipe(tmp_path / "x.yaml"))
     assert new == {"cars": {"data": {"source": "sample"}}}

@@ -1,4 +1,4 @@
-"""Recipes taken into params.yaml: what changes, what stays, and what is refused untouched."""
+"""Recipes merged into params.yaml: what changes, what stays, and what is refused."""
 
 import copy
 import re
@@ -48,7 +48,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+def use_recipe(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
     assert main.main(["use", *arguments]) == code
     streams = capsys.readouterr()
     return streams.err if code else streams.out
@@ -58,9 +58,11 @@ def raw(root: Path) -> Any:
     return yaml.safe_load((root / "params.yaml").read_text())
 
 
-def test_a_recipe_is_merged_and_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recipe_is_merged_and_its_changes_are_listed(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = raw(root)
-    out = told(capsys, "cars-fast")
+    out = use_recipe(capsys, "cars-fast")
     after = paramfile.read_params(Path("params.yaml"))
     assert after.folds == [0, 1]
     train = after.section("carvana").train
@@ -75,19 +77,19 @@ def test_a_recipe_is_merged_and_told(root: Path, capsys: pytest.CaptureFixture[s
         assert raw(root)[section] == before[section]
 
 
-def test_the_ends_of_lines_stay(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_line_endings_stay(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = root / "params.yaml"
     plain = file.read_bytes()
-    told(capsys, "cars-fast")
+    use_recipe(capsys, "cars-fast")
     expected = file.read_bytes().replace(b"\n", b"\r\n")
     file.write_bytes(plain.replace(b"\n", b"\r\n"))
-    told(capsys, "cars-fast")
+    use_recipe(capsys, "cars-fast")
     assert file.read_bytes() == expected
 
 
 def test_comments_and_all_other_lines_stay(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (root / "params.yaml").read_text().splitlines()
-    changed = len(re.findall(r" -> ", told(capsys, "cars-fast")))
+    changed = len(re.findall(r" -> ", use_recipe(capsys, "cars-fast")))
     after = (root / "params.yaml").read_text().splitlines()
     kept = [line for line in before if line in after]
     come = [line for line in after if line not in before]
@@ -102,54 +104,50 @@ def test_comments_and_all_other_lines_stay(root: Path, capsys: pytest.CaptureFix
         assert now.index("#") == then.index("#")
 
 
-def test_what_a_recipe_leaves_out_goes_back_to_its_default(
+def test_keys_that_a_recipe_leaves_out_return_to_their_defaults(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = root / "params.yaml"
     path.write_text(re.sub(r"( ema:) null", r"\1 0.99", path.read_text()))
-    assert "carvana.train.ema: 0.99 -> null\n" in told(capsys, "cars-fast")
+    assert "carvana.train.ema: 0.99 -> null\n" in use_recipe(capsys, "cars-fast")
     assert raw(root)["carvana"]["train"]["ema"] is None
 
 
 def test_the_users_source_stays(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "data" not in told(capsys, "cars-fast")
+    assert "data" not in use_recipe(capsys, "cars-fast")
     assert raw(root)["carvana"]["data"]["source"] == "../mine"
 
 
-def test_a_recipe_may_be_told_to_replace_the_source(
-    root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_recipe_may_replace_the_source(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (root / "recipes/cars-fast.yaml").read_text()
     (root / "own.yaml").write_text(text.replace("recipe:\n", "recipe:\n  data: replace\n"))
-    assert "carvana.data.source: ../mine -> sample\n" in told(capsys, "own.yaml")
+    assert "carvana.data.source: ../mine -> sample\n" in use_recipe(capsys, "own.yaml")
 
 
-def test_a_section_that_is_not_there_comes_with_the_recipe(
-    root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_recipe_adds_a_missing_section(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (root / "params.yaml").read_text()
     (root / "recipes/faces.yaml").write_text("celeba:" + text.split("\nceleba:")[1])
     (root / "params.yaml").write_text(text.split("\nceleba:")[0])
-    assert "celeba.model.name: (none) -> resnet18\n" in told(capsys, "faces")
+    assert "celeba.model.name: (none) -> resnet18\n" in use_recipe(capsys, "faces")
     assert raw(root)["celeba"] == yaml.safe_load(text)["celeba"]
 
 
 def test_the_same_recipe_again_changes_nothing(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told(capsys, "cars-fast")
+    use_recipe(capsys, "cars-fast")
     before = (root / "params.yaml").read_bytes()
-    assert told(capsys, "cars-fast") == "params.yaml is already as cars-fast has it\n"
+    assert use_recipe(capsys, "cars-fast") == "params.yaml is already as cars-fast has it\n"
     assert (root / "params.yaml").read_bytes() == before
 
 
 def test_recipes_are_listed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(capsys).splitlines() == [
+    assert use_recipe(capsys).splitlines() == [
         "bad        10 min, dice 0.97 (measured)  cars in a hurry",
         "cars-fast  10 min, dice 0.97 (measured)  cars in a hurry",
     ]
     shutil.rmtree(root / "recipes")
-    assert told(capsys, code=2).startswith("darkroom use: recipes: there are no recipes\n")
+    assert use_recipe(capsys, code=2).startswith("darkroom use: recipes: there are no recipes\n")
 
 
 @pytest.mark.parametrize(
@@ -160,26 +158,28 @@ def test_recipes_are_listed(root: Path, capsys: pytest.CaptureFixture[str]) -> N
         ("lost.yaml", "lost.yaml: there is no such file"),
     ],
 )
-def test_what_is_wrong_leaves_the_file_alone(
+def test_a_refused_recipe_leaves_the_file_unchanged(
     root: Path, capsys: pytest.CaptureFixture[str], word: str, words: str
 ) -> None:
     before = (root / "params.yaml").read_bytes()
-    assert words in told(capsys, word, code=2)
+    assert words in use_recipe(capsys, word, code=2)
     assert (root / "params.yaml").read_bytes() == before
     assert not list(root.glob("*.part"))
 
 
-def test_parameters_that_are_wrong_already_are_told_first(
+def test_invalid_parameters_are_refused_first(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = root / "params.yaml"
     path.write_text(path.read_text().replace("seed:", "sede:"))
-    assert "darkroom use: params.yaml: 2 keys or values are wrong" in told(
+    assert "darkroom use: params.yaml: 2 keys or values are wrong" in use_recipe(
         capsys, "cars-fast", code=2
     )
 
 
-def test_shared_values_are_not_torn_apart(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_values_shared_by_anchors_are_refused(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     content = raw(root)
     content["celeba"]["train"] = content["carvana"]["train"]  # one object: YAML shares it
     content["celeba"]["train"]["loss"] = "auto"
@@ -187,19 +187,19 @@ def test_shared_values_are_not_torn_apart(root: Path, capsys: pytest.CaptureFixt
     assert "*id001" in text
     (root / "params.yaml").write_text(text)
     assert "a recipe can't be merged into it\n  found: values shared by anchors" in (
-        told(capsys, "cars-fast", code=2)
+        use_recipe(capsys, "cars-fast", code=2)
     )
     assert (root / "params.yaml").read_text() == text
 
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
-def test_a_recipe_that_ships_is_complete_and_right(
+def test_a_shipped_recipe_is_complete_and_valid(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     file: Path,
 ) -> None:
-    recipe = recipes.read(file)
+    recipe = recipes.read_recipe(file)
     assert recipe.purpose
     assert recipe.time
     assert recipe.score
@@ -210,7 +210,7 @@ def test_a_recipe_that_ships_is_complete_and_right(
         assert network in (MASK_NAMES if name == "carvana" else LABEL_NAMES)
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    told(capsys, str(file))
+    use_recipe(capsys, str(file))
     params = paramfile.read_params(Path("params.yaml"))
     alone = recipe.keys | {"seed": params.seed}
     mine = paramfile.validate_params(alone)
@@ -228,9 +228,9 @@ def test_any_recipe_can_follow_one_that_transfers(
 ) -> None:
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    told(capsys, str(ROOT / "recipes/banknotes-transfer.yaml"))
-    told(capsys, str(file))
-    keys = recipes.read(file).keys
+    use_recipe(capsys, str(ROOT / "recipes/banknotes-transfer.yaml"))
+    use_recipe(capsys, str(file))
+    keys = recipes.read_recipe(file).keys
     params = paramfile.read_params(Path("params.yaml"))
     assert params.competitions == keys["competitions"]
     assert [(each.to, each.source) for each in params.transfers] == [
@@ -249,18 +249,18 @@ def test_a_link_stays_one_and_its_file_keeps_its_mode(
     (root / "params.yaml").rename(real)
     real.chmod(0o600)
     (root / "params.yaml").symlink_to(real)
-    told(capsys, "cars-fast")
+    use_recipe(capsys, "cars-fast")
     assert (root / "params.yaml").is_symlink()
     assert "epochs: 3" in real.read_text()
     assert real.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_may_not_be_written_to_stays(
+def test_a_read_only_file_is_refused(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (root / "params.yaml").read_bytes()
     monkeypatch.setattr("os.access", lambda *_: False)  # root may always
-    assert "it may not be written to" in told(capsys, "cars-fast", code=5)
+    assert "it may not be written to" in use_recipe(capsys, "cars-fast", code=5)
     assert (root / "params.yaml").read_bytes() == before
 
 
@@ -310,7 +310,7 @@ def edited(donor: str = "", **wanted: Any) -> str:
     return text
 
 
-def test_no_edit_no_change() -> None:
+def test_without_a_change_the_text_stays() -> None:
     assert edited() == TEXT
 
 
@@ -348,24 +348,24 @@ def test_a_value_changes_in_its_place(path: str, value: Any, before: str, after:
         ),
     ],
 )
-def test_a_key_that_goes_takes_its_lines_alone(path: str, gone: str) -> None:
+def test_removing_a_key_removes_only_its_lines(path: str, gone: str) -> None:
     changes: Any = {path: ...}
     assert edited(**changes) == TEXT.replace(gone, "")
 
 
-def test_a_first_key_that_goes_leaves_the_comments_below_it() -> None:
+def test_removing_a_first_key_leaves_the_comments_below_it() -> None:
     text = "a: # a\n  b: 1 # b\n\n  # about c\n  c: 2\n"
     assert use.edit(text, {"a": {"c": 2}}) == "a: # a\n\n  # about c\n  c: 2\n"
 
 
-def test_a_key_that_comes_stands_behind_the_last() -> None:
+def test_a_new_key_comes_after_the_last_one() -> None:
     text = edited(cars__model__bilinear=True, cars__train__loss={"bce": 1})
     assert "    depth: 4    # d\n    bilinear: true\n\n  # about training\n" in text
     assert "      - Blur: {}\n    loss: {bce: 1}\n\n# about faces\n" in text
     assert text.count("\n") == TEXT.count("\n") + 2
 
 
-def test_a_key_may_come_where_the_last_one_goes() -> None:
+def test_new_keys_may_replace_the_last_one() -> None:
     text = edited(cars__model__depth=..., cars__model__encoder="r", cars__model__weights="w")
     assert "    # before depth\n    encoder: r\n    weights: w\n\n  # about training\n" in text
 
@@ -436,6 +436,6 @@ MAPPINGS = st.dictionaries(KEYS, st.dictionaries(KEYS, VALUES, min_size=1), min_
 
 
 @given(MAPPINGS, MAPPINGS, st.sampled_from([True, False, None]))
-def test_the_result_says_what_was_meant(old: Any, new: Any, flow: bool | None) -> None:
+def test_the_edited_text_has_the_new_values(old: Any, new: Any, flow: bool | None) -> None:
     text = yaml.safe_dump(old, default_flow_style=flow)
     assert yaml.safe_load(use.edit(text, new)) == new

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from darkroom.errors import ParamsError
 from darkroom.project import files
+from darkroom.raw.sources import cache
 
 
 def _fail_in(path: Path) -> None:
@@ -14,7 +16,7 @@ def _fail_in(path: Path) -> None:
         raise RuntimeError("power cut")
 
 
-def test_write_replaces_whole(tmp_path: Path) -> None:
+def test_a_write_replaces_the_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "a.txt"
     files.write(path, "one")
     files.write(path, b"two")
@@ -31,7 +33,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     folder = tmp_path / "f"
     folder.mkdir()
     (folder / "old").touch()
@@ -58,7 +60,7 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
 
-def test_a_folder_that_a_killed_run_had_put_aside_comes_back(tmp_path: Path) -> None:
+def test_a_folder_moved_aside_by_a_killed_run_is_restored(tmp_path: Path) -> None:
     folder, aside = tmp_path / "f", tmp_path / ".f.old"
     aside.mkdir()
     (aside / "old").touch()
@@ -73,7 +75,7 @@ def test_a_folder_that_a_killed_run_had_put_aside_comes_back(tmp_path: Path) -> 
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
 
-def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_name(
+def test_the_old_folder_is_restored_if_the_new_one_cannot_be_renamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "f"
@@ -94,7 +96,7 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_name(
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
 
-def test_leftovers_are_cleared_beside_a_folder_that_stands(tmp_path: Path) -> None:
+def test_leftovers_are_removed_beside_a_complete_folder(tmp_path: Path) -> None:
     for name in ("f", ".f.part", ".f.old", ".g.part", ".g.old"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").touch()
@@ -104,7 +106,7 @@ def test_leftovers_are_cleared_beside_a_folder_that_stands(tmp_path: Path) -> No
     assert (tmp_path / "f" / "file").exists()
 
 
-def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+def test_the_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left") as caught:  # noqa: SIM117
         with files.atomic_write(tmp_path / "a.txt"):
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -115,7 +117,7 @@ def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
     assert caught.value.filename is None
 
 
-def test_a_second_waits_for_the_first_and_is_told(tmp_path: Path) -> None:
+def test_a_second_process_calls_busy_and_waits_for_the_lock(tmp_path: Path) -> None:
     order: list[str] = []
     waiting = threading.Event()
 
@@ -133,7 +135,7 @@ def test_a_second_waits_for_the_first_and_is_told(tmp_path: Path) -> None:
     assert order == ["first", "second"]
 
 
-def test_a_second_may_be_refused(tmp_path: Path) -> None:
+def test_busy_may_refuse_a_second_process(tmp_path: Path) -> None:
     lock = tmp_path / "deep" / "a.lock"
 
     def refuse() -> None:
@@ -150,7 +152,7 @@ def test_a_second_may_be_refused(tmp_path: Path) -> None:
     assert lock.exists()
 
 
-def test_what_a_lock_file_holds_stays(tmp_path: Path) -> None:
+def test_the_content_of_a_lock_file_stays(tmp_path: Path) -> None:
     lock = tmp_path / "a"
     lock.write_text("dear to me")
     with files.lock(lock):
@@ -158,7 +160,7 @@ def test_what_a_lock_file_holds_stays(tmp_path: Path) -> None:
     assert lock.read_text() == "dear to me"
 
 
-def test_nothing_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_file_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[int] = []
     open_ = os.open
 
@@ -184,3 +186,28 @@ def test_the_size_of_a_file(tmp_path: Path) -> None:
     assert files.file_size(tmp_path / "a") == 3
     assert files.file_size(tmp_path / "b") is None
     assert files.file_size(tmp_path) is None
+
+
+def test_the_sha256_of_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    assert files.file_sha256(tmp_path / "empty").startswith("e3b0c44298fc1c14")
+
+
+def test_the_home_folder_is_that_of_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert files.home_folder() == tmp_path
+
+
+def test_a_missing_home_folder_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", fail)
+    for function in (files.home_folder, cache.cache_root):
+        with pytest.raises(ParamsError) as raised:
+            function()
+        assert str(raised.value).splitlines() == [
+            "there is no home folder",
+            "  found: neither HOME nor an entry in passwd",
+            "  to do: set the environment variable HOME to a folder",
+        ]

@@ -1,6 +1,12 @@
+"""Fingerprints of results, and the files that a module imports."""
+
+import subprocess
+import sys
 from pathlib import Path
 
-from darkroom.project import files, fingerprint
+import pytest
+
+from darkroom.project import fingerprint
 
 
 def _folder(place: Path) -> Path:
@@ -10,31 +16,73 @@ def _folder(place: Path) -> Path:
     return place / "in"
 
 
-def test_same_story_same_name_wherever_it_lies(tmp_path: Path) -> None:
+def test_equal_inputs_give_equal_fingerprints_wherever_they_lie(tmp_path: Path) -> None:
     one, two = _folder(tmp_path / "x"), _folder(tmp_path / "y")
-    assert fingerprint.of("setting", {"lr": 1}, [one]) == fingerprint.of(
-        "setting", {"lr": 1}, [two]
+    assert fingerprint.of("_context", {"lr": 1}, [one]) == fingerprint.of(
+        "_context", {"lr": 1}, [two]
     )
 
 
-def test_params_inputs_and_stage_each_count(tmp_path: Path) -> None:
+def test_params_inputs_and_stage_change_the_fingerprint(tmp_path: Path) -> None:
     folder = _folder(tmp_path)
-    names = {fingerprint.of("setting", {"lr": 1}, [folder])}
-    names.add(fingerprint.of("setting", {"lr": 2}, [folder]))
-    names.add(fingerprint.of("fetch", {"lr": 1}, [folder]))
+    found = {fingerprint.of("_context", {"lr": 1}, [folder])}
+    found.add(fingerprint.of("_context", {"lr": 2}, [folder]))
+    found.add(fingerprint.of("fetch", {"lr": 1}, [folder]))
     (folder / "a").rename(folder / "c")
-    names.add(fingerprint.of("setting", {"lr": 1}, [folder]))
+    found.add(fingerprint.of("_context", {"lr": 1}, [folder]))
     (folder / "c").write_text("changed")
-    names.add(fingerprint.of("setting", {"lr": 1}, [folder]))
-    assert len(names) == 5
+    found.add(fingerprint.of("_context", {"lr": 1}, [folder]))
+    assert len(found) == 5
 
 
-def test_sha256_is_the_known_one(tmp_path: Path) -> None:
-    (tmp_path / "empty").touch()
-    assert files.file_sha256(tmp_path / "empty").startswith("e3b0c44298fc1c14")
-
-
-def test_every_package_that_builds_networks_counts() -> None:
+def test_the_packages_that_build_networks_are_hashed() -> None:
     assert {"segmentation-models-pytorch", "timm", "torch", "torchvision"} < set(
         fingerprint.libraries()
     )
+
+
+def test_the_closure_of_a_leaf_is_itself() -> None:
+    names = [
+        p.relative_to(fingerprint.PACKAGE).as_posix()
+        for p in fingerprint.import_closure("darkroom.errors")
+    ]
+    assert names == ["errors.py"]
+
+
+def test_imports_are_followed_and_sorted() -> None:
+    names = [
+        p.relative_to(fingerprint.PACKAGE).as_posix()
+        for p in fingerprint.import_closure("darkroom.index.split")
+    ]
+    assert names == ["errors.py", "index/split.py"]
+
+
+def test_a_package_counts_if_its_init_holds_code() -> None:
+    files = fingerprint.import_closure("darkroom.raw.sample.notes")
+    assert fingerprint.PACKAGE / "raw/sample/__init__.py" in files
+    assert fingerprint.PACKAGE / "raw/__init__.py" not in files
+
+
+def test_files_without_code(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    for text, expected in (("", False), ('"""Words."""', False), ('"""Words."""\nX = 1', True)):
+        path.write_text(text)
+        assert fingerprint.has_code(path) == expected
+
+
+def test_modules_of_others_are_left_out() -> None:
+    assert fingerprint.import_closure("numpy") == []
+
+
+@pytest.mark.parametrize("module", ["darkroom.project.fingerprint", "darkroom.stages._context"])
+def test_a_module_loads_no_file_outside_of_its_closure(module: str) -> None:
+    script = (
+        f"import sys, {module}\n"
+        "for name, m in sorted(sys.modules.items()):\n"
+        "    if name.split('.')[0] == 'darkroom': print(m.__file__)"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    ).stdout.split()
+    with_code = {path for path in loaded if fingerprint.has_code(Path(path))}
+    assert with_code <= {str(path) for path in fingerprint.import_closure(module)}

@@ -9,7 +9,7 @@ from darkroom.project.paths import Layout
 CARS = Layout("cars")
 
 
-def test_what_stands_beside_what() -> None:
+def test_files_that_belong_together_are_in_one_folder() -> None:
     assert CARS.card == CARS.index.with_suffix(".json")
     assert CARS.facts.parent == CARS.processed
     assert CARS.submission.name == "cars.csv.gz"
@@ -19,7 +19,7 @@ def test_what_stands_beside_what() -> None:
         assert report.parent == CARS.reports
 
 
-def test_folds_and_fingerprints_have_places_of_their_own() -> None:
+def test_folds_and_fingerprints_have_separate_paths() -> None:
     assert CARS.model(0) != CARS.model(1)
     assert CARS.history(0) != CARS.history(1)
     first, second = "0123456789abcdef0123", "f123456789abcdef0123"
@@ -28,7 +28,7 @@ def test_folds_and_fingerprints_have_places_of_their_own() -> None:
     assert CARS.work(first) == Path(".darkroom/0123456789abcdef")
 
 
-def test_everything_lies_under_the_root_and_bears_the_name() -> None:
+def test_every_path_is_under_the_root_and_has_the_name() -> None:
     here = Layout("cars", Path("/project"))
     for path in (here.raw, here.index, here.split, here.processed, here.reports, here.model(2)):
         assert path.is_relative_to("/project")
@@ -37,7 +37,7 @@ def test_everything_lies_under_the_root_and_bears_the_name() -> None:
     assert here.unpacked == Path("/project/.darkroom/unpacked/cars")
 
 
-def test_a_queued_experiment_keeps_events_and_half_done_work_in_the_project(
+def test_a_queued_experiment_keeps_events_and_unfinished_work_in_the_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = tmp_path / ".dvc/tmp/exps/tmp1"

@@ -52,7 +52,7 @@ def children() -> list[psutil.Process]:
         ("7 0\n", 8),
     ],
 )
-def test_a_container_s_quota_counts(
+def test_the_quota_of_a_container_limits_the_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: int
 ) -> None:
     (tmp_path / "cpu.max").write_text(text)
@@ -68,7 +68,7 @@ def test_results_come_in_order() -> None:
     assert list(pool(square, [], 2)) == []
 
 
-def test_items_are_taken_as_results_are() -> None:
+def test_items_are_taken_as_results_are_consumed() -> None:
     taken: list[int] = []
 
     def items() -> Iterator[int]:
@@ -84,7 +84,7 @@ def test_items_are_taken_as_results_are() -> None:
     assert children() == []
 
 
-def test_a_workers_error_arrives_as_itself() -> None:
+def test_a_workers_exception_is_raised_unchanged() -> None:
     results = pool(square_or_fail, range(1000), 2)
     assert [next(results) for _ in range(5)] == [0, 1, 4, 9, 16]
     with pytest.raises(DataError) as fault:
@@ -93,7 +93,7 @@ def test_a_workers_error_arrives_as_itself() -> None:
     assert children() == []
 
 
-def test_a_killed_worker_is_a_lack_of_resources() -> None:
+def test_a_killed_worker_is_a_resource_error() -> None:
     with pytest.raises(ResourceError) as fault:
         list(pool(square_or_die, range(20), 2))
     assert str(fault.value) == (

@@ -1,11 +1,11 @@
-"""Recipes: complete parameter sections in files of their own, with what to expect of them.
+"""Recipes: complete sections of params.yaml in files of their own, with the score to expect.
 
 A recipe is YAML like params.yaml. Its own key `recipe` says what it is for:
 
     recipe:
       for: Carvana on a laptop
       expected: {time: 10 min, score: dice 0.97, basis: measured, source: four cars, two cores}
-      data: keep                 # or replace: then its `data` sections count, not the user's
+      data: keep                 # or replace: its `data` sections replace the user's
 """
 
 from collections.abc import Mapping
@@ -28,14 +28,14 @@ class Recipe:
 
     Args:
         name: The file's name, without its ending.
-        file: Where it lies.
+        file: Its path.
         text: The whole file.
-        keys: What it says of params.yaml: its content without the key `recipe`.
-        purpose: What it is for, in a line.
-        time: What to expect of the clock; empty where it does not say.
-        score: And of the score.
-        basis: Whether these were measured or estimated.
-        replaces_data: Whether its `data` sections count even where params.yaml has its own.
+        keys: Its content without the key `recipe`: keys of params.yaml.
+        purpose: One line.
+        time: The time to expect; empty if it does not say.
+        score: The score to expect; empty if it does not say.
+        basis: "measured" or "estimated".
+        replaces_data: Whether its `data` sections replace those of params.yaml.
     """
 
     name: str
@@ -50,51 +50,51 @@ class Recipe:
 
     @property
     def expected(self) -> str:
-        """The time and the score in words, or nothing."""
+        """The time and the score in words, or an empty text."""
         figures = ", ".join(part for part in (self.time, self.score) if part)
         return f"{figures} ({self.basis})" if figures else ""
 
 
-def find(word: str, folder: Path) -> Path:
-    """Return the file that a word means: the path of a YAML file, or a name in the folder.
+def find_recipe(name: str, folder: Path) -> Path:
+    """Return a recipe's file, by its path or by its name in a folder.
 
     Raises:
-        ParamsError: There is none; the nearest name is told.
+        ParamsError: There is none; the message has the nearest name.
     """
-    path = Path(word)
+    path = Path(name)
     if path.suffix in (".yaml", ".yml") or len(path.parts) != 1:
         if path.is_file():
             return path
-        raise ParamsError("there is no such file", file=word)
-    if (named := folder / f"{word}.yaml").is_file():
+        raise ParamsError("there is no such file", file=name)
+    if (named := folder / f"{name}.yaml").is_file():
         return named
     names = [file.stem for file in _files(folder)]
-    near = get_close_matches(word, names, n=1, cutoff=0.4)
+    near = get_close_matches(name, names, n=1, cutoff=0.4)
     raise ParamsError(
         "there is no recipe of this name",
-        found=word,
+        found=name,
         expected=", ".join(names) if names else f"a file of the folder {folder}",
         fix=f"did you mean {near[0]}?" if near else "`darkroom use` lists them",
     )
 
 
-def read_all(folder: Path) -> list[Recipe]:
+def read_recipes(folder: Path) -> list[Recipe]:
     """Return the recipes of a folder, by name."""
-    return [read(file) for file in _files(folder)]
+    return [read_recipe(file) for file in _files(folder)]
 
 
-def read(file: Path) -> Recipe:
+def read_recipe(file: Path) -> Recipe:
     """Return a recipe.
 
     Raises:
-        ParamsError: It is not a mapping of YAML, or its head is not as above.
+        ParamsError: It is not a YAML mapping, or its key `recipe` is invalid.
     """
     keys = paramfile.read_mapping(file)
-    head = _words(file, HEADER, keys.pop(HEADER, {}), {"for": "", "expected": {}, "data": "keep"})
-    plain = {"time": "", "score": "", "basis": BASES[1], "source": ""}
-    expected = _words(file, f"{HEADER}.expected", head["expected"], plain)
-    _one_of(file, f"{HEADER}.expected.basis", expected["basis"], BASES)
-    _one_of(file, f"{HEADER}.data", head["data"], ("keep", "replace"))
+    head = _section(file, HEADER, keys.pop(HEADER, {}), {"for": "", "expected": {}, "data": "keep"})
+    defaults = {"time": "", "score": "", "basis": BASES[1], "source": ""}
+    expected = _section(file, f"{HEADER}.expected", head["expected"], defaults)
+    _check_value(file, f"{HEADER}.expected.basis", expected["basis"], BASES)
+    _check_value(file, f"{HEADER}.data", head["data"], ("keep", "replace"))
     return Recipe(
         name=file.stem,
         file=file,
@@ -108,20 +108,23 @@ def read(file: Path) -> Recipe:
     )
 
 
-def merged(old: Mapping[str, Any], recipe: Recipe) -> Raw:
-    """Return the parameters with a recipe's in the place of theirs, section by section.
+def merge_recipe(old: Mapping[str, Any], recipe: Recipe) -> Raw:
+    """Return the parameters with the sections of a recipe in place of theirs.
 
-    A section of the recipe stands for the whole section: what it does not say is left out, so
-    that a recipe means the same whatever stood there. `data` alone stays as it is, unless
-    there is none or the recipe replaces it.
+    A section is replaced as a whole, so that a recipe means the same whatever was there before.
+    Only `data` is kept, unless it is missing or the recipe replaces it.
+
+    Args:
+        old: The content of params.yaml.
+        recipe: The recipe.
     """
     new: Raw = dict(old)
     for key, value in recipe.keys.items():
-        here = old.get(key)
-        if isinstance(value, dict) and isinstance(here, dict):
-            keeps_data = "data" in here and not recipe.replaces_data
-            kept = {"data": here["data"]} if keeps_data else {}
-            new[key] = {**here, **value, **kept}
+        sections = old.get(key)
+        if isinstance(value, dict) and isinstance(sections, dict):
+            keeps_data = "data" in sections and not recipe.replaces_data
+            data = {"data": sections["data"]} if keeps_data else {}
+            new[key] = {**sections, **value, **data}
         else:
             new[key] = value
     return new
@@ -131,18 +134,19 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.yaml"))
 
 
-def _words(file: Path, path: str, given: Any, known: Raw) -> Raw:
-    if not isinstance(given, dict) or not set(given) <= set(known):
+def _section(file: Path, path: str, section: Any, defaults: Raw) -> Raw:
+    """Return a section with the defaults of what it leaves out."""
+    if not isinstance(section, dict) or not set(section) <= set(defaults):
         raise ParamsError(
-            f"`{path}` is not as it must be", file=file, found=given, expected=", ".join(known)
+            f"`{path}` is invalid", file=file, found=section, expected=", ".join(defaults)
         )
-    return known | given
+    return defaults | section
 
 
-def _one_of(file: Path, path: str, value: Any, allowed: tuple[str, ...]) -> None:
+def _check_value(file: Path, path: str, value: Any, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ParamsError(
-            f"`{path}` is not as it must be",
+            f"`{path}` is invalid",
             file=file,
             found=value,
             expected=" or ".join(allowed),

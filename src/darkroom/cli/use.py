@@ -25,11 +25,19 @@ _ABSENT = object()
 
 
 def run(recipe: str | None = None) -> None:
-    """Merge a recipe, or list them all."""
+    """Merge a recipe into params.yaml, or list the recipes.
+
+    Args:
+        recipe: A name in the folder `recipes`, or the path of a YAML file; None: list them.
+
+    Raises:
+        ParamsError: params.yaml or the recipe is invalid; nothing is written.
+        ResourceError: params.yaml is read-only.
+    """
     if recipe is None:
-        print(_table(recipes.read_all(RECIPES)))
+        print(_table(recipes.read_recipes(RECIPES)))
         return
-    chosen = recipes.read(recipes.find(recipe, RECIPES))
+    chosen = recipes.read_recipe(recipes.find_recipe(recipe, RECIPES))
 
     path = Path(PARAMS).resolve()  # of a link, the file itself
     paramfile.read_params(Path(PARAMS))
@@ -40,7 +48,7 @@ def run(recipe: str | None = None) -> None:
     text = original.replace("\r\n", "\n")
     old = yaml.safe_load(text)
 
-    merged = recipes.merged(old, chosen)
+    merged = recipes.merge_recipe(old, chosen)
     params = paramfile.validate_params(merged, file=chosen.file)
     new = _with_defaults(old, merged, params)
     edited = edit(text, new, chosen.text)
@@ -52,25 +60,29 @@ def run(recipe: str | None = None) -> None:
 
 
 def _with_defaults(old: dict[str, Any], merged: dict[str, Any], params: Params) -> dict[str, Any]:
-    """Keep the lines whose keys a recipe leaves out, where they have a default: set to that."""
+    """Return the merged parameters, the keys that the recipe leaves out set to their defaults.
+
+    So their lines and comments stay in the file.
+    """
     new = dict(merged)
     for name in params.sections.keys() & old.keys():
         typed = params.section(name).model_dump(by_alias=True)
         new[name] = {}
         for section, keys in merged[name].items():
-            known = [key for key in old[name][section] if key in typed[section]]
-            defaults = {key: typed[section][key] for key in known}
+            defaults = {
+                key: typed[section][key] for key in old[name][section] if key in typed[section]
+            }
             new[name][section] = keys if section == "data" else defaults | keys
     return new
 
 
 def _check(edited: str, params: Params) -> None:
-    """Refuse an edit that means something else than was meant."""
+    """Refuse an edited text that does not mean the intended parameters."""
     try:
-        found = paramfile.validate_params(yaml.safe_load(edited))
+        result = paramfile.validate_params(yaml.safe_load(edited))
     except (yaml.YAMLError, ParamsError):
-        found = None
-    if found != params:
+        result = None
+    if result != params:
         raise ParamsError(
             "a recipe can't be merged into it",
             file=PARAMS,
@@ -132,11 +144,11 @@ def _table(found: list[recipes.Recipe]) -> str:
 
 
 def edit(text: str, new: Mapping[str, Any], donor: str = "") -> str:
-    """Return a YAML text that says something new, with its comments and the order of its keys.
+    """Return a YAML text with other values; its comments and the order of its keys stay.
 
     Args:
         text: A mapping.
-        new: What it is to say.
+        new: The values.
         donor: Another YAML text: a value under the same keys is written as there (`1e-3`, not
             `0.001`), and a new key brings its comment along.
 
@@ -189,7 +201,7 @@ def _update(
     donor: Any,
     parent: tuple[CommentedMap, str] | None = None,
 ) -> None:
-    """Make a mapping, which `parent` holds under a key, say something new."""
+    """Set the values of a mapping, which stands in `parent` under a key."""
     donor = donor if isinstance(donor, CommentedMap) else CommentedMap()
     for key, value in new.items():
         if key not in old:

@@ -1,4 +1,4 @@
-"""transfer: another run's weights, or a file of them -> the first weights of a competition."""
+"""transfer: the weights of another run or a file -> the first weights of a competition."""
 
 import os
 from pathlib import Path
@@ -15,11 +15,11 @@ from darkroom.stages._context import Context
 
 
 def run(context: Context) -> None:
-    """Take a competition's first weights from where `transfers` of params.yaml says."""
+    """Copy a competition's first weights from the source that `transfers` names."""
     name = context.name
     if context.transfer is None:
         raise ParamsError(
-            f"nothing is given to {name}",
+            f"transfers has no entry for {name}",
             file=PARAMS,
             fix=f"add it to transfers: [{{to: {name}, from: models/.../fold0}}], or a file",
         )
@@ -27,18 +27,18 @@ def run(context: Context) -> None:
     if (source / saved.INFO).is_file():
         saved.load(source)  # the two files of a run must belong together
     weights = read_weights(source)
-    # Copied: a .pth file may hold one tensor under two names, which safetensors refuses.
+    # Copies: a .pth file may hold one tensor under two names, which safetensors refuses.
     tensors = {
         key: weights[key].detach().clone(memory_format=torch.contiguous_format)
         for key in sorted(weights)
     }
-    spoilt = [key for key, value in tensors.items() if not torch.isfinite(value).all()]
-    if spoilt:
+    not_finite = [key for key, value in tensors.items() if not torch.isfinite(value).all()]
+    if not_finite:
         raise ArtifactError(
             "some of these weights are infinite or not a number",
             file=source,
-            found=f"{len(spoilt)} of {len(tensors)} tensors, such as {spoilt[0]}",
-            fix="take weights of a training that ended well",
+            found=f"{len(not_finite)} of {len(tensors)} tensors, such as {not_finite[0]}",
+            fix="use the weights of a training that succeeded",
         )
     files.write(context.paths.first_weights, to_bytes(tensors))
     print(f"{name}: {len(tensors)} tensors from {source}")
