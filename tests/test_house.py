@@ -38,10 +38,8 @@ OTHER_SIZE = {
     "tasks/losses/focal.py": "to be merged",
     "tasks/losses/values.py": "to be merged",
     "training/augment/presets.py": "to be merged",
-    "training/batchnorm.py": "to be merged",
-    "training/totals.py": "to be merged",
 }
-MANY_FILES = {"training": "to be merged", "stages": "nine stages, and what they share"}
+MANY_FILES = {"stages": "nine stages, and what they share"}
 # Factories that import what they build when it is asked for; what they build knows their names.
 FACTORIES = ("models.build",)
 ENTRY_ROOMS = ("cli", "stages")  # they put the other rooms together, and use many files alone

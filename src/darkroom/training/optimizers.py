@@ -52,7 +52,10 @@ def build(
         ParamsError: There is no optimiser of this name; or a prefix names no parameter.
 
     Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8, 2))
         >>> optimizer = build(net, "adamw", lr=1e-3, weight_decay=0.01, rates={"backbone": 0.1})
+        >>> [(group["name"], group["lr"]) for group in optimizer.param_groups]
+        [('backbone', 0.0001), ('head', 0.001)]
     """
     parts: list[dict[str, Any]] = [
         {
