@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.project import fingerprint
+from darkroom.project.fingerprint import stage_fingerprint
 
 
 def _folder(place: Path) -> Path:
@@ -18,20 +19,20 @@ def _folder(place: Path) -> Path:
 
 def test_equal_inputs_give_equal_fingerprints_wherever_they_lie(tmp_path: Path) -> None:
     one, two = _folder(tmp_path / "x"), _folder(tmp_path / "y")
-    assert fingerprint.of("_context", {"lr": 1}, [one]) == fingerprint.of(
+    assert stage_fingerprint("_context", {"lr": 1}, [one]) == stage_fingerprint(
         "_context", {"lr": 1}, [two]
     )
 
 
 def test_params_inputs_and_stage_change_the_fingerprint(tmp_path: Path) -> None:
     folder = _folder(tmp_path)
-    found = {fingerprint.of("_context", {"lr": 1}, [folder])}
-    found.add(fingerprint.of("_context", {"lr": 2}, [folder]))
-    found.add(fingerprint.of("fetch", {"lr": 1}, [folder]))
+    found = {stage_fingerprint("_context", {"lr": 1}, [folder])}
+    found.add(stage_fingerprint("_context", {"lr": 2}, [folder]))
+    found.add(stage_fingerprint("fetch", {"lr": 1}, [folder]))
     (folder / "a").rename(folder / "c")
-    found.add(fingerprint.of("_context", {"lr": 1}, [folder]))
+    found.add(stage_fingerprint("_context", {"lr": 1}, [folder]))
     (folder / "c").write_text("changed")
-    found.add(fingerprint.of("_context", {"lr": 1}, [folder]))
+    found.add(stage_fingerprint("_context", {"lr": 1}, [folder]))
     assert len(found) == 5
 
 

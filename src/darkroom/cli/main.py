@@ -17,7 +17,7 @@ from typing import Any
 
 from darkroom.cli.train import hand_over, is_child
 from darkroom.errors import DarkroomError, ParamsError, ResourceError
-from darkroom.project.files import FULL, clear_leftovers, lock
+from darkroom.project.files import DISK_FULL, clear_leftovers, lock
 from darkroom.project.paths import PARAMS, Layout
 from darkroom.stages._context import Context
 
@@ -26,8 +26,8 @@ STAGES = {
     "index": "read the raw tables into one canonical table",
     "split": "cut the training images into folds",
     "preprocess": "decode and resize every image into shards",
-    "audit": "tell what is odd about the data, in numbers and a picture",
-    "transfer": "take first weights from another run or a file",
+    "audit": "report what is odd about the data, in numbers and a picture",
+    "transfer": "copy first weights from another run or a file",
     "train": "train one fold",
     "evaluate": "score the validation images and choose the threshold",
     "predict": "stream predictions into a submission",
@@ -109,7 +109,7 @@ def _add_kaggle(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     for option, purpose in (
         ("--wait", "stay until it is scored, half an hour at most"),
-        ("--dry-run", "look and tell, but send and record nothing"),
+        ("--dry-run", "check and report, but send and record nothing"),
         ("--again", "send a file once more that was submitted before"),
         ("--uncommitted", "send a file that is not made from what is committed"),
     ):
@@ -130,7 +130,7 @@ def read_context(name: str) -> Context:
     """Return the choices for a competition, from params.yaml in the current folder.
 
     Raises:
-        ParamsError: The file is at fault, or has no section of that name.
+        ParamsError: The file is invalid, or has no section of that name.
     """
     from darkroom.params import file  # noqa: PLC0415  (the help needs none)
 
@@ -154,7 +154,7 @@ def read_context(name: str) -> Context:
 
 
 def _run(options: dict[str, Any]) -> int:
-    """Run the verb; what can be refused without it is refused before its module is imported."""
+    """Run the verb; a wrong name is refused before its module is imported."""
     verb = options.pop("verb")
     if verb == "schema":
         from darkroom.params import file  # noqa: PLC0415  (each verb loads what it needs)
@@ -174,7 +174,7 @@ def _run(options: dict[str, Any]) -> int:
 
 
 def _refuse_file(name: str) -> None:
-    """Refuse a file in the place of a competition's name, which has no dot and no slash."""
+    """Refuse a file in place of a competition's name, which has no dot and no slash."""
     if Path(name).suffix or "/" in name:
         raise ParamsError(
             "the competition's name is missing before the file",
@@ -195,14 +195,14 @@ def _lock(context: Context, fold: int | None) -> Iterator[None]:
         yield
         return
     suffix = "" if fold is None else f"-fold{fold}"
-    with lock(Path(".darkroom", f"{context.name}{suffix}.lock"), busy=_refuse_second):
+    with lock(Path(".darkroom", f"{context.name}{suffix}.lock"), busy=_refuse_second_run):
         if fold is None:
             for folder in (context.paths.raw, context.paths.processed):
                 clear_leftovers(folder)
         yield
 
 
-def _refuse_second() -> None:
+def _refuse_second_run() -> None:
     raise ResourceError(
         "another run of this competition is under way", fix="wait until it has ended"
     )
@@ -213,7 +213,7 @@ def _sentence(purpose: str) -> str:
 
 
 def _resource_error(error: OSError) -> ResourceError:
-    fix = "free some space and run again" if error.errno in FULL else None
+    fix = "free some space and run again" if error.errno in DISK_FULL else None
     return ResourceError(
         error.strerror or str(error) or type(error).__name__, file=error.filename, fix=fix
     )

@@ -30,7 +30,7 @@ def libraries() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
 
 
-def of(stage: str, params: Mapping[str, Any], inputs: Sequence[Path]) -> str:
+def stage_fingerprint(stage: str, params: Mapping[str, Any], inputs: Sequence[Path]) -> str:
     """Return the fingerprint of a stage's result, 64 hexadecimal digits.
 
     Args:

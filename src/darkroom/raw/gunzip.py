@@ -61,7 +61,7 @@ def _unpack(path: Path, target: Path, limit: int) -> None:
                     )
                 out.write(chunk)
     except OSError as error:
-        if error.errno not in files.FULL:
+        if error.errno not in files.DISK_FULL:
             raise
         raise ResourceError(
             "no disk space to unpack an archive",

@@ -270,7 +270,7 @@ def _full_disk_as_error(part: PartialFile) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in files.FULL:
+        if error.errno not in files.DISK_FULL:
             raise
         raise ResourceError(
             "the disk is full",

@@ -25,7 +25,7 @@ def run(context: Context) -> None:
     decision = read_decision(require(paths.decision, "evaluate", name), name)
     trained = _folds.load(context, index.card, shards, choice, decision.tta)
 
-    digest = fingerprint.of(
+    digest = fingerprint.stage_fingerprint(
         "predict",
         {"folds": context.folds},
         [paths.index, paths.card, *shards.paths, paths.decision, *map(paths.model, context.folds)],

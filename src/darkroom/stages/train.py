@@ -99,7 +99,7 @@ def _stamp(context: Context, fold: int, shards: Store) -> str:
     inputs = [paths.index, paths.card, paths.split, *shards.paths]
     if section.model.weights == _train_args.GIVEN:
         inputs.append(paths.first_weights)
-    return fingerprint.of("train", chosen, inputs)
+    return fingerprint.stage_fingerprint("train", chosen, inputs)
 
 
 def _hyperparameters(context: Context, fold: int, shards: Store) -> dict[str, Any]:
