@@ -77,4 +77,4 @@ lock: install ## Resolve pyproject.toml into requirements.lock
 	  --generate-hashes --no-header --quiet --output-file requirements.lock
 
 clean: ## Remove half-done work and the tools' caches; results stay
-	rm -rf .darkroom .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .darkroom .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
