@@ -45,15 +45,15 @@ def stage(monkeypatch: pytest.MonkeyPatch, run: Callable[..., Any]) -> list[str]
 
     Return the modules that are imported, as they come.
     """
-    asked: list[str] = []
+    imported: list[str] = []
 
     def load(name: str) -> SimpleNamespace:
-        asked.append(name)
+        imported.append(name)
         return SimpleNamespace(run=run)
 
     monkeypatch.setattr(main, "import_module", load)
     monkeypatch.setattr(main, "read_context", context)
-    return asked
+    return imported
 
 
 def raising(error: BaseException) -> Callable[..., None]:
@@ -75,24 +75,24 @@ COMMANDS = ["check", "submit", "history", "summary", "use", "schema"]
 
 
 @pytest.mark.parametrize("verb", [*main.STAGES, *COMMANDS])
-def test_every_verb_helps(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+def test_every_verb_has_a_help_page(capsys: pytest.CaptureFixture[str], verb: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main.main([verb, "--help"])
     assert ended.value.code == 0
-    told = capsys.readouterr().out
-    assert f"usage: darkroom {verb}" in told
-    assert ("a competition of params.yaml" in told) == (verb not in ("summary", "use", "schema"))
-    assert ("--fold" in told) == (verb == "train")
+    text = capsys.readouterr().out
+    assert f"usage: darkroom {verb}" in text
+    assert ("a competition of params.yaml" in text) == (verb not in ("summary", "use", "schema"))
+    assert ("--fold" in text) == (verb == "train")
 
 
 def test_the_help_lists_the_stages_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main.main(["--help"])
-    told = capsys.readouterr().out
-    listed = re.findall(r"^    (\w+)\b", told, re.MULTILINE)
+    text = capsys.readouterr().out
+    listed = re.findall(r"^    (\w+)\b", text, re.MULTILINE)
     assert listed == [*main.STAGES, *COMMANDS]
     codes = "2 parameters or usage, 3 data, 4 Kaggle or another server, 5 resources, 6 an artefact"
-    assert f"Exit codes: {codes}" in " ".join(told.split())
+    assert f"Exit codes: {codes}" in " ".join(text.split())
 
 
 @pytest.mark.parametrize(
@@ -148,12 +148,12 @@ def test_wrong_usage_is_2(
 def test_a_verb_runs_its_stage_with_its_arguments(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], module: str, options: dict[str, Any]
 ) -> None:
-    given: list[dict[str, Any]] = []
-    asked = stage(monkeypatch, lambda **options: given.append(options))
+    calls: list[dict[str, Any]] = []
+    imported = stage(monkeypatch, lambda **options: calls.append(options))
     assert main.main(arguments) == 0
     room = "stages" if module in main.STAGES and module != "train" else "cli"
-    assert asked == [f"darkroom.{room}.{module}"]
-    assert given == [options]
+    assert imported == [f"darkroom.{room}.{module}"]
+    assert calls == [options]
 
 
 def test_a_stage_may_choose_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +220,7 @@ def test_an_interrupt_is_130(
     assert capsys.readouterr().err == "darkroom summary: interrupted\n"
 
 
-def test_a_mistake_of_ours_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_exception_is_not_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     stage(monkeypatch, raising(ZeroDivisionError("ours")))
     with pytest.raises(ZeroDivisionError, match="ours"):
         main.main(["index", "cars"])
@@ -275,7 +275,7 @@ def test_the_further_processes_of_a_training_take_no_lock(
         assert main.main(["train", "tiny", "--fold", "0"]) == code
 
 
-def test_what_a_killed_run_left_is_cleared_once_nobody_can_be_filling_it(
+def test_leftovers_of_a_killed_run_are_removed_under_the_lock(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage(monkeypatch, lambda **_: None)
@@ -340,7 +340,7 @@ def test_a_refusal_imports_nothing_heavy(project: Path) -> None:
     assert done.stderr.count("there is no competition 'tinny'") == len(commands)
 
 
-def test_a_submission_without_its_competition_is_told(
+def test_check_refuses_a_file_in_place_of_the_name(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project / "x.zip").write_bytes(b"PK\x03\x04")
@@ -353,7 +353,7 @@ def test_a_submission_without_its_competition_is_told(
     )
 
 
-def test_schema_prints_the_file_that_editors_read(capsys: pytest.CaptureFixture[str]) -> None:
+def test_schema_prints_params_schema_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["schema"]) == 0
     assert capsys.readouterr().out == (ROOT / "params.schema.json").read_text()
 
