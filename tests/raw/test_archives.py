@@ -193,7 +193,7 @@ def test_two_members_of_one_name_are_refused(raw: Archives, name: str, second: s
     zip_of(path, pairs) if name == "t.zip" else tar_of(path, pairs)
     with pytest.raises(DataError, match="two members of this name") as caught:
         raw.paths(name)
-    assert "expected: plain files, each name once" in str(caught.value)
+    assert "expected: regular files, no name twice" in str(caught.value)
 
 
 @pytest.mark.parametrize(
