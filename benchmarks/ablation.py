@@ -20,8 +20,8 @@ from torch import nn
 from darkroom.cli.main import read_context
 from darkroom.errors import DataError
 from darkroom.index.table import read_index
-from darkroom.models import build
-from darkroom.models.device import device_for
+from darkroom.models.build import build_network
+from darkroom.models.device import choose_device
 from darkroom.prediction import scoring, thresholds
 from darkroom.prediction.predict import predict
 from darkroom.prediction.scoring import LabelledPredictions
@@ -62,7 +62,7 @@ class Bench:
         )
         arguments = _train_args.network(section, self.index.card, None, "")
         return fit.fit(
-            build.build(**arguments, seed=self.context.seed),
+            build_network(**arguments, seed=self.context.seed),
             *loaders,
             section.train,
             task="segmentation",
@@ -77,7 +77,7 @@ class Bench:
         batches = loader(
             self.shards, rows.index.tolist(), None, masks=False, batch_size=8, seed=None
         )
-        device = device_for("cpu")
+        device = choose_device("cpu")
         predictions = predict(nets, batches, "segmentation", device, tta=tta)
         evaluation = scoring.score_masks(
             [LabelledPredictions(rows, rows, predictions)],

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from darkroom.models import build
-from darkroom.models.device import device_for
+from darkroom.models.build import build_network
+from darkroom.models.device import choose_device
 from darkroom.params.train import FitConfig
 from darkroom.store.loader import Batch, loader
 from darkroom.store.shard import ShardFormat
@@ -66,7 +66,7 @@ def ways(accelerator: str, *, compiled: bool) -> dict[str, FitConfig]:
         "float32, channels_last": FitConfig(**plain),
         "bf16, channels_last": FitConfig(**plain | {"precision": "bf16"}),
     }
-    if device_for(accelerator).type == "cuda":
+    if choose_device(accelerator).type == "cuda":
         found["fp16, channels_last"] = FitConfig(**plain | {"precision": "fp16"})
     if compiled:
         found["bf16, channels_last, compiled"] = FitConfig(
@@ -101,7 +101,7 @@ def rate(store: Store, config: FitConfig, network: dict[str, Any], batch: int, w
     clock = Clock()
     rows = range(len(store))
     fit.fit(
-        build.build(**network, outputs=1, seed=0),
+        build_network(**network, outputs=1, seed=0),
         loader(store, rows, None, masks=True, batch_size=batch, seed=0),
         loader(store, rows[:batch], None, masks=True, batch_size=batch, seed=None),
         config,

@@ -31,7 +31,6 @@ ENTRIES_AT_THE_TOP = 15
 # What may break a rule, and why.
 SHORT_BY_NATURE = ("params/", "stages/")  # a section or a stage is as long as it is
 OTHER_SIZE = {
-    "models/device.py": "to be merged",
     "models/names.py": "a table, which reads no library of networks",
     "tasks/captions.py": "to be merged",
     "tasks/losses/balance.py": "to be merged",

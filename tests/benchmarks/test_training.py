@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import training
-from darkroom.models import build
+from darkroom.models.build import build_network
 from darkroom.params.train import FitConfig
 
 
@@ -45,7 +45,7 @@ def test_it_prints_a_ratio_for_every_way(
     monkeypatch.setattr(training.Clock, "on_batch_end", end)
     plain = {"float32": config(accelerator="cpu"), "again": config(accelerator="cpu")}
     monkeypatch.setattr(training, "ways", lambda *_, **__: plain)  # half precision is slow here
-    small = partial(build.build, "unet", outputs=1, seed=0, width=2, depth=1)
+    small = partial(build_network, "unet", outputs=1, seed=0, width=2, depth=1)
     monkeypatch.setattr(training, "build", SimpleNamespace(build=lambda **_: small()))
     words = "--accelerator cpu --network unet --height 32 --width 32 --batch 2 --batches 2"
     training.main(words.split())

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from darkroom.errors import ParamsError
-from darkroom.models.build import MEAN, STD, build, normalise
+from darkroom.models.build import MEAN, STD, build_network, normalise
 
 SMALL: dict[str, dict[str, Any]] = {
     "unet": {"width": 4, "depth": 2},
@@ -19,7 +19,7 @@ LABELS = ("small_cnn", "resnet18")
 
 @pytest.mark.parametrize("name", SMALL)
 def test_shapes(name: str) -> None:
-    net = build(name, outputs=5, seed=1, **SMALL[name]).eval()
+    net = build_network(name, outputs=5, seed=1, **SMALL[name]).eval()
     with torch.inference_mode():
         logits = net(torch.zeros(2, 3, 64, 96))
     assert logits.shape == ((2, 5) if name in LABELS else (2, 5, 64, 96))
@@ -30,7 +30,7 @@ def test_weights_are_a_function_of_the_seed_alone(name: str) -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
     first, again, other = (
-        build(name, outputs=2, seed=s, **SMALL[name]).state_dict() for s in (7, 7, 8)
+        build_network(name, outputs=2, seed=s, **SMALL[name]).state_dict() for s in (7, 7, 8)
     )
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert any(not torch.equal(first[key], other[key]) for key in first)
@@ -39,22 +39,22 @@ def test_weights_are_a_function_of_the_seed_alone(name: str) -> None:
 
 def test_an_unknown_name_tells_the_nearest() -> None:
     with pytest.raises(ParamsError, match="did you mean resnet50") as caught:
-        build("resnet5", outputs=1, seed=1)
+        build_network("resnet5", outputs=1, seed=1)
     assert "unet, encoder_unet" in str(caught.value)
 
 
 def test_an_unknown_argument_tells_the_known() -> None:
     with pytest.raises(ParamsError, match="unet has no argument 'freeze'") as caught:
-        build("unet", outputs=1, seed=1, freeze="backbone")
+        build_network("unet", outputs=1, seed=1, freeze="backbone")
     assert "outputs, width, depth, bilinear, weights" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["unet", "small_cnn"])
 def test_imagenet_weights_that_nobody_publishes(name: str) -> None:
-    with pytest.raises(ParamsError, match=f"nobody publishes ImageNet weights of {name}"):
-        build(name, outputs=1, seed=1, weights="imagenet")
+    with pytest.raises(ParamsError, match=f"there are no published ImageNet weights of {name}"):
+        build_network(name, outputs=1, seed=1, weights="imagenet")
     with pytest.raises(ParamsError, match=f"{name} has no argument 'imagenet'"):
-        build(name, outputs=1, seed=1, imagenet=True)
+        build_network(name, outputs=1, seed=1, imagenet=True)
 
 
 def test_normalise_by_hand_and_keeps_channels_last() -> None:

@@ -11,11 +11,11 @@ from torchvision import models as theirs
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from darkroom.errors import ParamsError, ResourceError
-from darkroom.models.build import build
+from darkroom.models.build import build_network
 from darkroom.models.classifiers import LEAST, ONLY, imagenet_file
+from darkroom.models.layer_groups import last_layer
 from darkroom.models.names import CLASSIFIERS
-from darkroom.models.parts import last
-from darkroom.models.weights import fill
+from darkroom.models.weights import load_pretrained
 
 # The smallest of each family, and a side that it can take.
 FAMILIES = {
@@ -57,7 +57,7 @@ def test_first_weights_are_those_of_torchvisions_own(
     with torch.random.fork_rng():
         torch.manual_seed(7)
         own = ResNet(block, layers, num_classes=3).state_dict()
-    net = build(name, outputs=3, seed=7).state_dict()
+    net = build_network(name, outputs=3, seed=7).state_dict()
     assert list(net) == list(own)
     assert all(torch.equal(net[key], own[key]) for key in own)
 
@@ -67,7 +67,7 @@ def test_first_weights_are_those_of_torchvisions_own(
 def test_each_family_learns_and_answers(name: str) -> None:
     """Every parameter gets a gradient; the least picture is taken, a smaller one is refused."""
     torch.manual_seed(1)
-    net = build(name, outputs=3, seed=1).train()
+    net = build_network(name, outputs=3, seed=1).train()
     side = FAMILIES[name]
     images = torch.randn(2, 3, side, side)
     logits = net(images)
@@ -99,7 +99,7 @@ def test_a_family_of_each_name() -> None:
 )
 def test_a_picture_that_does_not_fit(name: str, side: int, words: str) -> None:
     with torch.device("meta"):
-        net = build(name, outputs=2, seed=1)
+        net = build_network(name, outputs=2, seed=1)
     with pytest.raises(ParamsError, match=words):
         net(torch.zeros(1, 3, side, side))
 
@@ -107,7 +107,7 @@ def test_a_picture_that_does_not_fit(name: str, side: int, words: str) -> None:
 def test_squeezenet_can_say_no() -> None:
     """torchvision's ends in a ReLU: a yes/no question could never be answered by less than half."""
     torch.manual_seed(1)
-    net = build("squeezenet1_1", outputs=8, seed=1).eval()
+    net = build_network("squeezenet1_1", outputs=8, seed=1).eval()
     with torch.inference_mode():
         assert net(torch.randn(8, 3, 32, 32)).min() < 0
 
@@ -116,15 +116,15 @@ def test_squeezenet_can_say_no() -> None:
 def test_side_heads_are_left_out_of_published_weights(name: str) -> None:
     with torch.device("meta"):
         published = theirs.get_model(name, init_weights=False).state_dict()
-        net = build(name, outputs=2, seed=1)
+        net = build_network(name, outputs=2, seed=1)
     assert any(key.lower().startswith("aux") for key in published)
     assert set(net.state_dict()) == {k for k in published if not k.lower().startswith("aux")}
     assert net.transform_input, "as its published weights were trained"
 
 
 def test_values_come_from_a_classifier_too() -> None:
-    net = build("resnet18", outputs=2, seed=1, shift=[5.0, 50.0], scale=[1.0, 10.0]).eval()
-    bare = build("resnet18", outputs=2, seed=1).eval()
+    net = build_network("resnet18", outputs=2, seed=1, shift=[5.0, 50.0], scale=[1.0, 10.0]).eval()
+    bare = build_network("resnet18", outputs=2, seed=1).eval()
     images = torch.randn(2, 3, 16, 16)
     by_hand = bare(images) * torch.tensor([1.0, 10.0]) + torch.tensor([5.0, 50.0])
     torch.testing.assert_close(net(images), by_hand)
@@ -139,7 +139,7 @@ def test_imagenet_without_a_network_says_which_file_to_put_where(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(hub, "download_url_to_file", offline)
     with pytest.raises(ResourceError, match="resnet18 could not be downloaded") as caught:
-        build("resnet18", outputs=2, seed=1, weights="imagenet")
+        build_network("resnet18", outputs=2, seed=1, weights="imagenet")
     assert f"resnet18-f37072fd.pth in {tmp_path / 'hub' / 'checkpoints'}" in str(caught.value)
     assert "Name or service not known" in str(caught.value)
 
@@ -154,11 +154,11 @@ def test_imagenet_takes_the_file_that_was_put_there(
     source = theirs.resnet18(num_classes=1000)
     torch.save(source.state_dict(), file)
     assert imagenet_file("resnet18") == file
-    net = build("resnet18", outputs=2, seed=1, weights="imagenet")
+    net = build_network("resnet18", outputs=2, seed=1, weights="imagenet")
     assert torch.equal(net.get_parameter("conv1.weight"), source.conv1.weight)
     assert torch.equal(
         net.get_parameter("fc.weight"),
-        build("resnet18", outputs=2, seed=1).get_parameter("fc.weight"),
+        build_network("resnet18", outputs=2, seed=1).get_parameter("fc.weight"),
     )
 
 
@@ -181,15 +181,15 @@ OLD_NAMES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["densenet121", "mnasnet0_5", "vit_b_32"])
 def test_files_of_old_torchvisions_fit(name: str, tmp_path: Path) -> None:
-    source, old = build(name, outputs=4, seed=1).state_dict(), {}
+    source, old = build_network(name, outputs=4, seed=1).state_dict(), {}
     for key, tensor in source.items():
         for today, then in OLD_NAMES.get(name, {}).items():
             key = key.replace(today, then)
         old[key] = tensor
     assert (list(old) != list(source)) == (name in OLD_NAMES)
     torch.save(old, tmp_path / "old.pth")
-    net: nn.Module = build(name, outputs=2, seed=2)
-    fill(net, tmp_path / "old.pth")
-    state, top = net.state_dict(), last(net)
+    net: nn.Module = build_network(name, outputs=2, seed=2)
+    load_pretrained(net, tmp_path / "old.pth")
+    state, top = net.state_dict(), last_layer(net)
     same = {key for key in state if torch.equal(state[key], source[key])}
     assert set(state) - same == {f"{top}.weight", f"{top}.bias"}

@@ -13,14 +13,14 @@ from torch import nn
 
 from darkroom.errors import ParamsError, ResourceError
 from darkroom.models import encoders
-from darkroom.models.build import MEAN, STD, build, normalise
+from darkroom.models.build import MEAN, STD, build_network, normalise
 from darkroom.models.names import DECODERS
 
 REST = [name for name in DECODERS if name != "fpn"]
 
 
 def over(name: str, encoder: str = "resnet18", **arguments: str) -> nn.Module:
-    return build(name, outputs=2, seed=7, encoder=encoder, **arguments)
+    return build_network(name, outputs=2, seed=7, encoder=encoder, **arguments)
 
 
 @pytest.mark.parametrize("name", ["fpn", *(pytest.param(n, marks=pytest.mark.slow) for n in REST)])
@@ -127,7 +127,7 @@ def test_imagenet_without_a_network_says_which_files_to_put_where(
         over("fpn", weights="imagenet")
     assert f"config.json and model.safetensors in {place}" in str(caught.value)
 
-    source = build("resnet18", outputs=1, seed=3).state_dict()
+    source = build_network("resnet18", outputs=1, seed=3).state_dict()
     body = {key: tensor for key, tensor in source.items() if not key.startswith("fc.")}
     place.mkdir(parents=True)
     (place / "config.json").write_text("{}")
@@ -146,7 +146,7 @@ def test_timms_weights_without_a_network_say_the_same(
     assert f"model.safetensors in {place / 'snapshots' / 'main'}, " in str(caught.value)
     assert f"a file {place / 'refs' / 'main'} that holds the word main" in str(caught.value)
 
-    source = build("resnet18", outputs=1000, seed=3).state_dict()
+    source = build_network("resnet18", outputs=1000, seed=3).state_dict()
     for folder in ("snapshots/main", "refs"):
         (place / folder).mkdir(parents=True)
     (place / "refs" / "main").write_text("main")

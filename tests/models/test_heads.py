@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from darkroom.errors import ParamsError
-from darkroom.models.build import build
+from darkroom.models.build import build_network
 from darkroom.models.heads import ACTIVATIONS, BentIdentity, Values, soft_exponential
 
 XS = [-3.0, -0.5, 0.0, 0.5, 3.0]
@@ -110,11 +110,11 @@ def test_half_precision_loses_no_units() -> None:
 )
 def test_what_cannot_be(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ParamsError, match=words):
-        build("small_cnn", outputs=2, seed=1, width=2, depth=1, **arguments)
+        build_network("small_cnn", outputs=2, seed=1, width=2, depth=1, **arguments)
 
 
 def plain(**arguments: Any) -> nn.Module:
-    return build("small_cnn", outputs=2, seed=1, width=2, depth=1, dropout=0.0, **arguments)
+    return build_network("small_cnn", outputs=2, seed=1, width=2, depth=1, dropout=0.0, **arguments)
 
 
 def answer(net: nn.Module) -> Tensor:

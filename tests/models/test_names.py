@@ -23,9 +23,9 @@ def test_no_name_stands_for_two() -> None:
 @pytest.mark.slow
 def test_reading_them_imports_no_library_of_networks() -> None:
     code = (
-        "import sys; from darkroom.models.build import build;"
-        "build('unet', outputs=1, seed=1, width=2, depth=1);"
-        "build('small_cnn', outputs=1, seed=1, width=2, depth=1);"
+        "import sys; from darkroom.models.build import build_network;"
+        "build_network('unet', outputs=1, seed=1, width=2, depth=1);"
+        "build_network('small_cnn', outputs=1, seed=1, width=2, depth=1);"
         "print([n for n in ('segmentation_models_pytorch', 'timm', 'torchvision')"
         " if n in sys.modules])"
     )

@@ -9,7 +9,7 @@ import torch
 
 from darkroom.errors import ArtifactError
 from darkroom.models import saved
-from darkroom.models.build import build
+from darkroom.models.build import build_network
 
 INFO: dict[str, Any] = {
     "model": {"name": "unet", "outputs": 1, "width": 2, "depth": 1},
@@ -19,13 +19,13 @@ INFO: dict[str, Any] = {
 
 
 def save(folder: Path, info: dict[str, Any] = INFO) -> None:
-    saved.save(folder, build("unet", outputs=1, seed=1, width=2, depth=1), info)
+    saved.save_model(folder, build_network("unet", outputs=1, seed=1, width=2, depth=1), info)
 
 
 def test_there_and_back(tmp_path: Path) -> None:
-    net = build("unet", outputs=1, seed=1, width=2, depth=1)
-    saved.save(tmp_path / "a" / "fold0", net.to(memory_format=torch.channels_last), INFO)
-    loaded, info = saved.load(tmp_path / "a" / "fold0")
+    net = build_network("unet", outputs=1, seed=1, width=2, depth=1)
+    saved.save_model(tmp_path / "a" / "fold0", net.to(memory_format=torch.channels_last), INFO)
+    loaded, info = saved.load_model(tmp_path / "a" / "fold0")
     assert all(torch.equal(t, loaded.state_dict()[n]) for n, t in net.state_dict().items())
     assert not loaded.training
     assert {key: info[key] for key in INFO} == INFO
@@ -41,9 +41,9 @@ def test_there_and_back(tmp_path: Path) -> None:
 def test_units_of_values_come_back(tmp_path: Path) -> None:
     model = {"name": "small_cnn", "outputs": 1, "width": 2, "depth": 1, "output": "softplus"}
     model |= {"shift": [0.1], "scale": [0.3]}
-    net = build(**model, seed=1)  # type: ignore[arg-type]
-    saved.save(tmp_path / "m", net, {"model": model})
-    loaded, _ = saved.load(tmp_path / "m")
+    net = build_network(**model, seed=1)  # type: ignore[arg-type]
+    saved.save_model(tmp_path / "m", net, {"model": model})
+    loaded, _ = saved.load_model(tmp_path / "m")
     images = torch.randn(2, 3, 8, 8)
     assert torch.equal(loaded(images), net.eval()(images))
 
@@ -63,9 +63,9 @@ def test_where_first_weights_came_from_is_told_but_not_needed(tmp_path: Path) ->
         "freeze": "backbone",
         "seed": 4,
     }
-    net = build("resnet18", outputs=2, seed=4)
-    saved.save(tmp_path / "m", net, {"model": model})
-    loaded, info = saved.load(tmp_path / "m")
+    net = build_network("resnet18", outputs=2, seed=4)
+    saved.save_model(tmp_path / "m", net, {"model": model})
+    loaded, info = saved.load_model(tmp_path / "m")
     assert info["model"] == model
     assert torch.equal(loaded.state_dict()["fc.weight"], net.state_dict()["fc.weight"])
 
@@ -81,16 +81,16 @@ def test_a_failed_save_leaves_what_stood_there(tmp_path: Path) -> None:
 
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="there is no model here"):
-        saved.load(tmp_path)
+        saved.load_model(tmp_path)
 
 
 def test_weights_of_another_run_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "m")
-    other = build("unet", outputs=1, seed=2, width=2, depth=1)
-    saved.save(tmp_path / "n", other, INFO)
+    other = build_network("unet", outputs=1, seed=2, width=2, depth=1)
+    saved.save_model(tmp_path / "n", other, INFO)
     (tmp_path / "n" / saved.WEIGHTS).replace(tmp_path / "m" / saved.WEIGHTS)
     with pytest.raises(ArtifactError, match="these weights are not the ones"):
-        saved.load(tmp_path / "m")
+        saved.load_model(tmp_path / "m")
 
 
 def test_truncated_weights_are_refused(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_truncated_weights_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "m" / saved.WEIGHTS
     file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(ArtifactError, match="cannot be read"):
-        saved.load(tmp_path / "m")
+        saved.load_model(tmp_path / "m")
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def test_truncated_weights_are_refused(tmp_path: Path) -> None:
     [
         ({"version": 9}, "found: version 9"),
         ({"model": {"name": "unet", "outputs": 1, "width": 3, "depth": 1}}, "should be"),
-        ({"model": {"name": "vnet", "outputs": 1}}, "no network can be built from this"),
-        ({"model": {"outputs": 1}}, "no network can be built from this"),
+        ({"model": {"name": "vnet", "outputs": 1}}, "no network can be built from its arguments"),
+        ({"model": {"outputs": 1}}, "no network can be built from its arguments"),
         ({"model": None}, "does not describe a model"),
     ],
 )
@@ -116,7 +116,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, change: dict[str, Any], wo
     file = tmp_path / "m" / saved.INFO
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     with pytest.raises(ArtifactError, match=words):
-        saved.load(tmp_path / "m")
+        saved.load_model(tmp_path / "m")
 
 
 @pytest.mark.parametrize(
@@ -126,4 +126,4 @@ def test_damaged_info_is_refused(tmp_path: Path, text: str, words: str) -> None:
     save(tmp_path / "m")
     (tmp_path / "m" / saved.INFO).write_text(text)
     with pytest.raises(ArtifactError, match=words):
-        saved.load(tmp_path / "m")
+        saved.load_model(tmp_path / "m")

@@ -9,7 +9,7 @@ from torch import nn
 
 from darkroom.errors import ParamsError
 from darkroom.models import sizes
-from darkroom.models.build import build
+from darkroom.models.build import build_network
 from darkroom.models.sizes import Sizes
 
 
@@ -55,7 +55,7 @@ def test_a_guarded_network_looks_first_and_its_copy_too() -> None:
 
 @pytest.mark.parametrize("name", ["unet", "small_cnn"])
 def test_a_graph_can_be_drawn(name: str) -> None:
-    net = build(name, outputs=2, seed=1, width=2, depth=2).eval()
+    net = build_network(name, outputs=2, seed=1, width=2, depth=2).eval()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".torch.jit")
         drawn = torch.jit.trace(net, torch.zeros(1, 3, 16, 16))  # type: ignore[no-untyped-call]
@@ -64,8 +64,8 @@ def test_a_graph_can_be_drawn(name: str) -> None:
 
 
 def test_a_network_is_asked_before_it_is_shown_anything() -> None:
-    net = build("encoder_unet", outputs=1, seed=1)
-    sizes.check(net, 64, 96)
+    net = build_network("encoder_unet", outputs=1, seed=1)
+    sizes.check_size(net, 64, 96)
     with pytest.raises(ParamsError, match="expected: both multiples of 32"):
-        sizes.check(net, 64, 100)
-    sizes.check(build("small_cnn", outputs=2, seed=1, width=2, depth=1), 33, 17)
+        sizes.check_size(net, 64, 100)
+    sizes.check_size(build_network("small_cnn", outputs=2, seed=1, width=2, depth=1), 33, 17)

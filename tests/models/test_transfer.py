@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from darkroom.models import parts, saved
-from darkroom.models.build import MEAN, STD, build, normalise
+from darkroom.models import layer_groups, saved
+from darkroom.models.build import MEAN, STD, build_network, normalise
 
 SIDE = 32
 FORMS: tuple[Callable[[Any, Any], Any], ...] = (
@@ -60,7 +60,7 @@ def learn(net: nn.Module, images: Tensor, classes: Tensor, *, steps: int, lr: fl
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
     for _ in range(steps):
         net.train()
-        parts.keep_frozen(net)
+        layer_groups.put_frozen_in_eval_mode(net)
         batch = torch.randperm(len(images), generator=generator)[:32]
         optimizer.zero_grad()
         F.cross_entropy(net(images[batch]), classes[batch]).backward()  # type: ignore[no-untyped-call]
@@ -75,8 +75,8 @@ def accuracy(net: nn.Module, images: Tensor, classes: Tensor) -> float:
 
 def transferred(folder: Path) -> float:
     """Return the accuracy of a new head, learnt from 30 pictures over a run's frozen backbone."""
-    net = build(**MODEL, outputs=len(FEW), seed=5, weights=str(folder))
-    parts.freeze(net)
+    net = build_network(**MODEL, outputs=len(FEW), seed=5, weights=str(folder))
+    layer_groups.freeze_backbone(net)
     backbone = net.get_submodule("features").state_dict()
     before = {key: tensor.clone() for key, tensor in backbone.items()}
     learn(net, *textures(FEW, 5, seed=2), steps=150, lr=0.01)
@@ -89,13 +89,13 @@ def test_learnt_features_beat_random_ones_under_the_same_head(tmp_path: Path) ->
     """The random ones have seen the same pictures too: their batch norm has its statistics."""
     images, classes = textures(MANY, 60, seed=1)
     model = MODEL | {"outputs": len(MANY)}
-    net, random = (build(**model, seed=1) for _ in range(2))
+    net, random = (build_network(**model, seed=1) for _ in range(2))
     learn(net, images, classes, steps=300, lr=0.02)
     with torch.no_grad():
         for _ in range(30):
             random.train()(images)
     for folder, each in (("learnt", net), ("random", random)):
-        saved.save(tmp_path / folder, each, {"model": model})
+        saved.save_model(tmp_path / folder, each, {"model": model})
 
     learnt, chance = transferred(tmp_path / "learnt"), 1 / len(FEW)
     by_chance = transferred(tmp_path / "random")

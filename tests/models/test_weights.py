@@ -10,9 +10,15 @@ from torch import Tensor, nn
 
 from darkroom.errors import ArtifactError
 from darkroom.models import saved
-from darkroom.models.build import build
+from darkroom.models.build import build_network
 from darkroom.models.unet import UNet
-from darkroom.models.weights import fill, put_body, put_weights, read_weights, tidy
+from darkroom.models.weights import (
+    load_pretrained,
+    put_body,
+    put_weights,
+    read_weights,
+    with_current_names,
+)
 
 
 def small(outputs: int = 1, width: int = 2, seed: int = 0) -> UNet:
@@ -68,7 +74,7 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 def test_a_list_is_no_table(tmp_path: Path) -> None:
     torch.save([torch.zeros(1)], tmp_path / "w.pth")
-    with pytest.raises(ArtifactError, match=r"no table of weights[\s\S]*found: list"):
+    with pytest.raises(ArtifactError, match=r"not a table of weights[\s\S]*found: list"):
         read_weights(tmp_path / "w.pth")
 
 
@@ -119,7 +125,7 @@ def test_a_head_of_the_same_shape_is_taken() -> None:
 
 
 def cnn(outputs: int = 2, seed: int = 1, **arguments: Any) -> nn.Module:
-    return build("small_cnn", outputs=outputs, seed=seed, width=2, depth=1, **arguments)
+    return build_network("small_cnn", outputs=outputs, seed=seed, width=2, depth=1, **arguments)
 
 
 def test_units_and_outputs_of_another_table_stay_there() -> None:
@@ -145,8 +151,8 @@ def test_another_kind_of_head_stays_new(ours: dict[str, Any], theirs: dict[str, 
 
 
 def run_of(folder: Path, name: str, **arguments: Any) -> dict[str, Tensor]:
-    net = build(name, outputs=3, seed=1, **arguments)
-    saved.save(folder, net, {"model": {"name": name, "outputs": 3} | arguments})
+    net = build_network(name, outputs=3, seed=1, **arguments)
+    saved.save_model(folder, net, {"model": {"name": name, "outputs": 3} | arguments})
     return net.state_dict()
 
 
@@ -158,8 +164,8 @@ def test_another_run_starts_any_network(
     tmp_path: Path, name: str, arguments: dict[str, Any]
 ) -> None:
     source = run_of(tmp_path / "run", name, **arguments)
-    net = build(name, outputs=2, seed=2, weights=str(tmp_path / "run"), **arguments)
-    new = build(name, outputs=2, seed=2, **arguments).state_dict()
+    net = build_network(name, outputs=2, seed=2, weights=str(tmp_path / "run"), **arguments)
+    new = build_network(name, outputs=2, seed=2, **arguments).state_dict()
     for key, tensor in net.state_dict().items():
         own = tensor.shape != source[key].shape
         top = key.startswith(("outc", "head", "segmentation_head"))
@@ -172,8 +178,8 @@ def test_another_run_starts_any_network(
 )
 def test_a_classifier_starts_an_encoder(tmp_path: Path, decoder: str) -> None:
     source = run_of(tmp_path / "run", "resnet18")
-    net = build(decoder, outputs=1, seed=2, weights=str(tmp_path / "run")).state_dict()
-    new = build(decoder, outputs=1, seed=2).state_dict()
+    net = build_network(decoder, outputs=1, seed=2, weights=str(tmp_path / "run")).state_dict()
+    new = build_network(decoder, outputs=1, seed=2).state_dict()
     for key, tensor in net.items():
         inner = key.removeprefix("encoder.")
         assert torch.equal(tensor, new[key] if inner == key else source[inner]), key
@@ -182,8 +188,8 @@ def test_a_classifier_starts_an_encoder(tmp_path: Path, decoder: str) -> None:
 @pytest.mark.parametrize("name", ["densenet121", "mobilenet_v2", "vgg11_bn", "resnet50"])
 def test_families_whose_names_are_the_encoders_too(name: str) -> None:
     with torch.device("meta"):
-        source = build(name, outputs=3, seed=1).state_dict()
-        net = build("encoder_unet", outputs=1, seed=1, encoder=name)
+        source = build_network(name, outputs=3, seed=1).state_dict()
+        net = build_network("encoder_unet", outputs=1, seed=1, encoder=name)
     own = {k.removeprefix("encoder."): t for k, t in net.state_dict().items() if "encoder." in k}
     assert {k: t.shape for k, t in own.items()}.items() <= {
         k: t.shape for k, t in source.items()
@@ -194,15 +200,17 @@ def test_families_whose_names_are_the_encoders_too(name: str) -> None:
 @pytest.mark.parametrize(("name", "words"), [("resnet34", "unknown"), ("squeezenet1_1", "absent")])
 def test_a_classifier_of_another_family_is_refused(tmp_path: Path, name: str, words: str) -> None:
     """resnet34 has all that resnet18 has, and more: half a network is none."""
-    torch.save(build(name, outputs=2, seed=1).state_dict(), tmp_path / "w.pth")
+    torch.save(build_network(name, outputs=2, seed=1).state_dict(), tmp_path / "w.pth")
     with pytest.raises(ArtifactError, match=f"another network's[\\s\\S]*{words}"):
-        build("fpn", outputs=1, seed=1, weights=str(tmp_path / "w.pth"))
+        build_network("fpn", outputs=1, seed=1, weights=str(tmp_path / "w.pth"))
 
 
 def test_another_depth_of_classifier_is_refused(tmp_path: Path) -> None:
     torch.save(cnn().state_dict(), tmp_path / "w.pth")
     with pytest.raises(ArtifactError, match="another network's"):
-        build("small_cnn", outputs=2, seed=1, width=2, depth=2, weights=str(tmp_path / "w.pth"))
+        build_network(
+            "small_cnn", outputs=2, seed=1, width=2, depth=2, weights=str(tmp_path / "w.pth")
+        )
 
 
 def test_names_of_old_files_and_side_heads() -> None:
@@ -217,7 +225,7 @@ def test_names_of_old_files_and_side_heads() -> None:
         "auxiliary.weight": one,
         "linear_1.weight": one,
     }
-    assert list(tidy(small(), old)) == [
+    assert list(with_current_names(small(), old)) == [
         "features.denseblock1.denselayer12.norm1.running_mean",
         "features.denseblock1.denselayer1.conv2.weight",
         "encoder.layers.encoder_layer_0.mlp.0.weight",
@@ -229,7 +237,7 @@ def test_names_of_old_files_and_side_heads() -> None:
 
 def test_the_version_of_layers_is_kept() -> None:
     """mnasnet refuses a table that does not say of what version it is."""
-    net, source = (build("mnasnet0_5", outputs=2, seed=seed) for seed in (1, 2))
+    net, source = (build_network("mnasnet0_5", outputs=2, seed=seed) for seed in (1, 2))
     put_weights(net, dict(source.state_dict()), file=Path("w"))
     assert all(torch.equal(t, source.state_dict()[key]) for key, t in net.state_dict().items())
 
@@ -237,5 +245,5 @@ def test_the_version_of_layers_is_kept() -> None:
 def test_fill_reads_a_file(tmp_path: Path) -> None:
     net, other = small(), small(seed=1)
     save_file(other.state_dict(), tmp_path / "w.safetensors")
-    fill(net, tmp_path / "w.safetensors")
+    load_pretrained(net, tmp_path / "w.safetensors")
     assert torch.equal(net.outc.conv.weight, other.outc.conv.weight)

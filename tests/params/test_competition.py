@@ -4,8 +4,8 @@ from typing import Any, get_args
 
 from darkroom.index import table
 from darkroom.index.formats.adapter import load_adapter
-from darkroom.models import build as models
-from darkroom.models import device
+from darkroom.models.device import choose_device
+from darkroom.models.names import LABEL_NAMES, MASK_NAMES
 from darkroom.params import data, evaluate, model, section, train
 from darkroom.params.section import Section
 from darkroom.prediction import tta
@@ -35,8 +35,8 @@ def test_augmentations_are_the_presets() -> None:
 def test_models_are_those_that_can_be_built() -> None:
     masks = _allowed(model.UNet, "name") | _allowed(model.Decoder, "name")
     labels = _allowed(model.SmallCnn, "name") | _allowed(model.Classifier, "name")
-    assert masks == set(models.MASK_NAMES)
-    assert labels == set(models.LABEL_NAMES)
+    assert masks == set(MASK_NAMES)
+    assert labels == set(LABEL_NAMES)
 
 
 def test_losses_are_those_of_some_task() -> None:
@@ -64,5 +64,5 @@ def test_each_format_has_an_adapter() -> None:
 
 
 def test_the_processor_can_always_be_asked_for() -> None:
-    assert device.device_for("cpu").type == "cpu"
-    assert device.device_for("auto").type in ("cpu", "cuda")
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type in ("cpu", "cuda")

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from darkroom.errors import ArtifactError, ParamsError, ResourceError
-from darkroom.models.build import MEAN, STD, build, normalise
-from darkroom.models.device import device_for
+from darkroom.models.build import MEAN, STD, build_network, normalise
+from darkroom.models.device import choose_device
 from darkroom.prediction.predict import predict
 from darkroom.prediction.tiles import Tiles
 from darkroom.prediction.tta import TRANSFORMS, TTA
@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 def test_masks_are_averaged_as_probabilities(tmp_path: Path) -> None:
     store = discs(tmp_path, 3)
-    nets = [build("unet", outputs=1, seed=seed, width=2, depth=1) for seed in (1, 2)]
+    nets = [build_network("unet", outputs=1, seed=seed, width=2, depth=1) for seed in (1, 2)]
     (one,), (two,), (both,) = (
         list(predict(some, batches(store), "segmentation", CPU))
         for some in (nets[:1], nets[1:], nets)
@@ -40,7 +40,7 @@ def test_masks_are_averaged_as_probabilities(tmp_path: Path) -> None:
 
 def test_classes_add_up_to_one_in_any_batch_size(tmp_path: Path) -> None:
     store = colours(tmp_path, 5)
-    net = build("resnet18", outputs=3, seed=1)
+    net = build_network("resnet18", outputs=3, seed=1)
     small, large = (
         np.concatenate(
             [p for _, p, _ in predict([net], batches(store, batch_size=n), "multiclass", CPU)]
@@ -61,14 +61,14 @@ def test_batches_are_read_one_at_a_time(tmp_path: Path) -> None:
             batches_read += 1
             yield batch
 
-    net = build("unet", outputs=1, seed=1, width=2, depth=1)
+    net = build_network("unet", outputs=1, seed=1, width=2, depth=1)
     predictions = predict([net], counted(), "segmentation", CPU)
     next(predictions)
     assert batches_read == 1
 
 
 def test_a_network_in_training_mode_predicts_in_eval_mode(tmp_path: Path) -> None:
-    net = build("unet", outputs=1, seed=1, width=2, depth=1).train()
+    net = build_network("unet", outputs=1, seed=1, width=2, depth=1).train()
     before = {n: t.clone() for n, t in net.state_dict().items()}
     list(predict([net], batches(discs(tmp_path, 2)), "segmentation", CPU))
     assert all(torch.equal(t, before[n]) for n, t in net.state_dict().items())
@@ -76,13 +76,13 @@ def test_a_network_in_training_mode_predicts_in_eval_mode(tmp_path: Path) -> Non
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert device_for("auto") == device_for("cpu") == CPU
+    assert choose_device("auto") == choose_device("cpu") == CPU
     with pytest.raises(ResourceError, match=r"no cuda that torch can use[\s\S]*one of cpu"):
-        device_for("cuda")
+        choose_device("cuda")
     with pytest.raises(ParamsError, match=r"found: gpu[\s\S]*auto, cpu, cuda, mps"):
-        device_for("gpu")
+        choose_device("gpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert device_for("auto").type == "cuda"
+    assert choose_device("auto").type == "cuda"
 
 
 @pytest.mark.parametrize("task", ["segmentation", "multilabel", "regression"])
@@ -221,7 +221,7 @@ def test_labels_are_averaged_over_transforms(tmp_path: Path) -> None:
 
 def test_networks_transforms_and_scales_are_one_average(tmp_path: Path) -> None:
     store = discs(tmp_path, 3, side=64)
-    nets = [build("unet", outputs=1, seed=seed, width=2, depth=1) for seed in (1, 2)]
+    nets = [build_network("unet", outputs=1, seed=seed, width=2, depth=1) for seed in (1, 2)]
     tta = TTA(transforms=("vflip",), scales=(0.5, 1.0))
     (together,) = predict(nets, batches(store), "segmentation", CPU, tta=tta)
     apart = [
@@ -269,7 +269,7 @@ def test_tiles_bound_what_a_network_sees(tmp_path: Path) -> None:
 def test_without_tta_the_output_is_that_of_the_network_to_the_bit(tmp_path: Path) -> None:
     """One network, one view: to the bit what it says of the picture; two: the mean of the two."""
     store = discs(tmp_path, 3)
-    nets = [build("unet", outputs=1, seed=seed, width=2, depth=2).eval() for seed in (1, 2)]
+    nets = [build_network("unet", outputs=1, seed=seed, width=2, depth=2).eval() for seed in (1, 2)]
     (batch,) = batches(store)
     images = normalise(batch.images, MEAN, STD)
     with torch.inference_mode():

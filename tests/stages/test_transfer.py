@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from darkroom.cli.main import main
 from darkroom.models import saved
-from darkroom.models.build import build
+from darkroom.models.build import build_network
 from tests.support import tiny
 
 FILE = Path("data/start/tiny/weights.safetensors")
@@ -95,10 +95,10 @@ def test_a_run_whose_files_do_not_belong_together_is_refused(
 ) -> None:
     run = root / "models/other/fold0"
     for seed in (1, 2):  # the second run's description stands beside the first one's weights
-        net = build("small_cnn", outputs=2, seed=seed, width=2, depth=1)
+        net = build_network("small_cnn", outputs=2, seed=seed, width=2, depth=1)
         told: dict[str, Any] = {"name": "small_cnn", "outputs": 2, "width": 2, "depth": 1}
         weights = (run / saved.WEIGHTS).read_bytes() if seed == 2 else None
-        saved.save(run, net, {"model": told})
+        saved.save_model(run, net, {"model": told})
         if weights:
             (run / saved.WEIGHTS).write_bytes(weights)
     _give(root, "models/other/fold0")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from darkroom.models.build import build
+from darkroom.models.build import build_network
 from darkroom.tasks.table import TASKS
 from darkroom.training.callbacks import BestWeights, epoch_line
 from darkroom.training.loop import Loop
@@ -65,7 +65,7 @@ def test_epoch_line() -> None:
 
 def test_best_weights_of_layers_that_count_their_versions() -> None:
     best = BestWeights(TASKS["multiclass"].monitor, 1)
-    net = build("mnasnet0_5", outputs=2, seed=1)  # without its version it refuses weights
+    net = build_network("mnasnet0_5", outputs=2, seed=1)  # without its version it refuses weights
     state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     best.load_state_dict({"row": {"epoch": 1}, "weights": state})
     with torch.no_grad():

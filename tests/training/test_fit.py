@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from darkroom.errors import DataError, ParamsError, ResourceError
-from darkroom.models.build import MEAN, STD, build, normalise
+from darkroom.models.build import MEAN, STD, build_network, normalise
 from darkroom.params.train import FitConfig
 from darkroom.store.loader import Batch
 from darkroom.store.store import Store
@@ -40,7 +40,7 @@ def train(
     task: str = "segmentation",
     **config: Any,
 ) -> FitResult:
-    net = net or build("unet", outputs=1, seed=seed, width=4, depth=2)
+    net = net or build_network("unet", outputs=1, seed=seed, width=4, depth=2)
     last = len(store) - 4
     usual: dict[str, Any] = {"epochs": 2, "lr": 0.03, "patience": 9, "accelerator": "cpu"}
     return fit(
@@ -120,7 +120,7 @@ def test_the_epoch_reaches_the_sampler(tmp_path: Path) -> None:
 
     learn = batches(store, rows=range(8), seed=3, augment=note)
     learn.start(2)  # stale, as a second training with one loader would find it
-    net = build("unet", outputs=1, seed=1, width=2, depth=1)
+    net = build_network("unet", outputs=1, seed=1, width=2, depth=1)
     fit(
         net,
         learn,
@@ -154,7 +154,7 @@ def test_patience_stops_and_the_best_weights_come_back(tmp_path: Path) -> None:
 
 def test_a_loss_that_runs_off_names_epoch_and_batch(tmp_path: Path) -> None:
     store = discs(tmp_path / "d", 8)
-    net = build("unet", outputs=1, seed=1, width=2, depth=1)
+    net = build_network("unet", outputs=1, seed=1, width=2, depth=1)
     with torch.no_grad():
         net.get_parameter("outc.conv.bias").fill_(float("inf"))
     with pytest.raises(ParamsError, match="not a finite number in epoch 1") as caught:
@@ -165,7 +165,7 @@ def test_a_loss_that_runs_off_names_epoch_and_batch(tmp_path: Path) -> None:
 
 def test_no_images_to_validate_with(tmp_path: Path) -> None:
     store = discs(tmp_path / "d", 4)
-    net = build("unet", outputs=1, seed=1, width=2, depth=1)
+    net = build_network("unet", outputs=1, seed=1, width=2, depth=1)
     with pytest.raises(DataError, match="there are no images to validate with"):
         fit(
             net,
@@ -198,7 +198,7 @@ def test_the_usual_training_keeps_its_bits(tmp_path: Path) -> None:
     """Of a step: AdamW, one cycle, no accumulation; as a loop of twenty lines makes them."""
     store = discs(tmp_path / "d", 12)
     result = train(store, tmp_path, epochs=2)
-    net = build("unet", outputs=1, seed=1, width=4, depth=2)
+    net = build_network("unet", outputs=1, seed=1, width=4, depth=2)
     net = net.train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), 0.03, weight_decay=0.01, fused=True)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.03, total_steps=4)
@@ -247,7 +247,7 @@ def test_a_frozen_backbone_stands_still_until_it_thaws(tmp_path: Path) -> None:
             state = loop.module.net.state_dict()
             weights.append({name: t.clone() for name, t in state.items()})
 
-    first = build("unet", outputs=1, seed=1, width=4, depth=2).state_dict()
+    first = build_network("unet", outputs=1, seed=1, width=4, depth=2).state_dict()
     train(store, tmp_path, epochs=2, freeze="backbone", unfreeze_epoch=2, callbacks=[Note()])
     backbone = [name for name in first if name.startswith(("inc", "down"))]
     assert any("running_mean" in name for name in backbone), "batch norm stands still too"
@@ -300,7 +300,7 @@ def test_a_lost_loader_process_is_told_as_such(tmp_path: Path) -> None:
     store = discs(tmp_path / "d", 8)
     with pytest.raises(ResourceError, match="a loader process ended early") as caught:
         fit(
-            build("unet", outputs=1, seed=1, width=2, depth=1),
+            build_network("unet", outputs=1, seed=1, width=2, depth=1),
             batches(store, seed=1, batch_size=1, workers=1),
             batches(store, rows=[0]),
             FitConfig(epochs=50, lr=0.1, accelerator="cpu"),
@@ -325,7 +325,7 @@ def test_a_single_value_for_batch_norm_is_told_with_the_parameters(
     tmp_path: Path, count: int
 ) -> None:
     store = discs(tmp_path / "d", count)  # the last four validate
-    net = build("unet", outputs=1, seed=1, width=2, depth=5)  # 32 px shrink to one
+    net = build_network("unet", outputs=1, seed=1, width=2, depth=5)  # 32 px shrink to one
     with pytest.raises(ParamsError, match="batch norm needs two values or more") as caught:
         train(store, tmp_path, net, epochs=1)
     assert "got input size torch.Size([1, 64, 1, 1])" in str(caught.value)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from darkroom.errors import DataError, ParamsError
-from darkroom.models.build import MEAN, STD, build, normalise
+from darkroom.models.build import MEAN, STD, build_network, normalise
 from darkroom.store.loader import Batch
 from darkroom.tasks.losses import build as losses
 from darkroom.tasks.table import TASKS
@@ -24,7 +24,7 @@ def batch(ids: list[str], targets: torch.Tensor | None) -> Batch:
 
 
 def module(task: str = "segmentation", net: nn.Module | None = None, **options: Any) -> TrainModule:
-    net = net or build("unet", outputs=1, seed=1, width=2, depth=1)
+    net = net or build_network("unet", outputs=1, seed=1, width=2, depth=1)
     return TrainModule(net, task, losses.build(task), mean=MEAN, std=STD, **options)
 
 

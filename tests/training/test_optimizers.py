@@ -11,7 +11,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import OneCycleLR
 
 from darkroom.errors import ParamsError
-from darkroom.models import build
+from darkroom.models.build import build_network
 from darkroom.training import optimizers, schedules
 
 
@@ -80,7 +80,7 @@ def test_momentum_is_the_first_beta() -> None:
 
 
 def test_groups_have_their_names_and_rates_and_every_parameter_once() -> None:
-    held = build.build("resnet18", outputs=2, seed=1)
+    held = build_network("resnet18", outputs=2, seed=1)
     optimizer = optimizers.build(
         held, "sgd", lr=0.5, weight_decay=0.0, rates={"backbone": 0.1, "layer4": 0.5}
     )

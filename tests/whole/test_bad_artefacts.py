@@ -77,7 +77,7 @@ DAMAGED = [
     (
         "predict",
         replace("models/tiny/fold0/model.json", '"unet"', '"vnet"'),
-        "no network can be built from this",
+        "no network can be built from its arguments",
     ),
     ("predict", cut("data/processed/tiny/test-00000.arrow"), "the shard is damaged"),
     (

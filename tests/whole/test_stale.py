@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import save_file
 
 from darkroom.cli import main
-from darkroom.models import build
+from darkroom.models.build import build_network
 from tests.support import tiny
 from tests.support.damage import Project
 
@@ -69,7 +69,7 @@ def test_the_weights_that_training_began_with_are_part_of_the_fingerprint(
     tiny.edit(root, begin)
     fingerprints = []
     for seed in (1, 2):
-        net = build.build("small_cnn", outputs=3, seed=seed, width=4, depth=2)
+        net = build_network("small_cnn", outputs=3, seed=seed, width=4, depth=2)
         save_file(net.state_dict(), root / "begin.safetensors")
         tiny.run("transfer", "train")
         card = json.loads((root / "models/tiny/fold0/model.json").read_text())

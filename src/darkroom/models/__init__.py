@@ -1,1 +1,1 @@
-"""Networks by name, their heads, their first weights, and the device they compute on."""
+"""Networks by name, their heads, their initial weights, and the device they compute on."""

@@ -1,12 +1,12 @@
-"""The networks, by name, and what they eat.
+"""Build a network by name; normalise its input.
 
-    unet                       the classic U-Net, ours
+    unet                       the classic U-Net
     encoder_unet, unetplusplus, fpn, deeplabv3plus, segformer
                                a decoder over a ready-made encoder (segmentation_models_pytorch)
-    small_cnn                  a small convolutional network, ours
-    resnet18, convnext_tiny .. torchvision's classifiers with a new head
+    small_cnn                  a small convolutional network
+    resnet18, convnext_tiny ...  torchvision's classifiers with a new head
 
-Importing this module costs no more than torch: what a network needs is imported with it.
+Importing this module imports torch alone: a network's library is imported when it is built.
 """
 
 import difflib
@@ -20,48 +20,48 @@ import torch
 from torch import Tensor, nn
 
 from darkroom.errors import ParamsError
-from darkroom.models.names import CLASSIFIERS, DECODERS, LABEL_NAMES, MASK_NAMES, NAMES
-from darkroom.models.weights import fill
+from darkroom.models.names import CLASSIFIERS, DECODERS, NAMES
+from darkroom.models.weights import load_pretrained
 
-__all__ = ["LABEL_NAMES", "MASK_NAMES", "MEAN", "NAMES", "STD", "build", "normalise"]
-
-# What ImageNet's own weights were trained with; as good as any for other weights.
+# Of ImageNet's images, which its weights were trained with; as good as any for other weights.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
-# Arguments of makers that are not the reader's to give.
-HIDDEN = ("in_channels", "imagenet")
+# Arguments of the networks' functions that params.yaml cannot set.
+_HIDDEN = ("in_channels", "imagenet")
 
 
-def build(
+def build_network(
     name: str, *, outputs: int, seed: int, weights: str | None = None, **arguments: Any
 ) -> nn.Module:
     """Return a network whose first weights are a pure function of the arguments.
 
     It takes images (N, 3, H, W), float32, normalised (`normalise`), and returns logits:
-    (N, outputs, H, W) for one of `MASK_NAMES`, (N, outputs) for one of `LABEL_NAMES`; or
-    values, if it was told how to make them.
+    (N, outputs, H, W) for one of `models.names.MASK_NAMES`, (N, outputs) for one of `LABEL_NAMES`;
+    values in the table's units, if `output`, `shift` or `scale` is given.
 
     Args:
         name: One of `NAMES`.
         outputs: How many logits.
-        seed: Of the random weights; the generator of the process is left as it was.
-        weights: None: random. "imagenet": as their makers publish them. Or a file, or the
-            folder of another run; see `darkroom.models.weights.fill`.
-        arguments: Those of the network: width, depth, bilinear (unet); encoder (the other ones
+        seed: Of the random weights; the state of torch's generator is restored.
+        weights: None: random. "imagenet": the published ones. Or a file, or the folder of
+            another run; see `darkroom.models.weights.load_pretrained`.
+        arguments: The network's own: width, depth, bilinear (unet); encoder (the other networks
             for masks); width, depth, dropout (small_cnn); output, shift, scale (all for
             labels; see `darkroom.models.heads.Values`).
 
     Raises:
-        ParamsError: An unknown name or argument, or a value that cannot be.
-        ResourceError: Ready-made weights could not be fetched.
+        ParamsError: An unknown name or argument, or an invalid value.
+        ResourceError: Published weights could not be downloaded.
         ArtifactError: A file of weights does not fit.
 
     Example:
-        >>> net = build("unet", outputs=1, seed=7, width=16, depth=3)
+        >>> net = build_network("unet", outputs=1, seed=7, width=4, depth=2)
+        >>> net(torch.zeros(2, 3, 32, 48)).shape
+        torch.Size([2, 1, 32, 48])
     """
-    maker = _maker(name)
-    allowed = [key for key in inspect.signature(maker).parameters if key not in HIDDEN]
+    network_class = _import_network(name)
+    allowed = [key for key in inspect.signature(network_class).parameters if key not in _HIDDEN]
     for key in arguments:
         if key not in allowed:
             raise ParamsError(
@@ -70,35 +70,48 @@ def build(
                 expected=", ".join([*allowed, "weights"]),
             )
     if weights == "imagenet":
-        if "imagenet" not in inspect.signature(maker).parameters:
+        if "imagenet" not in inspect.signature(network_class).parameters:
             raise ParamsError(
-                f"nobody publishes ImageNet weights of {name}",
+                f"there are no published ImageNet weights of {name}",
                 found="weights: imagenet",
                 expected="null, a file, or another run",
             )
         arguments["imagenet"] = True
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = maker(outputs=outputs, **arguments)
+        net = network_class(outputs=outputs, **arguments)
     if weights and weights != "imagenet":
-        fill(net, Path(weights))
+        load_pretrained(net, Path(weights))
     return net
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Return (x / 255 - mean) / std, float32, for images (N, 3, H, W), uint8, RGB.
 
-    On the device where the images are: a byte a value travels, not four. The order of the
-    values in memory (channels last) is kept.
+    On the images' own device, so that one byte a value is transferred to it, not four. The
+    memory format (channels last) is kept.
+
+    Args:
+        images: See above.
+        mean: One a channel, in units of 255.
+        std: Likewise.
+
+    Example:
+        >>> normalise(torch.full((1, 3, 1, 1), 255, dtype=torch.uint8), [0.5] * 3, [0.25] * 3)
+        tensor([[[[2.]],
+        <BLANKLINE>
+                 [[2.]],
+        <BLANKLINE>
+                 [[2.]]]])
     """
     shape = (1, len(mean), 1, 1)
-    middle = torch.tensor(mean, device=images.device).view(shape) * 255
+    offset = torch.tensor(mean, device=images.device).view(shape) * 255
     scale = torch.tensor(std, device=images.device).view(shape) * 255
-    return images.float().sub_(middle).div_(scale)
+    return images.float().sub_(offset).div_(scale)
 
 
-def _maker(name: str) -> Callable[..., nn.Module]:
-    # Imported with the network that needs it: timm alone takes two seconds.
+def _import_network(name: str) -> Callable[..., nn.Module]:
+    # Imported when needed: timm alone takes two seconds.
     if name == "unet":
         from darkroom.models.unet import UNet  # noqa: PLC0415
 

@@ -15,9 +15,9 @@ from torch import hub, nn
 from torchvision.models import get_model, get_model_weights
 
 from darkroom.errors import ResourceError
-from darkroom.models.heads import attach
+from darkroom.models.heads import attach_output
 from darkroom.models.sizes import Sizes
-from darkroom.models.weights import put_body, read_weights, tidy
+from darkroom.models.weights import put_body, read_weights, with_current_names
 
 # By the beginning of a name: the least side, px, that leaves something to average at the end.
 LEAST = {
@@ -69,8 +69,8 @@ def classifier(
     Sizes(name, least=_by_beginning(LEAST, name) or 1, only=_by_beginning(ONLY, name)).guard(net)
     if imagenet:
         file = imagenet_file(name)
-        put_body(net, tidy(net, read_weights(file)), file=file)
-    attach(net, outputs, output=output, shift=shift, scale=scale)
+        put_body(net, with_current_names(net, read_weights(file)), file=file)
+    attach_output(net, outputs, output=output, shift=shift, scale=scale)
     return net
 
 

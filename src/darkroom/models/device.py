@@ -1,4 +1,4 @@
-"""Memory that runs out while a network works, on a GPU or off it, and what to make smaller."""
+"""Choose the device that a network computes on; name what to make smaller when memory runs out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,32 +12,42 @@ _SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_
 
 
 @contextmanager
-def enough(to: str, *, fix: str) -> Iterator[None]:
-    """Turn what torch and numpy raise for want of memory into a ResourceError.
+def out_of_memory_errors(purpose: str, *, fix: str) -> Iterator[None]:
+    """Turn the errors that torch and numpy raise when memory runs out into a ResourceError.
 
     Args:
-        to: What the memory is for: "train".
+        purpose: A verb, what the memory is for: "train".
         fix: Which parameters to lower.
+
+    Raises:
+        ResourceError: In place of theirs; any other error passes unchanged.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        words = str(error)
-        if isinstance(error, RuntimeError) and not any(sign in words for sign in _SIGNS):
+        message = str(error)
+        if isinstance(error, RuntimeError) and not any(sign in message for sign in _SIGNS):
             raise
         raise ResourceError(
-            f"there is not enough memory to {to}",
-            found=words.splitlines()[0] if words else type(error).__name__,
+            f"there is not enough memory to {purpose}",
+            found=message.splitlines()[0] if message else type(error).__name__,
             fix=fix,
         ) from error
 
 
-def device_for(accelerator: str) -> torch.device:
-    """Return where to compute: "cpu", "cuda", "mps"; "auto" is cuda where there is one.
+def choose_device(accelerator: str) -> torch.device:
+    """Return the device of an accelerator of this machine.
+
+    Args:
+        accelerator: "cpu", "cuda" or "mps"; "auto" is cuda where there is one, else cpu.
 
     Raises:
-        ParamsError: Another word.
+        ParamsError: There is no such accelerator.
         ResourceError: This machine has no such device.
+
+    Example:
+        >>> choose_device("cpu")
+        device(type='cpu')
     """
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.mps.is_available()}
     if accelerator == "auto":
@@ -51,7 +61,7 @@ def device_for(accelerator: str) -> torch.device:
     if not present[accelerator]:
         raise ResourceError(
             f"this machine has no {accelerator} that torch can use",
-            expected=f"one of {', '.join(name for name, here in present.items() if here)}",
-            fix="accelerator: auto takes what there is",
+            expected=f"one of {', '.join(name for name, there in present.items() if there)}",
+            fix="accelerator: auto chooses a device of this machine",
         )
     return torch.device(accelerator)

@@ -121,7 +121,7 @@ class Values(nn.Module):
         return self.shift + answers if self.linear else answers
 
 
-def attach(
+def attach_output(
     net: nn.Module,
     outputs: int,
     *,

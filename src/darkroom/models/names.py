@@ -1,4 +1,4 @@
-"""The names of the networks; reading them imports no library of networks."""
+"""The names of the networks, without importing a library of networks."""
 
 from typing import get_args
 

@@ -1,9 +1,9 @@
 """A trained network on disk: model.safetensors beside model.json, and nothing pickled.
 
-model.json holds all that it takes to use the weights: under `model` the arguments of
-`darkroom.models.build`, and whatever else its maker says of it (task, classes, height,
-width, fit, mean, std, metrics, fingerprint); `weights` is the sha256 of the other file, so
-that a pair which does not belong together is refused.
+model.json holds all that is needed to use the weights: under `model` the arguments of
+`darkroom.models.build.build_network`, and what the caller adds (task, classes, height, width, fit,
+mean, std, metrics, fingerprint). `weights` is the sha256 of the other file: files that do not
+belong together are refused.
 """
 
 import hashlib
@@ -15,39 +15,39 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from darkroom.errors import ArtifactError, ParamsError
-from darkroom.models.build import build
+from darkroom.models.build import build_network
 from darkroom.models.weights import put_weights, read_weights
 from darkroom.project import files
 
 VERSION = 1
 WEIGHTS = "model.safetensors"
 INFO = "model.json"
-# Arguments of `build` that only say where the first weights came from and how they learnt.
-PAST = ("weights", "freeze", "seed")
+# Arguments that describe the training alone: where weights came from and how they learnt.
+_TRAINING_ONLY = ("weights", "freeze", "seed")
 
 
-def save(folder: Path, net: nn.Module, info: dict[str, Any]) -> None:
-    """Write a network's weights and what is known of it; the folder appears whole.
+def save_model(folder: Path, net: nn.Module, info: dict[str, Any]) -> None:
+    """Write a network's weights and its description; replaces the folder atomically.
 
-    The bytes are a function of the weights and the info. What was in the folder is gone.
+    The bytes are a function of the weights and the info.
 
     Args:
-        folder: Where; its parents are made.
-        net: The network; wherever it is, it is stored as on the CPU.
+        folder: Its parents are created.
+        net: On any device; it is stored as on the CPU.
         info: JSON values. `info["model"]` holds `name`, `outputs` and the other arguments
-            that `build` was given (weights, freeze and seed may be among them).
+            that `build_network` was given (weights, freeze and seed may be among them).
     """
     tensors = {name: t.detach().cpu().contiguous() for name, t in net.state_dict().items()}
     data = to_bytes(tensors)
-    known = {"version": VERSION, "weights": hashlib.sha256(data).hexdigest()} | info
-    text = json.dumps(known, indent=2, ensure_ascii=False, allow_nan=False)
+    description = {"version": VERSION, "weights": hashlib.sha256(data).hexdigest()} | info
+    text = json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False)
     with files.atomic_folder(folder) as part:
         files.write(part / WEIGHTS, data)
         files.write(part / INFO, text + "\n")
 
 
-def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Return the network, in eval mode on the CPU, and what `save` was told of it.
+def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Return the network, in eval mode on the CPU, and the info that `save_model` was given.
 
     Raises:
         ArtifactError: A file is absent or damaged, the two do not belong together, or the
@@ -68,12 +68,12 @@ def load(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
             expected=f"sha256 {info['weights']}",
             fix="train again",
         )
-    arguments = {key: value for key, value in info["model"].items() if key not in PAST}
+    arguments = {key: value for key, value in info["model"].items() if key not in _TRAINING_ONLY}
     try:
-        net = build(**arguments, seed=0)
+        net = build_network(**arguments, seed=0)
     except (ParamsError, TypeError) as error:
         raise ArtifactError(
-            "no network can be built from this", file=folder / INFO, found=error
+            "no network can be built from its arguments", file=folder / INFO, found=error
         ) from error
     put_weights(net, weights, file=file)
     return net.eval(), info

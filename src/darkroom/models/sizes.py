@@ -77,7 +77,7 @@ class Sizes:
             )
 
 
-def check(net: nn.Module, height: int, width: int) -> None:
+def check_size(net: nn.Module, height: int, width: int) -> None:
     """Refuse pictures of a size that a network cannot take, before any is shown to it.
 
     Raises:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from darkroom.models.heads import attach
+from darkroom.models.heads import attach_output
 from darkroom.models.sizes import Sizes
 
 
@@ -59,5 +59,5 @@ def small_cnn(
     """
     net = SmallCNN(outputs, width=width, depth=depth, dropout=dropout)
     Sizes(f"a small_cnn of depth {depth}", least=2**depth).guard(net)
-    attach(net, outputs, output=output, shift=shift, scale=scale)
+    attach_output(net, outputs, output=output, shift=shift, scale=scale)
     return net

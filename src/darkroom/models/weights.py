@@ -1,4 +1,4 @@
-"""Weights from a file into a network, and a plain word where they do not fit."""
+"""Read weights from a file into a network; name what does not fit."""
 
 import pickle
 import re
@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from darkroom.errors import ArtifactError
-from darkroom.models.parts import last
+from darkroom.models.layer_groups import last_layer
 
 Weights = dict[str, Tensor]
 
-# torchvision's published files keep the names that its layers had when they were trained.
+# torchvision's published files use older names of its layers.
 RENAMED = (
     (r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2"),  # densenet
     (r"(\.mlp)\.linear_1\.", r"\1.0."),  # vit
@@ -22,8 +22,7 @@ RENAMED = (
 )
 # The side heads of googlenet and inception_v3.
 AUXILIARY = ("aux1", "aux2", "AuxLogits")
-# With which the readers of either form meet a file of something else; an empty one, or one of
-# text, lets torch's look for what it lacks.
+# What either reader raises for a file of another kind, an empty one or text.
 UNREADABLE = (
     SafetensorError,
     RuntimeError,
@@ -39,7 +38,7 @@ def read_weights(file: Path) -> Weights:
 
     Args:
         file: `.safetensors`; or what `torch.save` wrote, read with `weights_only`. Tensors
-            under a key `state_dict` or `model` are found; anything else is left aside. A
+            under a key `state_dict` or `model` are found; anything else is ignored. A
             folder stands for the `model.safetensors` in it: the result of another run.
 
     Raises:
@@ -56,14 +55,14 @@ def read_weights(file: Path) -> Weights:
         raise ArtifactError(
             "these weights cannot be read",
             file=file,
-            found=_in_short(error),
+            found=_first_sentence(error),
             expected=".safetensors, or a .pth file that holds tensors only",
         ) from error
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict):
-        raise ArtifactError("this is no table of weights", file=file, found=type(content).__name__)
+        raise ArtifactError("not a table of weights", file=file, found=type(content).__name__)
     tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
         raise ArtifactError(
@@ -114,9 +113,9 @@ def put_body(net: nn.Module, weights: Weights, *, file: Path) -> None:
     Raises:
         ArtifactError: Any other layer does not fit.
     """
-    tops = (f"{last(net)}.", "values.")
-    own = {name: tensor for name, tensor in net.state_dict().items() if name.startswith(tops)}
-    theirs = {name: tensor for name, tensor in weights.items() if name.startswith(tops)}
+    last = (f"{last_layer(net)}.", "values.")
+    own = {name: tensor for name, tensor in net.state_dict().items() if name.startswith(last)}
+    theirs = {name: tensor for name, tensor in weights.items() if name.startswith(last)}
     if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in theirs.items()}:
         weights = {name: t for name, t in weights.items() if name not in theirs} | own
     put_weights(net, weights, file=file)
@@ -137,16 +136,16 @@ def put_encoder(net: nn.Module, weights: Weights, *, file: Path) -> None:
     put_weights(net, mine | decoder, file=file)
 
 
-def fill(net: nn.Module, file: Path) -> None:
-    """Start a network from a file of weights, or from the folder of another run.
+def load_pretrained(net: nn.Module, file: Path) -> None:
+    """Copy weights from a file, or from the folder of another run, into a network.
 
-    A network of the same make gives all but a last layer of another shape. A classifier gives
+    The same kind of network gives all layers but a last one of another shape. A classifier gives
     its layers to an encoder of the same family.
 
     Raises:
         ArtifactError: The file is absent or damaged, or its layers are not this network's.
     """
-    weights = tidy(net, read_weights(file))
+    weights = with_current_names(net, read_weights(file))
     ours = {name for name, _ in net.named_children()}
     theirs = {name.split(".")[0] for name in weights}
     if "segmentation_head" in ours and "encoder" not in theirs:
@@ -155,21 +154,21 @@ def fill(net: nn.Module, file: Path) -> None:
         put_body(net, weights, file=file)
 
 
-def tidy(net: nn.Module, weights: Weights) -> Weights:
-    """Return weights by the names that they bear today, without heads that a network lacks."""
+def with_current_names(net: nn.Module, weights: Weights) -> Weights:
+    """Return weights by their current names, without side heads that the network lacks."""
     children = {name for name, _ in net.named_children()}
-    renamed = {_today(name): tensor for name, tensor in weights.items()}
+    renamed = {_current_name(name): tensor for name, tensor in weights.items()}
     lacking = set(AUXILIARY) - children
     return {name: t for name, t in renamed.items() if name.split(".")[0] not in lacking}
 
 
-def _in_short(error: Exception) -> str:
+def _first_sentence(error: Exception) -> str:
     """Return the first sentence of an error; torch's go on to advice that would run the file."""
     words = str(error).strip() or type(error).__name__
     return words.splitlines()[0].partition(". ")[0]
 
 
-def _today(name: str) -> str:
+def _current_name(name: str) -> str:
     for pattern, new in RENAMED:
         name = re.sub(pattern, new, name)
     return name

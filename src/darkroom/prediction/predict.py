@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from darkroom.errors import ArtifactError
-from darkroom.models import device as memory
 from darkroom.models.build import MEAN, STD, normalise
+from darkroom.models.device import out_of_memory_errors
 from darkroom.prediction.tiles import Tiles, predict_tiled
 from darkroom.prediction.tta import TRANSFORMS, TTA, rescale, restore_size
 from darkroom.store.loader import Batch
@@ -56,7 +56,7 @@ def predict(
         loader: Of `Batch`; targets are ignored. The size of its batches is also the number of
             tiles that are predicted at once.
         task: A name of `darkroom.tasks.table.TASKS`.
-        device: From `device_for`.
+        device: From `choose_device`.
         mean: Of the normalisation that the networks were trained with.
         std: Likewise.
         tta: Transforms, scales and tiles.
@@ -81,12 +81,12 @@ def _predictions(
     std: Sequence[float],
     tta: TTA,
 ) -> Iterator[Prediction]:
-    with memory.enough("predict", fix=_MEMORY_FIX):
+    with out_of_memory_errors("predict", fix=_MEMORY_FIX):
         ready = [net.to(device, memory_format=torch.channels_last).eval() for net in networks]  # type: ignore[call-overload]
     tiles_at_once = 1
     for batch in loader:
         tiles_at_once = max(tiles_at_once, len(batch))  # the last batch may be smaller
-        with torch.inference_mode(), memory.enough("predict", fix=_MEMORY_FIX):
+        with torch.inference_mode(), out_of_memory_errors("predict", fix=_MEMORY_FIX):
             images = batch.images.to(device, non_blocking=True)
             mean_probabilities = _average(
                 ready, normalise(images, mean, std), task, tta, tiles_at_once

@@ -9,7 +9,7 @@ from torch import nn
 from darkroom.errors import ArtifactError
 from darkroom.index.table import Card
 from darkroom.models import saved
-from darkroom.models.device import device_for
+from darkroom.models.device import choose_device
 from darkroom.params.evaluate import Evaluate, Predict
 from darkroom.prediction.predict import Prediction, predict
 from darkroom.prediction.tta import TTA
@@ -51,7 +51,7 @@ class TrainedFolds:
             [self.networks[fold] for fold in folds],
             batches,
             self.task,
-            device_for(self.accelerator),
+            choose_device(self.accelerator),
             mean=self.mean,
             std=self.std,
             tta=self.tta,
@@ -83,7 +83,7 @@ def load(
     """
     name = context.paths.name
     folders = {fold: require(context.paths.model(fold), "train", name) for fold in context.folds}
-    loaded = {fold: saved.load(folder) for fold, folder in folders.items()}
+    loaded = {fold: saved.load_model(folder) for fold, folder in folders.items()}
     _, first = loaded[context.folds[0]]
     expected: dict[str, object] = {
         "task": card.task,

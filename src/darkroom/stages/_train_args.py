@@ -11,7 +11,7 @@ from torch import nn
 
 from darkroom.errors import ParamsError
 from darkroom.index.table import Card
-from darkroom.models import build as models
+from darkroom.models.names import LABEL_NAMES, MASK_NAMES
 from darkroom.params.train import LossOptions, Train
 from darkroom.project import processes
 from darkroom.project.paths import PARAMS
@@ -37,8 +37,8 @@ def check(section: "Competition", task: str) -> None:
     """
     model, train = section.model.name, section.train
     masks = task == "segmentation"
-    if (model in models.MASK_NAMES) != masks:
-        fitting = models.MASK_NAMES if masks else models.LABEL_NAMES
+    if (model in MASK_NAMES) != masks:
+        fitting = MASK_NAMES if masks else LABEL_NAMES
         raise ParamsError(
             f"model.name: {model} does not fit the task {task}",
             file=PARAMS,
@@ -83,7 +83,7 @@ def targets_of(rows: pd.DataFrame, card: Card) -> NDArray[Any] | None:
 def network(
     section: "Competition", card: Card, learned: NDArray[Any] | None, first_weights: str
 ) -> dict[str, Any]:
-    """Return the arguments of `models.build`, but for the seed.
+    """Return the arguments of `build_network`, but for the seed.
 
     Args:
         section: Of the competition.

@@ -11,7 +11,8 @@ import torch
 from darkroom.errors import ParamsError
 from darkroom.index.split import check_split
 from darkroom.index.table import Card, read_index
-from darkroom.models import build, saved, sizes
+from darkroom.models import saved, sizes
+from darkroom.models.build import MEAN, STD, build_network
 from darkroom.params.model import Model
 from darkroom.params.train import Train
 from darkroom.project import files, fingerprint
@@ -47,8 +48,9 @@ def run(context: Context, fold: int = 0, watch: Watch = lambda *_, **__: ()) -> 
     targets = _train_args.targets_of(rows, card)
     learned = None if targets is None else targets[learn]
     arguments = _train_args.network(section, card, learned, str(paths.first_weights))
-    net = build.build(**arguments, seed=context.seed)
-    sizes.check(net, shards.height, shards.width)  # of validation, whatever windows it learns from
+    net = build_network(**arguments, seed=context.seed)
+    # Validation sees whole images, whatever windows are cut for training.
+    sizes.check_size(net, shards.height, shards.width)
     loaders = _train_args.loaders(shards, learn, validate, targets, train, context.seed)
     result = fit.fit(
         net,
@@ -78,7 +80,7 @@ def run(context: Context, fold: int = 0, watch: Watch = lambda *_, **__: ()) -> 
         "fingerprint": stamp,
         "libraries": fingerprint.libraries(),
     }
-    saved.save(paths.model(fold), result.net, _described(card, shards) | made)
+    saved.save_model(paths.model(fold), result.net, _described(card, shards) | made)
     history = pd.DataFrame(result.history).to_csv(index=False, lineterminator="\n")
     files.write(paths.history(fold), history)
     shutil.rmtree(paths.work(stamp), ignore_errors=True)
@@ -120,8 +122,8 @@ def _described(card: Card, shards: Store) -> dict[str, Any]:
         "height": shards.height,
         "width": shards.width,
         "fit": shards.fit,
-        "mean": build.MEAN,
-        "std": build.STD,
+        "mean": MEAN,
+        "std": STD,
     }
 
 

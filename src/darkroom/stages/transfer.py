@@ -25,7 +25,7 @@ def run(context: Context) -> None:
         )
     source = _existing(context.transfer)
     if (source / saved.INFO).is_file():
-        saved.load(source)  # the two files of a run must belong together
+        saved.load_model(source)  # the two files of a run must belong together
     weights = read_weights(source)
     # Copies: a .pth file may hold one tensor under two names, which safetensors refuses.
     tensors = {

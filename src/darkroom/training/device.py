@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 
 from darkroom.errors import ParamsError, ResourceError
-from darkroom.models.device import device_for
+from darkroom.models.device import choose_device
 from darkroom.params.train import FitConfig
 from darkroom.training import distributed
 
@@ -22,7 +22,7 @@ def training_device(accelerator: str) -> torch.device:
         ParamsError: There is no such accelerator; or several processes cannot share it.
         ResourceError: The machine has fewer GPUs than processes.
     """
-    device = device_for(accelerator)
+    device = choose_device(accelerator)
     processes = distributed.local_world_size()
     if device.type == "mps" and processes > 1:
         raise ParamsError("train.devices must be 1 on mps", found=processes)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from darkroom.errors import DataError, ParamsError
-from darkroom.models import device as devices
 from darkroom.models.build import MEAN, STD
+from darkroom.models.device import out_of_memory_errors
 from darkroom.params.train import FitConfig
 from darkroom.store.loader import Loader, lost_workers_reported
 from darkroom.tasks.losses import build as losses
@@ -65,7 +65,7 @@ def fit(
     checkpoint in `work_dir`, if that is of a training with these arguments.
 
     Args:
-        net: From `darkroom.models.build.build`, which seeds its first weights.
+        net: From `darkroom.models.build.build_network`, which seeds its first weights.
         train_loader: Its order follows (its seed, epoch). See `leaves_one` for `drop_last`.
         val_loader: At least one image; in a fixed order.
         config: How many epochs, and how the optimizer steps; where and in what numbers.
@@ -93,7 +93,7 @@ def fit(
         DeferredSignals() as signals,
         deterministic(device),
         _ranks_share(train_loader, val_loader),
-        devices.enough("train", fix=_LESS_MEMORY),
+        out_of_memory_errors("train", fix=_LESS_MEMORY),
         batch_norm_errors(),
         lost_workers_reported(has_workers),
     ):

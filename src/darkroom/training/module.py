@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from darkroom.errors import DarkroomError, DataError, ParamsError
-from darkroom.models import parts
+from darkroom.models import layer_groups
 from darkroom.models.build import normalise
 from darkroom.store.loader import Batch
 from darkroom.tasks.table import TASKS, Metric
@@ -103,9 +103,9 @@ class TrainModule:
         """Put the network into training mode; freeze or thaw its backbone."""
         self.net.train()
         if frozen:
-            parts.freeze(self.net)
+            layer_groups.freeze_backbone(self.net)
         elif self._frozen:
-            parts.unfreeze(self.net)
+            layer_groups.unfreeze_all(self.net)
         if self._frozen != frozen:
             # Data parallel reduces the gradients of the parameters that learn when it is made.
             self.model = distributed.data_parallel(self.compiled, self.device)
@@ -134,7 +134,7 @@ class TrainModule:
             DataError: The images have no targets.
         """
         reseed(self.device, seed)
-        parts.keep_frozen(self.net)
+        layer_groups.put_frozen_in_eval_mode(self.net)
         images, targets = batch.images, targets_of(batch)
         truth = targets
         if self.mixing is not None:

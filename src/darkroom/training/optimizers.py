@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from darkroom.errors import ParamsError
-from darkroom.models.parts import groups
+from darkroom.models.layer_groups import parameter_groups
 from darkroom.params.train import OptimizerName
 
 BETA2 = 0.999
@@ -43,8 +43,8 @@ def build(
         lr: The learning rate of a group whose factor is 1.
         weight_decay: How strongly weights are drawn to zero.
         momentum: Share of the last step that is kept; of Adam, the first beta.
-        rates: Prefixes of module names, or `backbone` or `head`, to factors on `lr`; see
-            `darkroom.models.parts.groups`.
+        rates: Prefixes of module names, or `backbone` or `head_modules`, to factors on `lr`; see
+            `darkroom.models.layer_groups.groups`.
         fused: Let one kernel do a whole step, where torch has one. Such a kernel undoes the
             scaling of fp16 gradients itself, so these cannot be clipped: then give False.
 
@@ -64,7 +64,7 @@ def build(
             "name": group.name,
             "factor": group.factor,
         }
-        for group in groups(net, rates or {})
+        for group in parameter_groups(net, rates or {})
     ]
     kernel = True if fused and _on_one_kind_of_device(net.parameters()) else None
     common: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay}

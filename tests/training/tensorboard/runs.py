@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from darkroom.models.build import build
+from darkroom.models.build import build_network
 from darkroom.params.train import FitConfig
 from darkroom.training.callbacks import Callback
 from darkroom.training.fit import FitResult, fit
@@ -43,13 +43,13 @@ def train(
     options: dict[str, Any] = {}
     if task == "segmentation":
         store = discs(folder / "data" / task, IMAGES)
-        net = build("unet", outputs=1, seed=1, width=4, depth=2)
+        net = build_network("unet", outputs=1, seed=1, width=4, depth=2)
     else:
         store = colours(folder / "data" / task, IMAGES)
         labels = np.stack([numbers == 0, numbers == 1], axis=1).astype(np.float32)
         options["targets"] = numbers if task == "multiclass" else labels
         outputs = len(NAMES[task])
-        net = build("small_cnn", outputs=outputs, seed=1, width=4, depth=2, dropout=0.1)
+        net = build_network("small_cnn", outputs=outputs, seed=1, width=4, depth=2, dropout=0.1)
     learn = batches(store, rows=range(LEARNT), seed=1, **options)
     validate = batches(store, rows=range(LEARNT, IMAGES), **options)
     watching = callbacks.callbacks(

@@ -8,7 +8,7 @@ import torch
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from torch import Tensor, nn
 
-from darkroom.models import build
+from darkroom.models.build import build_network
 from darkroom.training.tensorboard.graph import Graph, trace
 from tests.training.tensorboard.rig import loop, read, writer
 
@@ -69,7 +69,7 @@ def test_a_node_tells_shapes() -> None:
 def test_every_node_leads_from_the_images_to_the_answer(
     name: str, arguments: dict[str, Any]
 ) -> None:
-    net = build.build(name, outputs=2, seed=1, **arguments)
+    net = build_network(name, outputs=2, seed=1, **arguments)
     nodes = edges(trace(net, (2, 3, 64, 64)))
     sources = {source.split(":")[0] for _, inputs in nodes.values() for source in inputs}
     assert sources == nodes.keys() - {"output"}
@@ -79,7 +79,7 @@ def test_every_node_leads_from_the_images_to_the_answer(
 
 
 def test_nothing_of_the_network_or_of_chance_is_moved() -> None:
-    net = build.build("small_cnn", outputs=2, seed=1, width=4, depth=2, dropout=0.5)
+    net = build_network("small_cnn", outputs=2, seed=1, width=4, depth=2, dropout=0.5)
     net = net.to(memory_format=torch.channels_last).train()
     net.get_submodule("features").eval()
     before = {name: (t.clone(), t.stride()) for name, t in net.state_dict().items()}

@@ -7,9 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from darkroom.errors import ParamsError
-from darkroom.models import parts
-from darkroom.models.build import build
-from darkroom.models.parts import freeze, groups, head, keep_frozen, unfreeze
+from darkroom.models.build import build_network
+from darkroom.models.layer_groups import (
+    freeze_backbone,
+    head_modules,
+    is_under,
+    parameter_groups,
+    put_frozen_in_eval_mode,
+    unfreeze_all,
+)
 
 SMALL: dict[str, dict[str, Any]] = {
     "unet": {"width": 2, "depth": 2},
@@ -21,13 +27,13 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def net_of(name: str, **arguments: Any) -> nn.Module:
-    return build(name, outputs=2, seed=1, **(SMALL.get(name, {}) | arguments))
+    return build_network(name, outputs=2, seed=1, **(SMALL.get(name, {}) | arguments))
 
 
 def skeleton(name: str, *, outputs: int = 2, **arguments: Any) -> nn.Module:
     """Return a network whose parameters have names and shapes, but no values."""
     with torch.device("meta"):
-        return build(name, outputs=outputs, seed=1, **(SMALL.get(name, {}) | arguments))
+        return build_network(name, outputs=outputs, seed=1, **(SMALL.get(name, {}) | arguments))
 
 
 @pytest.mark.parametrize(
@@ -42,11 +48,11 @@ def skeleton(name: str, *, outputs: int = 2, **arguments: Any) -> nn.Module:
     ],
 )
 def test_heads_by_name(name: str, expected: tuple[str, ...]) -> None:
-    assert head(skeleton(name)) == expected
+    assert head_modules(skeleton(name)) == expected
 
 
 def test_what_makes_values_belongs_to_the_head() -> None:
-    assert head(skeleton("small_cnn", output="prelu")) == ("head", "values")
+    assert head_modules(skeleton("small_cnn", output="prelu")) == ("head", "values")
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -56,7 +62,7 @@ def test_the_head_is_where_outputs_count(name: str) -> None:
     shapes = {n: p.shape for n, p in three.named_parameters()}
     differ = [n for n, p in two.named_parameters() if p.shape != shapes[n]]
     assert differ
-    assert all(parts._under(n, head(two)) for n in differ)
+    assert all(is_under(n, head_modules(two)) for n in differ)
 
 
 def step(net: nn.Module, side: int = 32) -> dict[str, Tensor]:
@@ -65,7 +71,7 @@ def step(net: nn.Module, side: int = 32) -> dict[str, Tensor]:
     learning = [p for p in net.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(learning, 0.1)
     net.train()
-    keep_frozen(net)
+    put_frozen_in_eval_mode(net)
     net(torch.randn(4, 3, side, side)).square().mean().backward()
     optimizer.step()
     return before
@@ -79,12 +85,12 @@ def changed(net: nn.Module, before: dict[str, Tensor]) -> set[str]:
 def test_what_is_frozen_stays_to_the_bit(name: str) -> None:
     torch.manual_seed(3)
     net = net_of(name)
-    freeze(net)
+    freeze_backbone(net)
     moved = changed(net, step(net, 64 if name == "fpn" else 32))
     assert moved
-    assert all(parts._under(n, head(net)) for n in moved), "statistics do not move either"
+    assert all(is_under(n, head_modules(net)) for n in moved), "statistics do not move either"
     learning = {n for n, p in net.named_parameters() if p.requires_grad}
-    assert learning == {n for n, _ in net.named_parameters() if parts._under(n, head(net))}
+    assert learning == {n for n, _ in net.named_parameters() if is_under(n, head_modules(net))}
     assert net.training
 
 
@@ -96,8 +102,8 @@ def test_what_is_not_frozen_moves_with_its_statistics() -> None:
 
 def test_dropout_of_what_is_frozen_rests_and_that_of_the_head_goes_on() -> None:
     net = net_of("mobilenet_v3_small")
-    freeze(net)
-    keep_frozen(net.train())
+    freeze_backbone(net)
+    put_frozen_in_eval_mode(net.train())
     assert not net.get_submodule("features").training
     assert net.get_submodule("classifier.2").training, "dropout before the last layer"
     assert not net.get_submodule("classifier.0").training
@@ -107,22 +113,22 @@ def test_dropout_between_frozen_layers_rests() -> None:
     """VGG and AlexNet end in three linear layers with dropout between them."""
     layers = [nn.Linear(4, 4), nn.Dropout(), nn.Linear(4, 4), nn.Dropout(), nn.Linear(4, 2)]
     net = nn.Sequential(*layers)
-    freeze(net)
-    keep_frozen(net.train())
+    freeze_backbone(net)
+    put_frozen_in_eval_mode(net.train())
     assert [module.training for module in net] == [False, False, False, True, True]
-    unfreeze(net)
+    unfreeze_all(net)
     assert all(module.training for module in net)
 
 
 def test_unfreezing_brings_all_back() -> None:
     net = net_of("resnet18")
-    freeze(net)
-    keep_frozen(net.train())
-    unfreeze(net)
+    freeze_backbone(net)
+    put_frozen_in_eval_mode(net.train())
+    unfreeze_all(net)
     assert all(p.requires_grad for p in net.parameters())
     assert all(m.training for m in net.modules())
     assert changed(net, step(net)) == set(net.state_dict())
-    unfreeze(net.eval())
+    unfreeze_all(net.eval())
     assert not any(m.training for m in net.modules())
 
 
@@ -141,8 +147,8 @@ RATES: list[tuple[dict[str, float], dict[str, float]]] = [
 @pytest.mark.parametrize(("rates", "expected"), RATES)
 def test_every_parameter_has_one_rate(rates: dict[str, float], expected: dict[str, float]) -> None:
     net = skeleton("resnet18")
-    freeze(net)
-    found = groups(net, rates)
+    freeze_backbone(net)
+    found = parameter_groups(net, rates)
     assert {group.name: group.factor for group in found} == expected
     assert len(found) == len(expected)
     each = [id(p) for group in found for p in group.parameters]
@@ -153,24 +159,26 @@ def test_the_longest_name_wins_in_any_order() -> None:
     net = skeleton("resnet18")
     longest = net.get_parameter("layer4.1.conv1.weight")
     for rates in ({"layer4": 0.5, "layer4.1": 0.7}, {"layer4.1": 0.7, "layer4": 0.5}):
-        (group,) = [g for g in groups(net, rates) if g.name == "layer4.1"]
+        (group,) = [g for g in parameter_groups(net, rates) if g.name == "layer4.1"]
         assert any(p is longest for p in group.parameters)
-    assert not any(p is longest for p in groups(net, {"layer4.1.conv2": 0.5})[1].parameters)
+    assert not any(
+        p is longest for p in parameter_groups(net, {"layer4.1.conv2": 0.5})[1].parameters
+    )
 
 
 def test_a_module_is_no_beginning_of_a_name() -> None:
     net = skeleton("small_cnn", depth=2)
     with pytest.raises(ParamsError, match=r"did you mean features\.block2"):
-        groups(net, {"features.block": 0.1})
+        parameter_groups(net, {"features.block": 0.1})
 
 
 @pytest.mark.parametrize("factor", [-0.1, float("nan"), float("inf")])
 def test_a_factor_that_cannot_be(factor: float) -> None:
-    with pytest.raises(ParamsError, match=r"backbone cannot learn[\s\S]*0 or more"):
-        groups(skeleton("small_cnn"), {"backbone": factor})
+    with pytest.raises(ParamsError, match=r"backbone: invalid factor[\s\S]*0 or more"):
+        parameter_groups(skeleton("small_cnn"), {"backbone": factor})
 
 
 def test_an_unknown_part_tells_the_known() -> None:
     with pytest.raises(ParamsError, match=r"found: layer5[\s\S]*did you mean layer") as caught:
-        groups(skeleton("resnet18"), {"layer5": 0.1})
+        parameter_groups(skeleton("resnet18"), {"layer5": 0.1})
     assert "backbone, head, or a module: conv1, bn1, layer1" in str(caught.value)
