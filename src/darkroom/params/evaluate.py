@@ -6,7 +6,7 @@ from pydantic import Field
 
 from darkroom.params.section import Accelerator, Number, Section
 
-View = Literal["hflip", "vflip", "rot180"]
+Transform = Literal["hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse"]
 
 
 class Tiles(Section):
@@ -29,8 +29,10 @@ class Evaluate(Section):
         "the nearest multiple of 1/256.",
     )
     accelerator: Accelerator = "auto"
-    tta: list[View] = Field(
-        [], description="Views to average with the plain one, here and in the submission."
+    tta: list[Transform] = Field(
+        [],
+        description="Flips and turns of an image to predict too, and to average with it, here "
+        "and in the submission.",
     )
     scales: list[Annotated[Number, Field(ge=0.25, le=4)]] = Field(
         [1.0], min_length=1, description="Sizes at which masks are predicted and averaged."
