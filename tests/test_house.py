@@ -32,10 +32,6 @@ ENTRIES_AT_THE_TOP = 15
 SHORT_BY_NATURE = ("params/", "stages/")  # a section or a stage is as long as it is
 OTHER_SIZE = {
     "models/names.py": "a table, which reads no library of networks",
-    "tasks/captions.py": "to be merged",
-    "tasks/losses/balance.py": "to be merged",
-    "tasks/losses/focal.py": "to be merged",
-    "tasks/losses/values.py": "to be merged",
     "training/augment/presets.py": "to be merged",
 }
 MANY_FILES = {"stages": "nine stages, and what they share"}

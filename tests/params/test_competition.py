@@ -10,7 +10,7 @@ from darkroom.params import data, evaluate, model, section, train
 from darkroom.params.section import Section
 from darkroom.prediction import tta
 from darkroom.tasks import table as tasks
-from darkroom.tasks.losses import build as losses
+from darkroom.tasks.losses import choice
 from darkroom.training import optimizers, schedules
 from darkroom.training.augment import build
 
@@ -40,7 +40,7 @@ def test_models_are_those_that_can_be_built() -> None:
 
 
 def test_losses_are_those_of_some_task() -> None:
-    known = {name for names in losses.NAMES.values() for name in names}
+    known = {name for names in choice.NAMES.values() for name in names}
     assert set(get_args(train.LossName)) == known
 
 

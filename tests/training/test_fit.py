@@ -20,7 +20,7 @@ from darkroom.models.build import MEAN, STD, build_network, normalise
 from darkroom.params.train import FitConfig
 from darkroom.store.loader import Batch
 from darkroom.store.store import Store
-from darkroom.tasks.losses import build as losses
+from darkroom.tasks.losses.build import build_loss
 from darkroom.training.callbacks import Callback
 from darkroom.training.fit import FitResult, fit, leaves_one
 from darkroom.training.loop import Loop
@@ -210,7 +210,7 @@ def test_the_usual_training_keeps_its_bits(tmp_path: Path) -> None:
             assert batch.targets is not None
             optimizer.zero_grad()
             logits = net(normalise(batch.images, MEAN, STD))
-            loss = losses.build("segmentation")(logits, batch.targets)
+            loss = build_loss("segmentation")(logits, batch.targets)
             torch.autograd.backward(loss)
             optimizer.step()
             cycle.step()

@@ -12,7 +12,7 @@ from torch import nn
 from darkroom.errors import DataError, ParamsError
 from darkroom.models.build import MEAN, STD, build_network, normalise
 from darkroom.store.loader import Batch
-from darkroom.tasks.losses import build as losses
+from darkroom.tasks.losses.build import build_loss
 from darkroom.tasks.table import TASKS
 from darkroom.training.augment.mixup import Mixing
 from darkroom.training.module import Totals, TrainModule, batch_seed, check_finite, reseed
@@ -25,7 +25,7 @@ def batch(ids: list[str], targets: torch.Tensor | None) -> Batch:
 
 def module(task: str = "segmentation", net: nn.Module | None = None, **options: Any) -> TrainModule:
     net = net or build_network("unet", outputs=1, seed=1, width=2, depth=1)
-    return TrainModule(net, task, losses.build(task), mean=MEAN, std=STD, **options)
+    return TrainModule(net, task, build_loss(task), mean=MEAN, std=STD, **options)
 
 
 def totals(task: str = "segmentation") -> Totals:
@@ -36,7 +36,7 @@ def test_uneven_batches_are_summed_and_divided_once() -> None:
     found, truth = torch.tensor([[1.0], [2.0], [7.0]]), torch.zeros(3, 1)
     sums = totals("regression")
     for part in (slice(0, 2), slice(2, 3)):
-        loss = losses.build("regression")(found[part], truth[part])
+        loss = build_loss("regression")(found[part], truth[part])
         assert sums.add(loss, found[part], truth[part]) == pytest.approx(float(loss))
     assert sums.means("val") == pytest.approx(
         {"loss/val": 18.0, "rmse/val": math.sqrt(18), "mae/val": 10 / 3}

@@ -27,6 +27,8 @@ ACCENT: Colour = (226, 72, 52)
 RIGHT: Colour = (58, 190, 160)
 EXCESS: Colour = (255, 92, 56)
 MISSED: Colour = (255, 214, 64)
+# The mark of an answer that is right, is wrong, or is neither.
+ANSWER_MARKS: dict[bool | None, Colour | None] = {True: RIGHT, False: EXCESS, None: None}
 COMPARE_LEGEND = (("found", RIGHT), ("too much", EXCESS), ("missed", MISSED))
 
 GAP_PX = 12

@@ -12,7 +12,7 @@ from darkroom.images.sheets import Pixels
 from darkroom.index.table import Card
 from darkroom.prediction.scoring import Evaluation
 from darkroom.store.store import Store
-from darkroom.tasks.captions import describe
+from darkroom.tasks.answers import answer_caption
 from darkroom.tasks.table import TASKS
 
 COLUMNS = 4
@@ -99,5 +99,5 @@ def _tile(
     truth: Any = rows.loc[number, list(card.targets)].to_numpy(np.float64)
     truth = int(truth[0]) if card.task == "multiclass" else truth
     names = card.classes or card.targets
-    caption, colour = describe(task, truth, prediction, names, threshold=threshold)
-    return image, caption, colour
+    caption, is_right = answer_caption(task.decode, truth, prediction, names, threshold=threshold)
+    return image, caption, sheets.ANSWER_MARKS[is_right]

@@ -17,7 +17,7 @@ from darkroom.project import processes
 from darkroom.project.paths import PARAMS
 from darkroom.store.loader import Loader, loader
 from darkroom.store.store import Store
-from darkroom.tasks.losses import build as losses
+from darkroom.tasks.losses.build import balanced_weights, build_loss
 from darkroom.training import distributed
 from darkroom.training.augment import build
 from darkroom.training.augment.mixup import Mixing
@@ -122,8 +122,8 @@ def loss(
     weights = train.class_weights
     if weights == "balanced":
         shown = np.empty(0) if learned is None else learned
-        weights = losses.balanced_weights(card.task, shown, classes=len(card.classes) or None)
-    return losses.build(
+        weights = balanced_weights(card.task, shown, classes=len(card.classes) or None)
+    return build_loss(
         card.task,
         chosen,
         label_smoothing=train.label_smoothing,

@@ -31,7 +31,7 @@ from darkroom.stages._context import Context, require
 from darkroom.stages._folds import TrainedFolds
 from darkroom.stages._inputs import read_part, read_split
 from darkroom.store.store import Store
-from darkroom.tasks.table import Floats
+from darkroom.tasks.answers import Floats
 
 SHOWN = 8  # images of each kind, best and worst, on the page
 

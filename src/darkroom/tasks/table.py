@@ -1,39 +1,25 @@
-"""The five kinds of target, one row each: activation, metrics, decoding, and their sources.
+"""The five tasks, one row each: activation, metrics, decoding, and their sources.
 
 Shapes, for a batch of N images: logits are (N, 1, H, W) for masks and (N, K) otherwise,
 of any float type; probabilities are float32. The losses are in `darkroom.tasks.losses`.
-
-A metric is a sum over a count: batches add up both, and one division follows at the end,
-so the figure does not depend on how the images were batched.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A figure of merit: `finish(sum / count)` over all batches.
-
-    Args:
-        name: As charts and tables show it.
-        best: Whether more or less is better.
-        sum_and_count: (probabilities, targets) of one batch to a scalar tensor and a number.
-        finish: What turns the mean into the figure, where that is not the mean itself.
-    """
-
-    name: str
-    best: Literal["max", "min"]
-    sum_and_count: Callable[[Tensor, Tensor], tuple[Tensor, int]]
-    finish: Callable[[float], float] = float
+from darkroom.tasks.answers import Decoder, decode_class, decode_value, decode_yes
+from darkroom.tasks.metrics import (
+    Metric,
+    count_dice,
+    count_right_classes,
+    count_right_labels,
+    sum_errors,
+    sum_squares,
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +41,7 @@ class Task:
     metrics: tuple[Metric, ...]
     targets: str
     answers: str
-    decode: Callable[[Floats, float], npt.NDArray[Any]]
+    decode: Decoder
     source: str
 
     def activate(self, logits: Tensor) -> Tensor:
@@ -89,58 +75,6 @@ def class_activation(logits: Tensor) -> Tensor:
 def value_activation(logits: Tensor) -> Tensor:
     """Return the network's output as it is: regression is linear."""
     return logits
-
-
-def count_dice(probabilities: Tensor, masks: Tensor) -> tuple[Tensor, int]:
-    """Return the sum of 2|A∩B| / (|A|+|B|) an image, and the number of images.
-
-    As Kaggle scores it: the mean over images, and 1 where both masks are empty.
-    """
-    found, truth = probabilities > 0.5, masks > 0
-    overlap, size = (found & truth).sum((1, 2)), found.sum((1, 2)) + truth.sum((1, 2))
-    return torch.where(size == 0, 1.0, 2 * overlap / size.clamp(min=1)).sum(), len(masks)
-
-
-def count_right_labels(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, int]:
-    """Return how many labels of (N, K) are on the right side of one half, and their number.
-
-    Labels may be soft; one half itself counts as no.
-    """
-    return ((probabilities > 0.5) == (labels > 0.5)).sum(), labels.numel()
-
-
-def count_right_classes(probabilities: Tensor, classes: Tensor) -> tuple[Tensor, int]:
-    """Return how many images of (N, K) have their class (N,) on top, and their number.
-
-    Of soft classes (N, K), the one with the greatest share is meant; the lower one of equals.
-    """
-    classes = classes if classes.ndim == 1 else classes.argmax(1)
-    return (probabilities.argmax(1) == classes).sum(), len(classes)
-
-
-def sum_errors(values: Tensor, targets: Tensor) -> tuple[Tensor, int]:
-    """Return the sum of absolute errors of (N, K), and the number of values."""
-    return (values - targets).abs().sum(), targets.numel()
-
-
-def sum_squares(values: Tensor, targets: Tensor) -> tuple[Tensor, int]:
-    """Return the sum of squared errors of (N, K), and the number of values."""
-    return (values - targets).square().sum(), targets.numel()
-
-
-def decode_yes(probabilities: Floats, threshold: float) -> npt.NDArray[np.uint8]:
-    """Return 1 where a probability is greater than the threshold, else 0."""
-    return (probabilities > threshold).astype(np.uint8)
-
-
-def decode_class(probabilities: Floats, _threshold: float) -> npt.NDArray[np.int64]:
-    """Return the number (N,) of the most probable class; the lower one of equals."""
-    return np.asarray(probabilities.argmax(axis=1), np.int64)
-
-
-def decode_value(values: Floats, _threshold: float) -> Floats:
-    """Return the values as they are."""
-    return values
 
 
 _TABLE = (

@@ -13,7 +13,7 @@ from darkroom.models.build import MEAN, STD
 from darkroom.models.device import out_of_memory_errors
 from darkroom.params.train import FitConfig
 from darkroom.store.loader import Loader, lost_workers_reported
-from darkroom.tasks.losses import build as losses
+from darkroom.tasks.losses.build import build_loss
 from darkroom.tasks.table import TASKS
 from darkroom.training import distributed
 from darkroom.training.augment.mixup import Mixing
@@ -72,7 +72,7 @@ def fit(
         task: Its first metric, and of equals the validation loss, says which epoch is the best.
         seed: Of what is random in the network while it trains, such as dropout, and of mixing.
         work_dir: Where the checkpoint lies, and stays.
-        loss: From `darkroom.tasks.losses.build.build`; None: the task's usual one.
+        loss: From `darkroom.tasks.losses.build.build_loss`; None: the task's usual one.
         mean, std: Of the normalisation.
         mixing: Mixes the images of training batches; for labels.
         callbacks: Called on every rank, in this order.
@@ -86,7 +86,7 @@ def fit(
     """
     _check_sizes(train_loader, val_loader)
     device = training_device(config.accelerator)
-    loss = losses.build(task) if loss is None else loss
+    loss = build_loss(task) if loss is None else loss
     best = BestWeights(TASKS[task].monitor, config.patience, config.unfreeze_epoch)
     has_workers = train_loader.num_workers + val_loader.num_workers > 0
     with (

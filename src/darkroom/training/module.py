@@ -13,7 +13,8 @@ from darkroom.errors import DarkroomError, DataError, ParamsError
 from darkroom.models import layer_groups
 from darkroom.models.build import normalise
 from darkroom.store.loader import Batch
-from darkroom.tasks.table import TASKS, Metric
+from darkroom.tasks.metrics import Metric
+from darkroom.tasks.table import TASKS
 from darkroom.training import distributed
 from darkroom.training.augment.mixup import Mixing
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from darkroom.tasks.losses import build
+from darkroom.tasks.losses.choice import NAMES
 
-EVERY = [(task, name) for task, names in build.NAMES.items() for name in names]
+EVERY = [(task, name) for task, names in NAMES.items() for name in names]
 
 
 def case(task: str, images: int = 3, *, outputs: int = 4) -> tuple[Tensor, Tensor]:

@@ -4,14 +4,15 @@ import pickle
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from darkroom.errors import ParamsError
-from darkroom.tasks.losses import build
-from darkroom.tasks.losses.build import LossChoice
+from darkroom.errors import DataError, ParamsError
+from darkroom.tasks.losses.build import balanced_weights, build_loss
+from darkroom.tasks.losses.choice import NAMES, LossChoice
 from darkroom.tasks.table import TASKS
 from tests.tasks.losses.cases import EVERY, case, extremes
 
@@ -34,8 +35,8 @@ def usual(task: str, logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def test_every_task_has_losses_and_auto_is_the_first() -> None:
-    assert set(build.NAMES) == set(TASKS)
-    assert {task: names[0] for task, names in build.NAMES.items()} == {
+    assert set(NAMES) == set(TASKS)
+    assert {task: names[0] for task, names in NAMES.items()} == {
         "segmentation": "bce_dice",
         "multilabel": "bce",
         "multiclass": "cross_entropy",
@@ -48,7 +49,7 @@ def test_every_task_has_losses_and_auto_is_the_first() -> None:
 def test_auto_is_the_usual_loss_to_the_bit(task: str) -> None:
     logits, targets = case(task, images=7)
     ours, other = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-    found, expected = build.build(task)(ours, targets), usual(task, other, targets)
+    found, expected = build_loss(task)(ours, targets), usual(task, other, targets)
     found.backward()
     expected.backward()  # type: ignore[no-untyped-call]
     assert torch.equal(found, expected)
@@ -63,7 +64,7 @@ def test_a_batch_is_the_mean_of_its_images(task: str, name: str) -> None:
     numbers = {"scale": [1.0, 2.0, 3.0, 4.0]} if task == "regression" else {}
     if task in ("multiclass", "multilabel"):
         numbers = {"class_weights": [0.1, 1.0, 2.0, 7.0]}
-    loss = build.build(task, name, **numbers)  # type: ignore[arg-type]
+    loss = build_loss(task, name, **numbers)  # type: ignore[arg-type]
     single = [float(loss(logits[i : i + 1], targets[i : i + 1])) for i in range(5)]
     assert float(loss(logits, targets)) == pytest.approx(sum(single) / 5, rel=1e-5)
     assert max(single) > min(single)
@@ -77,7 +78,7 @@ def test_losses_and_gradients_are_finite_whatever_the_logits(task: str, name: st
     if name == "focal":
         options = [{"gamma": gamma} for gamma in (0.0, 0.3, 1.0, 2.0)]
     for option in options:
-        loss = build.build(task, {name: option})
+        loss = build_loss(task, {name: option})
         for logits, targets in extremes(task):
             leaf = logits.requires_grad_()
             value = loss(leaf, targets)
@@ -91,7 +92,7 @@ def test_losses_and_gradients_are_finite_whatever_the_logits(task: str, name: st
 @pytest.mark.parametrize(("task", "name"), EVERY)
 def test_steps_down_the_gradient_lessen_the_loss(task: str, name: str) -> None:
     logits, targets = case(task)
-    loss, leaf = build.build(task, name), logits.clone().requires_grad_()
+    loss, leaf = build_loss(task, name), logits.clone().requires_grad_()
     first = loss(leaf, targets)
     first.backward()
     assert leaf.grad is not None
@@ -102,7 +103,7 @@ def test_steps_down_the_gradient_lessen_the_loss(task: str, name: str) -> None:
 @pytest.mark.parametrize(("task", "name"), EVERY)
 def test_half_precision_gives_a_single_precision_scalar(task: str, name: str) -> None:
     logits, targets = case(task)
-    loss = build.build(task, name)
+    loss = build_loss(task, name)
     low = loss(logits.bfloat16(), targets)
     assert (low.dtype, low.shape) == (torch.float32, ())
     assert torch.equal(low, loss(logits.bfloat16().float(), targets))
@@ -120,7 +121,7 @@ def test_the_same_bits_again_by_deterministic_algorithms(
     # Without warnings: an algorithm that has no such form raises.
     torch.use_deterministic_algorithms(True)
     logits, targets = (part.to(device) for part in case(task))
-    loss = build.build(task, name).to(device)
+    loss = build_loss(task, name).to(device)
     grads = []
     for _ in range(2):
         leaf = logits.clone().requires_grad_()
@@ -144,22 +145,22 @@ def test_the_same_bits_again_by_deterministic_algorithms(
 )
 def test_equal_choices(choice: LossChoice, expected: LossChoice) -> None:
     logits, targets = case("segmentation")
-    found, other = (build.build("segmentation", one)(logits, targets) for one in (choice, expected))
+    found, other = (build_loss("segmentation", one)(logits, targets) for one in (choice, expected))
     assert float(found) == pytest.approx(float(other), rel=1e-6)
 
 
 def test_weights_are_those_of_a_sum() -> None:
     logits, targets = case("segmentation")
-    total = build.build("segmentation", {"lovasz": 0.5, "tversky": {"weight": 2, "alpha": 1}})
+    total = build_loss("segmentation", {"lovasz": 0.5, "tversky": {"weight": 2, "alpha": 1}})
     parts = [
-        0.5 * build.build("segmentation", "lovasz")(logits, targets),
-        2 * build.build("segmentation", {"tversky": {"alpha": 1}})(logits, targets),
+        0.5 * build_loss("segmentation", "lovasz")(logits, targets),
+        2 * build_loss("segmentation", {"tversky": {"alpha": 1}})(logits, targets),
     ]
     assert float(total(logits, targets)) == pytest.approx(float(sum(parts)), rel=1e-6)
 
 
 def test_numbers_an_output_move_with_the_loss_but_are_in_no_checkpoint() -> None:
-    loss = build.build("regression", scale=[2.0, 4.0])
+    loss = build_loss("regression", scale=[2.0, 4.0])
     assert [buffer.tolist() for buffer in loss.buffers()] == [[2.0, 4.0]]
     assert [buffer.device.type for buffer in loss.to("meta").buffers()] == ["meta"]
     assert not loss.state_dict()
@@ -167,7 +168,7 @@ def test_numbers_an_output_move_with_the_loss_but_are_in_no_checkpoint() -> None
 
 def test_a_loss_can_be_sent_to_another_process() -> None:
     logits, targets = case("segmentation")
-    loss = build.build("segmentation", {"boundary": {"width": 2}, "focal": 1})
+    loss = build_loss("segmentation", {"boundary": {"width": 2}, "focal": 1})
     again = pickle.loads(pickle.dumps(loss))
     assert torch.equal(again(logits, targets), loss(logits, targets))
 
@@ -197,7 +198,7 @@ def test_a_loss_can_be_sent_to_another_process() -> None:
 )
 def test_what_cannot_be_is_refused(task: str, loss: Any, words: list[str]) -> None:
     with pytest.raises(ParamsError) as caught:
-        build.build(task, loss)
+        build_loss(task, loss)
     for word in words:
         assert word in str(caught.value)
 
@@ -205,24 +206,22 @@ def test_what_cannot_be_is_refused(task: str, loss: Any, words: list[str]) -> No
 @pytest.mark.parametrize(
     ("task", "arguments", "words"),
     [
-        ("segmentation", {"label_smoothing": 0.1}, "segmentation has no use for label_smoothing"),
-        ("regression", {"label_smoothing": 0.1}, "regression has no use for label_smoothing"),
+        ("segmentation", {"label_smoothing": 0.1}, "segmentation takes no label_smoothing"),
+        ("regression", {"label_smoothing": 0.1}, "regression takes no label_smoothing"),
         ("multiclass", {"label_smoothing": 1.0}, "label_smoothing is out of range"),
         ("multiclass", {"label_smoothing": -0.1}, "label_smoothing is out of range"),
-        ("segmentation", {"class_weights": [1.0]}, "segmentation has no use for class_weights"),
-        ("multiclass", {"scale": [1.0]}, "multiclass has no use for scale"),
+        ("segmentation", {"class_weights": [1.0]}, "segmentation takes no class_weights"),
+        ("multiclass", {"scale": [1.0]}, "multiclass takes no scale"),
         ("multiclass", {"class_weights": []}, "class_weights must be finite numbers"),
         ("multiclass", {"class_weights": [1.0, float("inf")]}, "class_weights must be finite"),
-        ("multiclass", {"class_weights": [0.0, 0.0]}, "class_weights cannot be these"),
-        ("binary", {"class_weights": [-1.0]}, "class_weights cannot be these"),
-        ("regression", {"scale": [1.0, 0.0]}, "scale cannot be these"),
+        ("multiclass", {"class_weights": [0.0, 0.0]}, "class_weights: out of range"),
+        ("binary", {"class_weights": [-1.0]}, "class_weights: out of range"),
+        ("regression", {"scale": [1.0, 0.0]}, "scale: out of range"),
     ],
 )
-def test_arguments_that_cannot_be_are_refused(
-    task: str, arguments: Mapping[str, Any], words: str
-) -> None:
+def test_invalid_arguments_are_refused(task: str, arguments: Mapping[str, Any], words: str) -> None:
     with pytest.raises(ParamsError, match=words):
-        build.build(task, **arguments)
+        build_loss(task, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +229,7 @@ def test_arguments_that_cannot_be_are_refused(
 )
 @pytest.mark.parametrize("numbers", [[1.0], [1.0, 2.0, 3.0]])
 def test_as_many_numbers_as_outputs(task: str, name: str, numbers: list[float]) -> None:
-    loss = build.build(task, class_weights=numbers)
+    loss = build_loss(task, class_weights=numbers)
     with pytest.raises(ParamsError, match=f"{name} must have one number an output") as caught:
         loss(*case(task))
     assert f"found: {len(numbers)}" in str(caught.value)
@@ -239,4 +238,63 @@ def test_as_many_numbers_as_outputs(task: str, name: str, numbers: list[float]) 
 
 def test_as_many_scales_as_values() -> None:
     with pytest.raises(ParamsError, match="scale must have one number an output"):
-        build.build("regression", scale=[1.0])(*case("regression"))
+        build_loss("regression", scale=[1.0])(*case("regression"))
+
+
+def test_classes_by_hand() -> None:
+    targets = np.array([0, 0, 0, 1, 2, 2])
+    assert balanced_weights("multiclass", targets, classes=3) == pytest.approx(
+        [6 / (3 * 3), 6 / (3 * 1), 6 / (3 * 2)]
+    )
+    assert balanced_weights("multiclass", targets) == balanced_weights(
+        "multiclass", targets, classes=3
+    )
+
+
+def test_labels_by_hand() -> None:
+    targets = np.array([[1, 0], [1, 1], [1, 0], [0, 0]], np.float32)
+    assert balanced_weights("multilabel", targets) == pytest.approx([1 / 3, 3.0])
+    assert balanced_weights("binary", targets[:, 1:], classes=2) == pytest.approx([3.0])
+
+
+def test_every_class_weighs_the_same_in_all_and_an_image_one_on_average() -> None:
+    targets = np.random.default_rng(1).choice(4, size=500, p=[0.7, 0.2, 0.07, 0.03])
+    weights = np.array(balanced_weights("multiclass", targets, classes=4))
+    each = weights[targets]
+    shares = [each[targets == k].sum() for k in range(4)]
+    assert shares == pytest.approx([125.0] * 4)
+    assert each.mean() == pytest.approx(1)
+    loss = build_loss("multiclass", class_weights=weights.tolist())
+    blind = torch.zeros(500, 4)
+    assert float(loss(blind, torch.from_numpy(targets))) == pytest.approx(np.log(4), rel=1e-5)
+
+
+def test_yes_and_no_weigh_the_same_in_all() -> None:
+    targets = (np.random.default_rng(1).random((300, 3)) < [0.1, 0.5, 0.9]).astype(np.float32)
+    loss = build_loss("multilabel", class_weights=balanced_weights("multilabel", targets))
+    logits = torch.zeros(300, 3, requires_grad=True)
+    loss(logits, torch.from_numpy(targets)).backward()
+    # What the yes pull up, the no pull down.
+    assert logits.grad is not None
+    assert logits.grad.sum(0).tolist() == pytest.approx([0, 0, 0], abs=1e-6)
+
+
+def test_a_class_without_an_image_is_refused() -> None:
+    with pytest.raises(DataError, match="no training image shows a class") as caught:
+        balanced_weights("multiclass", np.array([0, 2, 2]), classes=5)
+    for words in ("none for output 1, 3, 4, from 0", "a list of numbers, or to null"):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_label_that_all_or_none_have_is_refused(value: int) -> None:
+    targets = np.array([[1, value], [0, value]])
+    with pytest.raises(DataError, match="a yes or a no of a label") as caught:
+        balanced_weights("multilabel", targets)
+    assert "none for output 1" in str(caught.value)
+
+
+@pytest.mark.parametrize("task", ["segmentation", "regression"])
+def test_only_labels_are_balanced(task: str) -> None:
+    with pytest.raises(ParamsError, match=f"{task} has no classes to balance"):
+        balanced_weights(task, np.zeros((2, 1)))

@@ -1,4 +1,4 @@
-"""Losses of labels: worked out by hand, and against torch's own of one image at a time."""
+"""Losses of labels and values: by hand, and against torch's own of one image at a time."""
 
 import math
 from collections.abc import Callable
@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from darkroom.tasks.losses import labels
-from darkroom.tasks.losses.build import build
+from darkroom.tasks.losses.build import build_loss
+from darkroom.tasks.losses.choice import LossChoice
 from tests.tasks.losses.cases import case
 
 # Probabilities 0.8, 0.5, 0.2 of yes; and of three classes 1/8, 2/8, 5/8.
 YES_NO = torch.log(torch.tensor([[4.0, 1.0, 0.25]]))
 LABELS = torch.tensor([[1.0, 1.0, 0.0]])
 CLASSES = torch.log(torch.tensor([[1.0, 2.0, 5.0]]))
+# Errors of 3, 4, 0.5 and 0.
+VALUES = torch.tensor([[1.0, 2.0], [0.5, 7.0]])
+TRUE_VALUES = torch.tensor([[4.0, 6.0], [1.0, 7.0]])
 
 Rows = NDArray[np.float64]
 
@@ -39,8 +43,8 @@ def test_bce_by_hand() -> None:
 def test_positive_weights_by_hand() -> None:
     expected = -(2 * math.log(0.8) + 3 * math.log(0.5) + math.log(0.8)) / 3
     for loss in (
-        build("multilabel", class_weights=[2, 3, 5]),
-        build("multilabel", {"focal": {"gamma": 0}}, class_weights=[2, 3, 5]),
+        build_loss("multilabel", class_weights=[2, 3, 5]),
+        build_loss("multilabel", {"focal": {"gamma": 0}}, class_weights=[2, 3, 5]),
     ):
         assert float(loss(YES_NO, LABELS)) == pytest.approx(expected, abs=1e-6)
 
@@ -51,7 +55,7 @@ def test_smoothed_yes_and_no_by_hand() -> None:
     expected = -sum(t * math.log(p) + (1 - t) * math.log(1 - p) for t, p in parts) / 3
     logits = torch.log(torch.tensor([[4.0, 1.0, 4.0]]))
     for choice in ("bce", {"focal": {"gamma": 0.0}}):
-        loss = build("multilabel", choice, label_smoothing=0.1)
+        loss = build_loss("multilabel", choice, label_smoothing=0.1)
         assert float(loss(logits, LABELS)) == pytest.approx(expected, abs=1e-6)
 
 
@@ -61,7 +65,7 @@ def test_focal_of_yes_and_no_by_hand() -> None:
     assert float(labels.label_focal(YES_NO, LABELS)) == pytest.approx(plain, abs=1e-6)
     weights = [0.3 * 2, 0.3 * 3, 0.7]
     weighed = -sum(w * (1 - p) * math.log(p) for w, p in zip(weights, right, strict=True)) / 3
-    loss = build("multilabel", {"focal": {"gamma": 1, "alpha": 0.3}}, class_weights=[2, 3, 5])
+    loss = build_loss("multilabel", {"focal": {"gamma": 1, "alpha": 0.3}}, class_weights=[2, 3, 5])
     assert float(loss(YES_NO, LABELS)) == pytest.approx(weighed, abs=1e-6)
 
 
@@ -71,7 +75,7 @@ def test_cross_entropy_by_hand() -> None:
     assert float(labels.cross_entropy(logits, classes)) == pytest.approx(plain, abs=1e-6)
     # Divided by the images, not by the weights of those that happen to be here.
     weighed = -(7 * math.log(5 / 8) + 3 * math.log(1 / 8)) / 2
-    loss = build("multiclass", class_weights=[3, 1, 7])
+    loss = build_loss("multiclass", class_weights=[3, 1, 7])
     assert float(loss(logits, classes)) == pytest.approx(weighed, abs=1e-6)
 
 
@@ -80,7 +84,7 @@ def test_focal_of_classes_by_hand() -> None:
     parts = [(3 / 8) ** 3 * math.log(5 / 8), (7 / 8) ** 3 * math.log(1 / 8)]
     found = labels.class_focal(logits, classes, gamma=3)
     assert float(found) == pytest.approx(-sum(parts) / 2, abs=1e-6)
-    loss = build("multiclass", {"focal": {"gamma": 3}}, class_weights=[3, 1, 7])
+    loss = build_loss("multiclass", {"focal": {"gamma": 3}}, class_weights=[3, 1, 7])
     expected = -(7 * parts[0] + 3 * parts[1]) / 2
     assert float(loss(logits, classes)) == pytest.approx(expected, abs=1e-6)
 
@@ -99,7 +103,7 @@ def test_smoothing_as_torch_has_it(
         weight=None if weights is None else torch.tensor(weights),
         reduction="none",
     ).mean()
-    loss = build("multiclass", choice, label_smoothing=smoothing, class_weights=weights)
+    loss = build_loss("multiclass", choice, label_smoothing=smoothing, class_weights=weights)
     assert float(loss(logits, classes)) == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -113,7 +117,7 @@ def test_soft_classes_by_formula(gamma: float, smoothing: float) -> None:
     expected = -(weights * smooth * (1 - found) ** gamma * np.log(found)).sum(axis=1).mean()
     choices = [{"focal": {"gamma": gamma}}] + ([{"cross_entropy": {}}] if gamma == 0 else [])
     for choice in choices:
-        loss = build(
+        loss = build_loss(
             "multiclass", choice, class_weights=weights.tolist(), label_smoothing=smoothing
         )
         soft = torch.from_numpy(shares).float()
@@ -129,7 +133,7 @@ def test_soft_labels_by_formula(gamma: float) -> None:
     no = (1 - truth) * found**gamma * np.log(1 - found)
     choices = [{"focal": {"gamma": gamma}}] + ([{"bce": {}}] if gamma == 0 else [])
     for choice in choices:
-        loss = build("multilabel", choice, class_weights=weights.tolist())
+        loss = build_loss("multilabel", choice, class_weights=weights.tolist())
         value = float(loss(logits, torch.from_numpy(truth).float()))
         assert value == pytest.approx(-float((yes + no).mean()), rel=1e-5)
 
@@ -141,3 +145,39 @@ def test_whole_shares_are_classes(loss: Callable[..., Tensor]) -> None:
     for options in ({}, {"smoothing": 0.3}):
         soft = loss(logits, F.one_hot(classes, 4).float(), weights, **options)
         assert float(soft) == pytest.approx(float(loss(logits, classes, weights, **options)))
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("auto", (9 + 16 + 0.25) / 4),
+        ("mse", (9 + 16 + 0.25) / 4),
+        ("l1", 7.5 / 4),
+        ("huber", (2.5 + 3.5 + 0.125) / 4),
+        ({"huber": {"delta": 0.5}}, (0.5 * 2.75 + 0.5 * 3.75 + 0.125) / 4),
+        ({"huber": {"delta": 10}}, (9 + 16 + 0.25) / 8),
+    ],
+)
+def test_values_by_hand(choice: LossChoice, expected: float) -> None:
+    loss = build_loss("regression", choice)
+    assert float(loss(VALUES, TRUE_VALUES)) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("mse", (1.5**2 + 1 + 0.25**2) / 4),
+        ("l1", (1.5 + 1 + 0.25) / 4),
+        ("huber", (1 + 0.5 + 0.25**2 / 2) / 4),
+    ],
+)
+def test_errors_are_divided_by_the_scale(choice: LossChoice, expected: float) -> None:
+    loss = build_loss("regression", choice, scale=[2.0, 4.0])
+    assert float(loss(VALUES, TRUE_VALUES)) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("choice", ["mse", "l1", "huber"])
+def test_a_scaled_loss_does_not_know_the_unit(choice: str) -> None:
+    metres = build_loss("regression", choice, scale=[1.0, 3.0])
+    feet = build_loss("regression", choice, scale=[4.0, 12.0])
+    assert float(metres(VALUES, TRUE_VALUES)) == float(feet(VALUES * 4, TRUE_VALUES * 4))

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from darkroom.errors import ParamsError
-from darkroom.tasks.losses import build
+from darkroom.tasks.losses.build import build_loss
+from darkroom.tasks.losses.choice import NAMES
 from darkroom.tasks.table import TASKS
 from darkroom.training.augment.mixup import WHOLE, Mixing
 
@@ -164,8 +165,8 @@ def test_odd_alphas_and_small_batches(alpha: float, count: int) -> None:
 def test_losses_and_metrics_take_what_comes_out() -> None:
     mixed = BOTH(pictures(), torch.arange(8) % 5, 3)[1]
     logits = torch.log(mixed + 1e-3)
-    for name in build.NAMES["multiclass"]:
-        assert torch.isfinite(build.build("multiclass", name)(logits, mixed))
+    for name in NAMES["multiclass"]:
+        assert torch.isfinite(build_loss("multiclass", name)(logits, mixed))
     right, count = TASKS["multiclass"].monitor.sum_and_count(torch.softmax(logits, 1), mixed)
     assert (int(right), count) == (8, 8)
 

@@ -1,4 +1,4 @@
-"""What a network is made to lessen, by name: one loss, or several with weights.
+"""Build a task's loss by name, or a weighted sum of several; balance classes by weights.
 
     masks     bce, dice, bce_dice, focal, lovasz, tversky, boundary
     labels    bce, focal (multilabel, binary); cross_entropy, focal (multiclass)
@@ -9,28 +9,28 @@ Every loss is a mean over images of equal weight, so it does not depend on how t
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from darkroom.errors import ParamsError
-from darkroom.tasks.losses.balance import balanced_weights
-from darkroom.tasks.losses.choice import AUTO, NAMES, LossChoice, Term, terms
-
-__all__ = ["AUTO", "NAMES", "LossChoice", "Total", "balanced_weights", "build"]
+from darkroom.errors import DataError, ParamsError
+from darkroom.tasks.losses.choice import AUTO, LossChoice, Term, read_terms
 
 
-class Total(nn.Module):
+class WeightedLoss(nn.Module):
     """A weighted sum of losses, called as `loss(logits, targets)`.
 
     Logits are (N, 1, H, W) for masks and (N, K) otherwise, of any float type; the loss is a
     scalar, float32.
 
     Args:
-        terms: Weights and losses; see `darkroom.tasks.losses.build`.
+        terms: Weights and losses; see `build_loss`.
         per_output: One number an output, which every loss takes after logits and targets; or
-            None. It moves with the module, and no checkpoint needs it.
-        name: What these numbers are called, for errors.
+            None. A buffer that is not in the state dict.
+        name: The key of these numbers, for errors.
     """
 
     per_output: Tensor | None
@@ -57,21 +57,21 @@ class Total(nn.Module):
         return torch.stack(parts).sum() if len(parts) > 1 else parts[0]
 
     def _check_outputs(self, outputs: int, numbers: int) -> None:
-        # A single number would be broadcast without a word.
+        # A single number would be broadcast silently.
         if outputs != numbers:
             raise ParamsError(
                 f"{self.name} must have one number an output", found=numbers, expected=outputs
             )
 
 
-def build(
+def build_loss(
     task: str,
     loss: LossChoice = AUTO,
     *,
     label_smoothing: float = 0.0,
     class_weights: Sequence[float] | None = None,
     scale: Sequence[float] | None = None,
-) -> Total:
+) -> WeightedLoss:
     """Return a loss for a task.
 
     Args:
@@ -86,48 +86,91 @@ def build(
             means the same whatever the units.
 
     Raises:
-        ParamsError: A name or an option that the task's losses do not have, or a value that
-            cannot be.
+        ParamsError: A name or an option that the task's losses do not have, or an invalid
+            value.
 
     Example:
-        >>> loss = build("segmentation", {"bce": 1, "lovasz": {"weight": 0.5}})
+        >>> loss = build_loss("segmentation", {"bce": 1, "dice": {"weight": 0.5}})
+        >>> float(loss(torch.zeros(2, 1, 4, 4), torch.zeros(2, 4, 4))).__round__(4)
+        1.0931
     """
     labels = task in ("multilabel", "multiclass", "binary")
     if label_smoothing and not labels:
-        raise _no_use("label_smoothing", task, "0")
+        raise _unsupported("label_smoothing", task, "0")
     if not 0 <= label_smoothing < 1:
         raise ParamsError(
             "label_smoothing is out of range", found=label_smoothing, expected="0 or more, below 1"
         )
     if class_weights is not None and not labels:
-        raise _no_use("class_weights", task, "null")
+        raise _unsupported("class_weights", task, "null")
     if scale is not None and task != "regression":
-        raise _no_use("scale", task, "None")
-    _check("class_weights", class_weights, "0 or more, and one above 0", _weighs)
-    _check("scale", scale, "numbers above 0", lambda numbers: min(numbers) > 0)
-    chosen = terms(task, loss, smoothing=label_smoothing)
+        raise _unsupported("scale", task, "None")
+    _check_numbers("class_weights", class_weights, "0 or more, and one above 0", _is_weighting)
+    _check_numbers("scale", scale, "numbers above 0", lambda numbers: min(numbers) > 0)
+    terms = read_terms(task, loss, smoothing=label_smoothing)
     if scale is not None:
-        return Total(chosen, per_output=scale, name="scale")
-    return Total(chosen, per_output=class_weights, name="class_weights")
+        return WeightedLoss(terms, per_output=scale, name="scale")
+    return WeightedLoss(terms, per_output=class_weights, name="class_weights")
 
 
-def _weighs(numbers: Sequence[float]) -> bool:
+def balanced_weights(
+    task: str, targets: NDArray[Any], *, classes: int | None = None
+) -> list[float]:
+    """Return class weights from the targets learned from, for `build_loss`.
+
+    Multiclass: N / (K n) for a class of n images, so that a mean over the N images has weight 1
+    (King and Zeng 2001). Multilabel and binary: how many no there are for each yes.
+
+    Args:
+        task: multiclass, multilabel or binary.
+        targets: int (N,), or (N, K) of 0 and 1.
+        classes: How many classes there are (multiclass); None: as many as `targets` show.
+
+    Raises:
+        ParamsError: Another task.
+        DataError: A class without an image; or a label that all images have, or none.
+    """
+    if task == "multiclass":
+        counts = np.bincount(targets.astype(np.int64), minlength=classes or 0)
+        _require_examples("a class", np.flatnonzero(counts == 0))
+        return [float(weight) for weight in len(targets) / (len(counts) * counts)]
+    if task in ("multilabel", "binary"):
+        yes = np.count_nonzero(targets > 0.5, axis=0)
+        no = len(targets) - yes
+        _require_examples("a yes or a no of a label", np.flatnonzero((yes == 0) | (no == 0)))
+        return [float(weight) for weight in no / yes]
+    raise ParamsError(
+        f"{task} has no classes to balance", found="class_weights: balanced", expected="null"
+    )
+
+
+def _is_weighting(numbers: Sequence[float]) -> bool:
     return min(numbers) >= 0 and max(numbers) > 0
 
 
-def _check(
+def _check_numbers(
     name: str,
     numbers: Sequence[float] | None,
     expected: str,
-    good: Callable[[Sequence[float]], bool],
+    is_valid: Callable[[Sequence[float]], bool],
 ) -> None:
     if numbers is None:
         return
     if not len(numbers) or not all(math.isfinite(number) for number in numbers):
         raise ParamsError(f"{name} must be finite numbers", found=list(numbers), expected=expected)
-    if not good(numbers):
-        raise ParamsError(f"{name} cannot be these", found=list(numbers), expected=expected)
+    if not is_valid(numbers):
+        raise ParamsError(f"{name}: out of range", found=list(numbers), expected=expected)
 
 
-def _no_use(name: str, task: str, expected: str) -> ParamsError:
-    return ParamsError(f"{task} has no use for {name}", expected=expected, fix=f"remove {name}")
+def _unsupported(name: str, task: str, expected: str) -> ParamsError:
+    return ParamsError(f"{task} takes no {name}", expected=expected, fix=f"remove {name}")
+
+
+def _require_examples(example: str, outputs: NDArray[np.int64]) -> None:
+    if len(outputs):
+        raise DataError(
+            f"class_weights can't be balanced: no training image shows {example}",
+            found=f"none for output {', '.join(str(output) for output in outputs[:20])}, from 0",
+            expected="an image of each",
+            fix="set train.class_weights to a list of numbers, or to null",
+        )

@@ -1,4 +1,4 @@
-"""The losses of each task, the options they take, and how a choice of some is read."""
+"""The losses of each task and their options; read a choice of losses from parameters."""
 
 import difflib
 import math
@@ -9,7 +9,7 @@ from functools import partial
 from torch import Tensor
 
 from darkroom.errors import ParamsError
-from darkroom.tasks.losses import labels, masks, values
+from darkroom.tasks.losses import labels, masks
 
 LossChoice = str | Mapping[str, float | Mapping[str, float]]
 Term = tuple[float, Callable[..., Tensor]]
@@ -65,21 +65,21 @@ _TABLE: Mapping[str, Mapping[str, _Loss]] = {
     },
     "binary": _LABELS,
     "regression": {
-        "mse": _Loss(values.mse),
-        "l1": _Loss(values.l1),
-        "huber": _Loss(values.huber, {"delta": Range(0, above=True)}),
+        "mse": _Loss(labels.mse),
+        "l1": _Loss(labels.l1),
+        "huber": _Loss(labels.huber, {"delta": Range(0, above=True)}),
     },
 }
 
 NAMES: Mapping[str, tuple[str, ...]] = {task: tuple(losses) for task, losses in _TABLE.items()}
 
 
-def terms(task: str, choice: LossChoice, *, smoothing: float = 0.0) -> list[Term]:
-    """Return the losses of a choice with their weights; see `darkroom.tasks.losses.build`.
+def read_terms(task: str, choice: LossChoice, *, smoothing: float = 0.0) -> list[Term]:
+    """Return the losses of a choice with their weights; see `build_loss`.
 
     Raises:
-        ParamsError: A name or an option that the task's losses do not have, or a value that
-            cannot be.
+        ParamsError: A name or an option that the task's losses do not have, or an invalid
+            value.
     """
     if task not in _TABLE:
         raise _unknown("there is no task of this name", task, list(_TABLE))
@@ -89,10 +89,10 @@ def terms(task: str, choice: LossChoice, *, smoothing: float = 0.0) -> list[Term
         choice = {choice: 1.0}
     if not choice:
         raise ParamsError("there is no loss", expected=f"one of {', '.join(NAMES[task])}")
-    chosen = [_term(task, name, options, smoothing) for name, options in choice.items()]
-    if not any(weight for weight, _ in chosen):
+    terms = [_term(task, name, options, smoothing) for name, options in choice.items()]
+    if not any(weight for weight, _ in terms):
         raise ParamsError("no loss has a weight above 0", found=dict(choice))
-    return chosen
+    return terms
 
 
 def _term(
@@ -101,33 +101,33 @@ def _term(
     loss = _TABLE[task].get(name)
     if loss is None:
         raise _unknown(f"{task} has no loss of this name", name, [AUTO, *_TABLE[task]])
-    given = dict(options) if isinstance(options, Mapping) else {"weight": options}
+    values = dict(options) if isinstance(options, Mapping) else {"weight": options}
     allowed = {"weight": _ANY, **loss.options}
-    for option, value in given.items():
+    for option, value in values.items():
         if option not in allowed:
             raise _unknown(f"the loss {name} has no option {option!r}", option, list(allowed))
-        _check(f"{option} of the loss {name}", value, allowed[option])
-    weight = float(given.pop("weight", 1.0))
-    plain = {
+        _check_range(f"{option} of the loss {name}", value, allowed[option])
+    weight = float(values.pop("weight", 1.0))
+    arguments = {
         option: int(value) if allowed[option].whole else float(value)
-        for option, value in given.items()
+        for option, value in values.items()
     }
     if smoothing:
-        plain["smoothing"] = smoothing
-    return weight, partial(loss.function, **plain)
+        arguments["smoothing"] = smoothing
+    return weight, partial(loss.function, **arguments)
 
 
-def _check(what: str, value: object, allowed: Range) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value not in allowed:  # type: ignore[arg-type, operator]
-        raise ParamsError(f"{what} is out of range", found=value, expected=allowed)
+def _check_range(name: str, value: object, allowed: Range) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value not in allowed:  # type: ignore[arg-type, operator]
+        raise ParamsError(f"{name} is out of range", found=value, expected=allowed)
 
 
-def _unknown(what: str, found: str, known: list[str]) -> ParamsError:
-    near = difflib.get_close_matches(found, known, n=1)
+def _unknown(message: str, name: str, names: list[str]) -> ParamsError:
+    near = difflib.get_close_matches(name, names, n=1)
     return ParamsError(
-        what,
-        found=found,
-        expected=", ".join(known),
+        message,
+        found=name,
+        expected=", ".join(names),
         fix=f"did you mean {near[0]}?" if near else None,
     )

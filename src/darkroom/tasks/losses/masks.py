@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from darkroom.tasks.losses.focal import yes_no
+from darkroom.tasks.losses.labels import binary_focal
 
 
 def bce(logits: Tensor, masks: Tensor) -> Tensor:
@@ -52,8 +52,8 @@ def focal(
     """
     scores, truth = _flat(logits, masks)
     if alpha is None:
-        return yes_no(scores, truth, gamma=gamma).mean()
-    return yes_no(scores, truth, gamma=gamma, yes=alpha, no=1 - alpha).mean()
+        return binary_focal(scores, truth, gamma=gamma).mean()
+    return binary_focal(scores, truth, gamma=gamma, yes=alpha, no=1 - alpha).mean()
 
 
 def tversky(logits: Tensor, masks: Tensor, *, alpha: float = 0.3, beta: float = 0.7) -> Tensor:

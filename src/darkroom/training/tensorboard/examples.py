@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from darkroom.images import sheets
 from darkroom.store.loader import Batch
-from darkroom.tasks.captions import describe
-from darkroom.tasks.table import Floats, Task
+from darkroom.tasks.answers import Floats, answer_caption
+from darkroom.tasks.table import Task
 
 COLUMNS = 4  # of a page; the four pictures of a mask fill one row
 TILE_PX = 200
@@ -81,8 +81,8 @@ Tile = tuple[sheets.Pixels, str, sheets.Colour | None]
 
 
 def _labelled(task: Task, one: Example, names: Sequence[str]) -> list[Tile]:
-    caption, mark = describe(task, one.truth, one.found, names)
-    return [(one.image, f"{one.id}\n{caption}", mark)]
+    caption, is_right = answer_caption(task.decode, one.truth, one.found, names)
+    return [(one.image, f"{one.id}\n{caption}", sheets.ANSWER_MARKS[is_right])]
 
 
 def _mask_row(task: Task, one: Example) -> list[Tile]:

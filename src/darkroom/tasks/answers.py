@@ -1,0 +1,72 @@
+"""From probabilities to answers, and to a caption that says whether an answer is right."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Decoder = Callable[[Floats, float], npt.NDArray[Any]]
+"""(probabilities, threshold) to answers."""
+
+
+def decode_yes(probabilities: Floats, threshold: float) -> npt.NDArray[np.uint8]:
+    """Return 1 where a probability is greater than the threshold, else 0.
+
+    Example:
+        >>> decode_yes(np.array([[0.2, 0.5, 0.7]], np.float32), 0.5)
+        array([[0, 0, 1]], dtype=uint8)
+    """
+    return (probabilities > threshold).astype(np.uint8)
+
+
+def decode_class(probabilities: Floats, _threshold: float) -> npt.NDArray[np.int64]:
+    """Return the number (N,) of the most probable class; the lower one of equals."""
+    return np.asarray(probabilities.argmax(axis=1), np.int64)
+
+
+def decode_value(values: Floats, _threshold: float) -> Floats:
+    """Return the values as they are."""
+    return values
+
+
+def answer_caption(
+    decode: Decoder,
+    truth: Any,
+    probabilities: Floats,
+    names: Sequence[str],
+    *,
+    threshold: float = 0.5,
+) -> tuple[str, bool | None]:
+    """Return a line on one image's truth and prediction, and whether it is right.
+
+    Args:
+        decode: Of a task without masks.
+        truth: A class number, or (K,) labels or values.
+        probabilities: (K,); or values, which are neither right nor wrong: then None is returned.
+        names: Of the classes or labels; those without a name are shown by number.
+        threshold: A label is present if its probability is greater.
+
+    Example:
+        >>> scores = np.array([0.1, 0.9], np.float32)
+        >>> answer_caption(decode_class, 0, scores, ["cat", "dog"])
+        ('dog 90%, is cat', False)
+    """
+
+    def name(number: int) -> str:
+        return names[number] if number < len(names) else str(number)
+
+    answer = decode(probabilities[None], threshold)[0]
+    if np.ndim(answer) == 0:
+        line = f"{name(int(answer))} {probabilities[answer]:.0%}"
+        is_right = int(answer) == int(truth)
+        return line if is_right else f"{line}, is {name(int(truth))}", is_right
+    if answer.dtype != np.uint8:
+        return ", ".join(f"{a:.4g} (is {t:.4g})" for a, t in zip(answer, truth, strict=True)), None
+    wrong = np.flatnonzero(answer != truth)
+    if not len(wrong):
+        return f"{len(answer)} of {len(answer)} right", True
+    # A plus for a label that was added, a minus for one that was missed.
+    errors = " ".join(f"{'+' if answer[i] else '−'}{name(int(i))}" for i in wrong)
+    return f"{len(answer) - len(wrong)} of {len(answer)}: {errors}", False

@@ -1,0 +1,75 @@
+"""Metrics of training, each a sum over a count.
+
+Batches and processes add up both, and one division follows at the end, so that a metric does not
+depend on how the images were batched.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric: `finish(sum / count)` over all batches.
+
+    Args:
+        name: As charts and tables show it.
+        best: Whether more or less is better.
+        sum_and_count: (probabilities, targets) of one batch to a scalar tensor and a number.
+        finish: Turns the mean into the metric, where that is not the mean itself.
+    """
+
+    name: str
+    best: Literal["max", "min"]
+    sum_and_count: Callable[[Tensor, Tensor], tuple[Tensor, int]]
+    finish: Callable[[float], float] = float
+
+
+def count_dice(probabilities: Tensor, masks: Tensor) -> tuple[Tensor, int]:
+    """Return the sum of 2|A∩B| / (|A|+|B|) an image, and the number of images.
+
+    As Kaggle scores it: the mean over images, and 1 where both masks are empty.
+
+    Args:
+        probabilities: float32 (N, H, W).
+        masks: uint8 (N, H, W) of 0 and 1.
+
+    Example:
+        >>> masks = torch.tensor([[[1, 0], [1, 0]]])
+        >>> count_dice(torch.tensor([[[0.9, 0.8], [0.1, 0.2]]]), masks)
+        (tensor(0.5000), 1)
+    """
+    predicted, truth = probabilities > 0.5, masks > 0
+    overlap, size = (predicted & truth).sum((1, 2)), predicted.sum((1, 2)) + truth.sum((1, 2))
+    return torch.where(size == 0, 1.0, 2 * overlap / size.clamp(min=1)).sum(), len(masks)
+
+
+def count_right_labels(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, int]:
+    """Return how many labels of (N, K) are on the right side of one half, and their number.
+
+    Labels may be soft; one half itself counts as no.
+    """
+    return ((probabilities > 0.5) == (labels > 0.5)).sum(), labels.numel()
+
+
+def count_right_classes(probabilities: Tensor, classes: Tensor) -> tuple[Tensor, int]:
+    """Return how many images of (N, K) have their class (N,) on top, and their number.
+
+    Of soft classes (N, K), the one with the greatest share is meant; the lower one of equals.
+    """
+    classes = classes if classes.ndim == 1 else classes.argmax(1)
+    return (probabilities.argmax(1) == classes).sum(), len(classes)
+
+
+def sum_errors(values: Tensor, targets: Tensor) -> tuple[Tensor, int]:
+    """Return the sum of absolute errors of (N, K), and the number of values."""
+    return (values - targets).abs().sum(), targets.numel()
+
+
+def sum_squares(values: Tensor, targets: Tensor) -> tuple[Tensor, int]:
+    """Return the sum of squared errors of (N, K), and the number of values."""
+    return (values - targets).square().sum(), targets.numel()
