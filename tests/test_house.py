@@ -32,7 +32,6 @@ ENTRIES_AT_THE_TOP = 15
 SHORT_BY_NATURE = ("params/", "stages/")  # a section or a stage is as long as it is
 OTHER_SIZE = {
     "models/names.py": "a table, which reads no library of networks",
-    "training/augment/presets.py": "to be merged",
 }
 MANY_FILES = {"stages": "nine stages, and what they share"}
 # Factories that import what they build when it is asked for; what they build knows their names.

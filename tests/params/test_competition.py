@@ -12,7 +12,7 @@ from darkroom.prediction import tta
 from darkroom.tasks import table as tasks
 from darkroom.tasks.losses import choice
 from darkroom.training import optimizers, schedules
-from darkroom.training.augment import build
+from darkroom.training.augment.transforms import PRESETS
 
 
 def _words(annotation: Any) -> set[str]:
@@ -28,8 +28,8 @@ def _allowed(section: type[Section], key: str) -> set[str]:
 
 
 def test_augmentations_are_the_presets() -> None:
-    assert _words(train.Preset) == set(build.PRESETS)
-    assert _allowed(train.Train, "augment") == set(build.PRESETS)
+    assert _words(train.Preset) == set(PRESETS)
+    assert _allowed(train.Train, "augment") == set(PRESETS)
 
 
 def test_models_are_those_that_can_be_built() -> None:

@@ -17,7 +17,7 @@ from darkroom.errors import ArtifactError
 from darkroom.store.loader import Buffers, Loader, item_seed, loader
 from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, shard_name, write_shard
-from darkroom.training.augment import build
+from darkroom.training.augment.build import Augmentation, build_augmentation
 from tests.store.test_store import HEIGHT, WIDTH, label, picture, rows, write
 
 
@@ -114,7 +114,7 @@ def test_an_augmented_item_does_not_depend_on_its_batch(store: Store) -> None:
 
 
 def test_crops_are_windows_of_the_stored_pictures(store: Store) -> None:
-    cut = build.build("none", crop=(8, 12), masks=True)
+    cut = build_augmentation("none", crop=(8, 12), masks=True)
     for batch in loader(store, range(8), None, masks=True, batch_size=3, seed=1, augment=cut):
         assert batch.targets is not None
         assert batch.images.shape == (len(batch), 3, 8, 12)
@@ -135,7 +135,7 @@ def _is_window(part: np.ndarray, whole: np.ndarray) -> bool:
 
 @pytest.mark.slow
 def test_workers_change_no_batch(store: Store) -> None:
-    changes = build.build("light", crop=(8, 12), masks=True)
+    changes = build_augmentation("light", crop=(8, 12), masks=True)
     options: dict[str, Any] = {"batch_size": 3, "seed": 5, "augment": changes}
     alone = loader(store, range(8), None, masks=True, **options)
     helped = loader(store, range(8), None, masks=True, workers=2, **options)
@@ -220,8 +220,8 @@ def test_a_batch_goes_to_a_device(store: Store) -> None:
     assert moved.originals.device.type == "cpu"
 
 
-def light() -> build.Augmentation:
-    return build.build("light", masks=True)
+def light() -> Augmentation:
+    return build_augmentation("light", masks=True)
 
 
 @pytest.mark.slow

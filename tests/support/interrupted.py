@@ -12,7 +12,7 @@ from torch import nn
 
 from darkroom.params.train import FitConfig
 from darkroom.store.loader import Augment
-from darkroom.training.augment.mixup import Mixing
+from darkroom.training.augment.mixup import Mixup
 from darkroom.training.callbacks import Callback
 from darkroom.training.fit import FitResult, fit
 from tests.support.drawn import batches, colours
@@ -66,7 +66,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     config: Mapping[str, Any] | None = None,
     learnt: int = LEARNT,
-    mixing: Mixing | None = Mixing(0.4, 0.4, 3),  # noqa: B008  (frozen)
+    mixup: Mixup | None = Mixup(0.4, 0.4, 3),  # noqa: B008  (frozen)
 ) -> FitResult:
     """Train in a folder, from its checkpoint if there is one."""
     store = colours(folder / "shards", IMAGES, side=16)
@@ -82,7 +82,7 @@ def train(
         task="multiclass",
         seed=seed,
         work_dir=folder / "work",
-        mixing=mixing,
+        mixup=mixup,
         callbacks=callbacks,
     )
 

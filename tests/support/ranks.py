@@ -73,7 +73,7 @@ def training(folder: str) -> dict[str, Any]:
     place = Path(folder, str(distributed.rank()))  # of its own: each draws the pictures
     # Not Adam: it makes whole steps of a bias before batch norm, whose gradient is rounding alone.
     config = {"epochs": 2, "lr": 0.05, "optimizer": "sgd"}
-    result = train(place, net=net, mixing=None, learnt=20, config=config)
+    result = train(place, net=net, mixup=None, learnt=20, config=config)
     weights = {name: t.double().flatten().tolist() for name, t in result.net.state_dict().items()}
     return told(result) | {"rows": result.history, "weights": weights}
 

@@ -14,7 +14,7 @@ from darkroom.models.build import MEAN, STD, build_network, normalise
 from darkroom.store.loader import Batch
 from darkroom.tasks.losses.build import build_loss
 from darkroom.tasks.table import TASKS
-from darkroom.training.augment.mixup import Mixing
+from darkroom.training.augment.mixup import Mixup
 from darkroom.training.module import Totals, TrainModule, batch_seed, check_finite, reseed
 
 
@@ -71,13 +71,13 @@ def test_reseeding_is_what_torch_does() -> None:
 
 def test_mixed_classes_count_for_what_they_most_are() -> None:
     net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
-    mixing = Mixing(mixup=0.4, classes=2)
+    mixup = Mixup(mixup=0.4, classes=2)
     classes = torch.tensor([0, 1, 1, 0])
     images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8)
     read = Batch(list("abcd"), images, classes, torch.full((4, 2), 8))
     seen = totals("multiclass")
-    loss, value = module("multiclass", net, mixing=mixing).train_batch(read, seen, seed=5)
-    mixed, soft = mixing(images, classes, 5)
+    loss, value = module("multiclass", net, mixup=mixup).train_batch(read, seen, seed=5)
+    mixed, soft = mixup(images, classes, 5)
     logits = net(normalise(mixed, MEAN, STD))
     assert value == loss.item() == pytest.approx(F.cross_entropy(logits, soft).item())
     right = (logits.argmax(1) == soft.argmax(1)).float().mean()

@@ -19,8 +19,8 @@ from darkroom.store.loader import Loader, loader
 from darkroom.store.store import Store
 from darkroom.tasks.losses.build import balanced_weights, build_loss
 from darkroom.training import distributed
-from darkroom.training.augment import build
-from darkroom.training.augment.mixup import Mixing
+from darkroom.training.augment.build import build_augmentation
+from darkroom.training.augment.mixup import Mixup
 from darkroom.training.fit import leaves_one
 
 if TYPE_CHECKING:
@@ -132,9 +132,9 @@ def loss(
     )
 
 
-def mixing(train: Train, card: Card) -> Mixing | None:
+def batch_mixup(train: Train, card: Card) -> Mixup | None:
     """Return what mixes the pictures of a batch, if anything does."""
-    return Mixing(train.mixup, train.cutmix, len(card.classes) or None) or None
+    return Mixup(train.mixup, train.cutmix, len(card.classes) or None) or None
 
 
 def loaders(
@@ -156,7 +156,7 @@ def loaders(
         masks=masks,
         batch_size=size,
         seed=seed,
-        augment=build.build(
+        augment=build_augmentation(
             train.augment, crop=crop, masks=masks, size=(shards.height, shards.width)
         ),
         workers=workers,

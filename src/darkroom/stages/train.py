@@ -58,7 +58,7 @@ def run(context: Context, fold: int = 0, watch: Watch = lambda *_, **__: ()) -> 
         train,
         task=card.task,
         loss=_train_args.loss(train, card, learned, arguments.get("scale")),
-        mixing=_train_args.mixing(train, card),
+        mixup=_train_args.batch_mixup(train, card),
         seed=context.seed,
         work_dir=paths.work(stamp),
         callbacks=watch(

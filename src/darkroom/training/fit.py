@@ -16,7 +16,7 @@ from darkroom.store.loader import Loader, lost_workers_reported
 from darkroom.tasks.losses.build import build_loss
 from darkroom.tasks.table import TASKS
 from darkroom.training import distributed
-from darkroom.training.augment.mixup import Mixing
+from darkroom.training.augment.mixup import Mixup
 from darkroom.training.callbacks import BestWeights, Callback, Progress
 from darkroom.training.checkpoint import Checkpoints, checkpoint_path
 from darkroom.training.device import amp_dtype, deterministic, training_device
@@ -55,7 +55,7 @@ def fit(
     loss: nn.Module | Callable[[Tensor, Tensor], Tensor] | None = None,
     mean: Sequence[float] = MEAN,
     std: Sequence[float] = STD,
-    mixing: Mixing | None = None,
+    mixup: Mixup | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> FitResult:
     """Train a network, keep the best epoch, stop when no better one comes.
@@ -70,11 +70,11 @@ def fit(
         val_loader: At least one image; in a fixed order.
         config: How many epochs, and how the optimizer steps; where and in what numbers.
         task: Its first metric, and of equals the validation loss, says which epoch is the best.
-        seed: Of what is random in the network while it trains, such as dropout, and of mixing.
+        seed: Of what is random in the network while it trains, such as dropout, and of mixup.
         work_dir: Where the checkpoint lies, and stays.
         loss: From `darkroom.tasks.losses.build.build_loss`; None: the task's usual one.
         mean, std: Of the normalisation.
-        mixing: Mixes the images of training batches; for labels.
+        mixup: Mixes the images of training batches; for labels.
         callbacks: Called on every rank, in this order.
 
     Raises:
@@ -97,7 +97,7 @@ def fit(
         batch_norm_errors(),
         lost_workers_reported(has_workers),
     ):
-        module = _module(net, task, loss, config, mean, std, mixing, device)
+        module = _module(net, task, loss, config, mean, std, mixup, device)
         step = OptimizerStep(
             module.net,
             config,
@@ -135,7 +135,7 @@ def _module(
     config: FitConfig,
     mean: Sequence[float],
     std: Sequence[float],
-    mixing: Mixing | None,
+    mixup: Mixup | None,
     device: torch.device,
 ) -> TrainModule:
     """Return the network on its device, with what makes a loss of a batch."""
@@ -148,7 +148,7 @@ def _module(
         loss,
         mean=tuple(mean),
         std=tuple(std),
-        mixing=mixing,
+        mixup=mixup,
         amp_dtype=amp_dtype(config, device),
         channels_last=config.channels_last,
         compiled=_compiled(net) if config.compile else None,
@@ -177,7 +177,7 @@ def _identity(
         "network": [[name, *t.shape] for name, t in module.net.state_dict().items()],
         "rows": [len(sampler.rows), sampler.batch_size, sampler.seed],
         "task": [module.task.name, type(module.loss).__name__, seed, module.mean, module.std],
-        "mixing": repr(module.mixing),
+        "mixup": repr(module.mixup),
         "config": choices,
         "device": module.device.type,
         "ranks": distributed.world_size(),

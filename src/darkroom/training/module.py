@@ -16,7 +16,7 @@ from darkroom.store.loader import Batch
 from darkroom.tasks.metrics import Metric
 from darkroom.tasks.table import TASKS
 from darkroom.training import distributed
-from darkroom.training.augment.mixup import Mixing
+from darkroom.training.augment.mixup import Mixup
 
 Metrics = dict[str, float]
 """Figures by name, such as `loss/val`."""
@@ -68,7 +68,7 @@ class TrainModule:
         task: A name of `darkroom.tasks.table.TASKS`.
         loss: Called as `loss(logits, targets)`; returns the mean over images, a scalar.
         mean, std: Of the normalisation, one a channel, in units of 255.
-        mixing: Mixes training batches; None: none does.
+        mixup: Mixes training batches; None: none does.
         amp_dtype: The type in which products are computed (Micikevicius et al. 2018, Mixed
             Precision Training).
         channels_last: Pass images whose channels are adjacent in memory, as the loader makes
@@ -87,13 +87,13 @@ class TrainModule:
         *,
         mean: Sequence[float],
         std: Sequence[float],
-        mixing: Mixing | None = None,
+        mixup: Mixup | None = None,
         amp_dtype: torch.dtype = torch.float32,
         channels_last: bool = True,
         compiled: nn.Module | None = None,
     ) -> None:
         self.net, self.task, self.loss = net, TASKS[task], loss
-        self.mean, self.std, self.mixing = mean, std, mixing
+        self.mean, self.std, self.mixup = mean, std, mixup
         self.amp_dtype, self.channels_last = amp_dtype, channels_last
         self.device = next((p.device for p in net.parameters()), torch.device("cpu"))
         self.compiled = net if compiled is None else compiled
@@ -138,8 +138,8 @@ class TrainModule:
         layer_groups.put_frozen_in_eval_mode(self.net)
         images, targets = batch.images, targets_of(batch)
         truth = targets
-        if self.mixing is not None:
-            images, targets = self.mixing(images, targets, seed)
+        if self.mixup is not None:
+            images, targets = self.mixup(images, targets, seed)
             # Metrics are of the class that an image has most of.
             truth = targets.argmax(1) if truth.ndim == 1 else targets
         loss, probabilities = self._forward(self.model, images, targets)

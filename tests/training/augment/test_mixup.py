@@ -9,9 +9,9 @@ from darkroom.errors import ParamsError
 from darkroom.tasks.losses.build import build_loss
 from darkroom.tasks.losses.choice import NAMES
 from darkroom.tasks.table import TASKS
-from darkroom.training.augment.mixup import WHOLE, Mixing
+from darkroom.training.augment.mixup import ONE, Mixup
 
-BOTH = Mixing(mixup=1.0, cutmix=1.0, classes=5)
+BOTH = Mixup(mixup=1.0, cutmix=1.0, classes=5)
 
 
 def pictures(count: int = 8, height: int = 12, width: int = 10) -> Tensor:
@@ -64,14 +64,14 @@ def test_dtype_shape_range_and_order_in_memory() -> None:
 
 def test_mixup_is_a_weighted_mean_of_pixels_and_targets() -> None:
     images = pictures(height=64, width=50)
-    mixing = Mixing(mixup=0.8)
-    plan = mixing.plan(8, 64, 50, 11)
-    mixed, soft = mixing(images, torch.eye(8), 11)
+    mixup = Mixup(mixup=0.8)
+    plan = mixup.plan(8, 64, 50, 11)
+    mixed, soft = mixup(images, torch.eye(8), 11)
     pixels = images.numpy().astype(np.float64)
-    shares = (plan.shares / WHOLE)[:, None, None, None]
+    shares = (plan.shares / ONE)[:, None, None, None]
     expected = shares * pixels + (1 - shares) * pixels[plan.partners]
     assert np.abs(mixed.numpy() - expected).max() <= 0.5
-    own = np.diag(plan.shares / WHOLE)
+    own = np.diag(plan.shares / ONE)
     np.testing.assert_allclose(
         soft.numpy(), own + (np.eye(8) - own) @ np.eye(8)[plan.partners], atol=1e-6
     )
@@ -79,8 +79,8 @@ def test_mixup_is_a_weighted_mean_of_pixels_and_targets() -> None:
 
 
 def test_cutmix_targets_are_the_areas_that_are_seen() -> None:
-    images, mixing = flat(200), Mixing(cutmix=1.0)
-    mixed, soft = mixing(images, torch.eye(200), 5)
+    images, mixup = flat(200), Mixup(cutmix=1.0)
+    mixed, soft = mixup(images, torch.eye(200), 5)
     seen = torch.stack([(mixed[:, 0] == grey).float().mean((1, 2)) for grey in range(200)], dim=1)
     assert torch.allclose(seen, soft, atol=1e-6)
     # Boxes at the border are cut off, so that many areas are not what was drawn.
@@ -88,9 +88,9 @@ def test_cutmix_targets_are_the_areas_that_are_seen() -> None:
 
 
 def test_cutmix_puts_one_box_of_the_partner_in_its_own_place() -> None:
-    images, mixing = pictures(count=50), Mixing(cutmix=0.7)
-    plan = mixing.plan(50, 12, 10, 2)
-    mixed, _ = mixing(images, torch.eye(50), 2)
+    images, mixup = pictures(count=50), Mixup(cutmix=0.7)
+    plan = mixup.plan(50, 12, 10, 2)
+    mixed, _ = mixup(images, torch.eye(50), 2)
     expected = images.clone()
     for i, (top, bottom, left, right) in enumerate(plan.boxes):
         assert 0 <= top <= bottom <= 12
@@ -102,7 +102,7 @@ def test_cutmix_puts_one_box_of_the_partner_in_its_own_place() -> None:
 
 def test_both_are_as_likely() -> None:
     plan = BOTH.plan(4000, 32, 32, 1)
-    cut = plan.shares == WHOLE
+    cut = plan.shares == ONE
     assert cut.mean() == pytest.approx(0.5, abs=0.03)
     areas = (plan.boxes[:, 1] - plan.boxes[:, 0]) * (plan.boxes[:, 3] - plan.boxes[:, 2])
     assert not areas[~cut].any()
@@ -111,14 +111,14 @@ def test_both_are_as_likely() -> None:
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
 def test_shares_follow_their_beta(alpha: float) -> None:
-    shares = Mixing(mixup=alpha).plan(20000, 8, 8, 1).shares / WHOLE
+    shares = Mixup(mixup=alpha).plan(20000, 8, 8, 1).shares / ONE
     assert shares.mean() == pytest.approx(0.5, abs=0.01)
     assert shares.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.04)
 
 
 def test_boxes_have_the_drawn_area_where_they_are_whole() -> None:
     # So great an alpha draws one half, always.
-    boxes = Mixing(cutmix=1e9).plan(4000, 400, 300, 1).boxes
+    boxes = Mixup(cutmix=1e9).plan(4000, 400, 300, 1).boxes
     sides = np.stack([boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2]], axis=1) / (400, 300)
     whole = (boxes[:, [0, 2]] > 0).all(axis=1) & (boxes[:, [1, 3]] < (400, 300)).all(axis=1)
     assert whole.sum() > 200
@@ -142,11 +142,11 @@ def test_labels_and_classes_soften_alike() -> None:
     assert torch.equal(of_classes, of_rows)
 
 
-@pytest.mark.parametrize("mixing", [Mixing(), Mixing(classes=5)])
-def test_nothing_is_mixed_when_nothing_is_asked(mixing: Mixing) -> None:
+@pytest.mark.parametrize("mixup", [Mixup(), Mixup(classes=5)])
+def test_nothing_is_mixed_when_nothing_is_asked(mixup: Mixup) -> None:
     images = pictures()
-    mixed, soft = mixing(images, torch.eye(8), 1)
-    assert not mixing
+    mixed, soft = mixup(images, torch.eye(8), 1)
+    assert not mixup
     assert torch.equal(mixed, images)
     assert torch.equal(soft, torch.eye(8))
 
@@ -154,9 +154,9 @@ def test_nothing_is_mixed_when_nothing_is_asked(mixing: Mixing) -> None:
 @pytest.mark.parametrize("alpha", [1e-300, 1e-3, 1e3])
 @pytest.mark.parametrize("count", [1, 2])
 def test_odd_alphas_and_small_batches(alpha: float, count: int) -> None:
-    mixing = Mixing(mixup=alpha, cutmix=alpha)
+    mixup = Mixup(mixup=alpha, cutmix=alpha)
     for seed in range(20):
-        mixed, soft = mixing(flat(count), torch.eye(count), seed)
+        mixed, soft = mixup(flat(count), torch.eye(count), seed)
         assert torch.allclose(soft.sum(1), torch.ones(count))
         if count == 1:
             assert torch.equal(mixed, flat(1))
@@ -174,12 +174,12 @@ def test_losses_and_metrics_take_what_comes_out() -> None:
 @pytest.mark.parametrize("alpha", [-0.1, float("nan"), float("inf")])
 def test_alphas_that_cannot_be(alpha: float) -> None:
     with pytest.raises(ParamsError, match="mixup is out of range"):
-        Mixing(mixup=alpha)
+        Mixup(mixup=alpha)
     with pytest.raises(ParamsError, match="cutmix is out of range"):
-        Mixing(cutmix=alpha)
+        Mixup(cutmix=alpha)
 
 
 @pytest.mark.parametrize("targets", [torch.zeros(8, dtype=torch.int64), torch.zeros(8, 4, 4)])
 def test_classes_must_be_counted_and_masks_are_not_mixed(targets: Tensor) -> None:
     with pytest.raises(ValueError, match=r"give \(N, K\), or \(N,\) and the number of classes"):
-        Mixing(mixup=1.0)(pictures(), targets, 1)
+        Mixup(mixup=1.0)(pictures(), targets, 1)

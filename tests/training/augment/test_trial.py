@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from darkroom.errors import ParamsError
-from darkroom.training.augment import named, trial
+from darkroom.training.augment.transforms import named_transforms
+from darkroom.training.augment.trial import check_transforms
 
 
-class Made(albumentations.DualTransform):  # type: ignore[misc]  # untyped
-    """A transform that does what it is told."""
+class Changed(albumentations.DualTransform):  # type: ignore[misc]  # untyped
+    """A transform that does what it is message."""
 
     def __init__(self, change: Any, of_mask: Any = None) -> None:
         super().__init__(p=1.0)
@@ -24,53 +25,57 @@ class Made(albumentations.DualTransform):  # type: ignore[misc]  # untyped
         return np.asarray(self.of_mask(mask))
 
 
-def complain(transform: Any, *, masks: bool = True) -> str:
+def error_of(transform: Any, *, masks: bool = True) -> str:
     with pytest.raises(ParamsError) as fault:
-        trial.check([transform], (32, 48), masks=masks)
+        check_transforms([transform], (32, 48), masks=masks)
     return str(fault.value)
 
 
 def test_what_keeps_its_word_passes() -> None:
-    trial.check([Made(np.copy), *named.transforms([{"Rotate": {}}])], (32, 48), masks=True)
+    check_transforms([Changed(np.copy), *named_transforms([{"Rotate": {}}])], (32, 48), masks=True)
 
 
 def test_a_transform_that_does_not_repeat_itself_is_refused_by_name() -> None:
     free = np.random.default_rng(0)
-    told = complain(Made(lambda image: image + free.integers(0, 9, image.shape, dtype=np.uint8)))
-    assert "train.augment: Made does not do the same again with the same seed" in told
-    assert "to do: change its arguments, or take Made out of train.augment" in told
+    message = error_of(
+        Changed(lambda image: image + free.integers(0, 9, image.shape, dtype=np.uint8))
+    )
+    assert "train.augment: Changed gives another result with the same seed" in message
+    assert "to do: change its arguments, or take Changed out of train.augment" in message
 
 
 def test_another_mask_the_second_time_is_found_too() -> None:
     free = np.random.default_rng(0)
-    told = complain(Made(np.copy, lambda mask: free.permutation(mask)))
-    assert "does not do the same again" in told
+    message = error_of(Changed(np.copy, lambda mask: free.permutation(mask)))
+    assert "gives another result" in message
 
 
 def test_masks_of_other_values_are_refused() -> None:
-    assert "Made gives masks the value 255" in complain(Made(np.copy, lambda mask: mask * 255))
-    told = complain(named.transforms([{"CoarseDropout": {"fill_mask": 7}}])[0])
-    assert "train.augment: CoarseDropout gives masks the value 7, not only 0 and 1" in told
+    assert "Changed gives masks the value 255" in error_of(
+        Changed(np.copy, lambda mask: mask * 255)
+    )
+    message = error_of(named_transforms([{"CoarseDropout": {"fill_mask": 7}}])[0])
+    assert "train.augment: CoarseDropout gives masks the value 7, not only 0 and 1" in message
 
 
 def test_other_types_are_refused() -> None:
-    told = complain(Made(np.float32), masks=False)
-    assert "Made makes of the image an array of float32, shape (32, 48, 3)" in told
-    assert "array of uint8, shape (32, 48, 1)" in complain(Made(lambda image: image[..., :1]))
+    message = error_of(Changed(np.float32), masks=False)
+    assert "Changed makes of the image an array of float32, shape (32, 48, 3)" in message
+    assert "array of uint8, shape (32, 48, 1)" in error_of(Changed(lambda image: image[..., :1]))
 
 
 def test_another_size_is_refused() -> None:
-    assert "found: 16 x 48 (height x width)" in complain(Made(lambda image: image[::2]))
+    assert "found: 16 x 48 (height x width)" in error_of(Changed(lambda image: image[::2]))
 
 
-def test_failures_are_told_with_the_size_they_were_met_at() -> None:
-    told = complain(named.transforms([{"MaskDropout": {}}])[0], masks=False)
-    assert "MaskDropout cannot be applied to a picture of 32 x 48 (height x width)" in told
-    assert "ValueError: MaskDropout requires ['mask'] missing keys" in told
+def test_failures_are_message_with_the_size_they_were_met_at() -> None:
+    message = error_of(named_transforms([{"MaskDropout": {}}])[0], masks=False)
+    assert "MaskDropout cannot be applied to a picture of 32 x 48 (height x width)" in message
+    assert "ValueError: MaskDropout requires ['mask'] missing keys" in message
 
 
 def test_members_of_groups_are_tried_whatever_their_p() -> None:
     rare = {"Sequential": {"transforms": [{"Transpose": {"p": 0.001}}], "p": 0.001}}
-    group = named.transforms([{"OneOf": {"transforms": [{"Blur": {}}, rare]}}])
+    group = named_transforms([{"OneOf": {"transforms": [{"Blur": {}}, rare]}}])
     with pytest.raises(ParamsError, match="Transpose changes the size of pictures"):
-        trial.check(group, (32, 48), masks=False)
+        check_transforms(group, (32, 48), masks=False)

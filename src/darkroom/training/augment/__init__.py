@@ -1,1 +1,1 @@
-"""Random changes of training images. The only room that knows albumentations."""
+"""Random changes of training images. The only package that imports albumentations."""

@@ -1,8 +1,8 @@
-"""Augmentations: the one package that knows albumentations.
+"""Build the augmentation of training images: a preset, or transforms of albumentations by name.
 
-Masks are moved with nearest-neighbour sampling, so their values stay exactly 0 and 1, and never
-recoloured. The result is a pure function of the picture and a seed: neither of earlier calls nor
-of the process.
+Masks are moved with nearest-neighbour sampling, so their values stay exactly 0 and 1, and are never
+recoloured. The result is a pure function of the image and a seed, whatever was called before and
+in which process.
 """
 
 import os
@@ -18,27 +18,31 @@ import numpy as np
 
 from darkroom.errors import ParamsError
 from darkroom.images.codec import Pixels
-from darkroom.training.augment import named, presets, trial
-from darkroom.training.augment.named import Choice
-from darkroom.training.augment.presets import PRESETS
-
-__all__ = ["PRESETS", "Augmentation", "Choice", "build"]
+from darkroom.training.augment import trial
+from darkroom.training.augment.transforms import (
+    KEY,
+    PRESETS,
+    TransformList,
+    named_transforms,
+    preset_transforms,
+)
 
 Size = tuple[int, int]  # height, width
 
 
 @dataclass
 class Augmentation:
-    """A choice of changes, ready to be applied; it pickles as that choice. See `build`."""
+    """Changes an image and its mask; pickles as its arguments. See `build_augmentation`."""
 
-    choice: str | Choice
+    choice: str | TransformList
     crop: Size | None = None
     _compose: Any = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._compose = A.Compose(_transforms(self.choice))
 
-    def __reduce__(self) -> tuple[type["Augmentation"], tuple[str | Choice, Size | None]]:
+    def __reduce__(self) -> tuple[type["Augmentation"], tuple[str | TransformList, Size | None]]:
+        # A loader's worker builds the transforms itself, from their names.
         return Augmentation, (self.choice, self.crop)
 
     def __call__(
@@ -55,47 +59,53 @@ class Augmentation:
             ParamsError: The picture is smaller than the crop; or a transform, chosen by name,
                 changed its size or failed.
         """
-        # The transforms draw from one stream. Each given the seed for itself, as the library's
-        # `set_random_seed` does, all would draw the same numbers: whatever p = 0.5 flips, p = 0.8
-        # would turn as well.
+        # All transforms draw from one stream. Seeded one by one, as the library's
+        # `set_random_seed` does, all would draw the same numbers: every image that p = 0.5 flips,
+        # p = 0.8 would rotate as well.
         draws = random.Random(seed)
         if self.crop is not None:
             image, mask = _window(image, mask, self.crop, draws)
-        shown = {"image": image} if mask is None else {"image": image, "mask": mask}
+        arrays = {"image": image} if mask is None else {"image": image, "mask": mask}
         self._compose.set_random_state(np.random.default_rng(seed), draws)
         try:
-            made = self._compose(**shown)
+            result = self._compose(**arrays)
         except Exception as error:  # whatever a transform raises
             raise ParamsError(
                 "an augmentation failed",
                 file="params.yaml",
-                details=[trial.told(error)],
+                details=[trial.first_line(error)],
                 found=self.choice,
-                fix=f"change {named.KEY}",
+                fix=f"change {KEY}",
             ) from error
-        if made["image"].shape != image.shape:
-            raise trial.resized(f"{named.KEY}: a transform", image.shape, made["image"].shape)
-        return made["image"], made.get("mask")
+        if result["image"].shape != image.shape:
+            raise trial.size_error(f"{KEY}: a transform", image.shape, result["image"].shape)
+        return result["image"], result.get("mask")
 
 
-def build(
-    choice: str | Choice, *, crop: Size | None = None, masks: bool, size: Size | None = None
+def build_augmentation(
+    choice: str | TransformList, *, crop: Size | None = None, masks: bool, size: Size | None = None
 ) -> Augmentation:
-    """Return an augmentation by name, or made of transforms by name.
+    """Return an augmentation: a preset, or transforms by name.
 
-    Those named one by one are tried out, so that a training need not end at what they cannot do.
+    Transforms by name are tried out first, so that no training fails on an image later.
 
     Args:
         choice: One of PRESETS, or transforms of albumentations with their arguments:
             [{"HorizontalFlip": {"p": 0.5}}, {"OneOf": {"transforms": [...], "p": 0.3}}].
-        crop: Height and width of a window that is cut first, anywhere in the picture; or None.
+        crop: Height and width of a window that is cut first, at a random place; or None.
         masks: Whether pictures come with masks.
-        size: Height and width of the pictures, for the trial and the check of `crop`; unknown,
+        size: Height and width of the pictures, for the trial and the check of `crop`; None:
             a square is tried.
 
     Raises:
         ParamsError: There is no such preset, transform, argument or value; or a transform changes
             the size of a picture, breaks masks, or cannot be repeated; or the crop doesn't fit.
+
+    Example:
+        >>> flip = build_augmentation([{"HorizontalFlip": {"p": 1.0}}], masks=False)
+        >>> image, mask = flip(np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8), None, seed=7)
+        >>> image.tolist(), mask
+        ([[[4, 5, 6], [1, 2, 3]]], None)
     """
     if isinstance(choice, str) and choice not in PRESETS:
         raise ParamsError(
@@ -103,24 +113,26 @@ def build(
             file="params.yaml",
             found=choice,
             expected=", ".join(PRESETS),
-            fix=f"set {named.KEY} to one of these, or to a list of transforms",
+            fix=f"set {KEY} to one of these, or to a list of transforms",
         )
     if crop is not None and size is not None:
         _check_crop(crop, size)
-    made = Augmentation(choice, crop)
+    augmentation = Augmentation(choice, crop)
     if not isinstance(choice, str):
-        trial.check(made._compose.transforms, crop or size or trial.SIZE, masks=masks)
-    return made
+        trial.check_transforms(
+            augmentation._compose.transforms, crop or size or trial.SIZE, masks=masks
+        )
+    return augmentation
 
 
-def _transforms(choice: str | Choice) -> list[Any]:
-    return presets.transforms(choice) if isinstance(choice, str) else named.transforms(choice)
+def _transforms(choice: str | TransformList) -> list[Any]:
+    return preset_transforms(choice) if isinstance(choice, str) else named_transforms(choice)
 
 
 def _window(
     image: Pixels, mask: Pixels | None, crop: Size, draws: random.Random
 ) -> tuple[Pixels, Pixels | None]:
-    """Return a window of the picture and its mask, at a place that is drawn."""
+    """Return a window of the picture and its mask, at a random place."""
     height, width = crop
     _check_crop(crop, image.shape[:2])
     top = draws.randrange(image.shape[0] - height + 1)

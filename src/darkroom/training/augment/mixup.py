@@ -1,4 +1,4 @@
-"""Mixup and CutMix: each image of a batch with a share of another one, and so are its targets.
+"""Mixup and CutMix: mix each image of a batch, and its target, with another one.
 
 Mixup adds up two images (Zhang et al. 2018, mixup: Beyond Empirical Risk Minimization); CutMix
 puts a box of one into the other (Yun et al. 2019, CutMix). Either way the share of the first is
@@ -16,42 +16,42 @@ from torch import Tensor
 
 from darkroom.errors import ParamsError
 
-# Shares are whole numbers of this part, so that mixed pixels are the same bits on any device.
-WHOLE = 1 << 16
+# A share of 1. Shares are integers, so that mixed pixels have the same bits on any device.
+ONE = 1 << 16
 
-Whole = NDArray[np.int64]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What becomes of N images.
+    """How N images are mixed.
 
     Attributes:
         partners: int64 (N,), a permutation: the other image of each.
-        shares: int64 (N,), 0..WHOLE: the share of the image itself outside of its box.
-        boxes: int64 (N, 4), top, bottom, left, right, without bottom and right: where all
-            belongs to the partner; empty for mixup.
+        shares: int64 (N,), 0..ONE: the share of the image itself, outside of its box.
+        boxes: int64 (N, 4), top, bottom, left, right, bottom and right excluded: all of it is
+            the partner's; empty for mixup.
     """
 
-    partners: Whole
-    shares: Whole
-    boxes: Whole
+    partners: Ints
+    shares: Ints
+    boxes: Ints
 
-    def kept(self, height: int, width: int) -> NDArray[np.float32]:
-        """Return the share (N,) of each image that is its own, by area; float32."""
+    def own_shares(self, height: int, width: int) -> NDArray[np.float32]:
+        """Return the share (N,) of each mixed image that is its own, by area; float32."""
         top, bottom, left, right = self.boxes.T
         outside = 1 - (bottom - top) * (right - left) / (height * width)
-        return np.asarray(outside * self.shares / WHOLE, np.float32)
+        return np.asarray(outside * self.shares / ONE, np.float32)
 
 
 @dataclass(frozen=True)
-class Mixing:
-    """Mixes batches; with both alphas above 0, each image is as likely to get the one as the other.
+class Mixup:
+    """Mixes batches; with both alphas above 0, Mixup and CutMix are equally likely for an image.
 
     Args:
-        mixup: Mixup's alpha; 0: none.
-        cutmix: CutMix's alpha; 0: none.
-        classes: How many classes there are, where targets are numbers of classes.
+        mixup: Mixup's alpha; 0: no Mixup.
+        cutmix: CutMix's alpha; 0: no CutMix.
+        classes: How many classes there are, where targets are class numbers.
 
     Raises:
         ParamsError: An alpha is negative or not finite.
@@ -87,12 +87,12 @@ class Mixing:
         count, _, height, width = images.shape
         plan = self.plan(count, height, width, seed)
         partners = torch.from_numpy(plan.partners).to(images.device)
-        kept = torch.from_numpy(plan.kept(height, width)).to(soft.device)[:, None]
+        shares = torch.from_numpy(plan.own_shares(height, width)).to(soft.device)[:, None]
         others = soft.index_select(0, partners)
-        return _mix_images(images, partners, plan), others + kept * (soft - others)
+        return _mix_images(images, partners, plan), others + shares * (soft - others)
 
     def plan(self, count: int, height: int, width: int, seed: int) -> Plan:
-        """Return what becomes of `count` images of this size."""
+        """Return how `count` images of this size are mixed."""
         rng = np.random.default_rng(seed)
         partners = rng.permutation(count)
         cut = rng.random(count) < (0.5 if self.mixup and self.cutmix else float(self.cutmix > 0))
@@ -101,7 +101,7 @@ class Mixing:
         sides = np.sqrt(1 - shares) * cut
         return Plan(
             partners=partners,
-            shares=np.where(cut, WHOLE, np.rint(shares * WHOLE)).astype(np.int64),
+            shares=np.where(cut, ONE, np.rint(shares * ONE)).astype(np.int64),
             boxes=np.concatenate(
                 [
                     _span(sides, height, rng.integers(height, size=count)),
@@ -122,7 +122,7 @@ class Mixing:
         return F.one_hot(targets, self.classes).float()
 
 
-def _span(sides: NDArray[np.float64], size: int, centres: Whole) -> Whole:
+def _span(sides: NDArray[np.float64], size: int, centres: Ints) -> Ints:
     """Return starts and ends (N, 2) of spans about their centres, cut off at 0 and `size`."""
     lengths = np.rint(sides * size).astype(np.int64)
     starts = centres - lengths // 2
@@ -139,5 +139,5 @@ def _mix_images(images: Tensor, partners: Tensor, plan: Plan) -> Tensor:
     inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
     own = shares.view(count, 1, 1).where(~inside, 0).unsqueeze(1)
     others = images.index_select(0, partners)
-    mixed = images.int().mul_(own).add_(others.int().mul_(WHOLE - own)).add_(WHOLE // 2)
+    mixed = images.int().mul_(own).add_(others.int().mul_(ONE - own)).add_(ONE // 2)
     return torch.empty_like(images).copy_(mixed.bitwise_right_shift_(16))

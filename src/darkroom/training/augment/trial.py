@@ -1,4 +1,4 @@
-"""A trial of transforms: do they keep the size, leave masks at 0 and 1, and do the same again?"""
+"""Try transforms out: they must keep the size, leave masks at 0 and 1, and be repeatable."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -10,38 +10,38 @@ import numpy as np
 from darkroom.errors import ParamsError
 from darkroom.images.codec import Pixels
 from darkroom.images.geometry import cv2
-from darkroom.training.augment.named import KEY
+from darkroom.training.augment.transforms import KEY
 
 SIZE = (256, 256)
-_SEEDS = (1, 2, 3, 1)  # the first once more: earlier calls must not matter
+_SEEDS = (1, 2, 3, 1)  # the first again: earlier calls must not matter
 
 
-def check(transforms: Sequence[Any], size: tuple[int, int], *, masks: bool) -> None:
-    """Apply each transform to a drawn picture, whatever its p, and refuse it by name.
+def check_transforms(transforms: Sequence[Any], size: tuple[int, int], *, masks: bool) -> None:
+    """Apply each transform to a synthetic image, whatever its p; an error names it.
 
     Args:
-        transforms: Of albumentations; of groups, each member is tried.
+        transforms: Of albumentations; of a group, each member is tried.
         size: Height and width of the picture.
         masks: Whether it comes with a mask.
 
     Raises:
         ParamsError: A transform fails, changes the size or the type of the picture, gives a mask
-            other values than 0 and 1, or another picture when it is asked again.
+            other values than 0 and 1, or another result the second time.
     """
     scene = _scene(size, masks=masks)
     for transform in _leaves(transforms):
         name = type(transform).__name__
-        made = [_apply(name, transform, scene, seed) for seed in _SEEDS]
-        for result in made:
+        results = [_apply(name, transform, scene, seed) for seed in _SEEDS]
+        for result in results:
             _check_result(name, scene, result)
-        if any(not np.array_equal(made[0][key], made[-1][key]) for key in scene):
-            raise _refused(name, "does not do the same again with the same seed")
+        if any(not np.array_equal(results[0][key], results[-1][key]) for key in scene):
+            raise _refused(name, "gives another result with the same seed")
 
 
-def resized(what: str, before: Sequence[int], after: Sequence[int]) -> ParamsError:
+def size_error(subject: str, before: Sequence[int], after: Sequence[int]) -> ParamsError:
     """Return the error of a transform that changes the size of pictures."""
     return ParamsError(
-        f"{what} changes the size of pictures",
+        f"{subject} changes the size of pictures",
         file="params.yaml",
         found=f"{after[0]} x {after[1]} (height x width)",
         expected=f"{before[0]} x {before[1]}, as they are stored, or as train.crop cuts them",
@@ -49,8 +49,8 @@ def resized(what: str, before: Sequence[int], after: Sequence[int]) -> ParamsErr
     )
 
 
-def told(error: Exception) -> str:
-    """Return the first line of what a library says of an error."""
+def first_line(error: Exception) -> str:
+    """Return the first line of a library's error."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
@@ -80,28 +80,28 @@ def _scene(size: tuple[int, int], *, masks: bool) -> dict[str, Pixels]:
 def _apply(name: str, transform: Any, scene: dict[str, Pixels], seed: int) -> dict[str, Pixels]:
     transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
     try:
-        made: dict[str, Pixels] = transform(force_apply=True, **scene)
+        result: dict[str, Pixels] = transform(force_apply=True, **scene)
     except Exception as error:  # whatever a transform raises
         height, width = scene["image"].shape[:2]
         raise _refused(
             name,
             f"cannot be applied to a picture of {height} x {width} (height x width)",
-            details=[told(error)],
+            details=[first_line(error)],
         ) from error
-    return made
+    return result
 
 
-def _check_result(name: str, scene: dict[str, Pixels], made: dict[str, Pixels]) -> None:
+def _check_result(name: str, scene: dict[str, Pixels], result: dict[str, Pixels]) -> None:
     for key, before in scene.items():
-        after = made[key]
+        after = result[key]
         if after.shape[:2] != before.shape[:2]:
-            raise resized(f"{KEY}: {name}", before.shape, after.shape)
+            raise size_error(f"{KEY}: {name}", before.shape, after.shape)
         if after.dtype != np.uint8 or after.shape != before.shape:
             raise _refused(
                 name, f"makes of the {key} an array of {after.dtype}, shape {after.shape}"
             )
-    if "mask" in scene and made["mask"].max() > 1:
-        raise _refused(name, f"gives masks the value {made['mask'].max()}, not only 0 and 1")
+    if "mask" in scene and result["mask"].max() > 1:
+        raise _refused(name, f"gives masks the value {result['mask'].max()}, not only 0 and 1")
 
 
 def _refused(name: str, why: str, *, details: Sequence[str] = ()) -> ParamsError:

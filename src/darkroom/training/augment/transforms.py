@@ -1,6 +1,6 @@
-"""Transforms of albumentations by name, with their arguments; what cannot be used is refused.
+"""Transforms of albumentations: presets, and lists of them by name with their arguments.
 
-The library warns of an argument that it doesn't know, and goes on without: here that is an error.
+The library only warns of an argument that it does not know, and ignores it; here it is an error.
 """
 
 import difflib
@@ -13,9 +13,20 @@ import albumentations as A
 from pydantic import ValidationError
 
 from darkroom.errors import ParamsError
+from darkroom.images.geometry import cv2
 
-Choice = Sequence[Mapping[str, Mapping[str, Any] | None]]
+TransformList = Sequence[Mapping[str, Mapping[str, Any] | None]]
 """Such as [{"HorizontalFlip": {"p": 0.5}}, {"OneOf": {"transforms": [...], "p": 0.3}}]."""
+
+PRESETS: dict[str, str] = {
+    "none": "the image unchanged",
+    "flip": "left and right exchanged in half of the images; faces and most labels",
+    "light": "flip; shifts of 5 %, zoom of 10 %, rotations of 5 degrees; light and "
+    "colour; most masks",
+    "strong": "flip; shifts of 10 %, zoom of 25 %, rotations of 15 degrees; light, colour, blur, "
+    "noise; few pictures, or long trainings",
+    "notes": "rotations of 15 degrees, zoom, light, colour; no flip, as print is never mirrored",
+}
 
 KEY = "train.augment"
 GROUPS = ("OneOf", "SomeOf", "RandomOrder", "Sequential")
@@ -25,7 +36,7 @@ _ADVICE = r".*(special case of|specialized version of|is an alias for|augmenter 
 """Warnings that recommend another transform."""
 
 _BOXES = "it follows boxes, and there are none"
-_OTHERS = "it mixes in other pictures, and sees one at a time"
+_OTHERS = "it needs other pictures, and gets one at a time"
 _BYTES = "pictures stay bytes from 0 to 255: the network's device scales them"
 _ABSENT = {
     "AtLeastOneBBoxRandomCrop": _BOXES,
@@ -53,10 +64,47 @@ _ABSENT = {
 }
 
 
-def names() -> list[str]:
+def preset_transforms(preset: str) -> list[Any]:
+    """Return the transforms of one of `PRESETS`, in order."""
+    flip = A.HorizontalFlip(p=0.5)
+    if preset == "none":
+        return []
+    if preset == "flip":
+        return [flip]
+    if preset == "light":
+        return [flip, _affine(shift=0.05, zoom=0.10, degrees=5), *_recolour(0.15)]
+    if preset == "strong":
+        degrade = [A.GaussianBlur(blur_limit=(3, 7), p=0.2), A.GaussNoise((0.01, 0.05), p=0.2)]
+        return [flip, _affine(shift=0.10, zoom=0.25, degrees=15), *_recolour(0.30), *degrade]
+    return [_affine(shift=0.05, zoom=0.15, degrees=15), *_recolour(0.20)]
+
+
+def _affine(*, shift: float, zoom: float, degrees: float) -> Any:
+    """Return shift, zoom and rotation in one resampling; the mirrored picture fills the edges."""
+    return A.Affine(
+        translate_percent=(-shift, shift),
+        scale=(1 - zoom, 1 + zoom),
+        keep_ratio=True,
+        rotate=(-degrees, degrees),
+        interpolation=cv2.INTER_LINEAR,
+        mask_interpolation=cv2.INTER_NEAREST,
+        border_mode=cv2.BORDER_REFLECT_101,
+        p=0.8,
+    )
+
+
+def _recolour(strength: float) -> list[Any]:
+    light = A.RandomBrightnessContrast(strength, strength, p=0.8)
+    shift = round(100 * strength)
+    # Hue changes little: many classes differ by it.
+    colour = A.HueSaturationValue(round(shift / 3), shift, 0, p=0.5)
+    return [light, colour]
+
+
+def transform_names() -> list[str]:
     """Return the transforms that may be named, in alphabetical order, `GROUPS` among them."""
     kinds = (A.DualTransform, A.ImageOnlyTransform)
-    found = [
+    names = [
         name
         for name, kind in vars(A).items()
         if inspect.isclass(kind)
@@ -65,23 +113,23 @@ def names() -> list[str]:
         and kind not in kinds
         and name not in _ABSENT
     ]
-    return sorted([*found, *GROUPS])
+    return sorted([*names, *GROUPS])
 
 
-def transforms(choice: Choice, where: str = KEY) -> list[Any]:
+def named_transforms(choice: TransformList, where: str = KEY) -> list[Any]:
     """Return the transforms that a list names, in order.
 
     Args:
         choice: One name an entry, with its arguments.
-        where: Which list it is, as errors tell.
+        where: The list's place in params.yaml, for errors.
 
     Raises:
-        ParamsError: An entry of another shape; a name, an argument or a value that cannot be.
+        ParamsError: An entry of another shape; a name, an argument or a value that is invalid.
     """
     entries: object = choice
     if not isinstance(entries, list | tuple):
         raise ParamsError(
-            f"{where} is no list of transforms",
+            f"{where} is not a list of transforms",
             file="params.yaml",
             found=entries,
             expected="such as [{HorizontalFlip: {p: 0.5}}, {GaussNoise: {p: 0.2}}]",
@@ -90,7 +138,7 @@ def transforms(choice: Choice, where: str = KEY) -> list[Any]:
 
 
 def _transform(entry: Any, where: str) -> Any:
-    name, given = _parts(entry, where)
+    name, arguments = _name_and_arguments(entry, where)
     kind = vars(A).get(name)
     if name in _ABSENT or (inspect.isclass(kind) and issubclass(kind, A.Transform3D)):
         raise ParamsError(
@@ -100,29 +148,31 @@ def _transform(entry: Any, where: str) -> Any:
             expected=f"a transform of one picture: {_ABSENT.get(name, 'it changes volumes')}",
             fix=f"take {name} out of {KEY}",
         )
-    if name not in names():
-        near = difflib.get_close_matches(name, names(), n=1)
+    if name not in transform_names():
+        near = difflib.get_close_matches(name, transform_names(), n=1)
         raise ParamsError(
             f"{where}: albumentations has no transform of this name",
             file="params.yaml",
             found=name,
-            expected=f"one of its {len(names())} transforms, such as HorizontalFlip",
+            expected=f"one of its {len(transform_names())} transforms, such as HorizontalFlip",
             fix=f"did you mean {near[0]}?" if near else None,
         )
     maker = getattr(A, name)
-    _check_arguments(name, maker, given, where)
+    _check_arguments(name, maker, arguments, where)
     if name in GROUPS:
-        given = given | {"transforms": transforms(given["transforms"], f"{where}: {name}")}
-    return _made(name, maker, given, where)
+        arguments = arguments | {
+            "transforms": named_transforms(arguments["transforms"], f"{where}: {name}")
+        }
+    return _create(name, maker, arguments, where)
 
 
-def _parts(entry: Any, where: str) -> tuple[str, dict[str, Any]]:
+def _name_and_arguments(entry: Any, where: str) -> tuple[str, dict[str, Any]]:
     """Return the name and the arguments of an entry."""
     if isinstance(entry, Mapping) and len(entry) == 1:
-        ((name, given),) = entry.items()
-        given = {} if given is None else given
-        if isinstance(name, str) and isinstance(given, Mapping):
-            return name, dict(given)
+        ((name, arguments),) = entry.items()
+        arguments = {} if arguments is None else arguments
+        if isinstance(name, str) and isinstance(arguments, Mapping):
+            return name, dict(arguments)
     raise ParamsError(
         f"{where}: each entry is one transform by name, with its arguments",
         file="params.yaml",
@@ -131,11 +181,11 @@ def _parts(entry: Any, where: str) -> tuple[str, dict[str, Any]]:
     )
 
 
-def _check_arguments(name: str, maker: Any, given: Mapping[str, Any], where: str) -> None:
+def _check_arguments(name: str, maker: Any, arguments: Mapping[str, Any], where: str) -> None:
     """Refuse arguments that the transform doesn't take, or lacks."""
     known = inspect.signature(maker).parameters
     allowed = [key for key in known if key != "strict"]
-    for key in given:
+    for key in arguments:
         if key not in allowed:
             near = difflib.get_close_matches(str(key), allowed, n=1)
             raise ParamsError(
@@ -145,26 +195,25 @@ def _check_arguments(name: str, maker: Any, given: Mapping[str, Any], where: str
                 expected=", ".join(allowed),
                 fix=f"did you mean {near[0]}?" if near else None,
             )
-    absent = [
-        key for key in allowed if known[key].default is inspect.Parameter.empty and key not in given
-    ]
+    required = [key for key in allowed if known[key].default is inspect.Parameter.empty]
+    absent = [key for key in required if key not in arguments]
     if absent:
         raise ParamsError(
             f"{where}: {name} needs {' and '.join(absent)}",
             file="params.yaml",
-            found=", ".join(map(str, given)) or "no arguments",
+            found=", ".join(map(str, arguments)) or "no arguments",
             expected="; ".join(_kind(maker, key) for key in absent),
         )
 
 
-def _made(name: str, maker: Any, given: dict[str, Any], where: str) -> Any:
+def _create(name: str, maker: Any, arguments: dict[str, Any], where: str) -> Any:
     try:
         if name in GROUPS:
-            _check_group(given)
+            _check_group(arguments)
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # it warns where it changes what it was given
             warnings.filterwarnings("ignore", _ADVICE)
-            return maker(**given)
+            return maker(**arguments)
     except Exception as error:  # whatever a transform's own checks raise
         cause = error.__cause__
         faults = cause.errors() if isinstance(cause, ValidationError) else []
@@ -173,7 +222,7 @@ def _made(name: str, maker: Any, given: dict[str, Any], where: str) -> Any:
             f"{where}: {name} does not take this" + (f" as {', '.join(wrong)}" if wrong else ""),
             file="params.yaml",
             details=[str(fault["msg"]) for fault in faults] or [str(error) or type(error).__name__],
-            found=", ".join(f"{key}: {given.get(key)!r}" for key in wrong) or None,
+            found=", ".join(f"{key}: {arguments.get(key)!r}" for key in wrong) or None,
             expected="; ".join(_kind(maker, key) for key in wrong) or None,
         ) from error
 
@@ -185,15 +234,15 @@ def _kind(maker: Any, key: str) -> str:
     return f"{key}: {inspect.signature(maker).parameters[key].annotation}"
 
 
-def _check_group(given: Mapping[str, Any]) -> None:
+def _check_group(arguments: Mapping[str, Any]) -> None:
     """Refuse what the library's groups, unlike its transforms, take without a look."""
-    if not given["transforms"]:
+    if not arguments["transforms"]:
         raise ValueError("transforms: there are none")
-    p = given.get("p", 1)
+    p = arguments.get("p", 1)
     if not isinstance(p, int | float) or not 0 <= p <= 1:
         raise ValueError(f"p: {p!r} is not from 0 to 1")
-    n = given.get("n", 1)
+    n = arguments.get("n", 1)
     if not isinstance(n, int) or n < 1:
         raise ValueError(f"n: {n!r} is not 1 or more")
-    if not any(member.p for member in given["transforms"]):
+    if not any(member.p for member in arguments["transforms"]):
         raise ValueError("transforms: each has p: 0")

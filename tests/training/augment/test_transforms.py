@@ -1,4 +1,4 @@
-"""Transforms by name: every one that may be named works, and repeats itself; others are told."""
+"""Transforms by name: each supported one works and is repeatable; others are refused."""
 
 import json
 import subprocess
@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from darkroom.errors import ParamsError
-from darkroom.training.augment import named
-from darkroom.training.augment.build import build
+from darkroom.training.augment import transforms
+from darkroom.training.augment.build import build_augmentation
+from darkroom.training.augment.transforms import named_transforms, transform_names
 
 SIZE = (48, 64)
 # Where the defaults change nothing, change the size, or leave out what must be given.
@@ -47,7 +48,7 @@ RESIZING = {
 PROGRAM = """
 import hashlib, json, random, sys
 import numpy as np
-from darkroom.training.augment import build as augment
+from darkroom.training.augment.build import Augmentation
 
 names, arguments, mark = json.loads(sys.argv[1])
 rng = np.random.default_rng(0)
@@ -59,7 +60,7 @@ random.seed(mark)
 np.random.seed(mark)
 found = {}
 for name in names:
-    changes = augment.Augmentation([{name: {"p": 1.0} | arguments.get(name, {})}])
+    changes = Augmentation([{name: {"p": 1.0} | arguments.get(name, {})}])
     changes(image, mask, mark)
     digest = hashlib.sha256()
     for seed in (1, 2**64 - 1):
@@ -72,7 +73,7 @@ print(json.dumps(found))
 
 def usable() -> list[str]:
     """Return the transforms, but for groups, that keep the size."""
-    return [n for n in named.names() if n not in (*named.GROUPS, *RESIZING)]
+    return [n for n in transform_names() if n not in (*transforms.GROUPS, *RESIZING)]
 
 
 @pytest.mark.slow
@@ -93,7 +94,7 @@ def test_every_transform_does_the_same_in_every_process() -> None:
 @pytest.mark.slow
 def test_every_transform_passes_the_trial() -> None:
     for name in usable():
-        made = build([{name: ARGUMENTS.get(name, {})}], masks=True, size=SIZE)
+        made = build_augmentation([{name: ARGUMENTS.get(name, {})}], masks=True, size=SIZE)
         image, mask = made(np.full((*SIZE, 3), 99, np.uint8), np.ones(SIZE, np.uint8), 1)
         assert image.shape == (*SIZE, 3), name
         assert mask is not None, name
@@ -103,7 +104,7 @@ def test_every_transform_passes_the_trial() -> None:
 @pytest.mark.parametrize("name", RESIZING)
 def test_transforms_that_change_the_size_are_refused(name: str) -> None:
     with pytest.raises(ParamsError) as fault:
-        build([{name: RESIZING[name]}], masks=True, size=SIZE)
+        build_augmentation([{name: RESIZING[name]}], masks=True, size=SIZE)
     assert f"train.augment: {name} changes the size of pictures" in str(fault.value)
     assert "expected: 48 x 64" in str(fault.value)
 
@@ -112,7 +113,7 @@ def test_transforms_that_change_the_size_are_refused(name: str) -> None:
     ("name", "why"),
     [
         ("Normalize", "pictures stay bytes from 0 to 255"),
-        ("FDA", "it mixes in other pictures"),
+        ("FDA", "it needs other pictures"),
         ("RandomSizedBBoxSafeCrop", "it follows boxes"),
         ("CubicSymmetry", "it changes volumes"),
         ("Lambda", "it takes functions"),
@@ -120,7 +121,7 @@ def test_transforms_that_change_the_size_are_refused(name: str) -> None:
 )
 def test_transforms_without_a_use_are_refused(name: str, why: str) -> None:
     with pytest.raises(ParamsError) as fault:
-        named.transforms([{name: {}}])
+        named_transforms([{name: {}}])
     assert f"train.augment: {name} cannot be used here" in str(fault.value)
     assert f"expected: a transform of one picture: {why}" in str(fault.value)
 
@@ -134,7 +135,7 @@ def test_all_that_the_library_has_is_known_or_refused() -> None:
     }
     volumes = {name for name in there if name.endswith("3D")} | {"CubicSymmetry"}
     bases = {"BasicTransform", "BaseCompose", "DualTransform", "ImageOnlyTransform"}
-    assert there == set(named.names()) | set(named._ABSENT) | volumes | bases
+    assert there == set(transform_names()) | set(transforms._ABSENT) | volumes | bases
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_all_that_the_library_has_is_known_or_refused() -> None:
         ({"CropAndPad": {}}, ["Both px and percent parameters cannot be None"]),
         ({"OneOf": {}}, ["OneOf needs transforms", "found: no arguments"]),
         ({"OneOf": {"transforms": []}}, ["transforms: there are none"]),
-        ({"OneOf": {"transforms": "Blur"}}, ["train.augment: OneOf is no list of transforms"]),
+        ({"OneOf": {"transforms": "Blur"}}, ["train.augment: OneOf is not a list of transforms"]),
         ({"OneOf": {"transforms": [{"Bluur": {}}]}}, ["train.augment: OneOf: ", "mean Blur?"]),
         ({"OneOf": {"transforms": [{"Blur": {"p": 0}}]}}, ["each has p: 0"]),
         ({"OneOf": {"transforms": [{"Blur": {}}], "p": 3}}, ["p: 3 is not from 0 to 1"]),
@@ -175,20 +176,20 @@ def test_all_that_the_library_has_is_known_or_refused() -> None:
         ("Blur", ["each entry is one transform by name", "found: Blur"]),
     ],
 )
-def test_what_cannot_be_is_told(entry: Any, words: list[str]) -> None:
+def test_invalid_entries_are_refused(entry: Any, words: list[str]) -> None:
     with pytest.raises(ParamsError) as fault:
-        named.transforms([entry])
+        named_transforms([entry])
     for word in words:
         assert word in str(fault.value)
 
 
 def test_lists_are_lists() -> None:
-    with pytest.raises(ParamsError, match=r"train\.augment is no list of transforms"):
-        named.transforms({"Blur": {}})  # type: ignore[arg-type]
+    with pytest.raises(ParamsError, match=r"train\.augment is not a list of transforms"):
+        named_transforms({"Blur": {}})  # type: ignore[arg-type]
 
 
 def test_groups_hold_groups_and_no_arguments_are_none() -> None:
-    (group,) = named.transforms(
+    (group,) = named_transforms(
         [
             {
                 "OneOf": {

@@ -1,3 +1,5 @@
+"""Presets and crops: exact masks, a function of the seed, and the size that was asked for."""
+
 import pickle
 import subprocess
 import sys
@@ -6,12 +8,14 @@ import numpy as np
 import pytest
 
 from darkroom.errors import ParamsError
-from darkroom.training.augment import build as package
-from darkroom.training.augment.build import PRESETS
+from darkroom.training.augment.build import Augmentation, build_augmentation
+from darkroom.training.augment.transforms import PRESETS
+
+HEIGHT, WIDTH = 12, 20
 
 
-def build(preset: str) -> package.Augmentation:
-    return package.build(preset, masks=True)
+def build(preset: str) -> Augmentation:
+    return build_augmentation(preset, masks=True)
 
 
 CHANGING = [name for name in PRESETS if name != "none"]
@@ -103,7 +107,7 @@ def test_a_flip_tells_nothing_of_what_follows_it() -> None:
     mask = np.zeros((32, 64), np.uint8)
     mask[:, :8] = 1
     image = np.repeat(mask[..., None] * np.uint8(100) + np.uint8(50), 3, axis=2)
-    twice = package.build(
+    twice = build_augmentation(
         [
             {"HorizontalFlip": {"p": 0.5}},
             {"RandomBrightnessContrast": {"brightness_limit": [0.3, 0.3], "p": 0.5}},
@@ -129,7 +133,7 @@ def test_an_unknown_preset_is_refused() -> None:
 
 
 def test_pictures_that_a_transform_would_resize_are_refused_when_met() -> None:
-    turn = package.build([{"RandomRotate90": {"p": 1.0}}], masks=False)  # a square was tried
+    turn = build_augmentation([{"RandomRotate90": {"p": 1.0}}], masks=False)  # a square was tried
     square = np.zeros((8, 8, 3), np.uint8)
     assert turn(square, None, 1)[0].shape == square.shape
     with pytest.raises(ParamsError) as fault:
@@ -138,11 +142,11 @@ def test_pictures_that_a_transform_would_resize_are_refused_when_met() -> None:
     assert "found: 16 x 8 (height x width)" in str(fault.value)
     assert "expected: 8 x 16" in str(fault.value)
     with pytest.raises(ParamsError, match="RandomRotate90 changes the size of pictures"):
-        package.build([{"RandomRotate90": {}}], masks=False, size=(8, 16))
+        build_augmentation([{"RandomRotate90": {}}], masks=False, size=(8, 16))
 
 
 def test_a_transform_that_fails_says_so_in_our_words() -> None:
-    grid = package.build([{"RandomGridShuffle": {"grid": [4, 4], "p": 1.0}}], masks=False)
+    grid = build_augmentation([{"RandomGridShuffle": {"grid": [4, 4], "p": 1.0}}], masks=False)
     grid._compose.transforms[0].get_params = None  # whatever may go wrong in it
     with pytest.raises(ParamsError) as fault:
         grid(np.zeros((8, 8, 3), np.uint8), None, 1)
@@ -153,7 +157,7 @@ def test_a_transform_that_fails_says_so_in_our_words() -> None:
 
 def test_a_list_travels_to_a_worker_as_it_is() -> None:
     image, mask = scene()
-    named = package.build(
+    named = build_augmentation(
         [{"OneOf": {"transforms": [{"Rotate": {}}, {"GaussNoise": {}}], "p": 1.0}}],
         crop=(64, 80),
         masks=True,
@@ -178,3 +182,84 @@ def test_importing_speaks_to_nobody_and_warns_of_nothing() -> None:
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def numbered() -> tuple[np.ndarray, np.ndarray]:
+    """Return a picture whose pixels tell their place, and a mask that does so in part."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.uint8)
+    image = np.stack([y, x, y * 20 + x], axis=2)
+    return image, (x % 3 == y % 3).astype(np.uint8)
+
+
+def cut(crop: tuple[int, int], preset: str = "none") -> Augmentation:
+    return build_augmentation(preset, crop=crop, masks=True, size=(HEIGHT, WIDTH))
+
+
+def test_a_window_is_the_picture_and_its_mask_at_one_place() -> None:
+    image, mask = numbered()
+    for seed in range(50):
+        part, moved = cut((5, 7))(image, mask, seed)
+        assert part.shape == (5, 7, 3)
+        assert moved is not None
+        top, left = part[0, 0, :2].tolist()
+        assert np.array_equal(part, image[top : top + 5, left : left + 7])
+        assert np.array_equal(moved, mask[top : top + 5, left : left + 7])
+
+
+def test_every_place_is_drawn_and_about_as_often() -> None:
+    image, _ = numbered()
+    window = cut((HEIGHT - 2, WIDTH - 3))
+    places = [tuple(window(image, None, seed)[0][0, 0, :2].tolist()) for seed in range(1200)]
+    counts = {place: places.count(place) for place in set(places)}
+    assert set(counts) == {(top, left) for top in range(3) for left in range(4)}
+    assert 60 < min(counts.values()) < 100 < max(counts.values()) < 140  # 100 each, but for chance
+
+
+def test_the_place_is_a_function_of_the_seed() -> None:
+    image, mask = numbered()
+    window = cut((4, 4))
+    first = window(image, mask, 9)[0].copy()
+    for seed in range(5):
+        window(image, mask, seed)
+    assert np.array_equal(window(image, mask, 9)[0], first)
+    assert np.array_equal(cut((4, 4))(image, mask, 9)[0], first)
+
+
+def test_a_window_of_the_whole_size_is_the_picture() -> None:
+    image, mask = numbered()
+    part, moved = cut((HEIGHT, WIDTH))(image, mask, 3)
+    assert np.array_equal(part, image)
+    assert moved is not None
+    assert np.array_equal(moved, mask)
+
+
+@pytest.mark.parametrize("preset", ["flip", "light", "strong"])
+def test_what_follows_works_on_the_window(preset: str) -> None:
+    image, mask = numbered()
+    image.setflags(write=False)
+    for seed in range(10):
+        part, moved = cut((8, 8), preset)(image, mask, seed)
+        assert part.shape == (8, 8, 3)
+        assert moved is not None
+        assert moved.shape == (8, 8)
+        assert moved.max() <= 1
+
+
+@pytest.mark.parametrize("crop", [(HEIGHT + 1, 4), (4, WIDTH + 1)])
+def test_a_window_larger_than_the_picture_is_refused(crop: tuple[int, int]) -> None:
+    with pytest.raises(ParamsError) as early:
+        cut(crop)
+    with pytest.raises(ParamsError) as late:
+        build_augmentation("none", crop=crop, masks=False)(numbered()[0], None, 1)
+    for fault in (early, late):
+        assert "train.crop is larger than the stored pictures" in str(fault.value)
+        assert f"found: {crop[0]} x {crop[1]}" in str(fault.value)
+        assert f"expected: at most {HEIGHT} x {WIDTH}" in str(fault.value)
+
+
+def test_transforms_by_name_are_tried_on_a_window() -> None:
+    zoom = [{"RandomResizedCrop": {"size": [8, 10], "p": 1.0}}]
+    made = build_augmentation(zoom, crop=(8, 10), masks=True)
+    assert made(*numbered(), 1)[0].shape == (8, 10, 3)
+    with pytest.raises(ParamsError, match="RandomResizedCrop changes the size of pictures"):
+        build_augmentation(zoom, crop=(8, 8), masks=True)
