@@ -52,7 +52,7 @@ class Bench:
     def train(self, training: Sequence[str], validation: str, name: str) -> nn.Module:
         """Return a network trained on some groups, at the best epoch on another."""
         section, group = self.context.section, self.rows["group"]
-        loaders = _train_args.loaders(
+        loaders = _train_args.train_loaders(
             self.shards,
             np.flatnonzero(group.isin(training)).tolist(),
             np.flatnonzero(group == validation).tolist(),
@@ -60,13 +60,13 @@ class Bench:
             section.train,
             self.context.seed,
         )
-        arguments = _train_args.network(section, self.index.card, None, "")
+        arguments = _train_args.network_arguments(section, self.index.card, None, "")
         return fit.fit(
             build_network(**arguments, seed=self.context.seed),
             *loaders,
             section.train,
             task="segmentation",
-            loss=_train_args.loss(section.train, self.index.card, None, None),
+            loss=_train_args.train_loss(section.train, self.index.card, None, None),
             seed=self.context.seed,
             work_dir=self.work / name,
         ).net

@@ -1,4 +1,4 @@
-"""Tiny drawn data: discs with their masks, and squares whose colour is their class."""
+"""Tiny synthetic stores: discs with masks, and images whose colour is their class."""
 
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,11 @@ def colours(folder: Path, count: int, *, side: int = SIDE) -> Store:
 
 
 def batches(store: Store, targets: NDArray[Any] | None = None, **options: Any) -> Loader:
-    """Return a loader of the whole store, four to a batch, in order, unless told otherwise."""
+    """Return a loader of the whole store, by default in batches of four, in order."""
     rows = options.pop("rows", range(len(store)))
     masks = targets is None and bool(store.has_mask.all())
-    plain = {"masks": masks, "batch_size": 4, "seed": None}
-    return loader(store, rows, targets, **(plain | options))
+    defaults = {"masks": masks, "batch_size": 4, "seed": None}
+    return loader(store, rows, targets, **(defaults | options))
 
 
 def _store(folder: Path, pictures: list[tuple[NDArray[Any], NDArray[np.uint8] | None]]) -> Store:

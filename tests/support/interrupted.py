@@ -1,4 +1,4 @@
-"""One small training with everything random in it, and ways to break it off."""
+"""A small training with all kinds of random numbers in it, and callbacks that interrupt it."""
 
 import hashlib
 import os
@@ -18,28 +18,28 @@ from darkroom.training.fit import FitResult, fit
 from tests.support.drawn import batches, colours
 from tests.support.noise import noisy
 
-IMAGES, LEARNT, EPOCHS = 30, 22, 3
+IMAGES, TRAIN_IMAGES, EPOCHS = 30, 22, 3
 BATCHES, STEPS = 6, 3  # an epoch: five of four images and one of two; two batches a step
 
 
 class Killed(BaseException):
-    """As good as SIGKILL: the training hears of it too late to save anything."""
+    """In place of SIGKILL: a BaseException that nothing catches, so that nothing is saved."""
 
 
 class Interrupt(Callback):
-    """At the n-th call of a hook, sends this process a signal, or raises Killed."""
+    """At one call of a hook, sends this process the signal of this number, or raises Killed."""
 
-    def __init__(self, hook: str = "nothing", call: int = 99, how: int | None = None) -> None:
-        self.calls, self.call, self.how = 0, call, how
+    def __init__(self, hook: str = "nothing", call: int = 99, number: int | None = None) -> None:
+        self.calls, self.call, self.number = 0, call, number
         setattr(self, hook, self._act)
 
     def _act(self, *_: object, **__: object) -> None:
         self.calls += 1
         if self.calls != self.call:
             return
-        if self.how is None:
+        if self.number is None:
             raise Killed
-        os.kill(os.getpid(), self.how)
+        os.kill(os.getpid(), self.number)
 
 
 def network(seed: int, *, normed: bool = True, dropout: float = 0.3) -> nn.Sequential:
@@ -65,20 +65,20 @@ def train(
     augment: Augment = noisy,
     callbacks: Sequence[Callback] = (),
     config: Mapping[str, Any] | None = None,
-    learnt: int = LEARNT,
+    images: int = TRAIN_IMAGES,
     mixup: Mixup | None = Mixup(0.4, 0.4, 3),  # noqa: B008  (frozen)
 ) -> FitResult:
     """Train in a folder, from its checkpoint if there is one."""
     store = colours(folder / "shards", IMAGES, side=16)
     targets = np.arange(IMAGES) % 3
-    shown = {"rows": range(learnt), "seed": seed, "augment": augment, "workers": workers}
-    usual: dict[str, Any] = {"epochs": EPOCHS, "patience": 9, "lr": 0.02, "accumulate": 2}
-    usual |= {"ema": 0.9, "clip": 5.0, "accelerator": "cpu", "checkpoint_steps": 2}
+    options = {"rows": range(images), "seed": seed, "augment": augment, "workers": workers}
+    defaults: dict[str, Any] = {"epochs": EPOCHS, "patience": 9, "lr": 0.02, "accumulate": 2}
+    defaults |= {"ema": 0.9, "clip": 5.0, "accelerator": "cpu", "checkpoint_steps": 2}
     return fit(
         network(seed) if net is None else net,
-        batches(store, targets, **shown),
-        batches(store, targets, rows=range(LEARNT, IMAGES)),
-        FitConfig(**(usual | dict(config or {}))),
+        batches(store, targets, **options),
+        batches(store, targets, rows=range(TRAIN_IMAGES, IMAGES)),
+        FitConfig(**(defaults | dict(config or {}))),
         task="multiclass",
         seed=seed,
         work_dir=folder / "work",
@@ -87,8 +87,8 @@ def train(
     )
 
 
-def told(result: FitResult) -> dict[str, Any]:
-    """Return what equal trainings have in common: the hash of the weights, and the history."""
+def outcome(result: FitResult) -> dict[str, Any]:
+    """Return what equal trainings have in common: a hash of the weights, the history, the best."""
     weights = b"".join(t.numpy().tobytes() for t in result.net.state_dict().values())
     return {
         "weights": hashlib.sha256(weights).hexdigest(),

@@ -1,4 +1,4 @@
-"""Functions that several ranks run under torchrun, and a way to get what rank 0 returned."""
+"""Functions to run in several ranks under torchrun, and how to start them."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from darkroom.training import distributed
-from tests.support.interrupted import network, told, train
+from tests.support.interrupted import network, outcome, train
 
 
 def run_ranks(count: int, function: str, folder: Path, *arguments: str) -> Any:
@@ -21,13 +21,13 @@ def run_ranks(count: int, function: str, folder: Path, *arguments: str) -> Any:
     torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}")
     command = [sys.executable, *torchrun, "-m", __name__, function, str(result), *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
     return json.loads(result.read_text())
 
 
 def exchange() -> dict[str, Any]:
-    """Return what the ranks make of their numbers."""
+    """Return the results of all exchanges between the ranks."""
     rank = distributed.rank()
     return {
         "sums": distributed.sum_over_ranks([rank, 2.0**60, 0.5]),
@@ -41,25 +41,25 @@ def exchange() -> dict[str, Any]:
 def batch_norm() -> dict[str, Any]:
     """Return the greatest differences of batch norm over ranks from that over the whole batch."""
     torch.manual_seed(1)
-    images, wanted = torch.randn(6, 3, 5, 4) * 3 + 2, torch.randn(6, 3, 5, 4)
+    images, targets = torch.randn(6, 3, 5, 4) * 3 + 2, torch.randn(6, 3, 5, 4)
     whole, shared = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
     for layer in (whole, shared):
         nn.init.normal_(layer.weight, generator=torch.Generator().manual_seed(2))
     share = slice(0, 2) if distributed.rank() == 0 else slice(2, 6)  # of unequal sizes
-    everything = images.clone().requires_grad_()
-    mine = images[share].clone().requires_grad_()
-    (whole(everything) - wanted).square().sum().backward()
+    all_images = images.clone().requires_grad_()
+    own_images = images[share].clone().requires_grad_()
+    (whole(all_images) - targets).square().sum().backward()
     net = distributed.synchronise_batch_norm(nn.Sequential(shared), torch.device("cpu"))
     model = DistributedDataParallel(net)
-    loss = (model(mine) - wanted[share]).square().sum() * distributed.world_size()
+    loss = (model(own_images) - targets[share]).square().sum() * distributed.world_size()
     loss.backward()
-    assert everything.grad is not None
-    assert mine.grad is not None
+    assert all_images.grad is not None
+    assert own_images.grad is not None
     assert whole.weight.grad is not None
     assert shared.weight.grad is not None
-    expected = everything.grad[share] * distributed.world_size()
+    expected = all_images.grad[share] * distributed.world_size()
     return {
-        "input gradient": float((mine.grad - expected).abs().max()),
+        "input gradient": float((own_images.grad - expected).abs().max()),
         "weight gradient": float((shared.weight.grad - whole.weight.grad).abs().max()),
         "mean": float((shared.running_mean - whole.running_mean).abs().max()),  # type: ignore[operator]
         "variance": float((shared.running_var - whole.running_var).abs().max()),  # type: ignore[operator]
@@ -68,19 +68,19 @@ def batch_norm() -> dict[str, Any]:
 
 
 def training(folder: str) -> dict[str, Any]:
-    """Return the outcome of a training without what a rank draws for its own share."""
+    """Return the outcome of a training without dropout and Mixup, which each rank draws itself."""
     net = network(1, dropout=0.0)
-    place = Path(folder, str(distributed.rank()))  # of its own: each draws the pictures
-    # Not Adam: it makes whole steps of a bias before batch norm, whose gradient is rounding alone.
+    place = Path(folder, str(distributed.rank()))  # each rank draws its own copy of the images
+    # Not Adam: a bias before batch norm has no gradient but rounding, of which it makes full steps.
     config = {"epochs": 2, "lr": 0.05, "optimizer": "sgd"}
-    result = train(place, net=net, mixup=None, learnt=20, config=config)
+    result = train(place, net=net, mixup=None, images=20, config=config)
     weights = {name: t.double().flatten().tolist() for name, t in result.net.state_dict().items()}
-    return told(result) | {"rows": result.history, "weights": weights}
+    return outcome(result) | {"rows": result.history, "weights": weights}
 
 
 if __name__ == "__main__":
     name, path, *words = sys.argv[1:]
     with distributed.process_group():
-        outcome = globals()[name](*words)
+        returned = globals()[name](*words)
         if distributed.rank() == 0:
-            Path(path).write_text(json.dumps(outcome))
+            Path(path).write_text(json.dumps(returned))

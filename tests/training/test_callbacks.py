@@ -20,14 +20,16 @@ def watch(
     metric = TASKS[task].monitor
     net = nn.Linear(2, 1)
     best = BestWeights(metric, patience, thaw)
-    loop = cast(Loop, SimpleNamespace(history=[], stop=False, module=SimpleNamespace(net=net)))
+    loop = cast(
+        Loop, SimpleNamespace(history=[], should_stop=False, module=SimpleNamespace(net=net))
+    )
     for epoch, (value, loss) in enumerate(values, start=1):
         with torch.no_grad():
             net.weight.fill_(epoch)
         loop.history.append({"epoch": epoch, f"{metric.name}/val": value, "loss/val": loss})
         best.on_epoch_end(loop)
         assert loop.best is best.row
-        if loop.stop:
+        if loop.should_stop:
             break
     best.restore(net)
     return best.row["epoch"], epoch, float(net.weight.detach()[0, 0])

@@ -1,4 +1,4 @@
-"""Training as a whole, on tiny drawn data: it learns, repeats itself, and stops with a word."""
+"""Training as a whole, on tiny synthetic data: it learns, is repeatable, and reports errors."""
 
 import hashlib
 import multiprocessing
@@ -152,7 +152,7 @@ def test_patience_stops_and_the_best_weights_come_back(tmp_path: Path) -> None:
     assert result.best["epoch"] == 1
 
 
-def test_a_loss_that_runs_off_names_epoch_and_batch(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_names_epoch_and_batch(tmp_path: Path) -> None:
     store = discs(tmp_path / "d", 8)
     net = build_network("unet", outputs=1, seed=1, width=2, depth=1)
     with torch.no_grad():
@@ -183,7 +183,7 @@ def test_one_step_of_training_is_enough(tmp_path: Path) -> None:
     assert len(result.history) == 1
 
 
-def test_too_little_memory_is_told_with_what_to_lower(tmp_path: Path) -> None:
+def test_too_little_memory_is_an_error_that_names_what_to_lower(tmp_path: Path) -> None:
     class Greedy(nn.Conv2d):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return super().forward(images) + torch.empty(1 << 50)
@@ -221,8 +221,8 @@ def test_the_usual_training_keeps_its_bits(tmp_path: Path) -> None:
     assert digest(result.net) == digest(net)
 
 
-def test_a_loss_that_runs_off_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
-    class Spoil(Callback):
+def test_a_loss_that_is_not_finite_leaves_the_last_finite_checkpoint(tmp_path: Path) -> None:
+    class SetNan(Callback):
         def on_batch_start(self, loop: Loop, batch: Batch) -> None:  # noqa: ARG002
             if (loop.epoch, loop.batch) == (1, 1):
                 with torch.no_grad():
@@ -230,27 +230,29 @@ def test_a_loss_that_runs_off_leaves_the_last_good_checkpoint(tmp_path: Path) ->
 
     store = discs(tmp_path / "d", 16)
     with pytest.raises(ParamsError, match="not a finite number in epoch 2") as caught:
-        train(store, tmp_path, callbacks=[Spoil()], checkpoint_steps=1)
+        train(store, tmp_path, callbacks=[SetNan()], checkpoint_steps=1)
     file = tmp_path / "work/training.ckpt"
-    assert f"the last finite weights are kept in {file}" in str(caught.value)
+    assert f"the last finite weights are in {file}" in str(caught.value)
     kept = torch.load(file, weights_only=True)
     assert (kept["epoch"], kept["batch"]) == (1, 1)
     assert all(t.isfinite().all() for t in kept["net"].values())
 
 
-def test_a_frozen_backbone_stands_still_until_it_thaws(tmp_path: Path) -> None:
+def test_a_frozen_backbone_does_not_change_until_it_is_unfrozen(tmp_path: Path) -> None:
     store = discs(tmp_path / "d", 12)
     weights: list[dict[str, torch.Tensor]] = []
 
-    class Note(Callback):
+    class RecordWeights(Callback):
         def on_epoch_end(self, loop: Loop) -> None:
             state = loop.module.net.state_dict()
             weights.append({name: t.clone() for name, t in state.items()})
 
     first = build_network("unet", outputs=1, seed=1, width=4, depth=2).state_dict()
-    train(store, tmp_path, epochs=2, freeze="backbone", unfreeze_epoch=2, callbacks=[Note()])
+    train(
+        store, tmp_path, epochs=2, freeze="backbone", unfreeze_epoch=2, callbacks=[RecordWeights()]
+    )
     backbone = [name for name in first if name.startswith(("inc", "down"))]
-    assert any("running_mean" in name for name in backbone), "batch norm stands still too"
+    assert any("running_mean" in name for name in backbone), "batch norm is frozen too"
     assert all(torch.equal(weights[0][name], first[name]) for name in backbone)
     head = [name for name in first if name not in backbone]
     assert not all(torch.equal(weights[0][name], first[name]) for name in head)
@@ -290,7 +292,7 @@ def test_fp16_needs_cuda(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_lost_loader_process_is_told_as_such(tmp_path: Path) -> None:
+def test_a_lost_loader_process_is_a_resource_error(tmp_path: Path) -> None:
     class Kill(Callback):
         def on_batch_end(self, *_: object) -> None:
             for child in multiprocessing.active_children():
@@ -321,7 +323,7 @@ def test_leaves_one(images: int, size: int, one: bool) -> None:
 
 
 @pytest.mark.parametrize("count", [5, 9])
-def test_a_single_value_for_batch_norm_is_told_with_the_parameters(
+def test_a_single_value_for_batch_norm_is_an_error_that_names_the_parameters(
     tmp_path: Path, count: int
 ) -> None:
     store = discs(tmp_path / "d", count)  # the last four validate

@@ -1,4 +1,4 @@
-"""Figures that do not depend on how images were batched, and losses that run off."""
+"""Totals that do not depend on how images are batched, and losses that are not finite."""
 
 import itertools
 import math
@@ -84,17 +84,17 @@ def test_mixed_classes_count_for_what_they_most_are() -> None:
     assert seen.means("train")["accuracy/train"] == pytest.approx(float(right))
 
 
-def test_unknown_targets_are_the_datas_fault() -> None:
+def test_targets_that_are_not_finite_are_a_data_error() -> None:
     targets = torch.tensor([[1.0, 0.0], [float("nan"), 1.0]])
     with pytest.raises(DataError, match="have no target\n  b\n"):
         check_finite(math.nan, batch(["a", "b"], targets), epoch=2, lr=0.1)
 
 
-def test_weights_that_diverged_are_the_params_fault() -> None:
+def test_diverged_weights_are_a_params_error() -> None:
     wrong = batch([f"{i}.jpg" for i in range(10)], torch.zeros(10, 4, 4, dtype=torch.uint8))
     with pytest.raises(ParamsError, match="finite number in epoch 2") as caught:
         check_finite(math.inf, wrong, epoch=2, lr=0.1, checkpoint="a.ckpt")
-    for words in ("0.jpg, 1.jpg", "7.jpg, …", "learning rate than 0.1", "kept in a.ckpt"):
+    for words in ("0.jpg, 1.jpg", "7.jpg, …", "learning rate than 0.1", "weights are in a.ckpt"):
         assert words in str(caught.value)
     check_finite(3.5, wrong, epoch=2, lr=0.1)
 

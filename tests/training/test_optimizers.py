@@ -12,7 +12,9 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from darkroom.errors import ParamsError
 from darkroom.models.build import build_network
-from darkroom.training import optimizers, schedules
+from darkroom.training import optimizers
+from darkroom.training.optimizers import build_optimizer
+from darkroom.training.schedules import Schedule, build_schedule
 
 
 def net() -> nn.Module:
@@ -40,8 +42,8 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 
 def test_the_default_has_the_bits_of_fused_adamw_and_torchs_cycle() -> None:
     mine, theirs = net(), net()
-    optimizer = optimizers.build(mine, "adamw", lr=0.02, weight_decay=0.01)
-    plan = schedules.build(optimizer, "one_cycle", lr=0.02, total_steps=12)
+    optimizer = build_optimizer(mine, "adamw", lr=0.02, weight_decay=0.01)
+    plan = build_schedule(optimizer, "one_cycle", lr=0.02, total_steps=12)
     parameters = [p for p in theirs.parameters() if p.requires_grad]
     plain = AdamW(parameters, 0.02, weight_decay=0.01, fused=True)
     cycle = OneCycleLR(plain, 0.02, total_steps=12)
@@ -65,7 +67,7 @@ def test_the_default_has_the_bits_of_fused_adamw_and_torchs_cycle() -> None:
 )
 def test_each_is_torchs_own(name: str, kind: Any, options: dict[str, Any]) -> None:
     mine, theirs = net(), net()
-    optimizer = optimizers.build(mine, name, lr=0.01, weight_decay=0.1, momentum=0.8)
+    optimizer = build_optimizer(mine, name, lr=0.01, weight_decay=0.1, momentum=0.8)
     plain = kind(theirs.parameters(), lr=0.01, weight_decay=0.1, **options)
     assert type(optimizer) is kind
     for images in pictures(3):
@@ -75,13 +77,13 @@ def test_each_is_torchs_own(name: str, kind: Any, options: dict[str, Any]) -> No
 
 
 def test_momentum_is_the_first_beta() -> None:
-    optimizer = optimizers.build(net(), "adamw", lr=0.01, weight_decay=0.0, momentum=0.7)
+    optimizer = build_optimizer(net(), "adamw", lr=0.01, weight_decay=0.0, momentum=0.7)
     assert optimizer.param_groups[0]["betas"] == (0.7, 0.999)
 
 
 def test_groups_have_their_names_and_rates_and_every_parameter_once() -> None:
     held = build_network("resnet18", outputs=2, seed=1)
-    optimizer = optimizers.build(
+    optimizer = build_optimizer(
         held, "sgd", lr=0.5, weight_decay=0.0, rates={"backbone": 0.1, "layer4": 0.5}
     )
     rates = {group["name"]: (group["factor"], group["lr"]) for group in optimizer.param_groups}
@@ -95,7 +97,7 @@ def test_what_is_frozen_stays_and_learns_once_unfrozen() -> None:
     first = next(iter(held.parameters()))
     first.requires_grad_(False)
     before = first.clone()
-    optimizer = optimizers.build(held, "adamw", lr=0.01, weight_decay=0.5)
+    optimizer = build_optimizer(held, "adamw", lr=0.01, weight_decay=0.5)
     for images in pictures(2):
         learn(held, optimizer, images)
     assert torch.equal(first, before)  # not even decayed
@@ -107,16 +109,16 @@ def test_what_is_frozen_stays_and_learns_once_unfrozen() -> None:
 
 def test_the_kernel_can_be_left_out() -> None:
     for fused in (True, False):
-        optimizer = optimizers.build(net(), "adamw", lr=0.01, weight_decay=0.0, fused=fused)
+        optimizer = build_optimizer(net(), "adamw", lr=0.01, weight_decay=0.0, fused=fused)
         assert bool(optimizer.param_groups[0]["fused"]) is fused
         assert getattr(optimizer, "_step_supports_amp_scaling", False) is fused
 
 
 @pytest.mark.parametrize("name", optimizers.NAMES)
 def test_an_optimiser_goes_on_where_another_stopped(name: str) -> None:
-    def made(held: nn.Module) -> tuple[Optimizer, schedules.Schedule]:
-        optimizer = optimizers.build(held, name, lr=1e-3, weight_decay=0.01)
-        return optimizer, schedules.build(optimizer, "one_cycle", lr=1e-3, total_steps=9)
+    def made(held: nn.Module) -> tuple[Optimizer, Schedule]:
+        optimizer = build_optimizer(held, name, lr=1e-3, weight_decay=0.01)
+        return optimizer, build_schedule(optimizer, "one_cycle", lr=1e-3, total_steps=9)
 
     def run(stop: int | None) -> nn.Module:
         held = net()
@@ -142,11 +144,11 @@ def test_an_optimiser_goes_on_where_another_stopped(name: str) -> None:
 
 
 def test_momentum_may_be_nothing() -> None:
-    optimizer = optimizers.build(net(), "sgd", lr=0.1, weight_decay=0.0, momentum=0.0)
+    optimizer = build_optimizer(net(), "sgd", lr=0.1, weight_decay=0.0, momentum=0.0)
     assert optimizer.param_groups[0]["momentum"] == 0
 
 
 def test_an_unknown_optimiser_is_named() -> None:
     with pytest.raises(ParamsError, match="there is no optimiser of this name") as caught:
-        optimizers.build(net(), "adamax", lr=0.1, weight_decay=0.0)
+        build_optimizer(net(), "adamax", lr=0.1, weight_decay=0.0)
     assert "found: adamax\n  expected: adamw, adam, sgd, rmsprop" in str(caught.value)

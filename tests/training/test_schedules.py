@@ -11,7 +11,7 @@ from torch.optim import SGD, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from darkroom.errors import ParamsError
-from darkroom.training import schedules
+from darkroom.training.schedules import SHAPES, build_schedule
 
 
 def optimizer(kind: Any = AdamW, **options: Any) -> Optimizer:
@@ -21,7 +21,7 @@ def optimizer(kind: Any = AdamW, **options: Any) -> Optimizer:
 def rates(name: str, steps: int, **options: Any) -> list[float]:
     """Return the rates of a number of steps of a schedule whose peak is 0.1."""
     held = optimizer()
-    plan = schedules.build(held, name, lr=0.1, **options)
+    plan = build_schedule(held, name, lr=0.1, **options)
     found = []
     for _ in range(steps):
         assert held.param_groups[0]["lr"] == plan.lr
@@ -34,7 +34,7 @@ def rates(name: str, steps: int, **options: Any) -> list[float]:
 @pytest.mark.parametrize("warmup", [0.3, 0.05, 0.77, 0.0])
 def test_one_cycle_has_the_bits_of_torch(total: int, warmup: float) -> None:
     mine, theirs = optimizer(), optimizer()
-    plan = schedules.build(mine, "one_cycle", lr=0.02, total_steps=total, warmup=warmup)
+    plan = build_schedule(mine, "one_cycle", lr=0.02, total_steps=total, warmup=warmup)
     other = OneCycleLR(theirs, 0.02, total_steps=max(2, total), pct_start=warmup)
     for _ in range(total):
         for key in ("lr", "betas"):
@@ -55,7 +55,7 @@ def test_one_cycle_is_three_tenths_of_warm_up_by_default() -> None:
 @pytest.mark.parametrize("kind", [SGD, RMSprop])
 def test_one_cycle_moves_momentum_as_torch_does(kind: Any) -> None:
     mine, theirs = optimizer(kind, momentum=0.9), optimizer(kind, momentum=0.9)
-    plan = schedules.build(mine, "one_cycle", lr=0.1, total_steps=12)
+    plan = build_schedule(mine, "one_cycle", lr=0.1, total_steps=12)
     other = OneCycleLR(theirs, 0.1, total_steps=12)
     for _ in range(12):
         assert mine.param_groups[0]["momentum"] == theirs.param_groups[0]["momentum"]
@@ -69,7 +69,7 @@ def test_one_cycle_moves_momentum_about_what_is_asked_for(
     momentum: float, highest: float, lowest: float
 ) -> None:
     held = optimizer(SGD, momentum=momentum)
-    plan = schedules.build(held, "one_cycle", lr=0.1, total_steps=10)
+    plan = build_schedule(held, "one_cycle", lr=0.1, total_steps=10)
     seen = []
     for _ in range(10):
         seen.append(held.param_groups[0]["momentum"])
@@ -105,7 +105,7 @@ def test_constant_is_constant() -> None:
 @pytest.mark.parametrize("best", ["max", "min"])
 def test_plateau_falls_when_torch_says_so(best: Any) -> None:
     mine, theirs = optimizer(SGD), optimizer(SGD)
-    plan = schedules.build(mine, "plateau", lr=0.1, total_steps=99, best=best)
+    plan = build_schedule(mine, "plateau", lr=0.1, total_steps=99, best=best)
     other = ReduceLROnPlateau(theirs, best, factor=0.1, patience=3, eps=0)
     for epoch in range(40):
         # Waves, then gains that are too small to count.
@@ -119,10 +119,10 @@ def test_plateau_falls_when_torch_says_so(best: Any) -> None:
 
 def test_plateau_waits_for_the_warm_up_to_end() -> None:
     held = optimizer()
-    plan = schedules.build(held, "plateau", lr=0.1, total_steps=10, warmup=0.5)
+    plan = build_schedule(held, "plateau", lr=0.1, total_steps=10, warmup=0.5)
     for _ in range(9):
         plan.step_epoch(0.5)
-    assert plan.record is None
+    assert plan.best_metric is None
     for _ in range(5):
         plan.step_batch()
     for _ in range(5):
@@ -131,14 +131,14 @@ def test_plateau_waits_for_the_warm_up_to_end() -> None:
 
 
 def test_plateau_takes_no_number_for_no_gain() -> None:
-    plan = schedules.build(optimizer(), "plateau", lr=0.1, total_steps=10)
+    plan = build_schedule(optimizer(), "plateau", lr=0.1, total_steps=10)
     for _ in range(4):
         plan.step_epoch(math.nan)
     assert plan.lr == pytest.approx(0.01)
 
 
 def test_others_do_not_look_at_the_metric() -> None:
-    plan = schedules.build(optimizer(), "cosine", lr=0.1, total_steps=10, warmup=0.0)
+    plan = build_schedule(optimizer(), "cosine", lr=0.1, total_steps=10, warmup=0.0)
     for _ in range(9):
         plan.step_epoch(0.5)
     assert plan.lr == 0.1
@@ -147,24 +147,24 @@ def test_others_do_not_look_at_the_metric() -> None:
 def test_groups_have_their_share_of_the_rate() -> None:
     head, body = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
     held = AdamW([{"params": [body], "factor": 0.1}, {"params": [head], "factor": 1.0}], lr=9.0)
-    plan = schedules.build(held, "one_cycle", lr=0.5, total_steps=8)
+    plan = build_schedule(held, "one_cycle", lr=0.5, total_steps=8)
     for _ in range(8):
         assert held.param_groups[1]["lr"] == plan.lr
         assert held.param_groups[0]["lr"] == pytest.approx(plan.lr / 10)
         plan.step_batch()
 
 
-@pytest.mark.parametrize("name", list(schedules.SHAPES))
+@pytest.mark.parametrize("name", list(SHAPES))
 def test_a_schedule_goes_on_where_another_stopped(name: str) -> None:
     def run(stop: int | None) -> list[float]:
         found = []
         held = optimizer()
-        plan = schedules.build(held, name, lr=0.1, total_steps=30, warmup=0.2)
+        plan = build_schedule(held, name, lr=0.1, total_steps=30, warmup=0.2)
         for step in range(30):
             if step == stop:
                 state = json.loads(json.dumps(plan.state_dict()))
                 held = optimizer()
-                plan = schedules.build(held, name, lr=0.1, total_steps=30, warmup=0.2)
+                plan = build_schedule(held, name, lr=0.1, total_steps=30, warmup=0.2)
                 plan.load_state_dict(state)
             found.append(held.param_groups[0]["lr"])
             held.step()

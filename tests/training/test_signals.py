@@ -1,4 +1,4 @@
-"""Signals are noted, obeyed when it suits, and handed back."""
+"""Signals are recorded, obeyed later, and their handlers restored."""
 
 import os
 import signal
@@ -13,15 +13,15 @@ def send(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
-def test_a_sigterm_is_noted_and_obeyed_later() -> None:
+def test_a_sigterm_is_recorded_and_obeyed_later() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     with DeferredSignals() as signals:
         signals.obey()
         send(signal.SIGTERM)
         assert signals.received == signal.SIGTERM
-        with pytest.raises(SystemExit) as left:
+        with pytest.raises(SystemExit) as exit_:
             signals.obey()
-        assert left.value.code == 143
+        assert exit_.value.code == 143
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
@@ -47,23 +47,23 @@ def lose_a_worker(error: Exception, *, terminated: bool) -> None:
 
 @pytest.mark.parametrize("error", [KILLED, FileNotFoundError(2, "its socket"), EOFError("pid")])
 def test_workers_that_the_signal_ended_first(error: Exception) -> None:
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exit_:
         lose_a_worker(error, terminated=True)
-    assert left.value.code == 143
+    assert exit_.value.code == 143
     with pytest.raises(type(error), match=r"pid|socket"):
         lose_a_worker(error, terminated=False)
 
 
-def test_outside_of_the_main_thread_nothing_is_heard() -> None:
+def test_outside_of_the_main_thread_nothing_is_recorded() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    found: list[object] = []
+    received: list[object] = []
 
     def enter() -> None:
         with DeferredSignals() as signals:
-            found.append(signals.received)
+            received.append(signals.received)
 
     thread = threading.Thread(target=enter)
     thread.start()
     thread.join()
-    assert found == [None]
+    assert received == [None]
     assert signal.getsignal(signal.SIGTERM) is before

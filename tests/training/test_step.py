@@ -1,4 +1,4 @@
-"""Steps of the optimiser: of several batches, clipped, and what a checkpoint must keep of them."""
+"""Optimizer steps: gradient accumulation, clipping, and a state that restores them."""
 
 import copy
 from typing import Any
@@ -28,17 +28,17 @@ def learn(
     steps: OptimizerStep, net: nn.Module, index: int, images: torch.Tensor
 ) -> dict[str, float]:
     steps.backward(net(images).square().mean(), index)
-    return steps.step() if steps.follows(index) else {}
+    return steps.step() if steps.is_due_after(index) else {}
 
 
 def test_which_batches_end_a_step() -> None:
     steps = stepper(nn.Linear(1, 1), batches=5, accumulate=2)
-    assert [steps.follows(index) for index in range(5)] == [False, True, False, True, True]
+    assert [steps.is_due_after(index) for index in range(5)] == [False, True, False, True, True]
     assert steps.config.steps_per_epoch(5) == 3
     assert steps.schedule.total_steps == 6
 
 
-def test_accumulated_batches_are_as_good_as_one() -> None:
+def test_accumulated_batches_equal_one_large_batch() -> None:
     torch.manual_seed(1)
     one = nn.Linear(3, 1)
     several = copy.deepcopy(one)
@@ -51,24 +51,24 @@ def test_accumulated_batches_are_as_good_as_one() -> None:
     torch.testing.assert_close(several.weight, one.weight)
 
 
-def test_a_gradient_is_clipped_and_its_norm_told() -> None:
+def test_a_gradient_is_clipped_and_its_unclipped_norm_returned() -> None:
     net = nn.Linear(2, 1, bias=False)
     nn.init.zeros_(net.weight)
     steps = stepper(net, clip=1.0)
     steps.backward((net(torch.tensor([[30.0, 40.0]])) - 0.5).square().sum(), 0)
-    told = steps.step()
-    assert told["gradient norm"] == pytest.approx(50)
-    assert told["learning rate/all"] == pytest.approx(0.1)
+    metrics = steps.step()
+    assert metrics["gradient norm"] == pytest.approx(50)
+    assert metrics["learning rate/all"] == pytest.approx(0.1)
     assert net.weight.tolist()[0] == pytest.approx([0.06, 0.08], rel=1e-4)
 
 
-def test_the_rate_of_the_epoch_is_the_greatest() -> None:
+def test_the_learning_rate_is_the_greatest_of_the_groups() -> None:
     net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
     assert stepper(net, rates={"backbone": 0.5}).learning_rate == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("choices", [{}, {"optimizer": "adamw", "schedule": "one_cycle"}])
-def test_a_restored_one_goes_on_with_the_same_bits(choices: dict[str, Any]) -> None:
+def test_a_restored_step_has_the_same_bits(choices: dict[str, Any]) -> None:
     torch.manual_seed(1)
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
     images = torch.randn(8, 5, 3)
@@ -81,8 +81,8 @@ def test_a_restored_one_goes_on_with_the_same_bits(choices: dict[str, Any]) -> N
     other.load_state_dict(state[0])
     again.load_state_dict(state[1])
     for index in range(4):
-        told = learn(steps, net, index, images[4 + index])
-        assert told == learn(again, other, index, images[4 + index])
+        metrics = learn(steps, net, index, images[4 + index])
+        assert metrics == learn(again, other, index, images[4 + index])
     for one in (steps, again):
         assert one.average is not None
         assert one.average.updates == 8

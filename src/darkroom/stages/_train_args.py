@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 GIVEN = "given"
 
 
-def check(section: "Competition", task: str) -> None:
+def check_choices(section: "Competition", task: str) -> None:
     """Refuse a network or a choice that the task has no use for.
 
     Raises:
@@ -71,7 +71,7 @@ def check(section: "Competition", task: str) -> None:
         )
 
 
-def targets_of(rows: pd.DataFrame, card: Card) -> NDArray[Any] | None:
+def target_array(rows: pd.DataFrame, card: Card) -> NDArray[Any] | None:
     """Return float32 (n, K), for classes int64 (n,), or None for masks, which shards hold."""
     if card.task == "segmentation":
         return None
@@ -80,7 +80,7 @@ def targets_of(rows: pd.DataFrame, card: Card) -> NDArray[Any] | None:
     return rows[list(card.targets)].to_numpy(np.float32)
 
 
-def network(
+def network_arguments(
     section: "Competition", card: Card, learned: NDArray[Any] | None, first_weights: str
 ) -> dict[str, Any]:
     """Return the arguments of `build_network`, but for the seed.
@@ -105,10 +105,10 @@ def network(
     return arguments | {"outputs": outputs.get(card.task, len(card.targets))}
 
 
-def loss(
+def train_loss(
     train: Train, card: Card, learned: NDArray[Any] | None, scale: Sequence[float] | None
 ) -> nn.Module:
-    """Return the loss; see `network` for the arguments, of which `scale` is one."""
+    """Return the loss; see `network_arguments` for the arguments, of which `scale` is one."""
     chosen: str | Mapping[str, float | Mapping[str, float]]
     if isinstance(train.loss, str):
         chosen = train.loss
@@ -132,12 +132,12 @@ def loss(
     )
 
 
-def batch_mixup(train: Train, card: Card) -> Mixup | None:
+def train_mixup(train: Train, card: Card) -> Mixup | None:
     """Return what mixes the pictures of a batch, if anything does."""
     return Mixup(train.mixup, train.cutmix, len(card.classes) or None) or None
 
 
-def loaders(
+def train_loaders(
     shards: Store,
     learning: Sequence[int],
     validating: Sequence[int],

@@ -39,26 +39,26 @@ def run(context: Context, fold: int = 0, watch: Watch = lambda *_, **__: ()) -> 
     shards, rows = read_part(paths, known, "train")
     folds = read_split(paths)
     check_split(rows, folds)
-    _train_args.check(section, card.task)
+    _train_args.check_choices(section, card.task)
     learn, validate = _sides(rows, folds, fold)
     if model.weights == _train_args.GIVEN:
         require(paths.first_weights, "transfer", name)
 
     stamp = _stamp(context, fold, shards)
-    targets = _train_args.targets_of(rows, card)
+    targets = _train_args.target_array(rows, card)
     learned = None if targets is None else targets[learn]
-    arguments = _train_args.network(section, card, learned, str(paths.first_weights))
+    arguments = _train_args.network_arguments(section, card, learned, str(paths.first_weights))
     net = build_network(**arguments, seed=context.seed)
     # Validation sees whole images, whatever windows are cut for training.
     sizes.check_size(net, shards.height, shards.width)
-    loaders = _train_args.loaders(shards, learn, validate, targets, train, context.seed)
+    loaders = _train_args.train_loaders(shards, learn, validate, targets, train, context.seed)
     result = fit.fit(
         net,
         *loaders,
         train,
         task=card.task,
-        loss=_train_args.loss(train, card, learned, arguments.get("scale")),
-        mixup=_train_args.batch_mixup(train, card),
+        loss=_train_args.train_loss(train, card, learned, arguments.get("scale")),
+        mixup=_train_args.train_mixup(train, card),
         seed=context.seed,
         work_dir=paths.work(stamp),
         callbacks=watch(

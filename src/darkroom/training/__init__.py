@@ -1,1 +1,1 @@
-"""Stage 4, training: the loop, the optimiser step, checkpoints, and several processes."""
+"""Stage 4, training: the loop, the optimizer step, checkpoints, and several processes."""

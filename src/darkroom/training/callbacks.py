@@ -1,4 +1,4 @@
-"""Callbacks: what the loop calls around batches and epochs, and the two that are always there."""
+"""Callbacks of the training loop, and the two of every training: best weights and progress."""
 
 import sys
 import time
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """What the loop calls; override what you need. Every rank calls its own.
+    """The hooks that the loop calls, on every rank; override those you need.
 
-    A callback must not draw random numbers nor change the network: a training has the same bits
-    without it. What it holds between two epochs belongs into `state_dict`, or a resumed training
-    lacks it.
+    A callback must not draw random numbers nor change the network, so that a training has the same
+    bits without it. What it holds between two epochs belongs in `state_dict`: a resumed training
+    would lack it.
     """
 
     def on_train_start(self, loop: "Loop") -> None:
-        """Before the first epoch that is left to do."""
+        """Before the first epoch of this run, after a checkpoint was read."""
 
     def on_epoch_start(self, loop: "Loop") -> None:
-        """Before the first batch of an epoch, or of what is left of one."""
+        """Before the first batch of an epoch, or of the rest of one."""
 
     def on_batch_start(self, loop: "Loop", batch: Batch) -> None:
-        """A training batch has come, and lies on the device."""
+        """A training batch is loaded, and on the device."""
 
     def on_batch_end(self, loop: "Loop", batch: Batch) -> None:
-        """The gradient of a training batch is computed, and its step taken if one follows."""
+        """The gradient of a training batch is computed, and its step taken if one is due."""
 
     def on_step_end(self, loop: "Loop") -> None:
-        """The optimizer has taken a step; `loop.step_metrics` is of it."""
+        """The optimizer has taken a step; see `loop.step_metrics`."""
 
     def on_validation_start(self, loop: "Loop") -> None:
-        """The averaged weights, if there are any, are in the network until `on_epoch_end`."""
+        """Before validation. The network has the averaged weights, if any, until `on_epoch_end`."""
 
     def on_validation_batch(self, loop: "Loop", batch: Batch, probabilities: Tensor) -> None:
         """A validation batch has been predicted: float32 (N, H, W) for masks, else (N, K)."""
@@ -50,30 +50,30 @@ class Callback:
         """Validation is over; `loop.history[-1]` is the epoch's row."""
 
     def on_checkpoint(self, loop: "Loop") -> None:
-        """A checkpoint is about to be written: what came before is not repeated on resuming."""
+        """A checkpoint is about to be written, on rank 0; a resumed run does what follows."""
 
     def on_train_end(self, loop: "Loop") -> None:
-        """The loop is left, also after an error."""
+        """The loop ends, possibly with an error."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint must keep, plain values and tensors."""
+        """Return what a checkpoint must hold: plain values and tensors."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
+        """Restore what `state_dict` returned."""
 
 
 class BestWeights(Callback):
     """Keeps the weights of the best epoch, and stops the loop when no better one comes.
 
-    Better is a better metric, or an equal one with a lower validation loss: on a small
-    validation set many epochs share one accuracy.
+    An epoch is better if its metric is, or if that is equal and its validation loss is lower: on a
+    small validation set many epochs have the same accuracy.
 
     Args:
-        monitor: The metric that decides.
-        patience: Epochs in a row that are no better, after which training stops.
-        unfreeze_epoch: The epoch, from 1, in which a frozen backbone begins to learn, from which
-            patience counts anew; None: none is frozen.
+        monitor: The metric that is compared.
+        patience: Epochs in a row without a better one, after which training stops.
+        unfreeze_epoch: The epoch, from 1, in which a frozen backbone begins to learn; patience
+            counts from there. None: it is not frozen.
     """
 
     def __init__(self, monitor: Metric, patience: int, unfreeze_epoch: int | None = None) -> None:
@@ -90,7 +90,7 @@ class BestWeights(Callback):
             state = loop.module.net.state_dict()
             self._weights = {name: t.detach().to("cpu", copy=True) for name, t in state.items()}
         elif row["epoch"] - max(self.row["epoch"], self.first_epoch - 1) >= self.patience:
-            loop.stop = True
+            loop.should_stop = True
         loop.best = self.row
 
     def state_dict(self) -> dict[str, Any]:
@@ -98,15 +98,15 @@ class BestWeights(Callback):
         return {"row": self.row, "weights": self._weights}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from the best epoch so far."""
+        """Restore the best epoch so far."""
         self.row, self._weights = dict(state["row"]), dict(state["weights"])
 
     def restore(self, net: nn.Module) -> None:
         """Put the best weights into the network."""
-        # Into the network's own table, which says of what version its layers are.
-        table = net.state_dict()
-        table.update(self._weights)
-        net.load_state_dict(table)
+        # Into the network's own state dict, which holds the version of each layer.
+        weights = net.state_dict()
+        weights.update(self._weights)
+        net.load_state_dict(weights)
 
     def _score(self, row: Metrics) -> tuple[float, float]:
         value = row[f"{self.monitor.name}/val"]
@@ -114,7 +114,7 @@ class BestWeights(Callback):
 
 
 class Progress(Callback):
-    """A line an epoch on stderr, of rank 0; in a terminal also a bar over all the batches."""
+    """Prints a line an epoch to stderr, on rank 0; in a terminal also a bar over all batches."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
@@ -125,7 +125,7 @@ class Progress(Callback):
         if distributed.rank() == 0 and sys.stderr.isatty():
             self._bar = tqdm(
                 total=loop.config.epochs * (loop.batches + loop.val_batches),
-                initial=loop.seen + len(loop.history) * loop.val_batches,
+                initial=loop.batches_seen + len(loop.history) * loop.val_batches,
                 unit="batch",
                 dynamic_ncols=True,
                 leave=False,
@@ -138,13 +138,13 @@ class Progress(Callback):
             self._bar.set_description(f"epoch {loop.epoch + 1}/{loop.config.epochs}")
 
     def on_batch_end(self, loop: "Loop", batch: Batch) -> None:
-        """Count its images."""
-        self._images += len(batch.ids)
+        """Count the images of all ranks."""
+        self._images += loop.train_loader.rows_in_batch(loop.batch - 1)
         if self._bar is not None:
             self._bar.update()
 
     def on_validation_start(self, loop: "Loop") -> None:
-        """Stop the clock: validation is not training speed."""
+        """Stop the clock: the speed is that of training alone."""
         self._rate = self._images / max(1e-9, time.perf_counter() - self._started)
 
     def on_validation_batch(self, loop: "Loop", batch: Batch, probabilities: Tensor) -> None:
@@ -160,7 +160,7 @@ class Progress(Callback):
         names = [metric.name for metric in loop.module.task.metrics]
         line = epoch_line(row, loop.config.epochs, names)
         line += f"  {self._rate:.3g} img/s{'  best' if row is loop.best else ''}"
-        # Through tqdm, which moves an open bar out of the way.
+        # By tqdm, which first clears an open bar.
         tqdm.write(line, file=sys.stderr)
 
     def on_train_end(self, loop: "Loop") -> None:
@@ -170,7 +170,7 @@ class Progress(Callback):
 
 
 def epoch_line(row: Metrics, epochs: int, metrics: Sequence[str]) -> str:
-    """Return the line of an epoch.
+    """Return the line of an epoch; `row` is one of `Loop.history`.
 
     Example:
         >>> row = {"epoch": 3, "loss/train": 0.5, "loss/val": 0.25}

@@ -1,8 +1,8 @@
 """Checkpoints: the file that a training resumes from, and when it is written.
 
-A checkpoint is a pickle of plain values and tensors, as `torch.save` writes it, and a digest of
-it: torch itself does not notice a changed bit. It holds no random state: what is random follows
-from the seed and the place (epoch, batch).
+A checkpoint is a pickle of plain values and tensors, as `torch.save` writes it, followed by its
+digest: torch itself does not notice a changed bit. It holds no state of random generators: random
+numbers follow from the seed, the epoch and the batch.
 """
 
 import hashlib
@@ -26,44 +26,44 @@ if TYPE_CHECKING:
 
 _DIGEST_BYTES = 32
 State = dict[str, Any]
-# What a checkpoint keeps of a loop as it stands.
-_PLAIN = ("epoch", "batch", "stop", "history", "step_metrics", "best")
+# Attributes of a loop that a checkpoint holds unchanged.
+_LOOP_KEYS = ("epoch", "batch", "should_stop", "history", "step_metrics", "best")
 
 
 def checkpoint_path(work_dir: Path) -> Path:
-    """Return where the checkpoint of a training lies."""
+    """Return the file of a training's checkpoint."""
     return work_dir / "training.ckpt"
 
 
-def save(file: Path, identity: Mapping[str, object], state: State) -> None:
-    """Write a checkpoint, atomically: whole, or the one before stays.
+def write_checkpoint(file: Path, identity: Mapping[str, object], state: State) -> None:
+    """Write a checkpoint, atomically: until it is complete, the previous one stays.
 
     Args:
         file: See `checkpoint_path`.
-        identity: What training this is, JSON-able; see `load`.
+        identity: What must be equal to resume from it, JSON-able; see `read_checkpoint`.
         state: Plain values and tensors.
     """
-    # In memory first: of a full disk torch's own writer says nothing but that it failed.
+    # In memory first: when the disk is full, torch's own writer does not say why it fails.
     body = io.BytesIO()
     torch.save({"identity": _as_text(identity), **state}, body)
     with files.atomic_write(file) as part, part.open("wb") as stream:
         stream.write(body.getbuffer())
-        stream.write(digest_of(body.getbuffer()))
+        stream.write(digest(body.getbuffer()))
 
 
-def digest_of(data: bytes | memoryview) -> bytes:
+def digest(data: bytes | memoryview) -> bytes:
     """Return the digest that follows the pickle of a checkpoint."""
     return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
 
 
-def load(file: Path, identity: Mapping[str, object]) -> State | None:
+def read_checkpoint(file: Path, identity: Mapping[str, object]) -> State | None:
     """Return the state of a checkpoint, with its tensors on the CPU.
 
-    None if there is none, or none of use: damaged, or of a training with another identity.
-    Then a line on stderr says so.
+    None if there is none, or if it is damaged or has another identity: a line on stderr says so,
+    as the training then starts from the beginning.
     """
     try:
-        return _read(file, identity)
+        return _read_valid(file, identity)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -77,22 +77,22 @@ def load(file: Path, identity: Mapping[str, object]) -> State | None:
 
 
 def is_finite(net: nn.Module) -> bool:
-    """Return whether all weights are finite: a loss shows diverged ones a batch too late."""
+    """Return whether all weights are finite: the loss shows it only with the next batch."""
     floats = [t for t in net.state_dict().values() if t.is_floating_point()]
     return bool(torch.stack([t.isfinite().all() for t in floats]).all()) if floats else True
 
 
 class Checkpoints:
-    """Saves a loop after every epoch, every so many steps, and when a signal came.
+    """Saves a loop after every epoch, every so many steps, and after a signal.
 
-    Always between two optimizer steps, so that no gradient need be kept. With several ranks the
-    first one writes, and all must call the same methods.
+    Always between two optimizer steps, so that no gradient needs saving. Of several ranks the
+    first one writes, but all must call the same methods: they exchange totals and signals.
 
     Args:
         file: See `checkpoint_path`.
-        identity: See `save`.
+        identity: See `write_checkpoint`.
         every_steps: Steps between two checkpoints within an epoch; None: none.
-        signals: What asks to stop.
+        signals: The signals that ask to stop.
     """
 
     def __init__(
@@ -107,12 +107,12 @@ class Checkpoints:
         self.every_steps, self.signals = every_steps, signals
 
     def after_batch(self, loop: "Loop") -> None:
-        """Save between two steps of an epoch, if it is time or a signal came; then leave."""
-        if not loop.step.follows(loop.batch - 1):
+        """Save between two steps if it is time; save and leave if a signal came to any rank."""
+        if not loop.step.is_due_after(loop.batch - 1):
             return
         if distributed.any_rank(self.signals.received is not None):
             self.save_and_leave(loop)
-        # After the last batch validation comes, and saves soon enough.
+        # Not after the last batch: the validation that follows is short, and saves too.
         is_due = self.every_steps is not None and loop.steps % self.every_steps == 0
         if is_due and loop.batch < loop.batches:
             self._save(loop)
@@ -126,12 +126,13 @@ class Checkpoints:
     def is_interrupted(self) -> bool:
         """Return whether validation must stop for a signal.
 
-        Several ranks may have unequal numbers of validation batches: they end the epoch first.
+        Not with several ranks: their numbers of validation batches may differ, so they could not
+        agree on a batch to stop after. They end the epoch first.
         """
         return self.signals.received is not None and distributed.world_size() == 1
 
     def save_and_leave(self, loop: "Loop") -> NoReturn:
-        """Save, and end as the signal asks.
+        """Save, and end the process as the signal asks.
 
         Raises:
             SystemExit: 143, after SIGTERM, or where the signal came to another rank.
@@ -141,60 +142,59 @@ class Checkpoints:
         self._leave()
 
     def resume(self, loop: "Loop") -> None:
-        """Go on from the checkpoint, if there is one of use; it is rank 0 that reads it."""
-        state = load(self.file, self.identity) if distributed.rank() == 0 else None
+        """Restore the loop from the checkpoint, if there is a valid one; rank 0 reads it."""
+        state = read_checkpoint(self.file, self.identity) if distributed.rank() == 0 else None
         state = distributed.broadcast(state)
         if state is not None:
             _restore(loop, state)
-            loop.saved = self.file
+            loop.checkpoint_file = self.file
 
     def _save(self, loop: "Loop") -> None:
         state = _state_of(loop)  # all ranks take part
         if distributed.rank() == 0 and is_finite(loop.module.net):
             loop.call("on_checkpoint")
-            save(self.file, self.identity, state)
-            loop.saved = self.file
+            write_checkpoint(self.file, self.identity, state)
+            loop.checkpoint_file = self.file
 
     def _leave(self) -> NoReturn:
         self.signals.obey()
-        raise SystemExit(TERMINATED)
+        raise SystemExit(TERMINATED)  # the signal came to another rank
 
 
 def _state_of(loop: "Loop") -> State:
-    train = loop.totals.over_ranks()
+    totals = loop.totals.over_ranks()
     return {
-        **{key: getattr(loop, key) for key in _PLAIN},
+        **{key: getattr(loop, key) for key in _LOOP_KEYS},
         "net": loop.module.net.state_dict(),
         "step": loop.step.state_dict(),
-        "sums": train.sums,
-        "counts": train.counts,
+        "sums": totals.sums,
+        "counts": totals.counts,
         "callbacks": [callback.state_dict() for callback in loop.callbacks],
     }
 
 
 def _restore(loop: "Loop", state: State) -> None:
-    table = loop.module.net.state_dict()  # which says of what version its layers are
-    if table.keys() != state["net"].keys():
-        raise RuntimeError("a checkpoint of another network")
-    table.update(state["net"])
-    loop.module.net.load_state_dict(table)
+    # Into the network's own state dict: it holds the version of each layer, the file does not.
+    weights = loop.module.net.state_dict()
+    weights.update(state["net"])
+    loop.module.net.load_state_dict(weights)
     loop.step.load_state_dict(state["step"])
-    for key in _PLAIN:
+    for key in _LOOP_KEYS:
         setattr(loop, key, state[key])
-    if distributed.rank() == 0:  # the other ranks start at 0: the sum is over all
+    if distributed.rank() == 0:  # the totals of all ranks: the others start at 0
         loop.totals.sums, loop.totals.counts = state["sums"], state["counts"]
-    for callback, kept in zip(loop.callbacks, state["callbacks"], strict=True):
-        callback.load_state_dict(kept)
+    for callback, callback_state in zip(loop.callbacks, state["callbacks"], strict=True):
+        callback.load_state_dict(callback_state)
 
 
 class _UnusableError(Exception):
-    """A checkpoint that is damaged, or of another training."""
+    """The checkpoint is damaged, or of another training."""
 
 
-def _read(file: Path, identity: Mapping[str, object]) -> State:
+def _read_valid(file: Path, identity: Mapping[str, object]) -> State:
     data = memoryview(file.read_bytes())
-    body, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
-    if digest_of(body) != digest:
+    body, written_digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
+    if digest(body) != written_digest:
         raise _UnusableError("is damaged")
     state: State = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
     if state.pop("identity") != _as_text(identity):

@@ -1,4 +1,4 @@
-"""Where a training computes, and in what numbers."""
+"""The device, the precision and the determinism of a training."""
 
 import os
 from collections.abc import Iterator
@@ -28,22 +28,22 @@ def training_device(accelerator: str) -> torch.device:
         raise ParamsError("train.devices must be 1 on mps", found=processes)
     if device.type != "cuda":
         return device
-    present = torch.cuda.device_count()
-    if processes > present:
+    gpus = torch.cuda.device_count()
+    if processes > gpus:
         raise ResourceError(
             "this machine has fewer GPUs than train.devices",
-            found=present,
+            found=gpus,
             expected=processes,
-            fix=f"set train.devices to {present}",
+            fix=f"set train.devices to {gpus}",
         )
     return torch.device("cuda", distributed.local_rank())
 
 
 def amp_dtype(config: FitConfig, device: torch.device) -> torch.dtype:
-    """Return the type in which products are computed; float32 means no mixed precision.
+    """Return the dtype of matrix products and convolutions; float32: no mixed precision.
 
     Raises:
-        ParamsError: fp16 was chosen for another device than cuda, where gradients are not scaled.
+        ParamsError: fp16 on another device than cuda: gradients are scaled there alone.
     """
     if config.precision == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
@@ -60,9 +60,9 @@ def amp_dtype(config: FitConfig, device: torch.device) -> torch.dtype:
 
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """Let torch use deterministic algorithms only; afterwards what it used before.
+    """Return a context in which torch uses deterministic algorithms only.
 
-    Some algorithms of a GPU have no deterministic form: there torch warns, elsewhere it raises.
+    Some algorithms have no deterministic form on a GPU: there torch warns, elsewhere it raises.
     """
     before = torch.are_deterministic_algorithms_enabled()
     before_warn_only = torch.is_deterministic_algorithms_warn_only_enabled()

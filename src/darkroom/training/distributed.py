@@ -1,8 +1,8 @@
-"""The process group of a training: torchrun's ranks, what they exchange, and a rank that is lost.
+"""The process group of a training: the ranks that torchrun starts, and what they exchange.
 
-One process is the usual case: without torchrun every function here returns its argument. With
-torchrun the process group exists from `process_group()` on, and all ranks must make the same
-calls in the same order.
+Without torchrun there is one process, and every function returns its argument. With torchrun the
+process group exists within `process_group()`; all ranks must make the same calls in the same
+order, or they wait for each other until the timeout.
 """
 
 import os
@@ -17,34 +17,34 @@ from torch.nn.parallel import DistributedDataParallel
 
 from darkroom.errors import LostRankError
 
-TIMEOUT = timedelta(minutes=10)  # a rank that is slower counts as lost
+TIMEOUT = timedelta(minutes=10)  # of an exchange: after it a rank counts as lost
 
 Value = TypeVar("Value")
 
 
 def rank() -> int:
-    """Return the number of this process among all of the training, from 0."""
+    """Return the number of this process among all processes of the training, from 0."""
     return distributed.get_rank() if _is_joined() else 0
 
 
 def world_size() -> int:
-    """Return how many processes train together, over all machines."""
+    """Return the number of processes that train together, on all machines."""
     return distributed.get_world_size() if _is_joined() else 1
 
 
 def local_rank() -> int:
-    """Return the number of this process among those of this machine, from 0."""
+    """Return the number of this process among those on this machine, from 0."""
     return int(os.environ.get("LOCAL_RANK", "0")) if _is_joined() else 0
 
 
 def local_world_size() -> int:
-    """Return how many processes of this machine train together."""
+    """Return the number of processes on this machine that train together."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if _is_joined() else 1
 
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """Join the process group that torchrun's environment describes; none without torchrun.
+    """Return a context within the process group that torchrun's environment describes, if any.
 
     Raises:
         LostRankError: Another rank ended while this one waited for it.
@@ -55,18 +55,19 @@ def process_group() -> Iterator[None]:
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    # gloo too: totals and signals are exchanged from the CPU, without waiting for the GPU.
     backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
     distributed.init_process_group(backend, timeout=TIMEOUT)
     try:
         yield
     except RuntimeError as error:
-        # A lost peer shows as a broken connection, in whatever the ranks were exchanging.
+        # A lost process shows as a broken connection in whatever exchange came next.
         if not _is_of_a_connection(error):
             raise
         raise LostRankError(
             f"rank {rank()} has lost another process of this training",
             found=str(error).splitlines()[0][:200],
-            fix="see what the other process says; run again to go on from the last checkpoint",
+            fix="read the error of the other process; run again to resume from the last checkpoint",
         ) from error
     finally:
         distributed.destroy_process_group()
@@ -81,13 +82,13 @@ def sum_over_ranks(numbers: Sequence[float]) -> list[float]:
     """Return the sums over the ranks (all-reduce in float64)."""
     if world_size() == 1:
         return list(numbers)
-    sums = torch.tensor(numbers, dtype=torch.float64)
+    sums = torch.tensor(numbers, dtype=torch.float64)  # counts stay exact up to 2^53
     distributed.all_reduce(sums)
     return [float(number) for number in sums.tolist()]
 
 
 def gather(value: Value) -> list[Value]:
-    """Return the values that the ranks pass here, in the order of the ranks; they must pickle."""
+    """Return every rank's value, in the order of the ranks; values must pickle."""
     if world_size() == 1:
         return [value]
     values: list[Any] = [None] * world_size()
@@ -96,7 +97,7 @@ def gather(value: Value) -> list[Value]:
 
 
 def broadcast(value: Value) -> Value:
-    """Return the value that rank 0 passes here; it must pickle."""
+    """Return rank 0's value; it must pickle."""
     if world_size() == 1:
         return value
     values: list[Any] = [value]
@@ -106,7 +107,7 @@ def broadcast(value: Value) -> Value:
 
 
 def data_parallel(model: nn.Module, device: torch.device) -> nn.Module:
-    """Return a module whose gradients are averaged over the ranks; with one rank the module."""
+    """Return a module whose gradients are averaged over the ranks (all-reduce)."""
     if world_size() == 1:
         return model
     return DistributedDataParallel(
@@ -115,28 +116,32 @@ def data_parallel(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def synchronise_batch_norm(net: nn.Module, device: torch.device) -> nn.Module:
-    """Return the network with batch norm that sees the batch of all ranks, not its share of it."""
+    """Return the network with batch norm over the batch of all ranks, not this rank's share.
+
+    Otherwise the result would depend on the number of ranks.
+    """
     if world_size() == 1:
         return net
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(net)  # type: ignore[no-untyped-call, no-any-return]
     for module in net.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.__class__ = CpuSyncBatchNorm
+            module.__class__ = CpuSyncBatchNorm  # in place: the parameters stay the same objects
     return net
 
 
 class CpuSyncBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm over the batch of all ranks, where torch's own SyncBatchNorm needs a GPU."""
+    """Batch norm over the batch of all ranks on the CPU; torch's SyncBatchNorm needs a GPU."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() < 2:
             raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
 
     def forward(self, input: Tensor) -> Tensor:
-        """Return the normalised input (N, C, ...), of its type."""
+        """Return the normalised input (N, C, ...), of the same dtype."""
         if not self.training:
             return super().forward(input)
+        # Two passes, the mean first: E[x²] - E[x]² loses digits where the mean is large.
         axes, shape = [0, *range(2, input.dim())], [1, -1] + [1] * (input.dim() - 2)
         values = input.float()
         count = values.new_tensor([values.numel() / values.shape[1]])
@@ -162,7 +167,7 @@ class CpuSyncBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 class _AllReduce(torch.autograd.Function):
-    """Sums over the ranks, whose gradients are summed likewise."""
+    """A sum over the ranks, whose gradient is the sum of the ranks' gradients."""
 
     @staticmethod
     def forward(_context: Any, values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The running average of a network's weights, which often scores better than the last ones.
+"""The running average of a network's weights, which often scores better than the latest weights.
 
 Polyak and Juditsky 1992; in its exponential form Tarvainen and Valpola 2017.
 """
@@ -16,8 +16,7 @@ class Average:
     """Keeps the average of every floating tensor of a network, batch-norm statistics included.
 
     The n-th update, counted from 0, keeps min(decay, (1 + n) / (10 + n)) of the average, so that
-    the random weights at the start are soon forgotten. Whole numbers, such as counters, are
-    copied.
+    it soon forgets the initial weights. Integers, such as counters, are copied.
 
     Args:
         net: The network, on its device; the average starts as its weights.
@@ -30,8 +29,8 @@ class Average:
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
-        """Take the weights into the average: once after every step of the optimiser."""
-        kept = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        """Take the weights into the average: once after every optimizer step."""
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         averages: list[Tensor] = []
         values: list[Tensor] = []
@@ -42,26 +41,26 @@ class Average:
             else:
                 self.weights[name].copy_(value)
         if averages:
-            # All of them in a few kernels, where a device has such.
-            lerp = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
+            # All tensors in a few kernels, where the device has such kernels.
+            lerp = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
             lerp(averages, values, self.updates)
 
     @contextmanager
     def swap(self, net: nn.Module) -> Iterator[None]:
-        """Put the average into the network for the block; then its own weights again, exactly."""
+        """Return a context in which the network has the average in place of its weights."""
         own = {name: value.detach().clone() for name, value in net.state_dict().items()}
-        _put(self.weights, net)
+        _copy_into(self.weights, net)
         try:
             yield
         finally:
-            _put(own, net)
+            _copy_into(own, net)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the average and the number of updates; the tensors are not copies."""
         return {"updates": self.updates, "weights": dict(self.weights)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where another average of the same network stood."""
+        """Restore the state of another average of the same network."""
         weights: dict[str, Tensor] = state["weights"]
         if weights.keys() != self.weights.keys():
             odd = sorted(weights.keys() ^ self.weights.keys())
@@ -72,7 +71,7 @@ class Average:
 
 
 @torch.no_grad()
-def _put(weights: dict[str, Tensor], net: nn.Module) -> None:
-    """Copy into the tensors that are there, to which optimisers and other processes hold."""
+def _copy_into(weights: dict[str, Tensor], net: nn.Module) -> None:
+    """Copy into the existing tensors, as optimizers and other processes refer to them."""
     for name, value in net.state_dict().items():
         value.copy_(weights[name])

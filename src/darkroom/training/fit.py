@@ -1,4 +1,4 @@
-"""Training: a network and two loaders in, the best weights and a history out."""
+"""Train a network on two loaders; return its best weights and the history."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,12 +25,13 @@ from darkroom.training.module import Metrics, TrainModule
 from darkroom.training.signals import DeferredSignals
 from darkroom.training.step import OptimizerStep
 
-_LESS_MEMORY = "lower train.batch_size, or preprocess.height and width, or take a smaller model"
+Loss = nn.Module | Callable[[Tensor, Tensor], Tensor]
+_LESS_MEMORY = "lower train.batch_size, or preprocess.height and width, or use a smaller model"
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What training leaves.
+    """The result of a training.
 
     Attributes:
         net: The network with the weights of the best epoch, on the CPU in eval mode.
@@ -52,37 +53,37 @@ def fit(
     task: str,
     seed: int,
     work_dir: Path,
-    loss: nn.Module | Callable[[Tensor, Tensor], Tensor] | None = None,
+    loss: Loss | None = None,
     mean: Sequence[float] = MEAN,
     std: Sequence[float] = STD,
     mixup: Mixup | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> FitResult:
-    """Train a network, keep the best epoch, stop when no better one comes.
+    """Train a network, keep the best epoch, stop early when no better one follows.
 
-    The result is a function of the arguments: to the bit, on one kind of CPU, number of threads
-    and version of torch, and however often training was interrupted: it goes on from the
+    The result is a function of the arguments, to the bit: on one kind of CPU, with one number of
+    threads and one version of torch. Interruptions do not change it: training resumes from the
     checkpoint in `work_dir`, if that is of a training with these arguments.
 
     Args:
-        net: From `darkroom.models.build.build_network`, which seeds its first weights.
-        train_loader: Its order follows (its seed, epoch). See `leaves_one` for `drop_last`.
-        val_loader: At least one image; in a fixed order.
-        config: How many epochs, and how the optimizer steps; where and in what numbers.
-        task: Its first metric, and of equals the validation loss, says which epoch is the best.
-        seed: Of what is random in the network while it trains, such as dropout, and of mixup.
-        work_dir: Where the checkpoint lies, and stays.
+        net: From `darkroom.models.build.build_network`, with its initial weights.
+        train_loader: Shuffled by (its seed, epoch). See `leaves_one` for `drop_last`.
+        val_loader: At least one image, in a fixed order.
+        config: Epochs, optimizer, device, precision ...
+        task: Its first metric selects the best epoch, the validation loss between equal ones.
+        seed: Of dropout and Mixup.
+        work_dir: Of the checkpoint, which is not deleted.
         loss: From `darkroom.tasks.losses.build.build_loss`; None: the task's usual one.
         mean, std: Of the normalisation.
-        mixup: Mixes the images of training batches; for labels.
+        mixup: Mixes the images of training batches; None: they are not mixed.
         callbacks: Called on every rank, in this order.
 
     Raises:
         DataError: No images to train on or to validate; or images without a target.
-        ParamsError: The loss is not finite any more; or the choices do not go together.
+        ParamsError: The loss is infinite or not a number; or the arguments are inconsistent.
         ResourceError: There is no such accelerator; or memory runs out.
-        SystemExit: 143: a SIGTERM came; a checkpoint was written.
-        KeyboardInterrupt: A SIGINT came; likewise.
+        SystemExit: 143, after SIGTERM; a checkpoint was written.
+        KeyboardInterrupt: After SIGINT; likewise.
     """
     _check_sizes(train_loader, val_loader)
     device = training_device(config.accelerator)
@@ -92,12 +93,12 @@ def fit(
     with (
         DeferredSignals() as signals,
         deterministic(device),
-        _ranks_share(train_loader, val_loader),
+        _shared_by_ranks(train_loader, val_loader),
         out_of_memory_errors("train", fix=_LESS_MEMORY),
         batch_norm_errors(),
         lost_workers_reported(has_workers),
     ):
-        module = _module(net, task, loss, config, mean, std, mixup, device)
+        module = _train_module(net, task, loss, config, mean, std, mixup, device)
         step = OptimizerStep(
             module.net,
             config,
@@ -114,7 +115,7 @@ def fit(
             seed=seed,
             callbacks=[best, *callbacks, Progress()],
         )
-        identity = _identity(module, train_loader, config, seed)
+        identity = _identity(module, train_loader, config, seed, loop.callbacks)
         checkpoints = Checkpoints(
             checkpoint_path(work_dir),
             identity,
@@ -124,21 +125,24 @@ def fit(
         checkpoints.resume(loop)
         loop.run(checkpoints)
     best.restore(net)
-    signals.obey()
+    signals.obey()  # one that came after the last checkpoint
     return FitResult(net.cpu().eval(), loop.history, best.row)
 
 
-def _module(
+def _train_module(
     net: nn.Module,
     task: str,
-    loss: nn.Module | Callable[[Tensor, Tensor], Tensor],
+    loss: Loss,
     config: FitConfig,
     mean: Sequence[float],
     std: Sequence[float],
     mixup: Mixup | None,
     device: torch.device,
 ) -> TrainModule:
-    """Return the network on its device, with what makes a loss of a batch."""
+    """Move the network to the device and wrap it, in the one order that works.
+
+    Batch norm is replaced before the network is compiled; data parallel comes last.
+    """
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     net.train().to(device).to(memory_format=layout)
     net = distributed.synchronise_batch_norm(net, device)
@@ -156,17 +160,21 @@ def _module(
 
 
 def _compiled(net: nn.Module) -> nn.Module:
-    # One graph for all sizes of batch would have other bits than one for each, and whether it is
-    # made depends on the sizes that came before: a resumed training would not see the same.
+    # A graph for each batch size. torch would make one for all sizes after it has seen two, with
+    # other bits; a resumed training sees the sizes in another order.
     compiled = torch.compile(net, dynamic=False)
     assert isinstance(compiled, nn.Module)
     return compiled
 
 
 def _identity(
-    module: TrainModule, train_loader: Loader, config: FitConfig, seed: int
+    module: TrainModule,
+    train_loader: Loader,
+    config: FitConfig,
+    seed: int,
+    callbacks: Sequence[Callback],
 ) -> Mapping[str, object]:
-    """Return what distinguishes this training from others whose checkpoint could lie there."""
+    """Return what must be equal for a checkpoint to be of this training."""
     sampler = train_loader.sampler
     choices = {
         name: getattr(config, name)
@@ -179,14 +187,15 @@ def _identity(
         "task": [module.task.name, type(module.loss).__name__, seed, module.mean, module.std],
         "mixup": repr(module.mixup),
         "config": choices,
+        "callbacks": [type(callback).__name__ for callback in callbacks],
         "device": module.device.type,
         "ranks": distributed.world_size(),
     }
 
 
 @contextmanager
-def _ranks_share(*loaders: Loader) -> Iterator[None]:
-    """Let the loaders read the share of this rank; afterwards all rows again."""
+def _shared_by_ranks(*loaders: Loader) -> Iterator[None]:
+    """Return a context in which the loaders read this rank's share of the rows."""
     for loader in loaders:
         loader.start(0)
         loader.sampler.share(distributed.rank(), distributed.world_size())
@@ -205,12 +214,12 @@ def _check_sizes(train_loader: Loader, val_loader: Loader) -> None:
             raise DataError(
                 f"there are no images to {purpose}",
                 found="0 batches",
-                fix="look at the split: this fold leaves none",
+                fix="change the split: this fold leaves none",
             )
         images, batch_size = len(loader.sampler.rows), loader.sampler.batch_size
         if min(images, batch_size) < ranks:
             raise ParamsError(
-                f"there are too few images to {purpose} for so many devices",
+                f"there are too few images to {purpose} on so many devices",
                 found=f"{images} images in batches of {batch_size}",
                 expected=f"{ranks} or more of each: one a device",
                 fix="lower train.devices, or raise train.batch_size",
@@ -220,8 +229,8 @@ def _check_sizes(train_loader: Loader, val_loader: Loader) -> None:
 def leaves_one(images: int, batch_size: int) -> bool:
     """Return whether an epoch's last batch would hold a single image.
 
-    Batch norm cannot take the variance of a single value, and that of a single image is
-    noise: let the loader drop that batch. Shuffled, it is another image every epoch.
+    Batch norm cannot take the variance of a single value, and that of one image is noise: the
+    loader should drop that batch. Shuffled, it is another image in every epoch.
 
     Example:
         >>> leaves_one(9, 4), leaves_one(10, 4), leaves_one(1, 4)
@@ -232,7 +241,7 @@ def leaves_one(images: int, batch_size: int) -> bool:
 
 @contextmanager
 def batch_norm_errors() -> Iterator[None]:
-    """Name the parameters that leave batch norm a single value a channel, with no variance.
+    """Turn batch norm's error about a single value a channel into one that names parameters.
 
     Raises:
         ParamsError: In place of torch's ValueError.

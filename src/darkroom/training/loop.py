@@ -1,4 +1,4 @@
-"""The training loop: epochs of batches, each validated, each followed by a checkpoint."""
+"""The training loop: in each epoch the training batches, a validation, a checkpoint."""
 
 import math
 from collections.abc import Sequence
@@ -15,22 +15,31 @@ from darkroom.training.step import OptimizerStep
 
 
 class Loop:
-    """Trains a network from where it stands to the last epoch.
+    """Trains a network from its current epoch and batch to the last epoch.
 
-    Before each batch torch's generators are seeded from (seed, epoch, batch, rank), so that a
-    resumed run draws the same random numbers.
+    Before each batch torch's generators are seeded from (seed, epoch, batch, rank). So a resumed
+    run draws the same random numbers.
+
+    Args:
+        module: The network and what turns a batch into a loss.
+        step: The optimizer step.
+        train_loader, val_loader: Of this rank's share of every batch.
+        config: How many epochs, and how the optimizer steps.
+        seed: See above.
+        callbacks: Called in this order.
 
     Attributes:
-        epoch: Epochs that are over, validation included.
-        batch: Training batches that are over in the next one; all: only its validation is left.
+        epoch: Completed epochs, validation included; so the number of the current one, from 0.
+        batch: Completed training batches of the current epoch.
+        totals: Of these batches.
         history: One row an epoch: epoch (from 1), loss and every metric as `<name>/train` and
             `<name>/val`, learning rate (at the epoch's end; the greatest of any layer group).
-            Nothing in it depends on the clock.
-        step_metrics: Of the last optimizer step: `loss/step`, `gradient norm` and
+            No value depends on the clock.
+        step_metrics: Of the latest optimizer step: `loss/step`, `gradient norm` and
             `learning rate/<group>`.
         best: The row of the best epoch so far.
-        stop: Set by a callback, the loop ends with the epoch.
-        saved: The file of the last checkpoint, if there is one.
+        should_stop: A callback sets it to end the loop after this epoch.
+        checkpoint_file: The last checkpoint that was written or read; None: there is none.
     """
 
     def __init__(
@@ -48,43 +57,43 @@ class Loop:
         self.train_loader, self.val_loader = train_loader, val_loader
         self.batches, self.val_batches = len(train_loader), len(val_loader)
         self.callbacks = callbacks
-        self.epoch, self.batch, self.stop = 0, 0, False
+        self.epoch, self.batch, self.should_stop = 0, 0, False
         self.totals = Totals(module.task.metrics)
         self.history: list[Metrics] = []
         self.step_metrics: Metrics = {}
         self.best: Metrics = {}
-        self.saved: Path | None = None
-        self._losses: list[float] = []  # of the batches of the coming step
+        self.checkpoint_file: Path | None = None
+        self._losses: list[float] = []  # of the batches since the latest step
 
     @property
-    def seen(self) -> int:
-        """Training batches that are over, in all epochs."""
+    def batches_seen(self) -> int:
+        """Completed training batches of all epochs."""
         return self.epoch * self.batches + self.batch
 
     @property
     def steps(self) -> int:
-        """Optimizer steps taken, in all epochs."""
+        """Optimizer steps of all epochs; exact between two steps."""
         per_epoch = self.config.steps_per_epoch(self.batches)
         return self.epoch * per_epoch + self.config.steps_per_epoch(self.batch)
 
     @property
-    def ended(self) -> bool:
-        """Whether no epoch is left to do."""
-        return self.stop or self.epoch >= self.config.epochs
+    def is_done(self) -> bool:
+        """Whether no epoch is left."""
+        return self.should_stop or self.epoch >= self.config.epochs
 
     def run(self, checkpoints: Checkpoints) -> None:
-        """Train: epochs, and in each its batches, its validation, its checkpoint.
+        """Train until the last epoch, or until a callback stops the loop.
 
         Raises:
             DataError: Images without a target.
             ParamsError: The loss is not finite.
             SystemExit, KeyboardInterrupt: A signal came, and a checkpoint was written.
         """
-        if self.ended:
+        if self.is_done:  # a checkpoint of a finished training was read
             return
         try:
             self.call("on_train_start")
-            while not self.ended:
+            while not self.is_done:
                 self._train_epoch(checkpoints)
                 self._validate(checkpoints)
                 self.epoch, self.batch = self.epoch + 1, 0
@@ -94,7 +103,7 @@ class Loop:
 
     def _train_epoch(self, checkpoints: Checkpoints) -> None:
         self.module.start_epoch(frozen=self.config.is_frozen(self.epoch))
-        if self.batch == 0:
+        if self.batch == 0:  # else a checkpoint within the epoch was read, and its totals with it
             self.totals = Totals(self.module.task.metrics)
         self.call("on_epoch_start")
         self.train_loader.start(self.epoch, self.batch)
@@ -106,20 +115,21 @@ class Loop:
             checkpoints.after_batch(self)
 
     def _train_batch(self, batch: Batch) -> None:
-        number, steps = self.batch, self.step.follows(self.batch)
-        seed = batch_seed(self.seed, self.epoch, number, distributed.rank())
-        with self.module.gradients(reduce=steps):
+        is_step_due = self.step.is_due_after(self.batch)
+        seed = batch_seed(self.seed, self.epoch, self.batch, distributed.rank())
+        with self.module.gradients(reduce=is_step_due):
             loss, value = self.module.train_batch(batch, self.totals, seed=seed)
-            self._check(value, batch)
-            # Data parallel takes the plain mean over ranks, whose shares of a batch may differ.
-            rows = self.train_loader.rows_in_batch(number)
-            loss = loss * (distributed.world_size() * len(batch) / rows)
-            self.step.backward(loss, number)
+            self._check(value, batch)  # before weights change, so that the last ones are finite
+            # Data parallel averages gradients over ranks, each with the mean loss of its images.
+            # Their numbers may differ: this factor makes it the mean over the images of all ranks.
+            images = self.train_loader.rows_in_batch(self.batch)
+            loss = loss * (distributed.world_size() * len(batch) / images)
+            self.step.backward(loss, self.batch)
         self._losses.append(value)
         self.batch += 1
-        if steps:
-            mean = math.fsum(self._losses) / len(self._losses)
-            self.step_metrics = {"loss/step": mean} | self.step.step()
+        if is_step_due:
+            mean_loss = math.fsum(self._losses) / len(self._losses)
+            self.step_metrics = {"loss/step": mean_loss} | self.step.step()
             self._losses = []
             self.call("on_step_end")
 
@@ -139,21 +149,28 @@ class Loop:
             else:
                 self._end_epoch(totals)
                 return
-        # The network's own weights are back; a resumed run validates from the first batch.
+        # Interrupted: outside of `averaged`, so that the checkpoint gets the network's own weights.
+        # A resumed run validates from the first batch.
         checkpoints.save_and_leave(self)
 
     def _end_epoch(self, totals: Totals) -> None:
         row: Metrics = {"epoch": self.epoch + 1}
         row |= self.totals.over_ranks().means("train") | totals.over_ranks().means("val")
-        row["learning rate"] = self.step.learning_rate
+        row["learning rate"] = self.step.learning_rate  # before a plateau lowers it
         self.history.append(row)
         self.step.schedule.step_epoch(row[f"{self.module.task.monitor.name}/val"])
         self.call("on_epoch_end")
 
     def _check(self, value: float, batch: Batch) -> None:
-        check_finite(value, batch, epoch=self.epoch + 1, lr=self.config.lr, checkpoint=self.saved)
+        check_finite(
+            value,
+            batch,
+            epoch=self.epoch + 1,
+            lr=self.config.lr,
+            checkpoint=self.checkpoint_file,
+        )
 
     def call(self, hook: str, *arguments: Any) -> None:
-        """Call a method of every callback, in their order."""
+        """Call a method of every callback."""
         for callback in self.callbacks:
             getattr(callback, hook)(self, *arguments)

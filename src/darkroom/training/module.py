@@ -1,4 +1,4 @@
-"""A network with what turns a batch into a loss: normalisation, Mixup, mixed precision, metrics."""
+"""From a batch to its loss: normalisation, Mixup, mixed precision, seeds, metric totals."""
 
 import hashlib
 import math
@@ -9,9 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from darkroom.errors import DarkroomError, DataError, ParamsError
-from darkroom.models import layer_groups
+from darkroom.errors import DataError, ParamsError
 from darkroom.models.build import normalise
+from darkroom.models.layer_groups import (
+    freeze_backbone,
+    put_frozen_in_eval_mode,
+    unfreeze_all,
+)
 from darkroom.store.loader import Batch
 from darkroom.tasks.metrics import Metric
 from darkroom.tasks.table import TASKS
@@ -19,7 +23,7 @@ from darkroom.training import distributed
 from darkroom.training.augment.mixup import Mixup
 
 Metrics = dict[str, float]
-"""Figures by name, such as `loss/val`."""
+"""Values by name, such as `loss/val`."""
 
 
 class Totals:
@@ -31,18 +35,24 @@ class Totals:
         self.counts = [0] * (1 + len(metrics))
 
     def add(self, loss: Tensor, probabilities: Tensor, targets: Tensor) -> float:
-        """Add a batch, given its mean loss; return that loss as a number."""
-        parts = [metric.sum_and_count(probabilities, targets) for metric in self.metrics]
-        # One transfer from the device for all the numbers of a batch.
-        mean, *sums = torch.stack([loss.detach(), *(part.float() for part, _ in parts)]).tolist()
-        counts = [len(targets), *(count for _, count in parts)]
+        """Add a batch; return its loss as a number.
+
+        Args:
+            loss: The mean over its images, a scalar.
+            probabilities: float32 (N, H, W) for masks, else (N, K).
+            targets: (N, ...), as the task's metrics take them.
+        """
+        pairs = [metric.sum_and_count(probabilities, targets) for metric in self.metrics]
+        # A transfer from the device waits for it to finish: one for all numbers of a batch.
+        mean, *sums = torch.stack([loss.detach(), *(total.float() for total, _ in pairs)]).tolist()
+        counts = [len(targets), *(count for _, count in pairs)]
         for i, (value, count) in enumerate(zip([mean * len(targets), *sums], counts, strict=True)):
             self.sums[i] += value
             self.counts[i] += count
         return float(mean)
 
     def over_ranks(self) -> "Totals":
-        """Return the totals of all ranks; all of them must call it."""
+        """Return the sum of the totals of all ranks; every rank must call it."""
         totals = Totals(self.metrics)
         numbers = distributed.sum_over_ranks([*self.sums, *self.counts])
         totals.sums = numbers[: len(self.sums)]
@@ -61,22 +71,22 @@ class Totals:
 
 
 class TrainModule:
-    """A network with what turns a batch into a loss.
+    """A network, and how it turns a batch into a loss.
 
     Args:
-        net: Takes normalised images (N, 3, H, W), float32, and returns logits; on its device.
+        net: On its device. Takes normalised images (N, 3, H, W), float32, and returns logits.
         task: A name of `darkroom.tasks.table.TASKS`.
         loss: Called as `loss(logits, targets)`; returns the mean over images, a scalar.
         mean, std: Of the normalisation, one a channel, in units of 255.
-        mixup: Mixes training batches; None: none does.
-        amp_dtype: The type in which products are computed (Micikevicius et al. 2018, Mixed
-            Precision Training).
-        channels_last: Pass images whose channels are adjacent in memory, as the loader makes
-            them; else one channel after the other: convolutions follow what they get.
+        mixup: Mixes training batches; None: they are not mixed.
+        amp_dtype: Of matrix products and convolutions; float32: no mixed precision
+            (Micikevicius et al. 2018, Mixed Precision Training).
+        channels_last: Pass images in the channels-last memory format, as the loader returns
+            them; else contiguous ones. Convolutions keep the format of their input.
         compiled: The network as torch.compile returns it; None: it is not compiled.
 
     Attributes:
-        model: What is called for a training batch: the network, compiled, data parallel.
+        model: Called for a training batch: the network, or what compiles or distributes it.
     """
 
     def __init__(
@@ -101,23 +111,23 @@ class TrainModule:
         self._frozen: bool | None = None
 
     def start_epoch(self, *, frozen: bool) -> None:
-        """Put the network into training mode; freeze or thaw its backbone."""
+        """Put the network in training mode; freeze or unfreeze its backbone."""
         self.net.train()
         if frozen:
-            layer_groups.freeze_backbone(self.net)
+            freeze_backbone(self.net)
         elif self._frozen:
-            layer_groups.unfreeze_all(self.net)
+            unfreeze_all(self.net)
         if self._frozen != frozen:
-            # Data parallel reduces the gradients of the parameters that learn when it is made.
+            # A new wrapper: it all-reduces only parameters that learn when it is created.
             self.model = distributed.data_parallel(self.compiled, self.device)
         self._frozen = frozen
 
     def gradients(self, *, reduce: bool) -> AbstractContextManager[None]:
-        """Return a context for a forward and backward pass.
+        """Return a context for the forward and backward pass of a batch.
 
         Args:
-            reduce: Average gradients over the ranks (all-reduce): with the last batch of a step
-                only, as they add up on each rank until then.
+            reduce: Average the gradients over the ranks (all-reduce). Only needed for the last
+                batch of a step: until then each rank accumulates its own.
         """
         if reduce or not isinstance(self.model, DistributedDataParallel):
             return nullcontext()
@@ -128,55 +138,51 @@ class TrainModule:
 
         Args:
             batch: On the device.
-            totals: To add the batch to.
-            seed: Of all that is random: dropout, Mixup.
+            totals: The batch is added to them.
+            seed: Of dropout and Mixup.
 
         Raises:
             DataError: The images have no targets.
         """
         reseed(self.device, seed)
-        layer_groups.put_frozen_in_eval_mode(self.net)
+        put_frozen_in_eval_mode(self.net)
         images, targets = batch.images, targets_of(batch)
         truth = targets
         if self.mixup is not None:
             images, targets = self.mixup(images, targets, seed)
-            # Metrics are of the class that an image has most of.
+            # A mixed image counts for the class of which it has the greatest share.
             truth = targets.argmax(1) if truth.ndim == 1 else targets
         loss, probabilities = self._forward(self.model, images, targets)
         return loss, totals.add(loss, probabilities, truth)
 
     @torch.no_grad()
     def validate_batch(self, batch: Batch, totals: Totals) -> tuple[Tensor, float]:
-        """Return the probabilities of a batch, and the value of its loss."""
+        """Return the probabilities of a batch, (N, H, W) or (N, K), and the value of its loss."""
         targets = targets_of(batch)
         loss, probabilities = self._forward(self.compiled, batch.images, targets)
         return probabilities, totals.add(loss, probabilities, targets)
 
     def _forward(self, model: nn.Module, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         pixels = normalise(images, self.mean, self.std)
-        with self._autocast():
+        is_mixed = self.amp_dtype != torch.float32
+        with torch.autocast(self.device.type, self.amp_dtype, enabled=is_mixed):
             logits = model(pixels if self.channels_last else pixels.contiguous())
             loss = self.loss(logits, targets)
         with torch.no_grad():
             return loss, self.task.activate(logits)
 
-    def _autocast(self) -> torch.autocast:
-        mixed = self.amp_dtype != torch.float32
-        dtype = self.amp_dtype if mixed else torch.bfloat16
-        return torch.autocast(self.device.type, dtype, enabled=mixed)
-
 
 def targets_of(batch: Batch) -> Tensor:
     """Return the targets of a batch, or raise DataError if it has none."""
     if batch.targets is None:
-        raise DataError("images to learn from have no masks", details=batch.ids)
+        raise DataError("training images have no masks", details=batch.ids)
     return batch.targets
 
 
 def reseed(device: torch.device, seed: int) -> None:
     """Seed the generators that a network on this device draws from.
 
-    torch.manual_seed takes a stack trace for each kind of device that the machine lacks.
+    torch.manual_seed is slow: it takes a stack trace for each kind of device not present.
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
@@ -186,7 +192,7 @@ def reseed(device: torch.device, seed: int) -> None:
 
 
 def batch_seed(seed: int, epoch: int, batch: int, rank: int) -> int:
-    """Return 63 random bits that depend on these four alone.
+    """Return 63 random bits that depend on these four numbers only.
 
     A resumed run draws the same random numbers, and no state of a generator need be saved.
 
@@ -203,11 +209,11 @@ def check_finite(
 ) -> None:
     """Raise if the loss of a batch is infinite or not a number.
 
-    Pixels are integers, so either the targets are at fault or the weights.
+    Pixels are integers, so the cause is either a target or the weights.
 
     Args:
         loss: Of the batch.
-        batch: Whose targets are looked at.
+        batch: Its targets are checked.
         epoch: Counted from 1.
         lr: The peak learning rate.
         checkpoint: The file of the last checkpoint, whose weights were finite; None: none.
@@ -218,19 +224,15 @@ def check_finite(
     """
     if math.isfinite(loss):
         return
-    raise _not_finite(batch, epoch=epoch, lr=lr, checkpoint=checkpoint)
-
-
-def _not_finite(batch: Batch, *, epoch: int, lr: float, checkpoint: object) -> DarkroomError:
     finite = torch.isfinite(targets_of(batch)).reshape(len(batch.ids), -1).all(dim=1).tolist()
-    unknown = [name for name, known in zip(batch.ids, finite, strict=True) if not known]
+    unknown = [id_ for id_, is_finite in zip(batch.ids, finite, strict=True) if not is_finite]
     if unknown:
-        return DataError(
-            "images to learn from have no target", details=unknown, fix="fill in their cells"
+        raise DataError(
+            "training images have no target", details=unknown, fix="fill in their cells"
         )
-    return ParamsError(
+    raise ParamsError(
         f"the loss is not a finite number in epoch {epoch}",
         found=f"a batch of {', '.join(batch.ids[:8])}{', …' if len(batch.ids) > 8 else ''}",
         fix=f"a lower learning rate than {lr:g}",
-        details=[f"the last finite weights are kept in {checkpoint}"] if checkpoint else (),
+        details=[f"the last finite weights are in {checkpoint}"] if checkpoint else (),
     )

@@ -1,4 +1,4 @@
-"""The optimisers, by name: what turns gradients into steps.
+"""Build an optimizer by name.
 
 adamw      Adam with decoupled weight decay (Loshchilov and Hutter 2019)
 adam       Adam (Kingma and Ba 2015); weight decay is added to the gradient
@@ -21,7 +21,7 @@ BETA2 = 0.999
 NAMES: tuple[str, ...] = get_args(OptimizerName)
 
 
-def build(
+def build_optimizer(
     net: nn.Module,
     name: str,
     *,
@@ -31,10 +31,10 @@ def build(
     rates: Mapping[str, float] | None = None,
     fused: bool = True,
 ) -> Optimizer:
-    """Return an optimiser over every parameter of a network, one group a layer group.
+    """Return an optimizer over every parameter of a network, one group a layer group.
 
     Parameters that are frozen are in it too: without a gradient they are passed over, weight
-    decay included, and once unfrozen they learn with no new optimiser. A group holds, beside
+    decay included, and once unfrozen they learn with the same optimizer. A group holds, beside
     torch's own keys, `name` and `factor`, its share of the learning rate.
 
     Args:
@@ -45,19 +45,19 @@ def build(
         momentum: Share of the last step that is kept; of Adam, the first beta.
         rates: Prefixes of module names, or `backbone` or `head_modules`, to factors on `lr`; see
             `darkroom.models.layer_groups.groups`.
-        fused: Let one kernel do a whole step, where torch has one. Such a kernel undoes the
-            scaling of fp16 gradients itself, so these cannot be clipped: then give False.
+        fused: Use torch's fused kernel, where there is one. It unscales fp16 gradients itself, so
+            these cannot be clipped: pass False for them.
 
     Raises:
-        ParamsError: There is no optimiser of this name; or a prefix names no parameter.
+        ParamsError: There is no optimizer of this name; or a prefix names no parameter.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8, 2))
-        >>> optimizer = build(net, "adamw", lr=1e-3, weight_decay=0.01, rates={"backbone": 0.1})
-        >>> [(group["name"], group["lr"]) for group in optimizer.param_groups]
-        [('backbone', 0.0001), ('head', 0.001)]
+        >>> adamw = build_optimizer(net, "adamw", lr=0.1, weight_decay=0.0, rates={"backbone": 0.5})
+        >>> [(group["name"], group["lr"]) for group in adamw.param_groups]
+        [('backbone', 0.05), ('head', 0.1)]
     """
-    parts: list[dict[str, Any]] = [
+    groups: list[dict[str, Any]] = [
         {
             "params": list(group.parameters),
             "lr": lr * group.factor,
@@ -66,16 +66,16 @@ def build(
         }
         for group in parameter_groups(net, rates or {})
     ]
-    kernel = True if fused and _on_one_kind_of_device(net.parameters()) else None
+    is_fused = True if fused and _on_one_kind_of_device(net.parameters()) else None
     common: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay}
     if name == "adamw":
-        return AdamW(parts, betas=(momentum, BETA2), fused=kernel, **common)
+        return AdamW(groups, betas=(momentum, BETA2), fused=is_fused, **common)
     if name == "adam":
-        return Adam(parts, betas=(momentum, BETA2), fused=kernel, **common)
+        return Adam(groups, betas=(momentum, BETA2), fused=is_fused, **common)
     if name == "sgd":
-        return SGD(parts, momentum=momentum, nesterov=momentum > 0, fused=kernel, **common)
+        return SGD(groups, momentum=momentum, nesterov=momentum > 0, fused=is_fused, **common)
     if name == "rmsprop":
-        return RMSprop(parts, momentum=momentum, **common)
+        return RMSprop(groups, momentum=momentum, **common)
     raise ParamsError("there is no optimiser of this name", found=name, expected=", ".join(NAMES))
 
 

@@ -1,10 +1,10 @@
-"""The learning rate of every step, by name: a pure function of the step, but for the plateau.
+"""Learning-rate schedules by name: pure functions of the step, except for the plateau.
 
 one_cycle  up and down again as cosines, from a 25th of the peak to a 250,000th, momentum
            the other way (Smith and Topin 2018)
 cosine     a linear warm-up (Goyal et al. 2017), then half a cosine to zero (Loshchilov and
            Hutter 2017)
-plateau    a linear warm-up, then the peak, and a tenth of it each time the metric stands still
+plateau    a linear warm-up, then the peak; a tenth of the rate each time the metric stagnates
 constant   a linear warm-up, then the peak
 """
 
@@ -18,8 +18,8 @@ from darkroom.errors import ParamsError
 
 # Of one_cycle: the first rate is a 25th of the peak, the last a 10,000th of the first.
 FIRST, LAST = 25.0, 1e4
-# Of plateau: what the rate is multiplied by, after more than how many epochs in a row without a
-# metric better by this share: torch's defaults, but for the patience.
+# Of plateau: the factor on the rate, the epochs in a row without a better metric that are accepted,
+# and the relative gain that counts as better: torch's defaults, except for the patience.
 DROP, PATIENCE, MARGIN = 0.1, 3, 1e-4
 
 Shape = Callable[[int, int, float, float], float]
@@ -50,8 +50,8 @@ class Schedule:
     ) -> None:
         self.optimizer, self.name, self.best = optimizer, name, best
         self.peak, self.total_steps, self.warmup = lr, max(2, total_steps), warmup
-        self.steps, self.drops, self.stale = 0, 0, 0
-        self.record: float | None = None
+        self.steps, self.drops, self.stale_epochs = 0, 0, 0
+        self.best_metric: float | None = None
         self._apply()
 
     @property
@@ -69,16 +69,18 @@ class Schedule:
         if self.name != "plateau" or self.steps < round(self.warmup * self.total_steps):
             return
         if self._is_better(metric):
-            self.record, self.stale = metric, 0
+            self.best_metric, self.stale_epochs = metric, 0
             return
-        self.stale += 1
-        if self.stale > PATIENCE:
-            self.drops, self.stale = self.drops + 1, 0
+        self.stale_epochs += 1
+        if self.stale_epochs > PATIENCE:
+            self.drops, self.stale_epochs = self.drops + 1, 0
             self._apply()
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the coming rates depend on beside the arguments."""
-        return {key: getattr(self, key) for key in ("steps", "drops", "stale", "record")}
+        return {
+            key: getattr(self, key) for key in ("steps", "drops", "stale_epochs", "best_metric")
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where another schedule of the same arguments stood."""
@@ -87,10 +89,10 @@ class Schedule:
         self._apply()
 
     def _is_better(self, metric: float) -> bool:
-        if self.record is None:
+        if self.best_metric is None:
             return not math.isnan(metric)
-        gain = metric - self.record if self.best == "max" else self.record - metric
-        return gain > MARGIN * abs(self.record)
+        gain = metric - self.best_metric if self.best == "max" else self.best_metric - metric
+        return gain > MARGIN * abs(self.best_metric)
 
     def _rate(self, peak: float) -> float:
         rate = SHAPES[self.name](self.steps, self.total_steps, self.warmup, peak)
@@ -108,15 +110,15 @@ class Schedule:
                 group["momentum"] = momentum
 
     def _momentum(self) -> float:
-        given = self.optimizer.defaults
-        middle = given["betas"][0] if "betas" in given else given["momentum"]
-        # Rounded, or 0.9 + 0.05 would not be the number 0.95.
+        defaults = self.optimizer.defaults
+        middle = defaults["betas"][0] if "betas" in defaults else defaults["momentum"]
+        # Rounded, as 0.9 + 0.05 is not exactly 0.95.
         swing = min(middle, 1 - middle) / 2
         high, low = round(middle + swing, 12), round(middle - swing, 12)
         return _cycle(self.steps, self.total_steps, self.warmup, (high, low, high))
 
 
-def build(
+def build_schedule(
     optimizer: Optimizer,
     name: str,
     *,
@@ -128,7 +130,7 @@ def build(
     """Return a schedule, which sets the rates of the first step at once.
 
     Args:
-        optimizer: From `darkroom.training.optimizers.build`.
+        optimizer: From `darkroom.training.optimizers.build_optimizer`.
         name: One of `SHAPES`.
         lr: The peak.
         total_steps: Steps of the optimiser in the whole training.

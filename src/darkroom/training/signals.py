@@ -9,17 +9,17 @@ from darkroom.errors import ResourceError
 
 _DEFERRED = (signal.SIGTERM, signal.SIGINT)
 TERMINATED = 128 + signal.SIGTERM
-"""The exit code of a process that a SIGTERM ended, by the convention of shells."""
+"""The exit code after SIGTERM, by the convention of shells."""
 
 
 class DeferredSignals:
-    """A context in which SIGTERM and SIGINT are recorded instead of obeyed.
+    """A context in which SIGTERM and SIGINT are recorded, and do not end the process.
 
-    A second SIGINT is obeyed at once. Outside of the main thread, where Python receives no
-    signal, it does nothing.
+    A second SIGINT raises KeyboardInterrupt at once. Outside of the main thread, where Python
+    handles no signals, the context does nothing.
 
     Attributes:
-        received: The first signal that came, or None.
+        received: The first signal received; None: none yet.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class DeferredSignals:
         return self
 
     def obey(self) -> None:
-        """End as the received signal asks, if there is one.
+        """End the process as the received signal asks, if there is one.
 
         Raises:
             SystemExit: 143, after SIGTERM.
@@ -53,7 +53,7 @@ class DeferredSignals:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         if _is_of_a_worker(error):
-            self.obey()  # the signal went to the whole process group, and ended a worker first
+            self.obey()  # the signal also went to the worker, and its end was seen first
 
     def _record(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.received is not None:
@@ -62,7 +62,7 @@ class DeferredSignals:
 
 
 def _is_of_a_worker(error: BaseException | None) -> bool:
-    """Return whether an error may come from a loader that has lost a worker, or its pipes."""
+    """Return whether an error may be that of a loader that lost a worker process or its pipes."""
     if isinstance(error, RuntimeError | ResourceError):
         return "DataLoader worker" in str(error)
     return isinstance(error, ConnectionError | FileNotFoundError | EOFError)

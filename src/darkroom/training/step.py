@@ -1,4 +1,4 @@
-"""The optimizer step: gradient accumulation, clipping, the learning rate, the averaged weights."""
+"""The optimizer step: gradient accumulation, clipping, learning rate, weight average."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -8,20 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from darkroom.params.train import FitConfig
-from darkroom.training import optimizers, schedules
 from darkroom.training.ema import Average
+from darkroom.training.optimizers import build_optimizer
+from darkroom.training.schedules import build_schedule
 
 
 class OptimizerStep:
-    """Adds up the gradients of batches, and changes the weights when enough have come.
+    """Accumulates the gradients of batches, and updates the weights after every so many.
 
     Args:
         net: On its device.
-        config: How: optimizer, lr, schedule, accumulate, clip, ema ...
-        batches: Training batches in an epoch.
+        config: optimizer, lr, schedule, accumulate, clip, ema ...
+        batches: Training batches of an epoch.
         best: Whether more or less of the monitored metric is better.
-        fp16: Scale losses, as gradients in half precision would vanish otherwise
-            (Micikevicius et al. 2018).
+        fp16: Scale losses, as small gradients are 0 in half precision (Micikevicius et al. 2018).
     """
 
     def __init__(
@@ -34,16 +34,16 @@ class OptimizerStep:
         fp16: bool = False,
     ) -> None:
         self.net, self.config, self.batches = net, config, batches
-        self.optimizer = optimizers.build(
+        self.optimizer = build_optimizer(
             net,
             config.optimizer,
             lr=config.lr,
             weight_decay=config.weight_decay,
             momentum=config.momentum,
             rates=config.rates,
-            fused=not fp16,
+            fused=not fp16,  # a fused kernel unscales fp16 gradients itself, too late to clip
         )
-        self.schedule = schedules.build(
+        self.schedule = build_schedule(
             self.optimizer,
             config.schedule,
             lr=config.lr,
@@ -59,26 +59,33 @@ class OptimizerStep:
         """The greatest rate of any layer group."""
         return max(float(group["lr"]) for group in self.optimizer.param_groups)
 
-    def follows(self, batch: int) -> bool:
-        """Return whether a step follows the batch of this number in its epoch, from 0."""
+    def is_due_after(self, batch: int) -> bool:
+        """Return whether a step follows a batch of an epoch, counted from 0.
+
+        The last step of an epoch may have fewer batches: no gradient outlives its epoch.
+        """
         return (batch + 1) % self.config.accumulate == 0 or batch + 1 == self.batches
 
     def backward(self, loss: Tensor, batch: int) -> None:
-        """Add the gradient of a batch's loss, divided by the batches that make up its step."""
+        """Add the gradient of a batch's loss (a scalar), divided by the batches of its step.
+
+        So a step's gradient is that of the mean of its batches' losses.
+        """
         first = batch - batch % self.config.accumulate
-        share = min(self.config.accumulate, self.batches - first)
-        self.scaler.scale(loss / share if share > 1 else loss).backward()  # type: ignore[no-untyped-call]
+        batches = min(self.config.accumulate, self.batches - first)
+        self.scaler.scale(loss / batches if batches > 1 else loss).backward()  # type: ignore[no-untyped-call]
 
     def step(self) -> dict[str, float]:
-        """Change the weights; return `gradient norm` and `learning rate/<group>`, as used."""
+        """Update the weights; return `gradient norm`, unclipped, and `learning rate/<group>`."""
         rates = {
             f"learning rate/{group['name']}": float(group["lr"])
             for group in self.optimizer.param_groups
         }
-        self.scaler.unscale_(self.optimizer)
+        self.scaler.unscale_(self.optimizer)  # before clipping, whose limit is of true gradients
         norm = self._clip()
-        self.scaler.step(self.optimizer)
+        self.scaler.step(self.optimizer)  # skipped if fp16 gradients have overflowed
         self.scaler.update()
+        # None, not 0: the optimizer skips frozen parameters, weight decay included.
         self.optimizer.zero_grad(set_to_none=True)
         self.schedule.step_batch()
         if self.average is not None:
@@ -90,7 +97,7 @@ class OptimizerStep:
         return nullcontext() if self.average is None else self.average.swap(self.net)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the coming steps depend on besides the weights, between two steps."""
+        """Return all that later steps depend on, except the weights; call it between two steps."""
         return {
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -99,7 +106,7 @@ class OptimizerStep:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from the state of a step with the same arguments."""
+        """Restore the state of an OptimizerStep with the same arguments."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
@@ -107,8 +114,8 @@ class OptimizerStep:
             self.average.load_state_dict(state["average"])
 
     def _clip(self) -> float:
-        """Clip the gradient (Pascanu et al. 2013) where that is chosen; return its norm before."""
-        learning = [p for p in self.net.parameters() if p.grad is not None]
+        """Clip the gradient's norm (Pascanu et al. 2013), if `clip` is set; return it unclipped."""
         if self.config.clip is not None:
-            return float(nn.utils.clip_grad_norm_(learning, self.config.clip))
-        return float(nn.utils.get_total_norm([p.grad for p in learning if p.grad is not None]))
+            return float(nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip))
+        gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
+        return float(nn.utils.get_total_norm(gradients))

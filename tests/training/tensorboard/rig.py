@@ -21,8 +21,14 @@ def loop(
     """Return what a callback reads of a loop."""
     module = SimpleNamespace(net=net or nn.Conv2d(3, 1, 1), task=TASKS[task])
     config = SimpleNamespace(epochs=3)
-    known = {"module": module, "config": config, "seen": seen, "history": [], "stop": False}
-    return cast(Loop, SimpleNamespace(**(known | attributes)))
+    defaults = {
+        "module": module,
+        "config": config,
+        "batches_seen": seen,
+        "history": [],
+        "should_stop": False,
+    }
+    return cast(Loop, SimpleNamespace(**(defaults | attributes)))
 
 
 def writer(folder: Path) -> EventWriter:

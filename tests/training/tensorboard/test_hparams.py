@@ -41,7 +41,9 @@ def test_only_the_last_epoch_writes_the_row(
     best = {"epoch": 2, "dice/train": 0.5, "dice/val": 0.75, "learning rate": 0.1}
     log = writer(tmp_path)
     history = [{"epoch": number} for number in range(1, epochs + 1)]
-    Hparams(log, {"lr": 0.1}).on_epoch_end(loop(seen=20, history=history, stop=stopped, best=best))
+    Hparams(log, {"lr": 0.1}).on_epoch_end(
+        loop(seen=20, history=history, should_stop=stopped, best=best)
+    )
     events = read(log)
     tags = ["Best epoch/dice", "Best epoch/epoch"] if written else []
     assert sorted(events.Tags()["scalars"]) == tags

@@ -53,7 +53,7 @@ class Confusion(Callback):
         self._counts = None
         if counts is not None and len(counts) <= MOST and self.events.is_open:
             page = picture(self.task, counts, self.names)
-            self.events.add_image("confusion", page, loop.seen)
+            self.events.add_image("confusion", page, loop.batches_seen)
 
 
 def count(task: Task, probabilities: Tensor, targets: Tensor) -> Tensor:

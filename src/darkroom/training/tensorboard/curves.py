@@ -66,7 +66,7 @@ class Curves(Callback):
             values = [
                 _curve(self._name(number), curve(below)) for number, below in enumerate(counts)
             ]
-            self.events.add(Summary(value=values), loop.seen)
+            self.events.add(Summary(value=values), loop.batches_seen)
 
     def _name(self, number: int) -> str:
         if self.task.masks:

@@ -33,7 +33,7 @@ class Graph(Callback):
 
     def on_train_start(self, loop: "Loop") -> None:
         """Draw it, unless this training goes on from where another stopped."""
-        if loop.seen or not self.events.is_open:
+        if loop.batches_seen or not self.events.is_open:
             return
         try:
             graph = trace(loop.module.net, self.shape)

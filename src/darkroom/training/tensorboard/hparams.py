@@ -39,12 +39,12 @@ class Hparams(Callback):
 
     def on_epoch_end(self, loop: "Loop") -> None:
         """Write the row, if this epoch was the last: before its checkpoint, so only once."""
-        if not loop.stop and len(loop.history) != loop.config.epochs:
+        if not loop.should_stop and len(loop.history) != loop.config.epochs:
             return
         row = loop.best
         # One after the last: a training that was killed before its checkpoint and goes on
         # hides these figures and writes them again.
-        step = loop.seen + 1
+        step = loop.batches_seen + 1
         validated = [name for name in row if name.endswith("/val")]
         figures = {f"{BEST}/{name.removesuffix('/val')}": row[name] for name in validated}
         figures[f"{BEST}/epoch"] = row["epoch"]

@@ -57,4 +57,4 @@ class Pictures(Callback):
         if found and self.events.is_open:
             ordered = [found[name] for name in self.ids if name in found]
             page = examples.page(loop.module.task, ordered, self.names)
-            self.events.add_image("predictions", page, loop.seen)
+            self.events.add_image("predictions", page, loop.batches_seen)

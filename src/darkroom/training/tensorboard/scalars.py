@@ -34,17 +34,17 @@ class Scalars(Callback):
 
     def on_train_start(self, loop: "Loop") -> None:
         """Say which curves belong in one chart."""
-        if loop.seen == 0:
+        if loop.batches_seen == 0:
             self.events.add(charts(loop.module.task), 0)
 
     def on_step_end(self, loop: "Loop") -> None:
         """Write the metrics of a step."""
-        self.events.add_scalars(loop.step_metrics, loop.seen)
+        self.events.add_scalars(loop.step_metrics, loop.batches_seen)
 
     def on_epoch_end(self, loop: "Loop") -> None:
         """Tell the figures of an epoch."""
         row = {name: x for name, x in loop.history[-1].items() if name not in OF_STEPS}
-        self.events.add_scalars(row, loop.seen)
+        self.events.add_scalars(row, loop.batches_seen)
 
 
 def charts(task: Task) -> Summary:
@@ -96,7 +96,7 @@ class Throughput(Callback):
         images = sum(distributed.gather(self._images))
         if whole > 0:
             rates = {RATE: images / whole, WAITING: self._waited / whole}
-            self.events.add_scalars(rates, loop.seen)
+            self.events.add_scalars(rates, loop.batches_seen)
 
     def _lap(self) -> float:
         before, self._since = self._since, time.perf_counter()

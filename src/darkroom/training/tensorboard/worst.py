@@ -59,7 +59,7 @@ class Worst(Callback):
         if found and self.events.is_open:
             worst = heapq.nlargest(self.count, found, key=lambda ranked: ranked[:2])
             page = examples.page(loop.module.task, [one for *_, one in worst], self.names)
-            self.events.add_image("worst", page, loop.seen)
+            self.events.add_image("worst", page, loop.batches_seen)
 
 
 def badness(task: Task, probabilities: Tensor, targets: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ class EventWriter(Callback):
         """Open the file; hide what an interrupted run wrote after its checkpoint."""
         if distributed.rank() == 0:
             # Events of this very step were written before its checkpoint.
-            purge_step = loop.seen + 1 if loop.seen else 0
+            purge_step = loop.batches_seen + 1 if loop.batches_seen else 0
             self._writer = SummaryWriter(str(self.log_dir), purge_step=purge_step)
 
     def on_checkpoint(self, loop: "Loop") -> None:
