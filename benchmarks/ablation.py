@@ -31,7 +31,7 @@ from darkroom.stages import _train_args
 from darkroom.stages._context import Context
 from darkroom.stages._inputs import read_part
 from darkroom.store.loader import loader
-from darkroom.training import fit
+from darkroom.training.fit import fit
 
 VIEWS = {"plain": TTA(), "hflip": TTA(transforms=("hflip",))}
 HALF = thresholds.index_of(0.5)
@@ -61,7 +61,7 @@ class Bench:
             self.context.seed,
         )
         arguments = _train_args.network_arguments(section, self.index.card, None, "")
-        return fit.fit(
+        return fit(
             build_network(**arguments, seed=self.context.seed),
             *loaders,
             section.train,

@@ -25,8 +25,8 @@ from darkroom.params.train import FitConfig
 from darkroom.store.loader import Batch, loader
 from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, shard_name, write_shard
-from darkroom.training import fit
 from darkroom.training.callbacks import Callback
+from darkroom.training.fit import fit
 from darkroom.training.loop import Loop
 
 WARM = 3  # batches
@@ -57,26 +57,26 @@ def _now() -> float:
     return time.perf_counter()
 
 
-def ways(accelerator: str, *, compiled: bool) -> dict[str, FitConfig]:
-    """Return what is compared, each with one thing more than the one before."""
+def configurations(accelerator: str, *, compiled: bool) -> dict[str, FitConfig]:
+    """Return the configurations to compare, each with one option more than the one before."""
     plain: dict[str, Any] = {"epochs": 1, "lr": 1e-4, "accelerator": accelerator}
     plain |= {"precision": "float32"}
-    found = {
+    configs = {
         "float32": FitConfig(**plain, channels_last=False),
         "float32, channels_last": FitConfig(**plain),
         "bf16, channels_last": FitConfig(**plain | {"precision": "bf16"}),
     }
     if choose_device(accelerator).type == "cuda":
-        found["fp16, channels_last"] = FitConfig(**plain | {"precision": "fp16"})
+        configs["fp16, channels_last"] = FitConfig(**plain | {"precision": "fp16"})
     if compiled:
-        found["bf16, channels_last, compiled"] = FitConfig(
+        configs["bf16, channels_last, compiled"] = FitConfig(
             **plain | {"precision": "bf16"}, compile=True
         )
-    return found
+    return configs
 
 
-def drawn(folder: Path, count: int, height: int, width: int) -> Store:
-    """Write and open a shard of noise and of masks of half the picture."""
+def synthetic_store(folder: Path, count: int, height: int, width: int) -> Store:
+    """Write and open a shard of noise, and of masks of half the image."""
     rng = np.random.default_rng(0)
     mask = np.zeros((height, width), np.uint8)
     mask[:, : width // 2] = 1
@@ -96,11 +96,13 @@ def drawn(folder: Path, count: int, height: int, width: int) -> Store:
     return Store(folder, "train")
 
 
-def rate(store: Store, config: FitConfig, network: dict[str, Any], batch: int, work: Path) -> float:
+def images_per_second(
+    store: Store, config: FitConfig, network: dict[str, Any], batch: int, work: Path
+) -> float:
     """Return images a second of one short epoch."""
     clock = Clock()
     rows = range(len(store))
-    fit.fit(
+    fit(
         build_network(**network, outputs=1, seed=0),
         loader(store, rows, None, masks=True, batch_size=batch, seed=0),
         loader(store, rows[:batch], None, masks=True, batch_size=batch, seed=None),
@@ -122,22 +124,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--batches", type=int, default=30, help="of an epoch (default 30)")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
-    given = parser.parse_args(arguments)
-    found: dict[str, list[float]] = {}
+    options = parser.parse_args(arguments)
+    speeds: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        count = given.batch * (WARM + given.batches)
-        store = drawn(place / "store", count, given.height, given.width)
+        count = options.batch * (WARM + options.batches)
+        store = synthetic_store(place / "store", count, options.height, options.width)
         for number in range(ROUNDS):
-            for name, config in ways(given.accelerator, compiled=not given.no_compile).items():
-                work = place / f"{number}-{len(found)}-{name}"
-                found.setdefault(name, []).append(
-                    rate(store, config, {"name": given.network}, given.batch, work)
+            for name, config in configurations(
+                options.accelerator, compiled=not options.no_compile
+            ).items():
+                work = place / f"{number}-{len(speeds)}-{name}"
+                speeds.setdefault(name, []).append(
+                    images_per_second(store, config, {"name": options.network}, options.batch, work)
                 )
-    first = statistics.median(next(iter(found.values())))
-    print(f"\n{given.network}, {given.height}x{given.width}, {given.batch} images a batch\n")
+    first = statistics.median(next(iter(speeds.values())))
+    print(
+        f"\n{options.network}, {options.height}x{options.width}, {options.batch} images a batch\n"
+    )
     print("| | img/s | against float32 |\n|---|---|---|")
-    for name, rates in found.items():
+    for name, rates in speeds.items():
         middle = statistics.median(rates)
         print(f"| {name} | {middle:,.1f} | {middle / first:.2f}x |")
 

@@ -17,7 +17,7 @@ def config(**options: Any) -> FitConfig:
 
 
 def test_each_way_has_one_thing_more() -> None:
-    found = training.ways("cpu", compiled=True)
+    found = training.configurations("cpu", compiled=True)
     assert list(found) == [
         "float32",
         "float32, channels_last",

@@ -1,4 +1,4 @@
-"""Choices that the task or the batch has no use for are refused before anything is trained."""
+"""Options that the task or the batch size does not support are refused before training."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def section(model: Any = None, **train: Any) -> Competition:
     return Competition.model_construct(**parts)
 
 
-def test_a_network_for_masks_has_no_use_for_labels() -> None:
+def test_a_network_for_masks_does_not_fit_labels() -> None:
     _train_args.check_choices(section(UNet(name="unet")), "segmentation")
     with pytest.raises(ParamsError, match="unet does not fit the task multiclass"):
         _train_args.check_choices(section(UNet(name="unet")), "multiclass")
@@ -26,16 +26,16 @@ def test_a_network_for_masks_has_no_use_for_labels() -> None:
 @pytest.mark.parametrize("key", ["mixup", "cutmix"])
 def test_mixing_needs_labels_and_two_images(key: str) -> None:
     _train_args.check_choices(section(**{key: 0.2}), "multilabel")
-    with pytest.raises(ParamsError, match=f"train.{key} means nothing for the task regression"):
+    with pytest.raises(ParamsError, match=f"train.{key} does not work for the task regression"):
         _train_args.check_choices(section(**{key: 0.2}), "regression")
     for single in ({"batch_size": 1}, {"devices": 4}):
-        with pytest.raises(ParamsError, match="a single one on each device") as told:
+        with pytest.raises(ParamsError, match="each device gets a single one") as caught:
             _train_args.check_choices(section(**{key: 0.2}, **single), "multilabel")
-        assert f"take {key} out of the train section" in str(told.value)
+        assert f"take {key} out of the train section" in str(caught.value)
 
 
-def test_an_output_shapes_numbers() -> None:
-    shaped = SmallCnn(name="small_cnn", output="softplus")
-    _train_args.check_choices(section(shaped), "regression")
-    with pytest.raises(ParamsError, match=r"model\.output shapes the numbers of a regression"):
-        _train_args.check_choices(section(shaped), "binary")
+def test_an_output_is_for_regression_only() -> None:
+    softplus = SmallCnn(name="small_cnn", output="softplus")
+    _train_args.check_choices(section(softplus), "regression")
+    with pytest.raises(ParamsError, match=r"model\.output is for regression only"):
+        _train_args.check_choices(section(softplus), "binary")

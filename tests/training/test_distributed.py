@@ -1,4 +1,4 @@
-"""Several processes that share every batch learn what one does, and a lost one ends them all."""
+"""Several processes share every batch and learn what one learns; a lost one ends them all."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ from tests.support.damage import Project
 from tests.support.ranks import run_ranks
 
 
-def test_alone_nothing_is_exchanged() -> None:
+def test_one_process_exchanges_nothing() -> None:
     assert (distributed.rank(), distributed.world_size()) == (0, 1)
     assert (distributed.local_rank(), distributed.local_world_size()) == (0, 1)
     assert distributed.sum_over_ranks([1.5, 2]) == [1.5, 2]
@@ -31,7 +31,7 @@ def test_alone_nothing_is_exchanged() -> None:
 
 
 @pytest.mark.slow
-def test_two_exchange(tmp_path: Path) -> None:
+def test_two_ranks_exchange_values(tmp_path: Path) -> None:
     assert run_ranks(2, "exchange", tmp_path) == {
         "sums": [1.0, 2.0**61, 1.0],
         "any": [True, False],
@@ -50,7 +50,7 @@ def test_batch_norm_over_ranks_is_that_of_the_whole_batch(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_two_and_four_learn_what_one_learns(tmp_path: Path) -> None:
+def test_two_and_four_ranks_learn_what_one_learns(tmp_path: Path) -> None:
     one, *others = (
         run_ranks(ranks, "training", tmp_path, str(tmp_path / str(ranks))) for ranks in (1, 2, 4)
     )
@@ -119,7 +119,7 @@ def test_a_lost_rank_ends_the_others_and_training_goes_on_from_its_checkpoint(ro
     assert code == 5, errors
     assert "of the 2 that train together was lost" in errors
     assert "found: it was killed by SIGKILL" in errors
-    assert "to do: run again: training goes on from its last checkpoint" in errors
+    assert "to do: run again: training resumes from its last checkpoint" in errors
     assert "Traceback" not in errors
     assert not weights.exists()
     process = started(root)
@@ -142,7 +142,7 @@ def test_a_killed_launcher_leaves_no_rank_behind(root: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_one_rank_refuses_is_printed_once(root: Path) -> None:
+def test_an_error_of_one_rank_is_printed_once(root: Path) -> None:
     tiny.edit(root, lambda params: params["tiny"]["train"].update(precision="fp16"))
     code, errors = ended(started(root))
     assert code == 2

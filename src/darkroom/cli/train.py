@@ -1,4 +1,4 @@
-"""darkroom train: in this process, or in several under torchrun.
+"""darkroom train: train in this process, or in several under torchrun.
 
 `train.devices: 4` runs the same command again in four processes, started by torchrun's agent on
 this machine. For several machines torchrun is started by hand, or by SLURM; see docs/training.md.
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 LAUNCHER = "DARKROOM_LAUNCHER"  # the process id of the launcher, in its children's environment
-LEAVE_S = 120  # for the ranks to save a checkpoint before they are killed
+SHUTDOWN_TIMEOUT_S = 120  # for the ranks to save a checkpoint before they are killed
 
 
 def run(context: Context, fold: int = 0) -> int:
     """Train one fold of a competition, and return the exit code.
 
-    `train.devices` processes of this machine train together, unless torchrun has started this
-    process: then those that it started do.
+    `train.devices` processes of this machine train together; where torchrun has started this
+    process, the processes that it started do.
     """
     devices = context.section.train.devices
     if devices > 1 and "RANK" not in os.environ:
         return launch(devices, ["train", context.name, "--fold", str(fold)])
     if is_child():
         processes.end_with_parent(int(os.environ[LAUNCHER]))
-    # Here, so that the launcher need not wait for what only its children use.
+    # Imported here, as the launcher does not use it.
     from darkroom.stages import train  # noqa: PLC0415
     from darkroom.training.distributed import process_group  # noqa: PLC0415
     from darkroom.training.tensorboard.callbacks import callbacks  # noqa: PLC0415
 
     with process_group():
-        train.run(context, fold, watch=callbacks)
+        train.run(context, fold, make_callbacks=callbacks)
     return 0
 
 
@@ -55,7 +55,7 @@ def launch(count: int, arguments: Sequence[str]) -> int:
         ResourceError: One of the processes was killed.
         KeyboardInterrupt: A SIGINT came; the processes have saved a checkpoint and ended.
     """
-    import torch  # noqa: PLC0415  (children and other commands import this module, not torchrun)
+    import torch  # noqa: PLC0415  (slow, and other commands import this module too)
     from torch.distributed.elastic.multiprocessing import (  # noqa: PLC0415
         DefaultLogsSpecs,
         SignalException,
@@ -63,10 +63,10 @@ def launch(count: int, arguments: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
 
-    # torchrun's own choice would be a single thread each.
+    # torchrun would set a single thread for each.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // count)))
     os.environ[LAUNCHER] = str(os.getpid())
-    logging.disable(logging.ERROR)  # what torchrun says of a lost process is said here
+    logging.disable(logging.ERROR)  # the error of a lost process is printed below instead
     with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
         config = LaunchConfig(
             min_nodes=1,
@@ -76,8 +76,8 @@ def launch(count: int, arguments: Sequence[str]) -> int:
             rdzv_backend="c10d",
             rdzv_endpoint="localhost:0",
             local_addr="localhost",
-            max_restarts=0,  # a run that is started again goes on from its checkpoint
-            shutdown_timeout=LEAVE_S,
+            max_restarts=0,  # a new run resumes from the checkpoint
+            shutdown_timeout=SHUTDOWN_TIMEOUT_S,
             logs_specs=DefaultLogsSpecs(log_dir=folder),
         )
         try:
@@ -106,7 +106,8 @@ def hand_over(message: str) -> None:
 
 def _exit_code(failures: "Collection[ProcessFailure]", count: int) -> int:
     """Print the message of the process that failed first, and return its exit code."""
-    # What ended because another one did: it lost its peer, or torchrun stopped it.
+    # Exit codes of processes that ended because another did: its connection broke, or torchrun
+    # stopped it.
     followers = (LostRankError.exit_code, -signal.SIGTERM)
     causes = [failure for failure in failures if failure.exitcode not in followers]
     first = min(causes or failures, key=lambda failure: failure.timestamp)
@@ -114,7 +115,7 @@ def _exit_code(failures: "Collection[ProcessFailure]", count: int) -> int:
         raise ResourceError(
             f"process {first.local_rank} of the {count} that train together was lost",
             found=f"it was killed by {first.signal_name()}",
-            fix="run again: training goes on from its last checkpoint; or set train.devices to 1",
+            fix="run again: training resumes from its last checkpoint; or set train.devices to 1",
         )
     message = first.error_file_data["message"]
     if message != "<NONE>":

@@ -97,12 +97,9 @@ def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
         std: Likewise.
 
     Example:
-        >>> normalise(torch.full((1, 3, 1, 1), 255, dtype=torch.uint8), [0.5] * 3, [0.25] * 3)
-        tensor([[[[2.]],
-        <BLANKLINE>
-                 [[2.]],
-        <BLANKLINE>
-                 [[2.]]]])
+        >>> white = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
+        >>> normalise(white, [0.5, 0.5, 0.0], [0.25, 0.5, 1.0]).flatten()
+        tensor([2., 1., 1.])
     """
     shape = (1, len(mean), 1, 1)
     offset = torch.tensor(mean, device=images.device).view(shape) * 255

@@ -1,4 +1,4 @@
-"""The `model` and `train` sections as plain values for what builds networks and trains them."""
+"""Turn the `model` and `train` sections into the arguments of networks, losses and loaders."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -30,33 +30,33 @@ GIVEN = "given"
 
 
 def check_choices(section: "Competition", task: str) -> None:
-    """Refuse a network or a choice that the task has no use for.
+    """Refuse a network or an option that the task does not support.
 
     Raises:
         ParamsError: Naming the key.
     """
     model, train = section.model.name, section.train
-    masks = task == "segmentation"
-    if (model in MASK_NAMES) != masks:
-        fitting = MASK_NAMES if masks else LABEL_NAMES
+    is_mask_task = task == "segmentation"
+    if (model in MASK_NAMES) != is_mask_task:
+        names = MASK_NAMES if is_mask_task else LABEL_NAMES
         raise ParamsError(
             f"model.name: {model} does not fit the task {task}",
             file=PARAMS,
-            found=f"a network that predicts {'labels' if masks else 'masks'}",
-            expected=", ".join(fitting[:8]) + (", …" if len(fitting) > 8 else ""),
+            found=f"a network that predicts {'labels' if is_mask_task else 'masks'}",
+            expected=", ".join(names[:8]) + (", …" if len(names) > 8 else ""),
             fix="edit model.name in params.yaml",
         )
-    for key, asked in (("mixup", train.mixup), ("cutmix", train.cutmix)):
-        if asked and task in ("segmentation", "regression"):
+    for key, alpha in (("mixup", train.mixup), ("cutmix", train.cutmix)):
+        if alpha and task in ("segmentation", "regression"):
             raise ParamsError(
-                f"train.{key} means nothing for the task {task}",
+                f"train.{key} does not work for the task {task}",
                 file=PARAMS,
-                found=asked,
+                found=alpha,
                 fix=f"take {key} out of the train section",
             )
-        if asked and train.batch_size // train.devices < 2:
+        if alpha and train.batch_size // train.devices < 2:
             raise ParamsError(
-                f"train.{key} mixes the images of a batch, and finds a single one on each device",
+                f"train.{key} mixes the images of a batch, but each device gets a single one",
                 file=PARAMS,
                 found=f"batch_size {train.batch_size}, devices {train.devices}",
                 expected="two images or more on each device",
@@ -64,7 +64,7 @@ def check_choices(section: "Competition", task: str) -> None:
             )
     if getattr(section.model, "output", "linear") != "linear" and task != "regression":
         raise ParamsError(
-            f"model.output shapes the numbers of a regression; the task is {task}",
+            f"model.output is for regression only; the task is {task}",
             file=PARAMS,
             found=getattr(section.model, "output", None),
             fix="take output out of the model section",
@@ -72,7 +72,7 @@ def check_choices(section: "Competition", task: str) -> None:
 
 
 def target_array(rows: pd.DataFrame, card: Card) -> NDArray[Any] | None:
-    """Return float32 (n, K), for classes int64 (n,), or None for masks, which shards hold."""
+    """Return float32 (n, K); int64 (n,) for classes; None for masks, which the shards hold."""
     if card.task == "segmentation":
         return None
     if card.task == "multiclass":
@@ -81,23 +81,23 @@ def target_array(rows: pd.DataFrame, card: Card) -> NDArray[Any] | None:
 
 
 def network_arguments(
-    section: "Competition", card: Card, learned: NDArray[Any] | None, first_weights: str
+    section: "Competition", card: Card, train_targets: NDArray[Any] | None, first_weights: str
 ) -> dict[str, Any]:
     """Return the arguments of `build_network`, but for the seed.
 
     Args:
-        section: Of the competition.
-        card: What the targets are.
-        learned: The targets to learn from, whose spread scales a regression's outputs.
-        first_weights: Where the weights that are given lie.
+        section: The competition's.
+        card: Its task and targets.
+        train_targets: Their spread scales a regression's outputs.
+        first_weights: The file of weights for `weights: given`.
     """
     arguments = section.model.model_dump()
     if arguments["weights"] == GIVEN:
         arguments["weights"] = first_weights
     if card.task == "regression":
-        assert learned is not None
-        spread = learned.astype(np.float64).std(axis=0)
-        arguments["shift"] = learned.astype(np.float64).mean(axis=0).tolist()
+        assert train_targets is not None
+        spread = train_targets.astype(np.float64).std(axis=0)
+        arguments["shift"] = train_targets.astype(np.float64).mean(axis=0).tolist()
         arguments["scale"] = np.where(spread > 0, spread, 1.0).tolist()
     else:
         arguments.pop("output", None)
@@ -106,14 +106,14 @@ def network_arguments(
 
 
 def train_loss(
-    train: Train, card: Card, learned: NDArray[Any] | None, scale: Sequence[float] | None
+    train: Train, card: Card, train_targets: NDArray[Any] | None, scale: Sequence[float] | None
 ) -> nn.Module:
-    """Return the loss; see `network_arguments` for the arguments, of which `scale` is one."""
-    chosen: str | Mapping[str, float | Mapping[str, float]]
+    """Return the loss; `scale` is one of `network_arguments`."""
+    choice: str | Mapping[str, float | Mapping[str, float]]
     if isinstance(train.loss, str):
-        chosen = train.loss
+        choice = train.loss
     else:
-        chosen = {
+        choice = {
             name: options.model_dump(exclude_none=True)
             if isinstance(options, LossOptions)
             else options
@@ -121,11 +121,11 @@ def train_loss(
         }
     weights = train.class_weights
     if weights == "balanced":
-        shown = np.empty(0) if learned is None else learned
-        weights = balanced_weights(card.task, shown, classes=len(card.classes) or None)
+        targets = np.empty(0) if train_targets is None else train_targets
+        weights = balanced_weights(card.task, targets, classes=len(card.classes) or None)
     return build_loss(
         card.task,
-        chosen,
+        choice,
         label_smoothing=train.label_smoothing,
         class_weights=weights,
         scale=scale,
@@ -133,25 +133,25 @@ def train_loss(
 
 
 def train_mixup(train: Train, card: Card) -> Mixup | None:
-    """Return what mixes the pictures of a batch, if anything does."""
+    """Return what mixes the images of a batch; None if both alphas are 0."""
     return Mixup(train.mixup, train.cutmix, len(card.classes) or None) or None
 
 
 def train_loaders(
     shards: Store,
-    learning: Sequence[int],
-    validating: Sequence[int],
+    train_rows: Sequence[int],
+    val_rows: Sequence[int],
     targets: NDArray[Any] | None,
     train: Train,
     seed: int,
 ) -> tuple[Loader, Loader]:
-    """Return the loaders of the rows to learn from, shuffled and augmented, and to validate on."""
+    """Return the training loader, shuffled and augmented, and the validation loader."""
     size, masks = train.batch_size, targets is None
     workers = _workers(train.workers)
     crop = None if train.crop is None else (train.crop[0], train.crop[1])
-    learn = loader(
+    train_loader = loader(
         shards,
-        learning,
+        train_rows,
         targets,
         masks=masks,
         batch_size=size,
@@ -160,18 +160,18 @@ def train_loaders(
             train.augment, crop=crop, masks=masks, size=(shards.height, shards.width)
         ),
         workers=workers,
-        drop_last=leaves_one(len(learning), size),
+        drop_last=leaves_one(len(train_rows), size),
     )
-    validate = loader(
-        shards, validating, targets, masks=masks, batch_size=size, seed=None, workers=workers
+    val_loader = loader(
+        shards, val_rows, targets, masks=masks, batch_size=size, seed=None, workers=workers
     )
-    return learn, validate
+    return train_loader, val_loader
 
 
 def _workers(workers: int | str) -> int:
-    """Return the loader processes of this rank: its share of those of the machine.
+    """Return the number of loader processes of this rank: its share of the machine's.
 
-    "auto": a CPU has no core to spare for them, a GPU waits for them.
+    "auto": none without a GPU, where they would compete with the training for cores.
     """
     if isinstance(workers, str):
         workers = min(8, processes.cores()) if torch.cuda.is_available() else 0

@@ -91,7 +91,7 @@ def build_loss(
 
     Example:
         >>> loss = build_loss("segmentation", {"bce": 1, "dice": {"weight": 0.5}})
-        >>> float(loss(torch.zeros(2, 1, 4, 4), torch.zeros(2, 4, 4))).__round__(4)
+        >>> round(float(loss(torch.zeros(2, 1, 4, 4), torch.zeros(2, 4, 4))), 4)
         1.0931
     """
     labels = task in ("multilabel", "multiclass", "binary")

@@ -1,9 +1,8 @@
-"""Every tab of TensorBoard: the callbacks that fill it, one idea a module.
+"""The callbacks that fill TensorBoard's tabs.
 
-The x axis of everything is the number of training batches seen, so that a training which resumes
-at batch p hides what an interrupted one wrote later, with `purge_step=p + 1`. No callback draws a
-random number or changes the network: a training has the same bits without them. Between two
-epochs none holds anything that a checkpoint would have to keep.
+The x axis is always the number of training batches seen. So a training that resumes at batch p
+hides what the interrupted one wrote later, with `purge_step=p + 1`. Between two epochs no callback
+holds anything that a checkpoint would need.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from darkroom.training.tensorboard.scalars import Scalars, Throughput
 from darkroom.training.tensorboard.worst import Worst
 from darkroom.training.tensorboard.writer import EventWriter
 
-MASKS, LABELLED = 4, 8  # pictures on a page
+MASK_IMAGES, LABEL_IMAGES = 4, 8  # on a page
 
 
 def callbacks(
@@ -34,29 +33,29 @@ def callbacks(
     pictures: int | None = None,
     worst: int | None = None,
 ) -> list[Callback]:
-    """Return what `darkroom.training.fit.fit` takes to fill every tab of TensorBoard.
+    """Return the callbacks for `darkroom.training.fit.fit` that fill every tab of TensorBoard.
 
     Args:
-        log_dir: Gets the event file; what an interrupted run wrote too many is hidden there.
+        log_dir: Of the event file.
         task: A name of `darkroom.tasks.table.TASKS`.
         loader: The validation loader.
-        names: Of the classes, of the labels or of the values; numbers stand where there are none.
+        names: Of the classes, labels or values; those without a name are shown by number.
         hyperparameters: For the table of runs; see `hparams.Hparams`.
-        pictures: How many validation images to draw every epoch, always the same; 0 for none;
+        pictures: How many validation images to draw every epoch, always the same; 0: none;
             None: 4 with masks, which take a row each, else 8.
         worst: How many of the epoch's worst validation images to draw; likewise.
     """
-    kind, events = TASKS[task], EventWriter(log_dir)
-    usual = MASKS if kind.masks else LABELLED
-    parts: list[Callback] = [events, Graph(events, _batch_shape(loader)), Scalars(events)]
+    target, events = TASKS[task], EventWriter(log_dir)
+    default = MASK_IMAGES if target.masks else LABEL_IMAGES
+    all_callbacks: list[Callback] = [events, Graph(events, _batch_shape(loader)), Scalars(events)]
     if pictures != 0:
-        parts.append(Pictures(events, pictures or usual, loader, names))
+        all_callbacks.append(Pictures(events, pictures or default, loader, names))
     if worst != 0:
-        parts.append(Worst(events, worst or usual, names))
-    if kind.name != "regression":
-        parts += [Curves(events, kind, names), Confusion(events, kind, names)]
+        all_callbacks.append(Worst(events, worst or default, names))
+    if target.name != "regression":
+        all_callbacks += [Curves(events, target, names), Confusion(events, target, names)]
     # Last, so that the time of the other callbacks does not count as waiting.
-    return [*parts, Hparams(events, hyperparameters or {}), Throughput(events)]
+    return [*all_callbacks, Hparams(events, hyperparameters or {}), Throughput(events)]
 
 
 def _batch_shape(loader: Loader) -> tuple[int, int, int, int]:

@@ -1,4 +1,4 @@
-"""What is taken for what, as a picture."""
+"""The confusion matrix of an epoch's validation, as an image."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from darkroom.training.loop import Loop
 
 
-MOST = 200  # classes: a larger table is no picture
+MOST = 200  # classes: a larger table cannot be read
 
 
 class Confusion(Callback):
     """Draws `confusion` of every epoch's validation.
 
     Classes: the table of truth against prediction. Masks (by pixel) and one label: the same
-    of yes and no. Several labels: a bar each of found, missed, too much and rightly absent.
+    of yes and no. Several labels: for each a bar of true and false positives and negatives.
 
     Args:
         task: Any but regression.
-        names: Of the classes, or of the labels; numbers stand where there are none.
+        names: Of the classes, or of the labels; those without a name are shown by number.
     """
 
     def __init__(self, events: EventWriter, task: Task, names: Sequence[str] = ()) -> None:
@@ -38,7 +38,7 @@ class Confusion(Callback):
         self._counts: Tensor | None = None
 
     def on_validation_start(self, loop: "Loop") -> None:
-        """Begin anew."""
+        """Reset."""
         self._counts = None
 
     def on_validation_batch(self, loop: "Loop", batch: Batch, probabilities: Tensor) -> None:
@@ -67,15 +67,16 @@ def count(task: Task, probabilities: Tensor, targets: Tensor) -> Tensor:
         return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     if task.masks:
         probabilities, targets = probabilities.reshape(-1, 1), targets.reshape(-1, 1)
-    found, truth = probabilities > 0.5, targets > 0.5
-    both, said, present = (part.sum(dim=0) for part in (found & truth, found, truth))
-    absent = len(found) - present
-    rows = [absent - (said - both), said - both, present - both, both]
+    predicted, truth = probabilities > 0.5, targets > 0.5
+    counted = (predicted & truth, predicted, truth)
+    both, positive, present = (flags.sum(dim=0) for flags in counted)
+    absent = len(truth) - present
+    rows = [absent - (positive - both), positive - both, present - both, both]
     return torch.stack(rows, dim=1).reshape(-1, 2, 2)
 
 
 def picture(task: Task, counts: NDArray[np.int64], names: Sequence[str]) -> Pixels:
-    """Return the picture of what `count` returned, summed over the batches."""
+    """Return the picture of the counts of `count`, summed over the batches."""
     if task.name == "multiclass":
         return tables.matrix(counts, _all(names, len(counts)))
     if len(counts) == 1:

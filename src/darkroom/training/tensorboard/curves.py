@@ -28,14 +28,14 @@ MOST = 64  # curves: those of more labels would slow every epoch, and nobody wou
 
 
 class Curves(Callback):
-    """Tells `precision and recall/<name>` of every epoch's validation.
+    """Writes `precision and recall/<name>` of every epoch's validation.
 
     Of classes, each against all others. Probabilities are counted in bins as they come, so
     memory does not grow with the images: a curve has 65 thresholds, that of pixels 257.
 
     Args:
         task: Any but regression.
-        names: Of the classes, or of the labels; the curves of the first 64 are told.
+        names: Of the classes, or of the labels; the first 64 get a curve.
     """
 
     def __init__(self, events: EventWriter, task: Task, names: Sequence[str] = ()) -> None:
@@ -44,7 +44,7 @@ class Curves(Callback):
         self._counts: Tensor | None = None
 
     def on_validation_start(self, loop: "Loop") -> None:
-        """Begin anew."""
+        """Reset."""
         self._counts = None
 
     def on_validation_batch(self, loop: "Loop", batch: Batch, probabilities: Tensor) -> None:

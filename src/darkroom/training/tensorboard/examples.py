@@ -1,4 +1,4 @@
-"""Validation images with their truth and what the network said, and a page of them."""
+"""Validation images with their truth and prediction, and a page of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ class Example:
         id: As in the index.
         image: uint8 (H, W, 3).
         truth: uint8 (H, W) of 0 and 1; a class number; or (K,).
-        found: float32 (H, W) or (K,): probabilities, or values.
+        prediction: float32 (H, W) or (K,): probabilities, or values.
     """
 
     id: str
     image: sheets.Pixels
     truth: NDArray[Any]
-    found: Floats
+    prediction: Floats
 
 
 def take(batch: Batch, probabilities: torch.Tensor, place: int) -> Example:
@@ -42,7 +42,7 @@ def take(batch: Batch, probabilities: torch.Tensor, place: int) -> Example:
         image=batch.images[place].permute(1, 2, 0).cpu().numpy().copy(),
         truth=batch.targets[place].cpu().numpy().copy(),
         # On a GPU numbers may be bfloat16, which numpy lacks.
-        found=probabilities[place].float().cpu().numpy().copy(),
+        prediction=probabilities[place].float().cpu().numpy().copy(),
     )
 
 
@@ -57,10 +57,8 @@ def page(task: Task, examples: Sequence[Example], names: Sequence[str]) -> sheet
         examples: At least one.
         names: Of the classes or labels, or none.
     """
-    drawn = [
-        _mask_row(task, one) if task.masks else _labelled(task, one, names) for one in examples
-    ]
-    tiles = [tile for row in drawn for tile in row]
+    rows = [_mask_row(task, one) if task.masks else _labelled(task, one, names) for one in examples]
+    tiles = [tile for row in rows for tile in row]
     return sheets.grid(
         [pixels for pixels, _, _ in tiles],
         [caption for _, caption, _ in tiles],
@@ -81,20 +79,20 @@ Tile = tuple[sheets.Pixels, str, sheets.Colour | None]
 
 
 def _labelled(task: Task, one: Example, names: Sequence[str]) -> list[Tile]:
-    caption, is_right = answer_caption(task.decode, one.truth, one.found, names)
+    caption, is_right = answer_caption(task.decode, one.truth, one.prediction, names)
     return [(one.image, f"{one.id}\n{caption}", sheets.ANSWER_MARKS[is_right])]
 
 
 def _mask_row(task: Task, one: Example) -> list[Tile]:
     score, _ = task.monitor.sum_and_count(
-        torch.from_numpy(one.found)[None], torch.from_numpy(one.truth)[None]
+        torch.from_numpy(one.prediction)[None], torch.from_numpy(one.truth)[None]
     )
     errors = sheets.compare(
-        one.image, one.truth, task.decode(one.found, 0.5), height=min(TILE_PX, len(one.image))
+        one.image, one.truth, task.decode(one.prediction, 0.5), height=min(TILE_PX, len(one.image))
     )
     return [
         (one.image, one.id, None),
         (grey(one.truth), "truth", None),
-        (grey(one.found), "probability", None),
+        (grey(one.prediction), "probability", None),
         (errors, f"{task.monitor.name} {score:.3f}", None),
     ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Graph(Callback):
-    """Draws the network when training starts; where it can't, it says why in the text tab.
+    """Draws the network when training starts; if that fails, writes the reason to the text tab.
 
     Args:
         shape: Of a batch of images (N, 3, H, W).
@@ -32,12 +32,12 @@ class Graph(Callback):
         self.events, self.shape = events, shape
 
     def on_train_start(self, loop: "Loop") -> None:
-        """Draw it, unless this training goes on from where another stopped."""
+        """Draw the network, unless this training is resumed."""
         if loop.batches_seen or not self.events.is_open:
             return
         try:
             graph = trace(loop.module.net, self.shape)
-        except Exception as error:  # a picture is no reason to stop a training, whatever is wrong
+        except Exception as error:  # a picture is no reason to stop a training
             words = f"This network can't be drawn: {type(error).__name__}: {error}"
             self.events.add(text("graph", words), 0)  # type: ignore[no-untyped-call]
         else:
@@ -72,12 +72,12 @@ def trace(net: nn.Module, shape: tuple[int, int, int, int]) -> GraphDef:
 
 def weightless(net: nn.Module) -> nn.Module:
     """Return a copy whose parameters and buffers have shapes but no numbers."""
-    ghosts: dict[int, Any] = {}
+    copies: dict[int, Any] = {}
     for weight in net.parameters():
-        ghosts[id(weight)] = nn.Parameter(weight.detach().to("meta"), requires_grad=False)
+        copies[id(weight)] = nn.Parameter(weight.detach().to("meta"), requires_grad=False)
     for buffer in net.buffers():
-        ghosts[id(buffer)] = buffer.detach().to("meta")
-    return copy.deepcopy(net, ghosts)
+        copies[id(buffer)] = buffer.detach().to("meta")
+    return copy.deepcopy(net, copies)
 
 
 class Nodes:
@@ -100,13 +100,13 @@ class Nodes:
     ) -> None:
         """Add a node between tensors, however deep these lie in tuples, lists and mappings."""
         name = self._unique(path)
-        made = list(_tensors(outputs))
+        results = list(_tensors(outputs))
         attributes = {key: AttrValue(s=value.encode()) for key, value in (facts or {}).items()}
-        shapes = AttrValue.ListValue(shape=[_shape(tensor) for tensor in made])
+        shapes = AttrValue.ListValue(shape=[_shape(tensor) for tensor in results])
         attributes["_output_shapes"] = AttrValue(list=shapes)
         sources = [self._sources[id(t)][1] for t in _tensors(inputs) if id(t) in self._sources]
         self.graph.node.append(NodeDef(name=name, op=kind, input=sources, attr=attributes))
-        for number, tensor in enumerate(made):
+        for number, tensor in enumerate(results):
             self._sources[id(tensor)] = (tensor, f"{name}:{number}" if number else name)
 
     def knows(self, values: Any) -> bool:

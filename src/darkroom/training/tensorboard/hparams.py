@@ -23,12 +23,11 @@ BEST = "Best epoch"
 
 
 class Hparams(Callback):
-    """Tells the run's row of the table when its last epoch is over.
+    """Writes the run's row of the table of hyperparameters after its last epoch.
 
-    Its figures, of validation, have tags of their own, `Best epoch/<name>`, because the table
-    shows the last value of a tag, and the last epoch is seldom the best. There is no list of
-    the table's columns: where a run brings one, TensorBoard shows no other columns for any
-    other run.
+    Its validation metrics have tags of their own, `Best epoch/<name>`, because the table
+    shows the last value of a tag, and the last epoch is seldom the best. The table's
+    columns are not listed: with one run's list TensorBoard would hide the columns of the others.
 
     Args:
         facts: Names to numbers, words, or mappings of such; see `flat`.

@@ -23,7 +23,7 @@ class Pictures(Callback):
     Args:
         count: How many images, spread evenly over the loader's; all, where it has fewer.
         loader: The validation loader.
-        names: Of the classes, or of the labels; numbers stand where there are none.
+        names: Of the classes, or of the labels; those without a name are shown by number.
     """
 
     def __init__(
@@ -39,22 +39,22 @@ class Pictures(Callback):
         self._examples: dict[str, Example] = {}
 
     def on_validation_start(self, loop: "Loop") -> None:
-        """Begin a page."""
+        """Reset."""
         self._examples = {}
 
     def on_validation_batch(self, loop: "Loop", batch: Batch, probabilities: Tensor) -> None:
-        """Keep those images of the batch that belong on the page."""
+        """Keep the images of the batch that belong on the page."""
         for place, name in enumerate(batch.ids):
             if name in self.ids:
                 self._examples[name] = examples.take(batch, probabilities, place)
 
     def on_epoch_end(self, loop: "Loop") -> None:
         """Draw the page."""
-        found: dict[str, Example] = {}
-        for part in distributed.gather(self._examples):
-            found |= part
+        gathered: dict[str, Example] = {}
+        for rank_examples in distributed.gather(self._examples):
+            gathered |= rank_examples
         self._examples = {}
-        if found and self.events.is_open:
-            ordered = [found[name] for name in self.ids if name in found]
+        if gathered and self.events.is_open:
+            ordered = [gathered[name] for name in self.ids if name in gathered]
             page = examples.page(loop.module.task, ordered, self.names)
             self.events.add_image("predictions", page, loop.batches_seen)

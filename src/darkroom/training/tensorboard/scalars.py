@@ -33,7 +33,7 @@ class Scalars(Callback):
         self.events = events
 
     def on_train_start(self, loop: "Loop") -> None:
-        """Say which curves belong in one chart."""
+        """Write which curves share a chart."""
         if loop.batches_seen == 0:
             self.events.add(charts(loop.module.task), 0)
 
@@ -42,7 +42,7 @@ class Scalars(Callback):
         self.events.add_scalars(loop.step_metrics, loop.batches_seen)
 
     def on_epoch_end(self, loop: "Loop") -> None:
-        """Tell the figures of an epoch."""
+        """Write the metrics of an epoch."""
         row = {name: x for name, x in loop.history[-1].items() if name not in OF_STEPS}
         self.events.add_scalars(row, loop.batches_seen)
 
@@ -64,7 +64,7 @@ def charts(task: Task) -> Summary:
 
 
 class Throughput(Callback):
-    """Tells `images per second` and `share of time waiting for data` of every epoch.
+    """Writes `images per second` and `share of time waiting for data` of every epoch.
 
     Both are of the training batches alone, without validation. From the end of one batch to
     the start of the next the loop waits for the loader (and for the copy to the device). The
@@ -91,7 +91,7 @@ class Throughput(Callback):
         self._images += len(batch.ids)
 
     def on_epoch_end(self, loop: "Loop") -> None:
-        """Tell the epoch's figures."""
+        """Write the epoch's values."""
         whole = self._waited + self._worked
         images = sum(distributed.gather(self._images))
         if whole > 0:

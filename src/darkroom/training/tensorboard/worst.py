@@ -1,4 +1,4 @@
-"""The validation images that an epoch's network does worst on."""
+"""The validation images with an epoch's worst predictions."""
 
 import heapq
 from collections.abc import Sequence
@@ -25,12 +25,11 @@ Ranked = tuple[float, str, Example]
 class Worst(Callback):
     """Draws the `worst` validation images of every epoch, the worst one first.
 
-    It holds no more images than it draws: a heap of the worst so far, whose best one leaves
-    when a worse one comes.
+    It holds no more images than it draws: a heap of the worst so far.
 
     Args:
         count: How many images.
-        names: Of the classes, or of the labels; numbers stand where there are none.
+        names: Of the classes, or of the labels; those without a name are shown by number.
     """
 
     def __init__(self, events: EventWriter, count: int, names: Sequence[str] = ()) -> None:
@@ -38,7 +37,7 @@ class Worst(Callback):
         self._heap: list[Ranked] = []
 
     def on_validation_start(self, loop: "Loop") -> None:
-        """Begin anew."""
+        """Reset."""
         self._heap = []
 
     def on_validation_batch(self, loop: "Loop", batch: Batch, probabilities: Tensor) -> None:
@@ -54,10 +53,10 @@ class Worst(Callback):
 
     def on_epoch_end(self, loop: "Loop") -> None:
         """Draw the page."""
-        found = [ranked for part in distributed.gather(self._heap) for ranked in part]
+        gathered = [ranked for heap in distributed.gather(self._heap) for ranked in heap]
         self._heap = []
-        if found and self.events.is_open:
-            worst = heapq.nlargest(self.count, found, key=lambda ranked: ranked[:2])
+        if gathered and self.events.is_open:
+            worst = heapq.nlargest(self.count, gathered, key=lambda ranked: ranked[:2])
             page = examples.page(loop.module.task, [one for *_, one in worst], self.names)
             self.events.add_image("worst", page, loop.batches_seen)
 

@@ -1,4 +1,4 @@
-"""The event file of a training: who writes it, at which step, and what a resumed run hides."""
+"""The event file of a training: written by rank 0; a resumed run hides what it repeats."""
 
 from collections.abc import Mapping
 from pathlib import Path
