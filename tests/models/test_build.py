@@ -37,20 +37,20 @@ def test_weights_are_a_function_of_the_seed_alone(name: str) -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_an_unknown_name_tells_the_nearest() -> None:
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(ParamsError, match="did you mean resnet50") as caught:
         build_network("resnet5", outputs=1, seed=1)
     assert "unet, encoder_unet" in str(caught.value)
 
 
-def test_an_unknown_argument_tells_the_known() -> None:
+def test_an_unknown_argument_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ParamsError, match="unet has no argument 'freeze'") as caught:
         build_network("unet", outputs=1, seed=1, freeze="backbone")
     assert "outputs, width, depth, bilinear, weights" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["unet", "small_cnn"])
-def test_imagenet_weights_that_nobody_publishes(name: str) -> None:
+def test_imagenet_weights_that_are_not_published_are_refused(name: str) -> None:
     with pytest.raises(ParamsError, match=f"there are no published ImageNet weights of {name}"):
         build_network(name, outputs=1, seed=1, weights="imagenet")
     with pytest.raises(ParamsError, match=f"{name} has no argument 'imagenet'"):

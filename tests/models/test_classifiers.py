@@ -64,7 +64,7 @@ def test_first_weights_are_those_of_torchvisions_own(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
-def test_each_family_learns_and_answers(name: str) -> None:
+def test_each_family_trains_and_predicts(name: str) -> None:
     """Every parameter gets a gradient; the least picture is taken, a smaller one is refused."""
     torch.manual_seed(1)
     net = build_network(name, outputs=3, seed=1).train()
@@ -93,18 +93,22 @@ def test_a_family_of_each_name() -> None:
 @pytest.mark.parametrize(
     ("name", "side", "words"),
     [
-        ("squeezenet1_1", 16, "squeezenet1_1 makes a picture so small[\\s\\S]*at least 17 px"),
-        ("vit_b_32", 256, r"vit_b_32 is laid out for pictures of one size[\s\S]*224 x 224"),
+        (
+            "squeezenet1_1",
+            16,
+            "squeezenet1_1 shrinks an image of this size to nothing[\\s\\S]*at least 17 px",
+        ),
+        ("vit_b_32", 256, r"vit_b_32 takes images of one size only[\s\S]*224 x 224"),
     ],
 )
-def test_a_picture_that_does_not_fit(name: str, side: int, words: str) -> None:
+def test_an_image_of_an_unsupported_size_is_refused(name: str, side: int, words: str) -> None:
     with torch.device("meta"):
         net = build_network(name, outputs=2, seed=1)
     with pytest.raises(ParamsError, match=words):
         net(torch.zeros(1, 3, side, side))
 
 
-def test_squeezenet_can_say_no() -> None:
+def test_squeezenet_has_negative_logits() -> None:
     """torchvision's ends in a ReLU: a yes/no question could never be answered by less than half."""
     torch.manual_seed(1)
     net = build_network("squeezenet1_1", outputs=8, seed=1).eval()

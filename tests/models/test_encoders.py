@@ -70,17 +70,17 @@ def test_a_size_that_does_not_divide_names_sizes_that_do(name: str) -> None:
         ("fpn", "tu-vit_tiny_patch16_224"),
     ],
 )
-def test_an_encoder_that_a_decoder_cannot_be_laid_over(name: str, encoder: str) -> None:
-    refused = pytest.raises(ParamsError, match=f"{name} cannot be laid over this encoder")
+def test_an_encoder_that_does_not_fit_the_decoder_is_refused(name: str, encoder: str) -> None:
+    refused = pytest.raises(ParamsError, match=f"{name} does not work with this encoder")
     with torch.device("meta"), refused as caught:
         over(name, encoder)
     assert f"found: {encoder}: " in str(caught.value)
 
 
-def test_an_encoder_of_one_size() -> None:
+def test_an_encoder_of_one_size_refuses_others() -> None:
     with torch.device("meta"):
         net = over("fpn", "tu-swin_tiny_patch4_window7_224")
-    with pytest.raises(ParamsError, match=r"pictures of one size[\s\S]*224 x 224"):
+    with pytest.raises(ParamsError, match=r"images of one size only[\s\S]*224 x 224"):
         net(torch.zeros(1, 3, 64, 64))
 
 
@@ -99,12 +99,12 @@ def test_an_unknown_encoder_tells_the_nearest(encoder: str, near: str) -> None:
     assert f"found: {encoder}" in str(caught.value)
 
 
-def test_a_tag_of_timm_that_is_not() -> None:
+def test_an_unknown_tag_of_timm_is_refused() -> None:
     with pytest.raises(ParamsError, match=r"found: tu-resnet18\.nonesuch"):
         over("fpn", "tu-resnet18.nonesuch")
 
 
-def test_weights_that_an_encoder_lacks() -> None:
+def test_weights_that_are_not_published_for_an_encoder_are_refused() -> None:
     with pytest.raises(ParamsError, match="resnext101_32x4d has no ImageNet weights"):
         over("encoder_unet", "resnext101_32x4d", weights="imagenet")
 
@@ -177,7 +177,7 @@ def test_normalised_as_the_published_weights_expect(encoder: str, timms: str) ->
         assert tuple(std) == pytest.approx(card.std)
 
 
-def test_an_encoder_is_shown_what_its_weights_were_trained_with() -> None:
+def test_images_are_normalised_for_the_encoder_s_weights() -> None:
     pixels = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     net = over("fpn", "tu-tf_efficientnet_lite0").eval()
     shown: list[torch.Tensor] = []
@@ -187,7 +187,7 @@ def test_an_encoder_is_shown_what_its_weights_were_trained_with() -> None:
     torch.testing.assert_close(shown[0], pixels / 127.5 - 1)
 
 
-def test_most_encoders_are_shown_the_images_as_they_are() -> None:
+def test_most_encoders_get_the_images_unchanged() -> None:
     images = torch.randn(1, 3, 64, 64)
     net = over("fpn", "tu-resnet18").eval()
     shown: list[torch.Tensor] = []

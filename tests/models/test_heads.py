@@ -102,7 +102,7 @@ def test_half_precision_loses_no_units() -> None:
     ("arguments", "words"),
     [
         ({"output": "relux"}, r"no output of this name[\s\S]*found: relux[\s\S]*linear, relu"),
-        ({"shift": [1.0]}, r"the shift of the outputs cannot be[\s\S]*expected: 2, finite"),
+        ({"shift": [1.0]}, r"the shift of the outputs is invalid[\s\S]*expected: 2, finite"),
         ({"scale": [1.0, 0.0]}, r"the scale[\s\S]*finite and greater than 0"),
         ({"scale": [1.0, math.inf]}, "the scale"),
         ({"shift": [1.0, math.nan]}, "the shift"),

@@ -51,12 +51,12 @@ def test_heads_by_name(name: str, expected: tuple[str, ...]) -> None:
     assert head_modules(skeleton(name)) == expected
 
 
-def test_what_makes_values_belongs_to_the_head() -> None:
+def test_the_values_module_belongs_to_the_head() -> None:
     assert head_modules(skeleton("small_cnn", output="prelu")) == ("head", "values")
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_the_head_is_where_outputs_count(name: str) -> None:
+def test_only_the_head_depends_on_the_number_of_outputs(name: str) -> None:
     """A network with more outputs differs in its head, and nowhere else."""
     two, three = skeleton(name), skeleton(name, outputs=3)
     shapes = {n: p.shape for n, p in three.named_parameters()}
@@ -173,7 +173,7 @@ def test_a_module_is_no_beginning_of_a_name() -> None:
 
 
 @pytest.mark.parametrize("factor", [-0.1, float("nan"), float("inf")])
-def test_a_factor_that_cannot_be(factor: float) -> None:
+def test_an_invalid_factor_is_refused(factor: float) -> None:
     with pytest.raises(ParamsError, match=r"backbone: invalid factor[\s\S]*0 or more"):
         parameter_groups(skeleton("small_cnn"), {"backbone": factor})
 

@@ -55,7 +55,7 @@ def test_same_bytes_for_the_same_net(tmp_path: Path) -> None:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_where_first_weights_came_from_is_told_but_not_needed(tmp_path: Path) -> None:
+def test_the_origin_of_initial_weights_is_stored_but_not_needed(tmp_path: Path) -> None:
     model = {
         "name": "resnet18",
         "outputs": 2,

@@ -16,7 +16,7 @@ from darkroom.models.sizes import Sizes
 @pytest.mark.parametrize(
     ("some", "side", "words"),
     [
-        (Sizes("vit", only=224), 225, r"laid out for pictures of one size[\s\S]*224 x 224"),
+        (Sizes("vit", only=224), 225, r"takes images of one size only[\s\S]*224 x 224"),
         (Sizes("fpn", multiple=32), 33, r"both multiples of 32[\s\S]*64 x 64 or 32 x 32"),
         (Sizes("fpn", multiple=32), 7, r"both multiples of 32[\s\S]*32 x 32 or 32 x 32"),
         (Sizes("fpn", multiple=16, least=32), 20, r"32 x 32 or 32 x 32"),

@@ -52,7 +52,7 @@ def test_best_epoch_and_patience(
     assert weight == best
 
 
-def test_what_thaws_late_has_its_chance() -> None:
+def test_patience_counts_from_the_epoch_of_unfreezing() -> None:
     values = [(0.9, 1.0), *[(0.5, 1.0)] * 8]
     assert watch("multiclass", values, patience=2)[1] == 3
     assert watch("multiclass", values, patience=2, thaw=6)[1] == 7

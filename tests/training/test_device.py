@@ -1,4 +1,4 @@
-"""Where a training computes: what is asked for is what the network is shown."""
+"""Memory format and compilation: the network gets what is configured."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.interrupted import network, train
 
 
 @pytest.mark.parametrize("channels_last", [True, False])
-def test_the_order_of_values_is_the_one_asked_for(tmp_path: Path, channels_last: bool) -> None:
+def test_the_memory_format_is_the_configured_one(tmp_path: Path, channels_last: bool) -> None:
     orders = set()
 
     class Look(nn.Module):
@@ -26,7 +26,7 @@ def test_the_order_of_values_is_the_one_asked_for(tmp_path: Path, channels_last:
     assert orders == {"last" if channels_last else "first"}
 
 
-def test_each_size_of_batch_is_compiled_for_itself(
+def test_each_batch_size_is_compiled_separately(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A training that goes on sees the sizes in another order, and must have the same bits."""

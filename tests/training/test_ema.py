@@ -68,7 +68,7 @@ def test_statistics_are_averaged_and_counters_copied() -> None:
     assert average.weights["1.num_batches_tracked"] == 1
 
 
-def test_what_does_not_move_stays_to_the_bit() -> None:
+def test_constant_weights_have_the_same_bits_as_their_average() -> None:
     held = net()
     average = Average(held, 0.9)
     for _ in range(20):
@@ -76,7 +76,7 @@ def test_what_does_not_move_stays_to_the_bit() -> None:
     assert same(average.weights, copied(held))
 
 
-def test_swap_leaves_no_trace() -> None:
+def test_swap_restores_the_weights() -> None:
     held = net()
     average = Average(held, 0.9)
     drift(held, 1)
@@ -91,7 +91,7 @@ def test_swap_leaves_no_trace() -> None:
     assert [p.data_ptr() for p in held.parameters()] == tensors
 
 
-def test_swap_leaves_no_trace_after_an_error() -> None:
+def test_swap_restores_the_weights_after_an_error() -> None:
     held = net()
     average = Average(held, 0.9)
     drift(held, 1)
@@ -101,7 +101,7 @@ def test_swap_leaves_no_trace_after_an_error() -> None:
     assert same(copied(held), before)
 
 
-def test_an_average_goes_on_where_another_stopped() -> None:
+def test_a_restored_average_has_the_same_bits() -> None:
     def run(stop: int | None) -> dict[str, Tensor]:
         held = net()
         average = Average(held, 0.9)

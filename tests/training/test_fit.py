@@ -60,7 +60,7 @@ def digest(net: nn.Module) -> str:
     return hashlib.sha256(b"".join(values)).hexdigest()
 
 
-def test_a_disc_is_learnt(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_discs_are_segmented(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     events = EventWriter(tmp_path / "runs")
     result = train(
         discs(tmp_path / "d", 36), tmp_path, epochs=5, callbacks=[events, Scalars(events)]
@@ -89,7 +89,7 @@ def _check_charts(tmp_path: Path, result: FitResult) -> None:
     assert [p.name for p in (tmp_path / "work").iterdir()] == ["training.ckpt"]
 
 
-def test_colours_are_told_apart(tmp_path: Path) -> None:
+def test_colours_are_classified(tmp_path: Path) -> None:
     store = colours(tmp_path / "c", 28)
     torch.manual_seed(1)
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
@@ -178,7 +178,7 @@ def test_no_images_to_validate_with(tmp_path: Path) -> None:
         )
 
 
-def test_one_step_of_training_is_enough(tmp_path: Path) -> None:
+def test_a_training_may_have_a_single_step(tmp_path: Path) -> None:
     result = train(discs(tmp_path / "d", 6), tmp_path, epochs=1)
     assert len(result.history) == 1
 

@@ -69,7 +69,7 @@ def test_reseeding_is_what_torch_does() -> None:
     assert torch.equal(found, torch.rand(3))
 
 
-def test_mixed_classes_count_for_what_they_most_are() -> None:
+def test_a_mixed_image_counts_for_the_class_of_its_greatest_share() -> None:
     net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
     mixup = Mixup(mixup=0.4, classes=2)
     classes = torch.tensor([0, 1, 1, 0])

@@ -92,7 +92,7 @@ def test_groups_have_their_names_and_rates_and_every_parameter_once() -> None:
     assert sorted(held_by) == sorted(id(p) for p in held.parameters())
 
 
-def test_what_is_frozen_stays_and_learns_once_unfrozen() -> None:
+def test_frozen_parameters_stay_and_learn_once_unfrozen() -> None:
     held = net()
     first = next(iter(held.parameters()))
     first.requires_grad_(False)
@@ -107,7 +107,7 @@ def test_what_is_frozen_stays_and_learns_once_unfrozen() -> None:
     assert not torch.equal(first, before)
 
 
-def test_the_kernel_can_be_left_out() -> None:
+def test_the_fused_kernel_is_optional() -> None:
     for fused in (True, False):
         optimizer = build_optimizer(net(), "adamw", lr=0.01, weight_decay=0.0, fused=fused)
         assert bool(optimizer.param_groups[0]["fused"]) is fused
@@ -115,7 +115,7 @@ def test_the_kernel_can_be_left_out() -> None:
 
 
 @pytest.mark.parametrize("name", optimizers.NAMES)
-def test_an_optimiser_goes_on_where_another_stopped(name: str) -> None:
+def test_a_restored_optimizer_has_the_same_bits(name: str) -> None:
     def made(held: nn.Module) -> tuple[Optimizer, Schedule]:
         optimizer = build_optimizer(held, name, lr=1e-3, weight_decay=0.01)
         return optimizer, build_schedule(optimizer, "one_cycle", lr=1e-3, total_steps=9)
@@ -143,12 +143,12 @@ def test_an_optimiser_goes_on_where_another_stopped(name: str) -> None:
     assert not same(net(), undisturbed)
 
 
-def test_momentum_may_be_nothing() -> None:
+def test_momentum_may_be_0() -> None:
     optimizer = build_optimizer(net(), "sgd", lr=0.1, weight_decay=0.0, momentum=0.0)
     assert optimizer.param_groups[0]["momentum"] == 0
 
 
-def test_an_unknown_optimiser_is_named() -> None:
-    with pytest.raises(ParamsError, match="there is no optimiser of this name") as caught:
+def test_an_unknown_optimizer_is_refused() -> None:
+    with pytest.raises(ParamsError, match="there is no optimizer of this name") as caught:
         build_optimizer(net(), "adamax", lr=0.1, weight_decay=0.0)
     assert "found: adamax\n  expected: adamw, adam, sgd, rmsprop" in str(caught.value)

@@ -155,7 +155,7 @@ def test_groups_have_their_share_of_the_rate() -> None:
 
 
 @pytest.mark.parametrize("name", list(SHAPES))
-def test_a_schedule_goes_on_where_another_stopped(name: str) -> None:
+def test_a_restored_schedule_has_the_same_rates(name: str) -> None:
     def run(stop: int | None) -> list[float]:
         found = []
         held = optimizer()
@@ -178,7 +178,7 @@ def test_a_schedule_goes_on_where_another_stopped(name: str) -> None:
         assert run(stop) == undisturbed
 
 
-def test_an_unknown_schedule_is_named() -> None:
+def test_an_unknown_schedule_is_refused() -> None:
     with pytest.raises(ParamsError, match="there is no schedule of this name") as caught:
         rates("linear", 1, total_steps=1)
     assert "found: linear\n  expected: one_cycle, cosine, plateau, constant" in str(caught.value)

@@ -1,9 +1,8 @@
 """torchvision's classifiers by name, with a new head.
 
-Two differ from what torchvision hands out. googlenet and inception_v3 come without their side
-heads (Szegedy et al. 2014), which answer in training only and need a loss of their own; batch
-norm has taken over what they were for. squeezenet ends in a ReLU there, and so could never
-answer no to a yes/no question; here it may.
+Three differ from torchvision's. googlenet and inception_v3 have no side heads (Szegedy et al.
+2014), which work in training only and need a loss of their own; batch norm made them unnecessary.
+squeezenet does not end in a ReLU, with which it could never answer no to a yes/no question.
 """
 
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from darkroom.models.heads import attach_output
 from darkroom.models.sizes import Sizes
 from darkroom.models.weights import put_body, read_weights, with_current_names
 
-# By the beginning of a name: the least side, px, that leaves something to average at the end.
+# By the beginning of a name: the least side, px, for which the last feature map is not empty.
 LEAST = {
     "alexnet": 63,
     "convnext": 32,
@@ -30,13 +29,13 @@ LEAST = {
     "squeezenet1_1": 17,
     "vgg": 32,
 }
-# Positions are learnt for a picture of this size, px, and windows cut to it.
+# The side, px, that position embeddings and attention windows are made for.
 ONLY = {"maxvit": 224, "vit": 224}
-# Inputs go through the same change whether or not the weights are ImageNet's, or a network
-# would see otherwise once its weights had been saved.
+# Inputs are transformed with any weights, not with ImageNet's alone: a saved network must see the
+# same inputs when it is loaded.
 SIDELESS = {"aux_logits": False, "transform_input": True, "init_weights": True}
 EXTRA: dict[str, dict[str, Any]] = {"googlenet": SIDELESS, "inception_v3": SIDELESS}
-# The default ones of vit_h_14 are for another size of picture.
+# The default weights of vit_h_14 are for another image size.
 PUBLISHED = {"vit_h_14": "IMAGENET1K_SWAG_LINEAR_V1"}
 
 
@@ -60,7 +59,7 @@ def classifier(
         scale: For regression.
 
     Raises:
-        ParamsError: As of `Values`; and from the network, for pictures that it cannot take.
+        ParamsError: As of `Values`; and from the network, for images that it cannot take.
         ResourceError: ImageNet's weights could not be downloaded.
     """
     net: nn.Module = get_model(name, weights=None, num_classes=outputs, **EXTRA.get(name, {}))
@@ -78,7 +77,7 @@ def imagenet_file(name: str) -> Path:
     """Return the file with torchvision's ImageNet weights, downloaded if it is not there yet.
 
     Raises:
-        ResourceError: It cannot be had; says which file to put where.
+        ResourceError: It cannot be downloaded; names the file and its folder.
     """
     url: str = get_model_weights(name)[PUBLISHED.get(name, "DEFAULT")].url
     file = Path(hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
@@ -86,7 +85,7 @@ def imagenet_file(name: str) -> Path:
         return file
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        # Their names end in the first digits of the sha256, so what comes is checked by it.
+        # Names end in the first digits of the sha256, by which the download is checked.
         hub.download_url_to_file(url, str(file), hash_prefix=file.stem.rpartition("-")[2])
     except (OSError, RuntimeError) as error:
         raise ResourceError(

@@ -25,10 +25,10 @@ from darkroom.models.names import DECODERS
 from darkroom.models.sizes import Sizes
 
 TIMM = "tu-"
-# With which encoders, those packages and their layers, say that they cannot do as asked.
-REFUSALS = (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError)
-# By the beginning of a name: mean and std that published weights were trained with, where these
-# are others than ours. The package tells them in a file that comes with the weights.
+# What the packages and their layers raise for an encoder that does not fit.
+UNSUPPORTED = (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError)
+# By the beginning of a name: the mean and std of the published weights, where they are not
+# ImageNet's. The package has them in a file that is downloaded with the weights.
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 NORMALISED = {
     "dpn": ((124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3),
@@ -40,17 +40,17 @@ NORMALISED = {
 
 @dataclass(frozen=True)
 class Renormalised:
-    """Images (N, 3, H, W), normalised by our mean and std, as an encoder's own have them.
+    """Converts images (N, 3, H, W) from ImageNet's mean and std to an encoder's own.
 
-    It goes before `forward`, whatever the weights: a network that has learnt through it must
-    see the same once its weights are loaded again.
+    A hook before `forward`, with any weights: a saved network must see the same inputs when it is
+    loaded.
     """
 
     mean: Sequence[float]
     std: Sequence[float]
 
     def __call__(self, _net: nn.Module, arguments: tuple[Any, ...]) -> tuple[Tensor]:
-        """Return the images to show instead."""
+        """Return the converted images."""
         images: Tensor = arguments[0]
         both = list(zip(MEAN, STD, self.mean, self.std, strict=True))
         factor = images.new_tensor([ours / theirs for _, ours, _, theirs in both])
@@ -70,12 +70,11 @@ def decoder(
         imagenet: With the weights that those packages publish.
 
     Raises:
-        ParamsError: An unknown encoder, one without such weights, or one that the decoder
-            cannot be laid over; and from the network, for pictures of a size that does not
-            divide.
-        ResourceError: The weights cannot be had; says which files to put where.
+        ParamsError: An unknown encoder, one without published weights, or one that does not fit
+            the decoder; and from the network, for images of a size that does not divide.
+        ResourceError: The weights cannot be downloaded; names the files and their folder.
     """
-    _check(encoder, imagenet)
+    _check_encoder(encoder, imagenet)
     weights = True if encoder.startswith(TIMM) else "imagenet"
     try:
         net: nn.Module = getattr(smp, DECODERS[name])(
@@ -83,9 +82,9 @@ def decoder(
         )
     except OSError as error:
         raise _no_weights(encoder, error) from error
-    except REFUSALS as error:
+    except UNSUPPORTED as error:
         raise ParamsError(
-            f"{name} cannot be laid over this encoder",
+            f"{name} does not work with this encoder",
             found=f"{encoder}: {str(error) or type(error).__name__}",
             fix="another encoder, or another network",
         ) from error
@@ -107,12 +106,12 @@ def _normalised(encoder: str) -> tuple[Sequence[float], Sequence[float]]:
 
 
 def _only(encoder: str) -> int | None:
-    """Return the one size, px, that an encoder of timm is laid out for, if it is so."""
+    """Return the one size, px, that an encoder of timm can take, if there is only one."""
     card = timm.get_pretrained_cfg(encoder.removeprefix(TIMM)) if encoder.startswith(TIMM) else None
     return int(card.input_size[1]) if card and card.fixed_input_size else None
 
 
-def _check(encoder: str, imagenet: bool) -> None:
+def _check_encoder(encoder: str, imagenet: bool) -> None:
     """Refuse an encoder that is not known, or has no ImageNet weights."""
     timms = encoder.startswith(TIMM)
     known = [f"{TIMM}{name}" for name in timm.list_models()] if timms else list(known_encoders)
@@ -133,7 +132,7 @@ def _check(encoder: str, imagenet: bool) -> None:
 
 
 def _no_weights(encoder: str, error: OSError) -> ResourceError:
-    """Return the error that says which files, got elsewhere, go where."""
+    """Return the error that names the missing files and their folders."""
     if encoder.startswith(TIMM):
         card = timm.get_pretrained_cfg(encoder.removeprefix(TIMM))
         repository = str(card.hf_hub_id if card else None)
@@ -144,7 +143,7 @@ def _no_weights(encoder: str, error: OSError) -> ResourceError:
         wanted = "config.json and model.safetensors"
     folder = Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
     place = f"{wanted} in {folder / 'snapshots' / revision}"
-    if revision == "main":  # a name and no number of a commit: it is looked up in a file
+    if revision == "main":  # a branch, not a commit: a file maps it to one
         place += f", and a file {folder / 'refs' / revision} that holds the word {revision}"
     return ResourceError(
         f"the ImageNet weights of {encoder} could not be downloaded",

@@ -1,8 +1,7 @@
-"""What turns the last layer of a regression into the values of its table.
+"""The output of a regression: from the last layer to values in the table's units.
 
-A network learns best what lies about zero and is of the size of one. So it learns values that
-are shifted and scaled, and this puts them back into the units of the table, in float32: what
-the last layer computed in half precision would lose the digits of a year or a price.
+A network learns best values about 0 of magnitude 1. So it learns shifted and scaled values; this
+module converts them back, in float32: half precision lacks the digits of a year or a price.
 """
 
 import math
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from darkroom.errors import ParamsError
 
-# Below it, the soft exponential is its series: both its formulas divide by alpha.
+# Below it, the soft exponential is computed by its series, as both formulas divide by alpha.
 NEAR_ZERO = 1e-4
 
 
@@ -32,8 +31,8 @@ class SoftExponential(nn.Module):
         alpha = 0    x
         alpha > 0    (exp(alpha x) - 1) / alpha + alpha
 
-    Where alpha < 0 the logarithm ends at some x; below it the value stays at the end. The
-    exponent is held at 60, so that no finite x gives an infinite value.
+    Where alpha < 0 the logarithm is defined up to some x only, and constant beyond. The exponent
+    is limited to 60, so that no finite x gives an infinite value.
 
     Args:
         outputs: Each has an alpha of its own, at first 0.
@@ -50,8 +49,8 @@ class SoftExponential(nn.Module):
 
 def soft_exponential(x: Tensor, alpha: Tensor) -> Tensor:
     """Return the soft exponential of x (N, K), with alpha (K,); differentiable in both."""
-    # Each formula gets an alpha that it can take, also where another one's value is chosen:
-    # a gradient of nan times nought is nan.
+    # Each formula gets an alpha for which it is defined, also where another's value is chosen:
+    # the gradient would be 0 times nan, which is nan.
     above = torch.where(alpha > NEAR_ZERO, alpha, 1.0)
     below = torch.where(alpha < -NEAR_ZERO, alpha, -1.0)
     exponential = torch.expm1((above * x).clamp(max=60)) / above + above
@@ -61,7 +60,7 @@ def soft_exponential(x: Tensor, alpha: Tensor) -> Tensor:
     return torch.where(alpha.abs() > NEAR_ZERO, bent, series)
 
 
-# Each takes the number of outputs: some learn a figure for each.
+# Called with the number of outputs: some learn a parameter for each.
 ACTIVATIONS: dict[str, Callable[[int], nn.Module]] = {
     "linear": lambda _: nn.Identity(),
     "relu": lambda _: nn.ReLU(),
@@ -75,8 +74,7 @@ ACTIVATIONS: dict[str, Callable[[int], nn.Module]] = {
 class Values(nn.Module):
     """The last layer's numbers (N, outputs) to values in the units of the table, float32.
 
-    linear: shift + scale x; any other: scale activation(x), for what those are chosen for is
-    where zero lies.
+    linear: shift + scale x; any other: scale activation(x), as its zero has a meaning.
 
     Args:
         activation: One of `ACTIVATIONS`.
@@ -85,12 +83,12 @@ class Values(nn.Module):
         scale: One a value, say their standard deviation; ones if None.
 
     Attributes:
-        shift: A buffer (outputs,). Like `scale`, it belongs to the table and is no weight: it
-            is not in the state dict, so weights of another table do not bring their units.
+        shift: A buffer (outputs,). Like `scale` it belongs to the table and is no weight: it is
+            not in the state dict, so that weights of another table do not bring its units.
         scale: A buffer (outputs,).
 
     Raises:
-        ParamsError: An unknown activation, or numbers that cannot be.
+        ParamsError: An unknown activation, or invalid numbers.
     """
 
     shift: Tensor
@@ -110,15 +108,15 @@ class Values(nn.Module):
             )
         self.linear = activation == "linear"
         self.activation = ACTIVATIONS[activation](outputs)
-        for name, given, plain in (("shift", shift, 0.0), ("scale", scale, 1.0)):
-            numbers = [plain] * outputs if given is None else [float(number) for number in given]
-            _check(name, numbers, outputs)
+        for name, values, default in (("shift", shift, 0.0), ("scale", scale, 1.0)):
+            numbers = [default] * outputs if values is None else [float(x) for x in values]
+            _check_numbers(name, numbers, outputs)
             self.register_buffer(name, torch.tensor(numbers), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, outputs), float32."""
-        answers: Tensor = self.scale * self.activation(x.float())
-        return self.shift + answers if self.linear else answers
+        values: Tensor = self.scale * self.activation(x.float())
+        return self.shift + values if self.linear else values
 
 
 def attach_output(
@@ -129,7 +127,7 @@ def attach_output(
     shift: Sequence[float] | None,
     scale: Sequence[float] | None,
 ) -> None:
-    """Let a network answer through `Values`, as its module `values`; linear ones need none.
+    """Add `Values` to a network, as its module `values`; an unscaled linear output needs none.
 
     Raises:
         ParamsError: As of `Values`.
@@ -144,11 +142,11 @@ def _through_values(net: nn.Module, _images: tuple[Tensor, ...], x: Tensor) -> T
     return net.get_submodule("values")(x)  # type: ignore[no-any-return]
 
 
-def _check(name: str, numbers: list[float], outputs: int) -> None:
-    """Refuse a number that no value can be shifted or scaled by."""
-    sound = all(math.isfinite(n) and (name == "shift" or n > 0) for n in numbers)
-    if len(numbers) != outputs or not sound:
+def _check_numbers(name: str, numbers: list[float], outputs: int) -> None:
+    """Refuse numbers that are not finite, scales of 0 or less, and a wrong number of them."""
+    are_valid = all(math.isfinite(n) and (name == "shift" or n > 0) for n in numbers)
+    if len(numbers) != outputs or not are_valid:
         kind = "finite" if name == "shift" else "finite and greater than 0"
         raise ParamsError(
-            f"the {name} of the outputs cannot be", found=numbers, expected=f"{outputs}, {kind}"
+            f"the {name} of the outputs is invalid", found=numbers, expected=f"{outputs}, {kind}"
         )

@@ -1,6 +1,6 @@
-"""Which sizes of picture a network can take, and a plain word where it cannot.
+"""Check that a network can take images of a size; name sizes that work.
 
-Left to themselves most networks fail deep inside, on a kernel larger than its map.
+Without this check most networks fail deep inside, on a kernel larger than its feature map.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from darkroom.errors import ParamsError
 
 @dataclass(frozen=True)
 class Sizes:
-    """Refuses images (N, 3, H, W) that a network cannot take; goes before its `forward`.
+    """Refuses images (N, 3, H, W) that a network cannot take: a hook before its `forward`.
 
     Args:
         name: The network's, for the error.
         least: The least height and width, px.
         multiple: What height and width must be multiples of.
-        only: The one height and width that it was laid out for, if there is but one.
+        only: The single height and width that it can take; None: it can take others.
     """
 
     name: str
@@ -29,18 +29,18 @@ class Sizes:
     only: int | None = None
 
     def guard(self, net: nn.Module) -> None:
-        """Have every picture that the network is shown looked at first."""
+        """Check all images that the network gets from now on."""
         if (self.least, self.multiple, self.only) != (1, 1, None):
             net.register_forward_pre_hook(self)
 
     def __call__(self, _net: nn.Module, arguments: tuple[Any, ...]) -> None:
-        """Look at the images.
+        """Check the images.
 
         Raises:
             ParamsError: Naming the sizes that work.
         """
         images: Tensor = arguments[0]
-        # While a graph is drawn, sizes are part of it and no numbers.
+        # While torch traces a graph, sizes are symbols and not numbers.
         if not torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             self.check(int(images.shape[-2]), int(images.shape[-1]))
 
@@ -53,35 +53,40 @@ class Sizes:
         found = f"images {height} px high and {width} px wide"
         if self.only and (height, width) != (self.only, self.only):
             raise ParamsError(
-                f"{self.name} is laid out for pictures of one size",
+                f"{self.name} takes images of one size only",
                 found=found,
                 expected=f"{self.only} x {self.only} (height x width)",
-                fix=f"preprocess to {self.only} x {self.only}, or another network",
+                fix=f"preprocess to {self.only} x {self.only}, or choose another network",
             )
         if height % self.multiple or width % self.multiple:
             floor, step = max(self.multiple, self.least), self.multiple
             up = [max(floor, -(-side // step) * step) for side in (height, width)]
             down = [max(floor, side // step * step) for side in (height, width)]
             raise ParamsError(
-                f"the encoder of this {self.name} makes the picture {self.multiple} times smaller",
+                f"the encoder of this {self.name} makes the image {self.multiple} times smaller",
                 found=found,
                 expected=f"both multiples of {self.multiple}",
                 fix=f"{up[0]} x {up[1]} or {down[0]} x {down[1]} (height x width)",
             )
         if min(height, width) < self.least:
             raise ParamsError(
-                f"{self.name} makes a picture so small that nothing is left of it",
+                f"{self.name} shrinks an image of this size to nothing",
                 found=found,
                 expected=f"at least {self.least} px each way",
-                fix="larger images, or another network",
+                fix="preprocess to larger images, or choose another network",
             )
 
 
 def check_size(net: nn.Module, height: int, width: int) -> None:
-    """Refuse pictures of a size that a network cannot take, before any is shown to it.
+    """Refuse a height and width, px, that a network cannot take, before it gets an image.
 
     Raises:
         ParamsError: Naming the sizes that work.
+
+    Example:
+        >>> net = nn.Conv2d(3, 1, 3)
+        >>> Sizes("fpn", multiple=32).guard(net)
+        >>> check_size(net, 64, 96)
     """
     for hook in net._forward_pre_hooks.values():
         if isinstance(hook, Sizes):

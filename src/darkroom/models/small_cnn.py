@@ -1,4 +1,4 @@
-"""A small convolutional network, to learn from scratch: what any larger one has to beat."""
+"""A small convolutional network, to train from scratch: the baseline of larger ones."""
 
 from collections.abc import Sequence
 

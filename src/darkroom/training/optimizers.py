@@ -76,7 +76,7 @@ def build_optimizer(
         return SGD(groups, momentum=momentum, nesterov=momentum > 0, fused=is_fused, **common)
     if name == "rmsprop":
         return RMSprop(groups, momentum=momentum, **common)
-    raise ParamsError("there is no optimiser of this name", found=name, expected=", ".join(NAMES))
+    raise ParamsError("there is no optimizer of this name", found=name, expected=", ".join(NAMES))
 
 
 def _on_one_kind_of_device(parameters: Iterable[nn.Parameter]) -> bool:

@@ -257,7 +257,7 @@ def test_labels_by_hand() -> None:
     assert balanced_weights("binary", targets[:, 1:], classes=2) == pytest.approx([3.0])
 
 
-def test_every_class_weighs_the_same_in_all_and_an_image_one_on_average() -> None:
+def test_classes_have_the_same_total_weight_and_images_weigh_1_on_average() -> None:
     targets = np.random.default_rng(1).choice(4, size=500, p=[0.7, 0.2, 0.07, 0.03])
     weights = np.array(balanced_weights("multiclass", targets, classes=4))
     each = weights[targets]
@@ -269,7 +269,7 @@ def test_every_class_weighs_the_same_in_all_and_an_image_one_on_average() -> Non
     assert float(loss(blind, torch.from_numpy(targets))) == pytest.approx(np.log(4), rel=1e-5)
 
 
-def test_yes_and_no_weigh_the_same_in_all() -> None:
+def test_yes_and_no_have_the_same_total_weight() -> None:
     targets = (np.random.default_rng(1).random((300, 3)) < [0.1, 0.5, 0.9]).astype(np.float32)
     loss = build_loss("multilabel", class_weights=balanced_weights("multilabel", targets))
     logits = torch.zeros(300, 3, requires_grad=True)

@@ -177,7 +177,7 @@ def test_errors_are_divided_by_the_scale(choice: LossChoice, expected: float) ->
 
 
 @pytest.mark.parametrize("choice", ["mse", "l1", "huber"])
-def test_a_scaled_loss_does_not_know_the_unit(choice: str) -> None:
+def test_a_scaled_loss_does_not_depend_on_the_unit(choice: str) -> None:
     metres = build_loss("regression", choice, scale=[1.0, 3.0])
     feet = build_loss("regression", choice, scale=[4.0, 12.0])
     assert float(metres(VALUES, TRUE_VALUES)) == float(feet(VALUES * 4, TRUE_VALUES * 4))

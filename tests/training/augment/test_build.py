@@ -103,7 +103,7 @@ def test_the_changes_of_a_preset_are_drawn_apart() -> None:
     assert np.mean(changed) > 0.96  # 1 - 0.5 * 0.2 * 0.2 * 0.5 is 0.99
 
 
-def test_a_flip_tells_nothing_of_what_follows_it() -> None:
+def test_a_flip_is_independent_of_later_transforms() -> None:
     mask = np.zeros((32, 64), np.uint8)
     mask[:, :8] = 1
     image = np.repeat(mask[..., None] * np.uint8(100) + np.uint8(50), 3, axis=2)
@@ -145,7 +145,7 @@ def test_pictures_that_a_transform_would_resize_are_refused_when_met() -> None:
         build_augmentation([{"RandomRotate90": {}}], masks=False, size=(8, 16))
 
 
-def test_a_transform_that_fails_says_so_in_our_words() -> None:
+def test_a_transform_that_fails_is_a_params_error() -> None:
     grid = build_augmentation([{"RandomGridShuffle": {"grid": [4, 4], "p": 1.0}}], masks=False)
     grid._compose.transforms[0].get_params = None  # whatever may go wrong in it
     with pytest.raises(ParamsError) as fault:
@@ -171,7 +171,7 @@ def test_a_list_travels_to_a_worker_as_it_is() -> None:
 
 
 @pytest.mark.slow
-def test_importing_speaks_to_nobody_and_warns_of_nothing() -> None:
+def test_importing_opens_no_connection_and_gives_no_warning() -> None:
     code = (
         "import socket\n"
         "def refuse(*_): raise AssertionError('a connection was tried')\n"
@@ -234,7 +234,7 @@ def test_a_window_of_the_whole_size_is_the_picture() -> None:
 
 
 @pytest.mark.parametrize("preset", ["flip", "light", "strong"])
-def test_what_follows_works_on_the_window(preset: str) -> None:
+def test_later_transforms_get_the_window(preset: str) -> None:
     image, mask = numbered()
     image.setflags(write=False)
     for seed in range(10):

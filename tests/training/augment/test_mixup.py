@@ -143,7 +143,7 @@ def test_labels_and_classes_soften_alike() -> None:
 
 
 @pytest.mark.parametrize("mixup", [Mixup(), Mixup(classes=5)])
-def test_nothing_is_mixed_when_nothing_is_asked(mixup: Mixup) -> None:
+def test_nothing_is_mixed_with_alphas_of_0(mixup: Mixup) -> None:
     images = pictures()
     mixed, soft = mixup(images, torch.eye(8), 1)
     assert not mixup
@@ -162,7 +162,7 @@ def test_odd_alphas_and_small_batches(alpha: float, count: int) -> None:
             assert torch.equal(mixed, flat(1))
 
 
-def test_losses_and_metrics_take_what_comes_out() -> None:
+def test_losses_and_metrics_take_mixed_targets() -> None:
     mixed = BOTH(pictures(), torch.arange(8) % 5, 3)[1]
     logits = torch.log(mixed + 1e-3)
     for name in NAMES["multiclass"]:
@@ -172,7 +172,7 @@ def test_losses_and_metrics_take_what_comes_out() -> None:
 
 
 @pytest.mark.parametrize("alpha", [-0.1, float("nan"), float("inf")])
-def test_alphas_that_cannot_be(alpha: float) -> None:
+def test_invalid_alphas_are_refused(alpha: float) -> None:
     with pytest.raises(ParamsError, match="mixup is out of range"):
         Mixup(mixup=alpha)
     with pytest.raises(ParamsError, match="cutmix is out of range"):

@@ -126,7 +126,7 @@ def test_transforms_without_a_use_are_refused(name: str, why: str) -> None:
     assert f"expected: a transform of one picture: {why}" in str(fault.value)
 
 
-def test_all_that_the_library_has_is_known_or_refused() -> None:
+def test_every_transform_of_the_library_is_supported_or_refused() -> None:
     kinds = (albumentations.BasicTransform, albumentations.BaseCompose)
     there = {
         name

@@ -31,7 +31,7 @@ def error_of(transform: Any, *, masks: bool = True) -> str:
     return str(fault.value)
 
 
-def test_what_keeps_its_word_passes() -> None:
+def test_a_transform_without_faults_passes() -> None:
     check_transforms([Changed(np.copy), *named_transforms([{"Rotate": {}}])], (32, 48), masks=True)
 
 
@@ -44,7 +44,7 @@ def test_a_transform_that_does_not_repeat_itself_is_refused_by_name() -> None:
     assert "to do: change its arguments, or take Changed out of train.augment" in message
 
 
-def test_another_mask_the_second_time_is_found_too() -> None:
+def test_another_mask_the_second_time_is_refused() -> None:
     free = np.random.default_rng(0)
     message = error_of(Changed(np.copy, lambda mask: free.permutation(mask)))
     assert "gives another result" in message
@@ -68,7 +68,7 @@ def test_another_size_is_refused() -> None:
     assert "found: 16 x 48 (height x width)" in error_of(Changed(lambda image: image[::2]))
 
 
-def test_failures_are_message_with_the_size_they_were_met_at() -> None:
+def test_failures_are_reported_with_the_image_size() -> None:
     message = error_of(named_transforms([{"MaskDropout": {}}])[0], masks=False)
     assert "MaskDropout cannot be applied to a picture of 32 x 48 (height x width)" in message
     assert "ValueError: MaskDropout requires ['mask'] missing keys" in message

@@ -1,4 +1,4 @@
-"""Short trainings with everything told: masks, classes and labels."""
+"""Short trainings that fill TensorBoard: masks, classes and labels."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,17 +26,17 @@ def train(
     folder: Path,
     task: str,
     *,
-    told: bool = True,
-    drawn: int | None = None,
+    events: bool = True,
+    pictures: int | None = None,
     others: Sequence[Callback] = (),
 ) -> FitResult:
     """Train for three epochs of three batches; events go to `folder`/runs/`task`.
 
     Args:
-        folder: Gets the pictures, the checkpoint and the events; what is there is gone on with.
+        folder: Gets the pictures, the checkpoint and the events; a checkpoint there is resumed.
         task: A key of `NAMES`.
-        told: Whether to the board.
-        drawn: Pictures of each kind; None: as many as usual.
+        events: Whether to write them.
+        pictures: Of each kind; None: as many as usual.
         others: More callbacks.
     """
     numbers = np.arange(IMAGES) % 3
@@ -58,8 +58,8 @@ def train(
         validate,
         names=NAMES[task],
         hyperparameters=HYPERPARAMETERS,
-        pictures=drawn,
-        worst=drawn,
+        pictures=pictures,
+        worst=pictures,
     )
     return fit(
         net,
@@ -69,5 +69,5 @@ def train(
         task=task,
         seed=1,
         work_dir=folder / "work" / task,
-        callbacks=[*(watching if told else ()), *others],
+        callbacks=[*(watching if events else ()), *others],
     )

@@ -44,16 +44,16 @@ def steps(folder: Path) -> dict[str, list[int]]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[int]]:
     folder = tmp_path_factory.mktemp("undisturbed")
-    train(folder, "segmentation", drawn=1)
+    train(folder, "segmentation", pictures=1)
     return steps(folder)
 
 
-def test_training_has_the_same_bits_without(tmp_path: Path) -> None:
-    told = train(tmp_path / "a", "multiclass", drawn=1)
-    alone = train(tmp_path / "b", "multiclass", told=False)
-    assert told.history == alone.history
-    for name, tensor in told.net.state_dict().items():
-        assert torch.equal(tensor, alone.net.state_dict()[name]), name
+def test_a_training_without_callbacks_has_the_same_bits(tmp_path: Path) -> None:
+    with_events = train(tmp_path / "a", "multiclass", pictures=1)
+    without = train(tmp_path / "b", "multiclass", events=False)
+    assert with_events.history == without.history
+    for name, tensor in with_events.net.state_dict().items():
+        assert torch.equal(tensor, without.net.state_dict()[name]), name
 
 
 @pytest.mark.slow
@@ -61,12 +61,12 @@ def test_training_has_the_same_bits_without(tmp_path: Path) -> None:
     ("hook", "call"),
     [("on_batch_end", 5), ("on_epoch_end", 2), ("on_checkpoint", EPOCHS)],
 )
-def test_a_training_that_goes_on_tells_nothing_twice_and_leaves_nothing_out(
+def test_a_resumed_training_writes_every_event_once(
     tmp_path: Path, undisturbed: dict[str, list[int]], hook: str, call: int
 ) -> None:
     with pytest.raises(Killed):
-        train(tmp_path, "segmentation", drawn=1, others=[Killer(hook, call)])
-    train(tmp_path, "segmentation", drawn=1, others=[Killer(hook, -1)])
+        train(tmp_path, "segmentation", pictures=1, others=[Killer(hook, call)])
+    train(tmp_path, "segmentation", pictures=1, others=[Killer(hook, -1)])
     assert steps(tmp_path) == undisturbed
 
 
@@ -78,14 +78,14 @@ def test_where_the_points_are(undisturbed: dict[str, list[int]]) -> None:
         assert undisturbed[tag] == ends, tag
 
 
-def test_what_is_not_wanted_is_not_drawn(tmp_path: Path) -> None:
+def test_images_can_be_switched_off(tmp_path: Path) -> None:
     loader = batches(discs(tmp_path / "d", IMAGES - LEARNT))
     parts = callbacks(tmp_path / "runs", "segmentation", loader, pictures=0, worst=0)
     kinds = [type(part) for part in parts]
     assert not {Pictures, Worst} & set(kinds)
 
 
-def test_of_values_there_is_no_confusion(tmp_path: Path) -> None:
+def test_regression_has_no_confusion_matrix(tmp_path: Path) -> None:
     loader = batches(discs(tmp_path / "d", 4))
     kinds = [type(part).__name__ for part in callbacks(tmp_path, "regression", loader)]
     assert kinds == [

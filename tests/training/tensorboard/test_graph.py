@@ -95,7 +95,7 @@ def test_nothing_of_the_network_or_of_chance_is_moved() -> None:
         assert tensor.stride() == before[name][1]
 
 
-def test_a_network_that_cannot_be_drawn_is_told_in_words(tmp_path: Path) -> None:
+def test_a_network_that_cannot_be_drawn_gives_a_text(tmp_path: Path) -> None:
     log = writer(tmp_path)
     Graph(log, (2, 3, 8, 8)).on_train_start(loop(seen=0, net=Stubborn()))
     events = read(log)

@@ -64,7 +64,7 @@ def test_a_mask_has_four_pictures_side_by_side() -> None:
     assert min(red, green) > blue + 50, "missed: yellow"
 
 
-def test_labels_are_told_below_one_picture_each() -> None:
+def test_labels_have_one_picture_with_a_caption_each() -> None:
     image = np.zeros((50, 50, 3), np.uint8)
     one = Example("a", image, np.array(1), np.array([0.2, 0.8], np.float32))
     two = page(TASKS["multiclass"], [one, one], ("cat", "dog"))

@@ -1,4 +1,4 @@
-"""What a browser gets: TensorBoard itself is started, and asked for all that a training told."""
+"""What a browser gets: TensorBoard itself is started, and asked for all that a training events."""
 
 import json
 import re
@@ -133,10 +133,10 @@ def test_training_and_validation_in_one_chart(served: Served, task: str) -> None
 def test_images(served: Served, task: str, tag: str) -> None:
     tags = served.get("plugin/images/tags")[task]
     assert set(tags) == {"predictions", "worst", "confusion"}
-    told = served.get("plugin/images/images", run=task, tag=tag, sample="0")
-    assert [picture["step"] for picture in told] == ENDS
+    events = served.get("plugin/images/images", run=task, tag=tag, sample="0")
+    assert [picture["step"] for picture in events] == ENDS
     rows = 4 if task == "segmentation" else 2  # of four pictures each
-    for picture in told:
+    for picture in events:
         query = dict(urllib.parse.parse_qsl(picture["query"]))
         drawn = decode_image(served.raw("plugin/images/individualImage", **query))
         assert drawn.std() > 5, "not a blank page"
@@ -149,9 +149,9 @@ def test_curves(served: Served, task: str) -> None:
     tags = [f"precision and recall/{name}" for name in names]
     assert set(served.get("plugin/pr_curves/tags")[task]) == set(tags)
     for tag in tags:
-        told = served.get("plugin/pr_curves/pr_curves", run=task, tag=tag)[task]
-        assert [curve["step"] for curve in told] == ENDS
-        for curve in told:
+        events = served.get("plugin/pr_curves/pr_curves", run=task, tag=tag)[task]
+        assert [curve["step"] for curve in events] == ENDS
+        for curve in events:
             lengths = {len(curve[key]) for key in ("precision", "recall", "thresholds")}
             assert len(lengths) == 1
             assert lengths.pop() <= (257 if task == "segmentation" else 65)
@@ -165,8 +165,8 @@ def test_curves(served: Served, task: str) -> None:
 @pytest.mark.parametrize("task", NAMES)
 def test_graph(served: Served, task: str) -> None:
     assert served.get("plugin/graphs/info")[task]["run_graph"] is True
-    told = served.raw("plugin/graphs/graph", run=task).decode()
-    nodes = re.findall(r'node \{\s+name: "([^"]+)"\s+op: "([^"]+)"', told)
+    events = served.raw("plugin/graphs/graph", run=task).decode()
+    nodes = re.findall(r'node \{\s+name: "([^"]+)"\s+op: "([^"]+)"', events)
     assert ("input", "Input") in nodes
     assert ("output", "Output") in nodes
     assert sum(kind == "Conv2d" for _, kind in nodes) >= 2
