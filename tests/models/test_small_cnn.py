@@ -1,4 +1,4 @@
-"""The small network: shapes, counts by hand, and that dropout and batch norm are where told."""
+"""The small network: shapes, parameter counts by hand, and where dropout and batch norm are."""
 
 import pytest
 import torch

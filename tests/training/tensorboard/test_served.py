@@ -1,4 +1,4 @@
-"""What a browser gets: TensorBoard itself is started, and asked for all that a training events."""
+"""What a browser gets: TensorBoard is started, and asked for all that a training wrote."""
 
 import json
 import re
