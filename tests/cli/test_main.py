@@ -270,6 +270,8 @@ def test_the_further_processes_of_a_training_take_no_lock(
     project: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, code: int
 ) -> None:
     stage(monkeypatch, lambda **_: None)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     monkeypatch.setenv(variable, value)
     with another_run(project, "tiny-fold0"):
         assert main.main(["train", "tiny", "--fold", "0"]) == code

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -49,10 +50,15 @@ def batch_norm() -> dict[str, Any]:
     all_images = images.clone().requires_grad_()
     own_images = images[share].clone().requires_grad_()
     (whole(all_images) - targets).square().sum().backward()
-    net = distributed.synchronise_batch_norm(nn.Sequential(shared), torch.device("cpu"))
-    model = DistributedDataParallel(net)
-    loss = (model(own_images) - targets[share]).square().sum() * distributed.world_size()
+    model = DistributedDataParallel(nn.Sequential(shared))
+    with distributed.batch_norm_over_ranks(torch.device("cpu")):
+        outputs = model(own_images)
+    loss = (outputs - targets[share]).square().sum() * distributed.world_size()
     loss.backward()
+    activated = BatchNormAct2d(3)
+    whole_activated = activated(images)[share]
+    with distributed.batch_norm_over_ranks(torch.device("cpu")):
+        own_activated = activated(images[share])
     assert all_images.grad is not None
     assert own_images.grad is not None
     assert whole.weight.grad is not None
@@ -63,13 +69,26 @@ def batch_norm() -> dict[str, Any]:
         "weight gradient": float((shared.weight.grad - whole.weight.grad).abs().max()),
         "mean": float((shared.running_mean - whole.running_mean).abs().max()),  # type: ignore[operator]
         "variance": float((shared.running_var - whole.running_var).abs().max()),  # type: ignore[operator]
+        "with an activation": float((own_activated - whole_activated).abs().max()),
         "scale": float(expected.abs().max()),
     }
 
 
+class PartlyUsed(nn.Module):
+    """A network with a layer that is never used, as some encoders have below a decoder."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.unused, self.net = nn.Linear(2, 2), net
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.net(images)
+        return outputs
+
+
 def training(folder: str) -> dict[str, Any]:
     """Return the outcome of a training without dropout and Mixup, which each rank draws itself."""
-    net = network(1, dropout=0.0)
+    net = PartlyUsed(network(1, dropout=0.0))
     place = Path(folder, str(distributed.rank()))  # each rank draws its own copy of the images
     # Not Adam: a bias before batch norm has no gradient but rounding, of which it makes full steps.
     config = {"epochs": 2, "lr": 0.05, "optimizer": "sgd"}

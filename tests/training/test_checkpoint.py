@@ -189,6 +189,14 @@ def test_another_seed_gives_other_bits(tmp_path: Path, undisturbed: dict[str, An
     assert other["weights"] != undisturbed["weights"]
 
 
+def test_callbacks_without_a_state_may_come_and_go(
+    tmp_path: Path, undisturbed: dict[str, Any]
+) -> None:
+    with pytest.raises(Killed):
+        train(tmp_path, callbacks=[Callback(), Interrupt("on_batch_end", BATCHES + 2)])
+    assert outcome(train(tmp_path, callbacks=[])) == undisturbed
+
+
 def test_patience_counts_on_after_a_kill(tmp_path: Path) -> None:
     unchanging = {"lr": 1e-30, "ema": None, "epochs": 9, "patience": 3}
     with pytest.raises(Killed):

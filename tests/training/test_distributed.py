@@ -30,6 +30,13 @@ def test_one_process_exchanges_nothing() -> None:
         assert distributed.world_size() == 1
 
 
+def test_variables_that_torchrun_did_not_set_mean_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with distributed.process_group():
+        assert (distributed.rank(), distributed.world_size()) == (0, 1)
+
+
 @pytest.mark.slow
 def test_two_ranks_exchange_values(tmp_path: Path) -> None:
     assert run_ranks(2, "exchange", tmp_path) == {

@@ -19,6 +19,7 @@ from darkroom.cli.train import hand_over, is_child
 from darkroom.errors import DarkroomError, ParamsError, ResourceError
 from darkroom.project.files import DISK_FULL, clear_leftovers, lock
 from darkroom.project.paths import PARAMS, Layout
+from darkroom.project.processes import is_under_torchrun
 from darkroom.stages._context import Context
 
 STAGES = {
@@ -52,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command, ResourceError("memory ran out", fix="lower batch_size or the image size")
         )
     except KeyboardInterrupt:
-        print(f"{command}: interrupted", file=sys.stderr)
+        if not is_child():  # its launcher prints it
+            print(f"{command}: interrupted", file=sys.stderr)
         return 130
 
 
@@ -191,7 +193,7 @@ def _lock(context: Context, fold: int | None) -> Iterator[None]:
     Folds may be trained side by side. Of several processes of one training the launcher holds
     the lock, or without one the first rank.
     """
-    if is_child() or os.environ.get("RANK", "0") != "0":
+    if is_child() or (is_under_torchrun() and os.environ["RANK"] != "0"):
         yield
         return
     suffix = "" if fold is None else f"-fold{fold}"
@@ -221,7 +223,7 @@ def _resource_error(error: OSError) -> ResourceError:
 
 def _fail(command: str, error: DarkroomError) -> int:
     if is_child():
-        hand_over(f"{command}: {error}")
+        hand_over(f"{command}: {error}", error.exit_code)
     else:
         print(f"{command}: {error}", file=sys.stderr)
     return error.exit_code

@@ -34,7 +34,7 @@ def run(context: Context, fold: int = 0) -> int:
     process, the processes that it started do.
     """
     devices = context.section.train.devices
-    if devices > 1 and "RANK" not in os.environ:
+    if devices > 1 and not processes.is_under_torchrun():
         return launch(devices, ["train", context.name, "--fold", str(fold)])
     if is_child():
         processes.end_with_parent(int(os.environ[LAUNCHER]))
@@ -81,7 +81,7 @@ def launch(count: int, arguments: Sequence[str]) -> int:
             logs_specs=DefaultLogsSpecs(log_dir=folder),
         )
         try:
-            elastic_launch(config, sys.executable)("-m", "darkroom.cli.main", *arguments)
+            elastic_launch(config, sys.executable)("-P", "-m", "darkroom.cli.main", *arguments)
         except SignalException as error:
             if error.sigval == signal.SIGINT:
                 raise KeyboardInterrupt from None
@@ -98,26 +98,30 @@ def is_child() -> bool:
     return LAUNCHER in os.environ
 
 
-def hand_over(message: str) -> None:
-    """Give a process's error message to its launcher, which prints the first one only."""
-    error = {"message": message, "timestamp": int(time.time())}
+def hand_over(message: str, exit_code: int) -> None:
+    """Give a process's error to its launcher, which prints the first one only."""
+    error = {"message": message, "timestamp": int(time.time()), "exit_code": exit_code}
     Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps(error))
 
 
 def _exit_code(failures: "Collection[ProcessFailure]", count: int) -> int:
     """Print the message of the process that failed first, and return its exit code."""
-    # Exit codes of processes that ended because another did: its connection broke, or torchrun
-    # stopped it.
-    followers = (LostRankError.exit_code, -signal.SIGTERM)
-    causes = [failure for failure in failures if failure.exitcode not in followers]
-    first = min(causes or failures, key=lambda failure: failure.timestamp)
-    if first.exitcode < 0:
+    first = min(failures, key=lambda failure: (_follows_another(failure), failure.timestamp))
+    message = first.error_file_data["message"]
+    if first.exitcode < 0 and message == "<NONE>":
         raise ResourceError(
             f"process {first.local_rank} of the {count} that train together was lost",
             found=f"it was killed by {first.signal_name()}",
             fix="run again: training resumes from its last checkpoint; or set train.devices to 1",
         )
-    message = first.error_file_data["message"]
     if message != "<NONE>":
         print(message, file=sys.stderr)
-    return first.exitcode
+    return int(first.error_file_data.get("exit_code", first.exitcode))
+
+
+def _follows_another(failure: "ProcessFailure") -> int:
+    """Return 0 for what may have ended the others, 1 for what ended because another did."""
+    if failure.exitcode == LostRankError.exit_code:  # its connection broke
+        return 1
+    has_message = failure.error_file_data["message"] != "<NONE>"
+    return int(failure.exitcode == -signal.SIGTERM and not has_message)  # torchrun stopped it

@@ -40,6 +40,14 @@ def cores() -> int:
         return present
 
 
+def is_under_torchrun() -> bool:
+    """Return whether torchrun started this process, so that RANK, WORLD_SIZE ... are its own.
+
+    Clusters and users set variables of these names too: alone they mean nothing.
+    """
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def end_with_parent(parent: int) -> None:
     """Let this process be killed when its parent dies, which has this process id.
 

@@ -103,7 +103,9 @@ def _fingerprint(context: Context, fold: int, shards: Store) -> str:
         "train": section.train.model_dump(),
         "fold": fold,
         "seed": context.seed,
-        "threads": torch.get_num_threads(),  # more threads add up in another order, with other bits
+        # More threads or ranks add up in another order, with other bits.
+        "threads": torch.get_num_threads(),
+        "ranks": distributed.world_size(),
     }
     inputs = [paths.index, paths.card, paths.split, *shards.paths]
     if section.model.weights == _train_args.GIVEN:

@@ -176,6 +176,11 @@ class Loader(DataLoader["Batch | DarkroomError"]):
         """Let the next iteration begin at a batch of an epoch, both counted from 0."""
         self.sampler.start(epoch, batch)
 
+    @property
+    def full_batches(self) -> int:
+        """The number of batches in which every rank has its full share."""
+        return len(self.sampler.rows) // self.sampler.batch_size
+
     def rows_in_batch(self, batch: int) -> int:
         """Return how many rows all ranks together read in a batch, counted from 0."""
         return self.sampler.rows_in_batch(batch)

@@ -123,13 +123,14 @@ class Checkpoints:
         if distributed.any_rank(self.signals.received is not None):
             self._leave()
 
-    def is_interrupted(self) -> bool:
-        """Return whether validation must stop for a signal.
+    def is_interrupted(self, loop: "Loop", number: int) -> bool:
+        """Return whether validation must stop after a batch, counted from 0, for a signal.
 
-        Not with several ranks: their numbers of validation batches may differ, so they could not
-        agree on a batch to stop after. They end the epoch first.
+        Several ranks agree after the full batches, in which all of them take part.
         """
-        return self.signals.received is not None and distributed.world_size() == 1
+        if number >= loop.val_loader.full_batches:
+            return False
+        return distributed.any_rank(self.signals.received is not None)
 
     def save_and_leave(self, loop: "Loop") -> NoReturn:
         """Save, and end the process as the signal asks.
@@ -169,7 +170,12 @@ def _state_of(loop: "Loop") -> State:
         "step": loop.step.state_dict(),
         "sums": totals.sums,
         "counts": totals.counts,
-        "callbacks": [callback.state_dict() for callback in loop.callbacks],
+        # By class: of those that have a state, one of a class; TensorBoard's come and go.
+        "callbacks": {
+            type(callback).__name__: callback_state
+            for callback in loop.callbacks
+            if (callback_state := callback.state_dict())
+        },
     }
 
 
@@ -183,8 +189,9 @@ def _restore(loop: "Loop", state: State) -> None:
         setattr(loop, key, state[key])
     if distributed.rank() == 0:  # the totals of all ranks: the others start at 0
         loop.totals.sums, loop.totals.counts = state["sums"], state["counts"]
-    for callback, callback_state in zip(loop.callbacks, state["callbacks"], strict=True):
-        callback.load_state_dict(callback_state)
+    for callback in loop.callbacks:
+        if type(callback).__name__ in state["callbacks"]:
+            callback.load_state_dict(state["callbacks"][type(callback).__name__])
 
 
 class _UnusableError(Exception):

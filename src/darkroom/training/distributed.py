@@ -6,16 +6,20 @@ order, or they wait for each other until the timeout.
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.overrides import TorchFunctionMode
 
 from darkroom.errors import LostRankError
+from darkroom.project import processes
 
 TIMEOUT = timedelta(minutes=10)  # of an exchange: after it a rank counts as lost
 
@@ -49,7 +53,7 @@ def process_group() -> Iterator[None]:
     Raises:
         LostRankError: Another rank ended while this one waited for it.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not processes.is_under_torchrun() or os.environ["WORLD_SIZE"] == "1":
         yield
         return
     on_gpu = torch.cuda.is_available()
@@ -59,7 +63,10 @@ def process_group() -> Iterator[None]:
     backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
     distributed.init_process_group(backend, timeout=TIMEOUT)
     try:
-        yield
+        with warnings.catch_warnings():
+            # Whether all weights got a gradient is known only when the network has run.
+            warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
+            yield
     except RuntimeError as error:
         # A lost process shows as a broken connection in whatever exchange came next.
         if not _is_of_a_connection(error):
@@ -107,67 +114,81 @@ def broadcast(value: Value) -> Value:
 
 
 def data_parallel(model: nn.Module, device: torch.device) -> nn.Module:
-    """Return a module whose gradients are averaged over the ranks (all-reduce)."""
+    """Return a module whose gradients are averaged over the ranks; with one rank the module."""
     if world_size() == 1:
         return model
+    # Some encoders have layers that no decoder uses: their weights get no gradient.
     return DistributedDataParallel(
-        model, device_ids=[device.index] if device.type == "cuda" else None
+        model,
+        device_ids=[device.index] if device.type == "cuda" else None,
+        find_unused_parameters=True,
     )
 
 
 def synchronise_batch_norm(net: nn.Module, device: torch.device) -> nn.Module:
-    """Return the network with batch norm over the batch of all ranks, not this rank's share.
+    """Return the network for a GPU whose batch norm sees the batch of all ranks.
 
-    Otherwise the result would depend on the number of ranks.
+    On a CPU it is returned as it is: `batch_norm_over_ranks` does so there.
     """
-    if world_size() == 1:
+    if world_size() == 1 or device.type != "cuda":
         return net
-    if device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(net)  # type: ignore[no-untyped-call, no-any-return]
-    for module in net.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.__class__ = CpuSyncBatchNorm  # in place: the parameters stay the same objects
-    return net
+    # torch's own converter would drop the activation of timm's batch norm.
+    from timm.layers.norm_act import convert_sync_batchnorm  # noqa: PLC0415
+
+    converted: nn.Module = convert_sync_batchnorm(net)  # type: ignore[no-untyped-call]
+    return converted
 
 
-class CpuSyncBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm over the batch of all ranks on the CPU; torch's SyncBatchNorm needs a GPU."""
+class BatchNormOverRanks(TorchFunctionMode):
+    """Within it, batch norm in training takes its statistics over all ranks, on a CPU.
 
-    def _check_input_dim(self, input: Tensor) -> None:
-        if input.dim() < 2:
-            raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
+    torch's SyncBatchNorm needs a GPU. At the functional level, any class of batch norm is covered.
+    """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Return the normalised input (N, C, ...), of the same dtype."""
-        if not self.training:
-            return super().forward(input)
-        # Two passes, the mean first: E[x²] - E[x]² loses digits where the mean is large.
-        axes, shape = [0, *range(2, input.dim())], [1, -1] + [1] * (input.dim() - 2)
-        values = input.float()
-        count = values.new_tensor([values.numel() / values.shape[1]])
-        sums = _all_reduce(torch.cat([values.sum(axes), count]))
-        total, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
-        centred = values - mean.view(shape)
-        variance = _all_reduce(centred.square().sum(axes)) / total
-        self._update_statistics(mean.detach(), variance.detach() * total / (total - 1))
-        scaled = centred * (variance + self.eps).rsqrt().view(shape)
-        if self.weight is not None:
-            scaled = scaled * self.weight.view(shape) + self.bias.view(shape)
-        return scaled.to(input.dtype)
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if func is not F.batch_norm:
+            return func(*args, **(kwargs or {}))
+        return _batch_norm(*args, **(kwargs or {}))
 
-    @torch.no_grad()
-    def _update_statistics(self, mean: Tensor, variance: Tensor) -> None:
-        if self.running_mean is None or self.running_var is None:
-            return
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked.add_(1)
-        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance, share)
+
+def batch_norm_over_ranks(device: torch.device) -> AbstractContextManager[Any]:
+    """Return a context for the forward pass of a training batch."""
+    return BatchNormOverRanks() if world_size() > 1 and device.type == "cpu" else nullcontext()
+
+
+def _batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Return what `torch.nn.functional.batch_norm` returns for the batch of all ranks."""
+    if not training:
+        return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    axes, shape = [0, *range(2, input.dim())], [1, -1] + [1] * (input.dim() - 2)
+    values = input.float()
+    count = values.new_tensor([values.numel() / values.shape[1]])
+    sums = _all_reduce(torch.cat([values.sum(axes), count]))
+    total, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
+    centred = values - mean.view(shape)
+    variance = _all_reduce(centred.square().sum(axes)) / total
+    if running_mean is not None and running_var is not None:
+        running_mean.lerp_(mean.detach(), momentum)
+        running_var.lerp_(variance.detach() * total / (total - 1), momentum)
+    scaled = centred * (variance + eps).rsqrt().view(shape)
+    if weight is not None and bias is not None:
+        scaled = scaled * weight.view(shape) + bias.view(shape)
+    return scaled.to(input.dtype)
 
 
 class _AllReduce(torch.autograd.Function):
-    """A sum over the ranks, whose gradient is the sum of the ranks' gradients."""
+    """Sums over the ranks, whose gradients are summed likewise."""
 
     @staticmethod
     def forward(_context: Any, values: Tensor) -> Tensor:

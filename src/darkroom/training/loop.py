@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -91,15 +92,15 @@ class Loop:
         """
         if self.is_done:  # a checkpoint of a finished training was read
             return
-        try:
+        with ExitStack() as ends:
+            for callback in self.callbacks:  # all of them are called, also after an error
+                ends.callback(callback.on_train_end, self)
             self.call("on_train_start")
             while not self.is_done:
                 self._train_epoch(checkpoints)
                 self._validate(checkpoints)
                 self.epoch, self.batch = self.epoch + 1, 0
                 checkpoints.after_epoch(self)
-        finally:
-            self.call("on_train_end")
 
     def _train_epoch(self, checkpoints: Checkpoints) -> None:
         self.module.start_epoch(frozen=self.config.is_frozen(self.epoch))
@@ -108,7 +109,7 @@ class Loop:
         self.call("on_epoch_start")
         self.train_loader.start(self.epoch, self.batch)
         for batch in self.train_loader:
-            batch = batch.to(self.module.device, non_blocking=True)
+            batch = self.module.to_device(batch)
             self.call("on_batch_start", batch)
             self._train_batch(batch)
             self.call("on_batch_end", batch)
@@ -139,12 +140,12 @@ class Loop:
         with self.step.averaged():
             self.module.net.eval()
             self.call("on_validation_start")
-            for batch in self.val_loader:
-                batch = batch.to(self.module.device, non_blocking=True)
+            for number, batch in enumerate(self.val_loader):
+                batch = self.module.to_device(batch)
                 probabilities, value = self.module.validate_batch(batch, totals)
                 self._check(value, batch)
                 self.call("on_validation_batch", batch, probabilities)
-                if checkpoints.is_interrupted():
+                if checkpoints.is_interrupted(self, number):
                     break
             else:
                 self._end_epoch(totals)

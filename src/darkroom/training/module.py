@@ -122,6 +122,10 @@ class TrainModule:
             self.model = distributed.data_parallel(self.compiled, self.device)
         self._frozen = frozen
 
+    def to_device(self, batch: Batch) -> Batch:
+        """Return the batch on the network's device; a copy to a GPU does not wait for its end."""
+        return batch.to(self.device, non_blocking=self.device.type == "cuda")
+
     def gradients(self, *, reduce: bool) -> AbstractContextManager[None]:
         """Return a context for the forward and backward pass of a batch.
 
@@ -152,7 +156,8 @@ class TrainModule:
             images, targets = self.mixup(images, targets, seed)
             # A mixed image counts for the class of which it has the greatest share.
             truth = targets.argmax(1) if truth.ndim == 1 else targets
-        loss, probabilities = self._forward(self.model, images, targets)
+        with distributed.batch_norm_over_ranks(self.device):
+            loss, probabilities = self._forward(self.model, images, targets)
         return loss, totals.add(loss, probabilities, truth)
 
     @torch.no_grad()
