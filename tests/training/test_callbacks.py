@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from darkroom.models.build import build_network
+from darkroom.store.loader import Batch
 from darkroom.tasks.table import TASKS
-from darkroom.training.callbacks import BestWeights, epoch_line
+from darkroom.training.callbacks import BestWeights, Progress, epoch_line
 from darkroom.training.loop import Loop
 
 
@@ -74,3 +75,23 @@ def test_best_weights_of_layers_that_count_their_versions() -> None:
         next(net.parameters()).zero_()
     best.restore(net)
     assert all(torch.equal(state[name], tensor) for name, tensor in net.state_dict().items())
+
+
+def test_the_speed_is_that_of_all_ranks(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([10.0, 12.0])
+    monkeypatch.setattr("darkroom.training.callbacks.time.perf_counter", lambda: next(clock))
+    row = {"epoch": 1, "loss/train": 0.5, "loss/val": 0.25, "accuracy/train": 1, "accuracy/val": 1}
+    state = {"epoch": 0, "batch": 1, "history": [row], "best": row}
+    train_loader = SimpleNamespace(rows_in_batch=lambda batch: [8, 6][batch])
+    module = SimpleNamespace(task=TASKS["multiclass"])
+    config = SimpleNamespace(epochs=3)
+    loop = SimpleNamespace(**state, train_loader=train_loader, module=module, config=config)
+    batch = cast(Batch, SimpleNamespace(ids=["a", "b"]))  # of this rank
+    progress = Progress()
+    progress.on_epoch_start(cast(Loop, loop))
+    progress.on_batch_end(cast(Loop, loop), batch)
+    progress.on_validation_start(cast(Loop, loop))
+    progress.on_epoch_end(cast(Loop, loop))
+    assert capfd.readouterr().err.endswith("  4 img/s  best\n")

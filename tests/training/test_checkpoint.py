@@ -244,6 +244,16 @@ def test_a_checkpoint_of_another_config_is_not_used(
     assert "the checkpoint is of another training: training starts afresh" in capfd.readouterr().err
 
 
+def test_a_checkpoint_of_other_callbacks_is_not_used(
+    tmp_path: Path, undisturbed: dict[str, Any], capfd: Capture
+) -> None:
+    """Their states would not fit."""
+    with pytest.raises(Killed):
+        train(tmp_path, callbacks=[Interrupt("on_batch_end", BATCHES + 2)])
+    assert outcome(train(tmp_path, callbacks=[])) == undisturbed
+    assert "the checkpoint is of another training: training starts afresh" in capfd.readouterr().err
+
+
 def logging_callbacks(folder: Path) -> list[Callback]:
     events = EventWriter(folder / "runs")
     return [events, Scalars(events)]
