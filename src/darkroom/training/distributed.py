@@ -171,6 +171,7 @@ def _batch_norm(
     """Return what `torch.nn.functional.batch_norm` returns for the batch of all ranks."""
     if not training:
         return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    # Two passes, the mean first: E[x²] - E[x]² loses digits where the mean is large.
     axes, shape = [0, *range(2, input.dim())], [1, -1] + [1] * (input.dim() - 2)
     values = input.float()
     count = values.new_tensor([values.numel() / values.shape[1]])

@@ -115,7 +115,7 @@ def fit(
             seed=seed,
             callbacks=[best, *callbacks, Progress()],
         )
-        identity = _identity(module, train_loader, config, seed, loop.callbacks)
+        identity = _identity(module, train_loader, config, seed)
         checkpoints = Checkpoints(
             checkpoint_path(work_dir),
             identity,
@@ -172,7 +172,6 @@ def _identity(
     train_loader: Loader,
     config: FitConfig,
     seed: int,
-    callbacks: Sequence[Callback],
 ) -> Mapping[str, object]:
     """Return what must be equal for a checkpoint to be of this training."""
     sampler = train_loader.sampler
@@ -187,7 +186,6 @@ def _identity(
         "task": [module.task.name, type(module.loss).__name__, seed, module.mean, module.std],
         "mixup": repr(module.mixup),
         "config": choices,
-        "callbacks": [type(callback).__name__ for callback in callbacks],
         "device": module.device.type,
         "ranks": distributed.world_size(),
     }
