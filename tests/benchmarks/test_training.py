@@ -2,7 +2,6 @@
 
 import re
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,7 +45,7 @@ def test_it_prints_a_ratio_for_every_way(
     plain = {"float32": config(accelerator="cpu"), "again": config(accelerator="cpu")}
     monkeypatch.setattr(training, "ways", lambda *_, **__: plain)  # half precision is slow here
     small = partial(build_network, "unet", outputs=1, seed=0, width=2, depth=1)
-    monkeypatch.setattr(training, "build", SimpleNamespace(build=lambda **_: small()))
+    monkeypatch.setattr(training, "build_network", lambda **_: small())
     words = "--accelerator cpu --network unet --height 32 --width 32 --batch 2 --batches 2"
     training.main(words.split())
     told = capsys.readouterr().out

@@ -233,8 +233,7 @@ def test_workers_end_with_a_reader_that_is_killed(tmp_path: Path) -> None:
         from pathlib import Path
         from torch.utils.data import DataLoader
         from darkroom.store.loader import loader
-        from darkroom.store.shard import ShardFormat
-from darkroom.store.store import Store
+        from darkroom.store.store import Store
         store = Store(Path(sys.argv[1]), "train")
         read = loader(store, range(4), None, masks=False, batch_size=1, seed=None, workers=1)
         batches = DataLoader.__iter__(read)
