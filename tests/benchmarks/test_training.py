@@ -43,7 +43,9 @@ def test_it_prints_a_ratio_for_every_way(
 
     monkeypatch.setattr(training.Clock, "on_batch_end", end)
     plain = {"float32": config(accelerator="cpu"), "again": config(accelerator="cpu")}
-    monkeypatch.setattr(training, "ways", lambda *_, **__: plain)  # half precision is slow here
+    monkeypatch.setattr(
+        training, "configurations", lambda *_, **__: plain
+    )  # half precision is slow here
     small = partial(build_network, "unet", outputs=1, seed=0, width=2, depth=1)
     monkeypatch.setattr(training, "build_network", lambda **_: small())
     words = "--accelerator cpu --network unet --height 32 --width 32 --batch 2 --batches 2"
