@@ -9,7 +9,8 @@ unexport PYTHONDONTWRITEBYTECODE
 INSTALLED := .venv/installed
 
 # Tests run in as many processes as there are cores, a file in one process.
-PYTEST := python -m pytest --numprocesses auto --dist loadfile
+# A worker that dies ends the run: one that is replaced can leave it waiting for ever.
+PYTEST := python -m pytest --numprocesses auto --dist loadfile --max-worker-restart 0
 
 .PHONY: help install demo repro test test-fast test-all cov check format bench profile tensorboard schema deps lock clean
 
