@@ -59,7 +59,7 @@ class Curves(Callback):
         self._counts = counts if self._counts is None else self._counts + counts
 
     def on_epoch_end(self, loop: "Loop") -> None:
-        """Tell the curves."""
+        """Write the curves."""
         counts = writer.sum_over_ranks(self._counts)
         self._counts = None
         if counts is not None and self.events.is_open:
