@@ -178,6 +178,10 @@ def test_workers_are_no_part_of_the_group_that_a_signal_goes_to(store: Store) ->
         ids += batch.ids
     assert ids == [f"car_{row:02d}" for row in range(8)]
     assert os.getpgid(worker.pid) == worker.pid != os.getpgrp()
+    helped.close()
+    assert worker not in multiprocessing.active_children()
+    assert len(list(helped)) == 8, "with new workers"
+    helped.close()
 
 
 def test_batches_kept_by_their_reader_stay_as_they_are(store: Store) -> None:

@@ -176,6 +176,15 @@ class Loader(DataLoader["Batch | DarkroomError"]):
         """Let the next iteration begin at a batch of an epoch, both counted from 0."""
         self.sampler.start(epoch, batch)
 
+    def close(self) -> None:
+        """End the worker processes, if there are any; the next iteration starts new ones.
+
+        While torch knows workers, the death of one raises wherever the main process happens to be.
+        """
+        if self._iterator is not None:
+            self._iterator._shutdown_workers()  # type: ignore[attr-defined]
+            self._iterator = None
+
     @property
     def full_batches(self) -> int:
         """The number of batches in which every rank has its full share."""

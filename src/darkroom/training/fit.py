@@ -93,10 +93,10 @@ def fit(
     with (
         DeferredSignals() as signals,
         deterministic(device),
-        _shared_by_ranks(train_loader, val_loader),
         out_of_memory_errors("train", fix=_LESS_MEMORY),
         batch_norm_errors(),
         lost_workers_reported(has_workers),
+        _shared_by_ranks(train_loader, val_loader),
     ):
         module = _train_module(net, task, loss, config, mean, std, mixup, device)
         step = OptimizerStep(
@@ -193,7 +193,10 @@ def _identity(
 
 @contextmanager
 def _shared_by_ranks(*loaders: Loader) -> Iterator[None]:
-    """Return a context in which the loaders read this rank's share of the rows."""
+    """Return a context in which the loaders read this rank's share of the rows.
+
+    Their worker processes end with it.
+    """
     for loader in loaders:
         loader.start(0)
         loader.sampler.share(distributed.rank(), distributed.world_size())
@@ -201,6 +204,7 @@ def _shared_by_ranks(*loaders: Loader) -> Iterator[None]:
         yield
     finally:
         for loader in loaders:
+            loader.close()
             loader.start(0)
             loader.sampler.share(0, 1)
 
