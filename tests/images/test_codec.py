@@ -240,6 +240,7 @@ def refusal(read: Callable[..., Any], data: bytes, name: str) -> str:
 
 
 @needs_realdata
+@pytest.mark.slow
 def test_nasty_files_are_read_as_pillow_does_or_refused_by_name() -> None:
     refused_although_readable = {"multi_frame", "pillow__lab", "16bit.s", "g4_orientation"}
     with (NASTY / "MANIFEST.csv").open(newline="") as file:
@@ -262,6 +263,7 @@ def test_nasty_files_are_read_as_pillow_does_or_refused_by_name() -> None:
 
 
 @needs_realdata
+@pytest.mark.slow
 def test_nasty_files_give_a_header_and_a_mask_or_a_data_error() -> None:
     for path in sorted(NASTY.rglob("*.*")):
         for read in (codec.read_header, codec.decode_mask):

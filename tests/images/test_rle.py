@@ -127,6 +127,7 @@ def test_a_mask_of_other_values_is_refused() -> None:
 
 
 @needs_realdata
+@pytest.mark.slow
 def test_real_carvana_masks_give_the_real_table_to_the_letter() -> None:
     folder = REALDATA / "carvana"
     with zipfile.ZipFile(folder / "train_masks.csv.zip") as archive:

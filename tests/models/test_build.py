@@ -26,6 +26,7 @@ def test_shapes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SMALL)
+@pytest.mark.slow
 def test_weights_are_a_function_of_the_seed_alone(name: str) -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()

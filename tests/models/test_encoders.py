@@ -136,6 +136,7 @@ def test_imagenet_without_a_network_says_which_files_to_put_where(
     assert all(torch.equal(net[f"encoder.{key}"], body[key]) for key in body)
 
 
+@pytest.mark.slow
 def test_timms_weights_without_a_network_say_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,6 +160,7 @@ def run_of(folder: Path, name: str, **arguments: Any) -> dict[str, Tensor]:
     ("name", "arguments"),
     [("unet", {"width": 2, "depth": 1}), ("small_cnn", {"width": 2, "depth": 1}), ("fpn", {})],
 )
+@pytest.mark.slow
 def test_another_run_starts_any_network(
     tmp_path: Path, name: str, arguments: dict[str, Any]
 ) -> None:
@@ -198,6 +199,7 @@ def test_families_whose_names_are_the_encoders_too(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "words"), [("resnet34", "unknown"), ("squeezenet1_1", "absent")])
+@pytest.mark.slow
 def test_a_classifier_of_another_family_is_refused(tmp_path: Path, name: str, words: str) -> None:
     """resnet34 has all that resnet18 has, and more: half a network is none."""
     torch.save(build_network(name, outputs=2, seed=1).state_dict(), tmp_path / "w.pth")

@@ -26,6 +26,7 @@ def test_the_memory_format_is_the_configured_one(tmp_path: Path, channels_last: 
     assert orders == {"last" if channels_last else "first"}
 
 
+@pytest.mark.slow
 def test_each_batch_size_is_compiled_separately(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

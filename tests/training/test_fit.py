@@ -259,6 +259,7 @@ def test_a_frozen_backbone_does_not_change_until_it_is_unfrozen(tmp_path: Path) 
     assert not any(torch.equal(weights[1][name], first[name]) for name in backbone)
 
 
+@pytest.mark.slow
 def test_compiled_weights_have_the_same_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ RAW_FILES = {
 @pytest.mark.parametrize(
     ("format", "file"), [(format, file) for format, files in RAW_FILES.items() for file in files]
 )
+@pytest.mark.slow
 def test_raw_files_of_the_real_formats(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

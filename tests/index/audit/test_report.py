@@ -271,6 +271,7 @@ def test_tables_of_different_images_are_refused(lost: str) -> None:
 
 
 @needs_realdata
+@pytest.mark.slow
 def test_real_banknotes_are_given_away_by_their_size() -> None:
     rows, facts = [], []
     names = {"training": "train", "validation": "valid", "test": "test"}

@@ -146,6 +146,7 @@ def test_a_full_disk_leaves_the_file(path: Path, monkeypatch: pytest.MonkeyPatch
     assert [*path.parent.iterdir()] == [path]
 
 
+@pytest.mark.slow
 def test_two_processes_lose_no_row(path: Path) -> None:
     each = 40
     processes = [start(APPEND, path, first, each) for first in (1000, 2000)]

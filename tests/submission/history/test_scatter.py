@@ -72,6 +72,7 @@ def test_points_at_the_same_place_are_drawn() -> None:
     assert discs(pixels_of(public((0, 0))), RIGHT) == 1
 
 
+@pytest.mark.slow
 def test_a_line_far_outside_the_window_is_noted() -> None:
     """Ten times as far from the points as they are from each other."""
     near, far = public((0.99, 0.98), (0.97, 0.96)), public((0.99, 0.79), (0.97, 0.77))

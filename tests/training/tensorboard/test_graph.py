@@ -66,6 +66,7 @@ def test_a_node_tells_shapes() -> None:
         ("convnext_tiny", {}),
     ],
 )
+@pytest.mark.slow
 def test_every_node_leads_from_the_images_to_the_answer(
     name: str, arguments: dict[str, Any]
 ) -> None:
