@@ -35,6 +35,7 @@ def run(context: Context, fold: int = 0) -> int:
     """
     devices = context.section.train.devices
     if devices > 1 and not processes.is_under_torchrun():
+        _check_devices(devices, context.section.train.accelerator)
         return launch(devices, ["train", context.name, "--fold", str(fold)])
     if is_child():
         processes.end_with_parent(int(os.environ[LAUNCHER]))
@@ -46,6 +47,28 @@ def run(context: Context, fold: int = 0) -> int:
     with process_group():
         train.run(context, fold, make_callbacks=callbacks)
     return 0
+
+
+def _check_devices(count: int, accelerator: str) -> None:
+    """Refuse more processes than the machine has GPUs or cores, before any of them starts.
+
+    Raises:
+        ParamsError: There is no such accelerator.
+        ResourceError: There are fewer GPUs, or on a CPU fewer cores (two processes always may).
+    """
+    import torch  # noqa: PLC0415  (slow, and other commands import this module too)
+
+    from darkroom.models.device import choose_device  # noqa: PLC0415
+
+    on_gpu = choose_device(accelerator).type == "cuda"
+    present = torch.cuda.device_count() if on_gpu else max(2, processes.cores())
+    if count > present:
+        raise ResourceError(
+            f"this machine has fewer {'GPUs' if on_gpu else 'cores'} than train.devices",
+            found=present,
+            expected=count,
+            fix=f"set train.devices to {present}",
+        )
 
 
 def launch(count: int, arguments: Sequence[str]) -> int:
