@@ -11,6 +11,7 @@ from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from darkroom.cli import train
 from darkroom.errors import ResourceError
+from darkroom.project import processes
 
 LOST = 75
 
@@ -72,7 +73,7 @@ def test_several_devices_run_the_same_command_again(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(train, "launch", launch)
     section = SimpleNamespace(train=SimpleNamespace(devices=4, accelerator="cpu"))
-    monkeypatch.setattr(train.processes, "cores", lambda: 4)
+    monkeypatch.setattr(processes, "cores", lambda: 4)
     assert train.run(cast(Any, SimpleNamespace(section=section, name="tiny")), 3) == 0
     assert started == [(4, ["train", "tiny", "--fold", "3"])]
 
@@ -81,8 +82,8 @@ def test_more_processes_than_cores_are_refused_before_any_starts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(train, "launch", lambda *_: pytest.fail("started"))
-    monkeypatch.setattr(train.processes, "cores", lambda: 4)
+    monkeypatch.setattr(processes, "cores", lambda: 4)
     section = SimpleNamespace(train=SimpleNamespace(devices=64, accelerator="cpu"))
-    with pytest.raises(ResourceError, match="fewer cores than train.devices") as caught:
+    with pytest.raises(ResourceError, match=r"fewer cores than train\.devices") as caught:
         train.run(cast(Any, SimpleNamespace(section=section, name="tiny")), 0)
     assert "set train.devices to 4" in str(caught.value)
