@@ -270,7 +270,9 @@ def test_the_further_processes_of_a_training_take_no_lock(
     project: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, code: int
 ) -> None:
     stage(monkeypatch, lambda **_: None)
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    for name in ("TORCHELASTIC_RUN_ID", "RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.setenv(name, "0")
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", "error.json")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     monkeypatch.setenv(variable, value)
     with another_run(project, "tiny-fold0"):

@@ -77,6 +77,19 @@ def test_a_recipe_is_merged_and_its_changes_are_listed(
         assert raw(root)[section] == before[section]
 
 
+def test_tabs_are_refused_and_nothing_is_written(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = root / "params.yaml"
+    text = file.read_text().replace("seed: 7 ", "seed: 7\t", 1)
+    assert "\t" in text
+    file.write_text(text)
+    message = use_recipe(capsys, "cars-fast", code=2)
+    assert "a recipe can't be merged into it" in message
+    assert "without tabs" in message
+    assert file.read_text() == text
+
+
 def test_line_endings_stay(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = root / "params.yaml"
     plain = file.read_bytes()

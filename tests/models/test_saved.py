@@ -120,7 +120,8 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, change: dict[str, Any], wo
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("{", "this is not JSON"), ("{}", "found: no version")]
+    ("text", "words"),
+    [("{", "this is not JSON"), ("{}", "found: no version"), ("null", "found: no version")],
 )
 def test_damaged_info_is_refused(tmp_path: Path, text: str, words: str) -> None:
     save(tmp_path / "m")

@@ -30,7 +30,12 @@ def test_one_process_exchanges_nothing() -> None:
         assert distributed.world_size() == 1
 
 
-def test_variables_that_torchrun_did_not_set_mean_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("others", [{}, {"TORCHELASTIC_RUN_ID": "1"}, {"LOCAL_RANK": ""}])
+def test_variables_that_torchrun_did_not_set_mean_nothing(
+    monkeypatch: pytest.MonkeyPatch, others: dict[str, str]
+) -> None:
+    for name, value in others.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with distributed.process_group():

@@ -89,6 +89,8 @@ def launch(count: int, arguments: Sequence[str]) -> int:
     # torchrun would set a single thread for each.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // count)))
     os.environ[LAUNCHER] = str(os.getpid())
+    # Its warnings speak of what is meant here, once a process.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     logging.disable(logging.ERROR)  # the error of a lost process is printed below instead
     with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
         config = LaunchConfig(
@@ -118,7 +120,7 @@ def launch(count: int, arguments: Sequence[str]) -> int:
 
 def is_child() -> bool:
     """Return whether this process was started by `launch`."""
-    return LAUNCHER in os.environ
+    return os.environ.get(LAUNCHER, "").isdecimal() and "TORCHELASTIC_ERROR_FILE" in os.environ
 
 
 def hand_over(message: str, exit_code: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import CommentMark
+from ruamel.yaml.error import CommentMark, YAMLError
 from ruamel.yaml.tokens import CommentToken
 
 from darkroom.cli import recipes
@@ -46,12 +46,20 @@ def run(recipe: str | None = None) -> None:
     mode = path.stat().st_mode
     original = path.read_bytes().decode("utf-8")
     text = original.replace("\r\n", "\n")
-    old = yaml.safe_load(text)
+    old = paramfile.read_mapping(path)
 
     merged = recipes.merge_recipe(old, chosen)
     params = paramfile.validate_params(merged, file=chosen.file)
     new = _with_defaults(old, merged, params)
-    edited = edit(text, new, chosen.text)
+    try:
+        edited = edit(text, new, chosen.text)
+    except (yaml.YAMLError, YAMLError) as error:  # some texts only the parser above can read
+        raise ParamsError(
+            "a recipe can't be merged into it",
+            file=PARAMS,
+            found=str(error).splitlines()[0],
+            fix="write it, and the recipe, without tabs, or edit by hand",
+        ) from error
     _check(edited, params)
 
     files.write(path, edited if text == original else edited.replace("\n", "\r\n"))

@@ -88,6 +88,7 @@ def _read_info(file: Path) -> dict[str, Any]:
         raise ArtifactError(
             "this is not JSON", file=file, found=error, fix="train again"
         ) from error
+    info = info if isinstance(info, dict) else {}
     absent = [key for key in ("version", "weights", "model") if key not in info]
     if absent or not isinstance(info["model"], dict) or info["version"] != VERSION:
         raise ArtifactError(

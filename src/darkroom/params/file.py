@@ -1,6 +1,7 @@
 """Read and validate params.yaml: all errors at once, each with its key path and the nearest key."""
 
 import json
+import reprlib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -212,7 +213,7 @@ def _allowed(detail: ErrorDetails) -> str:
 def _shown(value: Any) -> str:
     if value is None:
         return "null"
-    text = repr(value)
+    text = reprlib.repr(value) if isinstance(value, list | dict) else repr(value)
     return f"{text if len(text) <= 60 else text[:57] + '…'} ({type(value).__name__})"
 
 

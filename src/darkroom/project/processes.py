@@ -45,7 +45,8 @@ def is_under_torchrun() -> bool:
 
     Clusters and users set variables of these names too: alone they mean nothing.
     """
-    return "TORCHELASTIC_RUN_ID" in os.environ
+    numbers = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")]
+    return "TORCHELASTIC_RUN_ID" in os.environ and all(map(str.isdecimal, numbers))
 
 
 def end_with_parent(parent: int) -> None:

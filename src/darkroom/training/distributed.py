@@ -6,7 +6,6 @@ order, or they wait for each other until the timeout.
 """
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
@@ -63,10 +62,7 @@ def process_group() -> Iterator[None]:
     backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
     distributed.init_process_group(backend, timeout=TIMEOUT)
     try:
-        with warnings.catch_warnings():
-            # Whether all weights got a gradient is known only when the network has run.
-            warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
-            yield
+        yield
     except RuntimeError as error:
         # A lost process shows as a broken connection in whatever exchange came next.
         if not _is_of_a_connection(error):
