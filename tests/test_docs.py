@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 HISTORY = ("CHANGELOG.md",)  # may name what has gone
 PATH = re.compile(r"`((?:src|tests|docs|benchmarks|recipes)/[\w./]*\w/?)`")
+TEST = re.compile(r"`(tests/[\w./]+\.py)::(\w+)`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 TARGET = re.compile(r"`make ([a-z-]+(?: [a-z-]+)*)`")
 
@@ -44,6 +45,21 @@ def test_messages_that_the_page_on_kaggle_explains_are_those_of_the_source() -> 
     ]
     assert messages
     assert [m for m in messages if not any(m in text for text in texts)] == []
+
+
+def test_each_fault_is_held_by_a_test_that_exists() -> None:
+    """A row has five cells; the fourth names tests as `tests/room/test_file.py::test_name`."""
+    rows = [
+        line.strip().strip("|").replace("\\|", "/").split("|")
+        for line in (ROOT / "docs/reliability.md").read_text().splitlines()
+        if line.startswith("|") and not line.startswith(("| fault |", "|---"))
+    ]
+    assert [row[0] for row in rows if len(row) != 5] == []
+    for fault, *_, held_by, _ in rows:
+        named = TEST.findall(held_by)
+        assert named, f"no test: {fault}"
+        for file, name in named:
+            assert f"def {name}(" in (ROOT / file).read_text(), f"{file}::{name}"
 
 
 def test_the_tree_in_the_architecture_is_the_tree() -> None:
