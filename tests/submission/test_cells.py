@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from darkroom.errors import DataError
 from darkroom.images import rle
 from darkroom.index.table import Card
 from darkroom.submission.cells import Cells, cell_encoder
@@ -97,3 +98,25 @@ def test_numbers_read_back_to_the_same_float32(values: np.ndarray) -> None:
     texts = cells(card, values)
     assert np.array(texts).astype(np.float32).tolist() == values.tolist()
     assert not any(set(text) - set("-.0123456789") for row in texts for text in row)
+
+
+def test_an_answer_is_written_under_its_name_whatever_the_order_of_the_header() -> None:
+    values = [[0.9, 0.1, 0.2]]
+    card = Card("multilabel", ("hat", "tie", "scarf"), header=("id", "scarf", "hat", "tie"))
+    assert cells(card, values) == [["0", "1", "0"]]
+    card = Card("regression", ("a", "height_target", "c"), header=("id", "c", "a", "height"))
+    assert cells(card, [[1.5, 2.5, 3.5]]) == [["3.5", "1.5", "2.5"]]
+
+
+@given(st.permutations(["a", "b", "c", "d"]), st.sampled_from(["multilabel", "regression"]))
+def test_columns_follow_their_names(header: list[str], task: str) -> None:
+    values = dict(zip("abcd", [0.0, 1.0, 1.0, 0.0], strict=True))
+    card = Card(task, tuple("abcd"), header=("id", *header))
+    assert cells(card, [[*values.values()]]) == [[f"{values[name]:.0f}" for name in header]]
+
+
+@pytest.mark.parametrize("header", [("a", "c"), ("a", "a"), ("A", "b"), ("a",), ("a", "b", "c")])
+def test_a_header_of_other_names_is_refused(header: tuple[str, ...]) -> None:
+    card = Card("regression", ("a", "b"), header=("id", *header))
+    with pytest.raises(DataError, match="does not have the names of the targets"):
+        cells(card, [[1.0, 2.0]])

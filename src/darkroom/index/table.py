@@ -20,6 +20,7 @@ import pyarrow.csv
 from darkroom.errors import ArtifactError, DataError
 from darkroom.params.section import TaskName
 from darkroom.project import files
+from darkroom.project.names import nearest_name
 
 COLUMNS = ("id", "part", "image", "mask", "group", "official", "digest")
 TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
@@ -28,6 +29,7 @@ RLE_ORDERS = ("row", "column")
 _RLE = r"rle:(?:row|column)(?: [1-9][0-9]* [1-9][0-9]*)*"
 # Characters that break a line of the submission, or its encoding.
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+TAKEN_SUFFIX = "_target"  # of a target whose name is that of another column of the index
 LARGEST = 1e15  # a target value: float32 must hold the squares of errors
 _RERUN = "run the index stage: `dvc repro -sf index@NAME`"
 
@@ -44,7 +46,7 @@ class Card:
         classes: Multiclass only: the label of each class number, as the submission writes it.
         declared: Counts that the raw files state ("train images", "test images", "images"), for
             the audit to compare with the counts found.
-        header: The header of the submission.
+        header: The header of the submission: the id, and the targets' names in its own order.
         rle_order: Pixel order of the run lengths of the submission.
         label_values: Binary and multilabel: the submission's text for absent and present.
     """
@@ -71,6 +73,39 @@ class Index:
 
     rows: pd.DataFrame
     card: Card
+
+
+def answer_columns(card: Card) -> list[int]:
+    """Return the position in `targets` of each answer of the submission's header, in its order.
+
+    Several answers are matched by name, so that none stands under another's. One answer has no
+    other to be confused with, and judges often give it a name of their own.
+
+    Raises:
+        DataError: The header has other names than the targets.
+
+    Example:
+        >>> answer_columns(Card("regression", ("width", "age"), header=("id", "age", "width")))
+        [1, 0]
+    """
+    answers, targets = card.header[1:], card.targets
+    if len(targets) < 2 and len(answers) == 1:
+        return [0]
+    places = {name.removesuffix(TAKEN_SUFFIX): place for place, name in enumerate(targets)}
+    places |= {name: place for place, name in enumerate(targets)}
+    columns = [places.get(name, -1) for name in answers]
+    if sorted(columns) != list(range(len(targets))):
+        unknown = [name for name in answers if name not in places]
+        near = nearest_name(unknown[0], targets) if unknown else None
+        raise DataError(
+            "the submission's header does not have the names of the targets",
+            found=_counted(answers),
+            expected=f"{_counted(targets)}, in any order, after the id",
+            fix=(f"is {unknown[0]!r} the target {near!r}? " if near else "")
+            + "Write the targets' names in data.header; if the judge has other names, rename the "
+            "columns of the tables",
+        )
+    return columns
 
 
 def check_index(index: Index) -> None:
@@ -156,6 +191,7 @@ def _check_card(card: Card) -> None:
     width = {"segmentation": 2, "multiclass": 2}.get(card.task, 1 + len(card.targets))
     what = "the submission's header has the wrong number of columns"
     _expect(len(card.header) == width, what, _counted(card.header), width)
+    answer_columns(card)
     legal = len(set(card.classes)) == len(card.classes) and "" not in card.classes
     _expect(legal, "class labels must differ and not be empty", _counted(card.classes))
     legal = (len(card.classes) >= 2) == (card.task == "multiclass")

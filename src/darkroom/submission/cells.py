@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from darkroom.images.geometry import Fit, fit_placement
 from darkroom.images.rle import Order
-from darkroom.index.table import Card
+from darkroom.index.table import Card, answer_columns
 from darkroom.submission.upsample import encode_probabilities
 from darkroom.tasks.table import TASKS
 
@@ -26,14 +26,19 @@ def cell_encoder(card: Card, *, threshold: float, fit: Fit) -> CellEncoder:
         card: The task, and the texts that the competition expects.
         threshold: A pixel or label is present if its probability is greater.
         fit: How the images were fitted to the stored size, to undo it for masks.
+
+    Raises:
+        DataError: The submission's header does not have the names of the targets.
     """
     if card.task == "segmentation":
         return partial(_masks, threshold=threshold, fit=fit, order=card.rle_order)
     if card.task == "multiclass":
         return partial(_labels, decode=_decoder(card, threshold), texts=card.classes)
-    if card.task == "regression":
-        return _numbers
-    return partial(_labels, decode=_decoder(card, threshold), texts=card.label_values)
+    encode: CellEncoder = _numbers
+    if card.task != "regression":
+        encode = partial(_labels, decode=_decoder(card, threshold), texts=card.label_values)
+    columns = answer_columns(card)
+    return lambda values, originals: encode(values[:, columns], originals)
 
 
 def _decoder(card: Card, threshold: float) -> Callable[[Floats], NDArray[Any]]:

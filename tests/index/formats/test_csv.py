@@ -90,6 +90,31 @@ def test_binary_and_multilabel_and_regression(tmp_path: Path) -> None:
     assert index.rows["label"].tolist()[:2] == [1.25, -300.0]
 
 
+def test_the_header_names_the_targets_in_any_order_and_nothing_else(tmp_path: Path) -> None:
+    draw(tmp_path, ["1", "0"])
+    both = replace(changed(targets=["label", "car"]), task="multilabel")
+    card = index_of(tmp_path, replace(both, header=["id", "car", "label"])).card
+    assert (card.targets, card.header) == (("label", "car"), ("id", "car", "label"))
+    words = refused(tmp_path, replace(both, header=["id", "cars", "label"]))
+    assert "the submission's header does not have the names of the targets" in words
+    assert "found: 2: cars, label\n  expected: 2: label, car, in any order" in words
+    assert "is 'cars' the target 'car'?" in words
+
+
+def test_targets_of_another_table_in_another_order_are_refused(tmp_path: Path) -> None:
+    draw(tmp_path, ["1", "0"])
+    (tmp_path / "test.csv").write_text("img,car,label\nb,1,0\na,1,0\n")
+    both = replace(changed(targets=["label", "car"]), header=["id", "label", "car"])
+    both = replace(both, task="multilabel")
+    swapped = replace(both, test=replace(TEST, targets=["car", "label"]))
+    words = refused(tmp_path, swapped, ParamsError)
+    assert (
+        "data.test.targets are in another order than data.train.targets\n  found: car, la" in words
+    )
+    rows = index_of(tmp_path, replace(both, test=replace(TEST, targets=["label", "car"]))).rows
+    assert rows[["label", "car"]].to_numpy()[2:].tolist() == [[0.0, 1.0], [0.0, 1.0]]
+
+
 def test_a_target_may_have_the_name_of_a_column_of_the_index(tmp_path: Path) -> None:
     draw(tmp_path, ["x", "y"], name="mask")
     assert index_of(tmp_path, changed(targets=["mask"])).card.targets == ("mask_target",)

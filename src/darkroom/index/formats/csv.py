@@ -13,7 +13,7 @@ from darkroom.errors import DataError, ParamsError
 from darkroom.index.formats import labels, templates
 from darkroom.index.formats.labels import TargetCells
 from darkroom.index.formats.rows import assemble_index, image_rows
-from darkroom.index.table import COLUMNS, Card, Index
+from darkroom.index.table import COLUMNS, TAKEN_SUFFIX, Card, Index
 from darkroom.params.data import CsvData, CsvTable
 from darkroom.project.names import pick_name
 from darkroom.raw import tables
@@ -65,6 +65,8 @@ def build_index(archives: Archives, data: CsvData) -> Index:
     contents = {key: _read_table(archives, section, data) for key, section in sections.items()}
     _check_ids([content for key, content in contents.items() if key != "test"])
     names = _target_names(contents["train"])
+    for key, content in contents.items():
+        _check_order(key, _target_names(content), names)
     cells = {
         key: TargetCells(p.table, p.targets, complete=key != "test") for key, p in contents.items()
     }
@@ -193,5 +195,20 @@ def _target_names(content: _TableContents) -> tuple[str, ...]:
     for column in content.section.targets:
         place = content.table.position(column)
         name = content.table.header[place] or f"column_{place}"
-        names.append(f"{name}_target" if name in RESERVED_NAMES else name)
+        names.append(f"{name}{TAKEN_SUFFIX}" if name in RESERVED_NAMES else name)
     return tuple(names)
+
+
+def _check_order(key: str, names: Sequence[str], train: Sequence[str]) -> None:
+    """Raise if a table's targets are those of the training table, but at other positions.
+
+    Targets are matched by position, since a table may name them otherwise.
+    """
+    moved = [name for name, other in zip(names, train, strict=False) if name != other]
+    if set(moved) & set(train):
+        raise ParamsError(
+            f"data.{key}.targets are in another order than data.train.targets",
+            found=", ".join(names),
+            expected=", ".join(train),
+            fix="list the same columns in the same order",
+        )
