@@ -160,3 +160,18 @@ def test_a_file_with_a_single_importer_stands_in_its_room() -> None:
         and not f"{room_of(user)}.".startswith(f"{room_of(name)}.")
     }
     assert astray == set()
+
+
+def test_every_walk_hears_its_errors() -> None:
+    """`glob`, `rglob` and `os.walk` leave out what may not be listed: half a data set, say."""
+    deaf = {"glob", "rglob", "walk", "iglob"}
+    found = {
+        f"{module}: {node.func.attr}"
+        for module, path in modules().items()
+        for node in nodes(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in deaf
+        and not any(word.arg == "onerror" for word in node.keywords)
+    }
+    assert found == set(), "use walk_files or matching_files of project/files.py"

@@ -2,10 +2,11 @@ import errno
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from darkroom.errors import ParamsError
+from darkroom.errors import ParamsError, ResourceError
 from darkroom.project import files
 from darkroom.raw.sources import cache
 
@@ -211,3 +212,72 @@ def test_a_missing_home_folder_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
             "  found: neither HOME nor an entry in passwd",
             "  to do: set the environment variable HOME to a folder",
         ]
+
+
+def test_a_folder_that_is_a_link_stays_one(tmp_path: Path) -> None:
+    big, link = tmp_path / "big/f", tmp_path / "f"
+    big.mkdir(parents=True)
+    link.symlink_to(big)
+    for name in ("one", "two"):
+        with files.atomic_folder(link) as part:
+            (part / name).touch()
+        assert link.readlink() == big
+        assert [p.name for p in big.iterdir()] == [name]
+    assert sorted(p.name for p in (*tmp_path.iterdir(), *big.parent.iterdir())) == ["big", "f", "f"]
+
+
+def test_a_link_to_a_disk_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    link = tmp_path / "f"
+    link.symlink_to(tmp_path / "disk/f")
+    with pytest.raises(ResourceError) as caught, files.atomic_folder(link):
+        pass
+    assert f"found: {tmp_path}/disk, which does not exist" in str(caught.value)
+    assert "to do: mount its disk, or make that folder" in str(caught.value)
+    assert not (tmp_path / "disk").exists()
+
+
+def test_a_link_to_the_root_of_a_disk_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, link = tmp_path / "disk", tmp_path / "f"
+    disk.mkdir()
+    link.symlink_to(disk)
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == disk)
+    with pytest.raises(ResourceError, match="the root of a disk\n") as caught:
+        files.atomic_folder(link).__enter__()
+    assert f"to do: link to a folder in it: {disk}/f" in str(caught.value)
+
+
+def test_a_walk_is_sorted_and_hears_every_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("b/2", "b/1/x", "b.txt", "a"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "loop").symlink_to(tmp_path)
+    found = [Path(entry.path).relative_to(tmp_path) for entry in files.walk_files(tmp_path)]
+    assert found == sorted(map(Path, ("b/2", "b/1/x", "b.txt", "a", "loop")))
+    scandir = os.scandir
+
+    def guarded(path: str | Path) -> Any:
+        if str(path).endswith("b/1"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(PermissionError, match="b/1"):
+        list(files.walk_files(tmp_path))
+
+
+def test_files_of_a_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("b.yaml", "a.yaml", "c.txt"):
+        (tmp_path / name).touch()
+    assert files.matching_files(tmp_path, "*.yaml") == [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    assert files.matching_files(tmp_path / "absent", "*") == []
+
+    def refuse(path: Path) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(PermissionError):
+        files.matching_files(tmp_path, "*.yaml")

@@ -73,6 +73,18 @@ def test_bare_files_beside_the_containers_can_be_read(raw: Archives) -> None:
     assert [raw.read(path) for path in paths] == [b"x", b"y", b"z"]
 
 
+def test_a_folder_whose_files_dvc_has_linked_to_its_cache_is_read(raw: Archives) -> None:
+    folder_of(raw.root / "t", {"a.jpg": b"aa", "deep/b.jpg": b"b"})
+    (raw.root / "t/a.jpg").rename(raw.root.parent / "cached")
+    (raw.root / "t/a.jpg").symlink_to(raw.root.parent / "cached")
+    assert raw.size("t/a.jpg") == 2
+    assert raw.read("t/a.jpg") == b"aa"
+    (raw.root / "t/deep/c").symlink_to(raw.root / "t")
+    fresh = Archives(raw.root, raw.unpack_folder)
+    with pytest.raises(DataError, match="found: deep/c: a link"):
+        fresh.paths("t")
+
+
 def test_the_error_for_a_missing_container_names_the_nearest(raw: Archives) -> None:
     zip_of(raw.root / "train.zip", MEMBERS)
     for ask in (raw.paths, raw.find):

@@ -23,7 +23,7 @@ from darkroom.project.processes import is_under_torchrun
 from darkroom.stages._context import Context
 
 STAGES = {
-    "fetch": "draw the sample, or fetch or link the raw files, and list them",
+    "fetch": "draw the sample, or fetch or copy the raw files, and list them",
     "index": "read the raw tables into one canonical table",
     "split": "cut the training images into folds",
     "preprocess": "decode and resize every image into shards",

@@ -16,6 +16,7 @@ from typing import Any
 
 from darkroom.errors import ParamsError
 from darkroom.params import file as paramfile
+from darkroom.project.files import matching_files
 
 HEADER = "recipe"
 BASES = ("measured", "estimated")
@@ -131,7 +132,7 @@ def merge_recipe(old: Mapping[str, Any], recipe: Recipe) -> Raw:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.yaml"))
+    return matching_files(folder, "*.yaml")
 
 
 def _section(file: Path, path: str, section: Any, defaults: Raw) -> Raw:

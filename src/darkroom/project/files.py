@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import fnmatch
 import hashlib
 import os
 import shutil
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from darkroom.errors import ParamsError
+from darkroom.errors import ParamsError, ResourceError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -53,8 +54,15 @@ def write(path: Path, data: bytes | str) -> None:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder to fill, which is renamed to `path` if the block succeeds.
 
-    An existing folder stays untouched until then, and after an error.
+    An existing folder stays untouched until then, and after an error. A link to a folder, perhaps
+    on a bigger disk, stays too: what it leads to is replaced.
+
+    Raises:
+        ResourceError: It is a link to where no folder can be renamed: the root of a disk, say.
     """
+    link, path = path, _link_target(path)
+    if link != path:
+        _refuse_target(link, path)
     part, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
     _restore(old, path)  # an earlier run may have been killed between the two renames
     for leftover in (part, old):
@@ -96,6 +104,42 @@ def lock(path: Path, *, busy: Callable[[], object] = lambda: None) -> Iterator[N
         os.close(handle)
 
 
+def walk_files(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield what is in a folder, at any depth, in the order of sorted paths; folders are left out.
+
+    Links are not followed. `Path.rglob` and `Path.glob` leave out what may not be listed, and
+    `os.walk` does unless it is given `onerror`.
+
+    Raises:
+        OSError: A folder can't be listed; it names the folder.
+    """
+    waiting = _entries(folder)
+    while waiting:
+        entry = waiting.pop()
+        if entry.is_dir(follow_symlinks=False):
+            waiting += _entries(entry.path)
+        else:
+            yield entry
+
+
+def matching_files(folder: Path, pattern: str) -> list[Path]:
+    """Return what in a folder has a name like `*.yaml`, sorted; nothing if there is no folder.
+
+    Raises:
+        OSError: It can't be listed.
+    """
+    try:
+        return sorted(p for p in folder.iterdir() if fnmatch.fnmatchcase(p.name, pattern))
+    except FileNotFoundError:
+        return []
+
+
+def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
+    """Return what is directly in a folder, the last name first."""
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name, reverse=True)
+
+
 def file_size(path: Path) -> int | None:
     """Return a file's size in bytes; None if there is no such file."""
     return path.stat().st_size if path.is_file() else None
@@ -106,6 +150,7 @@ def clear_leftovers(path: Path) -> None:
 
     The caller knows that no process is filling that folder: it holds the lock.
     """
+    path = _link_target(path)
     if path.exists():
         for end in ("part", "old"):
             shutil.rmtree(path.with_name(f".{path.name}.{end}"), ignore_errors=True)
@@ -118,6 +163,31 @@ def _is_free(handle: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _link_target(path: Path) -> Path:
+    """Return the folder that a link leads to; the path itself if it is none."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _refuse_target(link: Path, target: Path) -> None:
+    """Raise if a link does not lead to a folder that can be replaced by a rename."""
+    found, fix = "", "mount its disk, or make that folder"
+    if not target.parent.is_dir():
+        found = f"{target.parent}, which does not exist"
+    elif target.is_mount():
+        found, fix = (
+            f"{target}, the root of a disk",
+            f"link to a folder in it: {target / link.name}",
+        )
+    if found:
+        raise ResourceError(
+            "the output folder is a link that leads to where no folder can be written",
+            file=link,
+            found=found,
+            expected="a folder that can be renamed",
+            fix=fix,
+        )
 
 
 def _restore(old: Path, path: Path) -> None:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from darkroom.project.files import file_sha256
+from darkroom.project.files import file_sha256, walk_files
 
 LIBRARIES = (
     "albumentations",
@@ -46,10 +46,14 @@ def stage_fingerprint(stage: str, params: Mapping[str, Any], inputs: Sequence[Pa
     contents = [
         (path.name, file.relative_to(path).as_posix(), file_sha256(file))
         for path in inputs
-        for file in (sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path])
+        for file in (_files_inside(path) if path.is_dir() else [path])
     ]
     text = json.dumps([stage, params, contents, code, libraries()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _files_inside(folder: Path) -> list[Path]:
+    return [Path(entry.path) for entry in walk_files(folder) if entry.is_file()]
 
 
 PACKAGE = Path(__file__).parents[1]

@@ -234,8 +234,12 @@ def read_errors(file: Path, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
+        inside = isinstance(error.filename, str) and error.filename.startswith(f"{file}/")
         raise ResourceError(
-            "may not be read", file=file, found=error.strerror, fix="change its permissions"
+            "may not be read",
+            file=error.filename if inside else file,
+            found=error.strerror,
+            fix="change its permissions",
         ) from error
     except Exception as error:
         if not isinstance(error, (OSError, *errors)):

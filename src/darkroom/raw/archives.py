@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from darkroom.errors import DataError
+from darkroom.project.files import walk_files
 from darkroom.project.names import (
     BROKEN,
     CONTAINER_SUFFIXES,
@@ -197,15 +198,18 @@ class _Folder:
             self.sizes = sizes_by_name(path, self._entries(deep))
 
     def _entries(self, deep: bool) -> Iterator[tuple[str, int, str]]:
-        for folder, folders, names in os.walk(self._path, onerror=_raise):
-            if not deep:  # bare files beside the containers, perhaps linked by fetch
-                for name in names:
-                    yield name, Path(folder, name).stat().st_size, ""
-                return
-            for name in [*names, *(name for name in folders if Path(folder, name).is_symlink())]:
-                full = Path(folder, name)
-                mode = full.lstat()
-                yield full.relative_to(self._path).as_posix(), mode.st_size, file_kind(mode.st_mode)
+        if not deep:  # bare files beside the containers
+            with os.scandir(self._path) as entries:
+                for entry in sorted(entries, key=lambda each: each.name):
+                    if not entry.is_dir():
+                        yield entry.name, entry.stat().st_size, ""
+            return
+        start = len(str(self._path)) + 1
+        for entry in walk_files(self._path):
+            # DVC may keep a file as a link into its cache; a linked folder could lead in circles.
+            is_file = entry.is_file()
+            status = entry.stat(follow_symlinks=is_file)
+            yield entry.path[start:], status.st_size, file_kind(status.st_mode)
 
     def read(self, name: str) -> bytes:
         return (self._path / name).read_bytes()
@@ -275,7 +279,3 @@ def _check_end(file: BinaryIO, members: list[tarfile.TarInfo]) -> None:
     file.seek(end)
     if file.read(_BLOCK).strip(b"\0"):
         raise tarfile.ReadError(f"a damaged header after {len(members):,} members")
-
-
-def _raise(error: OSError) -> None:
-    raise error

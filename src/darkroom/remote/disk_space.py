@@ -22,11 +22,6 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(_existing(folder)).free
 
 
-def is_same_disk(first: Path, second: Path) -> bool:
-    """Return whether two folders lie, or would lie, on one file system."""
-    return _device(first) == _device(second)
-
-
 def require_space(needs: Sequence[SpaceNeed]) -> None:
     """Raise ResourceError, with the figures, unless all needs fit. Needs on one disk add up."""
     by_device: dict[int, list[SpaceNeed]] = {}

@@ -11,7 +11,7 @@ from darkroom.project import files, processes
 from darkroom.project.names import MissingFileError, list_names
 from darkroom.raw.sample import draw_banknotes, draw_carvana, draw_celeba
 from darkroom.raw.sources.folder import (
-    link_files,
+    copy_files,
     refuse_foreign_files,
     refuse_nested,
     refuse_overlap,
@@ -42,7 +42,7 @@ def run(context: Context, *, policy: RetryPolicy = RetryPolicy()) -> None:  # no
         if source is None:
             _draw(data.format, folder)
         else:
-            link_files(*source, folder)
+            copy_files(*source, folder)
         count, size = write_manifest(folder)
 
     print(f"{context.name}: {count} raw files, {size / 1e6:.1f} MB, from {data.source}")

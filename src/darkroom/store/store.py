@@ -202,7 +202,7 @@ class Store:
 
 
 def _shard_paths(folder: Path, part: str) -> list[Path]:
-    paths = sorted(folder.glob(f"{part}-*.arrow"))
+    paths = files.matching_files(folder, f"{part}-*.arrow")
     expected = [folder / shard_name(part, number) for number in range(max(len(paths), 1))]
     if paths != expected:
         raise ArtifactError(

@@ -369,8 +369,8 @@ def test_what_does_not_fit_is_refused_before_a_download(
             data_set(kaggle, tmp_path / "cache", 3 * 10**9), select(tmp_path / "raw", "a.csv")
         )
     assert (
-        "found: 8.0 GB free\n  expected: 9.0 GB: 3.0 GB to fetch, 3.0 GB to take it apart, "
-        "3.0 GB for the project's copy\n  to do: free 1.0 GB" in str(caught.value)
+        "found: 8.0 GB free\n  expected: 12.0 GB: 3.0 GB to fetch, 3.0 GB to take it apart, "
+        "6.0 GB for the project's copy\n  to do: free 4.0 GB" in str(caught.value)
     )
     assert kaggle.requests == []
 

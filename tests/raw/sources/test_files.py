@@ -130,12 +130,12 @@ def test_what_does_not_fit_is_refused_before_a_download(
 ) -> None:
     folder, raw = tmp_path / "cache", tmp_path / "project" / "raw"
     sizes: Sizes = {"a.zip": 700, "b.csv": 10**15, "c.zip": 300}
-    monkeypatch.setattr(disk_space, "free_bytes", lambda _: 1999)
+    monkeypatch.setattr(disk_space, "free_bytes", lambda _: 2999)
     with pytest.raises(ResourceError) as caught:
         fetch_files(offer(kaggle, folder, sizes), select(raw, "a", "c"))
     assert str(caught.value).startswith(
-        f"{folder}: not enough disk space for the download\n  found: 2.0 kB free\n"
-        "  expected: 2.0 kB: 1.0 kB to fetch, 1.0 kB for the project's copy\n  to do: free 1 bytes"
+        f"{folder}: not enough disk space for the download\n  found: 3.0 kB free\n"
+        "  expected: 3.0 kB: 1.0 kB to fetch, 2.0 kB for the project's copy\n  to do: free 1 bytes"
     )
     assert kaggle.requests == []
 
@@ -147,15 +147,12 @@ def test_space_is_needed_for_missing_bytes_only(tmp_path: Path) -> None:
     (folder / "a.zip.part").write_bytes(bytes(30))
     (raw / "b.csv").write_bytes(bytes(7))
     assert plan.download_need(folder, {"a.zip": 100, "c.zip": None}).size == 70
-    assert plan.copy_need(folder, raw, {"a.zip": 100, "b.csv": 7, "c.zip": 5}).size == 105
-    assert plan.copy_need(folder, raw, {"b.csv": 8}).size == 8
 
 
-def test_another_disk_holds_two_copies_until_dvc_has_linked_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(disk_space, "is_same_disk", lambda *_: False)
-    assert plan.copy_need(tmp_path, tmp_path / "raw", {"a.zip": 100}).size == 200
+def test_new_files_are_copied_twice_and_others_once(tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_bytes(bytes(7))
+    assert plan.copy_need(tmp_path, {"a.zip": 100, "b.csv": 7, "c.zip": 5}).size == 217
+    assert plan.copy_need(tmp_path, {"b.csv": 8}).size == 16
 
 
 def test_a_wrong_sha256_is_refused_and_complete_files_stay(kaggle: Kaggle, tmp_path: Path) -> None:

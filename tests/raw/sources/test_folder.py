@@ -1,16 +1,19 @@
-"""Raw files from a folder: linked or copied, listed, without junk; the source never changes."""
+"""Raw files from a folder: copied, listed, without junk; the source never changes."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from darkroom.errors import DataError, ParamsError
+from darkroom.errors import DataError, ParamsError, ResourceError
 from darkroom.raw.sources.folder import (
-    link_files,
+    copy_files,
     refuse_foreign_files,
     refuse_nested,
     refuse_overlap,
@@ -26,38 +29,84 @@ def names(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
-def test_files_are_linked_where_that_is_possible(tmp_path: Path) -> None:
+def test_files_are_copied_and_never_share_an_inode(tmp_path: Path) -> None:
     source = folder_of(tmp_path / "source", FILES)
-    link_files(source, ["train", "a.csv"], tmp_path / "raw")
+    copy_files(source, ["train", "a.csv"], tmp_path / "raw")
     assert names(tmp_path / "raw") == ["a.csv", "train/1.jpg", "train/deep/2.jpg"]
     for name in names(tmp_path / "raw"):
-        assert (tmp_path / "raw" / name).samefile(source / name)
+        copy = tmp_path / "raw" / name
+        assert copy.read_bytes() == FILES[name]
+        copy.chmod(0o444)  # as DVC does to what it links with its cache
+        assert (source / name).stat().st_nlink == 1
+        assert (source / name).stat().st_mode & 0o200
 
 
-def test_files_are_copied_where_links_are_not_possible(
+def test_blocks_are_shared_where_that_is_possible(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def other_disk(*_: object) -> None:
-        raise OSError(errno.EXDEV, "Invalid cross-device link")
+    def clone(copy: int, request: int, source: int) -> None:
+        assert request == 0x40049409  # FICLONE of linux/fs.h
+        os.write(copy, os.read(source, 100))
 
-    monkeypatch.setattr(os, "link", other_disk)
+    monkeypatch.setattr(fcntl, "ioctl", clone)
+    monkeypatch.setattr(shutil, "copyfile", lambda *_: pytest.fail("the bytes were copied"))
     source = folder_of(tmp_path / "source", FILES)
-    link_files(source, ["a.csv", "train"], tmp_path / "raw")
-    copy = tmp_path / "raw/train/1.jpg"
-    assert copy.read_bytes() == b"one"
-    assert not copy.samefile(source / "train/1.jpg")
+    copy_files(source, ["train"], tmp_path / "raw")
+    assert (tmp_path / "raw/train/1.jpg").read_bytes() == b"one"
 
 
-def test_a_full_disk_is_not_taken_for_one_without_links(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "link", full)
+    monkeypatch.setattr(shutil, "copyfile", full)
     source = folder_of(tmp_path / "source", FILES)
     with pytest.raises(OSError, match="No space left"):
-        link_files(source, ["a.csv"], tmp_path / "raw")
+        copy_files(source, ["a.csv"], tmp_path / "raw")
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Forbid to list a folder, whoever runs the tests."""
+    scandir = os.scandir
+
+    def guarded(path: str | Path) -> Any:
+        if str(path) == str(folder):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+
+
+def test_a_folder_that_may_not_be_listed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = folder_of(tmp_path / "source", FILES)
+    unreadable(monkeypatch, source / "train/deep")
+    with pytest.raises(ResourceError) as caught:
+        copy_files(source, ["train"], tmp_path / "raw")
+    assert str(caught.value) == (
+        f"{source}/train/deep: may not be read\n"
+        "  found: Permission denied\n"
+        "  to do: change its permissions"
+    )
+    with pytest.raises(ResourceError, match="train/deep: may not be read"):
+        refuse_foreign_files(source)
+
+
+@pytest.mark.parametrize("name", ["train.csv", "train/x.jpg", "other"])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    source = folder_of(tmp_path / "source", FILES)
+    os.mkfifo(source / name)
+    with pytest.raises(DataError, match=f"{name}: it is not a file\n  to do: remove it"):
+        copy_files(source, ["train", *([] if "/" in name else [name])], tmp_path / "raw")
+    refuse_nested(source, ["x.csv"])
+
+
+def test_a_pipe_among_the_raw_files_is_not_removed(tmp_path: Path) -> None:
+    tmp_path.joinpath("raw").mkdir()
+    os.mkfifo(tmp_path / "raw/mine")
+    with pytest.raises(DataError, match="1 files here were not fetched"):
+        refuse_foreign_files(tmp_path / "raw")
 
 
 def test_a_link_in_the_source_is_followed(tmp_path: Path) -> None:
@@ -65,7 +114,7 @@ def test_a_link_in_the_source_is_followed(tmp_path: Path) -> None:
     source.mkdir()
     folder_of(tmp_path / "elsewhere", {"train.zip": b"PK"})
     (source / "train.zip").symlink_to(tmp_path / "elsewhere/train.zip")
-    link_files(source, ["train.zip"], tmp_path / "raw")
+    copy_files(source, ["train.zip"], tmp_path / "raw")
     taken = tmp_path / "raw/train.zip"
     assert not taken.is_symlink()
     assert taken.read_bytes() == b"PK"
@@ -74,16 +123,16 @@ def test_a_link_in_the_source_is_followed(tmp_path: Path) -> None:
 def test_junk_is_left_out_even_if_empty(tmp_path: Path) -> None:
     junk = {"train/.DS_Store": b"", "train/deep/Thumbs.db": b"x", "train/__MACOSX/._1.jpg": b""}
     source = folder_of(tmp_path / "source", FILES | junk)
-    link_files(source, ["train"], tmp_path / "raw")
+    copy_files(source, ["train"], tmp_path / "raw")
     assert names(tmp_path / "raw") == ["train/1.jpg", "train/deep/2.jpg"]
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     source = folder_of(tmp_path / "source", FILES | {"train/3.jpg": b""})
     with pytest.raises(DataError) as caught:
-        link_files(source, ["train"], tmp_path / "raw")
-    file = source / "train/3.jpg"
-    expected = f"{file}: the file is empty\n  found: 0 bytes\n  to do: fetch it again"
+        copy_files(source, ["train"], tmp_path / "raw")
+    file, fix = source / "train/3.jpg", "fetch it again, or remove it if nothing needs it"
+    expected = f"{file}: the file is empty\n  found: 0 bytes\n  to do: {fix}"
     assert str(caught.value) == expected
 
 
@@ -91,7 +140,7 @@ def test_a_broken_link_is_refused(tmp_path: Path) -> None:
     source = folder_of(tmp_path / "source", FILES)
     (source / "train/3.jpg").symlink_to("nowhere")
     with pytest.raises(DataError, match=r"3\.jpg: it is not a file\n  to do: correct the link"):
-        link_files(source, ["train"], tmp_path / "raw")
+        copy_files(source, ["train"], tmp_path / "raw")
 
 
 @pytest.mark.parametrize(
@@ -197,14 +246,14 @@ def test_a_linked_folder_inside_is_refused(tmp_path: Path) -> None:
     (tmp_path / "source" / "train" / "a.jpg").write_bytes(b"x")
     (tmp_path / "source" / "train" / "round").symlink_to(tmp_path / "source")
     with pytest.raises(DataError, match="a folder inside it is a link"):
-        link_files(tmp_path / "source", ["train"], tmp_path / "raw")
+        copy_files(tmp_path / "source", ["train"], tmp_path / "raw")
 
 
 def test_a_raw_file_with_the_manifests_name_is_refused(tmp_path: Path) -> None:
     source = folder_of(tmp_path / "source", {"manifest.json": b"{}", "deep/manifest.json": b"{}"})
     with pytest.raises(DataError) as caught:
-        link_files(source, ["manifest.json"], tmp_path / "raw")
+        copy_files(source, ["manifest.json"], tmp_path / "raw")
     assert f"{source / 'manifest.json'}: a raw file can't have this name" in str(caught.value)
     assert not (tmp_path / "raw").exists()
-    link_files(source, ["deep"], tmp_path / "raw")
+    copy_files(source, ["deep"], tmp_path / "raw")
     assert names(tmp_path / "raw") == ["deep/manifest.json"]

@@ -113,8 +113,9 @@ def test_missing_disk_space_is_reported_and_the_list_requested_again_next_time(
     monkeypatch.setattr(disk_space, "free_bytes", lambda _: 10**9)
     kaggle.competitions[SLUG].listed["extra/unasked.txt"] = 10**12
     assert fetch() == 5
-    wanted = disk_space.format_bytes(sum(map(len, members.values())))
-    assert f"1,000.0 GB to fetch, {wanted} to take it apart, {wanted} for" in capfd.readouterr().err
+    size = sum(map(len, members.values()))
+    wanted, twice = disk_space.format_bytes(size), disk_space.format_bytes(2 * size)
+    assert f"1,000.0 GB to fetch, {wanted} to take it apart, {twice} for" in capfd.readouterr().err
     assert {request.kind for request in kaggle.requests} == {"ListDataFiles"}
     kaggle.competitions[SLUG].listed.clear()
     assert fetch() == 0

@@ -77,7 +77,7 @@ def fetch_bundle(bundle: Bundle, selection: Selection) -> list[str]:
         else:
             plan.print_plan(bundle.origin, folder, {}, 0)
             sizes = {name: (folder / name).stat().st_size for name in names}
-            disk_space.require_space([plan.copy_need(folder, selection.raw, sizes)])
+            disk_space.require_space([plan.copy_need(selection.raw, sizes)])
         (folder / BUNDLE_FILE).unlink(missing_ok=True)
         return names
 
@@ -100,7 +100,7 @@ def _download_bundle(bundle: Bundle, selection: Selection) -> bool:
         [
             plan.download_need(folder, missing),
             SpaceNeed(folder, unpacked, _TO_SPLIT),
-            plan.copy_need(folder, selection.raw, {BUNDLE_FILE: unpacked}),
+            plan.copy_need(selection.raw, {BUNDLE_FILE: unpacked}),
         ]
     )
     with plan.progress_bar("fetching", most, 0) as bar:
@@ -129,7 +129,7 @@ def _split_bundle(bundle: Bundle, record: FolderRecord | None, selection: Select
             (folder / f"{name}.part").unlink(missing_ok=True)  # of a killed run
         wanted = {name: archive.sizes[name] for name in names}
         most = sum(archive.sizes[name] for name in absent)
-        copies = plan.copy_need(folder, selection.raw, wanted)
+        copies = plan.copy_need(selection.raw, wanted)
         disk_space.require_space([SpaceNeed(folder, most, _TO_SPLIT), copies])
         with plan.progress_bar("taking apart", most, 0) as bar:
             archive.split(absent, folder, bar.update)

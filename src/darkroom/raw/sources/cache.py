@@ -109,8 +109,7 @@ class SavedFile:
     Attributes:
         name: Its name here: a server may have packed x.csv into x.csv.zip.
         size: Bytes.
-        mtime_ns: When it was last written. A project's raw file is a hard link to it, so this
-            shows whether the file was edited there.
+        mtime_ns: When it was last written: this shows whether it was edited.
     """
 
     name: str

@@ -83,7 +83,7 @@ def fetch_files(source: FileSource, selection: Selection) -> list[str]:
             disk_space.require_space(
                 [
                     plan.download_need(folder, missing),
-                    plan.copy_need(folder, selection.raw, wanted),
+                    plan.copy_need(selection.raw, wanted),
                 ]
             )
         except ResourceError:

@@ -1,27 +1,21 @@
-"""Raw files from a folder: hard-linked or copied into the project, and listed in a manifest."""
+"""Raw files from a folder: copied into the project, and listed in a manifest."""
 
-import errno
+import fcntl
 import json
 import os
 import shutil
 import zipfile
 from collections.abc import Collection
 from pathlib import Path, PurePath
+from typing import BinaryIO
 
 from darkroom.errors import DataError, ParamsError
 from darkroom.project import files
-from darkroom.project.files import file_sha256
-from darkroom.project.names import is_junk
+from darkroom.project.files import file_sha256, walk_files
+from darkroom.project.names import is_junk, list_names, read_errors
 
 MANIFEST = "manifest.json"
-_NO_LINK_ERRORS = (
-    errno.EXDEV,
-    errno.EPERM,
-    errno.EACCES,
-    errno.EMLINK,
-    errno.ENOTSUP,
-    errno.EOPNOTSUPP,
-)
+_FICLONE = 0x40049409  # ioctl of Linux: share a file's blocks until one of the two is written
 
 
 def source_folder(source: str) -> Path:
@@ -43,7 +37,8 @@ def refuse_foreign_files(folder: Path) -> None:
     """
     if not folder.exists():
         return
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    with read_errors(folder):
+        present = {Path(entry.path).relative_to(folder).as_posix() for entry in walk_files(folder)}
     try:
         listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
         ours = {entry["name"] for entry in listed} | {MANIFEST}
@@ -82,7 +77,7 @@ def refuse_nested(source: Path, names: Collection[str]) -> None:
     # Names without a suffix are left out: a folder of that name in an archive proves nothing,
     # the archive itself may have a wrong name.
     missing = {name for name in names if PurePath(name).suffix}
-    for place in sorted(source.iterdir()):
+    for place in map(source.joinpath, list_names(source)):
         for inner in _names_in(place):
             parts = inner.split("/")[:2]
             if hit := next((part for part in parts if part in missing), None):
@@ -98,15 +93,17 @@ def refuse_nested(source: Path, names: Collection[str]) -> None:
                 )
 
 
-def link_files(source: Path, names: list[str], folder: Path) -> None:
-    """Hard-link files and folders of a source into another folder, or copy them if that fails.
+def copy_files(source: Path, names: list[str], folder: Path) -> None:
+    """Copy files and folders of a source into another folder.
 
-    A hard link shares the bytes until DVC has put its own copy into its cache. What operating
-    systems leave behind in folders (.DS_Store, __MACOSX) is left out.
+    Never a hard link: DVC may make the project's file read-only, or one with its cache, and the
+    source would be so too. File systems that can (Btrfs, XFS) share the blocks of a copy. What
+    operating systems leave behind in folders (.DS_Store, __MACOSX) is left out.
 
     Raises:
         DataError: A file is empty, or neither a file nor a folder; a folder inside is a link; a
             file has the name of the manifest.
+        ResourceError: A file or folder may not be read.
     """
     if MANIFEST in names:
         raise DataError(
@@ -121,14 +118,17 @@ def link_files(source: Path, names: list[str], folder: Path) -> None:
         for path in _files_inside(place) if place.is_dir() else [place]:
             relative = path.relative_to(source)
             if not is_junk(relative.as_posix()):
-                _link_or_copy(path, folder / relative)
+                _copy(path, folder / relative)
 
 
 def _names_in(place: Path) -> list[str]:
     """Return the paths in a folder, two levels deep, or in a zip; none in another file."""
     if place.is_dir():
-        paths = sorted([*place.glob("*"), *place.glob("*/*")])
-        return [path.relative_to(place).as_posix() for path in paths]
+        tops = list_names(place)
+        inner = [[top, *_names_below(place, top)] for top in tops]
+        return [name for names in inner for name in names]
+    if not place.is_file():
+        return []  # opening a pipe would wait for its writer
     try:
         with zipfile.ZipFile(place) as archive:
             return archive.namelist()
@@ -136,10 +136,17 @@ def _names_in(place: Path) -> list[str]:
         return []
 
 
+def _names_below(place: Path, top: str) -> list[str]:
+    if not (place / top).is_dir():
+        return []
+    return [f"{top}/{name}" for name in list_names(place / top)]
+
+
 def _files_inside(folder: Path) -> list[Path]:
     """Return the files of a folder, at any depth, sorted."""
-    paths = sorted(folder.rglob("*"))
-    linked = [path for path in paths if path.is_symlink() and path.is_dir()]
+    with read_errors(folder):
+        entries = list(walk_files(folder))
+    linked = [entry.path for entry in entries if entry.is_symlink() and entry.is_dir()]
     if linked:
         raise DataError(
             "a folder inside it is a link, which could lead in circles",
@@ -147,34 +154,44 @@ def _files_inside(folder: Path) -> list[Path]:
             found=linked[0],
             fix="put the folder itself there",
         )
-    return [path for path in paths if not path.is_dir()]
+    return [Path(entry.path) for entry in entries]
 
 
 def write_manifest(folder: Path) -> tuple[int, int]:
     """List a folder's files with bytes and sha256; return their number, and bytes in total."""
+    paths = [Path(entry.path) for entry in walk_files(folder)]
     listed = [
         {
             "name": path.relative_to(folder).as_posix(),
             "bytes": path.stat().st_size,
             "sha256": file_sha256(path),
         }
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        for path in paths
     ]
     files.write(folder / MANIFEST, json.dumps({"files": listed}, indent=1) + "\n")
     return len(listed), sum(int(str(entry["bytes"])) for entry in listed)
 
 
-def _link_or_copy(path: Path, target: Path) -> None:
-    real = path.resolve()
-    if not real.is_file():
-        raise DataError("it is not a file", file=path, fix="correct the link, or remove it")
-    if not real.stat().st_size:
-        raise DataError("the file is empty", file=path, found="0 bytes", fix="fetch it again")
+def _copy(path: Path, target: Path) -> None:
+    with read_errors(path):
+        if not path.is_file():  # a pipe, say, which would never end
+            fix = "correct the link, or remove it" if path.is_symlink() else "remove it"
+            raise DataError("it is not a file", file=path, fix=fix)
+        if not path.stat().st_size:
+            fix = "fetch it again, or remove it if nothing needs it"
+            raise DataError("the file is empty", file=path, found="0 bytes", fix=fix)
+        source = path.open("rb")
     target.parent.mkdir(parents=True, exist_ok=True)
+    with source, target.open("xb") as copy:
+        is_done = _shares_blocks(source, copy)
+    if not is_done:
+        shutil.copyfile(path, target)  # in the kernel, where that is possible
+
+
+def _shares_blocks(source: BinaryIO, copy: BinaryIO) -> bool:
+    """Make a new file share another's blocks (a reflink); return whether the file system can."""
     try:
-        os.link(real, target)
-    except OSError as error:
-        if error.errno not in _NO_LINK_ERRORS:
-            raise
-        shutil.copyfile(real, target)
+        fcntl.ioctl(copy.fileno(), _FICLONE, source.fileno())
+    except OSError:
+        return False
+    return True

@@ -109,21 +109,18 @@ def download_need(folder: Path, missing: Sizes) -> SpaceNeed:
     return SpaceNeed(folder, rest, "to fetch")
 
 
-def copy_need(folder: Path, raw: Path, wanted: Mapping[str, int]) -> SpaceNeed:
-    """Return the disk space that the project needs for its copies of a cache folder's files.
+def copy_need(raw: Path, wanted: Mapping[str, int]) -> SpaceNeed:
+    """Return the disk space that the project needs for its copies of the cache's files.
 
-    Raw files are hard links into the cache until DVC makes its copy. On another disk they are
-    copies, and DVC's copy comes on top until DVC has linked them. A file that lies in `raw`
-    already, with its size, is not copied again.
+    The project's folder is replaced by new copies. DVC's own copy of a file that is new to it
+    comes on top, until DVC has linked the two.
 
     Args:
-        folder: The folder of the cache.
         raw: The project's folder of raw files.
         wanted: Bytes by name of all files that will lie there.
     """
     new = sum(size for name, size in wanted.items() if files.file_size(raw / name) != size)
-    copies = 1 if disk_space.is_same_disk(folder, raw) else 2
-    return SpaceNeed(raw, copies * new, "for the project's copy")
+    return SpaceNeed(raw, sum(wanted.values()) + new, "for the project's copy")
 
 
 def progress_bar(label: str, total: int, saved_bytes: int) -> "tqdm[Any]":

@@ -165,7 +165,7 @@ def read_pending(folder: Path, first_key: str = "") -> list[PendingUpload]:
     Raises:
         ArtifactError: A record is damaged.
     """
-    records = [_read_record(path) for path in folder.glob(f"{first_key}*.json")]
+    records = [_read_record(path) for path in files.matching_files(folder, f"{first_key}*.json")]
     return sorted(records, key=lambda pending: pending.key)
 
 
