@@ -57,9 +57,10 @@ format: install ## Format the code and mend what the linter can
 	ruff check --fix .
 	ruff format .
 
-bench: install ## Measure the loader and the submission writer against the usual ones
+bench: install ## Measure the loader and the submission writer against the usual ones, and shifts
 	python -m benchmarks.loader
 	python -m benchmarks.submission
+	python -m benchmarks.alignment
 
 profile: install ## Show where a short training spends its time
 	python -m benchmarks.profile

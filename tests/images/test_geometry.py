@@ -148,16 +148,6 @@ def test_image_and_mask_go_to_the_same_place() -> None:
         assert np.array_equal(fitted, fit_mask(mask, 32, 32, fit) > 0), fit
 
 
-@pytest.mark.parametrize("fit", FITS)
-def test_a_reduced_copy_takes_the_place_of_its_original(fit: Fit) -> None:
-    mask = disc(401, 603, 120)
-    pixels = np.repeat(mask[:, :, None] * 255, 3, axis=2)
-    half = fit_image(pixels, 201, 302, "stretch")
-    direct = fit_image(pixels, 100, 100, fit)[:, :, 0] > 127
-    reduced = fit_image(half, 100, 100, fit, original=(401, 603))[:, :, 0] > 127
-    assert dice(direct, reduced) > 0.98
-
-
 def test_what_suffices_to_decode() -> None:
     assert sufficient_size(1280, 1918, 640, 959, "stretch") == (640, 959)
     assert sufficient_size(1280, 1918, 640, 640, "pad") == (427, 640)

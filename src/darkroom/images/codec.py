@@ -35,6 +35,7 @@ _ORIENTATION = 274  # EXIF and TIFF tag
 _SUBFILE_TYPE = 254  # TIFF tag; bit 0: a reduced copy of another page
 _FOREGROUND = (0, 1, 255, 65535)  # what a mask's largest value may be
 _SHOWN_VALUES = 8
+_NEARLY = 0.99  # of the size that suffices
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def decode_image(
         data: The file's bytes.
         name: The file, for messages.
         at_least: Height and width that suffice. A JPEG is then decoded at 1/2, 1/4 or 1/8 of
-            its size (rounded up) where that is still as large: several times faster.
+            its size (rounded up) where that is still as large: several times faster. The last row
+            and column then stand in part for what lies beyond the picture's edge.
 
     Raises:
         DataError: It is broken, truncated, too large, several pictures, or of a kind that has no
@@ -260,10 +262,14 @@ def _scale_arguments(height: int, width: int, at_least: tuple[int, int] | None) 
         return {}
     # libjpeg-turbo scales by other eighths too, but only 1/2, 1/4 and 1/8 have fast code.
     for divisor in (8, 4, 2):
-        small_height, small_width = -(-height // divisor), -(-width // divisor)
-        if small_height >= at_least[0] and small_width >= at_least[1]:
-            return {"min_height": small_height, "min_width": small_width}
+        if _suffices(height, divisor, at_least[0]) and _suffices(width, divisor, at_least[1]):
+            return {"min_height": -(-height // divisor), "min_width": -(-width // divisor)}
     return {}
+
+
+def _suffices(size: int, divisor: int, at_least: int) -> bool:
+    """Return whether a reduced axis is large enough, and not by its last, partial pixel alone."""
+    return -(-size // divisor) >= at_least and size >= _NEARLY * at_least * divisor
 
 
 def _to_rgb(picture: Image.Image, name: str) -> Pixels:

@@ -9,7 +9,7 @@ Coordinates use half-pixel centres: the pixel (row, column) covers the square fr
 OpenCV is set up here, once: every other module takes `cv2` from this one.
 """
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, Literal
 
 import cv2 as cv2
@@ -113,13 +113,22 @@ def fit_image(
         height: Of the result.
         width: Of the result.
         fit: What to do where the proportions differ.
-        original: Height and width of the original where `pixels` is a reduced copy: the
-            placement follows them, so that image and mask agree to the pixel.
+        original: Height and width of the original where `pixels` is a JPEG decoded at 1/2, 1/4 or
+            1/8 of them, rounded up: the placement follows the original, so that image and mask
+            agree.
+
+    Raises:
+        ValueError: `pixels` is no such copy of `original`.
     """
     original = original or (pixels.shape[0], pixels.shape[1])
     placement = fit_placement(*original, height, width, fit)
-    source = _scaled(placement.source, original, (pixels.shape[0], pixels.shape[1]))
-    return _placed(pixels[source.slices], placement.stored, height, width)
+    source, divisor = placement.source, _divisor(original, (pixels.shape[0], pixels.shape[1]))
+    if any(edge % divisor for edge in (source.top, source.left, source.height, source.width)):
+        resized = _resize_reduced(pixels, source, divisor, placement.stored)
+    else:
+        whole = Box(*(edge // divisor for edge in astuple(source)))
+        resized = _resize(pixels[whole.slices], placement.stored.height, placement.stored.width)
+    return _placed(resized, placement.stored, height, width)
 
 
 def fit_mask(mask: Pixels, height: int, width: int, fit: Fit) -> Pixels:
@@ -131,8 +140,9 @@ def fit_mask(mask: Pixels, height: int, width: int, fit: Fit) -> Pixels:
     source = mask[placement.source.slices]
     if source.shape == (placement.stored.height, placement.stored.width):
         return _placed(source, placement.stored, height, width)
-    covered = _placed(source.astype(np.float32), placement.stored, height, width)
-    return (covered >= _HALF).astype(np.uint8)
+    covered = _resize(source.astype(np.float32), placement.stored.height, placement.stored.width)
+    labels = (covered >= _HALF).astype(np.uint8)
+    return _placed(labels, placement.stored, height, width)
 
 
 def restore(
@@ -162,24 +172,52 @@ def _centred(height: int, width: int, inner_height: float, inner_width: float) -
     return Box((height - rows) // 2, (width - columns) // 2, rows, columns)
 
 
-def _scaled(box: Box, original: tuple[int, int], reduced: tuple[int, int]) -> Box:
-    """Return the box of a reduced copy that shows `box` of the original, to the nearest pixel."""
-    if original == reduced:
-        return box
-    rows, columns = reduced[0] / original[0], reduced[1] / original[1]
-    top, left = round(box.top * rows), round(box.left * columns)
-    bottom = max(round((box.top + box.height) * rows), top + 1)
-    right = max(round((box.left + box.width) * columns), left + 1)
-    return Box(top, left, bottom - top, right - left)
+def _divisor(original: tuple[int, int], reduced: tuple[int, int]) -> int:
+    """Return the divisor that a JPEG of size `original` was decoded with; 1: in full."""
+    for divisor in (1, 2, 4, 8):
+        if reduced == (-(-original[0] // divisor), -(-original[1] // divisor)):
+            return divisor
+    raise ValueError(f"{reduced} is not 1/1, 1/2, 1/4 or 1/8 of {original}, rounded up")
 
 
-def _placed(pixels: NDArray[Any], box: Box, height: int, width: int) -> NDArray[Any]:
-    resized = _resize(pixels, box.height, box.width)
+def _placed(resized: NDArray[Any], box: Box, height: int, width: int) -> NDArray[Any]:
     if (box.height, box.width) == (height, width):
         return resized
-    whole = np.zeros((height, width, *pixels.shape[2:]), pixels.dtype)
+    whole = np.zeros((height, width, *resized.shape[2:]), resized.dtype)
     whole[box.slices] = resized
     return whole
+
+
+def _resize_reduced(pixels: Pixels, source: Box, divisor: int, to: Box) -> Pixels:
+    """Return the box `source` of an original, decoded at 1/divisor, at the size of `to`.
+
+    A reduced pixel stands for `divisor` pixels of the original also where the original ends within
+    it, and `source` may begin and end within it.
+    """
+    rows, row_scale, repeat_rows = _axis(source.top, source.height, divisor, to.height)
+    columns, column_scale, repeat_columns = _axis(source.left, source.width, divisor, to.width)
+    part = pixels[rows, columns]
+    if repeat_rows or repeat_columns:
+        height = part.shape[0] * (divisor if repeat_rows else 1)
+        width = part.shape[1] * (divisor if repeat_columns else 1)
+        part = cv2.resize(part, (width, height), interpolation=cv2.INTER_NEAREST)
+        top = source.top % divisor if repeat_rows else 0
+        left = source.left % divisor if repeat_columns else 0
+        part = part[top:, left:]
+    # Without a size, OpenCV takes the scales as they are, from the first edge on.
+    resized = cv2.resize(part, None, fx=column_scale, fy=row_scale, interpolation=cv2.INTER_AREA)
+    return np.asarray(resized[: to.height, : to.width])
+
+
+def _axis(start: int, length: int, divisor: int, to: int) -> tuple[slice, float, bool]:
+    """Return the reduced pixels of one axis, the scale to resize them by, and whether to repeat.
+
+    Pixels are repeated `divisor` times where the part begins within one. They are also where it
+    would hardly shrink: OpenCV copies what has the right size already, whatever the scale.
+    """
+    pixels = slice(start // divisor, -(-(start + length) // divisor))
+    repeat = start % divisor > 0 or (length != to * divisor and length < (to + 1) * divisor)
+    return pixels, to / length if repeat else to * divisor / length, repeat
 
 
 def _resize(pixels: NDArray[Any], height: int, width: int) -> NDArray[Any]:
