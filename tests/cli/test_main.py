@@ -377,6 +377,24 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stderr == "[]\n"
 
 
+@pytest.mark.parametrize("module", ["argparse", "darkroom.params.file", "darkroom.stages.split"])
+def test_ctrl_c_while_starting_prints_no_traceback(module: str) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "sys.argv = ['darkroom', 'split', 'carvana']\n"
+        "from darkroom.cli import start\n"
+        "start()\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.stderr, done.returncode) == ("darkroom: interrupted\n", 130)
+
+
 def test_the_command_runs_by_its_module() -> None:
     command = [sys.executable, "-m", "darkroom.cli.main", "index", "cars"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT / "src")

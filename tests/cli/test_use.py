@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from darkroom.cli import main, recipes, use
 from darkroom.models.names import LABEL_NAMES, MASK_NAMES
 from darkroom.params import file as paramfile
+from darkroom.project import files
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
@@ -266,6 +267,21 @@ def test_a_link_stays_one_and_its_file_keeps_its_mode(
     assert (root / "params.yaml").is_symlink()
     assert "epochs: 3" in real.read_text()
     assert real.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_kill_at_the_rename_does_not_widen_the_mode(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "params.yaml").chmod(0o600)
+    rename, modes = files.replace, []
+
+    def noted(source: Path, target: Path) -> None:
+        rename(source, target)
+        modes.append(target.stat().st_mode & 0o777)
+
+    monkeypatch.setattr(files, "replace", noted)
+    use_recipe(capsys, "cars-fast")
+    assert modes == [0o600]
 
 
 def test_a_read_only_file_is_refused(

@@ -34,6 +34,63 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
+def test_a_new_name_is_made_durable_after_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the fsync of a folder, a power cut may take back the rename."""
+    synced: list[tuple[str, list[str]]] = []
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        fsync(handle)
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        names = sorted(each.name for each in path.iterdir()) if path.is_dir() else []
+        synced.append((path.relative_to(tmp_path).as_posix(), names))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    files.write(tmp_path / "new" / "a.txt", "one")
+    assert synced == [(".", ["new"]), ("new/a.txt.part", []), ("new", ["a.txt"])]
+    synced.clear()
+    with files.atomic_folder(tmp_path / "f") as part:
+        (part / "x").touch()
+    assert synced == [(".", [".f.part", "new"]), (".f.part", ["x"]), (".", ["f", "new"])]
+
+
+def test_a_folder_that_can_not_be_synced_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def refusing(handle: int) -> None:
+        if Path(f"/proc/self/fd/{handle}").readlink().is_dir():
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", refusing)
+    files.write(tmp_path / "a.txt", "one")
+    assert (tmp_path / "a.txt").read_text() == "one"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_a_file_has_its_mode_from_the_first_byte_on(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "a.txt"
+    (tmp_path / "a.txt.part").write_text("of a killed run")
+    with files.atomic_write(path, mode=mode) as part:
+        assert part.stat().st_mode & 0o777 == mode
+        assert part.read_bytes() == b""
+        part.write_text("secret")
+    assert path.stat().st_mode & 0o777 == mode
+    assert path.read_text() == "secret"
+
+
+def test_what_a_lock_creates_is_private(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir(mode=0o755)
+    with files.lock(tmp_path / "mine" / ".darkroom" / "a.lock"):
+        pass
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("mine", "mine/.darkroom")]
+    assert modes == [0o755, 0o700]
+
+
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     folder = tmp_path / "f"
     folder.mkdir()
@@ -82,14 +139,14 @@ def test_the_old_folder_is_restored_if_the_new_one_cannot_be_renamed(
     folder = tmp_path / "f"
     folder.mkdir()
     (folder / "old").touch()
-    rename = Path.rename
+    replace = Path.replace
 
     def refusing(path: Path, to: Path) -> Path:
         if path.name.endswith(".part"):
             raise OSError(errno.EDQUOT, "Disk quota exceeded")
-        return rename(path, to)
+        return replace(path, to)
 
-    monkeypatch.setattr(Path, "rename", refusing)
+    monkeypatch.setattr(Path, "replace", refusing)
     with pytest.raises(OSError, match=rf"Disk quota exceeded: '{folder}'"):  # noqa: SIM117
         with files.atomic_folder(folder):
             pass

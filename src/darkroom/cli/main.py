@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from darkroom.cli import begin
 from darkroom.cli.train import hand_over, is_child
 from darkroom.errors import DarkroomError, ParamsError, ResourceError
 from darkroom.project.files import DISK_FULL, clear_leftovers, lock
@@ -171,7 +172,10 @@ def _run(options: dict[str, Any]) -> int:
     with _lock(options["context"], options.get("fold")) if verb in STAGES else nullcontext():
         # train is a command too: it starts several processes, and passes TensorBoard.
         room = "stages" if verb in STAGES and verb != "train" else "cli"
-        code = import_module(f"darkroom.{room}.{verb}").run(**options)
+        module = import_module(f"darkroom.{room}.{verb}")
+        if verb != "train":  # it imports torch first
+            begin()
+        code = module.run(**options)
     return code if isinstance(code, int) else 0
 
 

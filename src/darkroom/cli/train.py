@@ -16,6 +16,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from darkroom.cli import begin
 from darkroom.errors import LostRankError, ResourceError
 from darkroom.project import processes
 from darkroom.stages._context import Context
@@ -44,6 +45,7 @@ def run(context: Context, fold: int = 0) -> int:
     from darkroom.training.distributed import process_group  # noqa: PLC0415
     from darkroom.training.tensorboard.callbacks import callbacks  # noqa: PLC0415
 
+    begin()
     with process_group():
         train.run(context, fold, make_callbacks=callbacks)
     return 0
@@ -86,6 +88,7 @@ def launch(count: int, arguments: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
 
+    begin()
     # torchrun would set a single thread for each.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // count)))
     os.environ[LAUNCHER] = str(os.getpid())

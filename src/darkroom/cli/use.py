@@ -1,6 +1,7 @@
 """Take a recipe into params.yaml, comments and all; or list the recipes."""
 
 import os
+import stat
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
@@ -43,7 +44,6 @@ def run(recipe: str | None = None) -> None:
     paramfile.read_params(Path(PARAMS))
     if not os.access(path, os.W_OK):
         raise ResourceError("it may not be written to", file=PARAMS, fix=f"chmod u+w {PARAMS}")
-    mode = path.stat().st_mode
     original = path.read_bytes().decode("utf-8")
     text = original.replace("\r\n", "\n")
     old = paramfile.read_mapping(path)
@@ -62,8 +62,9 @@ def run(recipe: str | None = None) -> None:
         ) from error
     _check(edited, params)
 
-    files.write(path, edited if text == original else edited.replace("\n", "\r\n"))
-    path.chmod(mode)
+    if text != original:
+        edited = edited.replace("\n", "\r\n")
+    files.write(path, edited, mode=stat.S_IMODE(path.stat().st_mode))
     print(_summary(chosen, changes(old, new)))
 
 

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import fnmatch
 import hashlib
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,14 +14,19 @@ from pathlib import Path
 from darkroom.errors import ParamsError, ResourceError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)  # of folders, on some network file systems
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, *, mode: int | None = None) -> Iterator[Path]:
     """Yield the path of a file to write, which is renamed to `path` if the block succeeds.
 
     An existing file stays untouched until then, and after an error; the unfinished one,
     `<name>.part` in the same folder, is removed. The folder is created if it is missing.
+
+    Args:
+        path: The file.
+        mode: Its permissions, such as 0o600, from the first byte on; None: as the umask says.
 
     Example:
         >>> import tempfile
@@ -32,22 +38,59 @@ def atomic_write(path: Path) -> Iterator[Path]:
         ...     print(is_there, path.read_text())
         False whole
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     try:
         with _with_path(path):
+            make_folder(path.parent)
+            if mode is not None:
+                part.unlink(missing_ok=True)
+                part.touch(mode=0o600)
+                part.chmod(mode)
             yield part
             with part.open("rb") as stream:
                 os.fsync(stream.fileno())
-            part.replace(path)
+            replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def write(path: Path, data: bytes | str) -> None:
-    """Write a file atomically, text as UTF-8."""
-    with atomic_write(path) as part:
+def write(path: Path, data: bytes | str, *, mode: int | None = None) -> None:
+    """Write a file atomically, text as UTF-8; see `atomic_write`."""
+    with atomic_write(path, mode=mode) as part:
         part.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename a file or folder, and make the new name durable.
+
+    Without the fsync of the folder, a power cut may bring the old name back, or neither.
+    """
+    source.replace(target)
+    _fsync_folder(target.parent)
+
+
+def make_folder(path: Path, *, private: bool = False) -> None:
+    """Create a folder and its parents where they are missing, and make their names durable.
+
+    Args:
+        path: The folder.
+        private: Whether only this user may look into what is created.
+    """
+    absent = list(itertools.takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
+    for folder in reversed(absent):
+        folder.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
+        _fsync_folder(folder.parent)
+
+
+def _fsync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC:
+            raise
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -67,13 +110,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     _restore(old, path)  # an earlier run may have been killed between the two renames
     for leftover in (part, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    part.mkdir(parents=True)
     try:
         with _with_path(path):
+            make_folder(part)
             yield part
+            _fsync_folder(part)
             if path.exists():
                 path.rename(old)
-            part.rename(path)
+            replace(part, path)
     finally:
         _restore(old, path)
         shutil.rmtree(part, ignore_errors=True)
@@ -93,7 +137,7 @@ def lock(path: Path, *, busy: Callable[[], object] = lambda: None) -> Iterator[N
     if path.is_dir():
         handle = os.open(path, os.O_RDONLY)
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent, private=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         if not _is_free(handle):
@@ -192,7 +236,7 @@ def _refuse_target(link: Path, target: Path) -> None:
 
 def _restore(old: Path, path: Path) -> None:
     if old.exists() and not path.exists():
-        old.rename(path)
+        replace(old, path)
 
 
 @contextmanager

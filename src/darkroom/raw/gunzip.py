@@ -38,7 +38,7 @@ def unpack_gzip(path: Path, unpack_folder: Path) -> bytes | Path:
             return data
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
     target = unpack_folder / f"{path.name}-{digest}-{size}-{path.stat().st_mtime_ns}.tar"
-    unpack_folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(unpack_folder, private=True)
     with files.lock(unpack_folder):  # one process unpacks, the others wait
         if not target.exists():
             _unpack(path, target, limit=max(size, 2**20) * MAX_UNPACKED_RATIO)

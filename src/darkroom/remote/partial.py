@@ -165,7 +165,7 @@ class PartialFile:
         """Rename the complete file to its target, atomically, and return the path."""
         with self.path.open("rb") as file:
             os.fsync(file.fileno())
-        self.path.replace(target)
+        files.replace(self.path, target)
         self._identity_path.unlink(missing_ok=True)
         return target
 

@@ -97,7 +97,7 @@ def lock(folder: Path) -> Iterator[None]:
     def print_waiting() -> None:
         print(f"waiting for another fetch that is filling {folder}", file=sys.stderr)
 
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder, private=True)
     with files.lock(folder, busy=print_waiting):
         yield
 

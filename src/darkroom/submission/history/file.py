@@ -134,7 +134,7 @@ def _updated(row: HistoryRow, submission: Submission | None) -> HistoryRow:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold a lock on the folder: one process reads and writes while the others wait."""
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     with files.lock(folder):
         yield
 
