@@ -172,7 +172,23 @@ def test_the_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="odd") as caught:  # noqa: SIM117
         with files.atomic_write(tmp_path / "a.txt"):
             raise OSError(errno.EIO, "odd")
-    assert caught.value.filename is None
+    assert caught.value.filename is None  # it may be of a file that the block reads
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])
+def test_an_error_of_the_disk_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def failing(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", failing)
+    for write in (files.atomic_write, files.atomic_folder):
+        with pytest.raises(OSError, match=os.strerror(code)) as caught:  # noqa: SIM117
+            with write(tmp_path / "a") as part:
+                part.touch()
+        assert caught.value.filename == str(tmp_path / "a")
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_process_calls_busy_and_waits_for_the_lock(tmp_path: Path) -> None:

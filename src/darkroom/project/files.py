@@ -40,13 +40,15 @@ def atomic_write(path: Path, *, mode: int | None = None) -> Iterator[Path]:
     """
     part = path.with_name(f"{path.name}.part")
     try:
-        with _with_path(path):
+        with _naming(path):
             make_folder(path.parent)
             if mode is not None:
                 part.unlink(missing_ok=True)
                 part.touch(mode=0o600)
                 part.chmod(mode)
+        with _naming(path, *DISK_FULL, errno.EFBIG):
             yield part
+        with _naming(path):
             with part.open("rb") as stream:
                 os.fsync(stream.fileno())
             replace(part, path)
@@ -111,9 +113,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     for leftover in (part, old):
         shutil.rmtree(leftover, ignore_errors=True)
     try:
-        with _with_path(path):
+        with _naming(path):
             make_folder(part)
+        with _naming(path, *DISK_FULL, errno.EFBIG):
             yield part
+        with _naming(path):
             _fsync_folder(part)
             if path.exists():
                 path.rename(old)
@@ -240,12 +244,12 @@ def _restore(old: Path, path: Path) -> None:
 
 
 @contextmanager
-def _with_path(path: Path) -> Iterator[None]:
-    """Add the path to the error of a full disk, which the system raises without one."""
+def _naming(path: Path, *codes: int) -> Iterator[None]:
+    """Add a path to an OSError without one, as of a full disk: of these codes, or of any."""
     try:
         yield
     except OSError as error:
-        if error.errno in DISK_FULL and error.filename is None:
+        if error.filename is None and (not codes or error.errno in codes):
             error.filename = str(path)
         raise
 
