@@ -178,3 +178,10 @@ def test_kaggle_names_urls_and_digests_have_a_pattern(
 ) -> None:
     raw["carvana"]["data"][key] = value
     assert words in _message(raw)
+
+
+def test_the_threshold_is_one_half_unless_it_is_set(raw: dict[str, Any]) -> None:
+    """What `auto` chose was never better in docs/ablation.md."""
+    for name in ("carvana", "celeba", "banknotes"):
+        raw[name]["evaluate"].pop("threshold", None)
+        assert paramfile.validate_params(raw).section(name).evaluate.threshold == 0.5

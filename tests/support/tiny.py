@@ -79,7 +79,8 @@ def project(root: Path, kind: str, **sections: Mapping[str, Any]) -> Path:
             "workers": 0,
             "accelerator": "cpu",
         },
-        "evaluate": {},
+        # Trained so little, few pixels reach one half.
+        "evaluate": {"threshold": "auto"} if segments else {},
         "predict": {},
     }
     for section, changes in sections.items():

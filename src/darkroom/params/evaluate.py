@@ -24,9 +24,9 @@ class Evaluate(Section):
 
     batch_size: int = Field(8, ge=1, le=4096, description="Images at once.")
     threshold: Literal["auto"] | Annotated[Number, Field(ge=1 / 256, le=255 / 256)] = Field(
-        "auto",
-        description="`auto` chooses it on the validation images; or a number in 0..1, taken to "
-        "the nearest multiple of 1/256.",
+        0.5,
+        description="A pixel or label is present if its probability is greater: a number in 0..1, "
+        "taken to the nearest multiple of 1/256; or `auto` chooses it on the validation images.",
     )
     accelerator: Accelerator = "auto"
     tta: list[Transform] = Field(

@@ -126,10 +126,11 @@ def _check_evaluate(name: str, section: Competition) -> list[str]:
     """Check that the keys of `evaluate` apply to the task."""
     task, evaluate = section.data.task, section.evaluate
     faults = []
-    if evaluate.threshold != "auto" and task in ("multiclass", "regression"):
+    is_set = "threshold" in evaluate.model_fields_set and evaluate.threshold != "auto"
+    if is_set and task in ("multiclass", "regression"):
         faults.append(
             f"{name}.evaluate.threshold: found {evaluate.threshold}, but the task {task} has none; "
-            "set it to auto"
+            "remove it"
         )
     if task != "segmentation":
         for key, usual in (("scales", [1.0]), ("tiles", None)):
