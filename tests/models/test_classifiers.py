@@ -11,7 +11,7 @@ from torchvision import models as theirs
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from darkroom.errors import ParamsError, ResourceError
-from darkroom.models.build import build_network
+from darkroom.models.build import build_network, normalisation, normalise
 from darkroom.models.classifiers import LEAST, ONLY, imagenet_file
 from darkroom.models.layer_groups import last_layer
 from darkroom.models.names import CLASSIFIERS
@@ -42,6 +42,17 @@ FAMILIES = {
     "vit_b_32": 224,
     "wide_resnet50_2": 16,
 }
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_images_are_normalised_as_torchvisions_own_transform_does(name: str) -> None:
+    """Of one colour, so that resizing and cropping do not matter. efficientnet_v2_l differed."""
+    colour = torch.tensor([20, 120, 250], dtype=torch.uint8).view(3, 1, 1).expand(3, 8, 8)
+    tags = {"vit_h_14": "IMAGENET1K_SWAG_LINEAR_V1"}
+    transform = theirs.get_model_weights(name)[tags.get(name, "DEFAULT")].transforms()
+    expected = transform(colour)[:, 0, 0]
+    mean, std = normalisation(name, weights=None)
+    torch.testing.assert_close(normalise(colour[None], mean, std)[0, :, 0, 0], expected)
 
 
 @pytest.mark.parametrize(

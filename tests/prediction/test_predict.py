@@ -12,7 +12,7 @@ from torch import nn
 
 from darkroom.errors import ArtifactError, ParamsError, ResourceError
 from darkroom.models.build import MEAN, STD, build_network, normalise
-from darkroom.models.device import choose_device
+from darkroom.models.device import choose_device, prediction_dtype
 from darkroom.prediction.predict import predict
 from darkroom.prediction.tiles import Tiles
 from darkroom.prediction.tta import TRANSFORMS, TTA
@@ -72,6 +72,49 @@ def test_a_network_in_training_mode_predicts_in_eval_mode(tmp_path: Path) -> Non
     before = {n: t.clone() for n, t in net.state_dict().items()}
     list(predict([net], batches(discs(tmp_path, 2)), "segmentation", CPU))
     assert all(torch.equal(t, before[n]) for n, t in net.state_dict().items())
+
+
+def test_each_network_computes_in_the_precision_given_for_it(tmp_path: Path) -> None:
+    kinds = []
+
+    class Layer(nn.Conv2d):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits = super().forward(images)
+            kinds.append(logits.dtype)
+            return logits
+
+    nets = [Layer(3, 1, 1), Layer(3, 1, 1)]
+    dtypes = [torch.bfloat16, torch.float32]
+    list(predict(nets, batches(discs(tmp_path, 2)), "segmentation", CPU, dtypes=dtypes))
+    assert kinds == dtypes
+
+
+@pytest.mark.parametrize(
+    ("precision", "trained_on", "device", "capability", "expected"),
+    [
+        ("bf16", "cuda", "cuda", (9, 0), torch.bfloat16),
+        ("bf16", "cuda", "cuda", (7, 5), torch.float32),
+        ("fp16", "cuda", "cuda", (7, 5), torch.float16),
+        ("fp16", "cuda", "cuda", (9, 0), torch.float16),
+        ("float32", "cuda", "cuda", (9, 0), torch.float32),
+        ("float32", "cpu", "cuda", (9, 0), torch.float32),
+        ("bf16", "cpu", "cuda", (9, 0), torch.float32),
+        ("bf16", "cpu", "cpu", None, torch.bfloat16),
+        ("bf16", "cuda", "cpu", None, torch.float32),
+        ("fp16", "cuda", "mps", None, torch.float32),
+    ],
+)
+def test_a_network_is_used_in_the_precision_of_its_training(
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
+    trained_on: str,
+    device: str,
+    capability: tuple[int, int] | None,
+    expected: torch.dtype,
+) -> None:
+    """It was bfloat16 on any GPU, also for a regression trained in float32."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert prediction_dtype(precision, trained_on, torch.device(device)) == expected
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:

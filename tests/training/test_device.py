@@ -1,4 +1,4 @@
-"""Memory format and compilation: the network gets what is configured."""
+"""Memory format, compilation, precision, determinism: the network gets what is configured."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
+from darkroom.params.train import FitConfig
+from darkroom.training.device import choose_precision, deterministic
 from tests.support.interrupted import network, train
 
 
@@ -24,6 +26,47 @@ def test_the_memory_format_is_the_configured_one(tmp_path: Path, channels_last: 
     looking = nn.Sequential(Look(), net[0], Look(), *net[1:])
     train(tmp_path, net=looking, config={"channels_last": channels_last, "epochs": 1})
     assert orders == {"last" if channels_last else "first"}
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "task", "precision", "expected"),
+    [
+        ("cuda", (9, 0), "segmentation", "auto", "bf16"),
+        ("cuda", (8, 0), "multiclass", "auto", "bf16"),
+        ("cuda", (7, 5), "segmentation", "auto", "fp16"),
+        ("cuda", (6, 1), "multilabel", "auto", "fp16"),
+        ("cuda", (9, 0), "regression", "auto", "float32"),
+        ("cuda", (7, 5), "regression", "auto", "float32"),
+        ("cuda", (9, 0), "regression", "bf16", "bf16"),
+        ("cuda", (7, 5), "segmentation", "float32", "float32"),
+        ("cpu", None, "segmentation", "auto", "float32"),
+        ("mps", None, "segmentation", "auto", "float32"),
+        ("cpu", None, "segmentation", "bf16", "bf16"),
+    ],
+)
+def test_the_precision_of_a_device(
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    capability: tuple[int, int] | None,
+    task: str,
+    precision: Any,
+    expected: str,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    config = FitConfig(epochs=1, lr=0.1, precision=precision)
+    assert choose_precision(config, torch.device(device), task) == expected
+
+
+def test_on_a_gpu_any_algorithm_is_used_only_if_asked_for() -> None:
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    states = []
+    for device, enabled in ((gpu, True), (gpu, False), (cpu, True), (cpu, False)):
+        with deterministic(device, enabled=enabled):
+            states.append(torch.are_deterministic_algorithms_enabled())
+            assert not torch.empty(9).isnan().all(), "memory is not filled before use"
+    assert states == [True, False, True, True]
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow

@@ -6,11 +6,14 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
@@ -200,7 +203,10 @@ def test_the_usual_training_keeps_its_bits(tmp_path: Path) -> None:
     result = train(store, tmp_path, epochs=2)
     net = build_network("unet", outputs=1, seed=1, width=4, depth=2)
     net = net.train().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(net.parameters(), 0.03, weight_decay=0.01, fused=True)
+    layers = [p for p in net.parameters() if p.ndim > 1]
+    norms = [p for p in net.parameters() if p.ndim < 2]
+    groups = [{"params": layers, "weight_decay": 0.01}, {"params": norms, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, 0.03, fused=True)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.03, total_steps=4)
     learn = batches(store, rows=range(8), seed=1)
     seen: list[float] = []
@@ -219,6 +225,88 @@ def test_the_usual_training_keeps_its_bits(tmp_path: Path) -> None:
     assert [row["loss/train"] for row in rows] == [sum(seen[:2]) / 2, sum(seen[2:]) / 2]
     assert result.best["epoch"] == 2, "so that these are the last weights"
     assert digest(result.net) == digest(net)
+
+
+@settings(max_examples=8)
+@given(batch_size=st.integers(2, 9), accumulate=st.integers(2, 6))
+def test_accumulation_weighs_images_alike(batch_size: int, accumulate: int) -> None:
+    """4 + 4 + 2 images make the step of 10, in which the last two do not weigh double."""
+
+    def weights(folder: Path, batch_size: int, accumulate: int) -> torch.Tensor:
+        torch.manual_seed(3)
+        net = nn.Conv2d(3, 1, 1)
+        store = discs(folder / "d", 10)
+        config = FitConfig(
+            epochs=1,
+            lr=0.5,
+            optimizer="sgd",
+            momentum=0,
+            schedule="constant",
+            accelerator="cpu",
+            accumulate=accumulate,
+        )
+        fit(
+            net,
+            batches(store, seed=1, batch_size=batch_size),
+            batches(store, rows=[0], batch_size=1),
+            config,
+            task="segmentation",
+            seed=1,
+            work_dir=folder / "w",
+        )
+        return net.weight.detach().flatten()
+
+    steps = -(-10 // (batch_size * accumulate))
+    if steps > 1:  # as many images a step, in batches of one
+        whole, size = batch_size * accumulate, 1
+    else:
+        whole, size = 1, 10
+    with TemporaryDirectory() as one, TemporaryDirectory() as other:
+        in_parts = weights(Path(one), batch_size, accumulate)
+        at_once = weights(Path(other), size, whole)
+    torch.testing.assert_close(in_parts, at_once, rtol=1e-4, atol=1e-6)
+
+
+def test_the_best_epoch_is_chosen_over_targets_in_their_own_spreads(tmp_path: Path) -> None:
+    """In raw units a price of thousands hid whether an age was right at all."""
+    store = colours(tmp_path / "c", 8)
+    ages, prices = np.arange(8) * 10.0, np.arange(8) * 10000.0
+    targets = np.stack([ages, prices], axis=1).astype(np.float32)
+    answers = iter(
+        [
+            [[35.0, 35000.0], [35.0, 35000.0]],  # of training, and of its validation
+            [[55.0, 53000.0], [55.0, 53000.0]],  # both near the four validated: 40 to 70
+            [[5.0, 55000.0], [5.0, 55000.0]],  # only the price
+        ]
+    )
+
+    class Answers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.zero = nn.Linear(1, 1)
+            self.answers: list[list[float]] = []
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            self.answers = self.answers or next(answers)
+            answer = torch.tensor(self.answers.pop(0)).repeat(len(images), 1)
+            return answer + 0 * self.zero.weight
+
+    spread = targets[:4].std(axis=0).tolist()
+    net = Answers()
+    result = fit(
+        net,
+        batches(store, targets, rows=range(4), batch_size=4, seed=1),
+        batches(store, targets, rows=range(4, 8), batch_size=4),
+        FitConfig(epochs=3, lr=0.1, accelerator="cpu"),
+        task="regression",
+        seed=1,
+        work_dir=tmp_path / "w",
+        scale=spread,
+    )
+    assert result.best["epoch"] == 2
+    errors = (np.array([55.0, 53000.0]) - targets[4:]) / spread
+    assert result.best["nrmse/val"] == pytest.approx(np.sqrt((errors**2).mean()))
+    assert result.best["nmae/val"] == pytest.approx(np.abs(errors).mean())
 
 
 def test_a_loss_that_is_not_finite_leaves_the_last_finite_checkpoint(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from timm.optim._param_groups import param_groups_weight_decay
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import OneCycleLR
@@ -29,6 +30,13 @@ def pictures(steps: int) -> Iterator[Tensor]:
         yield torch.rand(2, 3, 12, 12, generator=generator)
 
 
+def by_hand(held: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Return the groups of `net`: convolutions' weights decay; biases and batch norm do not."""
+    layers = [held.get_parameter(name) for name in ("0.weight", "3.weight")]
+    norms = [held.get_parameter(name) for name in ("0.bias", "1.weight", "1.bias", "3.bias")]
+    return [{"params": layers, "weight_decay": decay}, {"params": norms, "weight_decay": 0.0}]
+
+
 def learn(held: nn.Module, optimizer: Optimizer, images: Tensor) -> None:
     optimizer.zero_grad()
     held(images).square().mean().backward()
@@ -44,10 +52,9 @@ def test_the_default_has_the_bits_of_fused_adamw_and_torchs_cycle() -> None:
     mine, theirs = net(), net()
     optimizer = build_optimizer(mine, "adamw", lr=0.02, weight_decay=0.01)
     plan = build_schedule(optimizer, "one_cycle", lr=0.02, total_steps=12)
-    parameters = [p for p in theirs.parameters() if p.requires_grad]
-    plain = AdamW(parameters, 0.02, weight_decay=0.01, fused=True)
+    plain = AdamW(by_hand(theirs, 0.01), 0.02, fused=True)
     cycle = OneCycleLR(plain, 0.02, total_steps=12)
-    assert len(optimizer.param_groups) == 1
+    assert [group["name"] for group in optimizer.param_groups] == ["all", "all"]
     for images in pictures(12):
         learn(mine, optimizer, images)
         plan.step_batch()
@@ -68,12 +75,43 @@ def test_the_default_has_the_bits_of_fused_adamw_and_torchs_cycle() -> None:
 def test_each_is_torchs_own(name: str, kind: Any, options: dict[str, Any]) -> None:
     mine, theirs = net(), net()
     optimizer = build_optimizer(mine, name, lr=0.01, weight_decay=0.1, momentum=0.8)
-    plain = kind(theirs.parameters(), lr=0.01, weight_decay=0.1, **options)
+    plain = kind(by_hand(theirs, 0.1), lr=0.01, **options)
     assert type(optimizer) is kind
     for images in pictures(3):
         learn(mine, optimizer, images)
         learn(theirs, plain, images)
     assert same(mine, theirs)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "convnext_tiny"])
+def test_what_decays_is_what_decays_in_timm(name: str) -> None:
+    held = build_network(name, outputs=2, seed=1)
+    groups = build_optimizer(
+        held, "adamw", lr=0.1, weight_decay=0.05, rates={"backbone": 0.1}
+    ).param_groups
+    theirs = {
+        id(parameter): group["weight_decay"]
+        for group in param_groups_weight_decay(held, weight_decay=0.05)
+        for parameter in group["params"]
+    }
+    ours = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert ours == theirs
+    rates = [group["lr"] for group in groups]
+    assert rates == pytest.approx([0.01, 0.01, 0.1, 0.1])
+
+
+def test_a_norm_without_a_gradient_to_speak_of_stays_where_it_is() -> None:
+    """Decayed as it was, a batch norm's weight of 1 fell to 0.97 in three steps of lr 0.1."""
+    held = net()
+    optimizer = build_optimizer(held, "adamw", lr=0.1, weight_decay=0.1)
+    before = {name: p.detach().clone() for name, p in held.named_parameters()}
+    for _ in range(3):
+        for parameter in held.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+    for name, parameter in held.named_parameters():
+        factor = 0.99**3 if parameter.ndim > 1 else 1.0
+        torch.testing.assert_close(parameter.detach(), before[name] * factor)
 
 
 def test_momentum_is_the_first_beta() -> None:

@@ -27,13 +27,16 @@ def stepper(net: nn.Module, batches: int = 5, **choices: Any) -> OptimizerStep:
 def learn(
     steps: OptimizerStep, net: nn.Module, index: int, images: torch.Tensor
 ) -> dict[str, float]:
-    steps.backward(net(images).square().mean(), index)
-    return steps.step() if steps.is_due_after(index) else {}
+    steps.backward(net(images).square().mean() / len(steps.batches_of_step(index)))
+    if not steps.is_due_after(index):
+        return {}
+    return {"gradient norm": float(steps.clip())} | steps.step()
 
 
 def test_which_batches_end_a_step() -> None:
     steps = stepper(nn.Linear(1, 1), batches=5, accumulate=2)
     assert [steps.is_due_after(index) for index in range(5)] == [False, True, False, True, True]
+    assert [list(steps.batches_of_step(index)) for index in (0, 1, 4)] == [[0, 1], [0, 1], [4]]
     assert steps.config.steps_per_epoch(5) == 3
     assert steps.schedule.total_steps == 6
 
@@ -55,9 +58,9 @@ def test_a_gradient_is_clipped_and_its_unclipped_norm_returned() -> None:
     net = nn.Linear(2, 1, bias=False)
     nn.init.zeros_(net.weight)
     steps = stepper(net, clip=1.0)
-    steps.backward((net(torch.tensor([[30.0, 40.0]])) - 0.5).square().sum(), 0)
+    steps.backward((net(torch.tensor([[30.0, 40.0]])) - 0.5).square().sum())
+    assert float(steps.clip()) == pytest.approx(50)
     metrics = steps.step()
-    assert metrics["gradient norm"] == pytest.approx(50)
     assert metrics["learning rate/all"] == pytest.approx(0.1)
     assert net.weight.tolist()[0] == pytest.approx([0.06, 0.08], rel=1e-4)
 

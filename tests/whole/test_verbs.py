@@ -192,6 +192,7 @@ def _check_models(root: Path, kind: str, task: str) -> None:
         }
         stored = (info["height"], info["width"], info["fit"], len(info["mean"]), len(info["std"]))
         assert stored == (32, 32, "pad", 3, 3)
+        assert (info["precision"], info["trained_on"]) == ("float32", "cpu")
     facts = json.loads((root / "submissions/tiny.json").read_text())
     data = (root / "submissions/tiny.csv.gz").read_bytes()
     assert facts["rows"] == 5

@@ -12,7 +12,7 @@ Importing this module imports torch alone: a network's library is imported when 
 import difflib
 import inspect
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,10 @@ from darkroom.errors import ParamsError
 from darkroom.models.names import CLASSIFIERS, DECODERS, NAMES
 from darkroom.models.weights import load_pretrained
 
-# Of ImageNet's images, which its weights were trained with; as good as any for other weights.
+Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and std, one a channel, in units of 255."""
+
+# Of ImageNet's images, which most published weights were trained with.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
@@ -85,6 +88,32 @@ def build_network(
     return net
 
 
+def normalisation(name: str, *, encoder: str = "resnet18", **_arguments: Any) -> Normalisation:
+    """Return the mean and the std of a network's images, as its published weights expect them.
+
+    With other first weights they are the same: a network and what is transferred to it then see
+    the same inputs. Networks without published weights have ImageNet's.
+
+    Args:
+        name: One of `NAMES`.
+        encoder: Of a decoder for masks.
+        _arguments: Other arguments of `build_network` do not matter.
+
+    Example:
+        >>> normalisation("unet")
+        ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    """
+    if name in DECODERS:
+        from darkroom.models.encoders import encoder_normalisation  # noqa: PLC0415
+
+        return encoder_normalisation(encoder)
+    if name in CLASSIFIERS:
+        from darkroom.models.classifiers import classifier_normalisation  # noqa: PLC0415
+
+        return classifier_normalisation(name)
+    return MEAN, STD
+
+
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Return (x / 255 - mean) / std, float32, for images (N, 3, H, W), uint8, RGB.
 
@@ -101,10 +130,14 @@ def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
         >>> normalise(white, [0.5, 0.5, 0.0], [0.25, 0.5, 1.0]).flatten()
         tensor([2., 1., 1.])
     """
-    shape = (1, len(mean), 1, 1)
-    offset = torch.tensor(mean, device=images.device).view(shape) * 255
-    scale = torch.tensor(std, device=images.device).view(shape) * 255
+    offset, scale = (_per_channel(tuple(values), images.device) for values in (mean, std))
     return images.float().sub_(offset).div_(scale)
+
+
+@cache  # a copy to a GPU waits until the GPU has nothing else to do
+def _per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # else training could not use what predicting has cached
+        return torch.tensor(values, device=device).view(1, len(values), 1, 1) * 255
 
 
 def _import_network(name: str) -> Callable[..., nn.Module]:

@@ -14,6 +14,7 @@ from torch import hub, nn
 from torchvision.models import get_model, get_model_weights
 
 from darkroom.errors import ResourceError
+from darkroom.models.build import Normalisation
 from darkroom.models.heads import attach_output
 from darkroom.models.sizes import Sizes
 from darkroom.models.weights import put_body, read_weights, with_current_names
@@ -73,13 +74,19 @@ def classifier(
     return net
 
 
+def classifier_normalisation(name: str) -> Normalisation:
+    """Return the mean and the std that torchvision's ImageNet weights were trained with."""
+    transform = _published(name).transforms()
+    return tuple(transform.mean), tuple(transform.std)
+
+
 def imagenet_file(name: str) -> Path:
     """Return the file with torchvision's ImageNet weights, downloaded if it is not there yet.
 
     Raises:
         ResourceError: It cannot be downloaded; names the file and its folder.
     """
-    url: str = get_model_weights(name)[PUBLISHED.get(name, "DEFAULT")].url
+    url: str = _published(name).url
     file = Path(hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
     if file.is_file():
         return file
@@ -95,6 +102,10 @@ def imagenet_file(name: str) -> Path:
             fix=f"get {url} elsewhere and put it there, or train with no ready-made weights",
         ) from error
     return file
+
+
+def _published(name: str) -> Any:
+    return get_model_weights(name)[PUBLISHED.get(name, "DEFAULT")]
 
 
 def _by_beginning(table: dict[str, int], name: str) -> int | None:

@@ -8,19 +8,16 @@ segformer         Xie et al. 2021 (arXiv 2105.15203): its decoder; its encoders 
 """
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
 from huggingface_hub.constants import HF_HUB_CACHE
 from segmentation_models_pytorch.encoders import encoders as known_encoders
-from torch import Tensor, nn
+from torch import nn
 
 from darkroom.errors import ParamsError, ResourceError
-from darkroom.models.build import MEAN, STD
+from darkroom.models.build import MEAN, STD, Normalisation
 from darkroom.models.names import DECODERS
 from darkroom.models.sizes import Sizes
 
@@ -36,26 +33,6 @@ NORMALISED = {
     "timm-tf_efficientnet_lite": HALF,
     "xception": HALF,
 }
-
-
-@dataclass(frozen=True)
-class Renormalised:
-    """Converts images (N, 3, H, W) from ImageNet's mean and std to an encoder's own.
-
-    A hook before `forward`, with any weights: a saved network must see the same inputs when it is
-    loaded.
-    """
-
-    mean: Sequence[float]
-    std: Sequence[float]
-
-    def __call__(self, _net: nn.Module, arguments: tuple[Any, ...]) -> tuple[Tensor]:
-        """Return the converted images."""
-        images: Tensor = arguments[0]
-        both = list(zip(MEAN, STD, self.mean, self.std, strict=True))
-        factor = images.new_tensor([ours / theirs for _, ours, _, theirs in both])
-        offset = images.new_tensor([(ours - theirs) / std for ours, _, theirs, std in both])
-        return (images * factor.view(1, 3, 1, 1) + offset.view(1, 3, 1, 1),)
 
 
 def decoder(
@@ -90,13 +67,10 @@ def decoder(
         ) from error
     stride = int(net.get_submodule("encoder").output_stride)  # type: ignore[arg-type]
     Sizes(name, least=32, multiple=stride, only=_only(encoder)).guard(net)
-    mean, std = _normalised(encoder)
-    if (mean, std) != (MEAN, STD):
-        net.register_forward_pre_hook(Renormalised(mean, std))
     return net
 
 
-def _normalised(encoder: str) -> tuple[Sequence[float], Sequence[float]]:
+def encoder_normalisation(encoder: str) -> Normalisation:
     """Return the mean and the std that the published weights of an encoder were trained with."""
     if encoder.startswith(TIMM):
         card = timm.get_pretrained_cfg(encoder.removeprefix(TIMM))

@@ -71,7 +71,14 @@ class FitConfig(Section):
     )
     accelerator: Accelerator = "auto"
     precision: Literal["auto", "float32", "bf16", "fp16"] = Field(
-        "auto", description="Of products; auto: bf16 on an NVIDIA GPU, else float32."
+        "auto",
+        description="Of products; auto: float32, but on an NVIDIA GPU bf16, or fp16 where the GPU "
+        "lacks bf16; regression: float32.",
+    )
+    deterministic: bool = Field(
+        True,
+        description="On a GPU: repeat to the bit; false: faster bilinear upsampling, other bits "
+        "each time.",
     )
     channels_last: bool = Field(True, description="Store a pixel's channels side by side.")
     compile: bool = Field(False, description="Let torch.compile fuse the network's layers.")

@@ -20,6 +20,9 @@ _MEMORY_FIX = "lower batch_size of evaluate or predict, or train a smaller model
 _MAX_IDS = 5  # in an error
 _NO_TTA = TTA()
 
+Network = tuple[nn.Module, torch.dtype]
+"""A network, and what its products are computed in; float32: no mixed precision."""
+
 
 class Prediction(NamedTuple):
     """The predictions of one batch.
@@ -45,6 +48,7 @@ def predict(
     mean: Sequence[float] = MEAN,
     std: Sequence[float] = STD,
     tta: TTA = _NO_TTA,
+    dtypes: Sequence[torch.dtype] | None = None,
 ) -> Iterator[Prediction]:
     """Return an iterator of predictions, averaged over networks, transforms and scales.
 
@@ -60,6 +64,8 @@ def predict(
         mean: Of the normalisation that the networks were trained with.
         std: Likewise.
         tta: Transforms, scales and tiles.
+        dtypes: Of the products of each network (`darkroom.models.device.prediction_dtype`); None:
+            float32 for all.
 
     Raises:
         ParamsError: `tta` has scales or tiles, and the task has no masks.
@@ -69,11 +75,12 @@ def predict(
     if not networks:
         raise ValueError("no networks to predict with")
     tta.require_supported(task)  # here, not in the generator: before the first batch is asked for
-    return _predictions(networks, loader, task, device, mean, std, tta)
+    pairs = list(zip(networks, dtypes or [torch.float32] * len(networks), strict=True))
+    return _predictions(pairs, loader, task, device, mean, std, tta)
 
 
 def _predictions(
-    networks: Sequence[nn.Module],
+    networks: Sequence[Network],
     loader: Iterable[Batch],
     task: str,
     device: torch.device,
@@ -82,14 +89,15 @@ def _predictions(
     tta: TTA,
 ) -> Iterator[Prediction]:
     with out_of_memory_errors("predict", fix=_MEMORY_FIX):
-        ready = [net.to(device, memory_format=torch.channels_last).eval() for net in networks]  # type: ignore[call-overload]
+        for net, _ in networks:
+            net.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     tiles_at_once = 1
     for batch in loader:
         tiles_at_once = max(tiles_at_once, len(batch))  # the last batch may be smaller
         with torch.inference_mode(), out_of_memory_errors("predict", fix=_MEMORY_FIX):
             images = batch.images.to(device, non_blocking=True)
             mean_probabilities = _average(
-                ready, normalise(images, mean, std), task, tta, tiles_at_once
+                networks, normalise(images, mean, std), task, tta, tiles_at_once
             )
             probabilities = mean_probabilities.cpu().numpy()
             finite = mean_probabilities.isfinite().flatten(1).all(dim=1).cpu().numpy()
@@ -99,7 +107,7 @@ def _predictions(
 
 
 def _average(
-    networks: Sequence[nn.Module], images: Tensor, task: str, tta: TTA, tiles_at_once: int
+    networks: Sequence[Network], images: Tensor, task: str, tta: TTA, tiles_at_once: int
 ) -> Tensor:
     """Return the mean probabilities, float32, over networks, transforms and scales."""
     size = (images.shape[-2], images.shape[-1])
@@ -117,7 +125,7 @@ def _average(
 
 
 def _sum_tiled(
-    networks: Sequence[nn.Module],
+    networks: Sequence[Network],
     images: Tensor,
     task: str,
     tiles: Tiles | None,
@@ -131,14 +139,14 @@ def _sum_tiled(
     )
 
 
-def _sum(networks: Sequence[nn.Module], images: Tensor, task: str) -> Tensor:
+def _sum(networks: Sequence[Network], images: Tensor, task: str) -> Tensor:
     """Return the sum of the networks' probabilities, float32; NaN where a logit is not finite.
 
     The logits are tested because an infinite one has a plausible probability, 0 or 1.
     """
     total: Tensor | None = None
-    for network in networks:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
+    for network, dtype in networks:
+        with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
             logits = network(images)
             probabilities = TASKS[task].activate(logits)
         broken = ~logits.isfinite().flatten(1).all(dim=1)

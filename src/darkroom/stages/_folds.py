@@ -9,7 +9,7 @@ from torch import nn
 from darkroom.errors import ArtifactError
 from darkroom.index.table import Card
 from darkroom.models import saved
-from darkroom.models.device import choose_device
+from darkroom.models.device import choose_device, prediction_dtype
 from darkroom.params.evaluate import Evaluate, Predict
 from darkroom.prediction.predict import Prediction, predict
 from darkroom.prediction.tta import TTA
@@ -24,6 +24,7 @@ class TrainedFolds:
 
     Attributes:
         networks: By fold.
+        precisions: By fold, what its network was trained in, and on which type of device.
         task: A name of `darkroom.tasks.table.TASKS`.
         mean: Of the normalisation that they were trained with.
         std: Likewise.
@@ -33,6 +34,7 @@ class TrainedFolds:
     """
 
     networks: dict[int, nn.Module]
+    precisions: dict[int, tuple[str, str]]
     task: str
     mean: Sequence[float]
     std: Sequence[float]
@@ -47,11 +49,13 @@ class TrainedFolds:
         batches = loader(
             shards, rows.index.tolist(), None, masks=False, batch_size=self.batch_size, seed=None
         )
+        device = choose_device(self.accelerator)
         return predict(
             [self.networks[fold] for fold in folds],
             batches,
             self.task,
-            choose_device(self.accelerator),
+            device,
+            dtypes=[prediction_dtype(*self.precisions[fold], device) for fold in folds],
             mean=self.mean,
             std=self.std,
             tta=self.tta,
@@ -109,6 +113,10 @@ def load(
                 )
     return TrainedFolds(
         networks={fold: network for fold, (network, _) in loaded.items()},
+        precisions={
+            fold: (info.get("precision", "float32"), info.get("trained_on", "cpu"))
+            for fold, (_, info) in loaded.items()
+        },
         task=card.task,
         mean=first["mean"],
         std=first["std"],

@@ -11,7 +11,7 @@ import torch
 from darkroom.errors import ParamsError
 from darkroom.index.split import check_split
 from darkroom.index.table import Card, read_index
-from darkroom.models.build import MEAN, STD, build_network
+from darkroom.models.build import build_network, normalisation
 from darkroom.models.saved import save_model
 from darkroom.models.sizes import check_size
 from darkroom.params.model import Model
@@ -56,6 +56,7 @@ def run(
         section, card, train_targets, str(paths.first_weights)
     )
     net = build_network(**arguments, seed=context.seed)
+    mean, std = normalisation(**arguments)
     # Validation sees whole images, whatever windows are cut for training.
     check_size(net, shards.height, shards.width)
     loaders = _train_args.train_loaders(shards, train_rows, val_rows, targets, train, context.seed)
@@ -68,6 +69,9 @@ def run(
         mixup=_train_args.train_mixup(train, card),
         seed=context.seed,
         work_dir=paths.work(result_fingerprint),
+        mean=mean,
+        std=std,
+        scale=arguments.get("scale"),
         callbacks=make_callbacks(
             paths.runs(fold, result_fingerprint),
             card.task,
@@ -80,6 +84,10 @@ def run(
         return
 
     training = {
+        "mean": mean,
+        "std": std,
+        "precision": result.precision,
+        "trained_on": result.trained_on,
         "model": arguments | {"weights": model.weights},
         "fold": fold,
         "split_sha256": files.file_sha256(paths.split),
@@ -131,8 +139,6 @@ def _description(card: Card, shards: Store) -> dict[str, Any]:
         "height": shards.height,
         "width": shards.width,
         "fit": shards.fit,
-        "mean": MEAN,
-        "std": STD,
     }
 
 

@@ -65,11 +65,24 @@ def count_right_classes(probabilities: Tensor, classes: Tensor) -> tuple[Tensor,
     return (probabilities.argmax(1) == classes).sum(), len(classes)
 
 
-def sum_errors(values: Tensor, targets: Tensor) -> tuple[Tensor, int]:
-    """Return the sum of absolute errors of (N, K), and the number of values."""
-    return (values - targets).abs().sum(), targets.numel()
+def sum_errors(
+    values: Tensor, targets: Tensor, *, scale: Tensor | float = 1.0
+) -> tuple[Tensor, int]:
+    """Return the sum of absolute errors of (N, K), and the number of values.
+
+    Errors are divided by `scale`, (K,): targets in different units can't be added up as they are.
+    """
+    return ((values - targets) / scale).abs().sum(), targets.numel()
 
 
-def sum_squares(values: Tensor, targets: Tensor) -> tuple[Tensor, int]:
-    """Return the sum of squared errors of (N, K), and the number of values."""
-    return (values - targets).square().sum(), targets.numel()
+def sum_squares(
+    values: Tensor, targets: Tensor, *, scale: Tensor | float = 1.0
+) -> tuple[Tensor, int]:
+    """Return the sum of squared errors of (N, K), and the number of values; see `sum_errors`.
+
+    Example:
+        >>> errors = torch.tensor([[3.0, 2000.0]]), torch.zeros(1, 2)
+        >>> sum_squares(*errors, scale=torch.tensor([1.0, 1000.0]))
+        (tensor(13.), 2)
+    """
+    return ((values - targets) / scale).square().sum(), targets.numel()

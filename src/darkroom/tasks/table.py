@@ -5,7 +5,8 @@ of any float type; probabilities are float32. The losses are in `darkroom.tasks.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -77,6 +78,11 @@ def value_activation(logits: Tensor) -> Tensor:
     return logits
 
 
+def _error_metrics(scale: Tensor | float) -> tuple[Metric, ...]:
+    squares, errors = partial(sum_squares, scale=scale), partial(sum_errors, scale=scale)
+    return Metric("nrmse", "min", squares, np.sqrt), Metric("nmae", "min", errors)
+
+
 _TABLE = (
     Task(
         name="segmentation",
@@ -117,7 +123,7 @@ _TABLE = (
     Task(
         name="regression",
         activation=value_activation,
-        metrics=(Metric("rmse", "min", sum_squares, np.sqrt), Metric("mae", "min", sum_errors)),
+        metrics=_error_metrics(1.0),
         targets="float32 (N, K), in the units of the table",
         answers="float32 (N, K), in the units of the table",
         decode=decode_value,
@@ -126,3 +132,16 @@ _TABLE = (
 )
 
 TASKS = {task.name: task for task in _TABLE}
+
+
+def get_task(name: str, scale: Tensor | None = None) -> Task:
+    """Return a task, for training.
+
+    Args:
+        name: A key of `TASKS`.
+        scale: Regression: float32 (K,), on the device. Each target's errors are divided by its
+            own: in the units of the table, the target with the greatest numbers would choose the
+            best epoch alone. None: they are not divided.
+    """
+    task = TASKS[name]
+    return task if scale is None else replace(task, metrics=_error_metrics(scale))

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 import torch
 
 from darkroom.errors import ParamsError, ResourceError
-from darkroom.models.device import choose_device
+from darkroom.models.device import choose_device, has_bf16
 from darkroom.params.train import FitConfig
+from darkroom.project.paths import PARAMS
 from darkroom.training import distributed
 
 
@@ -25,7 +26,7 @@ def training_device(accelerator: str) -> torch.device:
     device = choose_device(accelerator)
     processes = distributed.local_world_size()
     if device.type == "mps" and processes > 1:
-        raise ParamsError("train.devices must be 1 on mps", found=processes)
+        raise ParamsError("train.devices must be 1 on mps", file=PARAMS, found=processes)
     if device.type != "cuda":
         return device
     gpus = torch.cuda.device_count()
@@ -39,38 +40,62 @@ def training_device(accelerator: str) -> torch.device:
     return torch.device("cuda", distributed.local_rank())
 
 
-def amp_dtype(config: FitConfig, device: torch.device) -> torch.dtype:
-    """Return the dtype of matrix products and convolutions; float32: no mixed precision.
+def choose_precision(config: FitConfig, device: torch.device, task: str) -> str:
+    """Return in what matrix products and convolutions compute; float32: no mixed precision.
+
+    `auto` is float32 but on an NVIDIA GPU, and there for regression: half precision has some three
+    digits, and a value may need more. Else it is bf16, or fp16 on GPUs that emulate bf16.
+
+    Args:
+        config: Its `precision` is a choice of the user's, or "auto".
+        device: Of the training.
+        task: A name of `darkroom.tasks.table.TASKS`.
+
+    Returns:
+        A key of `darkroom.models.device.AMP_DTYPES`.
 
     Raises:
         ParamsError: fp16 on another device than cuda: gradients are scaled there alone.
     """
     if config.precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
+        if device.type != "cuda" or task == "regression":
+            return "float32"
+        return "bf16" if has_bf16(device) else "fp16"
     if config.precision == "fp16" and device.type != "cuda":
         raise ParamsError(
             "train.precision: fp16 needs an NVIDIA GPU",
+            file=PARAMS,
             found=f"accelerator {device.type}",
             fix="set train.precision to auto",
         )
-    return {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[
-        config.precision
-    ]
+    return config.precision
 
 
 @contextmanager
-def deterministic(device: torch.device) -> Iterator[None]:
+def deterministic(device: torch.device, *, enabled: bool = True) -> Iterator[None]:
     """Return a context in which torch uses deterministic algorithms only.
 
     Some algorithms have no deterministic form on a GPU: there torch warns, elsewhere it raises.
+
+    Args:
+        device: Of the training.
+        enabled: False lets a GPU use any algorithm; other devices are not faster for it.
     """
+    if not enabled and device.type == "cuda":
+        yield
+        return
     before = torch.are_deterministic_algorithms_enabled()
     before_warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    before_fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     if device.type == "cuda":
         # cuBLAS is deterministic only with a workspace of its own for each stream.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    # Else each new tensor is filled with NaN before it is written: a help to find kernels that
+    # read what nobody wrote, for 5 to 7 % of the time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
     finally:
+        torch.utils.deterministic.fill_uninitialized_memory = before_fill  # type: ignore[attr-defined]
         torch.use_deterministic_algorithms(before, warn_only=before_warn_only)

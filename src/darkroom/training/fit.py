@@ -10,16 +10,16 @@ from torch import Tensor, nn
 
 from darkroom.errors import DataError, ParamsError
 from darkroom.models.build import MEAN, STD
-from darkroom.models.device import out_of_memory_errors
+from darkroom.models.device import AMP_DTYPES, out_of_memory_errors
 from darkroom.params.train import FitConfig
 from darkroom.store.loader import Loader, lost_workers_reported
 from darkroom.tasks.losses.build import build_loss
-from darkroom.tasks.table import TASKS
+from darkroom.tasks.table import Task, get_task
 from darkroom.training import distributed
 from darkroom.training.augment.mixup import Mixup
 from darkroom.training.callbacks import BestWeights, Callback, Progress
 from darkroom.training.checkpoint import Checkpoints, checkpoint_path
-from darkroom.training.device import amp_dtype, deterministic, training_device
+from darkroom.training.device import choose_precision, deterministic, training_device
 from darkroom.training.loop import Loop
 from darkroom.training.module import Metrics, TrainModule
 from darkroom.training.signals import DeferredSignals
@@ -37,11 +37,15 @@ class FitResult:
         net: The network with the weights of the best epoch, on the CPU in eval mode.
         history: One row an epoch; see `darkroom.training.loop.Loop`.
         best: The row of the best epoch.
+        precision: What it was trained in: a key of `darkroom.models.device.AMP_DTYPES`.
+        trained_on: The type of its device: "cpu", "cuda" or "mps".
     """
 
     net: nn.Module
     history: list[Metrics]
     best: Metrics
+    precision: str
+    trained_on: str
 
 
 def fit(
@@ -56,6 +60,7 @@ def fit(
     loss: Loss | None = None,
     mean: Sequence[float] = MEAN,
     std: Sequence[float] = STD,
+    scale: Sequence[float] | None = None,
     mixup: Mixup | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> FitResult:
@@ -75,6 +80,8 @@ def fit(
         work_dir: Of the checkpoint, which is not deleted.
         loss: From `darkroom.tasks.losses.build.build_loss`; None: the task's usual one.
         mean, std: Of the normalisation.
+        scale: Regression: each target's spread. Metrics, and the task's usual loss, divide errors
+            by it.
         mixup: Mixes the images of training batches; None: they are not mixed.
         callbacks: Called on every rank, in this order.
 
@@ -87,18 +94,21 @@ def fit(
     """
     _check_sizes(train_loader, val_loader)
     device = training_device(config.accelerator)
-    loss = build_loss(task) if loss is None else loss
-    best = BestWeights(TASKS[task].monitor, config.patience, config.unfreeze_epoch)
+    precision = choose_precision(config, device, task)
+    target = get_task(task, None if scale is None else torch.tensor(scale, device=device))
+    loss = build_loss(task, scale=scale) if loss is None else loss
+    best = BestWeights(target.monitor, config.patience, config.unfreeze_epoch)
     has_workers = train_loader.num_workers + val_loader.num_workers > 0
     with (
         DeferredSignals() as signals,
-        deterministic(device),
+        deterministic(device, enabled=config.deterministic),
         out_of_memory_errors("train", fix=_LESS_MEMORY),
         batch_norm_errors(),
         lost_workers_reported(has_workers),
         _shared_by_ranks(train_loader, val_loader),
     ):
-        module = _train_module(net, task, loss, config, mean, std, mixup, device)
+        dtype = AMP_DTYPES[precision]
+        module = _train_module(net, target, loss, config, mean, std, mixup, device, dtype)
         step = OptimizerStep(
             module.net,
             config,
@@ -126,18 +136,19 @@ def fit(
         loop.run(checkpoints)
     best.restore(net)
     signals.obey()  # one that came after the last checkpoint
-    return FitResult(net.cpu().eval(), loop.history, best.row)
+    return FitResult(net.cpu().eval(), loop.history, best.row, precision, device.type)
 
 
 def _train_module(
     net: nn.Module,
-    task: str,
+    task: Task,
     loss: Loss,
     config: FitConfig,
     mean: Sequence[float],
     std: Sequence[float],
     mixup: Mixup | None,
     device: torch.device,
+    dtype: torch.dtype,
 ) -> TrainModule:
     """Move the network to the device and wrap it, in the one order that works.
 
@@ -153,7 +164,7 @@ def _train_module(
         mean=tuple(mean),
         std=tuple(std),
         mixup=mixup,
-        amp_dtype=amp_dtype(config, device),
+        amp_dtype=dtype,
         channels_last=config.channels_last,
         compiled=_compiled(net) if config.compile else None,
     )
@@ -178,7 +189,7 @@ def _identity(
     choices = {
         name: getattr(config, name)
         for name in FitConfig.model_fields
-        if name not in ("accelerator", "checkpoint_steps")
+        if name not in ("accelerator", "checkpoint_steps", "precision")
     }
     return {
         "network": [[name, *t.shape] for name, t in module.net.state_dict().items()],
@@ -186,7 +197,7 @@ def _identity(
         "task": [module.task.name, type(module.loss).__name__, seed, module.mean, module.std],
         "mixup": repr(module.mixup),
         "config": choices,
-        "device": module.device.type,
+        "device": [module.device.type, str(module.amp_dtype)],
         "ranks": distributed.world_size(),
     }
 

@@ -1,10 +1,11 @@
 """The training loop: in each epoch the training batches, a validation, a checkpoint."""
 
-import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from darkroom.params.train import FitConfig
 from darkroom.store.loader import Batch, Loader
@@ -64,7 +65,7 @@ class Loop:
         self.step_metrics: Metrics = {}
         self.best: Metrics = {}
         self.checkpoint_file: Path | None = None
-        self._losses: list[float] = []  # of the batches since the latest step
+        self._loss, self._images = 0.0, 0  # summed over the images since the latest step
 
     @property
     def batches_seen(self) -> int:
@@ -119,19 +120,26 @@ class Loop:
         is_step_due = self.step.is_due_after(self.batch)
         seed = batch_seed(self.seed, self.epoch, self.batch, distributed.rank())
         with self.module.gradients(reduce=is_step_due):
-            loss, value = self.module.train_batch(batch, self.totals, seed=seed)
-            self._check(value, batch)  # before weights change, so that the last ones are finite
-            # Data parallel averages gradients over ranks, each with the mean loss of its images.
-            # Their numbers may differ: this factor makes it the mean over the images of all ranks.
-            images = self.train_loader.rows_in_batch(self.batch)
-            loss = loss * (distributed.world_size() * len(batch) / images)
-            self.step.backward(loss, self.batch)
-        self._losses.append(value)
+            loss, sums = self.module.train_batch(batch, seed=seed)
+            # The gradients of a step's batches add up, and data parallel averages them over ranks,
+            # each with the mean loss of its images. Batches and shares may differ in size: this
+            # factor makes it the mean over all images of the step.
+            batches = self.step.batches_of_step(self.batch)
+            images = sum(map(self.train_loader.rows_in_batch, batches))
+            self.step.backward(loss * (distributed.world_size() * len(batch) / images))
+        norm = [self.step.clip()] if is_step_due else []
+        # The only wait for the device: both passes are under way by now. Before weights change, so
+        # that the last ones are finite.
+        numbers = torch.cat([sums.numbers, *(n.float().view(1) for n in norm)]).tolist()
+        self._check(numbers[0], batch)
+        if is_step_due:
+            self.step_metrics = {"gradient norm": numbers.pop()}
+        self.totals.add(numbers, sums.counts)
+        self._loss, self._images = self._loss + numbers[0] * len(batch), self._images + len(batch)
         self.batch += 1
         if is_step_due:
-            mean_loss = math.fsum(self._losses) / len(self._losses)
-            self.step_metrics = {"loss/step": mean_loss} | self.step.step()
-            self._losses = []
+            self.step_metrics |= {"loss/step": self._loss / self._images} | self.step.step()
+            self._loss, self._images = 0.0, 0
             self.call("on_step_end")
 
     def _validate(self, checkpoints: Checkpoints) -> None:
@@ -142,8 +150,10 @@ class Loop:
             self.call("on_validation_start")
             for number, batch in enumerate(self.val_loader):
                 batch = self.module.to_device(batch)
-                probabilities, value = self.module.validate_batch(batch, totals)
-                self._check(value, batch)
+                probabilities, sums = self.module.validate_batch(batch)
+                numbers = sums.numbers.tolist()
+                self._check(numbers[0], batch)
+                totals.add(numbers, sums.counts)
                 self.call("on_validation_batch", batch, probabilities)
                 if checkpoints.is_interrupted(self, number):
                     break

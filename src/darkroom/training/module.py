@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +19,26 @@ from darkroom.models.layer_groups import (
 )
 from darkroom.store.loader import Batch
 from darkroom.tasks.metrics import Metric
-from darkroom.tasks.table import TASKS
+from darkroom.tasks.table import Task
 from darkroom.training import distributed
 from darkroom.training.augment.mixup import Mixup
 
 Metrics = dict[str, float]
 """Values by name, such as `loss/val`."""
+
+
+@dataclass(frozen=True)
+class BatchSums:
+    """The loss and the metrics of a batch.
+
+    Attributes:
+        numbers: float32 (1 + metrics,), on the device: the mean loss over the images, and the sum
+            of each metric. Reading them waits for all that the device has to compute.
+        counts: How many images, and how many of what each metric counts.
+    """
+
+    numbers: Tensor
+    counts: list[int]
 
 
 class Totals:
@@ -34,22 +49,12 @@ class Totals:
         self.sums = [0.0] * (1 + len(metrics))
         self.counts = [0] * (1 + len(metrics))
 
-    def add(self, loss: Tensor, probabilities: Tensor, targets: Tensor) -> float:
-        """Add a batch; return its loss as a number.
-
-        Args:
-            loss: The mean over its images, a scalar.
-            probabilities: float32 (N, H, W) for masks, else (N, K).
-            targets: (N, ...), as the task's metrics take them.
-        """
-        pairs = [metric.sum_and_count(probabilities, targets) for metric in self.metrics]
-        # A transfer from the device waits for it to finish: one for all numbers of a batch.
-        mean, *sums = torch.stack([loss.detach(), *(total.float() for total, _ in pairs)]).tolist()
-        counts = [len(targets), *(count for _, count in pairs)]
-        for i, (value, count) in enumerate(zip([mean * len(targets), *sums], counts, strict=True)):
+    def add(self, numbers: Sequence[float], counts: Sequence[int]) -> None:
+        """Add a batch; both are as of `BatchSums`."""
+        mean, *sums = numbers
+        for i, (value, count) in enumerate(zip([mean * counts[0], *sums], counts, strict=True)):
             self.sums[i] += value
             self.counts[i] += count
-        return float(mean)
 
     def over_ranks(self) -> "Totals":
         """Return the sum of the totals of all ranks; every rank must call it."""
@@ -75,7 +80,7 @@ class TrainModule:
 
     Args:
         net: On its device. Takes normalised images (N, 3, H, W), float32, and returns logits.
-        task: A name of `darkroom.tasks.table.TASKS`.
+        task: From `darkroom.tasks.table.get_task`.
         loss: Called as `loss(logits, targets)`; returns the mean over images, a scalar.
         mean, std: Of the normalisation, one a channel, in units of 255.
         mixup: Mixes training batches; None: they are not mixed.
@@ -92,7 +97,7 @@ class TrainModule:
     def __init__(
         self,
         net: nn.Module,
-        task: str,
+        task: Task,
         loss: nn.Module | Callable[[Tensor, Tensor], Tensor],
         *,
         mean: Sequence[float],
@@ -102,7 +107,7 @@ class TrainModule:
         channels_last: bool = True,
         compiled: nn.Module | None = None,
     ) -> None:
-        self.net, self.task, self.loss = net, TASKS[task], loss
+        self.net, self.task, self.loss = net, task, loss
         self.mean, self.std, self.mixup = mean, std, mixup
         self.amp_dtype, self.channels_last = amp_dtype, channels_last
         self.device = next((p.device for p in net.parameters()), torch.device("cpu"))
@@ -111,7 +116,7 @@ class TrainModule:
         self._frozen: bool | None = None
 
     def start_epoch(self, *, frozen: bool) -> None:
-        """Put the network in training mode; freeze or unfreeze its backbone."""
+        """Put the network in training mode, but for what is frozen; freeze or unfreeze it."""
         self.net.train()
         if frozen:
             freeze_backbone(self.net)
@@ -121,6 +126,8 @@ class TrainModule:
             # A new wrapper: it all-reduces only parameters that learn when it is created.
             self.model = distributed.data_parallel(self.compiled, self.device)
         self._frozen = frozen
+        # Once: only validation changes modes. For 1,500 modules this takes as long as a small step.
+        put_frozen_in_eval_mode(self.net)
 
     def to_device(self, batch: Batch) -> Batch:
         """Return the batch on the network's device; a copy to a GPU does not wait for its end."""
@@ -137,19 +144,17 @@ class TrainModule:
             return nullcontext()
         return self.model.no_sync()
 
-    def train_batch(self, batch: Batch, totals: Totals, *, seed: int) -> tuple[Tensor, float]:
-        """Return the loss of a training batch, a scalar tensor to differentiate, and its value.
+    def train_batch(self, batch: Batch, *, seed: int) -> tuple[Tensor, BatchSums]:
+        """Return the loss of a training batch, a scalar tensor to differentiate, and its sums.
 
         Args:
             batch: On the device.
-            totals: The batch is added to them.
             seed: Of dropout and Mixup.
 
         Raises:
             DataError: The images have no targets.
         """
         reseed(self.device, seed)
-        put_frozen_in_eval_mode(self.net)
         images, targets = batch.images, targets_of(batch)
         truth = targets
         if self.mixup is not None:
@@ -158,14 +163,19 @@ class TrainModule:
             truth = targets.argmax(1) if truth.ndim == 1 else targets
         with distributed.batch_norm_over_ranks(self.device):
             loss, probabilities = self._forward(self.model, images, targets)
-        return loss, totals.add(loss, probabilities, truth)
+        return loss, self._sums(loss, probabilities, truth)
 
     @torch.no_grad()
-    def validate_batch(self, batch: Batch, totals: Totals) -> tuple[Tensor, float]:
-        """Return the probabilities of a batch, (N, H, W) or (N, K), and the value of its loss."""
+    def validate_batch(self, batch: Batch) -> tuple[Tensor, BatchSums]:
+        """Return the probabilities of a batch, (N, H, W) or (N, K), and its sums."""
         targets = targets_of(batch)
         loss, probabilities = self._forward(self.compiled, batch.images, targets)
-        return probabilities, totals.add(loss, probabilities, targets)
+        return probabilities, self._sums(loss, probabilities, targets)
+
+    def _sums(self, loss: Tensor, probabilities: Tensor, targets: Tensor) -> BatchSums:
+        pairs = [metric.sum_and_count(probabilities, targets) for metric in self.task.metrics]
+        numbers = torch.stack([loss.detach(), *(total.float() for total, _ in pairs)])
+        return BatchSums(numbers, [len(targets), *(count for _, count in pairs)])
 
     def _forward(self, model: nn.Module, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         pixels = normalise(images, self.mean, self.std)

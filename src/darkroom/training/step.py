@@ -66,23 +66,33 @@ class OptimizerStep:
         """
         return (batch + 1) % self.config.accumulate == 0 or batch + 1 == self.batches
 
-    def backward(self, loss: Tensor, batch: int) -> None:
-        """Add the gradient of a batch's loss (a scalar), divided by the batches of its step.
-
-        So a step's gradient is that of the mean of its batches' losses.
-        """
+    def batches_of_step(self, batch: int) -> range:
+        """Return the batches of an epoch, counted from 0, that make a step with this one."""
         first = batch - batch % self.config.accumulate
-        batches = min(self.config.accumulate, self.batches - first)
-        self.scaler.scale(loss / batches if batches > 1 else loss).backward()  # type: ignore[no-untyped-call]
+        return range(first, min(first + self.config.accumulate, self.batches))
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradient of a batch's loss (a scalar): its share of the loss of the step."""
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def clip(self) -> Tensor:
+        """Clip the gradient's norm (Pascanu et al. 2013), if `clip` is set.
+
+        Returns:
+            The unclipped norm, a scalar on the device. Call it once, before `step`.
+        """
+        self.scaler.unscale_(self.optimizer)  # the limit is of true gradients
+        if self.config.clip is not None:
+            return nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip)
+        gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
+        return nn.utils.get_total_norm(gradients)
 
     def step(self) -> dict[str, float]:
-        """Update the weights; return `gradient norm`, unclipped, and `learning rate/<group>`."""
+        """Update the weights; return `learning rate/<group>`, as it was for this step."""
         rates = {
             f"learning rate/{group['name']}": float(group["lr"])
             for group in self.optimizer.param_groups
         }
-        self.scaler.unscale_(self.optimizer)  # before clipping, whose limit is of true gradients
-        norm = self._clip()
         self.scaler.step(self.optimizer)  # skipped if fp16 gradients have overflowed
         self.scaler.update()
         # None, not 0: the optimizer skips frozen parameters, weight decay included.
@@ -90,7 +100,7 @@ class OptimizerStep:
         self.schedule.step_batch()
         if self.average is not None:
             self.average.update(self.net)
-        return {"gradient norm": norm} | rates
+        return rates
 
     def averaged(self) -> AbstractContextManager[None]:
         """Return a context in which the network has its averaged weights, if `ema` is set."""
@@ -112,10 +122,3 @@ class OptimizerStep:
         self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-
-    def _clip(self) -> float:
-        """Clip the gradient's norm (Pascanu et al. 2013), if `clip` is set; return it unclipped."""
-        if self.config.clip is not None:
-            return float(nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip))
-        gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
-        return float(nn.utils.get_total_norm(gradients))

@@ -34,7 +34,7 @@ def test_a_point_a_step_of_the_optimizer_not_a_batch(tmp_path: Path) -> None:
 
 def test_training_and_validation_share_a_chart() -> None:
     text = str(charts(TASKS["regression"]))
-    for name in ("loss", "rmse", "mae"):
+    for name in ("loss", "nrmse", "nmae"):
         assert f"^{name}/(train|val)$" in text
 
 

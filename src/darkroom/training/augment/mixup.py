@@ -7,6 +7,7 @@ drawn from Beta(alpha, alpha), an image at a time.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,8 +87,8 @@ class Mixup:
             return images, soft
         count, _, height, width = images.shape
         plan = self.plan(count, height, width, seed)
-        partners = torch.from_numpy(plan.partners).to(images.device)
-        shares = torch.from_numpy(plan.own_shares(height, width)).to(soft.device)[:, None]
+        partners = _on_device(plan.partners, images.device)
+        shares = _on_device(plan.own_shares(height, width), soft.device)[:, None]
         others = soft.index_select(0, partners)
         return _mix_images(images, partners, plan), others + shares * (soft - others)
 
@@ -129,10 +130,18 @@ def _span(sides: NDArray[np.float64], size: int, centres: Ints) -> Ints:
     return np.stack([starts, starts + lengths], axis=1).clip(0, size)
 
 
+def _on_device(values: NDArray[Any], device: torch.device) -> Tensor:
+    """Return an array as a tensor; a copy to a GPU does not wait for what the GPU still does."""
+    tensor = torch.from_numpy(values)
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def _mix_images(images: Tensor, partners: Tensor, plan: Plan) -> Tensor:
     count, _, height, width = images.shape
-    boxes = torch.from_numpy(plan.boxes).to(images.device)
-    shares = torch.from_numpy(plan.shares).to(images.device, torch.int32)
+    boxes = _on_device(plan.boxes, images.device)
+    shares = _on_device(plan.shares.astype(np.int32), images.device)
     top, bottom, left, right = boxes.view(count, 4, 1, 1).unbind(1)
     rows = torch.arange(height, device=images.device).view(1, height, 1)
     columns = torch.arange(width, device=images.device).view(1, 1, width)
