@@ -11,13 +11,19 @@ DarkroomError
 Code 2 is also argparse's own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+MAX_CHARACTERS = 500  # of one value in a message
 MAX_DETAILS = 20
+MAX_DETAIL_CHARACTERS = 2000  # of all details together
 
 
 class DarkroomError(Exception):
     """An error that says what was found, what was expected and what to do.
+
+    Names and values come from archives, tables and servers: each takes one line of at most 500
+    characters, so that it can neither forge a line, nor speak to the terminal, nor flood it.
 
     Args:
         what: What is wrong, in one line.
@@ -26,7 +32,8 @@ class DarkroomError(Exception):
         found: The value that was found.
         expected: The value that was expected.
         fix: What to do next.
-        details: Further faults of the same kind; the first 20 are shown and the rest counted.
+        details: Further faults of the same kind; the first 20 are shown, or fewer if they are
+            long, and the rest counted.
     """
 
     exit_code = 1
@@ -42,29 +49,59 @@ class DarkroomError(Exception):
         fix: str | None = None,
         details: Sequence[str] = (),
     ) -> None:
-        place = [str(file)] if file is not None else []
+        place = [one_line(file)] if file is not None else []
         if row is not None:
             place.append(f"row {row}")
-        lines = [f"{', '.join(place)}: {what}" if place else what]
-        lines += [f"  {line}" for line in details[:MAX_DETAILS]]
-        if len(details) > MAX_DETAILS:
-            lines.append(f"  … and {len(details) - MAX_DETAILS} more")
+        lines = [f"{', '.join(place)}: {one_line(what)}" if place else one_line(what)]
+        lines += [f"  {line}" for line in _bounded(details)]
         lines += [
-            f"  {label}: {value}"
+            f"  {label}: {one_line(value)}"
             for label, value in (("found", found), ("expected", expected), ("to do", fix))
             if value is not None
         ]
-        super().__init__(_escaped("\n".join(lines)))
+        super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[Callable[..., "DarkroomError"], tuple[Any, ...]]:
+        return _unpickled, (type(self), str(self), self.__dict__)
 
 
-def _escaped(text: str) -> str:
-    """Escape control and invisible characters: names come from archives and servers.
+def _unpickled(
+    kind: type[DarkroomError], text: str, attributes: dict[str, object]
+) -> DarkroomError:
+    """Return an error that another process raised: its text is whole, and not made anew."""
+    error = kind.__new__(kind, text)
+    error.__dict__.update(attributes)
+    return error
 
-    Line breaks stay, and nothing is escaped twice: errors are pickled, and quoted in others.
+
+def one_line(value: object) -> str:
+    """Return a value as one line without control or invisible characters, of bounded length.
+
+    The lines of an error's text are joined; a line break elsewhere is part of a name, and escaped.
+
+    Example:
+        >>> one_line("a\\n  to do: b.png"), one_line(DataError("empty", found="0 bytes"))
+        ('a\\\\n  to do: b.png', 'empty; found: 0 bytes')
     """
-    return "".join(
-        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
-    )
+    text = f"no key {value}" if isinstance(value, KeyError) else str(value)
+    if isinstance(value, Exception):
+        text = "; ".join(line.strip() for line in text.splitlines() if line.strip())
+        text = text or type(value).__name__
+    short = text[:MAX_CHARACTERS]
+    short = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in short)
+    cut = len(text) > MAX_CHARACTERS or len(short) > MAX_CHARACTERS
+    return short[: MAX_CHARACTERS - 1] + "…" if cut else short
+
+
+def _bounded(details: Sequence[str]) -> list[str]:
+    lines, left = [one_line(line) for line in details[:MAX_DETAILS]], MAX_DETAIL_CHARACTERS
+    for number, line in enumerate(lines):
+        left -= len(line)
+        if left < 0:
+            lines = lines[:number]
+            break
+    rest = len(details) - len(lines)
+    return [*lines, f"… and {rest} more"] if rest else lines
 
 
 class ParamsError(DarkroomError):

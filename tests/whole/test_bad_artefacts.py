@@ -165,7 +165,7 @@ CHECKED: list[tuple[str, Callable[[list[str]], list[str]], list[str]]] = [
         lambda rows: [rows[0], *(f"{r.split(',')[0]},nan" for r in rows[1:])],
         [
             "5 faults in 5 rows",
-            "row 2: rle: a run-length text holds foreign characters, found: 'nan'",
+            "row 2: rle: a run-length text holds foreign characters; found: 'nan'",
         ],
     ),
     ("no header", lambda rows: rows[1:], ["the header is 't4,", "'t4' is missing"]),

@@ -38,7 +38,7 @@ def require_predicted(paths: Layout) -> None:
     try:
         expected = json.loads(require(facts, "predict", paths.name).read_text())["sha256"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError("it is damaged", file=facts, found=repr(error), fix=fix) from error
+        raise ArtifactError("it is damaged", file=facts, found=error, fix=fix) from error
     sha256 = file_sha256(paths.submission)
     if sha256 != expected:
         raise ArtifactError(

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from darkroom.errors import RemoteError
+from darkroom.errors import RemoteError, one_line
 from darkroom.project import files
 from darkroom.project.paths import Layout
 from darkroom.remote.kaggle import api
@@ -78,7 +78,7 @@ def _update_scores(competition: str, rows: Sequence[HistoryRow], path: Path) -> 
             what="Kaggle's list of submissions",
         )
     except RemoteError as error:
-        print(f"the missing scores could not be requested: {error}", file=sys.stderr)
+        print(f"the missing scores could not be requested: {one_line(error)}", file=sys.stderr)
         return
     by_reference = {submission.ref: submission for submission in listed}
     update_scores(path, by_reference)

@@ -170,7 +170,7 @@ def _read_facts(competition: str, paths: Layout, commit: Commit | None) -> Submi
         raise ArtifactError(
             "it is damaged",
             file=path,
-            found=repr(error),
+            found=error,
             fix=f"run `dvc repro -sf {stage}@{paths.name}`",
         ) from error
     return SubmissionFile(

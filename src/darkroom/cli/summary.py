@@ -47,7 +47,7 @@ def _headlines(paths: Layout) -> list[tuple[str, str]]:
         raise ArtifactError(
             "it is damaged: it holds no scores",
             file=paths.metrics,
-            found=repr(error),
+            found=error,
             fix=f"run `dvc repro -sf evaluate@{paths.name}`",
         ) from error
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom.errors import DataError
+from darkroom.errors import DataError, one_line
 from darkroom.images import rle
 from darkroom.images.codec import decode_mask
 from darkroom.raw.archives import Archives
@@ -53,7 +53,7 @@ def read_mask(archives: Archives, mask: str, height: int, width: int, *, name: s
             pixels = rle.decode(pairs, height, width, "row" if order == "row" else "column")
             return RawMask(pixels, "run lengths")
         except DataError as error:
-            raise DataError(f"its mask can't be decoded: {error}", file=name) from error
+            raise DataError(f"its mask can't be decoded: {one_line(error)}", file=name) from error
     pixels, value = decode_mask(archives.read(mask), name=mask)
     if pixels.shape != (height, width):
         raise DataError(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from darkroom.errors import DataError
+from darkroom.errors import DataError, one_line
 from darkroom.images import codec, geometry
 from darkroom.images.geometry import cv2
 from darkroom.raw.archives import Archives
@@ -102,7 +102,7 @@ def _stored_images(job: PreprocessJob, result: ShardResult) -> Iterator[store.St
         try:
             row, facts = _preprocess_image(source, job)
         except DataError as error:
-            result.errors.append(str(error).replace("\n  ", "; "))
+            result.errors.append(one_line(error))
             continue
         result.facts.append(facts)
         yield row

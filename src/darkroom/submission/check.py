@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from darkroom.errors import ArtifactError, DataError
+from darkroom.errors import ArtifactError, DataError, one_line
 from darkroom.images import rle
 from darkroom.params.section import TaskName
 from darkroom.project.names import describe_bytes
@@ -222,7 +222,7 @@ class _Masks:
         try:
             rle.bounds_from_text(value, height * width)
         except DataError as error:
-            return ", ".join(line.strip() for line in str(error).splitlines())
+            return one_line(error)
         return None
 
     def facts(self) -> dict[str, float]:

@@ -137,7 +137,7 @@ def check_files_exist(archives: Archives, table: Table, paths: Sequence[str], ki
                 file=table.file,
                 row=table.lines[absent[0]],
                 details=[f"row {table.lines[place]}: {paths[place]}" for place in absent],
-                found=str(error).replace("\n ", ";"),
+                found=error,
                 expected=f"a file at each {kind}'s path",
                 fix=f"correct the {kind}_path in the parameters, or the table",
             ) from error

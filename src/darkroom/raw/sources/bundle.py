@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from darkroom.errors import DataError
+from darkroom.errors import DataError, one_line
 from darkroom.project import files
 from darkroom.project.names import BROKEN, is_junk, safe_name
 from darkroom.raw.archives import Archives
@@ -166,7 +166,7 @@ class BundleArchive:
         try:
             Archives(path.parent, path.parent).paths(path.name)
         except DataError as error:
-            message = str(error).partition("\n  to do: ")[0]
+            message = one_line(error).partition("; to do: ")[0]
             raise DataError(message, fix=_fetch_again(path)) from error
         self._path = path
         self._zip = zipfile.ZipFile(path)

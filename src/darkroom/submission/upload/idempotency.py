@@ -191,6 +191,6 @@ def _read_record(path: Path) -> PendingUpload:
         raise ArtifactError(
             "it is damaged: it no longer says what was sent",
             file=path,
-            found=repr(error),
+            found=error,
             fix="look at your submissions on Kaggle, then delete this file",
         ) from error
