@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import os
 import re
 import subprocess
 import sys
@@ -401,3 +402,22 @@ def test_the_command_runs_by_its_module() -> None:
     assert done.returncode == 2
     expected = "darkroom index cars: params.yaml: there is no such file\n"
     assert done.stderr.startswith(expected)
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_reader_that_has_gone_ends_a_command_quietly(tmp_path: Path, stream: str) -> None:
+    command = "from darkroom.cli import main; import sys; sys.exit(main.main(['schema']))"
+    if stream == "stderr":
+        command = (
+            "from darkroom.cli import main; import sys\n"
+            "main._run = lambda _: print('x', file=sys.stderr, flush=True)\n"
+            "sys.exit(main.main(['summary']))"
+        )
+    reader, writer = os.pipe()
+    os.close(reader)
+    other = tmp_path / "other"
+    with other.open("wb") as file:
+        streams: dict[str, Any] = {"stdout": file, "stderr": file, stream: writer}
+        done = subprocess.run([sys.executable, "-c", command], **streams, check=False)
+    os.close(writer)
+    assert (done.returncode, other.read_text()) == (141, "")

@@ -7,6 +7,8 @@ module is imported: torch and pandas take seconds.
 import argparse
 import io
 import os
+import select
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -44,10 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # an id may hold what a terminal can't show
             stream.reconfigure(errors="backslashreplace")
     try:
-        return _run(options)
+        code = _run(options)
+        sys.stdout.flush()  # into a pipe that `head` has closed, say
+        return code
     except DarkroomError as error:
         return _fail(command, error)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _is_unread():
+            return 128 + signal.SIGPIPE
         return _fail(command, _resource_error(error))
     except MemoryError:
         return _fail(
@@ -223,6 +229,17 @@ def _resource_error(error: OSError) -> ResourceError:
     return ResourceError(
         error.strerror or str(error) or type(error).__name__, file=error.filename, fix=fix
     )
+
+
+def _is_unread() -> bool:
+    """Return whether nobody reads the output any more; if so, let nothing more be written to it."""
+    outputs = select.poll()
+    for number in (1, 2):
+        outputs.register(number, 0)  # errors are always reported: the reader has gone
+    unread = [number for number, event in outputs.poll(0) if event & select.POLLERR]
+    for number in unread:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    return bool(unread)
 
 
 def _fail(command: str, error: DarkroomError) -> int:

@@ -20,6 +20,7 @@ from darkroom.prediction.scoring import (
     score_labels,
     score_masks,
 )
+from darkroom.prediction.tables import as_csv
 from darkroom.prediction.tiles import Tiles
 from darkroom.prediction.tta import TTA
 from darkroom.project import files
@@ -120,7 +121,7 @@ def _write(paths: Layout, evaluation: Evaluation, metrics: Mapping[str, object],
     """Write the scores, the decision, and the tables for plots."""
     with files.atomic_folder(paths.curves) as folder:
         for name, curve in evaluation.curves.items():
-            files.write(folder / f"{name}.csv", curve.to_csv(index=False, lineterminator="\n"))
-    files.write(paths.scores, evaluation.per_image.to_csv(index=False, lineterminator="\n"))
+            files.write(folder / f"{name}.csv", as_csv(curve))
+    files.write(paths.scores, as_csv(evaluation.per_image))
     files.write(paths.metrics, json.dumps(metrics, indent=2) + "\n")
     write_decision(paths.decision, evaluation.threshold, tta)
