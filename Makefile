@@ -8,11 +8,13 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 INSTALLED := .venv/installed
 
+SEED ?= 1
+
 # Tests run in as many processes as there are cores, a file in one process.
 # A worker that dies ends the run: one that is replaced can leave it waiting for ever.
 PYTEST := python -m pytest --numprocesses auto --dist loadfile --max-worker-restart 0
 
-.PHONY: help install demo repro test test-fast test-all cov check format bench profile tensorboard schema deps lock clean
+.PHONY: help install demo repro test test-fast test-all faults cov check format bench profile tensorboard schema deps lock clean
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +45,9 @@ test-fast: install ## Run the tests that take less than a second or two each
 
 test-all: install ## Run every test, with more rounds of each scenario
 	$(PYTEST) --rounds 30 --hypothesis-profile thorough
+
+faults: install ## Attack every stage and file: kills, full disks, damage, odd environments; SEED=2 for others
+	$(PYTEST) tests/faults -m long --seed $(SEED)
 
 cov: install ## Measure what the fast tests cover, and hold it against the floor
 	$(PYTEST) -m "not slow" --cov --cov-report term

@@ -29,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rounds", type=int, default=1, help="how often each scenario of the network is played"
     )
+    parser.addoption("--seed", type=int, default=1, help="what the attacks of tests/faults draw")
 
 
 def pytest_configure() -> None:

@@ -1,4 +1,8 @@
-"""`dvc repro` killed again and again at random moments ends with the bits of one left alone."""
+"""`dvc repro` killed again and again at random moments ends with the bits of one left alone.
+
+First one long training, killed as soon as it has got on a little; then all stages, killed at any
+moment, each time a further one is done the next, and from the start again once all are.
+"""
 
 import hashlib
 import os
@@ -13,10 +17,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.faults.conftest import Tally
 from tests.support import tiny
 
 ROOT = Path(__file__).parents[2]
-KILLS = [3, pytest.param(10, marks=pytest.mark.long)]
+KILLS = [3, pytest.param(150, marks=pytest.mark.long)]
+LONGEST_S = 9.0  # until a run of all stages is killed: two or three of them, on an idle machine
 EPOCHS_A_KILL = 15  # so that training outlasts the kills
 STAGES = ("train@tiny-0", "evaluate@tiny")
 RESULTS = ("models/tiny/fold0/model.safetensors", "reports/tiny/metrics.json")
@@ -51,10 +57,14 @@ def _dvc(root: Path, *words: str) -> "subprocess.Popen[bytes]":
     )
 
 
-def _repro(root: Path) -> None:
-    with _dvc(root, "repro", *STAGES) as process:
-        _, output = process.communicate(timeout=600)
+def _done(root: Path, *words: str) -> None:
+    with _dvc(root, *words) as process:
+        _, output = process.communicate(timeout=1800)
     assert process.returncode == 0, output.decode()
+
+
+def _repro(root: Path) -> None:
+    _done(root, "repro", *STAGES)
 
 
 def _hashes(root: Path) -> list[str]:
@@ -67,13 +77,15 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("kills") / "project"
     tiny.project(root, "multiclass", model=NETWORK, train=TRAIN)
     tiny.edit(root, lambda params: params.update(transfers=[]))
+    _copy_pipeline(root)
+    _done(root, "repro", "split@tiny", "preprocess@tiny")
+    return root
+
+
+def _copy_pipeline(root: Path) -> None:
     shutil.copy(ROOT / "dvc.yaml", root)
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    for words in (("init", "--no-scm"), ("repro", "split@tiny", "preprocess@tiny")):
-        with _dvc(root, *words) as process:
-            _, output = process.communicate(timeout=600)
-        assert process.returncode == 0, output.decode()
-    return root
+    _done(root, "init", "--no-scm")
 
 
 def _kill(root: Path, rng: random.Random) -> None:
@@ -152,7 +164,9 @@ def _mend(root: Path) -> None:
 
 
 @pytest.mark.parametrize("kills", KILLS)
-def test_kills_cost_no_bit(prepared: Path, tmp_path: Path, kills: int) -> None:
+def test_kills_of_a_training_cost_no_bit(
+    prepared: Path, tmp_path: Path, tally: Tally, seed: int, kills: int
+) -> None:
     quiet, killed = tmp_path / "quiet", tmp_path / "killed"
     lasting = dict.fromkeys(("epochs", "patience"), EPOCHS_A_KILL * kills)
     for root in (quiet, killed):
@@ -160,11 +174,50 @@ def test_kills_cost_no_bit(prepared: Path, tmp_path: Path, kills: int) -> None:
         tiny.edit(root, lambda params: params["tiny"]["train"].update(lasting))
     _repro(quiet)
 
-    rng = random.Random(20)
+    rng = random.Random(f"{seed} training")
     for _ in range(kills):
         _kill(killed, rng)
         _mend(killed)
     _repro(killed)
+    tally("random kills under dvc repro", kills=kills)
 
     assert _hashes(killed) == _hashes(quiet)
     assert not list((killed / ".darkroom").glob("*/training.ckpt"))
+
+
+def _outputs(root: Path) -> tiny.Files:
+    """Return all that the stages made, without what DVC keeps for itself."""
+    own = ("src/", ".dvc/", "dvc.", ".dvcignore")
+    return {path: data for path, data in tiny.tree(root).items() if not path.startswith(own)}
+
+
+@pytest.mark.long
+def test_kills_of_all_stages_cost_no_bit(tmp_path: Path, tally: Tally, seed: int) -> None:
+    fresh, quiet, killed = (tmp_path / name for name in ("fresh", "quiet", "killed"))
+    tiny.project(fresh, "masks", train={"epochs": 2, "checkpoint_steps": 2})
+    _copy_pipeline(fresh)
+    shutil.copytree(fresh, quiet)
+    _done(quiet, "repro")
+    expected = _outputs(quiet)
+    assert "submissions/tiny.csv.gz" in expected
+
+    rng = random.Random(f"{seed} all stages")
+    kills = rounds = 0
+    while kills < 150:
+        if not killed.exists():
+            shutil.copytree(fresh, killed)
+        process = _dvc(killed, "repro")
+        try:
+            process.communicate(timeout=rng.uniform(0.5, LONGEST_S))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate(timeout=GRACE_S)
+            _wait_until_alone(killed)
+            _mend(killed)
+            kills += 1
+            continue
+        assert process.returncode == 0, "it fails after a kill"
+        assert _outputs(killed) == expected
+        shutil.rmtree(killed)
+        rounds += 1
+    tally("random kills under dvc repro", kills=kills, rounds_of_all_stages=rounds)

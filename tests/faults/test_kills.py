@@ -1,0 +1,67 @@
+"""Each stage killed at each call that changes a file; run again, it gives the bits of a quiet run.
+
+Half of the kills at a write leave half of its bytes on disk.
+"""
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Tally
+from tests.faults.stages import STAGES, Finished, results, run_stage, words_of
+from tests.support import syscalls, tiny
+from tests.support.syscalls import Call, Verdict
+
+POINTS = [3, pytest.param(10_000, marks=pytest.mark.long)]  # of each stage, at most
+CASES = [(stage, over) for stage in STAGES for over in (False, True)]
+
+
+class KillAt:
+    """The verdict that kills at one call, counted from 0."""
+
+    def __init__(self, place: int, how: Verdict) -> None:
+        self.place, self.how, self.calls = place, how, 0
+
+    def __call__(self, _: Call) -> Verdict:
+        self.calls += 1
+        return self.how if self.calls == self.place + 1 else "go on"
+
+
+def points_of(calls: list[Call]) -> list[tuple[int, Verdict]]:
+    """Return where to kill and how: before each call, and in the midst of each write."""
+    before: list[tuple[int, Verdict]] = [(place, "kill") for place in range(len(calls))]
+    torn: list[tuple[int, Verdict]] = [
+        (place, "tear") for place, call in enumerate(calls) if call.name == "write"
+    ]
+    return before + torn
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("points", POINTS)
+@pytest.mark.parametrize(("stage", "over"), CASES)
+def test_a_kill_costs_no_bit(
+    finished: Finished, tmp_path: Path, tally: Tally, seed: int, stage: str, over: bool, points: int
+) -> None:
+    quiet = finished.begin(tmp_path / "quiet", stage, over=over)
+    outcome = syscalls.run(run_stage, *words_of(stage), root=quiet)
+    assert outcome.code == 0, outcome.words
+    new, old = results(finished.new, stage), results(finished.old, stage)
+    assert results(quiet, stage) == new
+
+    everywhere = points_of(outcome.calls)
+    rng = random.Random(f"{seed} {stage} {over}")
+    for place, how in sorted(rng.sample(everywhere, min(points, len(everywhere)))):
+        root = finished.begin(tmp_path / "killed", stage, over=over)
+        killed = syscalls.run(run_stage, *words_of(stage), root=root, verdict=KillAt(place, how))
+        where = f"{how} {place}: {killed.calls[-1]}"
+        assert killed.code == -9, f"{where}: {killed.words}"
+        for path, data in results(root, stage).items():
+            assert data in (new.get(path), old.get(path)), f"{where}: half written: {path}"
+        again = syscalls.run(run_stage, *words_of(stage), root=root, verdict=None)
+        assert again.code == 0, f"{where}: {again.words}"
+        assert results(root, stage) == new, f"{where}: other bits"
+        assert tiny.leftovers(root) == [], where
+        shutil.rmtree(root)
+        tally("kills at system calls", points=1)
