@@ -15,7 +15,7 @@ from darkroom.models.build import build_network, normalisation, normalise
 from darkroom.models.classifiers import LEAST, ONLY, imagenet_file
 from darkroom.models.layer_groups import last_layer
 from darkroom.models.names import CLASSIFIERS
-from darkroom.models.weights import load_pretrained
+from darkroom.models.weights.loading import load_pretrained
 
 # The smallest of each family, and a side that it can take.
 FAMILIES = {

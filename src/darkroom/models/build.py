@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from darkroom.errors import ParamsError
 from darkroom.models.names import CLASSIFIERS, DECODERS, NAMES
-from darkroom.models.weights import load_pretrained
+from darkroom.models.weights.loading import load_pretrained
 
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and std, one a channel, in units of 255."""
@@ -48,7 +48,7 @@ def build_network(
         outputs: How many logits.
         seed: Of the random weights; the state of torch's generator is restored.
         weights: None: random. "imagenet": the published ones. Or a file, or the folder of
-            another run; see `darkroom.models.weights.load_pretrained`.
+            another run; see `darkroom.models.weights.loading.load_pretrained`.
         arguments: The network's own: width, depth, bilinear (unet); encoder (the other networks
             for masks); width, depth, dropout (small_cnn); output, shift, scale (all for
             labels; see `darkroom.models.heads.Values`).

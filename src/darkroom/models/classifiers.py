@@ -17,7 +17,8 @@ from darkroom.errors import ResourceError
 from darkroom.models.build import Normalisation
 from darkroom.models.heads import attach_output
 from darkroom.models.sizes import Sizes
-from darkroom.models.weights import put_body, read_weights, with_current_names
+from darkroom.models.weights.loading import put_body, with_current_names
+from darkroom.models.weights.reading import read_weights
 
 # By the beginning of a name: the least side, px, for which the last feature map is not empty.
 LEAST = {

@@ -16,7 +16,8 @@ from torch import nn
 
 from darkroom.errors import ArtifactError, ParamsError
 from darkroom.models.build import build_network
-from darkroom.models.weights import put_weights, read_weights
+from darkroom.models.weights.loading import put_weights
+from darkroom.models.weights.reading import read_weights
 from darkroom.project import files
 
 VERSION = 1

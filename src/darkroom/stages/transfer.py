@@ -8,7 +8,7 @@ from safetensors.torch import save as to_bytes
 
 from darkroom.errors import ArtifactError, ParamsError
 from darkroom.models import saved
-from darkroom.models.weights import read_weights
+from darkroom.models.weights.reading import read_weights
 from darkroom.project import files
 from darkroom.project.paths import PARAMS
 from darkroom.stages._context import Context

@@ -1,18 +1,13 @@
-"""Read weights from a file into a network; name what does not fit."""
+"""Copy weights into a network; name what does not fit."""
 
-import pickle
 import re
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from darkroom.errors import ArtifactError
 from darkroom.models.layer_groups import last_layer
-
-Weights = dict[str, Tensor]
+from darkroom.models.weights.reading import Weights, read_weights
 
 # torchvision's published files use older names of its layers.
 RENAMED = (
@@ -22,56 +17,6 @@ RENAMED = (
 )
 # The side heads of googlenet and inception_v3.
 AUXILIARY = ("aux1", "aux2", "AuxLogits")
-# What either reader raises for a file of another kind, an empty one or text.
-UNREADABLE = (
-    SafetensorError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    pickle.UnpicklingError,
-)
-
-
-def read_weights(file: Path) -> Weights:
-    """Return the tensors of a file by name, on the CPU; nothing in the file is executed.
-
-    Args:
-        file: `.safetensors`; or what `torch.save` wrote, read with `weights_only`. Tensors
-            under a key `state_dict` or `model` are found; anything else is ignored. A
-            folder stands for the `model.safetensors` in it: the result of another run.
-
-    Raises:
-        ArtifactError: The file is absent, damaged, or holds more than weights.
-    """
-    file = file / "model.safetensors" if file.is_dir() else file
-    if not file.is_file():
-        raise ArtifactError("there are no weights here", file=file)
-    try:
-        if file.suffix == ".safetensors":
-            return dict(load_file(file))
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        raise ArtifactError(
-            "these weights cannot be read",
-            file=file,
-            found=_first_sentence(error),
-            expected=".safetensors, or a .pth file that holds tensors only",
-        ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict):
-        raise ArtifactError("not a table of weights", file=file, found=type(content).__name__)
-    tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise ArtifactError(
-            "there are no weights in this file",
-            file=file,
-            found=", ".join(map(str, list(content)[:8])) or "nothing",
-            expected="tensors by name, or such a table under state_dict or model",
-        )
-    return tensors
 
 
 def put_weights(net: nn.Module, weights: Weights, *, file: Path) -> None:
@@ -160,12 +105,6 @@ def with_current_names(net: nn.Module, weights: Weights) -> Weights:
     renamed = {_current_name(name): tensor for name, tensor in weights.items()}
     lacking = set(AUXILIARY) - children
     return {name: t for name, t in renamed.items() if name.split(".")[0] not in lacking}
-
-
-def _first_sentence(error: Exception) -> str:
-    """Return the first sentence of an error; torch's go on to advice that would run the file."""
-    words = str(error).strip() or type(error).__name__
-    return words.splitlines()[0].partition(". ")[0]
 
 
 def _current_name(name: str) -> str:

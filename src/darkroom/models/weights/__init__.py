@@ -1,0 +1,1 @@
+"""First weights: read from files of any origin, and copied into a network."""
