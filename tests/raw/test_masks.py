@@ -7,7 +7,7 @@ import pytest
 
 from darkroom.errors import DataError
 from darkroom.raw.archives import Archives
-from darkroom.raw.masks import RawMask, read_mask
+from darkroom.raw.masks import RawMask, read_mask, refuse_opposite_masks
 from tests.support.packed import zip_of
 from tests.support.tiny import png
 
@@ -87,3 +87,30 @@ def test_an_empty_mask(archives: Archives, mask: str, values: str) -> None:
 )
 def test_what_is_no_mask_of_the_image_is_refused(archives: Archives, mask: str, words: str) -> None:
     assert words in refused(archives, mask)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["0/255", "0", "0/1", "run lengths", "", "0/65535"],
+        ["#000000/#ff0000", "0", "/#ff0000", "0/255"],
+        ["#000000/#000000", "#000000/#ff0000"],
+    ],
+)
+def test_masks_that_agree_pass(values: list[str]) -> None:
+    refuse_opposite_masks(zip("abcdef", values, strict=False))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "colour"),
+    [
+        ("#ffffff/#ff0000", "#ff0000/#ffffff", "#ff0000"),
+        ("#ffffff/#ff0000", "0/255", "#ffffff"),
+        ("#ff0000/", "/#ff0000", "#ff0000"),
+    ],
+)
+def test_masks_of_opposite_meaning_are_refused(one: str, other: str, colour: str) -> None:
+    with pytest.raises(DataError) as refusal:
+        refuse_opposite_masks([("a", one), ("b", "0"), ("c", other)])
+    assert "masks of opposite meaning" in str(refusal.value)
+    assert f"{colour} is background in the mask of " in str(refusal.value)

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from darkroom.errors import ArtifactError, DataError
+from darkroom.images import png
+from darkroom.images.labels import labels_from_levels, labels_from_palette
 
 Pixels = NDArray[np.uint8]
 
@@ -33,8 +35,6 @@ _GREY_16_MODES = {"I;16", "I;16L", "I;16B", "I;16N"}
 _JPEG_TO_RGB = {"YCbCr", "RGB", "Gray"}  # libjpeg-turbo makes RGB of these; Pillow of CMYK
 _ORIENTATION = 274  # EXIF and TIFF tag
 _SUBFILE_TYPE = 254  # TIFF tag; bit 0: a reduced copy of another page
-_FOREGROUND = (0, 1, 255, 65535)  # what a mask's largest value may be
-_SHOWN_VALUES = 8
 _NEARLY = 0.99  # of the size that suffices
 
 
@@ -66,6 +66,8 @@ def read_header(data: bytes, *, name: str = "image") -> Header:
         DataError: It is not an image of a known format, or it claims more than MAX_PIXELS.
     """
     with _decoder_errors_reported(name), _open_picture(data, name) as picture:
+        if picture.format == "PNG" and png.has_late_metadata(data):
+            picture.load()
         return Header(
             format="JPEG" if picture.format == "MPO" else str(picture.format),
             mode=picture.mode,
@@ -97,23 +99,26 @@ def decode_image(
             pixels = _decode_jpeg(data, name, at_least)
             if pixels is not None:
                 return pixels
-        with _open_picture(data, name) as picture:
-            _check_single_picture(picture, name)
+        with _open_whole_picture(data, name) as picture:
             return _to_rgb(picture, name)
 
 
-def decode_mask(data: bytes, *, name: str = "mask") -> tuple[Pixels, int]:
-    """Return the mask as uint8 (H, W) of 0 and 1, and the value that stood for 1 in the file.
+def decode_mask(data: bytes, *, name: str = "mask") -> tuple[Pixels, str]:
+    """Return the mask as uint8 (H, W) of 0 and 1, and what stood for 0 and 1 in the file.
 
-    Accepts values {0, 1} and {0, largest}, and palette indices 0 and 1 of any colours.
-    A coloured file must have equal channels; alpha is dropped. The value of an empty mask is 0.
+    Accepts values {0, 1} and {0, largest}, and palettes of two colours: see
+    `darkroom.images.labels`. A coloured file without palette must have equal channels; alpha is
+    dropped.
 
     Raises:
         DataError: It is broken, or has other values; the message names them.
     """
-    with _decoder_errors_reported(name), _open_picture(data, name) as picture:
-        _check_single_picture(picture, name)
-        return _to_labels(_samples(picture, name), name)
+    with _decoder_errors_reported(name), _open_whole_picture(data, name) as picture:
+        samples = _samples(picture, name)
+        if picture.mode in ("P", "PA"):
+            palette = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+            return labels_from_palette(samples, palette, name)
+        return labels_from_levels(samples, name)
 
 
 def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
@@ -187,6 +192,16 @@ def _open_picture(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
         yield picture
 
 
+@contextmanager
+def _open_whole_picture(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
+    """Open a file to decode it: a single picture, and undamaged as far as the format can tell."""
+    with _open_picture(data, name) as picture:
+        _check_single_picture(picture, name)
+        if picture.format == "PNG":
+            png.check_crcs(data, name)
+        yield picture
+
+
 def _too_large(name: str, found: str) -> DataError:
     return DataError(
         "the header claims too large a picture",
@@ -205,7 +220,8 @@ def _check_size(height: int, width: int, name: str) -> None:
 
 def _orientation(picture: Image.Image) -> int:
     try:
-        value = picture.getexif().get(_ORIENTATION, 1)
+        # Not picture.getexif(): of a PNG without EXIF that decodes all pixels first.
+        value = Image.Image.getexif(picture).get(_ORIENTATION, 1)
     except Exception:  # broken EXIF does not matter to the pixels
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
@@ -289,7 +305,7 @@ def _to_rgb(picture: Image.Image, name: str) -> Pixels:
 
 
 def _samples(picture: Image.Image, name: str) -> NDArray[np.unsignedinteger]:
-    """Return a mask's raw samples (H, W): palette indices, grey levels, or equal RGB channels."""
+    """Return a mask's samples (H, W): palette indices, grey levels, or equal RGB channels."""
     samples = np.asarray(picture)
     if samples.dtype == np.bool_:
         return samples.astype(np.uint8)
@@ -301,14 +317,3 @@ def _samples(picture: Image.Image, name: str) -> NDArray[np.unsignedinteger]:
     if (colours != colours[:, :, :1]).any():
         raise DataError("the mask is coloured", file=name, expected="0 and 1, or 0 and 255")
     return np.asarray(colours[:, :, 0])
-
-
-def _to_labels(samples: NDArray[np.unsignedinteger], name: str) -> tuple[Pixels, int]:
-    top = int(samples.max())
-    if top in _FOREGROUND and bool(((samples == 0) | (samples == top)).all()):
-        return np.asarray(samples != 0, dtype=np.uint8), top
-    values = np.unique(samples)
-    shown = ", ".join(str(value) for value in values[:_SHOWN_VALUES])
-    more = f", … ({len(values)} values)" if len(values) > _SHOWN_VALUES else ""
-    expected = "0 and 1, or 0 and 255"
-    raise DataError("not a mask's values", file=name, found=f"{shown}{more}", expected=expected)

@@ -197,6 +197,11 @@ def _resize_reduced(pixels: Pixels, source: Box, divisor: int, to: Box) -> Pixel
     rows, row_scale, repeat_rows = _axis(source.top, source.height, divisor, to.height)
     columns, column_scale, repeat_columns = _axis(source.left, source.width, divisor, to.width)
     part = pixels[rows, columns]
+    # The axis that repeats nothing goes first: fewer pixels are left to repeat.
+    if repeat_columns and not repeat_rows:
+        part, row_scale = _scale(part, 1, row_scale)[: to.height], 1
+    elif repeat_rows and not repeat_columns:
+        part, column_scale = _scale(part, column_scale, 1)[:, : to.width], 1
     if repeat_rows or repeat_columns:
         height = part.shape[0] * (divisor if repeat_rows else 1)
         width = part.shape[1] * (divisor if repeat_columns else 1)
@@ -204,9 +209,15 @@ def _resize_reduced(pixels: Pixels, source: Box, divisor: int, to: Box) -> Pixel
         top = source.top % divisor if repeat_rows else 0
         left = source.left % divisor if repeat_columns else 0
         part = part[top:, left:]
-    # Without a size, OpenCV takes the scales as they are, from the first edge on.
-    resized = cv2.resize(part, None, fx=column_scale, fy=row_scale, interpolation=cv2.INTER_AREA)
-    return np.asarray(resized[: to.height, : to.width])
+    return _scale(part, column_scale, row_scale)[: to.height, : to.width]
+
+
+def _scale(pixels: NDArray[Any], columns: float, rows: float) -> NDArray[Any]:
+    """Average areas at these scales, at most 1, from the first edge on; the last may be partial."""
+    if (columns, rows) == (1, 1):
+        return pixels
+    # Without a size, OpenCV takes the scales as they are.
+    return np.asarray(cv2.resize(pixels, None, fx=columns, fy=rows, interpolation=cv2.INTER_AREA))
 
 
 def _axis(start: int, length: int, divisor: int, to: int) -> tuple[slice, float, bool]:

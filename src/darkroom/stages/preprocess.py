@@ -12,6 +12,7 @@ from darkroom.index.table import read_index
 from darkroom.params.preprocess import Preprocess
 from darkroom.project import files, processes
 from darkroom.raw.archives import Archives
+from darkroom.raw.masks import refuse_opposite_masks
 from darkroom.stages._context import Context, require
 from darkroom.store import store
 from darkroom.store.preprocess import PreprocessJob, ShardResult, SourceImage, preprocess_shard
@@ -28,6 +29,9 @@ def run(context: Context) -> None:
     with files.atomic_folder(paths.processed) as folder:
         jobs = list(_jobs(rows, folder, archives, choices))
         results = _run_jobs(jobs, total=len(rows), name=name)
+        refuse_opposite_masks(
+            (fact.id, fact.mask_values) for result in results for fact in result.facts
+        )
         facts = pd.DataFrame([fact.as_row() for result in results for fact in result.facts])
         files.write(folder / paths.facts.name, facts.to_csv(index=False, lineterminator="\n"))
 
