@@ -39,3 +39,16 @@ def test_an_output_is_for_regression_only() -> None:
     _train_args.check_choices(section(softplus), "regression")
     with pytest.raises(ParamsError, match=r"model\.output is for regression only"):
         _train_args.check_choices(section(softplus), "binary")
+
+
+def test_an_error_of_a_part_names_the_file_of_parameters() -> None:
+    with (
+        pytest.raises(ParamsError, match=r"^params\.yaml: there is no optimizer\n  found: adm$"),
+        _train_args.errors_name_the_file(),
+    ):
+        raise ParamsError("there is no optimizer", found="adm")
+    with (
+        pytest.raises(ParamsError, match=r"^params\.yaml: wrong$"),
+        _train_args.errors_name_the_file(),
+    ):
+        raise ParamsError("wrong", file="params.yaml")

@@ -18,18 +18,24 @@ ScheduleName = Literal["one_cycle", "cosine", "plateau", "constant"]
 Preset = Literal["none", "flip", "light", "strong", "notes"]
 
 
+# As in darkroom.tasks.losses.choice: beyond these numbers a sum loses one of its terms, or all.
+Weight = Annotated[Number, Field(ge=1e-6, le=1e6)]
+
+
 class LossOptions(Section):
     """One loss of several, or with options."""
 
-    weight: Positive = Field(1.0, description="Its weight in the sum.")
+    weight: Weight = Field(1.0, description="Its weight in the sum.")
     gamma: Number | None = Field(None, ge=0, le=10, description="focal: how easy pixels fade.")
     alpha: Share | None = Field(
         None, description="focal: the weight of what is present; tversky: of false positives."
     )
     beta: Share | None = Field(None, description="tversky: the weight of false negatives.")
-    width: int | None = Field(None, ge=1, description="boundary: how far the border reaches, px.")
-    strength: Positive | None = Field(None, description="boundary: what the border adds.")
-    delta: Positive | None = Field(None, description="huber: where square turns to absolute.")
+    width: int | None = Field(
+        None, ge=1, le=1024, description="boundary: how far the border reaches, px."
+    )
+    strength: Weight | None = Field(None, description="boundary: what the border adds.")
+    delta: Weight | None = Field(None, description="huber: where square turns to absolute.")
 
 
 class FitConfig(Section):
@@ -100,14 +106,14 @@ class Train(FitConfig):
     """How the network learns."""
 
     batch_size: int = Field(ge=1, le=4096, description="Images a step, over all devices.")
-    loss: Literal["auto"] | LossName | dict[LossName, Positive | LossOptions] = Field(
+    loss: Literal["auto"] | LossName | dict[LossName, Weight | LossOptions] = Field(
         "auto", description="By name; or several: {bce: 1, lovasz: 0.5}."
     )
     label_smoothing: Annotated[Number, Field(ge=0, lt=1)] = Field(
         0.0,
         description="Labels and classes: the share of certainty that is spread over all answers.",
     )
-    class_weights: Literal["balanced"] | Annotated[list[Positive], Field(min_length=1)] | None = (
+    class_weights: Literal["balanced"] | Annotated[list[Weight], Field(min_length=1)] | None = (
         Field(
             None,
             description="cross_entropy: one a class; bce: of each label's positives; balanced: "

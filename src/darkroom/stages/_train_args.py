@@ -1,6 +1,7 @@
 """Turn the `model` and `train` sections into the arguments of networks, losses and loaders."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,20 @@ if TYPE_CHECKING:
     from darkroom.params.competition import Competition
 
 GIVEN = "given"
+
+
+@contextmanager
+def errors_name_the_file() -> Iterator[None]:
+    """Put params.yaml before a ParamsError that does not name it.
+
+    Networks, losses and optimizers take plain values, and do not know where these come from.
+    """
+    try:
+        yield
+    except ParamsError as error:
+        if PARAMS not in str(error):
+            error.args = (f"{PARAMS}: {error}",)
+        raise
 
 
 def check_choices(section: "Competition", task: str) -> None:

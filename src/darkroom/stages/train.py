@@ -31,6 +31,7 @@ from darkroom.training.fit import fit
 CallbackFactory = Callable[..., Sequence[Callback]]
 
 
+@_train_args.errors_name_the_file()
 def run(
     context: Context, fold: int = 0, make_callbacks: CallbackFactory = lambda *_, **__: ()
 ) -> None:

@@ -25,17 +25,15 @@ class Range:
     low: float
     high: float = math.inf
     whole: bool = False
-    above: bool = False  # above `low`, not equal to it
 
     def __contains__(self, value: float) -> bool:
         if self.whole and value != int(value):
             return False
-        return self.low <= value <= self.high and not (self.above and value == self.low)
+        return self.low <= value <= self.high
 
     def __str__(self) -> str:
-        start = f"above {self.low:g}" if self.above else f"{self.low:g} or more"
         end = "" if self.high == math.inf else f", at most {self.high:g}"
-        return f"{'a whole number, ' if self.whole else ''}{start}{end}"
+        return f"{'a whole number, ' if self.whole else ''}{self.low:g} or more{end}"
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,9 @@ class _Loss:
     options: Mapping[str, Range] = field(default_factory=dict)
 
 
-_ANY = Range(0)
+# Beyond these numbers a float32 sum loses one of its terms, or all.
+LEAST, MOST = 1e-6, 1e6
+_WEIGHT, _ANY = Range(LEAST, MOST), Range(0, MOST)
 _FOCAL = {"gamma": _ANY, "alpha": Range(0, 1)}
 _LABELS = {"bce": _Loss(labels.bce), "focal": _Loss(labels.label_focal, _FOCAL)}
 # The first of each is what `auto` means.
@@ -56,7 +56,7 @@ _TABLE: Mapping[str, Mapping[str, _Loss]] = {
         "focal": _Loss(masks.focal, _FOCAL),
         "lovasz": _Loss(masks.lovasz),
         "tversky": _Loss(masks.tversky, {"alpha": _ANY, "beta": _ANY}),
-        "boundary": _Loss(masks.boundary, {"width": Range(1, whole=True), "strength": _ANY}),
+        "boundary": _Loss(masks.boundary, {"width": Range(1, 1024, whole=True), "strength": _ANY}),
     },
     "multilabel": _LABELS,
     "multiclass": {
@@ -67,7 +67,7 @@ _TABLE: Mapping[str, Mapping[str, _Loss]] = {
     "regression": {
         "mse": _Loss(labels.mse),
         "l1": _Loss(labels.l1),
-        "huber": _Loss(labels.huber, {"delta": Range(0, above=True)}),
+        "huber": _Loss(labels.huber, {"delta": _WEIGHT}),
     },
 }
 
@@ -89,10 +89,7 @@ def read_terms(task: str, choice: LossChoice, *, smoothing: float = 0.0) -> list
         choice = {choice: 1.0}
     if not choice:
         raise ParamsError("there is no loss", expected=f"one of {', '.join(NAMES[task])}")
-    terms = [_term(task, name, options, smoothing) for name, options in choice.items()]
-    if not any(weight for weight, _ in terms):
-        raise ParamsError("no loss has a weight above 0", found=dict(choice))
-    return terms
+    return [_term(task, name, options, smoothing) for name, options in choice.items()]
 
 
 def _term(
@@ -102,7 +99,7 @@ def _term(
     if loss is None:
         raise _unknown(f"{task} has no loss of this name", name, [AUTO, *_TABLE[task]])
     values = dict(options) if isinstance(options, Mapping) else {"weight": options}
-    allowed = {"weight": _ANY, **loss.options}
+    allowed = {"weight": _WEIGHT, **loss.options}
     for option, value in values.items():
         if option not in allowed:
             raise _unknown(f"the loss {name} has no option {option!r}", option, list(allowed))
@@ -112,6 +109,12 @@ def _term(
         option: int(value) if allowed[option].whole else float(value)
         for option, value in values.items()
     }
+    if name == "tversky" and arguments.get("alpha", 1) + arguments.get("beta", 1) < LEAST:
+        raise ParamsError(
+            "the loss tversky is 0 for any answer: neither kind of error costs anything",
+            found=f"alpha {arguments['alpha']:g}, beta {arguments['beta']:g}",
+            expected=f"a sum of {LEAST:g} or more",
+        )
     if smoothing:
         arguments["smoothing"] = smoothing
     return weight, partial(loss.function, **arguments)
