@@ -68,7 +68,7 @@ def test_numbers_are_numbers(raw: Any, value: Any, is_right: bool) -> None:
     ("written", "words"),
     [
         ({"loss": "dicee"}, "loss: found 'dicee' (str); input should be 'auto', or"),
-        ({"loss": {"bce": -1}}, "loss.bce: found -1 (int); input should be greater than 0, or"),
+        ({"loss": {"bce": -1}}, "loss.bce: found -1 (int); input should be greater than or equal"),
         ({"loss": {"bec": 1}}, "loss.bec: found 'bec' (str); input should be 'bce', 'dice'"),
         ({"loss": {"focal": {"gama": 2}}}, "loss.focal.gama: unknown key; did you mean 'gamma'?"),
         ({"class_weights": [1, "x"]}, "class_weights[1]: found 'x' (str); input should be a valid"),
