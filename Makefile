@@ -14,7 +14,7 @@ SEED ?= 1
 # A worker that dies ends the run: one that is replaced can leave it waiting for ever.
 PYTEST := python -m pytest --numprocesses auto --dist loadfile --max-worker-restart 0
 
-.PHONY: help install demo repro test test-fast test-all faults cov check format bench profile tensorboard schema deps lock clean
+.PHONY: help install demo repro test test-fast test-all faults safety cov check format bench profile tensorboard schema deps lock clean
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ test-all: install ## Run every test, with more rounds of each scenario
 
 faults: install ## Attack every stage and file: kills, full disks, damage, odd environments; SEED=2 for others
 	$(PYTEST) tests/faults -m long --seed $(SEED)
+
+safety: install ## Take out each of forty lines that keep data safe, and see whether the tests notice
+	python -m tests.faults.safety_lines
 
 cov: install ## Measure what the fast tests cover, and hold it against the floor
 	$(PYTEST) -m "not slow" --cov --cov-report term
