@@ -79,6 +79,8 @@ def test_an_error_of_a_library_takes_one_line() -> None:
         (errors.RemoteError, 4),
         (errors.ResourceError, 5),
         (errors.ArtifactError, 6),
+        (errors.InternalError, 70),
+        (errors.LostRankError, 75),
     ],
 )
 def test_each_kind_has_its_exit_code(kind: type[errors.DarkroomError], code: int) -> None:

@@ -6,9 +6,11 @@ DarkroomError
 ├── RemoteError     4   Kaggle or another server refused, or could not be reached
 ├── ResourceError   5   the machine lacks disk, memory or a permission
 │   └── LostRankError  75   another process of the same training has ended
-└── ArtifactError   6   an earlier result (shard, model, submission) is missing or invalid
+├── ArtifactError   6   an earlier result (shard, model, submission) is missing or invalid
+└── InternalError  70   Darkroom itself failed: `--debug` shows where
 
-Code 2 is also argparse's own.
+Code 2 is also argparse's own; 70 and 75 are EX_SOFTWARE and EX_TEMPFAIL of sysexits.h; 130 is an
+interrupt.
 """
 
 from collections.abc import Callable, Sequence
@@ -134,10 +136,16 @@ class ArtifactError(DarkroomError):
     exit_code = 6
 
 
+class InternalError(DarkroomError):
+    """Darkroom itself failed in a way that nobody foresaw."""
+
+    exit_code = 70
+
+
 class LostRankError(ResourceError):
     """Another process of this training has ended, so this one cannot go on.
 
-    The exit code (EX_TEMPFAIL of sysexits.h) tells a launcher that the cause lies elsewhere.
+    The exit code, EX_TEMPFAIL, tells a launcher that the cause lies elsewhere.
     """
 
     exit_code = 75

@@ -103,6 +103,7 @@ def test_the_help_lists_the_stages_in_their_order(capsys: pytest.CaptureFixture[
         (["develop"], "invalid choice: 'develop'"),
         (["index"], "the following arguments are required: NAME"),
         (["train", "cars", "--fold", "one"], "argument --fold: invalid int value: 'one'"),
+        (["fetch", "--name"], "argument --name: expected one argument"),
         (["index", "cars", "more"], "unrecognized arguments: more"),
         (["submit", "cars"], "the following arguments are required: -m/--message"),
     ],
@@ -120,6 +121,12 @@ def test_wrong_usage_is_2(
     ("arguments", "module", "options"),
     [
         (["index", "cars"], "index", {"context": context("cars")}),
+        (["index", "--name", "cars"], "index", {"context": context("cars")}),
+        (
+            ["train", "--name", "cars", "--fold", "3"],
+            "train",
+            {"context": context("cars"), "fold": 3},
+        ),
         (["train", "cars", "--fold", "3"], "train", {"context": context("cars"), "fold": 3}),
         (["train", "cars"], "train", {"context": context("cars"), "fold": 0}),
         (["check", "cars"], "check", {"context": context("cars"), "file": None}),
@@ -221,10 +228,34 @@ def test_an_interrupt_is_130(
     assert capsys.readouterr().err == "darkroom summary: interrupted\n"
 
 
-def test_an_unexpected_exception_is_not_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_exception_is_told_in_two_lines_and_is_70(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(main.DEBUG, raising=False)
     stage(monkeypatch, raising(ZeroDivisionError("ours")))
-    with pytest.raises(ZeroDivisionError, match="ours"):
-        main.main(["index", "cars"])
+    assert main.main(["index", "cars"]) == 70
+    message = capsys.readouterr().err
+    assert message.splitlines()[0] == (
+        "darkroom index cars: this is an error of Darkroom, or of a library that it uses"
+    )
+    assert re.search(r"found: ZeroDivisionError in test_main.py, line \d+: ours\n", message)
+    assert "to do: run it with `darkroom --debug` before the command" in message
+    assert "Traceback" not in message
+
+
+@pytest.mark.parametrize(("error", "code"), [(ZeroDivisionError("ours"), 70), (DataError("x"), 3)])
+def test_debug_shows_where_an_error_arose(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    code: int,
+) -> None:
+    monkeypatch.setenv(main.DEBUG, "")  # so that it is as before when the test has ended
+    stage(monkeypatch, raising(error))
+    assert main.main(["--debug", "index", "cars"]) == code
+    message = capsys.readouterr().err
+    assert message.startswith("Traceback (most recent call last):\n")
+    assert "darkroom index cars: " in message
 
 
 @pytest.fixture

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.utils.serialize import modify_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom.cli import main, recipes, use
 from darkroom.models.names import LABEL_NAMES, MASK_NAMES
 from darkroom.params import file as paramfile
+from darkroom.params.document import parse_mapping
 from darkroom.project import files
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +58,7 @@ def use_recipe(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 
 
 
 def raw(root: Path) -> Any:
-    return yaml.safe_load((root / "params.yaml").read_text())
+    return parse_mapping((root / "params.yaml").read_text(), file="a test")
 
 
 def test_a_recipe_is_merged_and_its_changes_are_listed(
@@ -72,7 +74,7 @@ def test_a_recipe_is_merged_and_its_changes_are_listed(
     assert "carvana.model.name: unet -> encoder_unet\n" in out
     assert "carvana.model.width: 8 -> (none)\n" in out
     assert "carvana.model.encoder: (none) -> resnet34\n" in out
-    assert f"carvana.train.lr: {before['carvana']['train']['lr']} -> 1e-3\n" in out
+    assert f"carvana.train.lr: {before['carvana']['train']['lr']} -> 0.001\n" in out
     assert out.endswith("\n\nexpect 10 min, dice 0.97 (measured)\nrun it: dvc repro\n")
     for section in ("celeba", "banknotes"):
         assert raw(root)[section] == before[section]
@@ -101,6 +103,55 @@ def test_line_endings_stay(root: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert file.read_bytes() == expected
 
 
+def test_a_byte_order_mark_and_mixed_line_ends_stay(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = root / "params.yaml"
+    lines = file.read_text().splitlines()
+    mixed = "".join(f"{line}{chr(13) * (n % 3 == 1)}\n" for n, line in enumerate(lines))
+    file.write_bytes(b"\xef\xbb\xbf" + mixed.encode())
+    use_recipe(capsys, "cars-fast")
+    after = file.read_bytes()
+    assert after.startswith(b"\xef\xbb\xbf#")
+    assert after.count(b"\xef\xbb\xbf") == 1
+    ends = {line.rstrip(b"\r\n"): line for line in after[3:].splitlines(keepends=True)}
+    for line in mixed.encode().splitlines(keepends=True):
+        plain = line.rstrip(b"\r\n")
+        if plain and mixed.count(f"\n{plain.decode()}") == 1 and plain in ends:
+            assert ends[plain] == line
+
+
+def test_a_comment_that_would_be_lost_is_refused_and_nothing_is_written(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = root / "params.yaml"
+    text = file.read_text().replace("transfers: []", 'transfers: [  # from "a" # b\n]', 1)
+    file.write_text(text)
+    message = use_recipe(capsys, "cars-fast", code=2)
+    assert "params.yaml, row 7: a recipe can't be merged into it" in message
+    assert "found: transfers: [  # from" in message
+    assert "to do: move the comment above its key" in message
+    assert file.read_text() == text
+
+
+@pytest.mark.parametrize("recipe", [None, *sorted((ROOT / "recipes").glob("*.yaml"))])
+def test_an_edit_of_dvcs_changes_one_line(
+    root: Path, capsys: pytest.CaptureFixture[str], recipe: Path | None
+) -> None:
+    """What ships, and what `darkroom use` makes of it, is in the form that DVC writes."""
+    if recipe:
+        use_recipe(capsys, str(recipe))
+    file = root / "params.yaml"
+    before = file.read_text().splitlines()
+    with modify_yaml(str(file)) as params:
+        params["seed"] = 8
+    after = file.read_text().splitlines()
+    assert [line for line in after if line not in before] == [
+        next(line for line in before if line.startswith("seed:")).replace("7", "8", 1)
+    ]
+    assert len(after) == len(before)
+
+
 def test_comments_and_all_other_lines_stay(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (root / "params.yaml").read_text().splitlines()
     changed = len(re.findall(r" -> ", use_recipe(capsys, "cars-fast")))
@@ -122,7 +173,7 @@ def test_keys_that_a_recipe_leaves_out_return_to_their_defaults(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = root / "params.yaml"
-    path.write_text(re.sub(r"( ema:) null", r"\1 0.99", path.read_text()))
+    path.write_text(re.sub(r"( ema:)    ", r"\1 0.99", path.read_text()))
     assert "carvana.train.ema: 0.99 -> null\n" in use_recipe(capsys, "cars-fast")
     assert raw(root)["carvana"]["train"]["ema"] is None
 
@@ -143,7 +194,7 @@ def test_a_recipe_adds_a_missing_section(root: Path, capsys: pytest.CaptureFixtu
     (root / "recipes/faces.yaml").write_text("celeba:" + text.split("\nceleba:")[1])
     (root / "params.yaml").write_text(text.split("\nceleba:")[0])
     assert "celeba.model.name: (none) -> resnet18\n" in use_recipe(capsys, "faces")
-    assert raw(root)["celeba"] == yaml.safe_load(text)["celeba"]
+    assert raw(root)["celeba"] == parse_mapping(text, file="a test")["celeba"]
 
 
 def test_the_same_recipe_again_changes_nothing(
@@ -324,7 +375,7 @@ faces: {model: {name: x}, train: {lr: null, warm: "a"}}
 
 def edited(donor: str = "", **wanted: Any) -> str:
     """Return TEXT with keys given by their path, `__` between; ... takes one away."""
-    new = yaml.safe_load(TEXT)
+    new = parse_mapping(TEXT, file="a test")
     for path, value in wanted.items():
         *way, key = path.split("__")
         place = new
@@ -335,7 +386,7 @@ def edited(donor: str = "", **wanted: Any) -> str:
         else:
             place[key] = value
     text = use.edit(TEXT, new, donor)
-    assert yaml.safe_load(text) == new
+    assert parse_mapping(text, file="a test") == new
     return text
 
 
@@ -351,7 +402,7 @@ def test_without_a_change_the_text_stays() -> None:
         ("cars__model__name", "x", "    name: unet  # n", "    name: x     # n"),
         ("cars__train__ema", 0.9, "    ema: null", "    ema: 0.9"),
         ("cars__train__lr", 0.5, "    lr: 1e-4    # l", "    lr: 0.5     # l"),
-        ("cars__train__lr", None, "    lr: 1e-4    # l", "    lr: null    # l"),
+        ("cars__train__lr", None, "    lr: 1e-4    # l", "    lr:         # l"),
         ("cars__train__quoted", "b", "    quoted: 'a'", "    quoted: 'b'"),
         (
             "cars__train__augment",
@@ -411,7 +462,7 @@ def test_values_and_comments_come_from_the_donor() -> None:
         "notes: # seven\n  model:\n    name: x # n\n\n# the end\n"
     )
     text = edited(
-        donor, cars__train__lr="2e-3", cars__train__warmup=0.2, notes={"model": {"name": "x"}}
+        donor, cars__train__lr=2e-3, cars__train__warmup=0.2, notes={"model": {"name": "x"}}
     )
     assert "    lr: 2e-3    # l\n" in text
     assert "      - Blur: {}\n    warmup: 0.20 # share\n\n# about faces\n" in text
@@ -427,20 +478,20 @@ def test_values_and_comments_come_from_the_donor() -> None:
     ],
 )
 def test_other_indents_stay(text: str) -> None:
-    new = yaml.safe_load(text)
+    new = parse_mapping(text, file="a test")
     new["a"]["b"] = 2
     assert use.edit(text, new) == text.replace("b: 1 ", "b: 2 ")
 
 
 def test_changes_are_listed_in_the_order_of_the_file() -> None:
-    old = yaml.safe_load(TEXT)
+    old = parse_mapping(TEXT, file="a test")
     new = copy.deepcopy(old)
     new["cars"]["train"] |= {"lr": 0.1, "ema": 0.9, "tta": ["hflip"], "loss": {"bce": 1}}
     del new["cars"]["model"]["depth"]
     new["notes"] = {"model": {"name": "x"}}
     assert use.changes(old, new) == [
         "cars.model.depth: 4 -> (none)",
-        "cars.train.lr: 1e-4 -> 0.1",
+        "cars.train.lr: 0.0001 -> 0.1",
         "cars.train.ema: null -> 0.9",
         "cars.train.tta: (none) -> [hflip]",
         "cars.train.loss: (none) -> {bce: 1}",
@@ -455,11 +506,11 @@ def test_one_is_one_but_not_true() -> None:
 
 KEYS = st.sampled_from(["a", "b", "c", "d"])
 VALUES = st.one_of(
-    st.integers(),
+    st.integers(-(10**17), 10**17),
     st.booleans(),
     st.none(),
     st.text("xy #-'", max_size=5),
-    st.lists(st.integers()),
+    st.lists(st.integers(-(10**17), 10**17)),
 )
 MAPPINGS = st.dictionaries(KEYS, st.dictionaries(KEYS, VALUES, min_size=1), min_size=1)
 
@@ -467,4 +518,4 @@ MAPPINGS = st.dictionaries(KEYS, st.dictionaries(KEYS, VALUES, min_size=1), min_
 @given(MAPPINGS, MAPPINGS, st.sampled_from([True, False, None]))
 def test_the_edited_text_has_the_new_values(old: Any, new: Any, flow: bool | None) -> None:
     text = yaml.safe_dump(old, default_flow_style=flow)
-    assert yaml.safe_load(use.edit(text, new)) == new
+    assert parse_mapping(use.edit(text, new), file="a test") == new

@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
@@ -19,12 +20,15 @@ from typing import Any
 
 from darkroom.cli import begin
 from darkroom.cli.train import hand_over, is_child
-from darkroom.errors import DarkroomError, ParamsError, ResourceError
+from darkroom.errors import DarkroomError, InternalError, ParamsError, ResourceError
 from darkroom.project.files import DISK_FULL, clear_leftovers, lock
 from darkroom.project.paths import PARAMS, Layout
 from darkroom.project.processes import is_under_torchrun
 from darkroom.stages._context import Context
 
+DEBUG = "DARKROOM_DEBUG"  # if it is set, every error shows its traceback
+CHECK_PARAMS = "params"
+BY_FOLD = ("train",)
 STAGES = {
     "fetch": "draw the sample, or fetch or copy the raw files, and list them",
     "index": "read the raw tables into one canonical table",
@@ -40,7 +44,9 @@ STAGES = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, or that of the error's kind."""
-    options = vars(parser().parse_args(arguments))
+    options = _options(arguments)
+    if options.pop("debug"):
+        os.environ[DEBUG] = "1"  # for the processes that this one starts, too
     command = " ".join(("darkroom", options["verb"], *filter(None, [options.get("name")])))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # an id may hold what a terminal can't show
@@ -49,20 +55,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(options)
         sys.stdout.flush()  # into a pipe that `head` has closed, say
         return code
-    except DarkroomError as error:
-        return _fail(command, error)
-    except OSError as error:
-        if isinstance(error, BrokenPipeError) and _is_unread():
-            return 128 + signal.SIGPIPE
-        return _fail(command, _resource_error(error))
-    except MemoryError:
-        return _fail(
-            command, ResourceError("memory ran out", fix="lower batch_size or the image size")
-        )
     except KeyboardInterrupt:
         if not is_child():  # its launcher prints it
             print(f"{command}: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:  # the last catch: nobody should have to read a traceback
+        if isinstance(error, BrokenPipeError) and _is_unread():
+            return 128 + signal.SIGPIPE
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+        return _fail(command, _with_exit_code(error))
+
+
+def _options(arguments: Sequence[str] | None) -> dict[str, Any]:
+    """Return the parsed arguments; a stage's name may stand alone or, as DVC writes it, in --name.
+
+    DVC quotes what it puts behind an option, and nothing else.
+    """
+    top = parser()
+    options = vars(top.parse_args(arguments))
+    if options["verb"] in STAGES and options["verb"] != CHECK_PARAMS and "name" not in options:
+        top.error(f"{options['verb']}: the following arguments are required: NAME")
+    return options
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,13 +86,27 @@ def parser() -> argparse.ArgumentParser:
         description="From a folder of competition images to a checked Kaggle submission.",
         epilog="`dvc repro` runs the stages in order, and only those that an edit touches. "
         "Exit codes: 2 parameters or usage, 3 data, 4 Kaggle or another server, "
-        "5 resources, 6 an artefact not to be trusted.",
+        "5 resources, 6 an artefact not to be trusted, 70 an error of Darkroom itself.",
+    )
+    top.add_argument(
+        "--debug", action="store_true", help="show where in the code an error arose (a traceback)"
     )
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     for stage, purpose in STAGES.items():
         verb = verbs.add_parser(stage, help=purpose, description=_sentence(purpose))
-        verb.add_argument("name", metavar="NAME", help="a competition of params.yaml")
-        if stage == "train":
+        if stage == CHECK_PARAMS:
+            continue
+        verb.add_argument(
+            "name",
+            metavar="NAME",
+            nargs="?",
+            default=argparse.SUPPRESS,
+            help="a competition of params.yaml",
+        )
+        verb.add_argument(
+            "--name", metavar="NAME", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+        if stage in BY_FOLD:
             verb.add_argument(
                 "--fold", type=int, default=0, help="the fold to hold out (default 0)"
             )
@@ -222,6 +250,23 @@ def _refuse_second_run() -> None:
 
 def _sentence(purpose: str) -> str:
     return f"{purpose[0].upper()}{purpose[1:]}."
+
+
+def _with_exit_code(error: Exception) -> DarkroomError:
+    """Return an error as one of ours; what nobody foresaw is an InternalError."""
+    if isinstance(error, DarkroomError):
+        return error
+    if isinstance(error, OSError):
+        return _resource_error(error)
+    if isinstance(error, MemoryError):
+        return ResourceError("memory ran out", fix="lower batch_size or the image size")
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}, line {place.lineno}"
+    return InternalError(
+        "this is an error of Darkroom, or of a library that it uses",
+        found=f"{type(error).__name__} in {where}: {error}",
+        fix="run it with `darkroom --debug` before the command, and report what it prints",
+    )
 
 
 def _resource_error(error: OSError) -> ResourceError:

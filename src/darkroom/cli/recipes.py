@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ParamsError
-from darkroom.params import file as paramfile
+from darkroom.params import document
 from darkroom.project.files import matching_files
 
 HEADER = "recipe"
@@ -90,7 +90,8 @@ def read_recipe(file: Path) -> Recipe:
     Raises:
         ParamsError: It is not a YAML mapping, or its key `recipe` is invalid.
     """
-    keys = paramfile.read_mapping(file)
+    text = document.read_text(file)
+    keys = document.parse_mapping(text, file=file)
     head = _section(file, HEADER, keys.pop(HEADER, {}), {"for": "", "expected": {}, "data": "keep"})
     defaults = {"time": "", "score": "", "basis": BASES[1], "source": ""}
     expected = _section(file, f"{HEADER}.expected", head["expected"], defaults)
@@ -99,7 +100,7 @@ def read_recipe(file: Path) -> Recipe:
     return Recipe(
         name=file.stem,
         file=file,
-        text=file.read_text(encoding="utf-8"),
+        text=text,
         keys=keys,
         purpose=head["for"],
         time=str(expected["time"]),

@@ -1,28 +1,40 @@
 """Take a recipe into params.yaml, comments and all; or list the recipes."""
 
 import os
+import re
 import stat
 from collections.abc import Mapping
+from difflib import SequenceMatcher
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import CommentMark, YAMLError
-from ruamel.yaml.tokens import CommentToken
+from ruamel.yaml.tokens import (
+    CommentToken,
+    FlowMappingEndToken,
+    FlowMappingStartToken,
+    FlowSequenceEndToken,
+    FlowSequenceStartToken,
+)
 
 from darkroom.cli import recipes
 from darkroom.errors import ParamsError, ResourceError
+from darkroom.params import document
 from darkroom.params import file as paramfile
 from darkroom.params.competition import Params
 from darkroom.project import files
 from darkroom.project.paths import PARAMS
 
 RECIPES = Path("recipes")
+BOM = "\ufeff"
+WIDE = 2**30  # no line is broken
 
 _ABSENT = object()
+_COMMENT = re.compile(r"(?:^|\s)#")
 
 
 def run(recipe: str | None = None) -> None:
@@ -44,16 +56,17 @@ def run(recipe: str | None = None) -> None:
     paramfile.read_params(Path(PARAMS))
     if not os.access(path, os.W_OK):
         raise ResourceError("it may not be written to", file=PARAMS, fix=f"chmod u+w {PARAMS}")
-    original = path.read_bytes().decode("utf-8")
-    text = original.replace("\r\n", "\n")
-    old = paramfile.read_mapping(path)
+    original = document.read_text(path)
+    text = original.removeprefix(BOM).replace("\r\n", "\n")
+    old = document.parse_mapping(text, file=PARAMS)
 
     merged = recipes.merge_recipe(old, chosen)
     params = paramfile.validate_params(merged, file=chosen.file)
     new = _with_defaults(old, merged, params)
     try:
+        _refuse_comments_in_flow(text)
         edited = edit(text, new, chosen.text)
-    except (yaml.YAMLError, YAMLError) as error:  # some texts only the parser above can read
+    except YAMLError as error:  # some texts only the parser above can read
         raise ParamsError(
             "a recipe can't be merged into it",
             file=PARAMS,
@@ -62,9 +75,8 @@ def run(recipe: str | None = None) -> None:
         ) from error
     _check(edited, params)
 
-    if text != original:
-        edited = edited.replace("\n", "\r\n")
-    files.write(path, edited, mode=stat.S_IMODE(path.stat().st_mode))
+    mode = stat.S_IMODE(path.stat().st_mode)
+    files.write(path, _with_ends_of(original, edited), mode=mode)
     print(_summary(chosen, changes(old, new)))
 
 
@@ -88,8 +100,8 @@ def _with_defaults(old: dict[str, Any], merged: dict[str, Any], params: Params) 
 def _check(edited: str, params: Params) -> None:
     """Refuse an edited text that does not mean the intended parameters."""
     try:
-        result = paramfile.validate_params(yaml.safe_load(edited))
-    except (yaml.YAMLError, ParamsError):
+        result = paramfile.validate_params(document.parse_mapping(edited, file=PARAMS))
+    except ParamsError:
         result = None
     if result != params:
         raise ParamsError(
@@ -127,10 +139,50 @@ def _same(one: Any, other: Any) -> bool:
 def _line(value: Any) -> str:
     if value is _ABSENT:
         return "(none)"
-    text = yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True
-    )
-    return str(text).removesuffix("\n").removesuffix("\n...")
+    ruamel = YAML(typ="safe", pure=True)
+    ruamel.default_flow_style = True
+    ruamel.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    ruamel.width = WIDE
+    stream = StringIO()
+    ruamel.dump(value, stream)
+    return stream.getvalue().removesuffix("\n").removesuffix("\n...")
+
+
+def _refuse_comments_in_flow(text: str) -> None:
+    """Refuse comments between the lines of `{...}` or `[...]`, which ruamel does not keep."""
+    lines, starts = text.split("\n"), list[int]()
+    for token in YAML(typ="safe", pure=True).scan(text):
+        if isinstance(token, FlowMappingStartToken | FlowSequenceStartToken):
+            starts.append(token.start_mark.line)
+        elif isinstance(token, FlowMappingEndToken | FlowSequenceEndToken):
+            for number in range(starts.pop(), token.end_mark.line):
+                if _COMMENT.search(lines[number]):
+                    raise ParamsError(
+                        "a recipe can't be merged into it",
+                        file=PARAMS,
+                        row=number + 1,
+                        found=lines[number].strip(),
+                        expected="no comment between the lines of {...} or [...]",
+                        fix="move the comment above its key",
+                    )
+
+
+def _with_ends_of(original: str, edited: str) -> str:
+    """Return a text with the byte order mark and the line ends of the one that it comes from.
+
+    A new line ends as the first one does.
+    """
+    lines = original.removeprefix(BOM).splitlines(keepends=True)
+    plain = [line.removesuffix("\n").removesuffix("\r") for line in lines]
+    new = edited.split("\n")
+    ends = ["\r\n" if lines and lines[0].endswith("\r\n") else "\n"] * len(new)
+    for start, other, size in SequenceMatcher(
+        None, plain, new, autojunk=False
+    ).get_matching_blocks():
+        for step in range(size):
+            ends[other + step] = lines[start + step][len(plain[start + step]) :] or ends[0]
+    body = "".join(line + end for line, end in zip(new[:-1], ends, strict=False)) + new[-1]
+    return f"{BOM if original.startswith(BOM) else ''}{body}"
 
 
 def _summary(recipe: recipes.Recipe, changed: list[str]) -> str:
@@ -152,6 +204,24 @@ def _table(found: list[recipes.Recipe]) -> str:
     )
 
 
+class _Null:
+    """A null as its file writes it: `null`, `~` or nothing. A new one is nothing, as DVC has it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @staticmethod
+    def represent(representer: Any, null: "_Null") -> Any:
+        return representer.represent_scalar("tag:yaml.org,2002:null", null.text)
+
+
+class _Constructor(RoundTripConstructor):
+    """Keep how nulls are written."""
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:null", lambda _, node: _Null(node.value))
+
+
 def edit(text: str, new: Mapping[str, Any], donor: str = "") -> str:
     """Return a YAML text with other values; its comments and the order of its keys stay.
 
@@ -167,16 +237,17 @@ def edit(text: str, new: Mapping[str, Any], donor: str = "") -> str:
         >>> print(edit("train: # how\\n  lr: 0.1   # peak\\n", new, donor), end="")
         train: # how
           lr: 1e-3  # peak
-          ema: null
+          ema:
     """
     ruamel = YAML()
+    ruamel.Constructor = _Constructor
+    ruamel.representer.add_representer(_Null, _Null.represent)
     ruamel.preserve_quotes = True
-    ruamel.width = 2**30  # no line is broken
-    ruamel.representer.add_representer(type(None), _null)
+    ruamel.width = WIDE
     root = ruamel.load(text)
     mapping, offset = _indents(root)
     ruamel.indent(mapping, sequence=offset + 2, offset=offset)
-    _update(root, yaml.safe_load(text), new, ruamel.load(donor))
+    _update(root, document.parse_mapping(text, file=PARAMS), new, ruamel.load(donor))
     stream = StringIO()
     ruamel.dump(root, stream)
     return stream.getvalue()
@@ -197,10 +268,6 @@ def _is_block(value: Any) -> bool:
     """Return whether a value is a collection in lines of its own."""
     is_collection = isinstance(value, CommentedMap | CommentedSeq)
     return is_collection and len(value) > 0 and not value.fa.flow_style()
-
-
-def _null(representer: Any, _: None) -> Any:
-    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 def _update(

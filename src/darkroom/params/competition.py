@@ -49,12 +49,17 @@ class Params(Section):
     __pydantic_extra__: dict[str, Competition]
 
     seed: int = Field(ge=0, lt=2**32, description="Seeds the split, the weights and the order.")
-    competitions: list[str] = Field(min_length=1, description="The sections that `dvc repro` runs.")
+    competitions: list[str] = Field(
+        min_length=1, max_length=200, description="The sections that `dvc repro` runs."
+    )
     folds: list[Annotated[int, Field(ge=0)]] = Field(
-        min_length=1, description="The folds to train; each validates on its own part."
+        min_length=1,
+        max_length=100,
+        description="The folds to train; each validates on its own part.",
     )
     transfers: list[Transfer] = Field(
-        description="Runs and files that first weights come from: {to: ..., from: ...}."
+        max_length=200,
+        description="Runs and files that first weights come from: {to: ..., from: ...}.",
     )
 
     def section(self, name: str) -> Competition:

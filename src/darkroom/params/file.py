@@ -6,39 +6,19 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from darkroom.errors import ParamsError
 from darkroom.params.competition import Params
+from darkroom.params.document import read_mapping
 from darkroom.params.rules import broken_rules
 
 Location = tuple[str | int, ...]
 
 KEY_ERRORS = ("extra_forbidden", "missing")  # of a key that the schema or the file lacks
 MAX_WORDS = 12  # allowed words that fit a line
-
-
-class _Loader(yaml.CSafeLoader):
-    """YAML without duplicate keys (plain YAML silently keeps the last one)."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue  # `<<: *anchor`, whose keys a mapping may override
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is not text", key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} appears twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+MAX_FAULTS = 100  # for which a message is made: each is compared with the allowed keys
 
 
 def read_params(path: Path) -> Params:
@@ -49,29 +29,6 @@ def read_params(path: Path) -> Params:
             all of these are listed at once.
     """
     return validate_params(read_mapping(path), file=path)
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file, not validated but for its keys: texts without duplicates.
-
-    Raises:
-        ParamsError: The file is absent, not YAML, or not a mapping.
-    """
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except FileNotFoundError as error:
-        raise ParamsError(
-            "there is no such file", file=path, fix="run in the project's root folder"
-        ) from error
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
-        raise ParamsError("it can't be read", file=path, found=error) from error
-    except yaml.YAMLError as error:
-        raise ParamsError(f"it is not YAML: {_yaml_problem(error)}", file=path) from error
-    if not isinstance(raw, dict):
-        raise ParamsError(
-            "it must be a mapping", file=path, found=type(raw).__name__, expected="key: value lines"
-        )
-    return raw
 
 
 def validate_params(raw: dict[str, Any], *, file: object = "params.yaml") -> Params:
@@ -88,10 +45,12 @@ def validate_params(raw: dict[str, Any], *, file: object = "params.yaml") -> Par
         params = Params.model_validate(raw)
     except ValidationError as error:
         schema = Params.model_json_schema()
-        details = _deepest(error.errors(), raw)
+        errors = error.errors(include_url=False)
+        details = _deepest(errors[:MAX_FAULTS], raw)
         messages = [_message(detail, raw, schema) for detail in details]
         faults = _merged(messages + _null_messages(details, raw, schema))
-        raise ParamsError(_count(faults), file=file, details=faults) from error
+        more = len(errors) > MAX_FAULTS
+        raise ParamsError(_count(faults, more=more), file=file, details=faults) from error
     faults = broken_rules(params)
     if faults:
         raise ParamsError(_count(faults), file=file, details=faults)
@@ -104,10 +63,10 @@ def schema_text() -> str:
     return json.dumps(schema | Params.model_json_schema(), indent=2) + "\n"
 
 
-def _count(faults: list[str]) -> str:
-    return (
-        "1 key or value is wrong" if len(faults) == 1 else f"{len(faults)} keys or values are wrong"
-    )
+def _count(faults: list[str], *, more: bool = False) -> str:
+    if len(faults) == 1 and not more:
+        return "1 key or value is wrong"
+    return f"{f'more than {len(faults)}' if more else len(faults)} keys or values are wrong"
 
 
 def _deepest(details: list[ErrorDetails], raw: Any) -> list[ErrorDetails]:
@@ -137,12 +96,6 @@ def _merged(messages: list[str]) -> list[str]:
         f"{value}; {', or '.join(dict.fromkeys(complaints))}" if complaints[0] else value
         for value, complaints in joined.items()
     ]
-
-
-def _yaml_problem(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    where = f", line {mark.line + 1}" if mark else ""
-    return f"{getattr(error, 'problem', None) or error}{where}"
 
 
 def _message(detail: ErrorDetails, raw: Any, schema: dict[str, Any]) -> str:
@@ -234,7 +187,9 @@ def _path(loc: Location, raw: Any) -> str:
 
 def _is_union_type(key: str | int) -> bool:
     """Return whether a location is pydantic's name for a type of a union, not a key."""
-    return isinstance(key, str) and ("[" in key or key in ("str", "int", "float", "bool"))
+    return isinstance(key, str) and (
+        "[" in key or key.startswith("constrained-") or key in ("str", "int", "float", "bool")
+    )
 
 
 def _nearest(loc: Location, schema: dict[str, Any]) -> str:
