@@ -65,7 +65,7 @@ def test_other_types_are_refused() -> None:
 
 
 def test_another_size_is_refused() -> None:
-    assert "found: 16 x 48 (height x width)" in error_of(Changed(lambda image: image[::2]))
+    assert "from 32 x 48 to 16 x 48 (height x width)" in error_of(Changed(lambda image: image[::2]))
 
 
 def test_failures_are_reported_with_the_image_size() -> None:
@@ -77,5 +77,5 @@ def test_failures_are_reported_with_the_image_size() -> None:
 def test_members_of_groups_are_tried_whatever_their_p() -> None:
     rare = {"Sequential": {"transforms": [{"Transpose": {"p": 0.001}}], "p": 0.001}}
     group = named_transforms([{"OneOf": {"transforms": [{"Blur": {}}, rare]}}])
-    with pytest.raises(ParamsError, match="Transpose changes the size of pictures"):
+    with pytest.raises(ParamsError, match="Transpose changes the size of the image"):
         check_transforms(group, (32, 48), masks=False)

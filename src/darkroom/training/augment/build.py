@@ -28,6 +28,7 @@ from darkroom.training.augment.transforms import (
 )
 
 Size = tuple[int, int]  # height, width
+Scene = dict[str, Any]  # a picture and perhaps its mask, by these two names
 
 
 @dataclass
@@ -56,30 +57,49 @@ class Augmentation:
             seed: 64 bits that decide everything.
 
         Raises:
-            ParamsError: The picture is smaller than the crop; or a transform, chosen by name,
-                changed its size or failed.
+            ParamsError: The picture is smaller than the crop; or a transform, which is named,
+                failed, or gave a picture or a mask that cannot be one: the trial of a few draws
+                proves nothing about the others.
         """
+        try:
+            scene, result = self._apply(self._compose, image, mask, seed)
+        except ParamsError:  # the crop is larger than the picture
+            raise
+        except Exception as error:  # whatever a transform raises
+            name, why = self._culprit(image, mask, seed), trial.first_line(error)
+            raise trial.refused(name, "cannot be applied to a picture", details=[why]) from error
+        if (fault := trial.fault_of(scene, result)) is not None:
+            raise trial.refused(self._culprit(image, mask, seed), fault)
+        return result["image"], result.get("mask")
+
+    def _apply(
+        self, compose: Any, image: Pixels, mask: Pixels | None, seed: int
+    ) -> tuple[Scene, Scene]:
+        """Return the picture and its mask before and after the transforms."""
         # All transforms draw from one stream. Seeded one by one, as the library's
         # `set_random_seed` does, all would draw the same numbers: every image that p = 0.5 flips,
         # p = 0.8 would rotate as well.
         draws = random.Random(seed)
         if self.crop is not None:
             image, mask = _window(image, mask, self.crop, draws)
-        arrays = {"image": image} if mask is None else {"image": image, "mask": mask}
-        self._compose.set_random_state(np.random.default_rng(seed), draws)
-        try:
-            result = self._compose(**arrays)
-        except Exception as error:  # whatever a transform raises
-            raise ParamsError(
-                "an augmentation failed",
-                file="params.yaml",
-                details=[trial.first_line(error)],
-                found=self.choice,
-                fix=f"change {KEY}",
-            ) from error
-        if result["image"].shape != image.shape:
-            raise trial.size_error(f"{KEY}: a transform", image.shape, result["image"].shape)
-        return result["image"], result.get("mask")
+        scene = {"image": image} if mask is None else {"image": image, "mask": mask}
+        compose.set_random_state(np.random.default_rng(seed), draws)
+        with np.errstate(invalid="raise"):  # of NaN a byte is made that depends on the machine
+            return scene, compose(**scene)
+
+    def _culprit(self, image: Pixels, mask: Pixels | None, seed: int) -> str:
+        """Return the name of the transform with which a fault begins."""
+        transforms = self._compose.transforms
+        # The same draws once more, with one transform more each time.
+        for count, transform in enumerate(transforms, 1):
+            compose = A.Compose(transforms[:count], save_applied_params=True)
+            try:
+                scene, result = self._apply(compose, image, mask, seed)
+            except Exception:  # as it is wanted
+                return type(transform).__name__
+            if trial.fault_of(scene, result) is not None:
+                return str(result["applied_transforms"][-1][0])
+        return "a transform"
 
 
 def build_augmentation(

@@ -1,7 +1,7 @@
 """Try transforms out: they must keep the size, leave masks at 0 and 1, and be repeatable."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import albumentations as A
@@ -33,20 +33,47 @@ def check_transforms(transforms: Sequence[Any], size: tuple[int, int], *, masks:
         name = type(transform).__name__
         results = [_apply(name, transform, scene, seed) for seed in _SEEDS]
         for result in results:
-            _check_result(name, scene, result)
+            if (fault := fault_of(scene, result)) is not None:
+                raise refused(name, fault)
         if any(not np.array_equal(results[0][key], results[-1][key]) for key in scene):
-            raise _refused(name, "gives another result with the same seed")
+            raise refused(name, "gives another result with the same seed")
 
 
-def size_error(subject: str, before: Sequence[int], after: Sequence[int]) -> ParamsError:
-    """Return the error of a transform that changes the size of pictures."""
-    return ParamsError(
-        f"{subject} changes the size of pictures",
-        file="params.yaml",
-        found=f"{after[0]} x {after[1]} (height x width)",
-        expected=f"{before[0]} x {before[1]}, as they are stored, or as train.crop cuts them",
-        fix="use train.crop for smaller windows; quarter turns need square pictures",
-    )
+def fault_of(before: Mapping[str, Pixels], after: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with a changed picture and its mask; None: nothing.
+
+    Args:
+        before: uint8 `image` (H, W, 3), and perhaps `mask` (H, W).
+        after: What the transforms made of them.
+
+    Example:
+        >>> before = {"image": np.zeros((2, 2, 3), np.uint8), "mask": np.zeros((2, 2), np.uint8)}
+        >>> fault_of(before, before | {"mask": before["mask"] + np.uint8(255)})
+        'gives masks the value 255, not only 0 and 1'
+    """
+    for key, old in before.items():
+        new = after[key]
+        if new.shape[:2] != old.shape[:2]:
+            return (
+                f"changes the size of the {key} from {old.shape[0]} x {old.shape[1]} to "
+                f"{new.shape[0]} x {new.shape[1]} (height x width)"
+            )
+        if new.dtype != np.uint8 or new.shape != old.shape:
+            has_nan = np.issubdtype(new.dtype, np.floating) and bool(np.isnan(new).any())
+            holding = ", with NaN in it" if has_nan else ""
+            return f"makes of the {key} an array of {new.dtype}, shape {new.shape}{holding}"
+    # 15 microseconds for 960 x 640 pixels.
+    if "mask" in before and after["mask"].max() > 1:
+        return f"gives masks the value {after['mask'].max()}, not only 0 and 1"
+    return None
+
+
+def refused(name: str, why: str, *, details: Sequence[str] = ()) -> ParamsError:
+    """Return the error that names a transform and says what is wrong with it."""
+    fix = f"change its arguments, or take {name} out of {KEY}"
+    if "changes the size" in why:
+        fix += "; train.crop cuts smaller windows, and quarter turns need square pictures"
+    return ParamsError(f"{KEY}: {name} {why}", file="params.yaml", details=details, fix=fix)
 
 
 def first_line(error: Exception) -> str:
@@ -80,34 +107,13 @@ def _scene(size: tuple[int, int], *, masks: bool) -> dict[str, Pixels]:
 def _apply(name: str, transform: Any, scene: dict[str, Pixels], seed: int) -> dict[str, Pixels]:
     transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
     try:
-        result: dict[str, Pixels] = transform(force_apply=True, **scene)
+        with np.errstate(invalid="raise"):
+            result: dict[str, Pixels] = transform(force_apply=True, **scene)
     except Exception as error:  # whatever a transform raises
         height, width = scene["image"].shape[:2]
-        raise _refused(
+        raise refused(
             name,
             f"cannot be applied to a picture of {height} x {width} (height x width)",
             details=[first_line(error)],
         ) from error
     return result
-
-
-def _check_result(name: str, scene: dict[str, Pixels], result: dict[str, Pixels]) -> None:
-    for key, before in scene.items():
-        after = result[key]
-        if after.shape[:2] != before.shape[:2]:
-            raise size_error(f"{KEY}: {name}", before.shape, after.shape)
-        if after.dtype != np.uint8 or after.shape != before.shape:
-            raise _refused(
-                name, f"makes of the {key} an array of {after.dtype}, shape {after.shape}"
-            )
-    if "mask" in scene and result["mask"].max() > 1:
-        raise _refused(name, f"gives masks the value {result['mask'].max()}, not only 0 and 1")
-
-
-def _refused(name: str, why: str, *, details: Sequence[str] = ()) -> ParamsError:
-    return ParamsError(
-        f"{KEY}: {name} {why}",
-        file="params.yaml",
-        details=details,
-        fix=f"change its arguments, or take {name} out of {KEY}",
-    )
