@@ -15,6 +15,7 @@ from tests.support import syscalls, tiny
 from tests.support.syscalls import Call, Verdict
 
 POINTS = [3, pytest.param(10_000, marks=pytest.mark.long)]  # of each stage, at most
+WRITES = ("write", "pwrite", "writev", "ftruncate", "sendfile", "copy_file_range")
 CASES = [(stage, over) for stage in STAGES for over in (False, True)]
 
 
@@ -65,3 +66,32 @@ def test_a_kill_costs_no_bit(
         assert tiny.leftovers(root) == [], where
         shutil.rmtree(root)
         tally("kills at system calls", points=1)
+
+
+def undurable(calls: list[Call]) -> list[str]:
+    """Return the names that a power cut may leave without their bytes, or bring back."""
+    unsafe: set[str] = set()  # files whose bytes, and folders whose names, may be lost
+    wrong = []
+    for call in calls:
+        folder, _, name = call.path.rpartition("/")
+        if call.name in WRITES:
+            unsafe.add(call.path)
+        elif call.name in ("fsync", "fdatasync"):
+            unsafe.discard(call.path)
+        elif call.name.startswith("rename") and not name.endswith(".old"):
+            parts = (f"{call.path}.part", f"{folder}/.{name}.part/")
+            wrong += [f"{path} -> {call.path}" for path in unsafe if path.startswith(parts)]
+            unsafe.add(folder)
+    passing = (".lock", ".tfevents")  # what the next run makes anew, and pictures for people
+    return wrong + [path for path in unsafe if not any(word in path for word in passing)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_bytes_are_safe_before_their_name_is(
+    finished: Finished, tmp_path: Path, stage: str
+) -> None:
+    root = finished.begin(tmp_path / "project", stage, over=True)
+    outcome = syscalls.run(run_stage, *words_of(stage), root=root)
+    assert any(call.name.startswith("rename") for call in outcome.calls)
+    assert undurable(outcome.calls) == []
