@@ -144,3 +144,10 @@ def test_write_jpeg_is_whole_and_repeatable(tmp_path: Path) -> None:
     assert read is not None
     assert np.abs(read[..., ::-1].astype(int) - page).mean() < 3
     assert data.startswith(b"\xff\xd8\xff")
+
+
+@pytest.mark.parametrize("width", [40, 333])
+def test_a_line_is_cut_where_it_no_longer_fits(width: int) -> None:
+    line, font = "a label iiii WWWW " * 60, sheets._font(12)
+    fitting = (n for n in range(len(line), -1, -1) if font.getlength(line[:n] + "…") <= width)
+    assert sheets._clip(line, 12, width) == line[: next(fitting)] + "…"

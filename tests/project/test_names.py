@@ -25,7 +25,7 @@ from darkroom.project.names import (
         ("a/../../x.jpg", "a path with .."),
         ("a\\x.jpg", "a path with a backslash"),
         ("C:x.jpg", "a path with a drive letter"),
-        ("a\0.jpg", "a path with a NUL"),
+        ("a\0.jpg", "a path with a control character"),
         ("a\ud800.jpg", "a path that is not UTF-8"),
         ("./", "a path without a name"),
     ],

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import DataError
-from darkroom.raw import archives as module
-from darkroom.raw import gunzip
+from darkroom.raw import gunzip, limits
 from darkroom.raw.archives import Archives
 from tests.support.packed import folder_of, tar_of, zip_of
 from tests.support.realdata import REALDATA, needs_realdata
@@ -134,7 +133,7 @@ def test_a_tar_with_a_damaged_header_is_refused(raw: Archives) -> None:
     data = bytearray(path.read_bytes())
     data[2 * 512 + 3] ^= 1  # the second member's name: its checksum is wrong now
     path.write_bytes(data)
-    with pytest.raises(DataError, match=r"found: a damaged header after 1 members"):
+    with pytest.raises(DataError, match=r"found: a damaged header"):
         raw.paths("t.tar")
 
 
@@ -161,10 +160,29 @@ def test_a_zip_that_lies_about_a_size_is_refused(raw: Archives, declared: int, w
         raw.read("t.zip/a.jpg")
 
 
+@pytest.mark.parametrize("declared", [0, 1, 2])
+def test_a_count_of_16_bits_may_overflow_and_nothing_else(
+    raw: Archives, monkeypatch: pytest.MonkeyPatch, declared: int
+) -> None:
+    path = zip_of(raw.root / "t.zip", {"a.jpg": b"x"})
+    data = bytearray(path.read_bytes())
+    data[-14:-10] = struct.pack("<HH", declared, declared)
+    path.write_bytes(data)
+    if declared != 1:
+        with pytest.raises(DataError, match=f"found: 1 members for {declared} declared"):
+            raw.paths("t.zip")
+        return
+    infos = [zipfile.ZipInfo(f"{n}.jpg") for n in range(2**16 + 1)]
+    for place, info in enumerate(infos):
+        info.header_offset = place * 100
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", lambda _: infos)
+    assert len(raw.paths("t.zip")) == 2**16 + 1
+
+
 def test_a_member_over_the_limit_is_not_read(
     raw: Archives, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_MEMBER_BYTES", 999)
+    monkeypatch.setattr(limits, "MAX_MEMBER_BYTES", 999)
     zip_of(raw.root / "t.zip", MEMBERS)
     with pytest.raises(DataError, match="too large to be read") as caught:
         raw.read("t.zip/train/a.jpg")

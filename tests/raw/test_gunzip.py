@@ -8,7 +8,7 @@ import pytest
 
 from darkroom.errors import DataError, ResourceError
 from darkroom.project import files
-from darkroom.raw import gunzip
+from darkroom.raw import gunzip, limits
 
 
 def gz(path: Path, data: bytes) -> Path:
@@ -38,7 +38,7 @@ def test_a_bomb_is_refused_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gunzip, "MAX_IN_MEMORY_BYTES", 10)
-    monkeypatch.setattr(gunzip, "MAX_UNPACKED_RATIO", 2)
+    monkeypatch.setattr(limits, "MAX_UNPACKED_RATIO", 2)
     path = gz(tmp_path / "a.tar.gz", bytes(3 * 2**20))
     with pytest.raises(DataError, match="unpacks to far more than a set of images would") as caught:
         gunzip.unpack_gzip(path, tmp_path / "unpacked")

@@ -17,9 +17,11 @@ CONTAINER_SUFFIXES = (".zip", ".tar.gz", ".tgz", ".tar")
 
 _JUNK = re.compile(r"(?:^|/)(?:__MACOSX/.*|\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini)$")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _REPACK = "pack it again: regular files, relative names, no duplicates, no password"
 _NEIGHBOURS = 50
+_COMPARED = 100  # characters from the end: comparing takes the square of their number
 _MAGIC = (
     (b"PK\x03\x04", "a zip archive"),
     (b"PK\x05\x06", "a zip archive"),
@@ -71,7 +73,7 @@ def path_fault(name: str) -> str:
         "a path with ..": ".." in name.split("/"),
         "a path with a backslash": "\\" in name,
         "a path with a drive letter": bool(_DRIVE.match(name)),
-        "a path with a NUL": "\0" in name,
+        "a path with a control character": bool(_CONTROL.search(name)),
         "a path that is not UTF-8": bool(_SURROGATE.search(name)),
         "a path without a name": not set(name.split("/")) - {"", "."},
     }
@@ -157,7 +159,8 @@ def nearest_name(name: str, names: Collection[str]) -> str | None:
             return other
     place = bisect.bisect(ordered, name)
     around = ordered[max(0, place - _NEIGHBOURS) : place + _NEIGHBOURS]
-    return difflib.get_close_matches(name, around, n=1, cutoff=0.0)[0]
+    ends = {other[-_COMPARED:]: other for other in reversed(around)}
+    return ends[difflib.get_close_matches(name[-_COMPARED:], ends, n=1, cutoff=0.0)[0]]
 
 
 def is_junk(name: str) -> bool:

@@ -7,13 +7,10 @@ A compressed tar has no random access: `darkroom.raw.gunzip` unpacks it first.
 """
 
 import os
-import tarfile
-import zipfile
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from darkroom.errors import DataError
 from darkroom.project.files import walk_files
@@ -29,11 +26,10 @@ from darkroom.project.names import (
     safe_name,
     sizes_by_name,
 )
-from darkroom.raw.gunzip import unpack_gzip
+from darkroom.raw import limits
+from darkroom.raw.tars import BLOCK_BYTES, Tar
+from darkroom.raw.zips import Zip
 
-MAX_MEMBER_BYTES = 512 * 2**20
-
-_BLOCK = 512  # of a tar
 _TARS = ("a gzip file", "a tar archive", "binary data")  # the oldest tars have no magic
 _DOWNLOAD = "download it again"
 
@@ -107,16 +103,16 @@ class Archives:
 
         Raises:
             DataError: It is absent (the message names the nearest), damaged, or above
-                `MAX_MEMBER_BYTES`.
+                `MAX_MEMBER_BYTES` of `darkroom.raw.limits`.
         """
         container, name = self._find_member(path)
         size = container.sizes[name]
-        if size > MAX_MEMBER_BYTES:
+        if size > limits.MAX_MEMBER_BYTES:
             raise DataError(
                 "too large to be read",
                 file=self.root / path,
                 found=f"{size:,} bytes",
-                expected=f"at most {MAX_MEMBER_BYTES:,} bytes",
+                expected=f"at most {limits.MAX_MEMBER_BYTES:,} bytes",
             )
         with read_errors(self.root / path, *BROKEN):
             data = container.read(name)
@@ -169,11 +165,11 @@ class Archives:
         if not path.exists():
             pick_name(list_names(path.parent), path.name, suffixes=[""], file=path.parent)
         with read_errors(path), path.open("rb") as file:
-            kind = describe_bytes(file.read(_BLOCK))
+            kind = describe_bytes(file.read(BLOCK_BYTES))
         if label.endswith(".zip") and kind == "a zip archive":
-            return _Zip(path)
+            return Zip(path)
         if label.endswith(CONTAINER_SUFFIXES[1:]) and kind in _TARS:
-            return _Tar(path, self.unpack_folder, compressed=kind == "a gzip file")
+            return Tar(path, self.unpack_folder, compressed=kind == "a gzip file")
         raise DataError(
             "not the archive that its name says",
             file=path,
@@ -196,6 +192,7 @@ class _Folder:
         self._path = path
         with read_errors(path):
             self.sizes = sizes_by_name(path, self._entries(deep))
+        limits.refuse_count(len(self.sizes), path)
 
     def _entries(self, deep: bool) -> Iterator[tuple[str, int, str]]:
         if not deep:  # bare files beside the containers
@@ -213,69 +210,3 @@ class _Folder:
 
     def read(self, name: str) -> bytes:
         return (self._path / name).read_bytes()
-
-
-class _Zip:
-    """A zip's members, stored or deflated."""
-
-    def __init__(self, path: Path) -> None:
-        with read_errors(path, *BROKEN):
-            self._zip = zipfile.ZipFile(path)
-        infos = [info for info in self._zip.infolist() if not info.orig_filename.endswith("/")]
-        # zipfile cuts names at a NUL, turns backslashes on some systems, and of two members of
-        # one name keeps the last: orig_filename is what the archive says.
-        entries = ((info.orig_filename, info.file_size, _zip_fault(info)) for info in infos)
-        self.sizes = sizes_by_name(path, entries)
-        self._infos = {safe_name(info.orig_filename, path): info for info in infos}
-
-    def read(self, name: str) -> bytes:
-        with self._zip.open(self._infos[name]) as file:
-            return file.read(self.sizes[name] + 1)  # the limit stops a zip bomb
-
-
-def _zip_fault(info: zipfile.ZipInfo) -> str:
-    if info.flag_bits & 0x1:
-        return "encrypted"
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return f"compressed by method {info.compress_type}, not stored or deflated"
-    return file_kind(info.external_attr >> 16)
-
-
-class _Tar:
-    """A tar's members; its bytes are in memory or in an uncompressed file."""
-
-    def __init__(self, path: Path, unpack_folder: Path, *, compressed: bool) -> None:
-        self._source = unpack_gzip(path, unpack_folder) if compressed else path
-        with read_errors(path, *BROKEN), self._file() as file:
-            with tarfile.open(fileobj=file, mode="r:") as tar:
-                members = tar.getmembers()
-            _check_end(file, members)
-        members = [member for member in members if not member.isdir()]
-        self.sizes = sizes_by_name(path, ((m.name, m.size, _tar_fault(m)) for m in members))
-        self._offsets = {safe_name(m.name, path): m.offset_data for m in members}
-
-    def _file(self) -> BinaryIO:
-        return self._source.open("rb") if isinstance(self._source, Path) else BytesIO(self._source)
-
-    def read(self, name: str) -> bytes:
-        with self._file() as file:
-            file.seek(self._offsets[name])
-            return file.read(self.sizes[name])
-
-
-def _tar_fault(member: tarfile.TarInfo) -> str:
-    if member.issym() or member.islnk():
-        return "a link"
-    if member.issparse():
-        return "a sparse file"
-    return "" if member.isreg() else "a device, pipe or folder"
-
-
-def _check_end(file: BinaryIO, members: list[tarfile.TarInfo]) -> None:
-    """Refuse a tar with data after its last member: tarfile takes a damaged header for the end."""
-    end = 0
-    if members:
-        end = members[-1].offset_data + -(-members[-1].size // _BLOCK) * _BLOCK
-    file.seek(end)
-    if file.read(_BLOCK).strip(b"\0"):
-        raise tarfile.ReadError(f"a damaged header after {len(members):,} members")

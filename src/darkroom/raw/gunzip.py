@@ -14,10 +14,9 @@ from isal import igzip, isal_zlib
 from darkroom.errors import DataError, ResourceError
 from darkroom.project import files
 from darkroom.project.names import read_errors
+from darkroom.raw import limits
 
 MAX_IN_MEMORY_BYTES = 64 * 2**20
-# Images hardly compress; gzip cannot exceed a ratio of 1,032.
-MAX_UNPACKED_RATIO = 200
 
 _CHUNK_BYTES = 2**22
 _BROKEN = cast(tuple[type[Exception], ...], (EOFError, zlib.error, isal_zlib.error))
@@ -27,7 +26,7 @@ def unpack_gzip(path: Path, unpack_folder: Path) -> bytes | Path:
     """Return a gzip's contents: bytes, or the path of a file in `unpack_folder` if they are large.
 
     Raises:
-        DataError: It is damaged, cut short, or unpacks to `MAX_UNPACKED_RATIO` times its size.
+        DataError: It is damaged, cut short, or unpacks to far more than its size.
         ResourceError: The disk is full.
     """
     size = path.stat().st_size
@@ -41,7 +40,7 @@ def unpack_gzip(path: Path, unpack_folder: Path) -> bytes | Path:
     files.make_folder(unpack_folder, private=True)
     with files.lock(unpack_folder):  # one process unpacks, the others wait
         if not target.exists():
-            _unpack(path, target, limit=max(size, 2**20) * MAX_UNPACKED_RATIO)
+            _unpack(path, target, limit=limits.most_unpacked_bytes(size))
     return target
 
 
@@ -56,7 +55,7 @@ def _unpack(path: Path, target: Path, limit: int) -> None:
                         "unpacks to far more than a set of images would",
                         file=path,
                         found=f"more than {limit:,} bytes",
-                        expected=f"at most {MAX_UNPACKED_RATIO} times its own size",
+                        expected=f"at most {limits.MAX_UNPACKED_RATIO} times its own size",
                         fix="download it again",
                     )
                 out.write(chunk)

@@ -5,12 +5,14 @@ import io
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.errors import DataError
 from darkroom.project.names import describe_bytes, list_names, nearest_name, pick_name
+from darkroom.raw import limits
 from darkroom.raw.archives import Archives
 
 SUFFIXES = ("", ".zip")
@@ -83,6 +85,7 @@ class Table:
         cells = self.column(place)
         what = f"column {self.header[place] or place} is empty"
         refuse_rows(self, [n for n, cell in enumerate(cells) if not cell], what)
+        refuse_long(self, cells, f"column {self.header[place] or place}")
         check_unique(cells, self.lines, self.file)
         return cells
 
@@ -102,7 +105,8 @@ def read_table(folder: Path, name: str, delimiter: str = ",") -> Table:
     _, first = next(records)
     _refuse_note(first, file, delimiter)
     header = tuple(cell.strip() for cell in first)
-    twice = sorted({name for name in header if name and header.count(name) > 1})
+    _check_header(header, file)
+    twice = sorted(name for name, count in Counter(header).items() if name and count > 1)
     if twice:
         raise DataError(
             "a column name comes twice",
@@ -245,6 +249,39 @@ def refuse_rows(table: Table, places: Sequence[int], what: str, **words: str) ->
             + ", ".join(str(table.lines[place]) for place in places[:10])
             + (", …" if len(places) > 10 else ""),
             **words,
+        )
+
+
+def refuse_long(table: Table, cells: Sequence[str], what: str) -> None:
+    """Raise DataError for cells that are too long to name something: an image, a class."""
+    longest = limits.MAX_NAME_CHARACTERS
+    refuse_rows(
+        table,
+        limits.overlong(cells),
+        f"{what} holds a text of more than {longest:,} characters",
+        expected=f"at most {longest:,} characters",
+        fix="is it the right column? Check quotes and the delimiter",
+    )
+
+
+def _check_header(header: Sequence[str], file: str) -> None:
+    if len(header) > limits.MAX_COLUMNS:
+        raise DataError(
+            "more columns than any table of images",
+            file=file,
+            row=1,
+            found=f"{len(header):,} columns",
+            expected=f"at most {limits.MAX_COLUMNS:,}",
+            fix="is it the right file? Check the delimiter",
+        )
+    if long := limits.overlong(header):
+        raise DataError(
+            "a column's name is too long",
+            file=file,
+            row=1,
+            found=f"{len(header[long[0]]):,} characters: {header[long[0]][:80]}",
+            expected=f"at most {limits.MAX_NAME_CHARACTERS:,} characters",
+            fix="is there a line of column names? Check the delimiter",
         )
 
 

@@ -197,6 +197,12 @@ def test_a_broken_table_is_refused(tmp_path: Path, table: str, words: str) -> No
     assert words in refused(tmp_path)
 
 
+def test_a_label_of_ten_thousand_letters_is_refused(tmp_path: Path) -> None:
+    words = refused(draw(tmp_path, ["x", "y" * 10_000]))
+    assert "row 3: target label holds a text of more than 1,000 characters" in words
+    assert len(words) < 1000
+
+
 @pytest.mark.parametrize(
     ("cell", "fault"),
     [

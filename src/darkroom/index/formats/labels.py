@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from darkroom.errors import DataError
 from darkroom.index.table import LARGEST
-from darkroom.raw.tables import Table, refuse_rows
+from darkroom.raw.tables import Table, refuse_long, refuse_rows
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,30}")  # int() refuses thousands of digits
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -63,11 +63,14 @@ def encode_targets(
         _check_empty(cells, names)
     texts = [cell for cells in tables.values() for column in cells.columns for cell in column]
     if task == "multiclass":
+        labels = set(texts)
         for cells in tables.values():
-            _check_blanks(cells, names, set(texts))
-        labels = class_labels(texts)
-        codes = {label: float(number) for number, label in enumerate(labels)}
-        return EncodedTargets(_numbers(tables, names, codes), classes=labels)
+            for name, column in zip(names, cells.columns, strict=bool(cells.columns)):
+                refuse_long(cells.table, column, f"target {name}")
+            _check_blanks(cells, names, labels)
+        classes = class_labels(labels)
+        codes = {label: float(number) for number, label in enumerate(classes)}
+        return EncodedTargets(_numbers(tables, names, codes), classes=classes)
     if task == "regression":
         for cells in tables.values():
             _check_values(cells, names, is_number, "a finite number, such as -1.5")

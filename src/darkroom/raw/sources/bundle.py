@@ -16,10 +16,11 @@ from darkroom.errors import DataError, one_line
 from darkroom.project import files
 from darkroom.project.names import BROKEN, is_junk, safe_name
 from darkroom.raw.archives import Archives
-from darkroom.raw.gunzip import MAX_UNPACKED_RATIO
 from darkroom.raw.sources import cache, plan
 from darkroom.raw.sources.cache import BUNDLE_FILE, FolderRecord
 from darkroom.raw.sources.plan import Selection
+from darkroom.raw.zips import members as zip_members
+from darkroom.raw.zips import open_zip
 from darkroom.remote import disk_space
 from darkroom.remote.disk_space import SpaceNeed
 from darkroom.remote.download import Opener, RemoteFile, download
@@ -159,7 +160,8 @@ class BundleArchive:
             name, a folder "images" as "images.zip" (unless a file at the top has that name).
 
     Raises:
-        DataError: It is no zip, is damaged, or holds a member that can't be read safely.
+        DataError: It is no zip, is damaged, beyond the limits, or holds a member that can't be
+            read safely.
     """
 
     def __init__(self, path: Path) -> None:
@@ -169,13 +171,9 @@ class BundleArchive:
             message = one_line(error).partition("; to do: ")[0]
             raise DataError(message, fix=_fetch_again(path)) from error
         self._path = path
-        self._zip = zipfile.ZipFile(path)
-        members = [
-            (safe_name(info.orig_filename, path), info)
-            for info in self._zip.infolist()
-            if not info.orig_filename.endswith("/")
-        ]
-        members = sorted((each for each in members if not is_junk(each[0])), key=lambda m: m[0])
+        self._zip = open_zip(path)
+        named = [(safe_name(info.orig_filename, path), info) for info in zip_members(self._zip)]
+        members = sorted((each for each in named if not is_junk(each[0])), key=lambda m: m[0])
         self._files = {name: info for name, info in members if "/" not in name}
         self._folders: dict[str, list[Member]] = {}
         for name, info in members:
@@ -207,10 +205,8 @@ class BundleArchive:
             on_bytes: Called with the number of bytes after each write.
 
         Raises:
-            DataError: A member is damaged or not as large as declared, a file is empty, or they
-                unpack to `MAX_UNPACKED_RATIO` times the size of the zip.
+            DataError: A member is damaged or not as large as declared, or a file is empty.
         """
-        self._refuse_bomb(names)
         for name in sorted(names):
             if not self.sizes[name]:
                 raise DataError(
@@ -226,18 +222,6 @@ class BundleArchive:
                         self._copy(name, self._files[name], out, on_bytes)
                 else:
                     self._write_zip(self._folders[name], part, on_bytes)
-
-    def _refuse_bomb(self, names: Collection[str]) -> None:
-        declared = sum(self.sizes[name] for name in names)
-        size = self._path.stat().st_size
-        if declared > MAX_UNPACKED_RATIO * max(size, _CHUNK_BYTES):
-            raise DataError(
-                "unpacks to more than any set of images would",
-                file=self._path,
-                found=f"{declared:,} bytes from {size:,}",
-                expected=f"at most {MAX_UNPACKED_RATIO} times its own size",
-                fix="is it the right one? Then unpack it yourself, and set data.source to it",
-            )
 
     def _write_zip(
         self, members: list[Member], path: Path, on_bytes: Callable[[int], object]

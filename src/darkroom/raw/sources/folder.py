@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import shutil
-import zipfile
 from collections.abc import Collection
 from pathlib import Path, PurePath
 from typing import BinaryIO
@@ -13,6 +12,7 @@ from darkroom.errors import DataError, ParamsError
 from darkroom.project import files
 from darkroom.project.files import file_sha256, walk_files
 from darkroom.project.names import is_junk, list_names, read_errors
+from darkroom.raw.zips import open_zip
 
 MANIFEST = "manifest.json"
 _FICLONE = 0x40049409  # ioctl of Linux: share a file's blocks until one of the two is written
@@ -130,9 +130,9 @@ def _names_in(place: Path) -> list[str]:
     if not place.is_file():
         return []  # opening a pipe would wait for its writer
     try:
-        with zipfile.ZipFile(place) as archive:
+        with open_zip(place) as archive:
             return archive.namelist()
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except DataError:
         return []
 
 

@@ -1,0 +1,71 @@
+"""What archives and tables may hold at most: they come from others, and cost memory and time.
+
+Each limit lies far above what sets of images have, and below what stops a machine for minutes.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from darkroom.errors import DataError
+
+MAX_MEMBERS = 2_000_000
+"""Files of an archive or a folder; the largest well-known challenge has 1.4 million."""
+
+MAX_MEMBER_BYTES = 512 * 2**20
+"""Bytes of one file: an image, a mask, or a table of run lengths."""
+
+MAX_UNPACKED_RATIO = 200
+"""Unpacked by packed bytes. Images hardly compress; deflate reaches 1,032, members that overlap
+any ratio."""
+
+MAX_COLUMNS = 100_000
+"""Columns of a table."""
+
+MAX_NAME_CHARACTERS = 1_000
+"""Of an id, a label or a column's name. They are drawn, printed, and compared with each other."""
+
+_SMALL_BYTES = 2**20  # a few blank masks may compress better, and cost nothing
+
+
+def most_unpacked_bytes(packed_bytes: int) -> int:
+    """Return the bytes that an archive may unpack to, from its size.
+
+    Example:
+        >>> most_unpacked_bytes(10 * 2**20) // 2**20
+        2000
+    """
+    return MAX_UNPACKED_RATIO * max(packed_bytes, _SMALL_BYTES)
+
+
+def refuse_count(count: int, file: Path) -> None:
+    """Raise DataError if an archive or folder holds more than `MAX_MEMBERS` files."""
+    if count > MAX_MEMBERS:
+        raise DataError(
+            "holds more files than any set of images",
+            file=file,
+            found=f"{count:,} files",
+            expected=f"at most {MAX_MEMBERS:,}",
+            fix="is it the right one? Then pack it as several archives",
+        )
+
+
+def refuse_ratio(unpacked_bytes: int, packed_bytes: int, file: Path, fix: str) -> None:
+    """Raise DataError if an archive declares more unpacked bytes than its size allows."""
+    if unpacked_bytes > most_unpacked_bytes(packed_bytes):
+        raise DataError(
+            "unpacks to more than any set of images would",
+            file=file,
+            found=f"{unpacked_bytes:,} bytes from {packed_bytes:,}",
+            expected=f"at most {MAX_UNPACKED_RATIO} times its own size",
+            fix=fix,
+        )
+
+
+def overlong(texts: Iterable[str]) -> list[int]:
+    """Return the positions of the texts that are too long to name something.
+
+    Example:
+        >>> overlong(["dog", "d" * 1001])
+        [1]
+    """
+    return [place for place, text in enumerate(texts) if len(text) > MAX_NAME_CHARACTERS]

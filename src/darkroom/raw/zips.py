@@ -1,0 +1,147 @@
+"""Read a zip in place, after checks that zipfile does not make.
+
+zipfile trusts the central directory: it does not compare the number of its entries with the end
+record's, so that a damaged length hides members; it reads members that overlap, so that a small
+file unpacks to any size; and it sets no limits.
+
+Source:
+    APPNOTE.TXT 6.3.10, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+"""
+
+import struct
+import zipfile
+from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from darkroom.errors import DataError
+from darkroom.project.names import BROKEN, file_kind, read_errors, safe_name, sizes_by_name
+from darkroom.raw import limits
+
+_END, _END_BYTES = b"PK\x05\x06", 22
+_END64, _END64_BYTES = b"PK\x06\x06", 56
+_LOCATOR, _LOCATOR_BYTES = b"PK\x06\x07", 20
+_MAX_COMMENT_BYTES = 65535
+_LOCAL_BYTES = 30  # of a member's header, without its name
+_ENCRYPTED = 0x1 | 0x40 | 0x2000  # a member, strongly, the directory
+_UNPACK = "is it the right one? Then unpack it yourself into a folder of its name"
+
+
+class _EndRecord(NamedTuple):
+    members: int
+    is_zip64: bool
+    is_split: bool
+
+
+class Zip:
+    """A zip's members, stored or deflated."""
+
+    def __init__(self, path: Path) -> None:
+        self._zip = open_zip(path)
+        infos = members(self._zip)
+        entries = ((info.orig_filename, info.file_size, _fault(info)) for info in infos)
+        self.sizes = sizes_by_name(path, entries)
+        self._infos = {safe_name(info.orig_filename, path): info for info in infos}
+
+    def read(self, name: str) -> bytes:
+        """Return a member's bytes, and one more if it has more than declared."""
+        with self._zip.open(self._infos[name]) as file:
+            return file.read(self.sizes[name] + 1)  # the limit stops a zip bomb
+
+
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """Return a zip, opened and checked as a whole; its members are not read yet.
+
+    Raises:
+        DataError: It is damaged, one part of a split zip, or beyond the limits; or members overlap.
+    """
+    with read_errors(path, *BROKEN):
+        with path.open("rb") as file:
+            end = _read_end(file)
+        if end.is_split:
+            raise DataError(
+                "one part of a split zip",
+                file=path,
+                found="an end record of another part",
+                expected="the whole archive in one file",
+                fix="join the parts: `zip -s 0 parts.zip --out whole.zip`",
+            )
+        limits.refuse_count(end.members, path)
+        archive = zipfile.ZipFile(path)
+    try:
+        _check_members(archive, end, path)
+    except BaseException:
+        archive.close()
+        raise
+    return archive
+
+
+def _check_members(archive: zipfile.ZipFile, end: _EndRecord, path: Path) -> None:
+    infos = archive.infolist()
+    with read_errors(path, *BROKEN):
+        expected = end.members if end.is_zip64 else end.members % 2**16
+        if (len(infos) if end.is_zip64 else len(infos) % 2**16) != expected:
+            # Some writers let the 16 bits of a plain zip's count overflow.
+            raise zipfile.BadZipFile(f"{len(infos):,} members for {end.members:,} declared")
+    limits.refuse_count(len(infos), path)
+    size = path.stat().st_size
+    limits.refuse_ratio(sum(info.file_size for info in infos), size, path, _UNPACK)
+    _refuse_overlaps(infos, path)
+
+
+def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Return the members that are no folders.
+
+    zipfile cuts names at a NUL, turns backslashes on some systems, and of two members of one name
+    keeps the last: `orig_filename` is what the archive says.
+    """
+    return [info for info in archive.infolist() if not info.orig_filename.endswith("/")]
+
+
+def _fault(info: zipfile.ZipInfo) -> str:
+    """Return why a member can't be read ("encrypted"), or ""."""
+    if info.flag_bits & _ENCRYPTED:
+        return "encrypted"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return f"compressed by method {info.compress_type}, not stored or deflated"
+    return file_kind(info.external_attr >> 16)
+
+
+def _read_end(file: BinaryIO) -> _EndRecord:
+    """Return the end record, found where zipfile finds it.
+
+    Raises:
+        zipfile.BadZipFile: There is none.
+    """
+    size = file.seek(0, 2)
+    file.seek(max(0, size - _END_BYTES - _MAX_COMMENT_BYTES - _LOCATOR_BYTES - _END64_BYTES))
+    tail = file.read()
+    place = len(tail) - _END_BYTES
+    if tail[place : place + 4] != _END or tail[-2:] != b"\0\0":
+        place = tail.rfind(_END)
+    if place < 0 or len(tail) < place + _END_BYTES:
+        raise zipfile.BadZipFile("it has no end: cut short, or one of several parts")
+    disk, start, _, count = struct.unpack_from("<4H", tail, place + 4)
+    located = place - _LOCATOR_BYTES
+    place64 = located - _END64_BYTES
+    if place64 < 0 or tail[located : located + 4] != _LOCATOR:
+        return _EndRecord(count, False, bool(disk or start))
+    if tail[place64 : place64 + 4] != _END64:
+        return _EndRecord(count, False, bool(disk or start))
+    disk, start, _, count = struct.unpack_from("<2L2Q", tail, place64 + 16)
+    return _EndRecord(count, True, bool(disk or start))
+
+
+def _refuse_overlaps(infos: list[zipfile.ZipInfo], path: Path) -> None:
+    """Raise DataError if a member begins before the one before it has ended."""
+    ordered = sorted(infos, key=lambda info: info.header_offset)
+    for info, following in pairwise(ordered):
+        end = info.header_offset + _LOCAL_BYTES + len(info.orig_filename) + info.compress_size
+        if end > following.header_offset:
+            raise DataError(
+                "its members overlap",
+                file=path,
+                found=f"{info.orig_filename} and {following.orig_filename}",
+                expected="members one after another",
+                fix="pack it again",
+            )
