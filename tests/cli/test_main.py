@@ -1,13 +1,12 @@
 """The command line: help, exit codes by kind, words on stderr, and nothing imported too early."""
 
 import errno
-import fcntl
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -54,6 +53,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, run: Callable[..., Any]) -> list[str]
 
     monkeypatch.setattr(main, "import_module", load)
     monkeypatch.setattr(main, "read_context", context)
+    monkeypatch.setattr(main, "stage_run", lambda _, read, **__: nullcontext(read()))
     return imported
 
 
@@ -268,38 +268,23 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-@contextmanager
-def another_run(root: Path, name: str) -> Iterator[None]:
-    """Hold a lock as another run would."""
-    (root / ".darkroom").mkdir(exist_ok=True)
-    with (root / ".darkroom" / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def test_an_unknown_competition_leaves_no_lock(project: Path) -> None:
     assert main.main(["index", "../tidy"]) == 2
     assert main.main(["preprocess", "tidy"]) == 2
     assert not (project / ".darkroom").exists()
 
 
-def test_two_runs_of_one_competition_do_not_mix(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    stage(monkeypatch, lambda **_: None)
-    with another_run(project, "tiny"):
-        assert main.main(["index", "tiny"]) == 5
-        assert "another run of this competition is under way" in capsys.readouterr().err
-        assert main.main(["train", "tiny"]) == 0
-    assert main.main(["index", "tiny"]) == 0
-
-
 @pytest.mark.parametrize(
-    ("variable", "value", "code"),
-    [("RANK", "0", 5), ("RANK", "1", 0), ("RANK", "7", 0), ("DARKROOM_LAUNCHER", "1", 0)],
+    ("variable", "value", "locked"),
+    [
+        ("RANK", "0", True),
+        ("RANK", "1", False),
+        ("RANK", "7", False),
+        ("DARKROOM_LAUNCHER", "1", False),
+    ],
 )
 def test_the_further_processes_of_a_training_take_no_lock(
-    project: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, code: int
+    project: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, locked: bool
 ) -> None:
     stage(monkeypatch, lambda **_: None)
     for name in ("TORCHELASTIC_RUN_ID", "RANK", "WORLD_SIZE", "LOCAL_RANK"):
@@ -307,25 +292,15 @@ def test_the_further_processes_of_a_training_take_no_lock(
     monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", "error.json")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     monkeypatch.setenv(variable, value)
-    with another_run(project, "tiny-fold0"):
-        assert main.main(["train", "tiny", "--fold", "0"]) == code
+    runs: list[object] = []
 
+    def noted(stage: str, read: Callable[[], Context], **options: object) -> Any:
+        runs.append((stage, options))
+        return nullcontext(read())
 
-def test_leftovers_of_a_killed_run_are_removed_under_the_lock(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stage(monkeypatch, lambda **_: None)
-    left = [project / "data/raw/.tiny.part/a.zip", project / "data/raw/.tiny.old/a.zip"]
-    tiny.put(project / "data/processed/.tiny.part/a", "no processed data: it may be all there is")
-    for file in left:
-        tiny.put(file, "half")
-    with another_run(project, "tiny"):
-        main.main(["split", "tiny"])
-    main.main(["train", "tiny"])
-    assert all(file.exists() for file in left)
-    assert main.main(["split", "tiny"]) == 0
-    assert [path.name for path in (project / "data/raw").iterdir()] == ["tiny"]
-    assert (project / "data/processed/.tiny.part/a").exists()
+    monkeypatch.setattr(main, "stage_run", noted)
+    assert main.main(["train", "tiny", "--fold", "0"]) == 0
+    assert runs == [("train", {"locked": locked})]
 
 
 def test_the_context_of_a_competition(project: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import ArtifactError
+from darkroom.project import files
 from darkroom.project.paths import Layout
 from darkroom.stages import _inputs
 
@@ -13,9 +14,10 @@ def test_ids_of_a_split_stay_text(tmp_path: Path) -> None:
     paths = Layout("cars", tmp_path)
     paths.split.parent.mkdir(parents=True)
     paths.split.write_text("id,fold\n007,0\nNA,-1\n1e5,1\n")
-    folds = _inputs.read_split(paths)
+    folds, sha256 = _inputs.read_split(paths)
     assert folds["id"].tolist() == ["007", "NA", "1e5"]
     assert folds["fold"].tolist() == [0, -1, 1]
+    assert sha256 == files.file_sha256(paths.split)
 
 
 @pytest.mark.parametrize(

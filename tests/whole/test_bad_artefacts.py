@@ -134,7 +134,7 @@ def test_a_full_disk(
     assert "No space left on device" in words
     assert "to do: free some space" in words
     place = words.split(f"darkroom {verb} tiny: ")[1].splitlines()[0]
-    assert ("training.ckpt" if verb == "train" else "tiny") in place, "the file is named"
+    assert (".darkroom" if verb == "train" else "tiny") in place, "the file is named"
     assert code == 5
 
 

@@ -1,6 +1,5 @@
 """Results that do not belong together are refused, not mixed."""
 
-import fcntl
 import json
 import shutil
 from typing import Any
@@ -76,19 +75,6 @@ def test_the_weights_that_training_began_with_are_part_of_the_fingerprint(
         assert card["model"]["weights"] == "given"
         fingerprints.append(card["fingerprint"])
     assert fingerprints[0] != fingerprints[1]
-
-
-def test_two_runs_of_one_competition_do_not_mix(
-    project: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = project("masks")
-    with (root / ".darkroom" / "tiny.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        capsys.readouterr()
-        assert main.main(["split", "tiny"]) == 5
-        assert "another run of this competition is under way" in capsys.readouterr().err
-        assert main.main(["check", "tiny"]) == 0
-    assert main.main(["split", "tiny"]) == 0
 
 
 def test_a_source_folder_in_the_place_of_raw_files_is_kept(

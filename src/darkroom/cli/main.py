@@ -11,17 +11,18 @@ import select
 import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from darkroom.cli import begin
+from darkroom.cli.stage_run import stage_run
 from darkroom.cli.train import hand_over, is_child
 from darkroom.errors import DarkroomError, InternalError, ParamsError, ResourceError
-from darkroom.project.files import DISK_FULL, clear_leftovers, lock
+from darkroom.project.files import DISK_FULL
 from darkroom.project.paths import PARAMS, Layout
 from darkroom.project.processes import is_under_torchrun
 from darkroom.stages._context import Context
@@ -202,14 +203,25 @@ def _run(options: dict[str, Any]) -> int:
         name = options.pop("name")
         if verb == "check" and options["file"] is None:
             _refuse_file(name)
+        if verb in STAGES:
+            return _run_stage(verb, name, options)
         options["context"] = read_context(name)
-    with _lock(options["context"], options.get("fold")) if verb in STAGES else nullcontext():
+    # A check of all parameters is of no competition, and writes what no other stage writes.
+    module = import_module(f"darkroom.{'stages' if verb in STAGES else 'cli'}.{verb}")
+    begin()
+    code = module.run(**options)
+    return code if isinstance(code, int) else 0
+
+
+def _run_stage(stage: str, name: str, options: dict[str, Any]) -> int:
+    """Run a stage. Of several processes of one training the launcher, or rank 0, locks."""
+    locked = not is_child() and not (is_under_torchrun() and os.environ["RANK"] != "0")
+    with stage_run(stage, partial(read_context, name), locked=locked) as context:
         # train is a command too: it starts several processes, and passes TensorBoard.
-        room = "stages" if verb in STAGES and verb != "train" else "cli"
-        module = import_module(f"darkroom.{room}.{verb}")
-        if verb != "train":  # it imports torch first
+        module = import_module(f"darkroom.{'cli' if stage == 'train' else 'stages'}.{stage}")
+        if stage != "train":  # it imports torch first
             begin()
-        code = module.run(**options)
+        code = module.run(context=context, **options)
     return code if isinstance(code, int) else 0
 
 
@@ -222,30 +234,6 @@ def _refuse_file(name: str) -> None:
             expected="`darkroom check NAME FILE`, the file a submission: .csv or .csv.gz",
             fix=f"run `darkroom check NAME {name}`, NAME being a competition of {PARAMS}",
         )
-
-
-@contextmanager
-def _lock(context: Context, fold: int | None) -> Iterator[None]:
-    """Keep a second run of a competition's stages out: the two would mix their outputs.
-
-    Folds may be trained side by side. Of several processes of one training the launcher holds
-    the lock, or without one the first rank.
-    """
-    if is_child() or (is_under_torchrun() and os.environ["RANK"] != "0"):
-        yield
-        return
-    suffix = "" if fold is None else f"-fold{fold}"
-    with lock(Path(".darkroom", f"{context.name}{suffix}.lock"), busy=_refuse_second_run):
-        if fold is None:
-            for folder in (context.paths.raw, context.paths.processed):
-                clear_leftovers(folder)
-        yield
-
-
-def _refuse_second_run() -> None:
-    raise ResourceError(
-        "another run of this competition is under way", fix="wait until it has ended"
-    )
 
 
 def _sentence(purpose: str) -> str:

@@ -69,10 +69,12 @@ class Index:
             multiclass: the class number). Part train in order of id, then part test in the
             order that the submission expects.
         card: The meaning of the rows.
+        sha256: Of the card's file, which holds the table's; "" if they were not read from files.
     """
 
     rows: pd.DataFrame
     card: Card
+    sha256: str = ""
 
 
 def answer_columns(card: Card) -> list[int]:
@@ -151,7 +153,8 @@ def read_index(table: Path, card: Path) -> Index:
     Raises:
         ArtifactError: A file is absent or damaged, or the two do not belong together.
     """
-    expected, sha256, count = _read_card(card)
+    card_data = _read_bytes(card)
+    expected, sha256, count = _parse_card(card_data, card)
     data = _read_bytes(table)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ArtifactError(
@@ -172,7 +175,7 @@ def read_index(table: Path, card: Path) -> Index:
             strings_can_be_null=False,  # an id may be "NA"
         ),
     ).to_pandas()
-    return Index(rows, expected)
+    return Index(rows, expected, hashlib.sha256(card_data).hexdigest())
 
 
 def _check_card(card: Card) -> None:
@@ -316,11 +319,11 @@ def _refuse_rows(rows: pd.DataFrame, bad: "pd.Series[bool]", what: str, show: st
         )
 
 
-def _read_card(path: Path) -> tuple[Card, str, int]:
+def _parse_card(data: bytes, path: Path) -> tuple[Card, str, int]:
     """Return the card, the table's sha256 and its number of rows."""
     names = [entry.name for entry in fields(Card)]
     try:
-        values = json.loads(_read_bytes(path))
+        values = json.loads(data)
         sha256, count = values.pop("sha256"), values.pop("rows")
         if sorted(values) != sorted(names) or not re.fullmatch("[0-9a-f]{64}", sha256):
             raise ValueError(f"keys {', '.join(sorted(values))}")

@@ -41,7 +41,7 @@ def atomic_write(path: Path, *, mode: int | None = None) -> Iterator[Path]:
     part = path.with_name(f"{path.name}.part")
     try:
         with _naming(path):
-            make_folder(path.parent)
+            _make_folder(path.parent)
             if mode is not None:
                 part.unlink(missing_ok=True)
                 part.touch(mode=0o600)
@@ -78,9 +78,14 @@ def make_folder(path: Path, *, private: bool = False) -> None:
         path: The folder.
         private: Whether only this user may look into what is created.
     """
+    with _naming(path):
+        _make_folder(path, 0o700 if private else 0o777)
+
+
+def _make_folder(path: Path, mode: int = 0o777) -> None:
     absent = list(itertools.takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
     for folder in reversed(absent):
-        folder.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
+        folder.mkdir(mode=mode, exist_ok=True)
         _fsync_folder(folder.parent)
 
 
@@ -114,7 +119,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(leftover, ignore_errors=True)
     try:
         with _naming(path):
-            make_folder(part)
+            _make_folder(part)
         with _naming(path, *DISK_FULL, errno.EFBIG):
             yield part
         with _naming(path):
@@ -129,13 +134,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def lock(path: Path, *, busy: Callable[[], object] = lambda: None) -> Iterator[None]:
+def lock(
+    path: Path, *, shared: bool = False, busy: Callable[[], object] = lambda: None
+) -> Iterator[None]:
     """Lock a folder, or a lock file, while the block runs; other processes wait for it.
 
     The lock of a killed process is released.
 
     Args:
         path: An existing folder; or else a file, which is created if it is missing, and stays.
+        shared: Whether other processes may hold it too, if they share it.
         busy: Called if another process holds the lock: it returns to wait, or raises to refuse.
     """
     if path.is_dir():
@@ -143,10 +151,11 @@ def lock(path: Path, *, busy: Callable[[], object] = lambda: None) -> Iterator[N
     else:
         make_folder(path.parent, private=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        if not _is_free(handle):
+        if not _is_free(handle, kind):
             busy()
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            fcntl.flock(handle, kind)
         yield
     finally:
         os.close(handle)
@@ -204,10 +213,10 @@ def clear_leftovers(path: Path) -> None:
             shutil.rmtree(path.with_name(f".{path.name}.{end}"), ignore_errors=True)
 
 
-def _is_free(handle: int) -> bool:
+def _is_free(handle: int, kind: int) -> bool:
     """Lock an open file or folder if it is free; return whether it was."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

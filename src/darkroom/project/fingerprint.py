@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from darkroom.project.files import file_sha256, walk_files
@@ -30,7 +31,12 @@ def libraries() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
 
 
-def stage_fingerprint(stage: str, params: Mapping[str, Any], inputs: Sequence[Path]) -> str:
+def stage_fingerprint(
+    stage: str,
+    params: Mapping[str, Any],
+    inputs: Sequence[Path],
+    digests: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Return the fingerprint of a stage's result, 64 hexadecimal digits.
 
     Args:
@@ -38,6 +44,8 @@ def stage_fingerprint(stage: str, params: Mapping[str, Any], inputs: Sequence[Pa
         params: The parameters that the stage reads; they can be written as JSON.
         inputs: Files, and folders whose files are hashed with their relative names; where they
             lie does not matter.
+        digests: The sha256, by name, of what has been read already: a file may be another one
+            a moment later.
     """
     code = [
         (path.relative_to(PACKAGE).as_posix(), file_sha256(path))
@@ -48,7 +56,8 @@ def stage_fingerprint(stage: str, params: Mapping[str, Any], inputs: Sequence[Pa
         for path in inputs
         for file in (_files_inside(path) if path.is_dir() else [path])
     ]
-    text = json.dumps([stage, params, contents, code, libraries()], sort_keys=True)
+    contents += [(name, "", digest) for name, digest in digests.items()]
+    text = json.dumps([stage, params, sorted(contents), code, libraries()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

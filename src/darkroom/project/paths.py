@@ -118,6 +118,11 @@ class Layout:
         return self.root / "submissions" / f"{self.name}.csv.gz"
 
     @property
+    def submission_facts(self) -> Path:
+        """What a submission was made with, and its digest."""
+        return self.submission.with_name(f"{self.name}.json")
+
+    @property
     def submissions_history(self) -> Path:
         """The submissions and their scores, of all competitions."""
         return self.submission.with_name("history.csv")
@@ -130,6 +135,10 @@ class Layout:
     def runs(self, fold: int, fingerprint: str) -> Path:
         """TensorBoard's events of one training; another fingerprint is another run."""
         return _home(self.root) / "runs" / self.name / f"fold{fold}-{fingerprint[:8]}"
+
+    def lock(self, artefact: str) -> Path:
+        """The lock of some files of this competition: `index`, `model0`."""
+        return self.root / ".darkroom" / f"{self.name}.{artefact}.lock"
 
     def work(self, fingerprint: str) -> Path:
         """Unfinished work, by the fingerprint of its result."""

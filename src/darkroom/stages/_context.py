@@ -1,5 +1,6 @@
 """What every stage is given: the parameters of one competition, and its paths."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ class Context:
         section: The competition's section of params.yaml, validated.
         paths: Where its files lie.
         transfer: The run's folder or the file that its first weights come from; None: nothing.
+        require_unchanged: Raises ArtifactError if parameters, code or inputs of the stage are not
+            what it began with. It is called once more when the stage has ended; what takes long
+            calls it before its outputs replace older ones, and keeps its half-done work.
     """
 
     seed: int
@@ -29,6 +33,7 @@ class Context:
     section: "Competition"
     paths: Layout
     transfer: str | None = None
+    require_unchanged: Callable[[], object] = lambda: None
 
     @property
     def name(self) -> str:

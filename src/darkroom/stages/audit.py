@@ -26,7 +26,7 @@ def run(context: Context) -> None:
     name, paths = context.name, context.paths
 
     index = read_index(paths.index, paths.card)
-    folds = read_split(paths)
+    folds, _ = read_split(paths)
     facts = _facts(paths, name)
 
     report = build_report(index, facts, folds)

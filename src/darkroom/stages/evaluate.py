@@ -24,7 +24,6 @@ from darkroom.prediction.tables import as_csv
 from darkroom.prediction.tiles import Tiles
 from darkroom.prediction.tta import TTA
 from darkroom.project import files
-from darkroom.project.files import file_sha256
 from darkroom.project.paths import Layout
 from darkroom.raw.archives import Archives
 from darkroom.stages import _folds
@@ -45,11 +44,11 @@ def run(context: Context) -> None:
     index = read_index(paths.index, paths.card)
     card = index.card
     shards, train = read_part(paths, index, "train")
-    folds = read_split(paths)
+    folds, split_sha256 = read_split(paths)
     check_split(train, folds)
     train["fold"] = train["id"].map(folds.set_index("id")["fold"])
     tta = _tta(choice)
-    trained = _folds.load(context, card, shards, choice, tta, split_sha256=file_sha256(paths.split))
+    trained = _folds.load(context, card, shards, choice, tta, split_sha256=split_sha256)
     threshold = None if choice.threshold == "auto" else choice.threshold
 
     out_of_fold = [_out_of_fold(fold, trained, train, shards) for fold in context.folds]

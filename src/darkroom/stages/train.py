@@ -1,7 +1,7 @@
 """train: shards and split -> the weights of one fold."""
 
-import shutil
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,15 @@ from darkroom.models.sizes import check_size
 from darkroom.params.model import Model
 from darkroom.params.train import Train
 from darkroom.project import files, fingerprint
+from darkroom.project.paths import Layout
+from darkroom.project.work import half_done
 from darkroom.stages import _train_args
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import read_part, read_split
 from darkroom.store.store import Store
 from darkroom.training import distributed
 from darkroom.training.callbacks import Callback
-from darkroom.training.fit import fit
+from darkroom.training.fit import FitResult, fit
 
 # (log_dir, task, validation loader, names=, hyperparameters=) to callbacks: TensorBoard's. The
 # command line passes them, so that their code is no dependency of the stage: results do not depend
@@ -43,14 +45,15 @@ def run(
     index = read_index(paths.index, paths.card)
     card = index.card
     shards, rows = read_part(paths, index, "train")
-    folds = read_split(paths)
+    folds, split_sha256 = read_split(paths)
     check_split(rows, folds)
     _train_args.check_choices(section, card.task)
     train_rows, val_rows = _split_rows(rows, folds, fold)
     if model.weights == _train_args.GIVEN:
         require(paths.first_weights, "transfer", name)
 
-    result_fingerprint = _fingerprint(context, fold, shards)
+    digests = {"card": index.sha256, "split": split_sha256}
+    result_fingerprint = _fingerprint(context, fold, shards, digests)
     targets = _train_args.target_array(rows, card)
     train_targets = None if targets is None else targets[train_rows]
     arguments = _train_args.network_arguments(
@@ -61,51 +64,68 @@ def run(
     # Validation sees whole images, whatever windows are cut for training.
     check_size(net, shards.height, shards.width)
     loaders = _train_args.train_loaders(shards, train_rows, val_rows, targets, train, context.seed)
-    result = fit(
-        net,
-        *loaders,
-        train,
-        task=card.task,
-        loss=_train_args.train_loss(train, card, train_targets, arguments.get("scale")),
-        mixup=_train_args.train_mixup(train, card),
-        seed=context.seed,
-        work_dir=paths.work(result_fingerprint),
-        mean=mean,
-        std=std,
-        scale=arguments.get("scale"),
-        callbacks=make_callbacks(
-            paths.runs(fold, result_fingerprint),
-            card.task,
-            loaders[1],
-            names=card.classes or card.targets,
-            hyperparameters=_hyperparameters(context, fold, shards),
-        ),
-    )
-    if distributed.rank() > 0:  # rank 0 writes
-        return
-
-    training = {
+    description = _description(card, shards) | {
         "mean": mean,
         "std": std,
-        "precision": result.precision,
-        "trained_on": result.trained_on,
         "model": arguments | {"weights": model.weights},
         "fold": fold,
-        "split_sha256": files.file_sha256(paths.split),
-        "metrics": result.best,
+        "split_sha256": split_sha256,
         "fingerprint": result_fingerprint,
         "libraries": fingerprint.libraries(),
     }
-    save_model(paths.model(fold), result.net, _description(card, shards) | training)
-    history = pd.DataFrame(result.history).to_csv(index=False, lineterminator="\n")
-    files.write(paths.history(fold), history)
-    shutil.rmtree(paths.work(result_fingerprint), ignore_errors=True)
+    # Of several ranks the first takes the lock, and the others wait with it.
+    with half_done(
+        paths.work(result_fingerprint),
+        leads=distributed.rank() == 0,
+        agree=distributed.broadcast,
+    ) as work_dir:
+        result = fit(
+            net,
+            *loaders,
+            train,
+            task=card.task,
+            loss=_train_args.train_loss(train, card, train_targets, arguments.get("scale")),
+            mixup=_train_args.train_mixup(train, card),
+            seed=context.seed,
+            work_dir=work_dir,
+            mean=mean,
+            std=std,
+            scale=arguments.get("scale"),
+            callbacks=make_callbacks(
+                paths.runs(fold, result_fingerprint),
+                card.task,
+                loaders[1],
+                names=card.classes or card.targets,
+                hyperparameters=_hyperparameters(context, fold, shards),
+            ),
+        )
+        if distributed.rank() > 0:  # rank 0 writes
+            return
+        context.require_unchanged()
+        _save(paths, fold, result, description)
     best = ", ".join(f"{key} {value:.4f}" for key, value in result.best.items() if "/val" in key)
     print(f"{name}, fold {fold}: best epoch {result.best['epoch']:.0f}: {best}")
 
 
-def _fingerprint(context: Context, fold: int, shards: Store) -> str:
-    """Return the fingerprint of this training's result."""
+def _save(paths: Layout, fold: int, result: FitResult, description: Mapping[str, Any]) -> None:
+    """Write the model and the history, when nobody reads the ones so far."""
+    outcome = {
+        "metrics": result.best,
+        "precision": result.precision,
+        "trained_on": result.trained_on,
+    }
+    history = pd.DataFrame(result.history).to_csv(index=False, lineterminator="\n")
+    with files.lock(paths.lock(f"model{fold}"), busy=_print_waiting):
+        save_model(paths.model(fold), result.net, {**description, **outcome})
+        files.write(paths.history(fold), history)
+
+
+def _print_waiting() -> None:
+    print("waiting for another stage that reads the model so far", file=sys.stderr, flush=True)
+
+
+def _fingerprint(context: Context, fold: int, shards: Store, digests: Mapping[str, str]) -> str:
+    """Return the fingerprint of this training's result; the digests are of what has been read."""
     paths, section = context.paths, context.section
     choices = {
         "model": section.model.model_dump(),
@@ -116,10 +136,10 @@ def _fingerprint(context: Context, fold: int, shards: Store) -> str:
         "threads": torch.get_num_threads(),
         "ranks": distributed.world_size(),
     }
-    inputs = [paths.index, paths.card, paths.split, *shards.paths]
+    inputs = shards.paths
     if section.model.weights == _train_args.GIVEN:
-        inputs.append(paths.first_weights)
-    return fingerprint.stage_fingerprint("train", choices, inputs)
+        inputs = [*inputs, paths.first_weights]
+    return fingerprint.stage_fingerprint("train", choices, inputs, digests)
 
 
 def _hyperparameters(context: Context, fold: int, shards: Store) -> dict[str, Any]:

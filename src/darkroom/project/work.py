@@ -1,0 +1,109 @@
+"""Folders of half-done work: one process at a time, kept until the result is there."""
+
+import fcntl
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from darkroom.project import files
+
+LOCK = "work.lock"
+WAITING = "waiting.lock"  # held by every process that waits for the folder
+_POLL_S = 0.2
+
+
+@contextmanager
+def half_done(
+    folder: Path, *, leads: bool = True, agree: Callable[[bool], bool] = lambda flag: flag
+) -> Iterator[Path]:
+    """Yield a folder for half-done work, which is removed if the block succeeds.
+
+    After an error it stays, and the next run of the same work goes on from there. One process
+    at a time has it. Another one, perhaps in a copy of the project, waits with a line on stderr;
+    it then finds the finished work, which only the last one removes.
+
+    Args:
+        folder: Named by the fingerprint of the result; it is created if it is missing.
+        leads: Whether this process takes the lock: of several that work together one does.
+        agree: Returns the leader's argument in each of the processes that work together.
+    """
+    handle: int | None = None
+    with ExitStack() as stack:
+        is_waiting = False
+        while True:
+            if leads:
+                handle = _take(folder)
+            if agree(handle is not None):
+                break
+            if leads and not is_waiting:
+                print(f"waiting for another run of the same work, in {folder}", file=sys.stderr)
+                stack.enter_context(_announced(folder))
+                is_waiting = True
+            time.sleep(_POLL_S)  # a blocking wait would let the others run into their timeout
+    try:
+        yield folder
+    except BaseException:
+        if leads and not _contents(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    else:
+        if leads and not _is_awaited(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _take(folder: Path) -> int | None:
+    """Return the open lock of a folder; None if another process has it or has just removed it."""
+    files.make_folder(folder, private=True)
+    path = folder / LOCK
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(handle).st_ino == path.stat().st_ino:
+            return handle
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(handle)
+    return None
+
+
+@contextmanager
+def _announced(folder: Path) -> Iterator[None]:
+    """Let the process that has the folder know that this one waits for it."""
+    with ExitStack() as stack:
+        with suppress(FileNotFoundError):  # it has just been removed
+            handle = os.open(folder / WAITING, os.O_RDWR | os.O_CREAT, 0o600)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+
+
+def _is_awaited(folder: Path) -> bool:
+    """Return whether another process waits for a folder."""
+    try:
+        handle = os.open(folder / WAITING, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _contents(folder: Path) -> set[str]:
+    """Return the names of what is in a folder besides locks."""
+    with suppress(FileNotFoundError):
+        return {entry.name for entry in folder.iterdir()} - {LOCK, WAITING}
+    return set()

@@ -1,0 +1,115 @@
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from darkroom.project.work import LOCK, half_done
+
+
+def start(function: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=function)  # a lock is of an open file: threads count too
+    thread.start()
+    return thread
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_it_goes_when_the_work_is_done(tmp_path: Path) -> None:
+    folder = tmp_path / ".darkroom" / "0123"
+    with half_done(folder) as work:
+        assert work == folder
+        assert [path.stat().st_mode & 0o777 for path in (folder, folder.parent)] == [0o700, 0o700]
+        (folder / "half").touch()
+    assert list((tmp_path / ".darkroom").iterdir()) == []
+
+
+def test_it_stays_after_an_error_if_something_is_in_it(tmp_path: Path) -> None:
+    def fail(name: str | None) -> None:
+        with half_done(tmp_path / "work") as work:
+            if name:
+                (work / name).touch()
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        fail(None)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RuntimeError, match="killed"):
+        fail("half")
+    with half_done(tmp_path / "work") as work:
+        assert (work / "half").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_second_run_waits_and_finds_the_finished_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, contents = tmp_path / "work", list[list[str]]()
+
+    def again() -> None:
+        with half_done(folder) as work:
+            contents.append(sorted({path.name for path in work.iterdir()} - {LOCK}))
+
+    with half_done(folder) as work:
+        threads = [start(again), start(again)]
+        wait_until(lambda: (work / "waiting.lock").exists())
+        wait_until(lambda: _holders(work / "waiting.lock") == 2)
+        assert contents == []
+        (work / "result").touch()
+    for thread in threads:
+        thread.join(20)
+    assert contents == [["result", "waiting.lock"]] * 2
+    assert list(tmp_path.iterdir()) == [], "the last one removes it"
+    line = f"waiting for another run of the same work, in {folder}\n"
+    assert capsys.readouterr().err == line * 2
+
+
+def _holders(path: Path) -> int:
+    """Return how many open files of this process are this file."""
+    names = []
+    for handle in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            names.append(handle.readlink())
+    return names.count(path)
+
+
+def test_a_folder_that_goes_while_a_run_waits_is_made_anew(tmp_path: Path) -> None:
+    folder, order = tmp_path / "work", list[str]()
+
+    def again() -> None:
+        with half_done(folder) as work:
+            order.append("second" if (work / LOCK).exists() else "no lock")
+
+    with half_done(folder):
+        thread = start(again)
+        wait_until(lambda: (folder / "waiting.lock").exists())
+        order.append("first")
+        shutil.rmtree(folder)  # `make clean`
+    thread.join(20)
+    assert order == ["first", "second"]
+
+
+def test_processes_that_work_together_wait_together(tmp_path: Path) -> None:
+    """Only the leader locks; the others go on when it has the lock."""
+    flags: list[bool] = []
+    turns = iter([False, False, True])
+
+    def agree(flag: bool) -> bool:
+        flags.append(flag)
+        return next(turns)
+
+    with half_done(tmp_path / "work", leads=False, agree=agree):
+        assert not (tmp_path / "work").exists()
+    assert flags == [False, False, False]
+    turns = iter([True])
+    with half_done(tmp_path / "work", agree=agree):
+        pass
+    assert flags[3:] == [True]
