@@ -95,3 +95,11 @@ def test_bytes_are_safe_before_their_name_is(
     outcome = syscalls.run(run_stage, *words_of(stage), root=root)
     assert any(call.name.startswith("rename") for call in outcome.calls)
     assert undurable(outcome.calls) == []
+
+
+def test_names_before_bytes_are_seen() -> None:
+    write, sync, rename = Call("write", "f.part"), Call("fsync", "f.part"), Call("rename", "f")
+    folder = Call("fsync", "")
+    assert undurable([write, sync, rename, folder]) == []
+    assert undurable([write, rename, sync, folder]) == ["f.part -> f"]
+    assert undurable([write, sync, rename]) == [""], "its name may be lost"
