@@ -75,3 +75,4 @@ def test_a_picture_is_taken_only_if_it_is_among_the_worst(
     )
     assert taken == ["000", "001", "002", "003"], "the last one is better than the worst two"
     assert worst._heap == []
+    read(worst.events)

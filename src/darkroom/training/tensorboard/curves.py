@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.pr_curve import metadata
@@ -54,7 +53,8 @@ class Curves(Callback):
         if self.task.masks:
             probabilities, truth = probabilities.reshape(-1, 1), truth.reshape(-1, 1)
         elif self.task.name == "multiclass":
-            truth = F.one_hot(truth, probabilities.shape[1])
+            drawn = min(MOST, probabilities.shape[1])
+            truth = truth[:, None] == torch.arange(drawn, device=truth.device)
         counts = histogram(probabilities[:, :MOST], truth[:, :MOST], self.steps)
         self._counts = counts if self._counts is None else self._counts + counts
 
