@@ -29,6 +29,7 @@ def rows(ids: list[str], parts: list[str], y: list[float] | None = None) -> pd.D
     frame["part"] = pd.Series(parts, dtype="str")
     frame["image"] = pd.Series([f"t.zip/{n}.jpg" for n in range(count)], dtype="str")
     frame["digest"] = pd.Series([f"{n:032x}" for n in range(count)], dtype="str")
+    frame["mask_digest"] = pd.Series([""] * count, dtype="str")
     if y is not None:
         frame["y"] = y
     return frame
@@ -188,8 +189,9 @@ def test_there_and_back_is_exact(tmp_path: Path, ids: list[str], values: list[fl
 def test_the_bytes_are_known(tmp_path: Path) -> None:
     write_index(sample(), tmp_path / "a.csv", tmp_path / "a.json")
     text = (tmp_path / "a.csv").read_bytes()
-    assert text.startswith(b"id,part,image,mask,group,official,digest,y\na,train,t.zip/0.jpg,,,,0")
-    assert text.endswith(b"3,\n")
+    header = b"id,part,image,mask,group,official,digest,mask_digest,y\n"
+    assert text.startswith(header + b"a,train,t.zip/0.jpg,,,,0")
+    assert text.endswith(b"3,,\n")
     assert b"\r" not in text
     card = json.loads((tmp_path / "a.json").read_bytes())
     assert card["rows"] == 4
@@ -219,7 +221,7 @@ def test_an_absent_file_is_refused(tmp_path: Path, name: str) -> None:
     ("name", "old", "new", "words"),
     [
         ("a.csv", b"a,train", b"A,train", "the index is not the one that its card describes"),
-        ("a.csv", b"3,\n", b"", "the index is not the one that its card describes"),
+        ("a.csv", b"3,,\n", b"", "the index is not the one that its card describes"),
         ("a.json", b'"task"', b'"tusk"', "not the card of an index"),
         ("a.json", b"}", b"", "not the card of an index"),
         ("a.json", b'"sha256": "', b'"sha256": "0', "not the card of an index"),

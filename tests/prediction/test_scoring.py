@@ -47,6 +47,7 @@ def store(folder: Path, fit: Fit = "stretch") -> Store:
 
 def index_rows(*ids: str, **targets: list[float]) -> pd.DataFrame:
     images = {"image": [f"{i}.jpg" for i in ids], "mask": [f"m.zip/{i}.png" for i in ids]}
+    images["mask_digest"] = [""] * len(ids)
     return pd.DataFrame({"id": list(ids)} | images | targets)
 
 

@@ -118,6 +118,38 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
 
+def end(path: Path, fault: BaseException, resume: str = "0" * 64) -> None:
+    def fill() -> None:
+        with files.atomic_folder(path, resume=resume) as part:
+            (part / "half").touch()
+            raise fault
+
+    with pytest.raises(type(fault)):
+        fill()
+
+
+def test_an_interrupted_folder_is_filled_further(tmp_path: Path) -> None:
+    folder, key = tmp_path / "f", "0" * 64
+    for fault in (KeyboardInterrupt(), ResourceError("a worker was killed")):
+        end(folder, fault)
+        assert [path.name for path in files.unfinished_folders(folder)] == [f".f.{key[:16]}.part"]
+    with files.atomic_folder(folder, resume=key) as part:
+        assert [path.name for path in part.iterdir()] == ["half"]
+        (part / "other half").touch()
+    assert sorted(path.name for path in folder.iterdir()) == ["half", "other half"]
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_failed_folder_and_one_of_another_fingerprint_are_dropped(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    end(folder, OSError("full"))
+    assert list(tmp_path.iterdir()) == []
+    end(folder, KeyboardInterrupt())
+    with files.atomic_folder(folder, resume="1" * 64) as part:
+        assert list(part.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
 def test_a_folder_moved_aside_by_a_killed_run_is_restored(tmp_path: Path) -> None:
     folder, aside = tmp_path / "f", tmp_path / ".f.old"
     aside.mkdir()

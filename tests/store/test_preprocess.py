@@ -1,5 +1,7 @@
 """One shard preprocessed from tiny raw files: pixels, masks and facts known by hand."""
 
+import hashlib
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 from PIL import Image
 
 from darkroom.index.formats.csv import RESERVED_NAMES
-from darkroom.raw.archives import Archives
+from darkroom.raw.archives import Archives, digest_of
 from darkroom.store.preprocess import (
     ImageFacts,
     PreprocessJob,
@@ -128,6 +130,49 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
         shard = job(tmp_path / place, source("a", "a_mask"), source("wide"), image="jpeg")
         results.append((preprocess_shard(shard), shard.path.read_bytes()))
     assert results[0] == results[1]
+
+
+def test_a_file_that_was_swapped_after_the_index_is_refused(tmp_path: Path) -> None:
+    right = {name: digest_of(png(pixels)) for name, pixels in (("a", QUARTERS), ("m", HALF * 255))}
+    row = replace(source("a", "a_mask"), digest=right["a"], mask_digest=right["m"])
+    assert preprocess_shard(job(tmp_path, row)).errors == []
+    swapped = (replace(row, digest=right["m"]), replace(row, mask_digest=right["a"]))
+    errors = preprocess_shard(job(tmp_path, *swapped)).errors
+    assert [error.split(";")[0].rsplit("/", 1)[-1] for error in errors] == [
+        "a.png: not the file that was indexed",
+        "a_mask.png: not the file that was indexed",
+    ]
+    assert f"expected: sha256 {right['m']}" in errors[0]
+
+
+def recorded(folder: Path) -> PreprocessJob:
+    rows = (source("a", "a_mask"), source("wide"))
+    return replace(job(folder, *rows), record=folder / "done/train-00000.json")
+
+
+def test_a_complete_shard_is_not_made_again(tmp_path: Path) -> None:
+    unfinished = recorded(tmp_path)
+    first, data = preprocess_shard(unfinished), unfinished.path.read_bytes()
+    zip_of(tmp_path / "raw.zip", {})  # nothing is left to make it from
+    assert preprocess_shard(unfinished) == first
+    assert unfinished.path.read_bytes() == data
+    assert first.sha256 == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("damage", ["shard", "record", "no shard", "no record", "another record"])
+def test_a_damaged_shard_of_an_ended_run_is_made_again(tmp_path: Path, damage: str) -> None:
+    unfinished = recorded(tmp_path)
+    assert unfinished.record is not None
+    first, data = preprocess_shard(unfinished), unfinished.path.read_bytes()
+    path = unfinished.path if "shard" in damage else unfinished.record
+    if damage.startswith("no"):
+        path.unlink()
+    elif damage == "another record":
+        path.write_text('{"facts": [], "sha256": 5}')
+    else:
+        path.write_bytes(path.read_bytes()[:-9])
+    assert preprocess_shard(unfinished) == first
+    assert unfinished.path.read_bytes() == data
 
 
 def test_no_target_can_have_the_name_of_a_fact() -> None:

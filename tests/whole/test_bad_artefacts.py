@@ -53,8 +53,8 @@ def test_an_earlier_stage_that_has_not_run(
 DAMAGED = [
     ("split", replace("data/index/tiny.csv", "000", "999"), "is not the one that its card"),
     ("split", put("data/index/tiny.json", "{}"), "not the card of an index"),
-    ("train", cut("data/processed/tiny/train-00000.arrow"), "the shard is damaged"),
-    ("train", put("data/processed/tiny/train-00000.arrow", HTML), "the shard is damaged"),
+    ("train", cut("data/processed/tiny/train-00000.arrow"), "train-00000.arrow: it is damaged"),
+    ("train", put("data/processed/tiny/train-00000.arrow", HTML), "it is damaged, or not the"),
     ("train", put("data/start/tiny/split.csv", b"\xff\xfe\0"), "split.csv: it is damaged"),
     ("train", put("data/start/tiny/split.csv", ""), "split.csv: it is damaged"),
     ("train", replace("data/start/tiny/split.csv", "fold", "part"), "split.csv: it is damaged"),
@@ -79,7 +79,7 @@ DAMAGED = [
         replace("models/tiny/fold0/model.json", '"unet"', '"vnet"'),
         "no network can be built from its arguments",
     ),
-    ("predict", cut("data/processed/tiny/test-00000.arrow"), "the shard is damaged"),
+    ("predict", cut("data/processed/tiny/test-00000.arrow"), "test-00000.arrow: it is damaged"),
     (
         "predict",
         put("reports/tiny/decision.json", "{"),

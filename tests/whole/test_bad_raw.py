@@ -168,7 +168,7 @@ def in_a_tar(root: Path) -> None:
         members("train.zip", {"train/003.png": b""}),
         "index",
         3,
-        ("data/raw/tiny/train.zip/train/003.png: an empty image\n  found: 0 bytes",),
+        ("data/raw/tiny/train.zip/train/003.png: an empty file\n  found: 0 bytes",),
     ),
     Case(
         "image cut",
@@ -176,8 +176,7 @@ def in_a_tar(root: Path) -> None:
         "preprocess",
         3,
         (
-            "1 of 21 images or masks cannot be used\n"
-            "  train.zip/train/003.png: cannot decode the image: ",
+            "1 of 21 images or masks cannot be used\n  train.zip/train/003.png: the PNG ends early",
             "to do: correct or replace these files, then run the fetch stage again",
         ),
     ),

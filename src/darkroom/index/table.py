@@ -22,7 +22,7 @@ from darkroom.params.section import TaskName
 from darkroom.project import files
 from darkroom.project.names import nearest_name
 
-COLUMNS = ("id", "part", "image", "mask", "group", "official", "digest")
+COLUMNS = ("id", "part", "image", "mask", "group", "official", "digest", "mask_digest")
 TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
 RLE_ORDERS = ("row", "column")
 
@@ -226,8 +226,9 @@ def _check_text(rows: pd.DataFrame) -> None:
         _refuse_rows(rows, odd, f"column {name} holds what is not a line of text", show=name)
     for name in ("id", "image"):
         _refuse_rows(rows, rows[name] == "", f"column {name} is empty", show="image")
-    odd = ~rows["digest"].str.fullmatch("[0-9a-f]{32}")
-    _refuse_rows(rows, odd, "column digest is not 32 hexadecimal digits", show="digest")
+    for name, pattern in (("digest", "[0-9a-f]{32}"), ("mask_digest", "(?:[0-9a-f]{32})?")):
+        odd = ~rows[name].str.fullmatch(pattern)
+        _refuse_rows(rows, odd, f"column {name} is not 32 hexadecimal digits", show=name)
 
 
 def _is_writable(value: object) -> bool:

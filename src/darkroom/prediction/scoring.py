@@ -91,12 +91,12 @@ def score_masks(
     covered: list[float] = []
     for fold in folds:
         mean_mask = _mean_mask(shards, fold.training)
-        paths = iter(fold.rows[["image", "mask"]].itertuples(index=False, name=None))
+        paths = iter(fold.rows[["image", "mask", "mask_digest"]].itertuples(index=False, name=None))
         for batch in fold.predictions:
             sizes = batch.originals.tolist()
             for probabilities, (height, width) in zip(batch.probabilities, sizes, strict=True):
-                image, mask = next(paths)
-                truth = read_mask(archives, mask, height, width, name=image).pixels
+                image, mask, digest = next(paths)
+                truth = read_mask(archives, mask, height, width, name=image, digest=digest).pixels
                 for stored, dice_curves in (
                     (probabilities, curves),
                     (mean_mask, baseline_curves),

@@ -101,11 +101,17 @@ def _fsync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, resume: str = "") -> Iterator[Path]:
     """Yield an empty folder to fill, which is renamed to `path` if the block succeeds.
 
     An existing folder stays untouched until then, and after an error. A link to a folder, perhaps
     on a bigger disk, stays too: what it leads to is replaced.
+
+    Args:
+        path: The folder.
+        resume: A fingerprint of what fills the folder. After an interrupt, a kill or a
+            ResourceError what it holds stays, and is yielded again to who comes with the same one;
+            see `unfinished_folders`.
 
     Raises:
         ResourceError: It is a link to where no folder can be renamed: the root of a disk, say.
@@ -115,7 +121,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         _refuse_target(link, path)
     part, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
     _restore(old, path)  # an earlier run may have been killed between the two renames
-    for leftover in (part, old):
+    leftovers = [part, old]
+    if resume:
+        part = path.with_name(f".{path.name}.{resume[:16]}.part")
+        leftovers += [folder for folder in unfinished_folders(path) if folder != part]
+    for leftover in leftovers:
         shutil.rmtree(leftover, ignore_errors=True)
     try:
         with _naming(path):
@@ -127,10 +137,20 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             if path.exists():
                 path.rename(old)
             replace(part, path)
+    except BaseException as error:
+        interrupted = not isinstance(error, Exception) or isinstance(error, ResourceError)
+        if not (resume and interrupted):
+            shutil.rmtree(part, ignore_errors=True)
+        raise
     finally:
         _restore(old, path)
-        shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def unfinished_folders(path: Path) -> list[Path]:
+    """Return what ended runs left that could go on: of `atomic_folder` with `resume`."""
+    path = _link_target(path)
+    return matching_files(path.parent, f".{path.name}.????????????????.part")
 
 
 @contextmanager

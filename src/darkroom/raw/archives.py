@@ -6,6 +6,7 @@ file. A path names a member as if archives were folders: "train.zip/train/0cde_0
 A compressed tar has no random access: `darkroom.raw.gunzip` unpacks it first.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -30,6 +31,7 @@ from darkroom.raw import limits
 from darkroom.raw.tars import BLOCK_BYTES, Tar
 from darkroom.raw.zips import Zip
 
+DIGEST_CHARACTERS = 32
 _TARS = ("a gzip file", "a tar archive", "binary data")  # the oldest tars have no magic
 _DOWNLOAD = "download it again"
 
@@ -98,12 +100,16 @@ class Archives:
         container, name = self._find_member(path)
         return container.sizes[name]
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, *, digest: str = "") -> bytes:
         """Return a member's bytes.
 
+        Args:
+            path: The member.
+            digest: What `digest_of` must give for its bytes, as the index has it; "": anything.
+
         Raises:
-            DataError: It is absent (the message names the nearest), damaged, or above
-                `MAX_MEMBER_BYTES` of `darkroom.raw.limits`.
+            DataError: It is absent (the message names the nearest), damaged, not the file of that
+                digest, or above `MAX_MEMBER_BYTES` of `darkroom.raw.limits`.
         """
         container, name = self._find_member(path)
         size = container.sizes[name]
@@ -123,6 +129,14 @@ class Archives:
                 found=f"{len(data):,} bytes" if len(data) < size else "more bytes",
                 expected=f"{size:,} bytes",
                 fix=_DOWNLOAD,
+            )
+        if digest and digest_of(data) != digest:
+            raise DataError(
+                "not the file that was indexed",
+                file=self.root / path,
+                found=f"sha256 {digest_of(data)}…",
+                expected=f"sha256 {digest}…, as the index says",
+                fix="run the fetch and index stages again if it was replaced on purpose",
             )
         return data
 
@@ -177,6 +191,16 @@ class Archives:
             expected=f"a folder, or an archive ({', '.join(CONTAINER_SUFFIXES)})",
             fix=_DOWNLOAD,
         )
+
+
+def digest_of(data: bytes) -> str:
+    """Return the digest of a raw file, as the index holds it: 32 digits of its sha256.
+
+    Example:
+        >>> digest_of(b"")
+        'e3b0c44298fc1c149afbf4c8996fb924'
+    """
+    return hashlib.sha256(data).hexdigest()[:DIGEST_CHARACTERS]
 
 
 @lru_cache(maxsize=4)

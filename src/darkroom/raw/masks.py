@@ -28,7 +28,9 @@ class RawMask:
     values: str
 
 
-def read_mask(archives: Archives, mask: str, height: int, width: int, *, name: str) -> RawMask:
+def read_mask(
+    archives: Archives, mask: str, height: int, width: int, *, name: str, digest: str = ""
+) -> RawMask:
     """Return the mask of an image of size (height, width).
 
     Args:
@@ -38,9 +40,11 @@ def read_mask(archives: Archives, mask: str, height: int, width: int, *, name: s
         height: Of the image, px.
         width: Of the image, px.
         name: Of the image, for messages.
+        digest: Of the mask's file, as the index has it; "": none is compared.
 
     Raises:
-        DataError: It is absent, broken, of another size than its image, or has other values.
+        DataError: It is absent, broken, not the file that was indexed, of another size than its
+            image, or has other values.
 
     Example:
         >>> from pathlib import Path
@@ -55,7 +59,7 @@ def read_mask(archives: Archives, mask: str, height: int, width: int, *, name: s
             return RawMask(pixels, "run lengths")
         except DataError as error:
             raise DataError(f"its mask can't be decoded: {one_line(error)}", file=name) from error
-    pixels, values = decode_mask(archives.read(mask), name=mask)
+    pixels, values = decode_mask(archives.read(mask, digest=digest), name=mask)
     if pixels.shape != (height, width):
         raise DataError(
             "the mask's size is not its image's",

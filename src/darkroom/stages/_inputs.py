@@ -36,6 +36,8 @@ def read_split(paths: Layout) -> tuple[pd.DataFrame, str]:
 def read_part(paths: Layout, index: Index, part: str) -> tuple[Store, pd.DataFrame]:
     """Return the stored images of a part, and its rows of the index, numbered alike.
 
+    The shards are compared with the digests that preprocess wrote.
+
     Args:
         paths: Where the competition's files lie.
         index: Its whole index.
@@ -44,7 +46,7 @@ def read_part(paths: Layout, index: Index, part: str) -> tuple[Store, pd.DataFra
     Raises:
         ArtifactError: The shards are absent or damaged, or were made from another index.
     """
-    shards = Store(require(paths.processed, "preprocess", paths.name), part)
+    shards = Store(require(paths.processed, "preprocess", paths.name), part, verify=True)
     rows = index.rows[index.rows["part"] == part].reset_index(drop=True)
     if shards.ids != rows["id"].tolist():
         raise ArtifactError(

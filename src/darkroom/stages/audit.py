@@ -13,10 +13,12 @@ from darkroom.project import files
 from darkroom.project.paths import Layout
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import read_part, read_split
+from darkroom.store.manifest import compare_digests
 
 SHOWN_TRAIN, SHOWN_TEST = 16, 4
 FACTS: dict[str, type] = {
-    **dict.fromkeys(("id", "part", "format", "mode", "mask_values", "thumb"), str),
+    **dict.fromkeys(("id", "part", "format", "mode", "thumb"), str),
+    **dict.fromkeys(("mask_values", "stored_mask_digest"), str),
     **dict.fromkeys(("height", "width", "bytes", "exif", "peak", "mask_pixels"), int),
 }
 
@@ -42,6 +44,7 @@ def run(context: Context) -> None:
 
 def _facts(paths: Layout, name: str) -> pd.DataFrame:
     path = require(paths.facts, "preprocess", name)
+    compare_digests(paths.processed, [path.name])
     try:
         return pd.read_csv(path, dtype=FACTS, usecols=list(FACTS), keep_default_na=False)
     except (ValueError, pd.errors.ParserError) as error:

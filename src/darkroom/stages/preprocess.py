@@ -11,12 +11,16 @@ from darkroom.errors import DataError
 from darkroom.index.table import read_index
 from darkroom.params.preprocess import Preprocess
 from darkroom.project import files, processes
+from darkroom.project.fingerprint import stage_fingerprint
 from darkroom.raw.archives import Archives
 from darkroom.raw.masks import refuse_opposite_masks
 from darkroom.stages._context import Context, require
 from darkroom.store import store
+from darkroom.store.manifest import write_manifest
 from darkroom.store.preprocess import PreprocessJob, ShardResult, SourceImage, preprocess_shard
 from darkroom.store.shard import ShardFormat
+
+RECORDS = ".finished"  # in the unfinished folder: the results of its complete shards
 
 
 def run(context: Context) -> None:
@@ -26,14 +30,20 @@ def run(context: Context) -> None:
 
     rows = read_index(paths.index, paths.card).rows
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
-    with files.atomic_folder(paths.processed) as folder:
+    work = _fingerprint(context)
+    _tell_unfinished(paths.processed, work, name)
+    with files.atomic_folder(paths.processed, resume=work) as folder:
         jobs = list(_jobs(rows, folder, archives, choices))
         results = _run_jobs(jobs, total=len(rows), name=name)
         refuse_opposite_masks(
             (fact.id, fact.mask_values) for result in results for fact in result.facts
         )
         facts = pd.DataFrame([fact.as_row() for result in results for fact in result.facts])
-        files.write(folder / paths.facts.name, facts.to_csv(index=False, lineterminator="\n"))
+        table = folder / paths.facts.name
+        files.write(table, facts.to_csv(index=False, lineterminator="\n"))
+        digests = {job.path.name: result.sha256 for job, result in zip(jobs, results, strict=True)}
+        write_manifest(folder, digests | {table.name: files.file_sha256(table)})
+        shutil.rmtree(folder / RECORDS, ignore_errors=True)
 
     shutil.rmtree(paths.unpacked, ignore_errors=True)
     size = f"{choices.height} x {choices.width} px"
@@ -46,13 +56,31 @@ def _jobs(
     """Yield one job a shard, over the rows of each part in order."""
     format = ShardFormat(choices.height, choices.width, choices.fit, choices.store)
     for part, part_rows in rows.groupby("part", sort=False):
-        columns = part_rows[["id", "part", "image", "mask"]]
+        columns = part_rows[["id", "part", "image", "mask", "digest", "mask_digest"]]
         sources = [SourceImage(*row) for row in columns.itertuples(index=False, name=None)]
         size = store.rows_per_shard(len(sources))
         for number, start in enumerate(range(0, len(sources), size)):
             path = folder / store.shard_name(str(part), number)
             shard_sources = tuple(sources[start : start + size])
-            yield PreprocessJob(path, archives, shard_sources, format, choices.quality)
+            record = folder / RECORDS / f"{path.stem}.json"
+            yield PreprocessJob(path, archives, shard_sources, format, choices.quality, record)
+
+
+def _fingerprint(context: Context) -> str:
+    """Return the fingerprint of the stage's result: the index has the digests of raw files."""
+    paths = context.paths
+    choices = context.section.preprocess.model_dump()
+    return stage_fingerprint("preprocess", choices, [paths.index, paths.card])
+
+
+def _tell_unfinished(folder: Path, work: str, name: str) -> None:
+    """Say what becomes of the shards that an ended run left."""
+    for unfinished in files.unfinished_folders(folder):
+        count = len(files.matching_files(unfinished / RECORDS, "*.json"))
+        if work[:16] in unfinished.name:
+            print(f"{name}: goes on after {count} shards of an ended run")
+        else:
+            print(f"{name}: {count} shards of an ended run are dropped: it had other inputs")
 
 
 def _run_jobs(jobs: list[PreprocessJob], *, total: int, name: str) -> list[ShardResult]:

@@ -1,9 +1,10 @@
 """Decode, resize and store raw images and masks: one shard, a pure function of its rows.
 
 Every image and mask is decoded, even after an error, so that a failed run reports all errors at
-once.
+once. A shard that is complete has a record beside it, and is not made again.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,8 +14,9 @@ import numpy as np
 from darkroom.errors import DataError, one_line
 from darkroom.images import codec, geometry
 from darkroom.images.geometry import cv2
-from darkroom.raw.archives import Archives
-from darkroom.raw.masks import read_mask
+from darkroom.project import files
+from darkroom.raw.archives import Archives, digest_of
+from darkroom.raw.masks import RawMask, read_mask
 from darkroom.store import store
 from darkroom.store.shard import ShardFormat
 
@@ -29,17 +31,29 @@ class SourceImage:
     part: str
     image: str
     mask: str
+    digest: str = ""
+    mask_digest: str = ""
 
 
 @dataclass(frozen=True)
 class PreprocessJob:
-    """One shard to write: its path, its sources, the stored format, and the JPEG quality."""
+    """One shard to write.
+
+    Attributes:
+        path: Of the shard.
+        archives: Of the raw files.
+        rows: Its images and masks.
+        format: As stored.
+        quality: Of a stored JPEG.
+        record: A file that keeps the result for a run that goes on after this one; or None.
+    """
 
     path: Path
     archives: Archives
     rows: tuple[SourceImage, ...]
     format: ShardFormat
     quality: int
+    record: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +73,7 @@ class ImageFacts:
             decoded at a reduced size).
         mask_pixels: Foreground pixels of the original mask; -1 where there is no mask.
         mask_values: The raw values of the mask: see `darkroom.raw.masks.RawMask`; "" without one.
+        stored_mask_digest: Of the bits of the stored mask; "" without one.
         thumb: The stored picture as 16 x 16 grey levels, in hexadecimal.
     """
 
@@ -73,6 +88,7 @@ class ImageFacts:
     peak: int
     mask_pixels: int
     mask_values: str
+    stored_mask_digest: str
     thumb: str
 
     def as_row(self) -> dict[str, object]:
@@ -82,19 +98,48 @@ class ImageFacts:
 
 @dataclass
 class ShardResult:
-    """The outcome for a shard's rows: facts of those that were decoded, errors of the others."""
+    """The outcome for a shard's rows: facts of those that were decoded, errors of the others.
+
+    Attributes:
+        facts: In order.
+        errors: Of those that could not be stored.
+        sha256: Of the shard; "" if there is an error.
+    """
 
     facts: list[ImageFacts] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    sha256: str = ""
 
 
 def preprocess_shard(job: PreprocessJob) -> ShardResult:
-    """Write the shard of a job, unless one of its rows has an error; return facts and errors."""
+    """Write the shard of a job, unless one of its rows has an error; return facts and errors.
+
+    A shard that an earlier run completed is taken as it is, if it is undamaged.
+    """
+    result = _recorded(job)
+    if result is not None:
+        return result
     result = ShardResult()
     store.write_shard(job.path, _stored_images(job, result), job.format)
     if result.errors:
         job.path.unlink()
+        return result
+    result.sha256 = files.file_sha256(job.path)
+    if job.record is not None:
+        files.write(job.record, json.dumps(asdict(result)))
     return result
+
+
+def _recorded(job: PreprocessJob) -> ShardResult | None:
+    """Return the result of an earlier run; None if it made no such shard, or that is damaged."""
+    try:
+        record = json.loads(job.record.read_bytes()) if job.record else {}
+        facts = [ImageFacts(**fact) for fact in record["facts"]]
+        if files.file_sha256(job.path) == record["sha256"] and len(facts) == len(job.rows):
+            return ShardResult(facts, [], record["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
 
 
 def _stored_images(job: PreprocessJob, result: ShardResult) -> Iterator[store.StoredImage]:
@@ -111,19 +156,20 @@ def _stored_images(job: PreprocessJob, result: ShardResult) -> Iterator[store.St
 def _preprocess_image(
     source: SourceImage, job: PreprocessJob
 ) -> tuple[store.StoredImage, ImageFacts]:
-    data = job.archives.read(source.image)
+    data = job.archives.read(source.image, digest=source.digest)
     header = codec.read_header(data, name=source.image)
     size = (header.height, header.width)
     to, fit = (job.format.height, job.format.width), job.format.fit
     sufficient = geometry.sufficient_size(*size, *to, fit)
     decoded = codec.decode_image(data, name=source.image, at_least=sufficient)
     pixels = geometry.fit_image(decoded, *to, fit, original=size)
-    mask = read_mask(job.archives, source.mask, *size, name=source.image) if source.mask else None
+    mask = _read_mask(source, job, *size) if source.mask else None
     fitted = None if mask is None else geometry.fit_mask(mask.pixels, *to, fit)
+    packed = store.pack_mask(fitted)
     row = store.StoredImage(
         id=source.id,
         image=store.pack_image(pixels, job.format.image, job.quality),
-        mask=store.pack_mask(fitted),
+        mask=packed,
         height=header.height,
         width=header.width,
     )
@@ -139,9 +185,16 @@ def _preprocess_image(
         peak=int(decoded.max()),
         mask_pixels=-1 if mask is None else int(np.count_nonzero(mask.pixels)),
         mask_values="" if mask is None else mask.values,
+        stored_mask_digest=digest_of(packed) if packed else "",
         thumb=_thumb(pixels),
     )
     return row, facts
+
+
+def _read_mask(source: SourceImage, job: PreprocessJob, height: int, width: int) -> RawMask:
+    return read_mask(
+        job.archives, source.mask, height, width, name=source.image, digest=source.mask_digest
+    )
 
 
 def _thumb(pixels: codec.Pixels) -> str:

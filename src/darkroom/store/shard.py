@@ -86,6 +86,7 @@ class Shard:
                 # The mapping outlives the file object for as long as a view needs it.
                 for number in range(reader.num_record_batches):
                     batch = reader.get_batch(number)
+                    batch.validate(full=True)  # offsets and sizes lie within the file
                     self.ids += _ids(batch.column(0))
                     self.images += _views(batch.column(1))
                     self.masks += _views(batch.column(2))
@@ -129,7 +130,6 @@ def _read_format(schema: Any, path: Path) -> ShardFormat:
 
 
 def _ids(column: Any) -> list[str]:
-    column.validate(full=True)
     ids = cast("list[str | None]", column.to_pylist())
     if None in ids:
         raise ValueError("an id is missing")

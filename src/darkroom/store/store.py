@@ -15,6 +15,7 @@ import pyarrow as pa
 from darkroom.errors import ArtifactError
 from darkroom.images.codec import Pixels, decode_jpeg_fast, encode_jpeg
 from darkroom.project import files
+from darkroom.store.manifest import compare_digests
 from darkroom.store.shard import COLUMNS, REMAKE, ImageKind, Shard, ShardFormat
 
 _BATCH_BYTES = 32 * 2**20  # of a record batch, which the writer holds in memory
@@ -126,8 +127,14 @@ class Store:
     Pixels are read on demand and no file stays open; those of a raw store are views of the memory
     map. It pickles as its path, so worker processes map the files themselves.
 
+    Args:
+        folder: Of the shards.
+        part: "train" or "test".
+        verify: Whether to compare each shard with the digest that preprocess wrote.
+
     Attributes:
         paths: Of the shards, in order.
+        digests: The sha256 of each shard, by name; empty unless they were compared.
         format: Stored size, fit and encoding of all shards.
         ids: Of the rows, in index order.
         height: Stored height, in pixels.
@@ -140,9 +147,13 @@ class Store:
         ArtifactError: Shards are absent, damaged, of another version, or differ in format.
     """
 
-    def __init__(self, folder: Path, part: str) -> None:
+    def __init__(self, folder: Path, part: str, *, verify: bool = False) -> None:
         self.folder, self.part = folder, part
         self.paths = _shard_paths(folder, part)
+        self.digests: dict[str, str] = {}
+        if verify:
+            names = [path.name for path in self.paths]
+            self.digests = compare_digests(folder, names, prefix=f"{part}-")
         shards = [Shard(path) for path in self.paths]
         format = shards[0].format
         for shard in shards:

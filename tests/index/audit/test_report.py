@@ -37,6 +37,7 @@ def tables(task: str = "segmentation", train: int = 8, test: int = 4) -> Tables:
     masked = (facts["part"] == "train") & (task == "segmentation")
     facts["mask_pixels"] = np.where(masked, 150, -1)
     facts["mask_values"] = np.where(masked, 255, -1)
+    facts["stored_mask_digest"] = np.where(masked, rows["digest"], "")
     folds = pd.DataFrame({"id": ids[:train], "fold": np.arange(train) // 2 % 2})
     card = Card(task=task, header=("id", "y"))
     if task != "segmentation":
@@ -128,6 +129,23 @@ def test_exact_duplicates_by_where_they_are() -> None:
         "(train img00 = train img01).",
         "1 set of byte-identical images are in train, all in one fold (train img00 = train img01).",
     ]
+
+
+def test_equal_images_with_different_masks_contradict_each_other() -> None:
+    index, facts, folds = tables()
+    digest, masks = index.rows["digest"].tolist(), facts["stored_mask_digest"].tolist()
+    digest[1] = digest[0]  # two masks
+    digest[5] = digest[4]  # one mask
+    masks[5] = masks[4]
+    twins = Index(index.rows.assign(digest=digest), index.card)
+    report = build_report(twins, facts.assign(stored_mask_digest=masks), folds)
+    exact = report["exact_duplicates"]
+    assert exact["within_train"]["sets"] == 2
+    assert exact["contradictory"] == {"sets": 1, "first": [["train img00", "train img01"]]}
+    assert (
+        "1 set of byte-identical images have different masks in train (train img00 = train img01)."
+        in report["warnings"]
+    )
 
 
 def test_near_duplicates_across_folds_and_train_and_test() -> None:

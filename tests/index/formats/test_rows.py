@@ -57,7 +57,7 @@ def test_digests_are_those_of_the_bytes(tmp_path: Path) -> None:
 
 def test_an_empty_image_is_refused(tmp_path: Path) -> None:
     folder_of(tmp_path / "t", {"a.jpg": b"a", "b.jpg": b""})
-    with pytest.raises(DataError, match=r"t/b\.jpg: an empty image\n  found: 0 bytes"):
+    with pytest.raises(DataError, match=r"t/b\.jpg: an empty file\n  found: 0 bytes"):
         digests(archives(tmp_path), ["t/a.jpg", "t/b.jpg"])
 
 

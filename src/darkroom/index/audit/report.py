@@ -33,8 +33,8 @@ def build_report(index: Index, facts: pd.DataFrame, folds: pd.DataFrame) -> Repo
         index: The index, train and test.
         facts: One row an image: part, id, height, width, format, mode, bytes, exif
             (orientation, 1 is upright), peak (the largest value, 0 to 255), mask_pixels
-            (negative or empty: no mask), thumb (hexadecimal, 16 x 16 grey levels), and
-            mask_values where masks are files.
+            (negative or empty: no mask), thumb (hexadecimal, 16 x 16 grey levels), and for masks
+            mask_values and stored_mask_digest.
         folds: Columns id and fold, of the training images.
 
     Raises:
@@ -177,7 +177,7 @@ def _balance(rows: pd.DataFrame, card: Card) -> Report:
 def _exact(table: pd.DataFrame, card: Card) -> Report:
     """Return the sets of byte-identical images, by the parts and folds that they are in."""
     places: dict[str, list[list[str]]] = {"within_train": [], "across_folds": [], "train_test": []}
-    contradictory = []
+    contradictory, masked = [], card.task == "segmentation"
     for _, same in table[table["digest"].duplicated(keep=False)].groupby("digest"):
         ids = [f"{part} {row}" for part, row in zip(same["part"], same["id"], strict=True)]
         train = same[same["part"] == "train"]
@@ -185,7 +185,8 @@ def _exact(table: pd.DataFrame, card: Card) -> Report:
             places["within_train"].append(ids)
             if train["fold"].nunique() > 1:
                 places["across_folds"].append(ids)
-            if (train[list(card.targets)].nunique() > 1).any():
+            answers = [*card.targets, *(["stored_mask_digest"] if masked else [])]
+            if (train[answers].nunique() > 1).any():
                 contradictory.append(ids)
         if 0 < len(train) < len(same):
             places["train_test"].append(ids)

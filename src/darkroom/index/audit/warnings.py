@@ -22,7 +22,10 @@ def _leaks(report: Report) -> Iterator[str]:
     for place, what in (
         ("across_folds", "are in more than one fold: their validation score cannot be trusted"),
         ("train_test", "are in both train and test: the answer to a test image is known"),
-        ("contradictory", "have different targets in train"),
+        (
+            "contradictory",
+            f"have different {'masks' if 'masks' in report else 'targets'} in train",
+        ),
         ("within_train", "are in train, all in one fold"),
     ):
         count = exact[place]["sets"]

@@ -25,7 +25,7 @@ RESERVED_NAMES = (
     *COLUMNS,
     "fold",
     *("height", "width", "format", "mode", "bytes", "exif", "peak"),
-    *("mask_pixels", "mask_values", "thumb"),
+    *("mask_pixels", "mask_values", "stored_mask_digest", "thumb"),
 )
 
 _RUNS = re.compile(r"([1-9][0-9]* [1-9][0-9]*)?( [1-9][0-9]* [1-9][0-9]*)*")

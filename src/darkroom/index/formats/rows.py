@@ -1,6 +1,5 @@
 """What all adapters share: match tables with files, and assemble the rows of the index."""
 
-import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
@@ -10,9 +9,8 @@ import pandas as pd
 
 from darkroom.errors import DataError
 from darkroom.index.table import COLUMNS, Card, Index, check_index
-from darkroom.raw.archives import Archives
-
-DIGEST_CHARACTERS = 32
+from darkroom.raw.archives import Archives, digest_of
+from darkroom.raw.masks import RLE_PREFIX
 
 _SHOWN = 5
 _CHUNK = 64
@@ -116,21 +114,25 @@ def assemble_index(
     ordered = pd.concat(train).sort_values("id", kind="stable")
     together = pd.concat([ordered, test], ignore_index=True)
     together["digest"] = pd.Series(digests(archives, together["image"]), dtype="str")
+    is_file = (together["mask"] != "") & ~together["mask"].str.startswith(RLE_PREFIX)
+    together["mask_digest"] = ""
+    together.loc[is_file, "mask_digest"] = digests(archives, together.loc[is_file, "mask"])
+    together["mask_digest"] = together["mask_digest"].astype("str")
     index = Index(together[[*COLUMNS, *card.targets]], card)
     check_index(index)
     return index
 
 
-def digests(archives: Archives, images: Iterable[str]) -> list[str]:
-    """Return the first 32 hex digits of the sha256 of each image's bytes, in the order given.
+def digests(archives: Archives, members: Iterable[str]) -> list[str]:
+    """Return the first 32 hex digits of the sha256 of each file's bytes, in the order given.
 
     Reads in order of names, which is nearly always the archive's, on several threads: hashing
     and reading release the interpreter lock.
 
     Raises:
-        DataError: An image is absent, damaged or empty.
+        DataError: A file is absent, damaged or empty.
     """
-    paths = list(images)
+    paths = list(members)
     ordered = sorted(set(paths))
     chunks = [ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK)]
     with ThreadPoolExecutor(min(4, cpu_count() or 1)) as threads:
@@ -146,10 +148,10 @@ def _digest(archives: Archives, path: str) -> tuple[str, str]:
     data = archives.read(path)
     if not data:
         raise DataError(
-            "an empty image",
+            "an empty file",
             file=archives.root / path,
             found="0 bytes",
-            expected="an image",
+            expected="a picture",
             fix="download it again, or remove it and its row",
         )
-    return path, hashlib.sha256(data).hexdigest()[:DIGEST_CHARACTERS]
+    return path, digest_of(data)

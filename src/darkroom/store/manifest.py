@@ -1,0 +1,96 @@
+"""The manifest of a folder of shards: the sha256 of each file, by name.
+
+Whoever fills the folder writes it, and whoever reads a file compares: DVC looks at what it brings
+back from a cache, but at nothing that changes on the disk afterwards.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from darkroom.errors import ArtifactError
+from darkroom.project import files
+from darkroom.store.shard import REMAKE
+
+NAME = "digests.json"
+
+
+def write_manifest(folder: Path, digests: Mapping[str, str]) -> None:
+    """Write the sha256 of the files of a folder, 64 hexadecimal digits by name, into the folder."""
+    files.write(folder / NAME, json.dumps(dict(sorted(digests.items())), indent=1) + "\n")
+
+
+def read_manifest(folder: Path) -> dict[str, str]:
+    """Return the sha256 of the files of a folder, by name.
+
+    Raises:
+        ArtifactError: It is absent or damaged.
+    """
+    path = folder / NAME
+    try:
+        values = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ArtifactError(
+            "the digests of the shards can't be read",
+            file=path,
+            found=error.strerror,
+            fix=REMAKE,
+        ) from error
+    except ValueError:
+        values = None
+    if not isinstance(values, dict) or not all(map(_is_sha256, values.values())):
+        raise ArtifactError(
+            "the digests of the shards are damaged",
+            file=path,
+            expected="a JSON object: sha256 by name of file",
+            fix=REMAKE,
+        )
+    return values
+
+
+def compare_digests(folder: Path, names: Iterable[str], prefix: str = "") -> dict[str, str]:
+    """Return the sha256 of files of a folder, once all are those of its manifest.
+
+    Args:
+        folder: With its manifest.
+        names: The files to compare.
+        prefix: Of the names that the manifest may have no others of, such as "train-".
+
+    Raises:
+        ArtifactError: A file is absent or damaged, or the manifest is.
+    """
+    expected = read_manifest(folder)
+    names = list(names)
+    listed = sorted(name for name in expected if prefix and name.startswith(prefix))
+    if prefix and listed != names:
+        raise ArtifactError(
+            "shards are missing, or are not those that preprocess wrote",
+            file=folder,
+            found=f"{len(names)} files {prefix}*",
+            expected=f"the {len(listed)} of {NAME}",
+            fix=REMAKE,
+        )
+    return {name: _compare(folder / name, expected.get(name)) for name in names}
+
+
+def _compare(path: Path, expected: str | None) -> str:
+    try:
+        digest = files.file_sha256(path)
+    except OSError as error:
+        raise ArtifactError(
+            "it can't be read", file=path, found=error.strerror, fix=REMAKE
+        ) from error
+    if digest != expected:
+        raise ArtifactError(
+            "it is damaged, or not the one that preprocess wrote",
+            file=path,
+            found=f"sha256 {digest}",
+            expected=f"sha256 {expected}" if expected else f"a file that {NAME} lists",
+            fix=REMAKE,
+        )
+    return digest
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value))
