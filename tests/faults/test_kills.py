@@ -78,6 +78,8 @@ def undurable(calls: list[Call]) -> list[str]:
             unsafe.add(call.path)
         elif call.name in ("fsync", "fdatasync"):
             unsafe.discard(call.path)
+        elif call.name == "sync":
+            unsafe.clear()
         elif call.name.startswith("rename") and not name.endswith(".old"):
             parts = (f"{call.path}.part", f"{folder}/.{name}.part/")
             wrong += [f"{path} -> {call.path}" for path in unsafe if path.startswith(parts)]
@@ -103,3 +105,4 @@ def test_names_before_bytes_are_seen() -> None:
     assert undurable([write, sync, rename, folder]) == []
     assert undurable([write, rename, sync, folder]) == ["f.part -> f"]
     assert undurable([write, sync, rename]) == [""], "its name may be lost"
+    assert undurable([write, Call("sync", "."), rename, folder]) == []

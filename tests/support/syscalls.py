@@ -27,15 +27,15 @@ from typing import Any, Literal
 _X86 = {
     "write": 1, "pwrite": 18, "writev": 20, "sendfile": 40, "fsync": 74, "fdatasync": 75,
     "truncate": 76, "ftruncate": 77, "rename": 82, "mkdir": 83, "rmdir": 84, "link": 86,
-    "unlink": 87, "symlink": 88, "chmod": 90, "fchmod": 91, "openat": 257, "mkdirat": 258,
-    "unlinkat": 263, "renameat": 264, "linkat": 265, "symlinkat": 266, "fchmodat": 268,
-    "fallocate": 285, "renameat2": 316, "copy_file_range": 326,
+    "unlink": 87, "symlink": 88, "chmod": 90, "fchmod": 91, "sync": 162,
+    "openat": 257, "mkdirat": 258, "unlinkat": 263, "renameat": 264, "linkat": 265,
+    "symlinkat": 266, "fchmodat": 268, "fallocate": 285, "renameat2": 316, "copy_file_range": 326,
 }  # fmt: skip
 _ARM = {
     "mkdirat": 34, "unlinkat": 35, "symlinkat": 36, "linkat": 37, "renameat": 38, "truncate": 45,
     "ftruncate": 46, "fallocate": 47, "fchmod": 52, "fchmodat": 53, "openat": 56, "write": 64,
-    "writev": 66, "pwrite": 68, "sendfile": 71, "fsync": 82, "fdatasync": 83, "renameat2": 276,
-    "copy_file_range": 285,
+    "writev": 66, "pwrite": 68, "sendfile": 71, "sync": 81, "fsync": 82,
+    "fdatasync": 83, "renameat2": 276, "copy_file_range": 285,
 }  # fmt: skip
 # By machine: AUDIT_ARCH, the numbers, and that of `seccomp` itself.
 _MACHINES = {"x86_64": (0xC000003E, _X86, 317), "aarch64": (0xC00000B7, _ARM, 277)}
@@ -278,6 +278,8 @@ def _watch(
 def _path(name: str, process: int, arguments: list[int]) -> Path | None:
     """Return the absolute path of the file that a call changes; None, if that is not a file."""
     try:
+        if name == "sync":  # of all files
+            return Path(f"/proc/{process}/cwd").readlink()
         if name in _OPEN_FILE:
             handle = arguments[_OPEN_FILE[name]] & 0xFFFFFFFF
             link = str(Path(f"/proc/{process}/fd/{handle}").readlink())
