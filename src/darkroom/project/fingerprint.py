@@ -37,7 +37,22 @@ def stage_fingerprint(
     inputs: Sequence[Path],
     digests: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Return the fingerprint of a stage's result, 64 hexadecimal digits.
+    """Return the fingerprint of a stage's result, 64 hexadecimal digits; see `stage_parts`."""
+    return parts_fingerprint(stage_parts(stage, params, inputs, digests))
+
+
+def parts_fingerprint(parts: Mapping[str, Any]) -> str:
+    """Return the fingerprint of what `stage_parts` returns."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def stage_parts(
+    stage: str,
+    params: Mapping[str, Any],
+    inputs: Sequence[Path],
+    digests: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Return all that a stage's result comes from, as JSON values.
 
     Args:
         stage: The stage, such as `train`; the source files that its module imports are hashed.
@@ -46,19 +61,27 @@ def stage_fingerprint(
             lie does not matter.
         digests: The sha256, by name, of what has been read already: a file may be another one
             a moment later.
+
+    Returns:
+        `stage` and `params` as given; `inputs`, pairs of a name and a digest; `code`, digests by
+        name; `libraries`, versions by name.
     """
-    code = [
-        (path.relative_to(PACKAGE).as_posix(), file_sha256(path))
-        for path in import_closure(f"darkroom.stages.{stage}")
-    ]
     contents = [
-        (path.name, file.relative_to(path).as_posix(), file_sha256(file))
+        [Path(path.name, file.relative_to(path)).as_posix(), file_sha256(file)]
         for path in inputs
         for file in (_files_inside(path) if path.is_dir() else [path])
     ]
-    contents += [(name, "", digest) for name, digest in digests.items()]
-    text = json.dumps([stage, params, sorted(contents), code, libraries()], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    contents += [[name, digest] for name, digest in digests.items()]
+    return {
+        "stage": stage,
+        "params": dict(params),
+        "inputs": sorted(contents),
+        "code": {
+            path.relative_to(PACKAGE).as_posix(): file_sha256(path)
+            for path in import_closure(f"darkroom.stages.{stage}")
+        },
+        "libraries": libraries(),
+    }
 
 
 def _files_inside(folder: Path) -> list[Path]:

@@ -58,6 +58,20 @@ def half_done(
             os.close(handle)
 
 
+def discard(folder: Path) -> bool:
+    """Remove a folder of half-done work, if no process is at it; return whether it was removed."""
+    handle = _take(folder)
+    if handle is None:
+        return False
+    try:
+        if _is_awaited(folder):
+            return False
+        shutil.rmtree(folder, ignore_errors=True)
+        return True
+    finally:
+        os.close(handle)
+
+
 def _take(folder: Path) -> int | None:
     """Return the open lock of a folder; None if another process has it or has just removed it."""
     files.make_folder(folder, private=True)

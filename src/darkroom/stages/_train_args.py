@@ -22,6 +22,7 @@ from darkroom.tasks.losses.build import balanced_weights, build_loss
 from darkroom.training import distributed
 from darkroom.training.augment.build import build_augmentation
 from darkroom.training.augment.mixup import Mixup
+from darkroom.training.device import choose_precision, training_device
 from darkroom.training.fit import leaves_one
 
 if TYPE_CHECKING:
@@ -84,6 +85,26 @@ def check_choices(section: "Competition", task: str) -> None:
             found=getattr(section.model, "output", None),
             fix="take output out of the model section",
         )
+
+
+def choices_of_bits(train: Train, task: str) -> dict[str, Any]:
+    """Return the keys of `train` that a result's bits depend on, and what the machine adds.
+
+    How often a checkpoint is written, and how many processes read ahead, change no bit; of a
+    device, its type does, whichever word chose it.
+
+    Raises:
+        ParamsError: As of `training_device` and `choose_precision`; so is ResourceError.
+    """
+    device = training_device(train.accelerator)
+    free = ("accelerator", "checkpoint_steps", "devices", "precision", "workers")
+    choices = {key: value for key, value in train.model_dump().items() if key not in free}
+    choices |= {"device": device.type, "precision": choose_precision(train, device, task)}
+    if device.type != "cuda":
+        del choices["deterministic"]
+    # More threads or ranks add up in another order, with other bits.
+    threads = {"threads": torch.get_num_threads()} if device.type == "cpu" else {}
+    return choices | threads | {"processes": distributed.world_size()}
 
 
 def target_array(rows: pd.DataFrame, card: Card) -> NDArray[Any] | None:

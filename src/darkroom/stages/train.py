@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from darkroom.errors import ParamsError
 from darkroom.index.split import check_split
@@ -19,7 +18,7 @@ from darkroom.params.train import Train
 from darkroom.project import files, fingerprint
 from darkroom.project.paths import Layout
 from darkroom.project.work import half_done
-from darkroom.stages import _train_args
+from darkroom.stages import _train_args, _unfinished
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import read_part, read_split
 from darkroom.store.store import Store
@@ -53,7 +52,8 @@ def run(
         require(paths.first_weights, "transfer", name)
 
     digests = {"card": index.sha256, "split": split_sha256}
-    result_fingerprint = _fingerprint(context, fold, shards, digests)
+    parts = _parts(context, fold, card.task, shards, digests)
+    result_fingerprint = fingerprint.parts_fingerprint(parts)
     targets = _train_args.target_array(rows, card)
     train_targets = None if targets is None else targets[train_rows]
     arguments = _train_args.network_arguments(
@@ -73,11 +73,12 @@ def run(
         "fingerprint": result_fingerprint,
         "libraries": fingerprint.libraries(),
     }
+    leads, training = distributed.rank() == 0, f"{name}, fold {fold}"
+    if leads:
+        _unfinished.report_others(paths.work(result_fingerprint), training, parts)
     # Of several ranks the first takes the lock, and the others wait with it.
     with half_done(
-        paths.work(result_fingerprint),
-        leads=distributed.rank() == 0,
-        agree=distributed.broadcast,
+        paths.work(result_fingerprint), leads=leads, agree=distributed.broadcast
     ) as work_dir:
         result = fit(
             net,
@@ -91,20 +92,24 @@ def run(
             mean=mean,
             std=std,
             scale=arguments.get("scale"),
-            callbacks=make_callbacks(
-                paths.runs(fold, result_fingerprint),
-                card.task,
-                loaders[1],
-                names=card.classes or card.targets,
-                hyperparameters=_hyperparameters(context, fold, shards),
-            ),
+            callbacks=[
+                _unfinished.Described(work_dir, training, parts),
+                *make_callbacks(
+                    paths.runs(fold, result_fingerprint),
+                    card.task,
+                    loaders[1],
+                    names=card.classes or card.targets,
+                    hyperparameters=_hyperparameters(context, fold, shards),
+                ),
+            ],
         )
-        if distributed.rank() > 0:  # rank 0 writes
+        if not leads:  # rank 0 writes
             return
         context.require_unchanged()
         _save(paths, fold, result, description)
+    _unfinished.remove_others(paths.work(result_fingerprint), training)
     best = ", ".join(f"{key} {value:.4f}" for key, value in result.best.items() if "/val" in key)
-    print(f"{name}, fold {fold}: best epoch {result.best['epoch']:.0f}: {best}")
+    print(f"{training}: best epoch {result.best['epoch']:.0f}: {best}")
 
 
 def _save(paths: Layout, fold: int, result: FitResult, description: Mapping[str, Any]) -> None:
@@ -124,22 +129,21 @@ def _print_waiting() -> None:
     print("waiting for another stage that reads the model so far", file=sys.stderr, flush=True)
 
 
-def _fingerprint(context: Context, fold: int, shards: Store, digests: Mapping[str, str]) -> str:
-    """Return the fingerprint of this training's result; the digests are of what has been read."""
+def _parts(
+    context: Context, fold: int, task: str, shards: Store, digests: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return all that this training's result comes from; the digests are of what has been read."""
     paths, section = context.paths, context.section
     choices = {
         "model": section.model.model_dump(),
-        "train": section.train.model_dump(),
+        "train": _train_args.choices_of_bits(section.train, task),
         "fold": fold,
         "seed": context.seed,
-        # More threads or ranks add up in another order, with other bits.
-        "threads": torch.get_num_threads(),
-        "ranks": distributed.world_size(),
     }
     inputs = shards.paths
     if section.model.weights == _train_args.GIVEN:
         inputs = [*inputs, paths.first_weights]
-    return fingerprint.stage_fingerprint("train", choices, inputs, digests)
+    return fingerprint.stage_parts("train", choices, inputs, digests)
 
 
 def _hyperparameters(context: Context, fold: int, shards: Store) -> dict[str, Any]:

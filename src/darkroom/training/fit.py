@@ -189,7 +189,7 @@ def _identity(
     choices = {
         name: getattr(config, name)
         for name in FitConfig.model_fields
-        if name not in ("accelerator", "checkpoint_steps", "precision")
+        if name not in ("accelerator", "checkpoint_steps", "deterministic", "precision")
     }
     return {
         "network": [[name, *t.shape] for name, t in module.net.state_dict().items()],
@@ -198,6 +198,7 @@ def _identity(
         "mixup": repr(module.mixup),
         "config": choices,
         "device": [module.device.type, str(module.amp_dtype)],
+        "deterministic": config.deterministic or module.device.type != "cuda",
         "ranks": distributed.world_size(),
     }
 
