@@ -36,6 +36,7 @@ _JPEG_TO_RGB = {"YCbCr", "RGB", "Gray"}  # libjpeg-turbo makes RGB of these; Pil
 _ORIENTATION = 274  # EXIF and TIFF tag
 _SUBFILE_TYPE = 254  # TIFF tag; bit 0: a reduced copy of another page
 _NEARLY = 0.99  # of the size that suffices
+_STRIP_PIXELS = 2**24
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ def _decoder_errors_reported(name: str) -> Iterator[None]:
         except Exception as fault:
             reason = str(fault) or type(fault).__name__
             reason = re.sub(r" ?<_io\.BytesIO[^>]*>", "", reason)
+            reason = re.sub(r"^b'(.*)'$", r"\1", reason)
             raise DataError(f"cannot decode the image: {reason}", file=name) from None
 
 
@@ -200,6 +202,8 @@ def _open_whole_picture(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]
         if picture.format == "PNG":
             png.check_crcs(data, name)
         yield picture
+        if picture.format == "PNG":
+            png.check_rows(data, picture, name)
 
 
 def _too_large(name: str, found: str) -> DataError:
@@ -245,8 +249,18 @@ def _check_single_picture(picture: ImageFile.ImageFile, name: str) -> None:
     frames = _count_frames(picture)
     if frames != 1:
         raise DataError("the file holds several pictures", file=name, found=f"{frames} frames")
-    # Pillow rotates the pixels of a TIFF by itself, and of no other format.
-    if picture.format == "TIFF" and _orientation(picture) != 1:
+    if picture.format != "TIFF":
+        return
+    parts = [box for _, box, *_ in picture.tile if box]
+    area = sum((right - left) * (bottom - top) for left, top, right, bottom in parts)
+    if area < picture.width * picture.height:
+        raise DataError(
+            "the TIFF has fewer strips than its header claims",  # Pillow leaves the rest black
+            file=name,
+            found=f"{area:,} pixels",
+            expected=f"{picture.width} x {picture.height} px",
+        )
+    if _orientation(picture) != 1:  # Pillow rotates the pixels of a TIFF, and of no other format
         raise DataError(
             "a TIFF with an orientation tag",
             file=name,
@@ -289,10 +303,7 @@ def _suffices(size: int, divisor: int, at_least: int) -> bool:
 
 
 def _to_rgb(picture: Image.Image, name: str) -> Pixels:
-    if picture.mode in _GREY_16_MODES:
-        grey = (np.asarray(picture).astype(np.uint16) >> 8).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    if picture.mode not in _RGB_MODES:
+    if picture.mode not in _RGB_MODES | _GREY_16_MODES:
         raise DataError(
             "the samples have no plain 8-bit meaning",
             file=name,
@@ -301,7 +312,19 @@ def _to_rgb(picture: Image.Image, name: str) -> Pixels:
             fix="convert the file, choosing how its values map to 0..255",
         )
     picture.load()  # raises for a truncated file, which convert alone would not
-    return np.array(picture.convert("RGB"))
+    pixels = np.empty((picture.height, picture.width, 3), np.uint8)
+    # In strips: Pillow's pictures take four bytes a pixel, and each conversion copies them.
+    rows = max(1, _STRIP_PIXELS // picture.width)
+    for top in range(0, picture.height, rows):
+        bottom = min(top + rows, picture.height)
+        strip = picture
+        if rows < picture.height:
+            strip = picture.crop((0, top, picture.width, bottom))
+        if picture.mode in _GREY_16_MODES:
+            pixels[top:bottom] = (np.asarray(strip) >> 8)[:, :, None]
+        else:
+            pixels[top:bottom] = np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
+    return pixels
 
 
 def _samples(picture: Image.Image, name: str) -> NDArray[np.unsignedinteger]:

@@ -8,11 +8,20 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from PIL import Image
+
 from darkroom.errors import DataError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _METADATA = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 _FRAME = 12  # bytes of a chunk besides its data
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by kind of colour
+# First row, first column, and the steps of each pass of an interlaced picture.
+_ADAM7 = (
+    *((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4)),
+    *((2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)),
+)
+_BLOCK_BYTES = 2**20
 
 
 def check_crcs(data: bytes, name: str) -> None:
@@ -40,6 +49,48 @@ def check_crcs(data: bytes, name: str) -> None:
         if kind == b"IEND":
             return
     raise DataError("the PNG ends early", file=name, found="no IEND chunk: it is truncated")
+
+
+def check_rows(data: bytes, picture: Image.Image, name: str) -> None:
+    """Refuse a PNG with fewer rows than its header claims: Pillow leaves the rest black.
+
+    Args:
+        data: The file.
+        picture: The same, decoded.
+        name: The file, for messages.
+
+    Raises:
+        DataError: Rows are missing.
+    """
+    width, height, depth, colour, _, _, interlace = struct.unpack_from(">IIBBBBB", data, 16)
+    last = picture.crop((0, height - 1, width, height))
+    if last.getbbox() and not interlace:
+        return  # a missing row would be black
+    bits = depth * _CHANNELS[colour]
+    passes = _ADAM7 if interlace else ((0, 0, 1, 1),)
+    expected = 0
+    for top, left, down, right in passes:
+        rows, columns = -((top - height) // down), -((left - width) // right)
+        expected += rows * (1 + (columns * bits + 7) // 8) if columns > 0 else 0
+    count = _count_bytes(data, expected)
+    if count < expected:
+        raise DataError(
+            "the PNG has fewer rows than its header claims",
+            file=name,
+            found=f"{count:,} bytes of pixels",
+            expected=f"{expected:,} bytes, for {width} x {height} px",
+        )
+
+
+def _count_bytes(data: bytes, enough: int) -> int:
+    """Return how many bytes the pixels' chunks unpack to; counting stops when there are enough."""
+    unpacker, count, view = zlib.decompressobj(), 0, memoryview(data)
+    for kind, start, length in chunks(data):
+        packed: bytes | memoryview = view[start : start + length] if kind == b"IDAT" else b""
+        while packed and count < enough:
+            count += len(unpacker.decompress(packed, _BLOCK_BYTES))
+            packed = unpacker.unconsumed_tail
+    return count
 
 
 def has_late_metadata(data: bytes) -> bool:
