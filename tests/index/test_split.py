@@ -153,30 +153,54 @@ def test_a_way_to_split_that_does_not_exist() -> None:
         split.assign_folds(table(4), by="magic", count=2, seed=7, task="segmentation")  # type: ignore[arg-type]
 
 
-def test_a_class_with_fewer_images_than_folds() -> None:
-    rows = table(12, y=[0.0] * 9 + [1.0] * 3)
-    with pytest.raises(DataError) as error:
-        split.assign_folds(
-            rows,
-            by="stratify",
-            count=4,
-            seed=7,
-            task="multiclass",
-            targets=["y"],
-            classes=("five", "ten"),
+def test_a_class_with_fewer_images_than_folds_is_only_trained_on() -> None:
+    rows = table(23, y=[0.0] * 12 + [1.0] * 8 + [2.0] * 3)
+    choices: dict[str, Any] = {"by": "stratify", "seed": 7, "task": "multiclass", "targets": ["y"]}
+    frame = split.assign_folds(rows, count=4, **choices)
+    shares = pd.crosstab(rows["y"], frame["fold"])
+    assert shares.columns.equals(pd.Index(range(-1, 4)))
+    assert shares.to_numpy().tolist() == [[0, 3, 3, 3, 3], [0, 2, 2, 2, 2], [3, 0, 0, 0, 0]]
+    others = split.assign_folds(rows[:20], count=4, **choices)
+    assert frame[:20].equals(others), "the others are split as if it were not there"
+    assert -1 not in split.assign_folds(rows, count=3, **choices)["fold"].tolist()
+
+
+def test_a_small_class_stays_with_its_group() -> None:
+    rows = table(12, y=[0.0, 1.0] * 5 + [0.0, 2.0], group=[f"g{n // 2}" for n in range(12)])
+    methods: tuple[split.By, ...] = ("stratify", "group")
+    for by in methods:
+        frame = split.assign_folds(rows, by=by, count=2, seed=7, task="multiclass", targets=["y"])
+        assert [fold == -1 for fold in frame["fold"]] == [False] * 10 + [True] * 2
+
+
+@given(st.lists(st.integers(0, 5), min_size=12, max_size=60), st.integers(2, 4), st.booleans())
+def test_no_class_is_validated_that_is_not_trained_on(
+    numbers: list[int], count: int, stratified: bool
+) -> None:
+    rows = table(len(numbers), y=np.array(numbers, float))
+    by: Any = "stratify" if stratified else "group"
+    try:
+        frame = split.assign_folds(
+            rows, by=by, count=count, seed=1, task="multiclass", targets=["y"]
         )
-    assert "classes with fewer images than the 4 folds" in str(error.value)
-    assert "class ten: 3 images" in str(error.value)
-    assert "class five" not in str(error.value)
-    assert "to do: lower split.folds to 3, or leave these classes out" in str(error.value)
+    except (DataError, ParamsError):
+        return
+    folds = frame["fold"].to_numpy()
+    for each in set(numbers):
+        own = folds[np.array(numbers) == each]
+        assert len(set(own)) > 1 or own[0] == -1
+        if (own == -1).any():
+            assert (own == -1).all()
+            assert len(own) < count
+    assert set(range(count)) <= set(folds)
 
 
-@pytest.mark.parametrize("count", [2, 5])
-def test_fewer_than_two_folds_are_never_advised(count: int) -> None:
-    rows = table(12, y=[0.0] * 11 + [1.0])
-    with pytest.raises(DataError) as error:
+@pytest.mark.parametrize(("count", "lower"), [(2, ""), (5, "lower split.folds to 3, or ")])
+def test_at_least_two_classes_must_be_validated(count: int, lower: str) -> None:
+    rows = table(12, y=[0.0] * 11 + [1.0] if count == 2 else [0.0] * 9 + [1.0] * 3)
+    with pytest.raises(DataError, match="fewer than two classes can be validated") as error:
         split.assign_folds(rows, by="stratify", count=count, seed=7, task="binary", targets=["y"])
-    assert str(error.value).endswith("class 1: 1 images\n  to do: leave these classes out")
+    assert str(error.value).endswith(f"\n  to do: {lower}add images of these classes")
 
 
 def test_a_class_of_one_group_is_absent_while_it_is_validated() -> None:

@@ -71,8 +71,9 @@ def unseen_label(root: Path) -> None:
         "split",
         3,
         (
-            "classes with fewer images than the 6 folds",
-            "class a, b: 5 images",
+            "fewer than two classes can be validated in 6 folds\n",
+            "  class a, b: 5 images\n",
+            "to do: lower split.folds to 5, or add images of these classes",
         ),
         kind="multiclass",
     ),

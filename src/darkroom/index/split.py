@@ -16,9 +16,11 @@ from darkroom.errors import ArtifactError, DataError, ParamsError
 
 NEVER_VALIDATED = -1
 QUANTILES = 10
+CLASSED = ("multiclass", "binary")
 
 By = Literal["group", "stratify", "official"]
 Ints = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
 
 
 def assign_folds(
@@ -36,8 +38,10 @@ def assign_folds(
     Args:
         rows: The training rows of an index: id, group, official, digest and the targets.
         by: "group" balances the number of images in the folds. "stratify" also balances classes,
-            attributes, or deciles of a number. "official" validates the rows whose official
-            part is "valid" in fold 0, and never those of "train" (fold -1).
+            attributes, or deciles of a number; a class with fewer images than folds is only
+            trained on (fold -1), and with "group" if one fold would hold it whole. "official"
+            validates the rows whose official part is "valid" in fold 0, and never those of "train"
+            (fold -1).
         count: The number of folds, 2 or more; "official" has one and ignores it.
         seed: Of the random order of units; "official" ignores it.
         task: One of `darkroom.index.table.TASK_NAMES`.
@@ -64,11 +68,12 @@ def assign_folds(
     else:
         if count < 2:
             raise ParamsError("too few folds", found=count, expected="2 or more")
-        if by == "stratify" and task in ("multiclass", "binary"):
-            _check_class_sizes(rows[targets[0]], count, classes)
-        labels = _labels(rows, targets, task) if by == "stratify" else _labels(rows, (), task)
-        fold_of = _balanced_folds(_units(rows), labels, count, np.random.default_rng(seed))
-    if task in ("multiclass", "binary"):
+        labels = _labels(rows, targets if by == "stratify" else (), task)
+        classed = rows[targets[0]].to_numpy(np.float64) if task in CLASSED else None
+        small = _small_classes(classed, count)
+        few = small if by == "stratify" else set()
+        fold_of = _folds_without(few, small, classed, _units(rows), labels, count, seed, classes)
+    if task in CLASSED:
         _check_training_sides(rows[targets[0]], fold_of, classes, by)
     split = pd.DataFrame({"id": rows["id"], "fold": fold_of})
     check_split(rows, split)
@@ -103,6 +108,47 @@ def check_split(rows: pd.DataFrame, split: pd.DataFrame) -> None:
         raise ArtifactError(
             "images that belong together are on both sides of a fold", details=leaks, fix=fix
         )
+
+
+def _small_classes(classed: Doubles | None, count: int) -> set[float]:
+    """Return the classes with fewer images than `count`."""
+    if classed is None:
+        return set()
+    numbers, images = np.unique(classed[~np.isnan(classed)], return_counts=True)
+    return {float(each) for each in numbers[images < count]}
+
+
+def _folds_without(
+    few: set[float],
+    small: set[float],
+    classed: Doubles | None,
+    units: Ints,
+    labels: Ints,
+    count: int,
+    seed: int,
+    classes: Sequence[str],
+) -> Ints:
+    """Return the fold of each row; rows of a few classes, and their units, are never validated.
+
+    Small classes that would be validated in one fold only, and so be absent from its training,
+    join the few until there is none.
+    """
+    while True:
+        rare = np.zeros(len(units), bool) if classed is None else np.isin(classed, [*few])
+        validated = ~np.isin(units, units[rare])
+        if classed is not None:
+            _check_validated(classed, validated, count, classes)
+        fold_of = np.full(len(units), NEVER_VALIDATED, np.int64)
+        numbers = np.unique(units[validated], return_inverse=True)[1].astype(np.int64)
+        rng = np.random.default_rng(seed)
+        fold_of[validated] = _balanced_folds(numbers, labels[validated], count, rng)
+        if classed is None:
+            return fold_of
+        seen = {float(each): np.unique(fold_of[classed == each]) for each in np.unique(classed)}
+        whole = {each for each, folds in seen.items() if len(folds) == 1 and folds[0] >= 0}
+        if not whole & small:
+            return fold_of
+        few = few | (whole & small)
 
 
 def _balanced_folds(units: Ints, labels: Ints, count: int, rng: np.random.Generator) -> Ints:
@@ -206,20 +252,23 @@ def _labels(rows: pd.DataFrame, targets: Sequence[str], task: str) -> Ints:
     return np.array(columns, np.int64).reshape(len(columns), len(rows)).T
 
 
-def _check_class_sizes(target: "pd.Series[float]", count: int, classes: Sequence[str]) -> None:
-    numbers, images = np.unique(target.dropna().to_numpy(np.float64), return_counts=True)
-    small = [
-        f"{_name(each, classes)}: {number} images"
-        for each, number in zip(numbers, images, strict=True)
-        if number < count
-    ]
-    if small:
-        least = int(images.min())  # a split has two folds or more
-        lower = f"lower split.folds to {least}, or " if least > 1 else ""
+def _check_validated(
+    classed: Doubles, is_validated: npt.NDArray[np.bool_], count: int, classes: Sequence[str]
+) -> None:
+    """Raise if fewer than two classes are ever validated: their score would say nothing."""
+    numbers, images = np.unique(classed[~np.isnan(classed)], return_counts=True)
+    validated = np.unique(classed[is_validated])
+    if len(numbers) > 1 and len(validated) < 2:
+        second = int(np.sort(images)[-2])  # two classes have as many images or more
+        lower = f"lower split.folds to {second}, or " if 1 < second < count else ""
         raise DataError(
-            f"classes with fewer images than the {count} folds",
-            details=small,
-            fix=f"{lower}leave these classes out",
+            f"fewer than two classes can be validated in {count} folds",
+            details=[
+                f"{_name(each, classes)}: {number} images"
+                for each, number in zip(numbers, images, strict=True)
+                if each not in validated
+            ],
+            fix=f"{lower}add images of these classes",
         )
 
 

@@ -150,6 +150,11 @@ class CsvData(Source):
     rle_order: Literal["row", "column"] = Field(
         "column", description="How the submission's run lengths count the pixels."
     )
+    leave_out: list[str] = Field(
+        [],
+        description="Rows whose image cell is like one of these (`.DS_Store`, `*.tmp`) are left "
+        "out of all tables, and counted.",
+    )
     delimiter: str = Field(",", min_length=1, max_length=1, description="What separates cells.")
 
 

@@ -197,6 +197,25 @@ def test_a_broken_table_is_refused(tmp_path: Path, table: str, words: str) -> No
     assert words in refused(tmp_path)
 
 
+def test_rows_of_other_files_are_left_out_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw(tmp_path, ["dog", "cat", "dog"])
+    junk = ".DS_Store,,\n000,dog,0\n001,cat,1\na/Thumbs.db,x,\n.DS_Store,,\n002,dog,0\n"
+    (tmp_path / "train.csv").write_text("img,label,car\n" + junk)
+    assert "1 rows repeat an id\n  rows 2 and 6: .DS_Store" in refused(tmp_path)
+    data = replace(DATA, leave_out=[".DS_Store", "*.db"])
+    index = index_of(tmp_path, data)
+    assert index.rows["id"].tolist() == ["000", "001", "002", "b", "a"]
+    assert index.card.classes == ("cat", "dog")
+    assert capsys.readouterr().err == (
+        "data.train.table: 3 of 6 rows left out: .DS_Store, a/Thumbs.db\n"
+        "data.test.table: 0 of 2 rows left out\n"
+    )
+    (tmp_path / "train.csv").write_text("img,label,car\n" + junk + "003,dog,0\n")
+    assert "train.csv, row 8: 1 rows without their image" in refused(tmp_path, data)
+
+
 def test_a_label_of_ten_thousand_letters_is_refused(tmp_path: Path) -> None:
     words = refused(draw(tmp_path, ["x", "y" * 10_000]))
     assert "row 3: target label holds a text of more than 1,000 characters" in words
@@ -262,7 +281,7 @@ def test_the_error_for_an_absent_image_names_the_nearest(tmp_path: Path) -> None
     words = refused(tmp_path, changed(image_path="train.zip/{}.png"))
     assert "2 rows without their image\n  row 2: train.zip/000.png" in words
     assert "2 others, the nearest t/000.png" in words
-    assert "to do: correct the image_path in the parameters, or the table" in words
+    assert "to do: correct the image_path in the parameters, or the table; rows of" in words
 
 
 @pytest.mark.parametrize(

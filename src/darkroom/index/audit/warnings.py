@@ -105,10 +105,27 @@ def _targets(report: Report) -> Iterator[str]:
     whole = set(_absent(report["targets"]["train"], report["task"]))
     if whole:
         yield f"No training image {_first(sorted(whole))}."
+    unvalidated = _never_validated(report) - whole
+    if unvalidated:
+        yield (
+            f"No fold validates images {_first(sorted(unvalidated))}: they are only trained on, "
+            "and no score is of them."
+        )
     for fold, targets in report["targets_by_fold"].items():
         absent = [name for name in _absent(targets, report["task"]) if name not in whole]
+        absent = [name for name in absent if name not in unvalidated]
         if absent and fold != "-1":
             yield f"Fold {fold} has no image {_first(absent)}."
+
+
+def _never_validated(report: Report) -> set[str]:
+    """Return the values that no validated fold has an image of."""
+    absent = [
+        set(_absent(targets, report["task"]))
+        for fold, targets in report["targets_by_fold"].items()
+        if fold != "-1"
+    ]
+    return set.intersection(*absent) if absent else set()
 
 
 def _absent(targets: Report, task: str) -> list[str]:

@@ -5,17 +5,19 @@ or run lengths in a column; a row with run lengths left empty (or -1, as some ju
 has an empty mask, a row with a mask's name left empty has none.
 """
 
+import fnmatch
 import re
+import sys
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from darkroom.errors import DataError, ParamsError
+from darkroom.errors import DataError, ParamsError, one_line
 from darkroom.index.formats import labels, templates
 from darkroom.index.formats.labels import TargetCells
 from darkroom.index.formats.rows import assemble_index, image_rows
 from darkroom.index.table import COLUMNS, TAKEN_SUFFIX, Card, Index
 from darkroom.params.data import CsvData, CsvTable
-from darkroom.project.names import pick_name
+from darkroom.project.names import pick_name, summarise_names
 from darkroom.raw import tables
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables import Table
@@ -62,7 +64,7 @@ def required_files(names: Collection[str], data: CsvData) -> list[str]:
 def build_index(archives: Archives, data: CsvData) -> Index:
     """Return the index of what the tables list; every path is checked, every target read."""
     sections = _sections(data)
-    contents = {key: _read_table(archives, section, data) for key, section in sections.items()}
+    contents = {key: _read_table(archives, key, section, data) for key, section in sections.items()}
     _check_ids([content for key, content in contents.items() if key != "test"])
     names = _target_names(contents["train"])
     for key, content in contents.items():
@@ -141,8 +143,10 @@ def _check_widths(sections: dict[str, CsvTable]) -> None:
             )
 
 
-def _read_table(archives: Archives, section: CsvTable, data: CsvData) -> _TableContents:
+def _read_table(archives: Archives, key: str, section: CsvTable, data: CsvData) -> _TableContents:
     table = tables.read_table(archives.root, section.table, data.delimiter)
+    if data.leave_out:
+        table = _without_rows(table, section.image, data.leave_out, key)
     cells = table.unique_names(section.image)
     if isinstance(section.image, int):
         templates.check_header(archives, table, section.image, section.image_path)
@@ -156,6 +160,26 @@ def _read_table(archives: Archives, section: CsvTable, data: CsvData) -> _TableC
         masks=_masks(archives, section, table),
         groups=[""] * len(cells) if section.group is None else table.column(section.group),
         targets=[table.column(column) for column in section.targets],
+    )
+
+
+def _without_rows(table: Table, image: int | str, patterns: Sequence[str], key: str) -> Table:
+    """Return a table without the rows whose image is like a pattern, and print how many those are.
+
+    The pattern is of the whole cell or, where it has folders, of the file's name.
+    """
+    wanted = re.compile("|".join(f"(?:{fnmatch.translate(pattern)})" for pattern in patterns))
+    cells = table.column(image)
+    out = [
+        bool(wanted.fullmatch(cell) or wanted.fullmatch(cell.rsplit("/", 1)[-1])) for cell in cells
+    ]
+    examples = sorted({cell for cell, leaves in zip(cells, out, strict=True) if leaves})
+    named = f": {one_line(summarise_names(examples))}" if examples else ""
+    print(f"data.{key}.table: {sum(out)} of {len(out)} rows left out{named}", file=sys.stderr)
+    return replace(
+        table,
+        rows=[row for row, leaves in zip(table.rows, out, strict=True) if not leaves],
+        lines=[line for line, leaves in zip(table.lines, out, strict=True) if not leaves],
     )
 
 

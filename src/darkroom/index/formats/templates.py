@@ -139,7 +139,8 @@ def check_files_exist(archives: Archives, table: Table, paths: Sequence[str], ki
                 details=[f"row {table.lines[place]}: {paths[place]}" for place in absent],
                 found=error,
                 expected=f"a file at each {kind}'s path",
-                fix=f"correct the {kind}_path in the parameters, or the table",
+                fix=f"correct the {kind}_path in the parameters, or the table; rows of other "
+                "files can be left out by data.leave_out",
             ) from error
 
 
