@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from darkroom.errors import ArtifactError, DataError
 from darkroom.index.table import COLUMNS, Card, Index, check_index, read_index, write_index
+from darkroom.project.checked_json import write_json
 
 CARD = Card(
     task="multiclass",
@@ -214,7 +215,7 @@ def test_an_absent_file_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).unlink()
     with pytest.raises(ArtifactError, match="the index can't be read") as caught:
         read_index(tmp_path / "a.csv", tmp_path / "a.json")
-    assert "to do: run the index stage: `dvc repro -sf index@NAME`" in str(caught.value)
+    assert "to do: run the index stage: `dvc repro -sf index@a`" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -222,9 +223,9 @@ def test_an_absent_file_is_refused(tmp_path: Path, name: str) -> None:
     [
         ("a.csv", b"a,train", b"A,train", "the index is not the one that its card describes"),
         ("a.csv", b"3,,\n", b"", "the index is not the one that its card describes"),
-        ("a.json", b'"task"', b'"tusk"', "not the card of an index"),
-        ("a.json", b"}", b"", "not the card of an index"),
-        ("a.json", b'"sha256": "', b'"sha256": "0', "not the card of an index"),
+        ("a.json", b'"task"', b'"tusk"', "it is damaged or was edited"),
+        ("a.json", b"}", b"", "it is damaged: this is not JSON of Darkroom"),
+        ("a.json", b'"sha256": "', b'"sha256": "0', "it is damaged or was edited"),
     ],
 )
 def test_a_damaged_file_is_refused(
@@ -236,3 +237,30 @@ def test_a_damaged_file_is_refused(
     (tmp_path / name).write_bytes(data.replace(old, new))
     with pytest.raises(ArtifactError, match=words):
         read_index(tmp_path / "a.csv", tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"task": "art"}, "unknown task"),
+        ({"rle_order": "diagonal"}, "unknown RLE order"),
+        ({"rle_order": None}, "unknown RLE order"),
+        ({"header": "id"}, "header: not a list"),
+        ({"header": ["image", 5]}, "header hold what is not a line of text"),
+        ({"classes": [["a"], ["b"]]}, "classes hold what is not a line of text"),
+        ({"label_values": ["0", "1", "2"]}, "label values"),
+        ({"declared": {"images": "3"}}, "declared"),
+        ({"sha256": 5}, "found: "),
+        ({"tusk": 5}, "keys "),
+    ],
+)
+def test_a_card_is_checked_when_read_as_when_written(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    write_index(sample(), tmp_path / "a.csv", tmp_path / "a.json")
+    values = json.loads((tmp_path / "a.json").read_text())
+    del values["checksum"]
+    write_json(tmp_path / "a.json", values | change)
+    with pytest.raises(ArtifactError, match=words) as caught:
+        read_index(tmp_path / "a.csv", tmp_path / "a.json")
+    assert "a.json: not the card of an index" in str(caught.value)

@@ -10,6 +10,7 @@ import torch
 from darkroom.errors import ArtifactError
 from darkroom.models import saved
 from darkroom.models.build import build_network
+from darkroom.project.checked_json import write_json
 
 INFO: dict[str, Any] = {
     "model": {"name": "unet", "outputs": 1, "width": 2, "depth": 1},
@@ -104,24 +105,64 @@ def test_truncated_weights_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"version": 9}, "found: version 9"),
+        ({"version": 9}, "found: version: 9"),
         ({"model": {"name": "unet", "outputs": 1, "width": 3, "depth": 1}}, "should be"),
         ({"model": {"name": "vnet", "outputs": 1}}, "no network can be built from its arguments"),
-        ({"model": {"outputs": 1}}, "no network can be built from its arguments"),
-        ({"model": None}, "does not describe a model"),
+        ({"model": {"outputs": 1}}, "found: model: "),
+        ({"model": None}, "found: model: null"),
+        ({"mean": [0.5, 0.5]}, r"found: mean: \[0.5, 0.5\]"),
+        ({"mean": [0.5, 0.5, "0.5"]}, "found: mean: "),
+        ({"mean": [0.5, 0.5, True]}, "found: mean: "),
+        ({"std": [0.2, 0.2, 0]}, "found: std: "),
+        ({"std": [0.2, 0.2, -0.2]}, "found: std: "),
+        ({"task": "art"}, 'found: task: "art"'),
+        ({"classes": "ab"}, "found: classes: "),
+        ({"height": 0}, "found: height: 0"),
+        ({"width": 8.5}, "found: width: 8.5"),
+        ({"fit": "squeeze"}, "found: fit: "),
+        ({"fold": -1}, "found: fold: -1"),
+        ({"fold": True}, "found: fold: true"),
+        ({"split_sha256": "0"}, "found: split_sha256: "),
+        ({"precision": "int8"}, "found: precision: "),
+        ({"precision": ["bf16"]}, "found: precision: "),
+        ({"fit": {}, "task": []}, r"found: task: \[\], fit: \{\}"),
+        ({"metrics": {"epoch": None}}, "found: metrics: "),
+        ({"weights": 5}, "found: weights: 5"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
     save(tmp_path / "m")
     file = tmp_path / "m" / saved.INFO
-    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    values = json.loads(file.read_text())
+    del values["checksum"]
+    write_json(file, values | change)
     with pytest.raises(ArtifactError, match=words):
+        saved.load_model(tmp_path / "m")
+
+
+@pytest.mark.parametrize("change", [{"std": [0.2, 0.2, 0.0]}, {"task": "art"}, {"mean": None}])
+def test_a_description_is_checked_when_written_as_when_read(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=next(iter(change))):
+        save(tmp_path / "m", INFO | change)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("old", "new"), [("0.5", "0.4"), ("segmentation", "binary"), ("1", "2")])
+def test_an_edited_description_is_refused(tmp_path: Path, old: str, new: str) -> None:
+    save(tmp_path / "m")
+    file = tmp_path / "m" / saved.INFO
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    with pytest.raises(ArtifactError, match="it is damaged or was edited"):
         saved.load_model(tmp_path / "m")
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{", "this is not JSON"), ("{}", "found: no version"), ("null", "found: no version")],
+    [("{", "this is not JSON"), ("{}", "found: no checksum"), ("null", "NoneType instead of")],
 )
 def test_damaged_info_is_refused(tmp_path: Path, text: str, words: str) -> None:
     save(tmp_path / "m")

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom.errors import DataError
+from darkroom.project.checked_json import read_json
 from darkroom.submission.writer import Writer, facts_path, format_line
 
 HEADER = ["img", "rle_mask"]
@@ -38,7 +39,7 @@ def test_the_file_and_its_facts(tmp_path: Path) -> None:
     write(path, [["a.jpg", "1 1"], ["b.jpg", ""]])
     data = path.read_bytes()
     assert gzip.decompress(data) == b"img,rle_mask\na.jpg,1 1\nb.jpg,\n"
-    assert json.loads((tmp_path / "submissions" / "carvana.json").read_text()) == {
+    assert read_json(tmp_path / "submissions" / "carvana.json", absent="", fix="") == {
         "bytes": len(data),
         "rows": 2,
         "sha256": hashlib.sha256(data).hexdigest(),

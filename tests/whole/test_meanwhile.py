@@ -1,6 +1,5 @@
 """What happens beside a stage: an edit is noticed at its end, an identical run is waited for."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from darkroom.cli.main import main
+from darkroom.project.paths import Layout
+from darkroom.stages._split import read_split, write_split
 from darkroom.training.checkpoint import Checkpoints
 from darkroom.training.loop import Loop
 from darkroom.training.module import TrainModule
@@ -76,10 +77,9 @@ def test_a_split_written_while_training_is_not_taken_for_the_one_it_learned_from
     after_epoch: Callable[[Callable[[], object]], None],
 ) -> None:
     root = project("masks")
-    split = root / "data/start/tiny/split.csv"
-    learned = hashlib.sha256(split.read_bytes()).hexdigest()
-    swapped = split.read_text().replace(",0\n", ",x\n").replace(",1\n", ",0\n")
-    after_epoch(lambda: tiny.put(split, swapped.replace(",x\n", ",1\n")))
+    paths = Layout("tiny", root)
+    folds, learned = read_split(paths)
+    after_epoch(lambda: write_split(paths, folds.assign(fold=1 - folds["fold"])))
     capsys.readouterr()
     assert main(["train", "tiny"]) == 6
     assert "data/start/tiny/split.csv\n" in capsys.readouterr().err

@@ -118,7 +118,7 @@ def test_paths_are_those_of_the_layout() -> None:
     assert {name: sorted(_outs(stage)) for name, stage in PIPELINE["stages"].items()} == {
         "fetch": [str(paths.raw)],
         "index": [str(paths.index), str(paths.card)],
-        "split": [str(paths.split)],
+        "split": [str(paths.split), str(paths.split_card)],
         "preprocess": [str(paths.processed)],
         "audit": [str(paths.audit), str(paths.contact_sheet)],
         "transfer": [str(Layout(RECEIVER).first_weights)],

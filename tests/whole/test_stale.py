@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from darkroom.cli import main
 from darkroom.models.build import build_network
+from darkroom.project.checked_json import write_json
 from tests.support import tiny
 from tests.support.damage import Project
 
@@ -47,7 +48,8 @@ def test_a_submission_that_was_not_predicted_is_not_right(
     root = project("masks")
     facts = root / "submissions/tiny.json"
     card = json.loads(facts.read_text())
-    facts.write_text(json.dumps(card | {"sha256": "0" * 64}))
+    del card["checksum"]
+    write_json(facts, card | {"sha256": "0" * 64})
     text = _refused(capsys, "check", "tiny")
     assert "it is not the file that was predicted" in text
     assert f"expected: sha256 {'0' * 64}" in text

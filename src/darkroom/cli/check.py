@@ -1,12 +1,12 @@
 """check: a submission -> its faults, as the competition would find them."""
 
-import json
 from pathlib import Path
 from typing import cast
 
 from darkroom.errors import ArtifactError
 from darkroom.index.table import answer_columns, read_index
 from darkroom.params.section import TaskName
+from darkroom.project.checked_json import read_json
 from darkroom.project.files import file_sha256
 from darkroom.project.paths import Layout
 from darkroom.stages._context import Context, require
@@ -35,10 +35,7 @@ def run(context: Context, file: Path | None = None) -> None:
 def require_predicted(paths: Layout) -> None:
     """Raise ArtifactError unless the submission is the file that its facts describe."""
     facts, fix = facts_path(paths.submission), f"run `dvc repro -sf predict@{paths.name}`"
-    try:
-        expected = json.loads(require(facts, "predict", paths.name).read_text())["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError("it is damaged", file=facts, found=error, fix=fix) from error
+    expected = read_json(facts, absent="it is not there", fix=fix).get("sha256")
     sha256 = file_sha256(paths.submission)
     if sha256 != expected:
         raise ArtifactError(

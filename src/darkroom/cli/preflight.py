@@ -12,6 +12,7 @@ from darkroom.cli.provenance import Commit
 from darkroom.errors import ArtifactError, ParamsError
 from darkroom.params import file as paramfile
 from darkroom.params.data import SAMPLE, Data
+from darkroom.project.checked_json import read_json
 from darkroom.project.paths import PARAMS, Layout
 from darkroom.remote.kaggle.responses import MAX_SCORE
 from darkroom.stages._context import Context, require
@@ -156,11 +157,11 @@ def _read_facts(competition: str, paths: Layout, commit: Commit | None) -> Submi
     sections = tuple(
         name for name, section in all_sections.items() if section.data.kaggle == competition
     )
-    facts_file = require(facts_path(paths.submission), "predict", paths.name)
+    facts_file, fix = facts_path(paths.submission), f"run `dvc repro -sf predict@{paths.name}`"
+    facts = read_json(facts_file, absent="it is not there", fix=fix)
     metrics_file = require(paths.metrics, "evaluate", paths.name)
     path, stage = facts_file, "predict"
     try:
-        facts = json.loads(path.read_bytes())
         rows, size = int(facts["rows"]), int(facts["bytes"])
         sha256, fingerprint = (_require_hex(facts[key]) for key in ("sha256", "fingerprint"))
         path, stage = metrics_file, "evaluate"

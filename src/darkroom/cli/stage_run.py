@@ -58,7 +58,7 @@ def artefacts(context: Context) -> dict[str, list[tuple[Path, list[Path]]]]:
     single = {
         "raw": [paths.raw],
         "index": [paths.index, paths.card],
-        "split": [paths.split],
+        "split": [paths.split, paths.split_card],
         "weights": [paths.first_weights],
         "processed": [paths.processed],
         "audit": [paths.audit, paths.contact_sheet],

@@ -5,7 +5,6 @@ Ids are always text: "000001.jpg", "007", "NA" and "1e5" are kept as they are.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -20,6 +19,7 @@ import pyarrow.csv
 from darkroom.errors import ArtifactError, DataError
 from darkroom.params.section import TaskName
 from darkroom.project import files
+from darkroom.project.checked_json import parse_json, read_bytes, write_json
 from darkroom.project.names import nearest_name
 
 COLUMNS = ("id", "part", "image", "mask", "group", "official", "digest", "mask_digest")
@@ -31,7 +31,6 @@ _RLE = r"rle:(?:row|column)(?: [1-9][0-9]* [1-9][0-9]*)*"
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 TAKEN_SUFFIX = "_target"  # of a target whose name is that of another column of the index
 LARGEST = 1e15  # a target value: float32 must hold the squares of errors
-_RERUN = "run the index stage: `dvc repro -sf index@NAME`"
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def write_index(index: Index, table: Path, card: Path) -> None:
     card_values: dict[str, Any] = asdict(index.card)
     card_values |= {"rows": len(rows), "sha256": hashlib.sha256(text).hexdigest()}
     files.write(table, text)
-    files.write(card, json.dumps(card_values, indent=2, ensure_ascii=False) + "\n")
+    write_json(card, card_values)
 
 
 def read_index(table: Path, card: Path) -> Index:
@@ -153,16 +152,17 @@ def read_index(table: Path, card: Path) -> Index:
     Raises:
         ArtifactError: A file is absent or damaged, or the two do not belong together.
     """
-    card_data = _read_bytes(card)
+    fix = _rerun(card)
+    card_data = read_bytes(card, absent="the index can't be read", fix=fix)
     expected, sha256, count = _parse_card(card_data, card)
-    data = _read_bytes(table)
+    data = read_bytes(table, absent="the index can't be read", fix=fix)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ArtifactError(
             "the index is not the one that its card describes",
             file=table,
             found=f"sha256 {hashlib.sha256(data).hexdigest()}",
             expected=f"sha256 {sha256} ({count} rows), as {card.name} says",
-            fix=_RERUN,
+            fix=fix,
         )
     rows = pyarrow.csv.read_csv(
         pyarrow.BufferReader(data),
@@ -188,6 +188,9 @@ def _check_card(card: Card) -> None:
     for what in ("targets", "classes", "header", "label_values"):
         odd = ", ".join(repr(name) for name in getattr(card, what) if not _is_writable(name))
         _expect(not odd, f"{what} hold what is not a line of text", odd, "no control characters")
+    _expect(len(card.label_values) == 2, "label values are not two", len(card.label_values), 2)
+    counts = all(isinstance(k, str) and type(v) is int for k, v in card.declared.items())
+    _expect(counts, "declared does not hold counts by name", card.declared)
     names = [*COLUMNS, *card.targets]
     twice = sorted({name for name in names if names.count(name) > 1})
     _expect(not twice, "a target has a name that is taken", _counted(twice), "names of its own")
@@ -320,31 +323,31 @@ def _refuse_rows(rows: pd.DataFrame, bad: "pd.Series[bool]", what: str, show: st
         )
 
 
+def _rerun(card: Path) -> str:
+    """Return what to do for the index of a card, which is named after its competition."""
+    return f"run the index stage: `dvc repro -sf index@{card.stem}`"
+
+
 def _parse_card(data: bytes, path: Path) -> tuple[Card, str, int]:
     """Return the card, the table's sha256 and its number of rows."""
-    names = [entry.name for entry in fields(Card)]
+    names, fix = [entry.name for entry in fields(Card)], _rerun(path)
+    values = parse_json(data, path, fix=fix)
     try:
-        values = json.loads(data)
         sha256, count = values.pop("sha256"), values.pop("rows")
         if sorted(values) != sorted(names) or not re.fullmatch("[0-9a-f]{64}", sha256):
             raise ValueError(f"keys {', '.join(sorted(values))}")
         for name in ("targets", "classes", "header", "label_values"):
+            if not isinstance(values[name], list):
+                raise TypeError(f"{name}: not a list")
             values[name] = tuple(values[name])
-        return Card(**values), sha256, count
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        card = Card(**values)
+        _check_card(card)
+        return card, sha256, count
+    except (DataError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(
             "not the card of an index",
             file=path,
             found=error,
             expected=f"a JSON object of {', '.join(names)}, rows and sha256",
-            fix=_RERUN,
-        ) from error
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(
-            "the index can't be read", file=path, found=error.strerror, fix=_RERUN
+            fix=fix,
         ) from error

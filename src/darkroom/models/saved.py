@@ -2,23 +2,30 @@
 
 model.json holds all that is needed to use the weights: under `model` the arguments of
 `darkroom.models.build.build_network`, and what the caller adds (task, classes, height, width, fit,
-mean, std, metrics, fingerprint). `weights` is the sha256 of the other file: files that do not
-belong together are refused.
+mean, std, metrics, fingerprint). `weights` is the sha256 of the other file, `checksum` that of the
+description itself: what was changed, or does not belong together, is refused.
 """
 
 import hashlib
 import json
+import math
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from safetensors.torch import save as to_bytes
 from torch import nn
 
 from darkroom.errors import ArtifactError, ParamsError
+from darkroom.images.geometry import FITS
 from darkroom.models.build import build_network
+from darkroom.models.device import AMP_DTYPES
 from darkroom.models.weights.loading import put_weights
 from darkroom.models.weights.reading import read_weights
+from darkroom.params.section import TaskName
 from darkroom.project import files
+from darkroom.project.checked_json import read_json, write_json
 
 VERSION = 1
 WEIGHTS = "model.safetensors"
@@ -37,14 +44,18 @@ def save_model(folder: Path, net: nn.Module, info: dict[str, Any]) -> None:
         net: On any device; it is stored as on the CPU.
         info: JSON values. `info["model"]` holds `name`, `outputs` and the other arguments
             that `build_network` was given (weights, freeze and seed may be among them).
+
+    Raises:
+        ValueError: A value is not what `load_model` would accept.
     """
     tensors = {name: t.detach().cpu().contiguous() for name, t in net.state_dict().items()}
     data = to_bytes(tensors)
     description = {"version": VERSION, "weights": hashlib.sha256(data).hexdigest()} | info
-    text = json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False)
+    if faults := _faults(description):
+        raise ValueError(f"{folder / INFO}: {', '.join(faults)}")
     with files.atomic_folder(folder) as part:
         files.write(part / WEIGHTS, data)
-        files.write(part / INFO, text + "\n")
+        write_json(part / INFO, description)
 
 
 def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -81,22 +92,63 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def _read_info(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise ArtifactError("there is no model here", file=file, fix="train first")
-    try:
-        info = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ArtifactError(
-            "this is not JSON", file=file, found=error, fix="train again"
-        ) from error
-    info = info if isinstance(info, dict) else {}
-    absent = [key for key in ("version", "weights", "model") if key not in info]
-    if absent or not isinstance(info["model"], dict) or info["version"] != VERSION:
+    info = read_json(file, absent="there is no model here", fix="train again")
+    if faults := _faults(info):
         raise ArtifactError(
             "this does not describe a model of this version of Darkroom",
             file=file,
-            found=f"no {', '.join(absent)}" if absent else f"version {info['version']}",
-            expected=f"version {VERSION}, with keys model and weights",
+            found=", ".join(faults),
             fix="train again",
         )
-    return dict(info)
+    return info
+
+
+def _faults(info: Mapping[str, Any]) -> list[str]:
+    """Return what in a description is absent or not of its kind: `mean: [0, 0]`."""
+    faults = [f"no {key}" for key in ("version", "weights", "model") if key not in info]
+    for key, holds in _KINDS.items():
+        if key in info and not holds(info[key]):
+            faults.append(f"{key}: {json.dumps(info[key], default=str)}")
+    return faults
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and type(value) is not bool and math.isfinite(value)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
+
+
+def _are_three(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_number, value))
+
+
+# What the values of model.json must be, if they are there; `save_model` holds them too.
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "version": lambda value: value == VERSION,
+    "weights": _is_digest,
+    "model": lambda value: isinstance(value, dict) and isinstance(value.get("name"), str),
+    "task": lambda value: value in get_args(TaskName),
+    "targets": _are_texts,
+    "classes": _are_texts,
+    "height": _is_count,
+    "width": _is_count,
+    "fit": lambda value: value in FITS,
+    "mean": _are_three,
+    "std": lambda value: _are_three(value) and min(value) > 0,
+    "fold": lambda value: type(value) is int and value >= 0,
+    "split_sha256": _is_digest,
+    "fingerprint": _is_digest,
+    "precision": lambda value: isinstance(value, str) and value in AMP_DTYPES,
+    "trained_on": lambda value: isinstance(value, str),
+    "metrics": lambda value: isinstance(value, dict) and all(map(_is_number, value.values())),
+}

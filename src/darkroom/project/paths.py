@@ -50,6 +50,11 @@ class Layout:
         return self.start / "split.csv"
 
     @property
+    def split_card(self) -> Path:
+        """The digest of the split."""
+        return self.split.with_suffix(".json")
+
+    @property
     def first_weights(self) -> Path:
         """The first weights, from the source that `transfers` names."""
         return self.start / "weights.safetensors"

@@ -12,7 +12,8 @@ from darkroom.index.table import Index, read_index
 from darkroom.project import files
 from darkroom.project.paths import Layout
 from darkroom.stages._context import Context, require
-from darkroom.stages._inputs import read_part, read_split
+from darkroom.stages._inputs import read_part
+from darkroom.stages._split import read_split
 from darkroom.store.manifest import compare_digests
 
 SHOWN_TRAIN, SHOWN_TEST = 16, 4

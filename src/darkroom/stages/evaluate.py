@@ -29,7 +29,8 @@ from darkroom.raw.archives import Archives
 from darkroom.stages import _folds
 from darkroom.stages._context import Context, require
 from darkroom.stages._folds import TrainedFolds
-from darkroom.stages._inputs import read_part, read_split
+from darkroom.stages._inputs import read_part
+from darkroom.stages._split import read_split
 from darkroom.store.store import Store
 from darkroom.tasks.answers import Floats
 

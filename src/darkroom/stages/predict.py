@@ -22,7 +22,7 @@ def run(context: Context) -> None:
 
     index = read_index(paths.index, paths.card)
     shards, test = read_part(paths, index, "test")
-    decision = read_decision(require(paths.decision, "evaluate", name), name)
+    decision = read_decision(require(paths.decision, "evaluate", name), name, index.card.task)
     trained = _folds.load(context, index.card, shards, choice, decision.tta)
 
     digest = fingerprint.stage_fingerprint(

@@ -3,8 +3,8 @@
 from darkroom.index.split import NEVER_VALIDATED, assign_folds
 from darkroom.index.table import read_index
 from darkroom.params.data import Split
-from darkroom.project import files
 from darkroom.stages._context import Context
+from darkroom.stages._split import write_split
 
 
 def run(context: Context) -> None:
@@ -22,7 +22,7 @@ def run(context: Context) -> None:
         targets=index.card.targets,
         classes=index.card.classes,
     )
-    files.write(paths.split, folds.to_csv(index=False, lineterminator="\n"))
+    write_split(paths, folds)
 
     sizes = folds["fold"].value_counts().sort_index()
     summary = ", ".join(

@@ -20,7 +20,8 @@ from darkroom.project.paths import Layout
 from darkroom.project.work import half_done
 from darkroom.stages import _train_args, _unfinished
 from darkroom.stages._context import Context, require
-from darkroom.stages._inputs import read_part, read_split
+from darkroom.stages._inputs import read_part
+from darkroom.stages._split import read_split
 from darkroom.store.store import Store
 from darkroom.training import distributed
 from darkroom.training.callbacks import Callback
@@ -51,8 +52,9 @@ def run(
     if model.weights == _train_args.GIVEN:
         require(paths.first_weights, "transfer", name)
 
-    digests = {"card": index.sha256, "split": split_sha256}
-    parts = _parts(context, fold, card.task, shards, digests)
+    # Of what has been read: the files may be others a moment later.
+    digests = {"card": index.sha256, "split": split_sha256, **shards.digests}
+    parts = _parts(context, fold, card.task, digests)
     result_fingerprint = fingerprint.parts_fingerprint(parts)
     targets = _train_args.target_array(rows, card)
     train_targets = None if targets is None else targets[train_rows]
@@ -129,9 +131,7 @@ def _print_waiting() -> None:
     print("waiting for another stage that reads the model so far", file=sys.stderr, flush=True)
 
 
-def _parts(
-    context: Context, fold: int, task: str, shards: Store, digests: Mapping[str, str]
-) -> dict[str, Any]:
+def _parts(context: Context, fold: int, task: str, digests: Mapping[str, str]) -> dict[str, Any]:
     """Return all that this training's result comes from; the digests are of what has been read."""
     paths, section = context.paths, context.section
     choices = {
@@ -140,10 +140,8 @@ def _parts(
         "fold": fold,
         "seed": context.seed,
     }
-    inputs = shards.paths
-    if section.model.weights == _train_args.GIVEN:
-        inputs = [*inputs, paths.first_weights]
-    return fingerprint.stage_parts("train", choices, inputs, digests)
+    first_weights = [paths.first_weights] if section.model.weights == _train_args.GIVEN else []
+    return fingerprint.stage_parts("train", choices, first_weights, digests)
 
 
 def _hyperparameters(context: Context, fold: int, shards: Store) -> dict[str, Any]:

@@ -1,0 +1,84 @@
+"""JSON files that hold a checksum of their content, so that no later stage takes a changed one.
+
+A digest of the values, not of the bytes: a file may be indented anew, or get other line ends.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import ArtifactError
+from darkroom.project import files
+
+CHECKSUM = "checksum"
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write JSON values and their checksum, atomically; the bytes are a function of the values.
+
+    Raises:
+        ValueError: A number is infinite or not a number, which JSON does not know.
+    """
+    text = json.dumps(
+        {**values, CHECKSUM: checksum(values)}, indent=2, ensure_ascii=False, allow_nan=False
+    )
+    files.write(path, text + "\n")
+
+
+def read_json(path: Path, *, absent: str, fix: str) -> dict[str, Any]:
+    """Return the values that `write_json` was given; tuples come back as lists.
+
+    Args:
+        path: The file.
+        absent: What to say if there is none.
+        fix: What to do if there is none, or if it is damaged.
+
+    Raises:
+        ArtifactError: There is no such file, or it is not as it was written.
+    """
+    return parse_json(read_bytes(path, absent=absent, fix=fix), path, fix=fix)
+
+
+def read_bytes(path: Path, *, absent: str, fix: str) -> bytes:
+    """Return the bytes of an artefact; see `read_json`."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        found = None if isinstance(error, FileNotFoundError) else error.strerror
+        raise ArtifactError(absent, file=path, found=found, fix=fix) from error
+
+
+def parse_json(data: bytes, path: Path, *, fix: str) -> dict[str, Any]:
+    """Return the values of a file whose bytes have been read; see `read_json`."""
+    try:
+        values = json.loads(data)
+        if not isinstance(values, dict):
+            raise ValueError(f"{type(values).__name__} instead of keys and values")
+        written = values.pop(CHECKSUM, None)
+        computed = checksum(values)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(
+            "it is damaged: this is not JSON of Darkroom", file=path, found=error, fix=fix
+        ) from error
+    if written != computed:
+        raise ArtifactError(
+            "it is damaged or was edited: it is not what was written",
+            file=path,
+            found=f"{CHECKSUM} {written}" if written else f"no {CHECKSUM}",
+            expected=f"{CHECKSUM} {computed}, which is that of its content",
+            fix=fix,
+        )
+    return values
+
+
+def checksum(values: Mapping[str, Any]) -> str:
+    """Return the sha256 of JSON values, whatever the order of their keys.
+
+    Example:
+        >>> checksum({"a": 1, "b": (0.5,)}) == checksum({"b": [0.5], "a": 1})
+        True
+    """
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,67 @@
+"""The split and its digest: read as written, or refused with what to do."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from darkroom.errors import ArtifactError
+from darkroom.project import files
+from darkroom.project.checked_json import write_json
+from darkroom.project.paths import Layout
+from darkroom.stages._split import read_split, write_split
+
+
+def test_ids_of_a_split_stay_text(tmp_path: Path) -> None:
+    paths = Layout("cars", tmp_path)
+    write_split(paths, pd.DataFrame({"id": ["007", "NA", "1e5"], "fold": [0, -1, 1]}))
+    assert paths.split.read_text() == "id,fold\n007,0\nNA,-1\n1e5,1\n"
+    folds, sha256 = read_split(paths)
+    assert folds["id"].tolist() == ["007", "NA", "1e5"]
+    assert folds["fold"].tolist() == [0, -1, 1]
+    assert sha256 == files.file_sha256(paths.split)
+
+
+def test_an_edited_split_is_refused(tmp_path: Path) -> None:
+    paths = Layout("cars", tmp_path)
+    write_split(paths, pd.DataFrame({"id": ["1", "2"], "fold": [0, 1]}))
+    paths.split.write_text("id,fold\n1,1\n2,1\n")
+    with pytest.raises(ArtifactError) as caught:
+        read_split(paths)
+    head, found, expected, fix = str(caught.value).splitlines()
+    assert (
+        head == f"{paths.split}: it is damaged or was edited: it is not what the split stage wrote"
+    )
+    assert found == f"  found: sha256 {files.file_sha256(paths.split)}"
+    assert expected.endswith(", as split.json says")
+    assert fix == "  to do: run `dvc repro -sf split@cars`"
+
+
+@pytest.mark.parametrize("name", ["split", "split_card"])
+def test_an_absent_split_is_refused(tmp_path: Path, name: str) -> None:
+    paths = Layout("cars", tmp_path)
+    write_split(paths, pd.DataFrame({"id": ["1", "2"], "fold": [0, 1]}))
+    getattr(paths, name).unlink()
+    with pytest.raises(ArtifactError, match="it is not there\n  to do: run `dvc repro -sf split"):
+        read_split(paths)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "No columns"),
+        ("id,part\n1,0\n", "columns id, part"),
+        ("id,fold,more\n1,0,0\n", "columns id, fold, more"),
+        ("id,fold\n1,x\n", "'x'"),
+        ("id,fold\n1,\n", "''"),
+    ],
+)
+def test_a_split_of_other_columns_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    paths = Layout("cars", tmp_path)
+    files.write(paths.split, text)
+    write_json(paths.split_card, {"rows": 1, "sha256": files.file_sha256(paths.split)})
+    with pytest.raises(ArtifactError) as caught:
+        read_split(paths)
+    assert f"{paths.split}: it is damaged\n  found: " in str(caught.value)
+    assert words in str(caught.value)
+    assert "to do: run `dvc repro -sf split@cars`" in str(caught.value)
