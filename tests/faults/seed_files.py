@@ -84,7 +84,7 @@ def _part(part: str, _: Path) -> object:
 def _split(_: Path) -> object:
     from darkroom.index.split import check_split
     from darkroom.index.table import read_index
-    from darkroom.stages._inputs import read_split
+    from darkroom.stages._split import read_split
 
     paths = _context().paths
     rows, split = read_index(paths.index, paths.card).rows, read_split(paths)[0]
@@ -127,7 +127,7 @@ def _checkpoint(path: Path) -> object:
 def _decision(path: Path) -> object:
     from darkroom.prediction.decision import read_decision
 
-    return read_decision(path, tiny.NAME)
+    return read_decision(path, tiny.NAME, "segmentation")
 
 
 def _submission(path: Path) -> object:
@@ -322,15 +322,15 @@ SEEDS: dict[str, SeedFile] = {
     ),
     "facts": SeedFile(f"data/processed/{N}/facts.csv", _audit, True),
     "index": SeedFile(f"data/index/{N}.csv", _index, True),
-    "card": SeedFile(f"data/index/{N}.json", _index),
-    "split": SeedFile(f"data/start/{N}/split.csv", _split),
-    "model.json": SeedFile(f"models/{N}/fold0/model.json", _model),
+    "card": SeedFile(f"data/index/{N}.json", _index, has_checksum=True),
+    "split": SeedFile(f"data/start/{N}/split.csv", _split, has_checksum=True),
+    "model.json": SeedFile(f"models/{N}/fold0/model.json", _model, has_checksum=True),
     "weights of a model": SeedFile(f"models/{N}/fold0/model.safetensors", _model, True),
     "first weights": SeedFile(f"data/start/{N}/weights.safetensors", _weights),
     "pth": SeedFile("loose/a.pth", _weights, True, partial(_write_pth, zipped=True)),
     "old pth": SeedFile("loose/old.pth", _weights, False, partial(_write_pth, zipped=False)),
     "checkpoint": SeedFile("loose/training.ckpt", _checkpoint, True, _write_checkpoint),
-    "decision": SeedFile(f"reports/{N}/decision.json", _decision),
+    "decision": SeedFile(f"reports/{N}/decision.json", _decision, has_checksum=True),
     "metrics": SeedFile(f"reports/{N}/metrics.json", _summary),
     "submission": SeedFile(f"submissions/{N}.csv.gz", _submission, True),
     "facts of a submission": SeedFile(f"submissions/{N}.json", _submission, True),
