@@ -42,6 +42,43 @@ def test_a_model_of_another_fold_is_not_used(
     assert "found: 0" in text
 
 
+@pytest.mark.parametrize("verb", ["evaluate", "predict"])
+@pytest.mark.parametrize(
+    ("section", "key", "value", "words"),
+    [
+        ("train", "lr", 0.02, "train.lr: 0.01 in the model, 0.02 in params.yaml"),
+        ("train", "loss", {"bce": 1}, "train.loss"),
+        ("model", "width", 8, "model.width: 4 in the model, 8 in params.yaml"),
+        (None, "seed", 8, "seed: 7 in the model, 8 in params.yaml"),
+    ],
+)
+def test_a_model_of_other_parameters_is_not_used(
+    project: Project,
+    capsys: pytest.CaptureFixture[str],
+    verb: str,
+    section: str | None,
+    key: str,
+    value: object,
+    words: str,
+) -> None:
+    root = project("masks")
+    before = (root / "params.yaml").read_bytes()
+
+    def change(params: dict[str, Any]) -> None:
+        keys = params["tiny"][section] if section else params
+        assert keys.get(key) != value
+        keys[key] = value
+
+    tiny.edit(root, change)
+    text = _refused(capsys, verb, "tiny")
+    assert "fold0: this model was trained with other parameters\n" in text
+    assert words in text
+    assert "run `dvc repro -sf train@tiny-0`" in text
+    (root / "params.yaml").write_bytes(before)
+    tiny.edit(root, lambda params: params["tiny"]["train"].update(checkpoint_steps=5, workers=1))
+    assert main.main([verb, "tiny"]) == 0
+
+
 def test_a_submission_that_was_not_predicted_is_not_right(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

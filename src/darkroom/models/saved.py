@@ -145,6 +145,7 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "fit": lambda value: value in FITS,
     "mean": _are_three,
     "std": lambda value: _are_three(value) and min(value) > 0,
+    "params": lambda value: isinstance(value, dict),
     "fold": lambda value: type(value) is int and value >= 0,
     "split_sha256": _is_digest,
     "fingerprint": _is_digest,

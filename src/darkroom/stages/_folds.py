@@ -14,6 +14,7 @@ from darkroom.params.evaluate import Evaluate, Predict
 from darkroom.prediction.predict import Prediction, predict
 from darkroom.prediction.tta import TTA
 from darkroom.stages._context import Context, require
+from darkroom.stages._learned import require_same_params
 from darkroom.store.loader import loader
 from darkroom.store.store import Store
 
@@ -83,7 +84,8 @@ def load(
             validation images may be among their training images. None: any split will do.
 
     Raises:
-        ArtifactError: One is absent or damaged, or was trained for other targets or images.
+        ArtifactError: One is absent or damaged, or was trained for other targets or images, or
+            with other parameters than those of params.yaml.
     """
     name = context.paths.name
     folders = {fold: require(context.paths.model(fold), "train", name) for fold in context.folds}
@@ -111,6 +113,7 @@ def load(
                     expected=value,
                     fix=f"run `dvc repro train@{name}-{fold}`",
                 )
+        require_same_params(context, fold, folders[fold], metadata)
     return TrainedFolds(
         networks={fold: network for fold, (network, _) in loaded.items()},
         precisions={

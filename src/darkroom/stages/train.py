@@ -18,7 +18,7 @@ from darkroom.params.train import Train
 from darkroom.project import files, fingerprint
 from darkroom.project.paths import Layout
 from darkroom.project.work import half_done
-from darkroom.stages import _train_args, _unfinished
+from darkroom.stages import _learned, _train_args, _unfinished
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import read_part
 from darkroom.stages._split import read_split
@@ -72,6 +72,7 @@ def run(
         "model": arguments | {"weights": model.weights},
         "fold": fold,
         "split_sha256": split_sha256,
+        _learned.KEY: _learned.learning_params(context),
         "fingerprint": result_fingerprint,
         "libraries": fingerprint.libraries(),
     }
