@@ -1,20 +1,23 @@
+import errno
 import hashlib
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from darkroom.errors import ArtifactError
-from darkroom.store.loader import Buffers, Loader, item_seed, loader
+from darkroom.errors import ArtifactError, ResourceError
+from darkroom.store.loader import Buffers, Loader, item_seed, loader, lost_workers_reported
 from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, shard_name, write_shard
 from darkroom.training.augment.build import Augmentation, build_augmentation
@@ -292,3 +295,61 @@ def test_buffers_do_not_travel_to_other_processes() -> None:
     buffers = Buffers()
     buffers.take((1000,))
     assert pickle.loads(pickle.dumps(buffers))._free == []
+
+
+def test_too_little_shared_memory_is_told_with_its_size_and_what_to_do(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (batch,) = loader(store, range(4), None, masks=True, batch_size=4, seed=None)
+    words = "unable to allocate shared memory(shm) for file </torch_1_0>: No space left on device"
+
+    def refuse(_: torch.Tensor) -> None:
+        raise RuntimeError(words)
+
+    usage = SimpleNamespace(total=64 * 2**20, used=63 * 2**20, free=2**20)
+    monkeypatch.setattr(torch.Tensor, "share_memory_", refuse)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(ResourceError, match="shared memory is too small") as caught:
+        batch.shared()
+    for expected in (words, "found: 64.0 MiB, of which 1.0 are free", "--shm-size", "workers: 0"):
+        assert expected in str(caught.value)
+    killed = "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that"
+    for error in (RuntimeError(killed), OSError(errno.ENOSPC, "No space left on device")):
+        with (
+            pytest.raises(ResourceError, match="shared memory is too small"),
+            lost_workers_reported(has_workers=True),
+        ):
+            raise error
+    of_a_disk = OSError(errno.ENOSPC, "No space left on device", "a.ckpt")
+    with pytest.raises(OSError, match=r"a\.ckpt"), lost_workers_reported(has_workers=True):
+        raise of_a_disk
+
+
+@pytest.mark.slow
+def test_a_worker_without_shared_memory_ends_and_nobody_waits(store: Store) -> None:
+    """The queue's thread printed a traceback, and the main process waited for ever."""
+    unshare = ["unshare", "-m", "bash", "-c"]
+    mount = "mount -t tmpfs -o size=52k tmpfs /dev/shm"  # its semaphores take 44k
+    if not shutil.which("unshare") or subprocess.run([*unshare, mount], check=False).returncode:
+        pytest.skip("needs the right to mount")
+    script = f"""
+    from pathlib import Path
+    from darkroom.errors import ResourceError
+    from darkroom.store.loader import loader, lost_workers_reported
+    from darkroom.store.store import Store
+
+    if __name__ == "__main__":
+        store = Store(Path({str(store.folder)!r}), "train")
+        batches = loader(store, range(8), None, masks=True, batch_size=8, seed=None, workers=1)
+        try:
+            with lost_workers_reported(has_workers=True):
+                list(batches)
+        except ResourceError as error:
+            print(error)
+    """
+    file = store.folder / "script.py"
+    file.write_text(textwrap.dedent(script))
+    command = [*unshare, f"{mount} && {sys.executable} {file}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    assert "shared memory is too small" in done.stdout
+    assert "Traceback" not in done.stderr

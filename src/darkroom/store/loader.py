@@ -9,10 +9,11 @@ workers does not matter.
 import hashlib
 import math
 import os
+import shutil
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -25,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from darkroom.errors import ArtifactError, DarkroomError, ResourceError
 from darkroom.images.codec import Pixels
 from darkroom.project import processes
+from darkroom.project.files import DISK_FULL
 from darkroom.store.sampler import BatchRequest, EpochSampler
 from darkroom.store.shard import REMAKE
 from darkroom.store.store import Store
@@ -34,6 +36,9 @@ Augment = Callable[[Pixels, Pixels | None, int], tuple[Pixels, Pixels | None]]
 
 All results of a batch must have one size (h, w).
 """
+
+
+SHARED_MEMORY = "/dev/shm"
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,22 @@ class Batch:
     def pin_memory(self) -> "Batch":
         """Return the batch in page-locked memory, for asynchronous copies to a GPU."""
         return self._with(torch.Tensor.pin_memory)
+
+    def shared(self) -> "Batch":
+        """Return the batch in shared memory, from which another process can take it.
+
+        Raises:
+            ResourceError: There is too little of it.
+        """
+        # Else a thread of the worker's queue would do so, and on failure leave the main process
+        # waiting for ever.
+        tensors = [t for t in (self.images, self.targets, self.originals) if t is not None]
+        try:
+            for tensor in tensors:
+                tensor.share_memory_()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:  # of torch, for a full file system
+            raise _shared_memory_error(str(error), sum(t.nbytes for t in tensors)) from error
+        return self
 
     def _with(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
         targets = None if self.targets is None else change(self.targets)
@@ -98,13 +119,13 @@ class BatchDataset(Dataset["Batch | DarkroomError"]):
         return len(self.store)
 
     def __getitem__(self, request: BatchRequest) -> "Batch | DarkroomError":
-        try:
+        if get_worker_info() is None:
             return self.read_batch(request)
+        try:
+            return self.read_batch(request).shared()
         except DarkroomError as error:
             # An exception raised in a worker arrives with a traceback as its message. So it is
             # returned as a value, and the loader raises it.
-            if get_worker_info() is None:
-                raise
             return error
 
     def read_batch(self, request: BatchRequest) -> Batch:
@@ -276,12 +297,36 @@ def lost_workers_reported(has_workers: bool) -> Iterator[None]:
         named = "DataLoader worker" in str(error)
         if not named and (isinstance(error, RuntimeError) or not has_workers):
             raise
+        if "Bus error" in str(error):  # of a page that the file system had no room for
+            raise _shared_memory_error(str(error)) from error
         raise ResourceError(
             "a loader process ended early",
             found=str(error).splitlines()[0] if named else f"DataLoader worker: {error!r}",
             fix="free memory, or use fewer workers, and run again: training resumes from its last "
             "checkpoint",
         ) from error
+    except OSError as error:
+        # A semaphore of a worker's queue has no name; a file on a disk has one.
+        if has_workers and error.errno in DISK_FULL and error.filename is None:
+            raise _shared_memory_error(str(error)) from error
+        raise
+
+
+def _shared_memory_error(found: str, batch_bytes: int | None = None) -> ResourceError:
+    size = "its size is unknown"
+    with suppress(OSError):  # not on Linux
+        usage = shutil.disk_usage(SHARED_MEMORY)
+        size = f"{usage.total / 2**20:,.1f} MiB, of which {usage.free / 2**20:,.1f} are free"
+    return ResourceError(
+        f"shared memory is too small: loader processes hand batches over in {SHARED_MEMORY}",
+        details=[found.splitlines()[0]] if found else [],
+        found=size,
+        expected=None
+        if batch_bytes is None
+        else f"{3 * batch_bytes / 2**20:,.1f} MiB for each loader process: three batches",
+        fix="give the container more (docker run --shm-size 8g, or --ipc host), or set "
+        "train.workers: 0, or lower train.batch_size",
+    )
 
 
 def _initialise_worker(main_process: int, _worker: int) -> None:
