@@ -52,19 +52,18 @@ def test_none_of_many_sizes_moves_an_edge() -> None:
     assert max(abs(shift.restored) for shift in shifts) < 0.02
 
 
-@pytest.mark.parametrize("left", range(8))
-@pytest.mark.parametrize("divisor", [2, 4, 8])
-def test_crop_may_begin_within_a_reduced_pixel(left: int, divisor: int) -> None:
-    triple = Triple(320, 320 + 2 * left, 36, 36, "crop", 1, 0.7)
-    full = draw_edge(triple)
-    reduced = fit_image(
-        np.pad(full, ((0, 0), (0, -full.shape[1] % divisor), (0, 0)), mode="edge"),
-        320 // divisor,
-        -(-full.shape[1] // divisor),
-        "stretch",
-    )
-    fitted = fit_image(reduced, 36, 36, "crop", original=full.shape[:2])
-    assert find_edge(fitted, triple) == pytest.approx(0.7 * 36, abs=0.02)
+@pytest.mark.parametrize("left", range(9))
+@pytest.mark.parametrize("to", [300, 150, 75, 36])
+def test_crop_begins_where_a_reduced_pixel_does(left: int, to: int) -> None:
+    triple = Triple(320, 320 + 2 * left, to, to, "crop", 1, 0.7)
+    source, scale = triple.placement.source, 320 / to
+    assert source.left % {300: 1, 150: 2, 75: 4, 36: 8}[to] == 0
+    assert abs(source.left - left) <= scale / 2
+    assert 0 <= source.left <= 2 * left
+    data = codec.encode_jpeg(draw_edge(triple), 98)
+    reduced = codec.decode_image(data, at_least=(to, to))
+    fitted = fit_image(reduced, to, to, "crop", original=(320, 320 + 2 * left))
+    assert find_edge(fitted, triple) == pytest.approx(0.7 * to, abs=0.02)
 
 
 @pytest.mark.parametrize("fit", FITS)
@@ -105,6 +104,12 @@ def test_an_exif_rotation_moves_nothing() -> None:
     assert find_edge(stored(turned.getvalue(), triple), triple) == pytest.approx(
         0.95 * 128, abs=0.02
     )
+
+
+def test_a_smaller_copy_than_suffices_is_refused() -> None:
+    copy = np.zeros((160, 241, 3), np.uint8)  # 1/2, of which a whole pixel is one stored one
+    with pytest.raises(ValueError, match="less than suffices"):
+        fit_image(copy, 320, 320, "crop", original=(320, 482))
 
 
 def test_a_copy_of_another_size_is_refused() -> None:

@@ -21,6 +21,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from darkroom.errors import ArtifactError, DataError
 from darkroom.images import png
+from darkroom.images.geometry import DIVISORS, can_reduce
 from darkroom.images.labels import labels_from_levels, labels_from_palette
 
 Pixels = NDArray[np.uint8]
@@ -35,7 +36,6 @@ _GREY_16_MODES = {"I;16", "I;16L", "I;16B", "I;16N"}
 _JPEG_TO_RGB = {"YCbCr", "RGB", "Gray"}  # libjpeg-turbo makes RGB of these; Pillow of CMYK
 _ORIENTATION = 274  # EXIF and TIFF tag
 _SUBFILE_TYPE = 254  # TIFF tag; bit 0: a reduced copy of another page
-_NEARLY = 0.99  # of the size that suffices
 _STRIP_PIXELS = 2**24
 
 
@@ -290,16 +290,10 @@ def _scale_arguments(height: int, width: int, at_least: tuple[int, int] | None) 
     """Return simplejpeg's arguments for the smallest fast scale that is large enough."""
     if at_least is None:
         return {}
-    # libjpeg-turbo scales by other eighths too, but only 1/2, 1/4 and 1/8 have fast code.
-    for divisor in (8, 4, 2):
-        if _suffices(height, divisor, at_least[0]) and _suffices(width, divisor, at_least[1]):
+    for divisor in DIVISORS:
+        if can_reduce(height, divisor, at_least[0]) and can_reduce(width, divisor, at_least[1]):
             return {"min_height": -(-height // divisor), "min_width": -(-width // divisor)}
     return {}
-
-
-def _suffices(size: int, divisor: int, at_least: int) -> bool:
-    """Return whether a reduced axis is large enough, and not by its last, partial pixel alone."""
-    return -(-size // divisor) >= at_least and size >= _NEARLY * at_least * divisor
 
 
 def _to_rgb(picture: Image.Image, name: str) -> Pixels:

@@ -1,7 +1,8 @@
 """Resize images and masks to the stored size, and predictions back to the original size.
 
 `stretch` resizes both axes independently; `pad` keeps the proportions and fills the rest with
-black; `crop` keeps the proportions and cuts off the excess, equally on both sides.
+black; `crop` keeps the proportions and cuts off the excess, equally on both sides to half a stored
+pixel.
 
 Coordinates use half-pixel centres: the pixel (row, column) covers the square from there to
 (row + 1, column + 1), so resizing maps edges to edges. Boxes are whole pixels.
@@ -23,6 +24,11 @@ cv2.setNumThreads(0)
 Pixels = NDArray[np.uint8]
 Fit = Literal["stretch", "pad", "crop"]
 FITS: tuple[Fit, ...] = ("stretch", "pad", "crop")
+
+# A JPEG is decoded at 1/8, 1/4 or 1/2: libjpeg-turbo scales by other eighths too, but only these
+# have fast code. Nearly as large as what suffices is enough.
+DIVISORS = (8, 4, 2)
+NEARLY = 0.99
 
 # Sums of area weights have float32 rounding errors; an exact half must still count.
 _HALF = np.float32(0.5 - 1e-4)
@@ -78,6 +84,7 @@ def fit_placement(height: int, width: int, to_height: int, to_width: int, fit: F
     elif fit == "crop":
         scale = max(to_height / height, to_width / width)
         source = _centred(height, width, to_height / scale, to_width / scale)
+        source = _aligned(source, height, width, 1 / scale)
     elif fit != "stretch":
         raise ValueError(f"fit is {fit!r}; it must be one of {', '.join(FITS)}")
     return Placement(stored, source)
@@ -94,6 +101,14 @@ def sufficient_size(
     rows = -(-height * placement.stored.height // placement.source.height)
     columns = -(-width * placement.stored.width // placement.source.width)
     return min(rows, height), min(columns, width)
+
+
+def can_reduce(size: int, divisor: int, at_least: int) -> bool:
+    """Return whether an axis decoded at 1/divisor is as large as suffices.
+
+    It must be so without its last pixel, too, which may lie beyond the picture's edge in part.
+    """
+    return -(-size // divisor) >= at_least and size >= NEARLY * at_least * divisor
 
 
 def fit_image(
@@ -118,11 +133,13 @@ def fit_image(
             agree.
 
     Raises:
-        ValueError: `pixels` is no such copy of `original`.
+        ValueError: `pixels` is no such copy of `original`, or smaller than suffices.
     """
     original = original or (pixels.shape[0], pixels.shape[1])
     placement = fit_placement(*original, height, width, fit)
     source, divisor = placement.source, _divisor(original, (pixels.shape[0], pixels.shape[1]))
+    if source.top % divisor or source.left % divisor:
+        raise ValueError(f"decoded at 1/{divisor}, which is less than suffices")
     if any(edge % divisor for edge in (source.top, source.left, source.height, source.width)):
         resized = _resize_reduced(pixels, source, divisor, placement.stored)
     else:
@@ -172,9 +189,27 @@ def _centred(height: int, width: int, inner_height: float, inner_width: float) -
     return Box((height - rows) // 2, (width - columns) // 2, rows, columns)
 
 
+def _aligned(box: Box, height: int, width: int, scale: float) -> Box:
+    """Return a box that begins where a pixel of a reduced JPEG does.
+
+    That is at most half a stored pixel off the centre, and no area has to be split.
+
+    Args:
+        box: Of the original.
+        height: Of the original, px.
+        width: Of the original, px.
+        scale: Pixels of the original a stored pixel.
+    """
+    step = next((divisor for divisor in DIVISORS if divisor * NEARLY <= scale), 1)
+    top, left = round(box.top / step) * step, round(box.left / step) * step
+    top -= step if top + box.height > height else 0
+    left -= step if left + box.width > width else 0
+    return Box(top, left, box.height, box.width)
+
+
 def _divisor(original: tuple[int, int], reduced: tuple[int, int]) -> int:
     """Return the divisor that a JPEG of size `original` was decoded with; 1: in full."""
-    for divisor in (1, 2, 4, 8):
+    for divisor in (1, *reversed(DIVISORS)):
         if reduced == (-(-original[0] // divisor), -(-original[1] // divisor)):
             return divisor
     raise ValueError(f"{reduced} is not 1/1, 1/2, 1/4 or 1/8 of {original}, rounded up")
@@ -191,44 +226,30 @@ def _placed(resized: NDArray[Any], box: Box, height: int, width: int) -> NDArray
 def _resize_reduced(pixels: Pixels, source: Box, divisor: int, to: Box) -> Pixels:
     """Return the box `source` of an original, decoded at 1/divisor, at the size of `to`.
 
-    A reduced pixel stands for `divisor` pixels of the original also where the original ends within
-    it, and `source` may begin and end within it.
+    A reduced pixel stands for `divisor` pixels of the original, also where the original or the box
+    ends within it.
     """
-    rows, row_scale, repeat_rows = _axis(source.top, source.height, divisor, to.height)
-    columns, column_scale, repeat_columns = _axis(source.left, source.width, divisor, to.width)
+    rows, row_scale, row_repeats = _axis(source.top, source.height, divisor, to.height)
+    columns, column_scale, column_repeats = _axis(source.left, source.width, divisor, to.width)
     part = pixels[rows, columns]
-    # The axis that repeats nothing goes first: fewer pixels are left to repeat.
-    if repeat_columns and not repeat_rows:
-        part, row_scale = _scale(part, 1, row_scale)[: to.height], 1
-    elif repeat_rows and not repeat_columns:
-        part, column_scale = _scale(part, column_scale, 1)[:, : to.width], 1
-    if repeat_rows or repeat_columns:
-        height = part.shape[0] * (divisor if repeat_rows else 1)
-        width = part.shape[1] * (divisor if repeat_columns else 1)
-        part = cv2.resize(part, (width, height), interpolation=cv2.INTER_NEAREST)
-        top = source.top % divisor if repeat_rows else 0
-        left = source.left % divisor if repeat_columns else 0
-        part = part[top:, left:]
-    return _scale(part, column_scale, row_scale)[: to.height, : to.width]
+    if row_repeats > 1 or column_repeats > 1:
+        size = (part.shape[1] * column_repeats, part.shape[0] * row_repeats)
+        part = cv2.resize(part, size, interpolation=cv2.INTER_NEAREST)
+    # Without a size, OpenCV takes the scales as they are, from the first edge on.
+    resized = cv2.resize(part, None, fx=column_scale, fy=row_scale, interpolation=cv2.INTER_AREA)
+    return np.asarray(resized[: to.height, : to.width])
 
 
-def _scale(pixels: NDArray[Any], columns: float, rows: float) -> NDArray[Any]:
-    """Average areas at these scales, at most 1, from the first edge on; the last may be partial."""
-    if (columns, rows) == (1, 1):
-        return pixels
-    # Without a size, OpenCV takes the scales as they are.
-    return np.asarray(cv2.resize(pixels, None, fx=columns, fy=rows, interpolation=cv2.INTER_AREA))
+def _axis(start: int, length: int, divisor: int, to: int) -> tuple[slice, float, int]:
+    """Return the reduced pixels of one axis, how often to repeat each, and the scale from there.
 
-
-def _axis(start: int, length: int, divisor: int, to: int) -> tuple[slice, float, bool]:
-    """Return the reduced pixels of one axis, the scale to resize them by, and whether to repeat.
-
-    Pixels are repeated `divisor` times where the part begins within one. They are also where it
-    would hardly shrink: OpenCV copies what has the right size already, whatever the scale.
+    They are repeated where they would hardly shrink: OpenCV copies what has the right size already,
+    whatever the scale.
     """
     pixels = slice(start // divisor, -(-(start + length) // divisor))
-    repeat = start % divisor > 0 or (length != to * divisor and length < (to + 1) * divisor)
-    return pixels, to / length if repeat else to * divisor / length, repeat
+    if to * divisor < length < (to + 1) * divisor or length < to * divisor:
+        return pixels, to / length, divisor
+    return pixels, to * divisor / length, 1
 
 
 def _resize(pixels: NDArray[Any], height: int, width: int) -> NDArray[Any]:
