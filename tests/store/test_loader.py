@@ -80,7 +80,9 @@ def test_rows_without_a_mask_are_refused_only_where_masks_are_read(tmp_path: Pat
     with pytest.raises(ArtifactError, match="training images have no mask in the") as fault:
         loader(store, [0, 1, 2], None, masks=True, batch_size=2, seed=None)
     assert "found: 1 of 3 without, such as car_02" in str(fault.value)
-    assert "to do: run the preprocess stage: `dvc repro -sf preprocess@NAME`" in str(fault.value)
+    assert f"to do: run the preprocess stage: `dvc repro -sf preprocess@{tmp_path.name}`" in str(
+        fault.value
+    )
     assert len(list(loader(store, [0, 1], None, masks=True, batch_size=2, seed=None))) == 1
     batches = list(loader(store, [0, 1, 2], None, masks=False, batch_size=3, seed=None))
     assert batches[0].ids == ["car_00", "car_01", "car_02"]

@@ -28,7 +28,7 @@ from darkroom.images.codec import Pixels
 from darkroom.project import processes
 from darkroom.project.files import DISK_FULL
 from darkroom.store.sampler import BatchRequest, EpochSampler
-from darkroom.store.shard import REMAKE
+from darkroom.store.shard import remake
 from darkroom.store.store import Store
 
 Augment = Callable[[Pixels, Pixels | None, int], tuple[Pixels, Pixels | None]]
@@ -275,7 +275,7 @@ def _check_masks(store: Store, rows: Sequence[int], targets: NDArray[Any] | None
             "training images have no mask in the shards",
             file=store.folder,
             found=f"{len(absent)} of {len(rows)} without, such as {absent[0]}",
-            fix=REMAKE,
+            fix=remake(store.folder),
         )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from darkroom.errors import ArtifactError
 from darkroom.project import files
-from darkroom.store.shard import REMAKE
+from darkroom.store.shard import remake
 
 NAME = "digests.json"
 
@@ -35,7 +35,7 @@ def read_manifest(folder: Path) -> dict[str, str]:
             "the digests of the shards can't be read",
             file=path,
             found=error.strerror,
-            fix=REMAKE,
+            fix=remake(folder),
         ) from error
     except ValueError:
         values = None
@@ -44,7 +44,7 @@ def read_manifest(folder: Path) -> dict[str, str]:
             "the digests of the shards are damaged",
             file=path,
             expected="a JSON object: sha256 by name of file",
-            fix=REMAKE,
+            fix=remake(folder),
         )
     return values
 
@@ -69,7 +69,7 @@ def compare_digests(folder: Path, names: Iterable[str], prefix: str = "") -> dic
             file=folder,
             found=f"{len(names)} files {prefix}*",
             expected=f"the {len(listed)} of {NAME}",
-            fix=REMAKE,
+            fix=remake(folder),
         )
     return {name: _compare(folder / name, expected.get(name)) for name in names}
 
@@ -79,7 +79,7 @@ def _compare(path: Path, expected: str | None) -> str:
         digest = files.file_sha256(path)
     except OSError as error:
         raise ArtifactError(
-            "it can't be read", file=path, found=error.strerror, fix=REMAKE
+            "it can't be read", file=path, found=error.strerror, fix=remake(path.parent)
         ) from error
     if digest != expected:
         raise ArtifactError(
@@ -87,7 +87,7 @@ def _compare(path: Path, expected: str | None) -> str:
             file=path,
             found=f"sha256 {digest}",
             expected=f"sha256 {expected}" if expected else f"a file that {NAME} lists",
-            fix=REMAKE,
+            fix=remake(path.parent),
         )
     return digest
 

@@ -22,7 +22,6 @@ from darkroom.images.geometry import FITS, Fit
 ImageKind = Literal["jpeg", "raw"]
 KINDS: tuple[ImageKind, ...] = ("jpeg", "raw")
 VERSION = "1"
-REMAKE = "run the preprocess stage: `dvc repro -sf preprocess@NAME`"
 COLUMNS = (
     pa.field("id", pa.string()),
     pa.field("image", pa.large_binary()),
@@ -106,8 +105,13 @@ class Shard:
             raise _damaged(self.path, "an original has no size")
 
 
+def remake(folder: Path) -> str:
+    """Return what to do about the shards of a folder, which has the competition's name."""
+    return f"run the preprocess stage: `dvc repro -sf preprocess@{folder.name}`"
+
+
 def _damaged(path: Path, reason: str) -> ArtifactError:
-    return ArtifactError(f"the shard is damaged: {reason}", file=path, fix=REMAKE)
+    return ArtifactError(f"the shard is damaged: {reason}", file=path, fix=remake(path.parent))
 
 
 def _read_format(schema: Any, path: Path) -> ShardFormat:
@@ -118,7 +122,7 @@ def _read_format(schema: Any, path: Path) -> ShardFormat:
             file=path,
             found=f"version {metadata.get('version')}, columns {', '.join(schema.names)}",
             expected=f"version {VERSION}, columns {', '.join(f.name for f in COLUMNS)}",
-            fix=REMAKE,
+            fix=remake(path.parent),
         )
     fit, image = metadata.get("fit"), metadata.get("image")
     if fit not in FITS or image not in KINDS:

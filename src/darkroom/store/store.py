@@ -16,7 +16,7 @@ from darkroom.errors import ArtifactError
 from darkroom.images.codec import Pixels, decode_jpeg_fast, encode_jpeg
 from darkroom.project import files
 from darkroom.store.manifest import compare_digests
-from darkroom.store.shard import COLUMNS, REMAKE, ImageKind, Shard, ShardFormat
+from darkroom.store.shard import COLUMNS, ImageKind, Shard, ShardFormat, remake
 
 _BATCH_BYTES = 32 * 2**20  # of a record batch, which the writer holds in memory
 _MOST_SHARDS, _FEWEST_ROWS = 64, 32
@@ -163,7 +163,7 @@ class Store:
                     file=shard.path,
                     found=shard.format,
                     expected=format,
-                    fix=REMAKE,
+                    fix=remake(folder),
                 )
         self.format = format
         self.height, self.width, self.fit = format.height, format.width, format.fit
@@ -221,6 +221,6 @@ def _shard_paths(folder: Path, part: str) -> list[Path]:
             file=folder,
             found=", ".join(path.name for path in paths) or "none",
             expected=f"{expected[0].name} and so on, without gaps",
-            fix=REMAKE,
+            fix=remake(folder),
         )
     return paths
