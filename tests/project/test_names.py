@@ -5,6 +5,7 @@ import pytest
 
 from darkroom.errors import DataError, ResourceError
 from darkroom.project.names import (
+    CONTAINER_SUFFIXES,
     MissingFileError,
     describe_bytes,
     file_kind,
@@ -135,3 +136,38 @@ def test_what_reading_raises_names_the_file() -> None:
     assert str(refused.value).startswith("a.zip: may not be read\n  found: Permission denied")
     with pytest.raises(KeyError), read_errors(Path("a.zip"), EOFError):
         raise KeyError("a fault of the program")
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["train.zip.001", "train.zip.002"], "train.zip.001 is one of its parts: join them: `cat"),
+        (["train.z01", "test.zip"], "train.z01 is one of its parts"),
+        (["train.7z"], "train.7z is packed in another way: unpack it"),
+        (["train.tar.xz"], "train.tar.xz is packed in another way"),
+        (["test.7z", "trains.zip"], "if trains.zip is it, rename it"),
+    ],
+)
+def test_a_missing_archive_may_be_there_in_parts_or_packed_otherwise(
+    names: list[str], words: str
+) -> None:
+    for stem, suffixes in (("train", (*CONTAINER_SUFFIXES, "")), ("train.zip", ("",))):
+        with pytest.raises(MissingFileError) as caught:
+            pick_name(names, stem, suffixes=suffixes)
+        assert f"to do: {words}" in str(caught.value)
+
+
+def test_comparing_long_names_takes_no_time() -> None:
+    names = [f"{'ab' * 20_000}{n}.png" for n in range(100)]
+    assert nearest_name("ab" * 20_000 + "7.pnf", names) is not None
+
+
+def test_an_error_names_the_file_and_not_its_folder(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise PermissionError(13, "Permission denied", f"{tmp_path}/a/b")
+
+    with (
+        pytest.raises(ResourceError, match=f"{tmp_path}/a/b: may not be read"),
+        read_errors(tmp_path),
+    ):
+        refuse()

@@ -2,6 +2,7 @@ import multiprocessing
 import pickle
 import struct
 import tarfile
+import unicodedata
 import zipfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -84,6 +85,50 @@ def test_a_folder_whose_files_dvc_has_linked_to_its_cache_is_read(raw: Archives)
         fresh.paths("t")
 
 
+@pytest.mark.parametrize("name", ["t", "t.zip", "t.tar"])
+def test_an_accent_is_found_in_either_form(raw: Archives, name: str) -> None:
+    decomposed = unicodedata.normalize("NFD", "train/café.png")
+    KINDS[name](raw.root / name, MEMBERS | {decomposed: b"nfd"})
+    path = f"{name}/train/café.png"
+    assert decomposed != "train/café.png"
+    assert raw.has(path)
+    assert raw.read(path) == raw.read(f"{name}/{decomposed}") == b"nfd"
+    assert not raw.has(f"{name}/train/cafè.png")
+    both = Archives(raw.root, raw.unpack_folder)
+    KINDS[name](raw.root / f"2{name}", {decomposed: b"nfd", "train/café.png": b"nfc"})
+    assert both.read(f"2{path}") == b"nfc"
+    assert both.read(f"2{name}/{decomposed}") == b"nfd"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        (
+            "t.zip",
+            b"7z\xbc\xaf\x27\x1c",
+            "to do: unpack it, and leave the folder or the table there",
+        ),
+        ("t.zip", b"PK\7\x08PK\3\4", "to do: join them: `cat t.zip.0* > t.zip`; for parts .z01,"),
+        (
+            "t.zip",
+            b"PK\3\4" + bytes(99),
+            "if it is the first of its parts, join them: `cat t.zip.0*",
+        ),
+        ("t.zip", b"\x1f\x8b\x08", "to do: rename it to t.tar.gz if it is whole"),
+        ("t.tar.gz", b"PK\3\4", "to do: rename it to t.zip if it is whole"),
+        ("t.zip", b"<html>", "to do: download it again"),
+    ],
+)
+def test_what_to_do_about_an_archive_depends_on_what_it_is(
+    raw: Archives, name: str, data: bytes, words: str
+) -> None:
+    raw.root.mkdir()
+    (raw.root / name).write_bytes(data)
+    with pytest.raises(DataError) as caught:
+        raw.paths(name)
+    assert words in str(caught.value)
+
+
 def test_the_error_for_a_missing_container_names_the_nearest(raw: Archives) -> None:
     zip_of(raw.root / "train.zip", MEMBERS)
     for ask in (raw.paths, raw.find):
@@ -123,9 +168,10 @@ def test_a_container_without_files_is_refused(raw: Archives, name: str) -> None:
 def test_an_archive_cut_short_is_refused(raw: Archives, name: str) -> None:
     path = KINDS[name](raw.root / name, {f"{n}.jpg": bytes(range(256)) * 9 for n in range(9)})
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 // 512 * 512 + 100])
-    with pytest.raises(DataError, match=f"{name}: can't be read") as caught:
+    words = "the zip has no end" if name == "t.zip" else "can't be read"
+    with pytest.raises(DataError, match=f"{name}: {words}") as caught:
         raw.paths(name)
-    assert "damaged or cut short" in str(caught.value)
+    assert "to do: download it again" in str(caught.value)
 
 
 def test_a_tar_with_a_damaged_header_is_refused(raw: Archives) -> None:

@@ -1,3 +1,4 @@
+import gzip
 import random
 from pathlib import Path
 
@@ -26,12 +27,16 @@ def refused(folder: Path, data: bytes, name: str = "t.csv") -> str:
         b" a , b\n1,x\n2,y\n",
     ],
 )
-@pytest.mark.parametrize("zipped", [False, True])
-def test_every_dialect_gives_the_same_table(tmp_path: Path, data: bytes, zipped: bool) -> None:
-    if zipped:
-        zip_of(tmp_path / "t.csv.zip", {"t.csv": data, "__MACOSX/._t.csv": b"junk"})
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.zip", "t.csv.gz"])
+@pytest.mark.parametrize("packing", ["none", "zip", "gzip"])
+def test_every_dialect_gives_the_same_table(
+    tmp_path: Path, data: bytes, name: str, packing: str
+) -> None:
+    """Clients save packed tables under plain names, and browsers unpack and keep the name."""
+    if packing == "zip":
+        zip_of(tmp_path / name, {"t.csv": data, "__MACOSX/._t.csv": b"junk"})
     else:
-        (tmp_path / "t.csv").write_bytes(data)
+        (tmp_path / name).write_bytes(gzip.compress(data) if packing == "gzip" else data)
     table = tables.read_table(tmp_path, "t.csv")
     assert table.header == ("a", "b")
     assert table.rows == [["1", "x"], ["2", "y"]]
@@ -68,7 +73,7 @@ def test_a_cell_may_be_long(tmp_path: Path) -> None:
         (b"\xef\xbb\xbf", "t.csv: the file is empty\n  found: blank lines"),
         (b"\t\n\x1c\t", "t.csv: the file is empty\n  found: blank lines"),
         (b"<!DOCTYPE html><html>quota", "found: an HTML page\n  expected: a table of text, UTF-8"),
-        (b"PK\x03\x04", "found: a zip archive"),
+        (b"PK\x03\x04", "the zip has no end"),
         (
             "a,b\n".encode("utf-16"),
             "found: UTF-16 text\n  expected: a table of text, UTF-8\n  to do: save it as UTF-8",
@@ -105,6 +110,9 @@ def test_a_cell_may_be_long(tmp_path: Path) -> None:
         (b"a,b\n1,2,3\n", "row 2: a row of another length than the header\n  found: 3 cells"),
         (b'a,b\n1,"2\n', "row 2: wrongly quoted"),
         (b'a,b\n1,"2"x\n', "row 2: wrongly quoted"),
+        (b'"a";"b"\n"1";"x"\n', 'row 1: the cells are separated by a semicolon\n  found: \'"a";'),
+        (b'a,b\n"1";"x"\n', "row 2: the cells are separated by a semicolon"),
+        (gzip.compress(b"a,b\n1,2\n")[:-3], "can't be read"),
     ],
 )
 def test_what_is_no_table_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
@@ -116,7 +124,7 @@ def test_the_error_for_a_missing_table_names_the_nearest(tmp_path: Path) -> None
     with pytest.raises(DataError) as caught:
         tables.read_table(tmp_path, "trian.csv")
     assert "trian.csv is missing\n  found: train.csv" in str(caught.value)
-    assert "expected: trian.csv or trian.csv.zip" in str(caught.value)
+    assert "expected: trian.csv or trian.csv.zip or trian.csv.gz" in str(caught.value)
 
 
 def test_a_zip_of_two_tables_is_refused(tmp_path: Path) -> None:

@@ -92,8 +92,8 @@ def in_a_tar(root: Path) -> None:
         "index",
         3,
         (
-            "data/raw/tiny/train.zip: can't be read",
-            "to do: download it again; it is damaged or cut short",
+            "data/raw/tiny/train.zip: the zip has no end",
+            "to do: download it again; if it is the first of its parts, join them",
         ),
     ),
     Case(

@@ -155,7 +155,11 @@ class CsvData(Source):
         description="Rows whose image cell is like one of these (`.DS_Store`, `*.tmp`) are left "
         "out of all tables, and counted.",
     )
-    delimiter: str = Field(",", min_length=1, max_length=1, description="What separates cells.")
+    delimiter: str = Field(
+        ",",
+        pattern=r'^[^"\r\n\x00]$',
+        description="One character that separates cells, no quote and no line break.",
+    )
 
 
 Data = Annotated[CarvanaData | CelebaData | BanknotesData | CsvData, Field(discriminator="format")]

@@ -15,16 +15,19 @@ from darkroom.errors import DataError, ResourceError
 
 CONTAINER_SUFFIXES = (".zip", ".tar.gz", ".tgz", ".tar")
 
-_JUNK = re.compile(r"(?:^|/)(?:__MACOSX/.*|\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini)$")
+_JUNK = re.compile(r"(?:^|/)(?:__MACOSX/.*|\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini|\.gitkeep)$")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _REPACK = "pack it again: regular files, relative names, no duplicates, no password"
+_PART = re.compile(r"(.*)\.(?:[0-9]{3}|z[0-9]{2}|part[0-9]+\.rar)")
+_OTHER_ARCHIVE = re.compile(r"(.*)\.(?:7z|rar|tar\.(?:bz2|xz|zst)|tbz2?|txz|bz2|xz|zst)")
 _NEIGHBOURS = 50
 _COMPARED = 100  # characters from the end: comparing takes the square of their number
 _MAGIC = (
     (b"PK\x03\x04", "a zip archive"),
     (b"PK\x05\x06", "a zip archive"),
+    (b"PK\x07\x08", "the first part of a split zip"),
     (b"\x1f\x8b", "a gzip file"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (b"Rar!", "a rar archive"),
@@ -164,7 +167,7 @@ def nearest_name(name: str, names: Collection[str]) -> str | None:
 
 
 def is_junk(name: str) -> bool:
-    """Return whether operating systems leave such a file behind (.DS_Store, ...)."""
+    """Return whether operating systems or git leave such a file behind (.DS_Store, .gitkeep)."""
     return bool(_JUNK.search(name))
 
 
@@ -215,12 +218,35 @@ def pick_name(
     near = nearest_name(stem, [name for name in names if name.endswith(ends)] or names)
     or_write = f", or write {near} in {key}" if key else ""
     fix = f"if {near} is it, rename it{or_write}; else download {stem}"
+    fix = _unpacking_advice(wanted, names) or fix
     raise MissingFileError(
         stem,
         wanted,
         file=file,
         found=summarise_names(names),
         fix=fix if near else f"download {stem}",
+    )
+
+
+def _unpacking_advice(wanted: Sequence[str], names: Collection[str]) -> str:
+    """Return what to do if a wanted file is there in parts, or in another archive; else ""."""
+    bare = {name.removesuffix(end) for name in wanted for end in ("", *CONTAINER_SUFFIXES)}
+    for name in sorted(names):
+        if (part := _PART.fullmatch(name)) and {part[1], f"{part[1]}.zip"} & {*wanted, *bare}:
+            return f"{name} is one of its parts: {join_advice(part[1])}"
+        if (other := _OTHER_ARCHIVE.fullmatch(name)) and {other[1], Path(other[1]).stem} & bare:
+            return f"{name} is packed in another way: {REPACK_ADVICE}"
+    return ""
+
+
+REPACK_ADVICE = "unpack it, and leave the folder or the table there, or pack it as a zip"
+
+
+def join_advice(name: str) -> str:
+    """Return how to join the parts of an archive of that name."""
+    return (
+        f"join them: `cat {name}.0* > {name}`; for parts .z01, .z02, ... and .zip "
+        f"`zip -s 0 {name} --out whole.zip`"
     )
 
 

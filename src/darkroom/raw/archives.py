@@ -12,14 +12,17 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
+from unicodedata import normalize
 
 from darkroom.errors import DataError
 from darkroom.project.files import walk_files
 from darkroom.project.names import (
     BROKEN,
     CONTAINER_SUFFIXES,
+    REPACK_ADVICE,
     describe_bytes,
     file_kind,
+    join_advice,
     list_names,
     nearest_name,
     pick_name,
@@ -33,6 +36,7 @@ from darkroom.raw.zips import Zip
 
 DIGEST_CHARACTERS = 32
 _TARS = ("a gzip file", "a tar archive", "binary data")  # the oldest tars have no magic
+_REPACKED = ("a 7z archive", "a rar archive", "a bzip2 file", "an xz file")
 _DOWNLOAD = "download it again"
 
 
@@ -58,6 +62,9 @@ class Archives:
     def __init__(self, root: Path, unpack_folder: Path) -> None:
         self.root, self.unpack_folder = Path(root), Path(unpack_folder)
         self._open: dict[str, _Container] = {}
+        self._composed: dict[
+            str, dict[str, str | None]
+        ] = {}  # by container and NFC: the name in it
         self._process = os.getpid()
 
     def __reduce__(self) -> tuple[Callable[[Path, Path], "Archives"], tuple[Path, Path]]:
@@ -93,7 +100,7 @@ class Archives:
     def has(self, path: str) -> bool:
         """Return whether there is such a member in a container that can be read."""
         label, name = self._split_path(safe_name(path, self.root))
-        return name in self._container(label).sizes
+        return self._member_name(label, name) is not None
 
     def size(self, path: str) -> int:
         """Return a member's size in bytes, as its container declares it."""
@@ -144,7 +151,8 @@ class Archives:
         """Return the container of a path, opened, and the member's name in it."""
         label, name = self._split_path(safe_name(path, self.root))
         container = self._container(label)
-        if name not in container.sizes:
+        member = self._member_name(label, name)
+        if member is None:
             near = nearest_name(name, container.sizes)
             raise DataError(
                 "no such file",
@@ -153,7 +161,25 @@ class Archives:
                 expected=name,
                 fix="correct the name, or download the files again",
             )
-        return container, name
+        return container, member
+
+    def _member_name(self, label: str, name: str) -> str | None:
+        """Return the name that a member has in its container; None if there is none.
+
+        A table may write é as one character (NFC) and a Mac's archive as two (NFD), which look
+        alike.
+        """
+        sizes = self._container(label).sizes
+        if name in sizes or name.isascii():
+            return name if name in sizes else None
+        if label not in self._composed:
+            forms: dict[str, str | None] = {}
+            for other in sizes:
+                if not other.isascii():
+                    form = normalize("NFC", other)
+                    forms[form] = None if form in forms else other  # two that look alike: neither
+            self._composed[label] = forms
+        return self._composed[label].get(normalize("NFC", name))
 
     def _split_path(self, path: str) -> tuple[str, str]:
         """Split a path into container and member name; "." is the container of bare files."""
@@ -167,7 +193,7 @@ class Archives:
 
     def _container(self, label: str) -> _Container:
         if self._process != os.getpid():  # two processes must not share one file's position
-            self._open, self._process = {}, os.getpid()
+            self._open, self._composed, self._process = {}, {}, os.getpid()
         if label not in self._open:
             self._open[label] = self._open_container(label)
         return self._open[label]
@@ -180,7 +206,7 @@ class Archives:
             pick_name(list_names(path.parent), path.name, suffixes=[""], file=path.parent)
         with read_errors(path), path.open("rb") as file:
             kind = describe_bytes(file.read(BLOCK_BYTES))
-        if label.endswith(".zip") and kind == "a zip archive":
+        if kind == "a zip archive" and not label.endswith(CONTAINER_SUFFIXES[1:]):
             return Zip(path)
         if label.endswith(CONTAINER_SUFFIXES[1:]) and kind in _TARS:
             return Tar(path, self.unpack_folder, compressed=kind == "a gzip file")
@@ -189,7 +215,7 @@ class Archives:
             file=path,
             found=kind,
             expected=f"a folder, or an archive ({', '.join(CONTAINER_SUFFIXES)})",
-            fix=_DOWNLOAD,
+            fix=_advice(label, kind),
         )
 
 
@@ -201,6 +227,17 @@ def digest_of(data: bytes) -> str:
         'e3b0c44298fc1c149afbf4c8996fb924'
     """
     return hashlib.sha256(data).hexdigest()[:DIGEST_CHARACTERS]
+
+
+def _advice(label: str, kind: str) -> str:
+    """Return what to do about a file that is not the archive that its name says."""
+    if kind in _REPACKED:
+        return REPACK_ADVICE
+    if kind == "the first part of a split zip":
+        return join_advice(Path(label).name)
+    stem = label.removesuffix(next((end for end in CONTAINER_SUFFIXES if label.endswith(end)), ""))
+    suffix = {"a zip archive": ".zip", "a gzip file": ".tar.gz", "a tar archive": ".tar"}.get(kind)
+    return f"rename it to {stem}{suffix} if it is whole" if suffix else _DOWNLOAD
 
 
 @lru_cache(maxsize=4)

@@ -31,8 +31,7 @@ def unpack_gzip(path: Path, unpack_folder: Path) -> bytes | Path:
     """
     size = path.stat().st_size
     if size <= MAX_IN_MEMORY_BYTES:
-        with read_errors(path, *_BROKEN), igzip.open(path) as file:
-            data = cast(bytes, file.read(MAX_IN_MEMORY_BYTES + 1))
+        data = read_gzip(path, MAX_IN_MEMORY_BYTES + 1)
         if len(data) <= MAX_IN_MEMORY_BYTES:
             return data
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
@@ -42,6 +41,16 @@ def unpack_gzip(path: Path, unpack_folder: Path) -> bytes | Path:
         if not target.exists():
             _unpack(path, target, limit=limits.most_unpacked_bytes(size))
     return target
+
+
+def read_gzip(path: Path, most_bytes: int) -> bytes:
+    """Return a gzip's contents, the first `most_bytes` of them if there are more.
+
+    Raises:
+        DataError: It is damaged or cut short.
+    """
+    with read_errors(path, *_BROKEN), igzip.open(path) as file:
+        return cast(bytes, file.read(most_bytes))
 
 
 def _unpack(path: Path, target: Path, limit: int) -> None:

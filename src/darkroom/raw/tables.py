@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import re
 import sys
@@ -11,11 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darkroom.errors import DataError
-from darkroom.project.names import describe_bytes, list_names, nearest_name, pick_name
+from darkroom.project.names import (
+    describe_bytes,
+    list_names,
+    nearest_name,
+    pick_name,
+    read_errors,
+)
 from darkroom.raw import limits
 from darkroom.raw.archives import Archives
+from darkroom.raw.gunzip import read_gzip
 
-SUFFIXES = ("", ".zip")
+SUFFIXES = ("", ".zip", ".gz")
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 
 _IMAGE_NAME = re.compile(r"\.(jpe?g|png|gif|tiff?|bmp|webp)$", re.IGNORECASE)
@@ -72,6 +80,12 @@ class Table:
             DataError: A cell is empty or repeated (the message lists the rows); or the header is
                 missing.
         """
+        cells = self.names(column)
+        check_unique(cells, self.lines, self.file)
+        return cells
+
+    def names(self, column: int | str) -> list[str]:
+        """Return a column of file names or ids, none of them empty; see `unique_names`."""
         place = self.position(column)
         if _IMAGE_NAME.search(self.header[place]):
             raise DataError(
@@ -86,7 +100,6 @@ class Table:
         what = f"column {self.header[place] or place} is empty"
         refuse_rows(self, [n for n, cell in enumerate(cells) if not cell], what)
         refuse_long(self, cells, f"column {self.header[place] or place}")
-        check_unique(cells, self.lines, self.file)
         return cells
 
 
@@ -132,20 +145,36 @@ def read_table(folder: Path, name: str, delimiter: str = ",") -> Table:
 
 
 def read_text(folder: Path, name: str) -> tuple[str, str]:
-    """Return a text file's path for messages, and its text; zipped or not."""
-    entry = pick_name(list_names(folder), name, suffixes=SUFFIXES, file=folder)
-    archives = Archives(folder, folder)  # a zip is never unpacked to a file
-    if entry.endswith(".zip"):
+    """Return a text file's path for messages, and its text; packed by zip or gzip, or not.
+
+    What a file holds counts, not its name: some clients save a zip under the table's own name.
+    """
+    path = folder / pick_name(list_names(folder), name, suffixes=SUFFIXES, file=folder)
+    with read_errors(path), path.open("rb") as file:
+        kind = describe_bytes(file.read(512))
+    archives, entry = Archives(folder, folder), path.name  # a zip is never unpacked to a file
+    if kind == "a zip archive":
         inside = archives.paths(entry)
         if len(inside) > 1:
             raise DataError(
                 "a zip of one table holds more",
-                file=folder / entry,
+                file=path,
                 found=", ".join(inside[:5]),
                 expected=f"{name.removesuffix('.zip')} alone",
                 fix="pack the table by itself",
             )
         entry = inside[0]
+    if kind == "a gzip file":
+        data = read_gzip(path, limits.MAX_MEMBER_BYTES + 1)
+        limits.refuse_ratio(len(data), path.stat().st_size, path, "is it the right file?")
+        if len(data) > limits.MAX_MEMBER_BYTES:
+            raise DataError(
+                "too large to be read",
+                file=path,
+                found=f"more than {limits.MAX_MEMBER_BYTES:,} bytes",
+                expected=f"at most {limits.MAX_MEMBER_BYTES:,} bytes",
+            )
+        return str(path), _decoded(data, str(path))
     return str(folder / entry), _decoded(archives.read(entry), str(folder / entry))
 
 
@@ -164,6 +193,10 @@ def read_records(text: str, file: str, delimiter: str = ",") -> Iterator[tuple[i
                 yield begins, cells
             begins = reader.line_num + 1
     except csv.Error as error:
+        lines = io.StringIO(text)  # counts lines as csv does
+        line = next(itertools.islice(lines, begins - 1, None), "").rstrip()
+        if other := _delimiter_at_quotes(line, delimiter):
+            raise _other_delimiter(file, begins, line, other, delimiter) from error
         raise DataError(
             "wrongly quoted",
             file=file,
@@ -194,16 +227,26 @@ def _refuse_other_delimiter(
     if len(header) > 1:
         return
     first = delimiter.join(row)
-    for other, name in DELIMITERS.items():
+    for other in DELIMITERS:
         if other != delimiter and 0 < header[0].count(other) == first.count(other):
-            raise DataError(
-                f"the cells are separated by {name}",
-                file=file,
-                row=1,
-                found=repr(header[0]),
-                expected=f"cells separated by {DELIMITERS.get(delimiter, repr(delimiter))}",
-                fix=f"write delimiter: {json.dumps(other)} (format csv), or save it as expected",
-            )
+            raise _other_delimiter(file, 1, header[0], other, delimiter)
+
+
+def _other_delimiter(file: str, row: int, found: str, other: str, delimiter: str) -> DataError:
+    return DataError(
+        f"the cells are separated by {DELIMITERS[other]}",
+        file=file,
+        row=row,
+        found=repr(found[:80]),
+        expected=f"cells separated by {DELIMITERS.get(delimiter, repr(delimiter))}",
+        fix=f"write delimiter: {json.dumps(other)} (format csv), or save it as expected",
+    )
+
+
+def _delimiter_at_quotes(line: str, delimiter: str) -> str:
+    """Return another delimiter that follows a quoted cell of a line; "" if there is none."""
+    after = re.search(f'"([{re.escape("".join(DELIMITERS))}])', line)
+    return after[1] if after and after[1] != delimiter else ""
 
 
 def check_width(cells: Sequence[str], width: int, file: str, line: int) -> None:

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from darkroom.errors import DataError
-from darkroom.project.names import BROKEN, file_kind, read_errors, safe_name, sizes_by_name
+from darkroom.project.names import (
+    BROKEN,
+    file_kind,
+    join_advice,
+    read_errors,
+    safe_name,
+    sizes_by_name,
+)
 from darkroom.raw import limits
 
 _END, _END_BYTES = b"PK\x05\x06", 22
@@ -58,13 +65,21 @@ def open_zip(path: Path) -> zipfile.ZipFile:
     with read_errors(path, *BROKEN):
         with path.open("rb") as file:
             end = _read_end(file)
+        if end is None:
+            raise DataError(
+                "the zip has no end",
+                file=path,
+                found=f"{path.stat().st_size:,} bytes",
+                expected="a complete file",
+                fix=f"download it again; if it is the first of its parts, {join_advice(path.name)}",
+            )
         if end.is_split:
             raise DataError(
                 "one part of a split zip",
                 file=path,
                 found="an end record of another part",
                 expected="the whole archive in one file",
-                fix="join the parts: `zip -s 0 parts.zip --out whole.zip`",
+                fix=join_advice(path.name),
             )
         limits.refuse_count(end.members, path)
         archive = zipfile.ZipFile(path)
@@ -107,12 +122,8 @@ def _fault(info: zipfile.ZipInfo) -> str:
     return file_kind(info.external_attr >> 16)
 
 
-def _read_end(file: BinaryIO) -> _EndRecord:
-    """Return the end record, found where zipfile finds it.
-
-    Raises:
-        zipfile.BadZipFile: There is none.
-    """
+def _read_end(file: BinaryIO) -> _EndRecord | None:
+    """Return the end record, found where zipfile finds it; None if there is none."""
     size = file.seek(0, 2)
     file.seek(max(0, size - _END_BYTES - _MAX_COMMENT_BYTES - _LOCATOR_BYTES - _END64_BYTES))
     tail = file.read()
@@ -120,7 +131,7 @@ def _read_end(file: BinaryIO) -> _EndRecord:
     if tail[place : place + 4] != _END or tail[-2:] != b"\0\0":
         place = tail.rfind(_END)
     if place < 0 or len(tail) < place + _END_BYTES:
-        raise zipfile.BadZipFile("it has no end: cut short, or one of several parts")
+        return None
     disk, start, _, count = struct.unpack_from("<4H", tail, place + 4)
     located = place - _LOCATOR_BYTES
     place64 = located - _END64_BYTES

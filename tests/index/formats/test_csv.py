@@ -216,6 +216,29 @@ def test_rows_of_other_files_are_left_out_and_counted(
     assert "train.csv, row 8: 1 rows without their image" in refused(tmp_path, data)
 
 
+def test_several_rows_may_be_of_one_image_if_they_have_ids(tmp_path: Path) -> None:
+    draw(tmp_path, ["x", "y"])
+    (tmp_path / "train.csv").write_text("img,label,key\n000,x,p\n000,y,q\n")
+    assert index_of(tmp_path, changed(id="key")).rows["id"].tolist()[:2] == ["p", "q"]
+    assert "1 rows repeat an id\n  rows 2 and 3: 000" in refused(tmp_path)
+    (tmp_path / "train.csv").write_text("img,label,key\n000,x,p\n001,y,p\n")
+    assert "1 rows repeat an id\n  rows 2 and 3: p" in refused(tmp_path, changed(id="key"))
+
+
+@pytest.mark.parametrize(
+    ("task", "words"), [("multiclass", "is '1' elsewhere"), ("binary", "0 or 1")]
+)
+def test_a_label_written_as_another_number_is_named_with_its_row(
+    tmp_path: Path, task: str, words: str
+) -> None:
+    draw(tmp_path, ["1", "0", "1"])
+    (tmp_path / "test.csv").write_text("img,label\nb,1.0\na,\n")
+    known = replace(DATA, test=replace(TEST, targets=["label"]), task=task)
+    message = refused(tmp_path, known)
+    assert "test.csv, row 2: target label holds '1.0'" in message
+    assert words in message
+
+
 def test_a_label_of_ten_thousand_letters_is_refused(tmp_path: Path) -> None:
     words = refused(draw(tmp_path, ["x", "y" * 10_000]))
     assert "row 3: target label holds a text of more than 1,000 characters" in words

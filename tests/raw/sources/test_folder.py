@@ -121,7 +121,12 @@ def test_a_link_in_the_source_is_followed(tmp_path: Path) -> None:
 
 
 def test_junk_is_left_out_even_if_empty(tmp_path: Path) -> None:
-    junk = {"train/.DS_Store": b"", "train/deep/Thumbs.db": b"x", "train/__MACOSX/._1.jpg": b""}
+    junk = {
+        "train/.DS_Store": b"",
+        "train/deep/Thumbs.db": b"x",
+        "train/__MACOSX/._1.jpg": b"",
+        "train/.gitkeep": b"",
+    }
     source = folder_of(tmp_path / "source", FILES | junk)
     copy_files(source, ["train"], tmp_path / "raw")
     assert names(tmp_path / "raw") == ["train/1.jpg", "train/deep/2.jpg"]

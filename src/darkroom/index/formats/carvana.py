@@ -72,7 +72,7 @@ def _stems(data: CarvanaData) -> tuple[str, str, str]:
 
 
 def _sample(names: Collection[str]) -> list[str]:
-    return [name for name in (SAMPLE, f"{SAMPLE}.zip") if name in names][:1]
+    return [name for end in tables.SUFFIXES if (name := f"{SAMPLE}{end}") in names][:1]
 
 
 def _mask(image: str) -> str:

@@ -26,7 +26,7 @@ ATTRIBUTES = "list_attr_celeba"
 PARTITION = "list_eval_partition"
 ATTRIBUTE_COUNT = 40
 
-_SUFFIXES = (".csv", ".txt", ".csv.zip", ".txt.zip")
+_SUFFIXES = (".csv", ".txt", ".csv.zip", ".txt.zip", ".csv.gz", ".txt.gz")
 _ID_NAMES = ("", "image_id", "id", "image", "filename", "file_name", "img")
 _VALUES = {"-1": 0, "0": 0, "1": 1}
 _OFFICIAL = {"0": "train", "1": "valid", "2": "test"}

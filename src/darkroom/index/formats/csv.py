@@ -147,7 +147,8 @@ def _read_table(archives: Archives, key: str, section: CsvTable, data: CsvData) 
     table = tables.read_table(archives.root, section.table, data.delimiter)
     if data.leave_out:
         table = _without_rows(table, section.image, data.leave_out, key)
-    cells = table.unique_names(section.image)
+    # With ids of their own, several rows may be of one image.
+    cells = (table.unique_names if section.id is None else table.names)(section.image)
     if isinstance(section.image, int):
         templates.check_header(archives, table, section.image, section.image_path)
     images = templates.fill_template(table, cells, section.image_path, "image")

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from darkroom.errors import DataError
@@ -61,13 +61,15 @@ def encode_targets(
     """
     for cells in tables.values():
         _check_empty(cells, names)
-    texts = [cell for cells in tables.values() for column in cells.columns for cell in column]
+    texts = _cells(tables.values())
+    trained = set(_cells(cells for cells in tables.values() if cells.complete))
     if task == "multiclass":
         labels = set(texts)
         for cells in tables.values():
             for name, column in zip(names, cells.columns, strict=bool(cells.columns)):
                 refuse_long(cells.table, column, f"target {name}")
             _check_blanks(cells, names, labels)
+        _check_spelling(tables, names, trained)
         classes = class_labels(labels)
         codes = {label: float(number) for number, label in enumerate(classes)}
         return EncodedTargets(_numbers(tables, names, codes), classes=classes)
@@ -78,7 +80,7 @@ def encode_targets(
         return EncodedTargets(
             _numbers(tables, names, {cell: float(cell) for cell in texts if cell})
         )
-    pair = label_values(texts)
+    pair = label_values(trained or texts)
     for cells in tables.values():
         _check_values(cells, names, pair.__contains__, f"{pair[0]} or {pair[1]}")
     return EncodedTargets(
@@ -163,6 +165,34 @@ def _check_blanks(cells: TargetCells, names: Sequence[str], labels: set[str]) ->
                 expected="one text a class",
                 fix="remove the blanks from these cells",
             )
+
+
+def _cells(tables: Iterable[TargetCells]) -> list[str]:
+    return [cell for cells in tables for column in cells.columns for cell in column]
+
+
+def _check_spelling(
+    tables: Mapping[str, TargetCells], names: Sequence[str], trained: Collection[str]
+) -> None:
+    """Raise if a table writes a number otherwise (1.0) than those to train on (1)."""
+    numbers = {float(cell): cell for cell in sorted(trained) if is_number(cell)}
+    for cells in tables.values():
+        for name, column in zip(names, cells.columns, strict=bool(cells.columns)):
+            odd = [
+                place
+                for place, cell in enumerate(column)
+                if cell not in trained and is_number(cell) and float(cell) in numbers
+            ]
+            if odd:
+                cell = column[odd[0]]
+                refuse_rows(
+                    cells.table,
+                    odd,
+                    f"target {name} holds {cell!r}, which is {numbers[float(cell)]!r} elsewhere",
+                    expected="one text a class",
+                    fix="write whole numbers without a point: pandas adds one where a cell of the "
+                    "column is empty",
+                )
 
 
 def _single_spaced(label: str) -> str:
