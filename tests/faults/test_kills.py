@@ -89,7 +89,7 @@ def undurable(calls: list[Call]) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", STAGES[1:])
+@pytest.mark.parametrize("stage", STAGES)
 def test_bytes_are_safe_before_their_name_is(
     finished: Finished, tmp_path: Path, stage: str
 ) -> None:
