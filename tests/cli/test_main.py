@@ -82,8 +82,9 @@ def test_every_verb_has_a_help_page(capsys: pytest.CaptureFixture[str], verb: st
     assert ended.value.code == 0
     text = capsys.readouterr().out
     assert f"usage: darkroom {verb}" in text
-    assert ("a competition of params.yaml" in text) == (verb not in ("summary", "use", "schema"))
-    assert ("--fold" in text) == (verb == "train")
+    nameless = ("params", "summary", "use", "schema")
+    assert ("a competition of params.yaml" in text) == (verb not in nameless)
+    assert ("--fold" in text) == (verb in main.BY_FOLD)
 
 
 def test_the_help_lists_the_stages_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
@@ -300,7 +301,7 @@ def test_the_further_processes_of_a_training_take_no_lock(
 
     monkeypatch.setattr(main, "stage_run", noted)
     assert main.main(["train", "tiny", "--fold", "0"]) == 0
-    assert runs == [("train", {"locked": locked})]
+    assert runs == [("train", {"fold": 0, "locked": locked})]
 
 
 def test_the_context_of_a_competition(project: Path) -> None:
@@ -315,10 +316,11 @@ def test_the_context_of_a_competition(project: Path) -> None:
     assert (found.name, found.seed, found.folds) == ("tiny", 7, (1, 0))
     assert found.section.preprocess.height == 32
     assert found.paths == Layout("tiny")
-    assert found.transfer == "models/other/fold0"
+    assert found.transfer is not None
+    assert (found.transfer.source, found.transfer.leakage) == ("models/other/fold0", "refuse")
 
 
-@pytest.mark.parametrize("verb", [*main.STAGES, "check", "submit", "history"])
+@pytest.mark.parametrize("verb", [*list(main.STAGES)[1:], "check", "submit", "history"])
 def test_every_verb_refuses_an_unknown_name_with_the_nearest(
     project: Path, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
@@ -336,7 +338,7 @@ def test_every_verb_refuses_an_unknown_name_with_the_nearest(
 
 
 def test_a_refusal_imports_nothing_heavy(project: Path) -> None:
-    commands = [[verb, "tinny"] for verb in (*main.STAGES, "check", "history")]
+    commands = [[verb, "tinny"] for verb in (*list(main.STAGES)[1:], "check", "history")]
     commands.append(["submit", "tinny", "-m", "first"])
     code = (
         "import sys\n"

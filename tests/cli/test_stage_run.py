@@ -15,6 +15,7 @@ from darkroom.cli import stage_run
 from darkroom.cli.main import read_context
 from darkroom.cli.stage_run import FOOTPRINTS, artefacts
 from darkroom.errors import ArtifactError
+from darkroom.params.competition import Transfer
 from darkroom.project import files
 from darkroom.project.paths import Layout
 from darkroom.stages._context import Context
@@ -79,7 +80,7 @@ def edit(root: Path, key: str) -> None:
 def keys_of(stage: str) -> set[str]:
     """Return the parameters that dvc.yaml names for a stage."""
     named = {text.replace("${item.name}.", "") for text in PIPELINE[stage].get("params", ())}
-    return named | ({"transfer"} if stage == "transfer" else set())
+    return {key.replace("transfers", "transfer") for key in named}
 
 
 @pytest.mark.parametrize("stage", FOOTPRINTS)
@@ -87,14 +88,15 @@ def test_a_stage_reads_and_writes_what_dvc_yaml_says(stage: str) -> None:
     footprint = FOOTPRINTS[stage]
     assert set(footprint.params) == keys_of(stage)
 
-    context = replace(_context(), paths=Layout("NAME"), folds=(0,), transfer="FROM")
+    transfer = Transfer.model_validate({"to": "NAME", "from": "FROM"})
+    context = replace(_context(), paths=Layout("NAME"), folds=(0,), transfer=transfer)
     paths = {
         path.as_posix(): name
         for name, places in artefacts(context).items()
         for _, entries in places
         for path in (*entries, *(entry.parent for entry in entries if "models" in entry.parts))
     }
-    paths |= {"data/start/NAME": "split", "reports/NAME/history/fold0.csv": "models"}
+    paths |= {"data/start/NAME/fold0": "weights", "reports/NAME/history/fold0.csv": "models"}
 
     def names(*keys: str) -> set[str]:
         texts = [
@@ -109,10 +111,11 @@ def test_a_stage_reads_and_writes_what_dvc_yaml_says(stage: str) -> None:
             ("pair.from", "FROM"),
         ):
             texts = [text.replace(f"${{item.{old}}}", new) for text in texts]
-        return {paths[text] for text in texts if not text.startswith("src/")}
+        apart = ("src/", "data/stamps/", "data/params.json")
+        return {paths[text] for text in texts if not text.startswith(apart)}
 
     reads, writes = set(footprint.reads), set(footprint.writes)
-    assert names("deps") == reads - ({"weights"} if stage == "train" else set())
+    assert names("deps") == reads
     assert names("outs", "metrics") == writes | ({"models"} if stage == "train" else set())
 
 
@@ -259,10 +262,12 @@ def test_stages_of_other_competitions_do_not_wait(root: Path) -> None:
 
 
 def test_a_transfer_shares_the_model_that_it_reads(root: Path) -> None:
-    context = replace(read(), transfer="models/small/fold3")
-    assert artefacts(context)["source"] == [
-        (Layout("small").lock("model3"), [Path("models/small/fold3")])
-    ]
+    for source in ("models/small/fold3", "models/small"):
+        transfer = Transfer.model_validate({"to": "tiny", "from": source})
+        context = replace(read(), transfer=transfer)
+        assert artefacts(context, fold=3)["source"] == [
+            (Layout("small").lock("model3"), [Path("models/small/fold3")])
+        ]
 
 
 def test_no_two_stages_wait_for_each_other(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

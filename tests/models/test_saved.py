@@ -34,6 +34,7 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert torch.allclose(loaded(images), net.eval()(images), atol=1e-6)
     assert sorted(p.name for p in (tmp_path / "a").rglob("*")) == [
         "fold0",
+        "images.npy",
         "model.json",
         "model.safetensors",
     ]

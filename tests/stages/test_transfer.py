@@ -12,7 +12,7 @@ from darkroom.models import saved
 from darkroom.models.build import build_network
 from tests.support import tiny
 
-FILE = Path("data/start/tiny/weights.safetensors")
+FILE = Path("data/start/tiny/fold0/weights/weights.safetensors")
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_nothing_given_is_told_with_the_line_to_add(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["transfer", tiny.NAME]) == 2
-    assert "[{to: tiny, from: models/.../fold0}]" in capsys.readouterr().err
+    assert "[{to: tiny, from: models/...}]" in capsys.readouterr().err
 
 
 def test_training_with_given_weights_asks_for_the_transfer_first(

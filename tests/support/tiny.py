@@ -10,7 +10,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from darkroom.cli.main import main
+from darkroom.cli.main import BY_FOLD, main
 from darkroom.images import rle
 from tests.support.packed import tar_of, zip_of
 
@@ -123,8 +123,8 @@ def run(*verbs: str) -> None:
 
 
 def folds_of(verb: str) -> list[list[str]]:
-    """Return the further arguments of each run of a verb: train runs once a fold."""
-    if verb != "train":
+    """Return the further arguments of each run of a verb: some run once a fold."""
+    if verb not in BY_FOLD:
         return [[]]
     folds = yaml.load(Path("params.yaml").read_text(), yaml.CSafeLoader)["folds"]
     return [["--fold", str(fold)] for fold in folds]

@@ -10,7 +10,7 @@ from darkroom.cli.main import STAGES
 from darkroom.params import file as paramfile
 from darkroom.params.competition import Params
 from darkroom.project import fingerprint
-from darkroom.project.paths import Layout
+from darkroom.project.paths import CHECKED, PARAMS, Layout
 from darkroom.submission.writer import facts_path
 from tests.support import dvc_deps
 
@@ -29,6 +29,8 @@ SECTIONS = {
 """The file of darkroom.params that declares each section."""
 NAME, FOLD = "${item.name}", "${item.fold}"
 GIVEN, RECEIVER = "${item.pair.from}", "${item.pair.to}"
+BY_NAME = {"name": "${competitions}"}
+BY_FOLD = BY_NAME | {"fold": "${folds}"}
 
 
 def _paths(entries: list[Any]) -> list[str]:
@@ -67,13 +69,23 @@ def test_each_stage_is_described_and_runs_its_verb_over_the_lists(
     name: str, stage: dict[str, Any]
 ) -> None:
     assert stage["desc"].endswith(".")
-    expected = {
-        "train": ({"name": "${competitions}", "fold": "${folds}"}, f"train {NAME} --fold {FOLD}"),
-        "transfer": ({"pair": "${transfers}"}, f"transfer {RECEIVER}"),
+    expected: dict[str, tuple[dict[str, str] | None, str]] = {
+        "params": (None, "params"),
+        "fold": (BY_FOLD, "fold ${item}"),
+        "train": (BY_FOLD, "train ${item}"),
+        # Another key of a pair would stand in ${item} as it is.
+        "transfer": (
+            {"pair": "${transfers}", "fold": "${folds}"},
+            'transfer --stage "$DVC_STAGE"',
+        ),
     }
-    matrix, arguments = expected.get(name, ({"name": "${competitions}"}, f"{name} {NAME}"))
-    assert stage["matrix"] == matrix
+    matrix, arguments = expected.get(name, (BY_NAME, f"{name} ${{item}}"))
+    assert stage.get("matrix") == matrix
     assert stage["cmd"] == f"darkroom {arguments}"
+
+
+def test_every_stage_waits_for_the_check_of_params_yaml(name: str, stage: dict[str, Any]) -> None:
+    assert (CHECKED.as_posix() in stage["deps"]) == (name != "params")
 
 
 def test_the_import_closure_lies_under_the_code_entries(name: str, stage: dict[str, Any]) -> None:
@@ -100,7 +112,7 @@ def test_data_dependencies_are_made_by_earlier_stages(name: str, stage: dict[str
     made = [out for other in earlier for out in _outs(PIPELINE["stages"][other])]
     data, _ = _deps(stage)
     for path in data:
-        if path == GIVEN:  # a run's folder, or somebody's file
+        if path in (GIVEN, PARAMS):  # a run's folder, or somebody's file
             continue
         assert any(out == path or out.startswith(f"{path}/") for out in made), path
 
@@ -115,13 +127,21 @@ def test_paths_are_those_of_the_layout() -> None:
     paths = Layout(NAME)
     history = (paths.reports / "history" / f"fold{FOLD}.csv").as_posix()
     model = (paths.model(0).parent / f"fold{FOLD}").as_posix()
-    assert {name: sorted(_outs(stage)) for name, stage in PIPELINE["stages"].items()} == {
+    outs = {name: sorted(_outs(stage)) for name, stage in PIPELINE["stages"].items()}
+    held = {"train": f"{NAME}={FOLD}", "fold": f"{NAME}={FOLD}", "transfer": f"{RECEIVER}={FOLD}"}
+    for name, out in outs.items():
+        if name != "params":
+            out.remove(Layout(held.get(name, NAME)).stamp(name).as_posix())
+    start = f"fold{FOLD}"
+    assert outs == {
+        "params": [CHECKED.as_posix()],
+        "fold": [(paths.start / start / "fold.json").as_posix()],
         "fetch": [str(paths.raw)],
         "index": [str(paths.index), str(paths.card)],
         "split": [str(paths.split), str(paths.split_card)],
         "preprocess": [str(paths.processed)],
         "audit": [str(paths.audit), str(paths.contact_sheet)],
-        "transfer": [str(Layout(RECEIVER).first_weights)],
+        "transfer": [(Layout(RECEIVER).start / start / "weights").as_posix()],
         "train": [model, history],
         "evaluate": sorted(
             str(path)
@@ -136,6 +156,9 @@ def test_paths_are_those_of_the_layout() -> None:
         "predict": [str(paths.submission), str(facts_path(paths.submission))],
     }
     assert paths.history(3).as_posix() == history.replace(FOLD, "3")
+    assert paths.fold_counts(3) == paths.start / "fold3/fold.json"
+    assert paths.first_weights(3) == paths.start / "fold3/weights"
+    assert paths.stamp("train", 3) == Layout(f"{NAME}=3").stamp("train")
 
 
 def test_params_are_keys_of_the_schema(stage: dict[str, Any]) -> None:
@@ -176,6 +199,8 @@ def test_a_stage_depends_on_the_sections_that_it_declares_alone(
     name: str, stage: dict[str, Any]
 ) -> None:
     """Beside these, on what all sections share, and on the names of networks."""
+    if name == "params":
+        return  # it reads them all
     declared = {param.removeprefix(f"{NAME}.") for param in stage.get("params", [])}
     expected = {file for section, file in SECTIONS.items() if section in declared}
     found = {
@@ -189,10 +214,10 @@ def test_a_stage_depends_on_the_sections_that_it_declares_alone(
 @pytest.mark.parametrize(
     ("file", "stages"),
     [
-        ("params/train.py", {"train"}),
-        ("params/preprocess.py", {"preprocess"}),
-        ("params/file.py", set()),
-        ("params/rules.py", set()),
+        ("params/train.py", {"params", "train"}),
+        ("params/preprocess.py", {"params", "preprocess"}),
+        ("params/file.py", {"params"}),
+        ("params/rules.py", {"params"}),
         ("prediction/tta.py", {"evaluate", "predict"}),
         ("prediction/tiles.py", {"evaluate", "predict"}),
     ],
@@ -208,11 +233,11 @@ def test_dvc_reads_it_and_makes_a_stage_for_each_competition_and_fold() -> None:
     params = paramfile.read_params(ROOT / "params.yaml")
     assert params.transfers == []
     expected = {
-        f"{stage}@{name}" + (f"-{fold}" if stage == "train" else "")
+        f"{stage}@{name}" + (f"-{fold}" if stage in ("fold", "train") else "")
         for stage in STAGES
-        if stage != "transfer"
+        if stage not in ("transfer", "params")
         for name in params.competitions
-        for fold in (params.folds if stage == "train" else [0])
-    }
+        for fold in (params.folds if stage in ("fold", "train") else [0])
+    } | {"params"}
     with Repo(str(ROOT)) as repo:
         assert {stage.addressing for stage in repo.index.stages} == expected

@@ -7,6 +7,7 @@ module is imported: torch and pandas take seconds.
 import argparse
 import io
 import os
+import re
 import select
 import signal
 import sys
@@ -22,6 +23,7 @@ from darkroom.cli import begin
 from darkroom.cli.stage_run import stage_run
 from darkroom.cli.train import hand_over, is_child
 from darkroom.errors import DarkroomError, InternalError, ParamsError, ResourceError
+from darkroom.project import files
 from darkroom.project.files import DISK_FULL
 from darkroom.project.paths import PARAMS, Layout
 from darkroom.project.processes import is_under_torchrun
@@ -29,11 +31,13 @@ from darkroom.stages._context import Context
 
 DEBUG = "DARKROOM_DEBUG"  # if it is set, every error shows its traceback
 CHECK_PARAMS = "params"
-BY_FOLD = ("train",)
+BY_FOLD = ("fold", "transfer", "train")
 STAGES = {
+    CHECK_PARAMS: "check params.yaml, and put aside what its earlier states left",
     "fetch": "draw the sample, or fetch or copy the raw files, and list them",
     "index": "read the raw tables into one canonical table",
     "split": "cut the training images into folds",
+    "fold": "count the images that a fold trains on and validates on",
     "preprocess": "decode and resize every image into shards",
     "audit": "report what is odd about the data, in numbers and a picture",
     "transfer": "copy first weights from another run or a file",
@@ -75,7 +79,8 @@ def _options(arguments: Sequence[str] | None) -> dict[str, Any]:
     """
     top = parser()
     options = vars(top.parse_args(arguments))
-    if options["verb"] in STAGES and options["verb"] != CHECK_PARAMS and "name" not in options:
+    is_named = {"name", "stage"} & options.keys()
+    if options["verb"] in STAGES and options["verb"] != CHECK_PARAMS and not is_named:
         top.error(f"{options['verb']}: the following arguments are required: NAME")
     return options
 
@@ -107,6 +112,10 @@ def parser() -> argparse.ArgumentParser:
         verb.add_argument(
             "--name", metavar="NAME", default=argparse.SUPPRESS, help=argparse.SUPPRESS
         )
+        if stage == "transfer":
+            verb.add_argument(
+                "--stage", metavar="STAGE", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+            )
         if stage in BY_FOLD:
             verb.add_argument(
                 "--fold", type=int, default=0, help="the fold to hold out (default 0)"
@@ -187,8 +196,22 @@ def read_context(name: str) -> Context:
         folds=tuple(params.folds),
         section=params.section(name),
         paths=Layout(name),
-        transfer=transfer.source if transfer else None,
+        transfer=transfer,
     )
+
+
+def _transfer_of(stage: str) -> tuple[str, int]:
+    """Return the competition and the fold of DVC's `transfer@pair0-1`: the pair is numbered.
+
+    The command has no other part of an entry of `transfers`: its keys would not be quoted.
+    """
+    from darkroom.params import file  # noqa: PLC0415  (the help needs none)
+
+    match = re.fullmatch(r"transfer@pair(\d{1,4})-(\d{1,4})", stage)
+    transfers = file.read_params(Path(PARAMS)).transfers
+    if match is None or int(match[1]) >= len(transfers):
+        raise ParamsError("there is no such stage", found=stage, expected="transfer@pair0-0")
+    return transfers[int(match[1])].to, int(match[2])
 
 
 def _run(options: dict[str, Any]) -> int:
@@ -199,6 +222,8 @@ def _run(options: dict[str, Any]) -> int:
 
         print(file.schema_text(), end="")
         return 0
+    if "stage" in options:
+        options["name"], options["fold"] = _transfer_of(options.pop("stage"))
     if "name" in options:
         name = options.pop("name")
         if verb == "check" and options["file"] is None:
@@ -216,12 +241,16 @@ def _run(options: dict[str, Any]) -> int:
 def _run_stage(stage: str, name: str, options: dict[str, Any]) -> int:
     """Run a stage. Of several processes of one training the launcher, or rank 0, locks."""
     locked = not is_child() and not (is_under_torchrun() and os.environ["RANK"] != "0")
-    with stage_run(stage, partial(read_context, name), locked=locked) as context:
+    fold: int | None = options.get("fold")
+    read = partial(read_context, name)
+    with stage_run(stage, read, fold=fold or 0, locked=locked) as context:
         # train is a command too: it starts several processes, and passes TensorBoard.
         module = import_module(f"darkroom.{'cli' if stage == 'train' else 'stages'}.{stage}")
         if stage != "train":  # it imports torch first
             begin()
         code = module.run(context=context, **options)
+    if locked and not code:
+        files.write(context.paths.stamp(stage, fold), "done\n")  # DVC warns of empty files
     return code if isinstance(code, int) else 0
 
 

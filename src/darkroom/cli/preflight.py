@@ -165,7 +165,10 @@ def _read_facts(competition: str, paths: Layout, commit: Commit | None) -> Submi
         rows, size = int(facts["rows"]), int(facts["bytes"])
         sha256, fingerprint = (_require_hex(facts[key]) for key in ("sha256", "fingerprint"))
         path, stage = metrics_file, "evaluate"
-        metric, local = next(iter(json.loads(path.read_bytes())["validation"].items()))
+        scores = json.loads(path.read_bytes())["validation"]
+        metric, local = next(iter(scores.items()))
+        if scores.get("leaked_images"):  # not to be compared with scores of new images
+            metric = f"{metric} (leaked)"
         score = None if local is None else _require_score(local)
     except _DAMAGE as error:
         raise ArtifactError(

@@ -40,6 +40,7 @@ FOOTPRINTS = {
     "index": Footprint(("data",), ("raw",), ("index",)),
     "split": Footprint(("seed", "split"), ("index",), ("split",)),
     "preprocess": Footprint(("preprocess",), ("raw", "index"), ("processed",)),
+    "fold": Footprint((), ("split",), ("fold",)),
     "audit": Footprint((), ("index", "split", "processed"), ("audit",)),
     "transfer": Footprint(("transfer",), ("source",), ("weights",)),
     "train": Footprint(("seed", "model", "train"), ("index", "split", "weights", "processed")),
@@ -52,14 +53,18 @@ FOOTPRINTS = {
 }
 
 
-def artefacts(context: Context) -> dict[str, list[tuple[Path, list[Path]]]]:
-    """Return by artefact its lock files, and what each of them locks."""
+def artefacts(context: Context, fold: int = 0) -> dict[str, list[tuple[Path, list[Path]]]]:
+    """Return by artefact its lock files, and what each of them locks.
+
+    Args:
+        context: The competition.
+        fold: The fold of a stage that runs once a fold.
+    """
     paths = context.paths
     single = {
         "raw": [paths.raw],
         "index": [paths.index, paths.card],
         "split": [paths.split, paths.split_card],
-        "weights": [paths.first_weights],
         "processed": [paths.processed],
         "audit": [paths.audit, paths.contact_sheet],
         "evaluation": [
@@ -73,21 +78,30 @@ def artefacts(context: Context) -> dict[str, list[tuple[Path, list[Path]]]]:
     }
     locks = {name: [(paths.lock(name), entries)] for name, entries in single.items()}
     locks["models"] = [(paths.lock(f"model{fold}"), [paths.model(fold)]) for fold in context.folds]
-    locks["source"] = [_source(Path(context.transfer))] if context.transfer else []
+    locks["fold"] = [(paths.lock(f"start{fold}"), [paths.fold_counts(fold)])]
+    locks["weights"] = [(paths.lock(f"weights{fold}"), [paths.first_weights(fold)])]
+    source = context.transfer
+    locks["source"] = [_source(Path(source.source), fold)] if source else []
     return locks
 
 
-def _source(path: Path) -> tuple[Path, list[Path]]:
+def _source(path: Path, fold: int) -> tuple[Path, list[Path]]:
     """Return the lock of a model of this project, or of a file from elsewhere."""
     match path.parts:
-        case ("models", name, fold) if fold.startswith("fold"):
-            return Layout(name).lock(f"model{fold.removeprefix('fold')}"), [path]
+        case ("models", name):
+            return Layout(name).lock(f"model{fold}"), [Layout(name).model(fold)]
+        case ("models", name, model) if model.startswith("fold"):
+            return Layout(name).lock(f"model{model.removeprefix('fold')}"), [path]
     return Path(".darkroom", "source.lock"), [path]
 
 
 @contextmanager
 def stage_run(
-    stage: str, read_context: Callable[[], Context], *, locked: bool = True
+    stage: str,
+    read_context: Callable[[], Context],
+    *,
+    fold: int = 0,
+    locked: bool = True,
 ) -> Iterator[Context]:
     """Yield what a stage is to be run with; it must end within the block.
 
@@ -98,6 +112,7 @@ def stage_run(
     Args:
         stage: Its name.
         read_context: Reads params.yaml.
+        fold: The fold of a stage that runs once a fold.
         locked: Whether to lock: of several processes of one training only one does.
 
     Raises:
@@ -106,17 +121,19 @@ def stage_run(
     while True:
         context = read_context()
         with ExitStack() as locks:
-            if locked and _lock(stage, context, locks) and read_context() != context:
+            if locked and _lock(stage, context, fold, locks) and read_context() != context:
                 continue  # other parameters may mean other files
-            require_unchanged = partial(_compare, _snapshot(stage, context), stage, read_context)
+            require_unchanged = partial(
+                _compare, _snapshot(stage, context, fold), stage, fold, read_context
+            )
             yield replace(context, require_unchanged=require_unchanged)
             require_unchanged()
             return
 
 
-def _lock(stage: str, context: Context, locks: ExitStack) -> bool:
+def _lock(stage: str, context: Context, fold: int, locks: ExitStack) -> bool:
     """Take the locks of a stage; return whether another run had to be waited for."""
-    footprint, places, waits = FOOTPRINTS[stage], artefacts(context), list[Path]()
+    footprint, places, waits = FOOTPRINTS[stage], artefacts(context, fold), list[Path]()
     wanted = [(place, True) for name in footprint.reads for place in places[name]]
     wanted += [(place, False) for name in footprint.writes for place in places[name]]
     for (lock, entries), shared in sorted(wanted):
@@ -150,12 +167,15 @@ class _Snapshot:
     entries: Sequence[Path]
 
 
-def _snapshot(stage: str, context: Context, entries: Sequence[Path] | None = None) -> _Snapshot:
+def _snapshot(
+    stage: str, context: Context, fold: int, entries: Sequence[Path] | None = None
+) -> _Snapshot:
     sections: dict[str, Any] = {}
     params: dict[str, Any] = {context.name: sections}
     for key in FOOTPRINTS[stage].params:
         if key in ("seed", "folds", "transfer"):
-            params[key] = getattr(context, key)
+            value = getattr(context, key)
+            params[key] = value.model_dump(by_alias=True) if key == "transfer" and value else value
         else:
             sections[key] = getattr(context.section, key).model_dump(by_alias=True)
     code = {
@@ -164,7 +184,7 @@ def _snapshot(stage: str, context: Context, entries: Sequence[Path] | None = Non
         if entry.name.endswith(".py")
     }
     if entries is None:
-        places = artefacts(context)
+        places = artefacts(context, fold)
         reads = FOOTPRINTS[stage].reads
         entries = [entry for name in reads for _, paths in places[name] for entry in paths]
     return _Snapshot(params, code, dict(_stats(entries)), entries)
@@ -180,10 +200,12 @@ def _stats(paths: Sequence[Path]) -> Iterator[tuple[Path, tuple[int, int, int]]]
                 yield file, (status.st_size, status.st_mtime_ns, status.st_ino)
 
 
-def _compare(beginning: _Snapshot, stage: str, read_context: Callable[[], Context]) -> None:
+def _compare(
+    beginning: _Snapshot, stage: str, fold: int, read_context: Callable[[], Context]
+) -> None:
     """Raise ArtifactError if what a stage began with is not what is there now."""
     try:
-        now = _snapshot(stage, read_context(), beginning.entries)
+        now = _snapshot(stage, read_context(), fold, beginning.entries)
     except DarkroomError as error:
         differences = [str(error).splitlines()[0]]
     else:

@@ -59,4 +59,6 @@ def _headline(scores: Mapping[str, float | None]) -> str:
         (scores[key] for form in BASELINES if (key := form.format(name)) in scores), None
     )
     beside = "" if baseline is None else f" (baseline: {baseline:.4f})"
-    return f"{name} {value:.4f}{beside} on {scores['images']} images"
+    leaked = scores.get("leaked_images")
+    mark = f", {leaked} of them LEAKED: its first weights have learned them" if leaked else ""
+    return f"{name} {value:.4f}{beside} on {scores['images']} images{mark}"

@@ -19,13 +19,16 @@ from torch import nn
 
 from darkroom.errors import ArtifactError, ParamsError
 from darkroom.images.geometry import FITS
+from darkroom.models import learned
 from darkroom.models.build import build_network
 from darkroom.models.device import AMP_DTYPES
+from darkroom.models.learned import Codes
 from darkroom.models.weights.loading import put_weights
 from darkroom.models.weights.reading import read_weights
 from darkroom.params.section import TaskName
 from darkroom.project import files
 from darkroom.project.checked_json import read_json, write_json
+from darkroom.project.files import file_sha256
 
 VERSION = 1
 WEIGHTS = "model.safetensors"
@@ -34,7 +37,9 @@ INFO = "model.json"
 _TRAINING_ONLY = ("weights", "freeze", "seed")
 
 
-def save_model(folder: Path, net: nn.Module, info: dict[str, Any]) -> None:
+def save_model(
+    folder: Path, net: nn.Module, info: dict[str, Any], images: Codes | None = None
+) -> None:
     """Write a network's weights and its description; replaces the folder atomically.
 
     The bytes are a function of the weights and the info.
@@ -44,6 +49,7 @@ def save_model(folder: Path, net: nn.Module, info: dict[str, Any]) -> None:
         net: On any device; it is stored as on the CPU.
         info: JSON values. `info["model"]` holds `name`, `outputs` and the other arguments
             that `build_network` was given (weights, freeze and seed may be among them).
+        images: The codes of all images that the weights learned from, in whatever training.
 
     Raises:
         ValueError: A value is not what `load_model` would accept.
@@ -51,10 +57,13 @@ def save_model(folder: Path, net: nn.Module, info: dict[str, Any]) -> None:
     tensors = {name: t.detach().cpu().contiguous() for name, t in net.state_dict().items()}
     data = to_bytes(tensors)
     description = {"version": VERSION, "weights": hashlib.sha256(data).hexdigest()} | info
+    codes = learned.to_bytes(learned.image_codes([]) if images is None else images)
+    description["images"] = hashlib.sha256(codes).hexdigest()
     if faults := _faults(description):
         raise ValueError(f"{folder / INFO}: {', '.join(faults)}")
     with files.atomic_folder(folder) as part:
         files.write(part / WEIGHTS, data)
+        files.write(part / learned.FILE, codes)
         write_json(part / INFO, description)
 
 
@@ -89,6 +98,23 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         ) from error
     put_weights(net, weights, file=file)
     return net.eval(), info
+
+
+def read_images(folder: Path) -> tuple[Codes, str]:
+    """Return the codes of the images that a model learned from, and its `leakage`.
+
+    Raises:
+        ArtifactError: The model is absent or damaged.
+    """
+    info, file = _read_info(folder / INFO), folder / learned.FILE
+    if not file.is_file() or file_sha256(file) != info.get("images"):
+        raise ArtifactError(
+            "these are not the images that model.json was written with",
+            file=file,
+            expected=f"sha256 {info.get('images')}",
+            fix="train again",
+        )
+    return learned.read_codes(file), str(info.get("leakage", "refuse"))
 
 
 def _read_info(file: Path) -> dict[str, Any]:
@@ -147,6 +173,8 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "std": lambda value: _are_three(value) and min(value) > 0,
     "params": lambda value: isinstance(value, dict),
     "fold": lambda value: type(value) is int and value >= 0,
+    "images": _is_digest,
+    "leakage": lambda value: value in ("refuse", "allow"),
     "split_sha256": _is_digest,
     "fingerprint": _is_digest,
     "precision": lambda value: isinstance(value, str) and value in AMP_DTYPES,

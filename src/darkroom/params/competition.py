@@ -5,7 +5,7 @@ Only stages see these classes; components take plain values. The descriptions of
 """
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -38,7 +38,13 @@ class Transfer(Section):
     source: str = Field(
         alias="from",
         min_length=1,
-        description="A run's folder (models/celeba/fold0), or a .safetensors or .pth file.",
+        description="A competition's models (models/celeba: fold k starts from its fold k), one "
+        "model (models/celeba/fold0), or a .safetensors or .pth file.",
+    )
+    leakage: Literal["refuse", "allow"] = Field(
+        "refuse",
+        description="allow: validate on images that these weights have learned from; the scores "
+        "are then marked as leaked.",
     )
 
 

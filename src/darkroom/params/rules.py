@@ -55,6 +55,11 @@ def _check_transfers(params: Params) -> list[str]:
             faults.append(f"transfers[{position}].to: {name!r} has no section{hint}")
         elif name in receivers[:position]:
             faults.append(f"transfers[{position}].to: {name!r} appears twice")
+        if "://" in params.transfers[position].source:
+            faults.append(
+                f"transfers[{position}].from: found {params.transfers[position].source!r}; "
+                "download it, and name the file"
+            )
     # A section that does not run may keep the `given` of an earlier recipe.
     for name in sorted(set(params.competitions) & set(params.sections)):
         weights = params.section(name).model.weights

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PARAMS = "params.yaml"
+CHECKED = Path("data/params.json")
+"""What the stage `params` writes, and every other stage waits for."""
+DROPPED = Path(".darkroom/dropped")
+"""Where it puts aside what earlier parameters left."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Layout:
 
     @property
     def start(self) -> Path:
-        """What a training starts from, besides images: the split, and perhaps first weights."""
+        """What trainings start from, besides images: the split, and a folder a fold."""
         return self.root / "data" / "start" / self.name
 
     @property
@@ -54,10 +58,13 @@ class Layout:
         """The digest of the split."""
         return self.split.with_suffix(".json")
 
-    @property
-    def first_weights(self) -> Path:
-        """The first weights, from the source that `transfers` names."""
-        return self.start / "weights.safetensors"
+    def fold_counts(self, fold: int) -> Path:
+        """How many images a fold trains on and validates on."""
+        return self.start / f"fold{fold}" / "fold.json"
+
+    def first_weights(self, fold: int) -> Path:
+        """A fold's first weights, from the source that `transfers` names, and what they learned."""
+        return self.start / f"fold{fold}" / "weights"
 
     @property
     def processed(self) -> Path:
@@ -136,6 +143,15 @@ class Layout:
     def history_picture(self) -> Path:
         """The plot of local scores against the leaderboard's."""
         return self.submission.with_name(f"{self.name}_history.png")
+
+    def stamp(self, stage: str, fold: int | None = None) -> Path:
+        """A sign that a stage has ended.
+
+        Its path holds the name where no ".." can lead out of the folder: `.dvcignore` lets DVC
+        refuse a stage whose stamp is elsewhere, before it removes that stage's old outputs.
+        """
+        name = self.name if fold is None else f"{self.name}={fold}"
+        return self.root / "data" / "stamps" / f"{stage}={name}.stamp"
 
     def runs(self, fold: int, fingerprint: str) -> Path:
         """TensorBoard's events of one training; another fingerprint is another run."""

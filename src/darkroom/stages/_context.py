@@ -10,7 +10,7 @@ from darkroom.project.paths import Layout
 
 # At runtime a stage imports the sections that it reads: the others are no dependency of it.
 if TYPE_CHECKING:
-    from darkroom.params.competition import Competition
+    from darkroom.params.competition import Competition, Transfer
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Context:
         folds: The folds to train.
         section: The competition's section of params.yaml, validated.
         paths: Where its files lie.
-        transfer: The run's folder or the file that its first weights come from; None: nothing.
+        transfer: Where its first weights come from; None: nothing.
         require_unchanged: Raises ArtifactError if parameters, code or inputs of the stage are not
             what it began with. It is called once more when the stage has ended; what takes long
             calls it before its outputs replace older ones, and keeps its half-done work.
@@ -32,7 +32,7 @@ class Context:
     folds: tuple[int, ...]
     section: "Competition"
     paths: Layout
-    transfer: str | None = None
+    transfer: "Transfer | None" = None
     require_unchanged: Callable[[], object] = lambda: None
 
     @property

@@ -26,7 +26,7 @@ from darkroom.prediction.tta import TTA
 from darkroom.project import files
 from darkroom.project.paths import Layout
 from darkroom.raw.archives import Archives
-from darkroom.stages import _folds
+from darkroom.stages import _folds, _leaks
 from darkroom.stages._context import Context, require
 from darkroom.stages._folds import TrainedFolds
 from darkroom.stages._inputs import read_part
@@ -50,6 +50,7 @@ def run(context: Context) -> None:
     train["fold"] = train["id"].map(folds.set_index("id")["fold"])
     tta = _tta(choice)
     trained = _folds.load(context, card, shards, choice, tta, split_sha256=split_sha256)
+    leaked = _leaked(context, train, train)
     threshold = None if choice.threshold == "auto" else choice.threshold
 
     out_of_fold = [_out_of_fold(fold, trained, train, shards) for fold in context.folds]
@@ -62,12 +63,13 @@ def run(context: Context) -> None:
             )
     else:
         evaluation = score_labels(out_of_fold, card, threshold=threshold)
-    metrics = {"validation": evaluation.metrics}
+    metrics = {"validation": evaluation.metrics | leaked}
     test_shards, test = read_part(paths, index, "test")
     if card.targets and test[list(card.targets)].notna().all(axis=None):
         predictions = trained.predict(context.folds, test_shards, test)
         labelled = LabelledPredictions(test, train, predictions)
         metrics["test"] = score_labels([labelled], card, threshold=evaluation.threshold).metrics
+        metrics["test"] |= _leaked(context, test, train)
 
     page = _page(context, evaluation, trained, train, shards, card)
     sheets.write_jpeg(paths.evaluation_sheet, page)
@@ -95,6 +97,21 @@ def _out_of_fold(
     validation, training = train[train["fold"] == fold], train[train["fold"] != fold]
     predictions = trained.predict([fold], shards, validation)
     return LabelledPredictions(validation, training, predictions)
+
+
+def _leaked(context: Context, scored: pd.DataFrame, train: pd.DataFrame) -> dict[str, float]:
+    """Return, if there are some, how many images the networks had learned before their training.
+
+    Args:
+        context: The competition.
+        scored: The training images, each scored by its fold; or the test images, scored by all.
+        train: The training images, with their folds.
+    """
+    ids: set[str] = set()
+    for fold in context.folds:
+        rows = scored[scored["fold"] == fold] if "fold" in scored else scored
+        ids |= set(_leaks.leaked_ids(context.paths, fold, rows, train[train["fold"] != fold]))
+    return {"leaked_images": len(ids)} if ids else {}
 
 
 def _page(

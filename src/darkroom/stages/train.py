@@ -10,7 +10,9 @@ import pandas as pd
 from darkroom.errors import ParamsError
 from darkroom.index.split import check_split
 from darkroom.index.table import Card, read_index
+from darkroom.models import learned
 from darkroom.models.build import build_network, normalisation
+from darkroom.models.learned import Codes
 from darkroom.models.saved import save_model
 from darkroom.models.sizes import check_size
 from darkroom.params.model import Model
@@ -18,8 +20,8 @@ from darkroom.params.train import Train
 from darkroom.project import files, fingerprint
 from darkroom.project.paths import Layout
 from darkroom.project.work import half_done
-from darkroom.stages import _learned, _train_args, _unfinished
-from darkroom.stages._context import Context, require
+from darkroom.stages import _leaks, _learned, _train_args, _unfinished
+from darkroom.stages._context import Context
 from darkroom.stages._inputs import read_part
 from darkroom.stages._split import read_split
 from darkroom.store.store import Store
@@ -49,8 +51,11 @@ def run(
     check_split(rows, folds)
     _train_args.check_choices(section, card.task)
     train_rows, val_rows = _split_rows(rows, folds, fold)
+    images, may_leak = learned.image_codes([]), False
     if model.weights == _train_args.GIVEN:
-        require(paths.first_weights, "transfer", name)
+        images, may_leak = _leaks.read_first_images(paths, fold)
+        _leaks.check_training(rows, train_rows, val_rows, images, may_leak)
+    images = np.union1d(images, learned.image_codes(rows["digest"].to_numpy()[train_rows]))
 
     # Of what has been read: the files may be others a moment later.
     digests = {"card": index.sha256, "split": split_sha256, **shards.digests}
@@ -59,7 +64,7 @@ def run(
     targets = _train_args.target_array(rows, card)
     train_targets = None if targets is None else targets[train_rows]
     arguments = _train_args.network_arguments(
-        section, card, train_targets, str(paths.first_weights)
+        section, card, train_targets, str(paths.first_weights(fold) / _leaks.WEIGHTS)
     )
     net = build_network(**arguments, seed=context.seed)
     mean, std = normalisation(**arguments)
@@ -71,6 +76,7 @@ def run(
         "std": std,
         "model": arguments | {"weights": model.weights},
         "fold": fold,
+        "leakage": _leaks.ALLOW if may_leak else "refuse",
         "split_sha256": split_sha256,
         _learned.KEY: _learned.learning_params(context),
         "fingerprint": result_fingerprint,
@@ -109,13 +115,15 @@ def run(
         if not leads:  # rank 0 writes
             return
         context.require_unchanged()
-        _save(paths, fold, result, description)
+        _save(paths, fold, result, description, images)
     _unfinished.remove_others(paths.work(result_fingerprint), training)
     best = ", ".join(f"{key} {value:.4f}" for key, value in result.best.items() if "/val" in key)
     print(f"{training}: best epoch {result.best['epoch']:.0f}: {best}")
 
 
-def _save(paths: Layout, fold: int, result: FitResult, description: Mapping[str, Any]) -> None:
+def _save(
+    paths: Layout, fold: int, result: FitResult, description: Mapping[str, Any], images: Codes
+) -> None:
     """Write the model and the history, when nobody reads the ones so far."""
     outcome = {
         "metrics": result.best,
@@ -124,7 +132,7 @@ def _save(paths: Layout, fold: int, result: FitResult, description: Mapping[str,
     }
     history = pd.DataFrame(result.history).to_csv(index=False, lineterminator="\n")
     with files.lock(paths.lock(f"model{fold}"), busy=_print_waiting):
-        save_model(paths.model(fold), result.net, {**description, **outcome})
+        save_model(paths.model(fold), result.net, {**description, **outcome}, images)
         files.write(paths.history(fold), history)
 
 
@@ -141,7 +149,8 @@ def _parts(context: Context, fold: int, task: str, digests: Mapping[str, str]) -
         "fold": fold,
         "seed": context.seed,
     }
-    first_weights = [paths.first_weights] if section.model.weights == _train_args.GIVEN else []
+    is_given = section.model.weights == _train_args.GIVEN
+    first_weights = [paths.first_weights(fold)] if is_given else []
     return fingerprint.stage_parts("train", choices, first_weights, digests)
 
 

@@ -1,5 +1,6 @@
-"""transfer: the weights of another run or a file -> the first weights of a competition."""
+"""transfer: the weights of another run or a file -> the first weights of a fold."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -7,25 +8,30 @@ import torch
 from safetensors.torch import save as to_bytes
 
 from darkroom.errors import ArtifactError, ParamsError
-from darkroom.models import saved
+from darkroom.models import learned, saved
 from darkroom.models.weights.reading import read_weights
 from darkroom.project import files
+from darkroom.project.checked_json import write_json
+from darkroom.project.names import list_names, summarise_names
 from darkroom.project.paths import PARAMS
+from darkroom.stages import _leaks
 from darkroom.stages._context import Context
 
 
-def run(context: Context) -> None:
-    """Copy a competition's first weights from the source that `transfers` names."""
+def run(context: Context, fold: int = 0) -> None:
+    """Copy a fold's first weights from the source that `transfers` names."""
     name = context.name
     if context.transfer is None:
         raise ParamsError(
             f"transfers has no entry for {name}",
             file=PARAMS,
-            fix=f"add it to transfers: [{{to: {name}, from: models/.../fold0}}], or a file",
+            fix=f"add it to transfers: [{{to: {name}, from: models/...}}], or a file",
         )
-    source = _existing(context.transfer)
+    source = _of_fold(_existing(context.transfer.source), fold)
+    images = learned.image_codes([])
     if (source / saved.INFO).is_file():
-        saved.load_model(source)  # the two files of a run must belong together
+        saved.load_model(source)  # the files of a run must belong together
+        images, _ = saved.read_images(source)
     weights = read_weights(source)
     # Copies: a .pth file may hold one tensor under two names, which safetensors refuses.
     tensors = {
@@ -40,8 +46,32 @@ def run(context: Context) -> None:
             found=f"{len(not_finite)} of {len(tensors)} tensors, such as {not_finite[0]}",
             fix="use the weights of a training that succeeded",
         )
-    files.write(context.paths.first_weights, to_bytes(tensors))
-    print(f"{name}: {len(tensors)} tensors from {source}")
+    contents = {_leaks.WEIGHTS: to_bytes(tensors), learned.FILE: learned.to_bytes(images)}
+    note = {
+        "source": str(source),
+        "leakage": context.transfer.leakage,
+        **{key: hashlib.sha256(data).hexdigest() for key, data in contents.items()},
+    }
+    with files.atomic_folder(context.paths.first_weights(fold)) as folder:
+        for key, data in contents.items():
+            files.write(folder / key, data)
+        write_json(folder / _leaks.NOTE, note)
+    print(f"{name}, fold {fold}: {len(tensors)} tensors from {source}")
+
+
+def _of_fold(source: Path, fold: int) -> Path:
+    """Return the model of a fold, if the source is a competition's models; else the source."""
+    if not source.is_dir() or (source / saved.WEIGHTS).exists():
+        return source
+    model = source / f"fold{fold}"
+    if not model.is_dir():
+        raise ParamsError(
+            f"transfers: there is no model of fold {fold}",
+            file=PARAMS,
+            found=f"in {source}: {summarise_names(list_names(source))}",
+            expected="the folder of a model, or one with a model for each fold: fold0, fold1, …",
+        )
+    return model
 
 
 def _existing(source: str) -> Path:

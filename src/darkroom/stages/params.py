@@ -1,0 +1,60 @@
+"""params: params.yaml -> nothing but the word that it was checked; every other stage waits for it.
+
+No name of params.yaml stands in this stage's command or paths, so that it can run whatever the
+file holds. It also puts aside what earlier parameters left in folders that later stages read:
+DVC records such a folder whole, and what is in it would count as input.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from darkroom.params.competition import Params
+from darkroom.params.file import read_params
+from darkroom.project import files
+from darkroom.project.paths import CHECKED, DROPPED, PARAMS, Layout
+
+_FOLD = re.compile(r"fold(\d+)(?:\.csv)?")
+
+
+def run() -> None:
+    """Check params.yaml, and put aside the folds and first weights that it no longer names."""
+    params = read_params(Path(PARAMS))
+    for path in leftovers(params):
+        place = _free_place(DROPPED / path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(place)
+        print(f"{path} is of earlier parameters: moved to {place}")
+    # The same bytes each time: an edit reruns the stages whose parameters it touches, not all.
+    files.write(CHECKED, '{"checked": "params.yaml"}\n')
+
+
+def leftovers(params: Params) -> Iterator[Path]:
+    """Yield what folds and transfers left behind that the parameters no longer name.
+
+    What a transfer takes its weights from stays, whichever fold it is.
+    """
+    sources = {Path(transfer.source).resolve() for transfer in params.transfers}
+    for name in params.competitions:
+        paths = Layout(name)
+        for folder in (paths.model(0).parent, paths.history(0).parent, paths.start):
+            for path in files.matching_files(folder, "fold*"):
+                fold = _FOLD.fullmatch(path.name)
+                if fold and int(fold[1]) not in params.folds and not _is_used(path, sources):
+                    yield path
+        if params.transfer(name) is None:
+            weights = map(paths.first_weights, params.folds)
+            yield from (path for path in weights if path.exists())
+
+
+def _is_used(path: Path, sources: set[Path]) -> bool:
+    place = path.resolve()
+    return any(place == source or source in place.parents for source in sources)
+
+
+def _free_place(path: Path) -> Path:
+    """Return the path, or it with a number behind it if something lies there."""
+    number = 1
+    while (place := path if number == 1 else path.with_name(f"{path.name}.{number}")).exists():
+        number += 1
+    return place
