@@ -1,4 +1,4 @@
-"""Hostile archives, tables and params.yaml: refused in words or read, in bounded time and memory.
+"""Hostile archives, tables, images and params.yaml: refused or read, in bounded time and memory.
 
 `tests/support/hostile_archives.py` and its like draw them; the tests of their rooms hold the words.
 """
@@ -13,11 +13,17 @@ from tests.faults.conftest import Tally
 from tests.faults.seed_files import SEEDS, digest
 from tests.faults.trials import Read, read_all
 from tests.support.hostile_archives import hostile_archives, hostile_tables
+from tests.support.hostile_images import hostile_images
 from tests.support.hostile_params import hostile_params
 
 Inputs = tuple[tuple[str, bytes], ...]
 
-KINDS = {"archives": hostile_archives, "tables": hostile_tables, "params": hostile_params}
+KINDS = {
+    "archives": hostile_archives,
+    "tables": hostile_tables,
+    "images": hostile_images,
+    "params": hostile_params,
+}
 
 
 @functools.cache
@@ -39,6 +45,16 @@ def read_archive(number: int) -> str:
     return digest(SEEDS["zip"].read(_file("archives", number, "archives")))
 
 
+def read_image(number: int) -> str:
+    """Decode an image."""
+    return digest(SEEDS["png"].read(_file("images", number, "images")))
+
+
+def read_mask(number: int) -> str:
+    """Decode an image as a mask."""
+    return digest(SEEDS["png mask"].read(_file("images", number, "images")))
+
+
 def read_table(number: int) -> str:
     """Read a table."""
     return digest(SEEDS["table"].read(_file("tables", number, "tables")))
@@ -55,7 +71,13 @@ def read_params(number: int) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "read"),
-    [("archives", read_archive), ("tables", read_table), ("params", read_params)],
+    [
+        ("archives", read_archive),
+        ("tables", read_table),
+        ("images", read_image),
+        ("images", read_mask),
+        ("params", read_params),
+    ],
 )
 def test_hostile_input_is_refused_in_words(
     tmp_path: Path, tally: Tally, kind: str, read: Read
@@ -64,6 +86,7 @@ def test_hostile_input_is_refused_in_words(
     root = tmp_path / "project"
     root.mkdir()
     trials = read_all(read, root=root, count=len(names))
-    tally(f"hostile {kind}", inputs=len(names), **Counter(each.outcome for each in trials))
+    name = "hostile masks" if read is read_mask else f"hostile {kind}"
+    tally(name, inputs=len(names), **Counter(each.outcome for each in trials))
     assert [(names[each.number], each) for each in trials if each.is_fault] == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["project"], "it stays inside"

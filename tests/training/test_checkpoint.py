@@ -332,3 +332,21 @@ def test_killed_by_the_system_at_random(
         == long_undisturbed
     )
     nobody.close()
+
+
+class RunsCode:
+    """Something whose pickle creates a file when it is read."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return Path.touch, (self.file,)
+
+
+def test_a_checkpoint_runs_no_code(tmp_path: Path, capfd: Capture) -> None:
+    file, trace = tmp_path / "a", tmp_path / "trace"
+    checkpoint.write_checkpoint(file, IDENTITY, {"net": RunsCode(trace)})
+    assert checkpoint.read_checkpoint(file, IDENTITY) is None
+    assert not trace.exists()
+    assert "a: the checkpoint has another format: training starts afresh" in capfd.readouterr().err
