@@ -7,7 +7,7 @@ import pytest
 
 from darkroom.errors import ArtifactError
 from darkroom.project.files import file_sha256
-from darkroom.store.manifest import NAME, compare_digests, read_manifest, write_manifest
+from darkroom.store.manifest import NAME, compare_digests, write_manifest
 from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, StoredImage, pack_mask, shard_name, write_shard
 
@@ -46,7 +46,6 @@ def test_a_store_has_the_digests_that_it_compared(folder: Path) -> None:
     assert store.digests == {path.name: file_sha256(path) for path in store.paths}
     assert list(store.digests) == ["train-00000.arrow", "train-00001.arrow"]
     assert Store(folder, "train").digests == {}, "worker processes compare nothing again"
-    assert set(read_manifest(folder)) == {path.name for path in folder.iterdir()} - {NAME}
 
 
 def test_no_flipped_bit_is_accepted(folder: Path) -> None:
@@ -80,9 +79,9 @@ def test_swapped_shards_are_refused(folder: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "5", '{"train-00000.arrow": 5}', "[1]", "\xff"])
 def test_a_damaged_manifest_is_refused(folder: Path, text: str) -> None:
     (folder / NAME).write_text(text, encoding="latin-1")
-    assert f"{NAME}: the digests of the shards are damaged" in refusal(folder)
+    assert f"{NAME}: it is damaged" in refusal(folder)
     (folder / NAME).unlink()
-    assert f"{NAME}: the digests of the shards can't be read" in refusal(folder)
+    assert f"{NAME}: the shards have no digests" in refusal(folder)
 
 
 def test_a_file_without_a_digest_is_refused(folder: Path) -> None:

@@ -4,13 +4,12 @@ Whoever fills the folder writes it, and whoever reads a file compares: DVC looks
 back from a cache, but at nothing that changes on the disk afterwards.
 """
 
-import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from darkroom.errors import ArtifactError
-from darkroom.project import files
+from darkroom.project.checked_json import read_json, write_json
+from darkroom.project.files import file_sha256
 from darkroom.store.shard import remake
 
 NAME = "digests.json"
@@ -18,35 +17,7 @@ NAME = "digests.json"
 
 def write_manifest(folder: Path, digests: Mapping[str, str]) -> None:
     """Write the sha256 of the files of a folder, 64 hexadecimal digits by name, into the folder."""
-    files.write(folder / NAME, json.dumps(dict(sorted(digests.items())), indent=1) + "\n")
-
-
-def read_manifest(folder: Path) -> dict[str, str]:
-    """Return the sha256 of the files of a folder, by name.
-
-    Raises:
-        ArtifactError: It is absent or damaged.
-    """
-    path = folder / NAME
-    try:
-        values = json.loads(path.read_bytes())
-    except OSError as error:
-        raise ArtifactError(
-            "the digests of the shards can't be read",
-            file=path,
-            found=error.strerror,
-            fix=remake(folder),
-        ) from error
-    except ValueError:
-        values = None
-    if not isinstance(values, dict) or not all(map(_is_sha256, values.values())):
-        raise ArtifactError(
-            "the digests of the shards are damaged",
-            file=path,
-            expected="a JSON object: sha256 by name of file",
-            fix=remake(folder),
-        )
-    return values
+    write_json(folder / NAME, dict(sorted(digests.items())))
 
 
 def compare_digests(folder: Path, names: Iterable[str], prefix: str = "") -> dict[str, str]:
@@ -60,7 +31,7 @@ def compare_digests(folder: Path, names: Iterable[str], prefix: str = "") -> dic
     Raises:
         ArtifactError: A file is absent or damaged, or the manifest is.
     """
-    expected = read_manifest(folder)
+    expected = read_json(folder / NAME, absent="the shards have no digests", fix=remake(folder))
     names = list(names)
     listed = sorted(name for name in expected if prefix and name.startswith(prefix))
     if prefix and listed != names:
@@ -76,7 +47,7 @@ def compare_digests(folder: Path, names: Iterable[str], prefix: str = "") -> dic
 
 def _compare(path: Path, expected: str | None) -> str:
     try:
-        digest = files.file_sha256(path)
+        digest = file_sha256(path)
     except OSError as error:
         raise ArtifactError(
             "it can't be read", file=path, found=error.strerror, fix=remake(path.parent)
@@ -90,7 +61,3 @@ def _compare(path: Path, expected: str | None) -> str:
             fix=remake(path.parent),
         )
     return digest
-
-
-def _is_sha256(value: object) -> bool:
-    return isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value))

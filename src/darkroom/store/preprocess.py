@@ -4,17 +4,17 @@ Every image and mask is decoded, even after an error, so that a failed run repor
 once. A shard that is complete has a record beside it, and is not made again.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from darkroom.errors import DataError, one_line
+from darkroom.errors import ArtifactError, DataError, one_line
 from darkroom.images import codec, geometry
 from darkroom.images.geometry import cv2
-from darkroom.project import files
+from darkroom.project.checked_json import read_json, write_json
+from darkroom.project.files import file_sha256
 from darkroom.raw.archives import Archives, digest_of
 from darkroom.raw.masks import RawMask, read_mask
 from darkroom.store import store
@@ -124,22 +124,23 @@ def preprocess_shard(job: PreprocessJob) -> ShardResult:
     if result.errors:
         job.path.unlink()
         return result
-    result.sha256 = files.file_sha256(job.path)
+    result.sha256 = file_sha256(job.path)
     if job.record is not None:
-        files.write(job.record, json.dumps(asdict(result)))
+        write_json(job.record, asdict(result))
     return result
 
 
 def _recorded(job: PreprocessJob) -> ShardResult | None:
     """Return the result of an earlier run; None if it made no such shard, or that is damaged."""
+    if job.record is None or not job.record.exists() or not job.path.exists():
+        return None
     try:
-        record = json.loads(job.record.read_bytes()) if job.record else {}
-        facts = [ImageFacts(**fact) for fact in record["facts"]]
-        if files.file_sha256(job.path) == record["sha256"] and len(facts) == len(job.rows):
-            return ShardResult(facts, [], record["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
+        record = read_json(job.record, absent="", fix="")
+    except ArtifactError:
+        return None
+    if file_sha256(job.path) != record["sha256"]:
+        return None
+    return ShardResult([ImageFacts(**fact) for fact in record["facts"]], [], record["sha256"])
 
 
 def _stored_images(job: PreprocessJob, result: ShardResult) -> Iterator[store.StoredImage]:
