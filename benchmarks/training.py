@@ -1,36 +1,49 @@
-"""Training speed: what channels_last, half precision and compilation bring.
+"""Training speed: what channels_last, half precision and compilation bring; what a step costs.
 
     python -m benchmarks.training [--accelerator cuda] [--network encoder_unet] [--batch 8] ...
+    python -m benchmarks.training --costs
 
 Each way trains the same network on the same drawn pictures from first weights, for one short
 epoch; the ways take turns, so that a busy machine is unfair to none, and the median of the
 rounds counts. The first batches of an epoch, in which kernels are chosen and layers compiled,
 are not timed. Rates are of steps alone: loading is `benchmarks.loader`.
+
+`--costs` times what was taken out of a training's steps, beside what is left, on this CPU.
 """
 
 import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch._C._nn import upsample_bilinear2d
+from torch._decomp.decompositions import _upsample_linear_vec
 
-from darkroom.models.build import build_network
+from darkroom.models.build import MEAN, STD, _per_channel, build_network
 from darkroom.models.device import choose_device
+from darkroom.models.layer_groups import put_frozen_in_eval_mode
 from darkroom.params.train import FitConfig
 from darkroom.store.loader import Batch, loader
 from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, shard_name, write_shard
+from darkroom.tasks.table import TASKS
 from darkroom.training.callbacks import Callback
+from darkroom.training.device import deterministic
 from darkroom.training.fit import fit
 from darkroom.training.loop import Loop
+from darkroom.training.tensorboard.confusion import count
+
+Action = Callable[[], object]
 
 WARM = 3  # batches
 ROUNDS = 3
+TURNS = 15  # of `--costs`, the quickest of which counts
 
 
 class Clock(Callback):
@@ -115,6 +128,66 @@ def images_per_second(
     return clock.images / clock.seconds
 
 
+def costs() -> dict[str, tuple[Action, Action]]:
+    """Return what a step or a validation batch did before and does now, by name."""
+    task, labels = TASKS["multiclass"], torch.arange(64) % 10_000
+    scores = torch.rand(64, 10_000)
+    image = torch.rand(8, 32, 64, 64, requires_grad=True)
+
+    def filled(fill: bool) -> Action:
+        net = build_network("unet", outputs=1, seed=0, width=16)
+        images = torch.rand(4, 3, 128, 128)
+
+        def step() -> None:
+            with deterministic(torch.device("cpu")):
+                torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+                torch.autograd.backward(net(images).square().mean())
+
+        return step
+
+    large = build_network("efficientnet_v2_l", outputs=2, seed=0)
+    nothing: Action = lambda: None  # noqa: E731
+    return {
+        "looking for frozen modules (efficientnet_v2_l)": (
+            lambda: put_frozen_in_eval_mode(large),
+            nothing,
+        ),
+        "a step of a unet, memory filled before use": (filled(True), filled(False)),
+        "counting a batch's confusion of 10,000 classes": (
+            lambda: count(task, scores, labels),
+            nothing,
+        ),
+        "normalisation's constants": (
+            lambda: [torch.tensor(values) * 255 for values in (MEAN, STD)],
+            lambda: [_per_channel(values, torch.device("cpu")) for values in (MEAN, STD)],
+        ),
+        "bilinear upsampling: the deterministic way of CUDA, and `deterministic: false`": (
+            lambda: upsampled(image, _upsample_linear_vec),
+            lambda: upsampled(image, upsample_bilinear2d),
+        ),
+    }
+
+
+def upsampled(image: Tensor, function: Callable[..., Tensor]) -> None:
+    """Upsample to twice the size, and back through the gradient."""
+    torch.autograd.backward(function(image, None, False, [2.0, 2.0]).sum())
+
+
+def print_costs() -> None:
+    print("| | before, ms | now, ms | now against before |\n|---|---|---|---|")
+    for name, ways in costs().items():
+        times: list[list[float]] = [[], []]
+        for number in range(1 + TURNS):
+            for way, seconds in zip(ways, times, strict=True):
+                # Of the processor: others of a busy machine do not count.
+                started = time.process_time()
+                way()
+                if number:  # the first one chooses kernels
+                    seconds.append(time.process_time() - started)
+        before, now = (1e3 * min(seconds) for seconds in times)
+        print(f"| {name} | {before:,.3f} | {now:,.3f} | {now / before:.2f}x |")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--accelerator", default="auto")
@@ -124,7 +197,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--batches", type=int, default=30, help="of an epoch (default 30)")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    parser.add_argument("--costs", action="store_true", help="what was taken out of a step")
     options = parser.parse_args(arguments)
+    if options.costs:
+        print_costs()
+        return
     speeds: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

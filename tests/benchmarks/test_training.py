@@ -56,3 +56,14 @@ def test_it_prints_a_ratio_for_every_way(
     assert lines[0][1] == "1.00"
     assert [images for images, _ in seen[:5]] == [0, 0, 0, 2, 4], "the first batches are not timed"
     assert len(seen) == len(plain) * training.ROUNDS * 5
+
+
+def test_costs_are_told_beside_what_is_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    ways = {"work": (lambda: calls.append("before"), lambda: sum(range(10_000)))}
+    monkeypatch.setattr(training, "costs", lambda: ways)
+    training.main(["--costs"])
+    assert len(calls) == training.TURNS + 1
+    assert re.search(r"^\| work \| [\d.]+ \| [\d.]+ \| [\d.]+x \|$", capsys.readouterr().out, re.M)

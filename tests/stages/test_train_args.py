@@ -1,5 +1,6 @@
 """Options that the task or the batch size does not support are refused before training."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from darkroom.params.competition import Competition
 from darkroom.params.model import SmallCnn, UNet
 from darkroom.params.train import Train
 from darkroom.stages import _train_args
+from tests.support.drawn import discs
 
 
 def section(model: Any = None, **train: Any) -> Competition:
@@ -52,3 +54,15 @@ def test_an_error_of_a_part_names_the_file_of_parameters() -> None:
         _train_args.errors_name_the_file(),
     ):
         raise ParamsError("wrong", file="params.yaml")
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on fewer cores
+@pytest.mark.parametrize(("workers", "validation"), [(0, 0), (1, 1), (4, 1), (8, 2), (9, 3)])
+def test_validation_has_a_quarter_of_the_loader_processes(
+    tmp_path: Path, workers: int, validation: int
+) -> None:
+    """They had as many as training, and sat idle while it learned."""
+    store = discs(tmp_path, 4)
+    train = Train(epochs=1, batch_size=2, lr=0.1, workers=workers)
+    loaders = _train_args.train_loaders(store, [0, 1], [2, 3], None, train, 1)
+    assert [each.num_workers for each in loaders] == [workers, validation]

@@ -83,8 +83,8 @@ class FitConfig(Section):
     )
     deterministic: bool = Field(
         True,
-        description="On a GPU: repeat to the bit; false: faster bilinear upsampling, other bits "
-        "each time.",
+        description="On a GPU: repeat to the bit; false: other bits each time, faster over the "
+        "decoders that upsample bilinearly (fpn, deeplabv3plus, segformer, a bilinear unet).",
     )
     channels_last: bool = Field(True, description="Store a pixel's channels side by side.")
     compile: bool = Field(False, description="Let torch.compile fuse the network's layers.")
@@ -131,6 +131,8 @@ class Train(FitConfig):
     mixup: Number = Field(0.0, ge=0, le=10, description="Mixup's alpha (labels); 0: none.")
     cutmix: Number = Field(0.0, ge=0, le=10, description="CutMix's alpha (labels); 0: none.")
     workers: Literal["auto"] | Annotated[int, Field(ge=0, le=256)] = Field(
-        "auto", description="Loader processes; auto: 0 on a CPU, up to 8 beside a GPU."
+        "auto",
+        description="Loader processes, and a quarter as many for validation; auto: 0 on a CPU, up "
+        "to 8 beside a GPU.",
     )
     devices: int = Field(1, ge=1, le=64, description="GPUs of this machine, or processes.")

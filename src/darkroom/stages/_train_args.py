@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from darkroom.params.competition import Competition
 
 GIVEN = "given"
+_TRAINING_PER_VALIDATION = 4  # loader processes
 
 
 @contextmanager
@@ -198,8 +199,10 @@ def train_loaders(
         workers=workers,
         drop_last=leaves_one(len(train_rows), size),
     )
+    # They sit idle while training's work, and have no images to augment.
+    val_workers = -(-workers // _TRAINING_PER_VALIDATION)
     val_loader = loader(
-        shards, val_rows, targets, masks=masks, batch_size=size, seed=None, workers=workers
+        shards, val_rows, targets, masks=masks, batch_size=size, seed=None, workers=val_workers
     )
     return train_loader, val_loader
 
