@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, r2_score
 
-from darkroom.errors import ArtifactError
+from darkroom.errors import ArtifactError, DataError
 from darkroom.images.geometry import FITS, Fit, fit_mask
 from darkroom.index.table import Card
 from darkroom.prediction import scoring, thresholds
 from darkroom.prediction.predict import Prediction
 from darkroom.prediction.scoring import LabelledPredictions
-from darkroom.raw.archives import Archives
+from darkroom.raw.archives import Archives, digest_of
 from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, shard_name, write_shard
 from tests.support.packed import zip_of
@@ -74,6 +74,17 @@ def test_masks_are_scored_at_their_original_size(tmp_path: Path, archives: Archi
     assert evaluation.threshold == 0.5
     assert counts == [1, 1]
     assert evaluation.metrics["baseline_all_foreground"] == pytest.approx(2 / 3)
+
+
+def test_a_mask_that_was_swapped_after_the_index_is_refused(
+    tmp_path: Path, archives: Archives
+) -> None:
+    rows = index_rows("a").assign(mask_digest=digest_of(png(TOP)))
+    folds = [LabelledPredictions(rows, index_rows("b"), predicted("a", [[[0.75] * 4] * 4]))]
+    with pytest.raises(DataError, match=r"m\.zip/a\.png: not the file that was indexed"):
+        scoring.score_masks(
+            folds, store(tmp_path / "s"), archives, threshold=0.5, progress=lambda _: None
+        )
 
 
 def test_the_mean_mask_is_that_of_the_training_images(tmp_path: Path, archives: Archives) -> None:
