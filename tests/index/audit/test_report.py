@@ -179,6 +179,16 @@ def test_balance_of_classes_a_part_and_a_fold() -> None:
     assert build_report(index, facts, folds)["warnings"] == ["Fold 0 has no image of ten."]
 
 
+def test_a_class_that_is_only_trained_on() -> None:
+    index, facts, folds = tables("multiclass")
+    index.rows.loc[:7, "y"] = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 2.0, 2.0]
+    index = Index(index.rows, replace(index.card, classes=("five", "ten", "twenty")))
+    folds["fold"] = [0, 0, 1, 1, 1, 1, -1, -1]
+    assert build_report(index, facts, folds)["warnings"] == [
+        "No fold validates images of twenty: they are only trained on, and no score is of them."
+    ]
+
+
 def test_a_label_that_no_training_image_has() -> None:
     index, facts, folds = tables("multilabel")
     rows = index.rows.assign(y=np.where(index.rows["part"] == "train", 0.0, np.nan))

@@ -49,7 +49,7 @@ def test_blocks_are_shared_where_that_is_possible(
         os.write(copy, os.read(source, 100))
 
     monkeypatch.setattr(fcntl, "ioctl", clone)
-    monkeypatch.setattr(shutil, "copyfile", lambda *_: pytest.fail("the bytes were copied"))
+    monkeypatch.setattr(shutil, "copyfileobj", lambda *_: pytest.fail("the bytes were copied"))
     source = folder_of(tmp_path / "source", FILES)
     copy_files(source, ["train"], tmp_path / "raw")
     assert (tmp_path / "raw/train/1.jpg").read_bytes() == b"one"
@@ -59,7 +59,7 @@ def test_a_full_disk_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(shutil, "copyfile", full)
+    monkeypatch.setattr(shutil, "copyfileobj", full)
     source = folder_of(tmp_path / "source", FILES)
     with pytest.raises(OSError, match="No space left"):
         copy_files(source, ["a.csv"], tmp_path / "raw")

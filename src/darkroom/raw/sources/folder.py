@@ -15,6 +15,7 @@ from darkroom.project.names import is_junk, list_names, read_errors
 from darkroom.raw.zips import open_zip
 
 MANIFEST = "manifest.json"
+_CHUNK_BYTES = 2**20
 _FICLONE = 0x40049409  # ioctl of Linux: share a file's blocks until one of the two is written
 
 
@@ -183,9 +184,9 @@ def _copy(path: Path, target: Path) -> None:
         source = path.open("rb")
     target.parent.mkdir(parents=True, exist_ok=True)
     with source, target.open("xb") as copy:
-        is_done = _shares_blocks(source, copy)
-    if not is_done:
-        shutil.copyfile(path, target)  # in the kernel, where that is possible
+        if not _shares_blocks(source, copy):
+            # Not shutil.copyfile: it opens both anew, which makes small files a third slower.
+            shutil.copyfileobj(source, copy, _CHUNK_BYTES)
 
 
 def _shares_blocks(source: BinaryIO, copy: BinaryIO) -> bool:
