@@ -48,6 +48,7 @@ def predict(
     mean: Sequence[float] = MEAN,
     std: Sequence[float] = STD,
     tta: TTA = _NO_TTA,
+    tiles_at_once: int = 1,
     dtypes: Sequence[torch.dtype] | None = None,
 ) -> Iterator[Prediction]:
     """Return an iterator of predictions, averaged over networks, transforms and scales.
@@ -64,6 +65,8 @@ def predict(
         mean: Of the normalisation that the networks were trained with.
         std: Likewise.
         tta: Transforms, scales and tiles.
+        tiles_at_once: At least so many tiles at once: bits may depend on it, so it must not depend
+            on which batch comes first; larger batches raise it.
         dtypes: Of the products of each network (`darkroom.models.device.prediction_dtype`); None:
             float32 for all.
 
@@ -76,7 +79,7 @@ def predict(
         raise ValueError("no networks to predict with")
     tta.require_supported(task)  # here, not in the generator: before the first batch is asked for
     pairs = list(zip(networks, dtypes or [torch.float32] * len(networks), strict=True))
-    return _predictions(pairs, loader, task, device, mean, std, tta)
+    return _predictions(pairs, loader, task, device, mean, std, tta, tiles_at_once)
 
 
 def _predictions(
@@ -87,11 +90,11 @@ def _predictions(
     mean: Sequence[float],
     std: Sequence[float],
     tta: TTA,
+    tiles_at_once: int,
 ) -> Iterator[Prediction]:
     with out_of_memory_errors("predict", fix=_MEMORY_FIX):
         for net, _ in networks:
             net.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    tiles_at_once = 1
     for batch in loader:
         tiles_at_once = max(tiles_at_once, len(batch))  # the last batch may be smaller
         with torch.inference_mode(), out_of_memory_errors("predict", fix=_MEMORY_FIX):

@@ -9,6 +9,7 @@ not look at the image.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from sklearn.metrics import roc_auc_score
 from darkroom.images.geometry import restore
 from darkroom.index.table import Card
 from darkroom.prediction import thresholds
+from darkroom.prediction.parts import Arrays, extended, joined, rows_of
 from darkroom.prediction.predict import Prediction
 from darkroom.prediction.tables import (
     Ints,
@@ -29,6 +31,7 @@ from darkroom.prediction.tables import (
     mean,
 )
 from darkroom.prediction.thresholds import THRESHOLDS, Doubles, Floats
+from darkroom.project.journal import Journal
 from darkroom.raw.archives import Archives
 from darkroom.raw.masks import read_mask
 from darkroom.store.store import Store
@@ -43,12 +46,15 @@ class LabelledPredictions:
     Attributes:
         rows: The images' rows of the index, in the order of the predictions.
         training: The rows that the networks were trained on, for baselines.
-        predictions: Batches, from `darkroom.prediction.predict.predict`.
+        predictions: Batches, from `darkroom.prediction.predict.predict`: of the rows that are not
+            in the journal.
+        journal: What an earlier run computed of the first rows, and where to add the others.
     """
 
     rows: pd.DataFrame
     training: pd.DataFrame
     predictions: Iterator[Prediction]
+    journal: Journal | None = None
 
 
 @dataclass(frozen=True)
@@ -86,34 +92,53 @@ def score_masks(
         progress: Called with the number of images done.
     """
     ids: list[str] = []
-    curves: list[Doubles] = []
-    baseline_curves: list[Doubles] = []
-    covered: list[float] = []
+    scored: list[Arrays] = []
     for fold in folds:
-        mean_mask = _mean_mask(shards, fold.training)
-        paths = iter(fold.rows[["image", "mask", "mask_digest"]].itertuples(index=False, name=None))
-        for batch in fold.predictions:
-            sizes = batch.originals.tolist()
-            for probabilities, (height, width) in zip(batch.probabilities, sizes, strict=True):
-                image, mask, digest = next(paths)
-                truth = read_mask(archives, mask, height, width, name=image, digest=digest).pixels
-                for stored, dice_curves in (
-                    (probabilities, curves),
-                    (mean_mask, baseline_curves),
-                ):
-                    # Rounding in the interpolation can leave 0..1 by a little.
-                    restored = np.clip(restore(stored, height, width, shards.fit), 0, 1)
-                    dice_curves.append(thresholds.dice_curve(restored, truth))
-                covered.append(float(truth.mean()))
-            ids += batch.ids
-            progress(len(batch.ids))
+        for part in extended(fold.journal, partial(_score_masks, fold, shards, archives)):
+            scored.append(part)
+            progress(rows_of(part))
+        ids += fold.rows["id"].tolist()
+    scores = joined(scored)
     return evaluate_segmentation(
         ids,
-        np.array(curves),
-        np.array(covered),
+        scores["dice"],
+        scores["covered"],
         threshold=threshold,
-        mean_mask_dice=np.array(baseline_curves),
+        mean_mask_dice=scores["mean_mask_dice"],
     )
+
+
+def _score_masks(
+    fold: LabelledPredictions, shards: Store, archives: Archives, done: int
+) -> Iterator[Arrays]:
+    """Yield the scores of each batch of a fold, but for its first rows, which are done.
+
+    Of each image `dice`, the curve of its prediction, `mean_mask_dice`, that of the baseline, both
+    float64 (255,), and `covered`, the share that its mask covers.
+    """
+    if done == len(fold.rows):
+        return
+    mean_mask = _mean_mask(shards, fold.training)
+    columns = fold.rows[["image", "mask", "mask_digest"]].iloc[done:]
+    paths = columns.itertuples(index=False, name=None)
+    for batch in fold.predictions:
+        curves: list[Doubles] = []
+        baseline_curves: list[Doubles] = []
+        covered: list[float] = []
+        sizes = batch.originals.tolist()
+        for probabilities, (height, width) in zip(batch.probabilities, sizes, strict=True):
+            image, mask, digest = next(paths)
+            truth = read_mask(archives, mask, height, width, name=image, digest=digest).pixels
+            for stored, dice_curves in ((probabilities, curves), (mean_mask, baseline_curves)):
+                # Rounding in the interpolation can leave 0..1 by a little.
+                restored = np.clip(restore(stored, height, width, shards.fit), 0, 1)
+                dice_curves.append(thresholds.dice_curve(restored, truth))
+            covered.append(float(truth.mean()))
+        yield {
+            "dice": np.array(curves),
+            "mean_mask_dice": np.array(baseline_curves),
+            "covered": np.array(covered),
+        }
 
 
 def _mean_mask(shards: Store, training: pd.DataFrame) -> Floats:
@@ -138,9 +163,7 @@ def score_labels(
         threshold: The one to use, or None to choose the best.
     """
     targets = list(card.targets)
-    predicted = np.concatenate(
-        [batch.probabilities for fold in folds for batch in fold.predictions]
-    )
+    predicted = joined([part for fold in folds for part in _predicted(fold)])["probabilities"]
     rows = pd.concat([fold.rows for fold in folds])
     ids, truth = rows["id"].tolist(), rows[targets].to_numpy(np.float64)
     training = pd.concat([fold.training for fold in folds])[targets].to_numpy(np.float64)
@@ -172,6 +195,14 @@ def score_labels(
         )
     return evaluate_regression(
         ids, predicted, truth, training_means=training.mean(axis=0), names=targets
+    )
+
+
+def _predicted(fold: LabelledPredictions) -> Iterator[Arrays]:
+    """Yield the probabilities of a fold's rows, batch by batch."""
+    return extended(
+        fold.journal,
+        lambda _: ({"probabilities": batch.probabilities} for batch in fold.predictions),
     )
 
 

@@ -1,9 +1,13 @@
 """Load the trained folds of a competition, and check that they fit the images to predict."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
+import torch
 from torch import nn
 
 from darkroom.errors import ArtifactError
@@ -60,7 +64,19 @@ class TrainedFolds:
             mean=self.mean,
             std=self.std,
             tta=self.tta,
+            tiles_at_once=self.batch_size,
         )
+
+    def work_folder(self, context: Context, fingerprint: str) -> Path:
+        """Return the folder of half-done predictions for a result of this fingerprint.
+
+        Batches of another size, another device or other threads may make other bits.
+        """
+        device = choose_device(self.accelerator)
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        threads = torch.get_num_threads() if device.type == "cpu" else None
+        text = json.dumps([fingerprint, self.batch_size, name, threads])
+        return context.paths.work(hashlib.sha256(text.encode()).hexdigest())
 
 
 def load(

@@ -2,7 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
@@ -23,8 +25,10 @@ from darkroom.prediction.scoring import (
 from darkroom.prediction.tables import as_csv
 from darkroom.prediction.tiles import Tiles
 from darkroom.prediction.tta import TTA
-from darkroom.project import files
+from darkroom.project import files, fingerprint
+from darkroom.project.journal import Journal
 from darkroom.project.paths import Layout
+from darkroom.project.work import half_done
 from darkroom.raw.archives import Archives
 from darkroom.stages import _folds, _leaks
 from darkroom.stages._context import Context, require
@@ -51,29 +55,29 @@ def run(context: Context) -> None:
     tta = _tta(choice)
     trained = _folds.load(context, card, shards, choice, tta, split_sha256=split_sha256)
     leaked = _leaked(context, train, train)
-    threshold = None if choice.threshold == "auto" else choice.threshold
-
-    out_of_fold = [_out_of_fold(fold, trained, train, shards) for fold in context.folds]
-    if card.task == "segmentation":
-        archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
-        count = train["fold"].isin(context.folds).sum()
-        with tqdm(total=count, desc=f"evaluate {name}", unit="img", disable=None) as bar:
-            evaluation = score_masks(
-                out_of_fold, shards, archives, threshold=threshold, progress=bar.update
-            )
-    else:
-        evaluation = score_labels(out_of_fold, card, threshold=threshold)
-    metrics = {"validation": evaluation.metrics | leaked}
     test_shards, test = read_part(paths, index, "test")
-    if card.targets and test[list(card.targets)].notna().all(axis=None):
-        predictions = trained.predict(context.folds, test_shards, test)
-        labelled = LabelledPredictions(test, train, predictions)
-        metrics["test"] = score_labels([labelled], card, threshold=evaluation.threshold).metrics
-        metrics["test"] |= _leaked(context, test, train)
-
-    page = _page(context, evaluation, trained, train, shards, card)
-    sheets.write_jpeg(paths.evaluation_sheet, page)
-    _write(paths, evaluation, metrics, tta)
+    digests = {"card": index.sha256, "split": split_sha256} | shards.digests | test_shards.digests
+    digest = fingerprint.stage_fingerprint(
+        "evaluate",
+        {
+            "folds": context.folds,
+            "evaluate": choice.model_dump(exclude={"accelerator", "threshold"}),
+        },
+        [*map(paths.model, context.folds)],
+        digests,
+    )
+    with half_done(trained.work_folder(context, digest)) as folder:
+        evaluation = _score(context, card, trained, train, shards, folder)
+        metrics = {"validation": evaluation.metrics | leaked}
+        if card.targets and test[list(card.targets)].notna().all(axis=None):
+            journal = Journal(folder / "test.parts")
+            labelled = _labelled(context.folds, trained, test, train, test_shards, journal)
+            scored = score_labels([labelled], card, threshold=evaluation.threshold)
+            metrics["test"] = {**scored.metrics, **_leaked(context, test, train)}
+        page = _page(context, evaluation, trained, train, shards, card)
+        context.require_unchanged()
+        sheets.write_jpeg(paths.evaluation_sheet, page)
+        _write(paths, evaluation, metrics, tta)
     shutil.rmtree(paths.unpacked, ignore_errors=True)
     defined = {key: value for key, value in evaluation.metrics.items() if value is not None}
     scores = [f"{key} {value:.4f}" for key, value in defined.items()]
@@ -90,13 +94,49 @@ def _tta(choice: Evaluate) -> TTA:
     )
 
 
-def _out_of_fold(
-    fold: int, trained: TrainedFolds, train: pd.DataFrame, shards: Store
+def _score(
+    context: Context,
+    card: Card,
+    trained: TrainedFolds,
+    train: pd.DataFrame,
+    shards: Store,
+    folder: Path,
+) -> Evaluation:
+    """Return the scores of all folds, each image predicted by the network that did not learn it.
+
+    What an earlier run has scored is read from the folder of half-done work.
+    """
+    name, paths = context.name, context.paths
+    choice: Evaluate = context.section.evaluate
+    threshold = None if choice.threshold == "auto" else choice.threshold
+    out_of_fold = []
+    for fold in context.folds:
+        validation, training = train[train["fold"] == fold], train[train["fold"] != fold]
+        journal = Journal(folder / f"fold{fold}.parts")
+        out_of_fold.append(_labelled([fold], trained, validation, training, shards, journal))
+    if card.task != "segmentation":
+        return score_labels(out_of_fold, card, threshold=threshold)
+    archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
+    count = train["fold"].isin(context.folds).sum()
+    with tqdm(total=count, desc=f"evaluate {name}", unit="img", disable=None) as bar:
+        return score_masks(out_of_fold, shards, archives, threshold=threshold, progress=bar.update)
+
+
+def _labelled(
+    folds: Sequence[int],
+    trained: TrainedFolds,
+    rows: pd.DataFrame,
+    training: pd.DataFrame,
+    shards: Store,
+    journal: Journal,
 ) -> LabelledPredictions:
-    """Return a fold's validation images, predicted by the network that did not train on them."""
-    validation, training = train[train["fold"] == fold], train[train["fold"] != fold]
-    predictions = trained.predict([fold], shards, validation)
-    return LabelledPredictions(validation, training, predictions)
+    """Return rows and the predictions of those that are not in the journal."""
+    done = min(len(journal) * trained.batch_size, len(rows))
+    if done:
+        print(f"going on after {done} of {len(rows)} images", file=sys.stderr)
+    rest = rows.iloc[done:]
+    predictions = trained.predict(folds, shards, rest) if len(rest) else iter(())
+    return LabelledPredictions(rows, training, predictions, journal)
 
 
 def _leaked(context: Context, scored: pd.DataFrame, train: pd.DataFrame) -> dict[str, float]:

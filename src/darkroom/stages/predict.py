@@ -8,6 +8,8 @@ from darkroom.index.table import read_index
 from darkroom.params.evaluate import Predict
 from darkroom.prediction.decision import read_decision
 from darkroom.project import fingerprint
+from darkroom.project.journal import Journal
+from darkroom.project.work import half_done
 from darkroom.stages import _folds
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import read_part
@@ -28,16 +30,29 @@ def run(context: Context) -> None:
     digest = fingerprint.stage_fingerprint(
         "predict",
         {"folds": context.folds},
-        [paths.index, paths.card, *shards.paths, paths.decision, *map(paths.model, context.folds)],
+        [paths.decision, *map(paths.model, context.folds)],
+        {"card": index.sha256, **shards.digests},
     )
     to_cells = cell_encoder(index.card, threshold=decision.threshold, fit=shards.fit)
     facts = {"fingerprint": digest, "threshold": decision.threshold, "folds": list(context.folds)}
     bar = tqdm(total=len(shards), desc=f"predict {name}", unit="img", file=sys.stderr, disable=None)
-    with Writer(paths.submission, index.card.header, facts=facts) as writer, bar:
-        for ids, probabilities, originals in trained.predict(context.folds, shards, test):
+    writer = Writer(paths.submission, index.card.header, facts=facts)
+    with half_done(trained.work_folder(context, digest)) as folder, bar, writer:
+        journal = Journal(folder / "rows.parts")
+        for part in journal:
+            writer.write_lines(part)
+        done = writer.rows
+        if done:
+            print(f"{name}: going on after {done} of {len(test)} images", file=sys.stderr)
+        bar.update(done)
+        rest = test.iloc[done:]
+        batches = trained.predict(context.folds, shards, rest) if len(rest) else iter(())
+        for ids, probabilities, originals in batches:
             cells = to_cells(probabilities, [(int(h), int(w)) for h, w in originals])
-            for image_id, row in zip(ids, cells, strict=True):
-                writer.write([image_id, *row])
+            part = writer.lines([image_id, *row] for image_id, row in zip(ids, cells, strict=True))
+            journal.append(part)
+            writer.write_lines(part)
             bar.update(len(ids))
+        context.require_unchanged()
 
     print(f"{name}: {writer.rows} rows in {paths.submission}")

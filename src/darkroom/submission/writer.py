@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -80,7 +80,7 @@ class Writer:
         """
         with files.atomic_write(self.path) as part:
             with part.open("wb") as self._file:
-                self._add(self._header)
+                self._add(self.lines([self._header]))
                 yield
                 self._put(self._deflate.compress(self._buffer) + self._deflate.flush())
                 self._file.flush()
@@ -90,10 +90,18 @@ class Writer:
 
     def write(self, row: Sequence[str]) -> None:
         """Add a row: its id, then its values, as text."""
-        self._add(row)
-        self.rows += 1
+        self.write_lines(self.lines([row]))
 
-    def _add(self, row: Sequence[str]) -> None:
+    def lines(self, rows: Iterable[Sequence[str]]) -> bytes:
+        """Return rows as lines of the file, each with its end."""
+        return "".join([self._line(row) for row in rows]).encode()
+
+    def write_lines(self, lines: bytes) -> None:
+        """Add rows from `lines`."""
+        self.rows += lines.count(b"\n")
+        self._add(lines)
+
+    def _line(self, row: Sequence[str]) -> str:
         if len(row) != len(self._header):
             raise DataError(
                 "a row and the header differ in length",
@@ -102,10 +110,14 @@ class Writer:
                 found=len(row),
                 expected=f"{len(self._header)}: {', '.join(self._header)}",
             )
-        self._buffer += (format_line(row) + "\n").encode()
-        if len(self._buffer) >= _FLUSH_BYTES:
-            self._put(self._deflate.compress(self._buffer))
-            self._buffer.clear()
+        return format_line(row) + "\n"
+
+    def _add(self, lines: bytes) -> None:
+        self._buffer += lines
+        # In equal pieces: the compressed bytes must not depend on how many rows come at once.
+        while len(self._buffer) >= _FLUSH_BYTES:
+            self._put(self._deflate.compress(self._buffer[:_FLUSH_BYTES]))
+            del self._buffer[:_FLUSH_BYTES]
 
     def _put(self, data: bytes) -> None:
         self._sha256.update(data)
