@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from isal import isal_zlib
 from PIL import Image
 
 from darkroom.errors import DataError
@@ -84,7 +85,7 @@ def check_rows(data: bytes, picture: Image.Image, name: str) -> None:
 
 def _count_bytes(data: bytes, enough: int) -> int:
     """Return how many bytes the pixels' chunks unpack to; counting stops when there are enough."""
-    unpacker, count, view = zlib.decompressobj(), 0, memoryview(data)
+    unpacker, count, view = isal_zlib.decompressobj(), 0, memoryview(data)
     for kind, start, length in chunks(data):
         packed: bytes | memoryview = view[start : start + length] if kind == b"IDAT" else b""
         while packed and count < enough:
