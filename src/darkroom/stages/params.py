@@ -32,7 +32,7 @@ def run() -> None:
 def leftovers(params: Params) -> Iterator[Path]:
     """Yield what folds and transfers left behind that the parameters no longer name.
 
-    What a transfer takes its weights from stays, whichever fold it is.
+    A fold that a transfer takes its weights from stays.
     """
     sources = {Path(transfer.source).resolve() for transfer in params.transfers}
     for name in params.competitions:
@@ -49,7 +49,7 @@ def leftovers(params: Params) -> Iterator[Path]:
 
 def _is_used(path: Path, sources: set[Path]) -> bool:
     place = path.resolve()
-    return any(place == source or source in place.parents for source in sources)
+    return any(place == source or place in source.parents for source in sources)
 
 
 def _free_place(path: Path) -> Path:

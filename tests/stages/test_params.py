@@ -1,0 +1,98 @@
+"""What earlier parameters left is put aside, and nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from darkroom.cli.main import main
+from darkroom.project.paths import CHECKED, DROPPED
+from tests.support import tiny
+
+FILES = (
+    "models/tiny/fold0/model.json",
+    "models/tiny/fold1/model.json",
+    "models/tiny/notes/fold1.txt",
+    "models/other/fold1/model.json",
+    "reports/tiny/history/fold0.csv",
+    "reports/tiny/history/fold1.csv",
+    "data/start/tiny/split.csv",
+    "data/start/tiny/fold0/fold.json",
+    "data/start/tiny/fold0/weights/weights.safetensors",
+    "data/start/tiny/fold1/fold.json",
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tiny.project(tmp_path, "multiclass")
+    for file in FILES:
+        tiny.put(root / file, file)
+    monkeypatch.chdir(root)
+    return root
+
+
+def there(root: Path) -> set[str]:
+    return {file for file in FILES if (root / file).exists()}
+
+
+def test_folds_and_weights_that_are_no_longer_named_are_put_aside(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["params"]) == 0
+    gone = set(FILES) - there(root)
+    assert gone == {FILES[1], FILES[5], FILES[8], FILES[9]}
+    assert {(root / DROPPED / file).read_text() for file in gone} == gone
+    words = "models/tiny/fold1 is of earlier parameters: moved to .darkroom/dropped/models/tiny/"
+    assert words in capsys.readouterr().out
+    assert CHECKED.read_text() == '{"checked": "params.yaml"}\n'
+
+
+def test_nothing_that_was_put_aside_is_overwritten(root: Path) -> None:
+    for text in ("first", "second"):
+        tiny.put(root / FILES[1], text)
+        assert main(["params"]) == 0
+    place = root / DROPPED / "models/tiny"
+    assert (place / "fold1/model.json").read_text() == "first"
+    assert (place / "fold1.2/model.json").read_text() == "second"
+
+
+@pytest.mark.parametrize(
+    ("source", "stays"),
+    [
+        ("models/tiny/fold1", True),
+        ("models/../models/tiny/fold1", True),
+        ("models/tiny/fold1/model.safetensors", True),
+        ("models/tiny", False),  # fold k from fold k, of those in `folds`
+    ],
+)
+def test_a_fold_that_a_transfer_takes_stays(root: Path, source: str, stays: bool) -> None:
+    def change(params: dict[str, Any]) -> None:
+        params["next"] = params["tiny"] | {
+            "model": {"name": "small_cnn", "width": 4, "depth": 2, "weights": "given"}
+        }
+        params["competitions"].append("next")
+        params["transfers"] = [{"to": "next", "from": source}]
+
+    tiny.edit(root, change)
+    assert main(["params"]) == 0
+    assert (FILES[1] in there(root)) == stays
+
+
+def test_a_named_fold_and_the_weights_of_a_transfer_stay(root: Path) -> None:
+    def change(params: dict[str, Any]) -> None:
+        params["folds"] = [0, 1]
+        params["tiny"]["model"]["weights"] = "given"
+        params["transfers"] = [{"to": "tiny", "from": "models/other/fold1"}]
+
+    tiny.edit(root, change)
+    assert main(["params"]) == 0
+    assert there(root) == set(FILES)
+    assert not DROPPED.exists()
+
+
+def test_an_invalid_file_moves_nothing(root: Path) -> None:
+    tiny.edit(root, lambda params: params.update(folds=[0, 7]))
+    assert main(["params"]) == 2
+    assert there(root) == set(FILES)
+    assert not CHECKED.exists()
