@@ -264,3 +264,19 @@ def test_a_card_is_checked_when_read_as_when_written(
     with pytest.raises(ArtifactError, match=words) as caught:
         read_index(tmp_path / "a.csv", tmp_path / "a.json")
     assert "a.json: not the card of an index" in str(caught.value)
+
+
+def test_an_index_whose_header_has_other_names_is_not_read(tmp_path: Path) -> None:
+    """`check`, predict and evaluate read it: an index of an older version may have one."""
+    frame = rows(["a", "b", "x"], ["train", "train", "test"])
+    frame["height"], frame["age"] = [1.0, 2.0, np.nan], [3.0, 4.0, np.nan]
+    paths = tmp_path / "a.csv", tmp_path / "a.json"
+    card = Card("regression", ("height", "age"), header=("id", "age", "height"))
+    write_index(Index(frame, card), *paths)
+    assert read_index(*paths).card.header == ("id", "age", "height")
+    values = json.loads(paths[1].read_text())
+    values = {key: value for key, value in values.items() if key != "checksum"}
+    write_json(paths[1], values | {"header": ["id", "years", "height"]})
+    with pytest.raises(ArtifactError, match="not the card of an index") as caught:
+        read_index(*paths)
+    assert "the submission's header does not have the names of the targets" in str(caught.value)

@@ -1,4 +1,5 @@
 import multiprocessing
+import os
 import pickle
 import struct
 import tarfile
@@ -83,6 +84,18 @@ def test_a_folder_whose_files_dvc_has_linked_to_its_cache_is_read(raw: Archives)
     fresh = Archives(raw.root, raw.unpack_folder)
     with pytest.raises(DataError, match="found: deep/c: a link"):
         fresh.paths("t")
+
+
+def test_a_pipe_is_not_opened(raw: Archives) -> None:
+    folder_of(raw.root, {"t/a.jpg": b"a", "b.jpg": b"b"})
+    for place in ("p.zip", "t/p"):
+        os.mkfifo(raw.root / place)
+    with pytest.raises(DataError, match=r"p\.zip: neither a file nor a folder"):
+        raw.paths("p.zip")
+    with pytest.raises(DataError, match="found: p: a device, pipe or folder"):
+        raw.read("t/p")
+    with pytest.raises(DataError, match=r"found: p\.zip: a device, pipe or folder"):
+        raw.read("b.jpg")
 
 
 @pytest.mark.parametrize("name", ["t", "t.zip", "t.tar"])

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import cast
 
 from darkroom.errors import ArtifactError
-from darkroom.index.table import answer_columns, read_index
+from darkroom.index.table import read_index
 from darkroom.params.section import TaskName
 from darkroom.project.checked_json import read_json
 from darkroom.project.files import file_sha256
@@ -52,7 +52,6 @@ def check_file(paths: Layout, path: Path) -> Report:
     index = read_index(paths.index, paths.card)
     ids = index.rows.loc[index.rows["part"] == "test", "id"].tolist()
     card = index.card
-    answer_columns(card)  # an index of an older version may have a header of other names
     sizes = None
     if card.task == "segmentation":
         shards, _ = read_part(paths, index, "test")

@@ -204,6 +204,8 @@ class Archives:
             return _Folder(path, deep=label != ".")
         if not path.exists():
             pick_name(list_names(path.parent), path.name, suffixes=[""], file=path.parent)
+        if not path.is_file():
+            raise DataError("neither a file nor a folder", file=path, fix="remove it")
         with read_errors(path), path.open("rb") as file:
             kind = describe_bytes(file.read(BLOCK_BYTES))
         if kind == "a zip archive" and not label.endswith(CONTAINER_SUFFIXES[1:]):
@@ -260,7 +262,8 @@ class _Folder:
             with os.scandir(self._path) as entries:
                 for entry in sorted(entries, key=lambda each: each.name):
                     if not entry.is_dir():
-                        yield entry.name, entry.stat().st_size, ""
+                        status = entry.stat()
+                        yield entry.name, status.st_size, file_kind(status.st_mode)
             return
         start = len(str(self._path)) + 1
         for entry in walk_files(self._path):

@@ -104,6 +104,10 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None
 
 def test_a_pipe_among_the_raw_files_is_not_removed(tmp_path: Path) -> None:
     tmp_path.joinpath("raw").mkdir()
+    os.mkfifo(tmp_path / "raw/manifest.json")
+    with pytest.raises(DataError, match=r"manifest\.json: it is not a file"):
+        refuse_foreign_files(tmp_path / "raw")
+    (tmp_path / "raw/manifest.json").unlink()
     os.mkfifo(tmp_path / "raw/mine")
     with pytest.raises(DataError, match="1 files here were not fetched"):
         refuse_foreign_files(tmp_path / "raw")

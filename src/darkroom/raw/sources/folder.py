@@ -40,6 +40,8 @@ def refuse_foreign_files(folder: Path) -> None:
         return
     with read_errors(folder):
         present = {Path(entry.path).relative_to(folder).as_posix() for entry in walk_files(folder)}
+    if (folder / MANIFEST).exists() and not (folder / MANIFEST).is_file():
+        raise DataError("it is not a file", file=folder / MANIFEST, fix="remove it")
     try:
         listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
         ours = {entry["name"] for entry in listed} | {MANIFEST}
