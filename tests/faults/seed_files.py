@@ -113,6 +113,12 @@ def _weights(path: Path) -> object:
     return {key: weights[key] for key in sorted(weights)}
 
 
+def _first_weights(path: Path) -> object:
+    from darkroom.stages._leaks import read_first_images
+
+    return [read_first_images(_context().paths, 0), _weights(path)]
+
+
 def _checkpoint(path: Path) -> object:
     from darkroom.training.checkpoint import read_checkpoint
 
@@ -326,7 +332,9 @@ SEEDS: dict[str, SeedFile] = {
     "split": SeedFile(f"data/start/{N}/split.csv", _split, has_checksum=True),
     "model.json": SeedFile(f"models/{N}/fold0/model.json", _model, has_checksum=True),
     "weights of a model": SeedFile(f"models/{N}/fold0/model.safetensors", _model, True),
-    "first weights": SeedFile(f"data/start/{N}/weights.safetensors", _weights),
+    "first weights": SeedFile(
+        f"data/start/{N}/fold0/weights/weights.safetensors", _first_weights, True
+    ),
     "pth": SeedFile("loose/a.pth", _weights, True, partial(_write_pth, zipped=True)),
     "old pth": SeedFile("loose/old.pth", _weights, False, partial(_write_pth, zipped=False)),
     "checkpoint": SeedFile("loose/training.ckpt", _checkpoint, True, _write_checkpoint),

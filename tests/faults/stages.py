@@ -9,8 +9,9 @@ import yaml
 from tests.support import syscalls, tiny
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("fetch", "index", "split", "preprocess", "audit", "transfer", "train", "evaluate",
-          "predict")  # fmt: skip
+STAGES = ("params", "fetch", "index", "split", "fold", "preprocess", "audit", "transfer", "train",
+          "evaluate", "predict")  # fmt: skip
+BY_FOLD = ("fold", "transfer", "train")
 GIVEN = "given.safetensors"  # what `transfer` takes the first weights from
 
 
@@ -62,7 +63,9 @@ def outputs(stage: str) -> list[str]:
 
 def words_of(stage: str) -> list[str]:
     """Return the command line of a stage, without `darkroom`."""
-    return [stage, tiny.NAME, *(["--fold", "0"] if stage == "train" else [])]
+    if stage == "params":
+        return [stage]
+    return [stage, tiny.NAME, *(["--fold", "0"] if stage in BY_FOLD else [])]
 
 
 def results(root: Path, stage: str) -> tiny.Files:

@@ -80,10 +80,11 @@ def _bytes(root: Path, path: str) -> bytes:
 def _is_refusal(full: syscalls.Outcome, stage: str, error: int, where: str) -> None:
     """Assert the exit code, the cause, the file, and what to do."""
     assert full.code == 5, where
-    assert f"darkroom {stage} {tiny.NAME}: " in full.words, where
+    command = f"darkroom {' '.join(words_of(stage)[:2])}: "
+    assert command in full.words, where
     assert os.strerror(error) in full.words, where
     assert len(full.words) < MOST_WORDS, where
-    place = full.words.split(f"darkroom {stage} {tiny.NAME}: ")[1].splitlines()[0]
+    place = full.words.split(command)[1].splitlines()[0]
     assert "/" in place, f"the file is not named: {where}"
     if error in (errno.ENOSPC, errno.EDQUOT):
         assert "to do: " in full.words, where
