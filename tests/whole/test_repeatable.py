@@ -130,13 +130,13 @@ def test_predict_hands_each_batch_on_before_it_asks_for_the_next(
     monkeypatch.chdir(root)
     tiny.run(*tiny.VERBS[:-2])
     events: list[str] = []
-    put = writer.Writer.write
+    put = writer.Writer.write_lines
 
-    def write(self: writer.Writer, row: Any) -> None:
-        events.append(row[0])
+    def write_lines(self: writer.Writer, lines: bytes) -> None:
+        events.extend(line.partition(",")[0] for line in lines.decode().splitlines())
         assert not (root / "submissions/tiny.csv.gz").exists()
         assert (root / "submissions/tiny.csv.gz.part").exists()
-        put(self, row)
+        put(self, lines)
 
     original = predict.predict
 
@@ -145,7 +145,7 @@ def test_predict_hands_each_batch_on_before_it_asks_for_the_next(
             events.append("batch")
             yield batch
 
-    monkeypatch.setattr(writer.Writer, "write", write)
+    monkeypatch.setattr(writer.Writer, "write_lines", write_lines)
     monkeypatch.setattr(_folds, "predict", predict_and_log)
     tiny.run("predict")
     assert events == ["batch", *IDS[:2], "batch", *IDS[2:4], "batch", *IDS[4:]]
