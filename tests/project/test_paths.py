@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.project.paths import Layout
+from darkroom.project.paths import Layout, home
 
 CARS = Layout("cars")
 
@@ -50,3 +50,28 @@ def test_a_queued_experiment_keeps_events_and_unfinished_work_in_the_project(
     assert CARS.model(0) == Path("models/cars/fold0")
     monkeypatch.chdir(tmp_path)  # `dvc repro` sets DVC_ROOT too
     assert CARS.runs(0, mark) == Path("runs/cars/fold0-01234567")
+
+
+def test_in_a_monorepo_a_queued_experiment_keeps_them_in_its_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`.dvc` is at the top, the project in `vision/cars`; DVC copies the whole repository."""
+    copy = tmp_path / ".dvc/tmp/exps/standalone/tmp1"
+    (copy / ".dvc").mkdir(parents=True)
+    (copy / "vision/cars").mkdir(parents=True)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.chdir(copy / "vision/cars")
+    mark = "0123456789abcdef0123"
+    assert CARS.runs(0, mark) == tmp_path / "vision/cars/runs/cars/fold0-01234567"
+    assert CARS.work(mark) == tmp_path / "vision/cars/.darkroom/0123456789abcdef"
+    assert home() == tmp_path / "vision/cars"
+    (tmp_path / "vision/cars").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "vision/cars")
+    assert home() == Path()
+    assert CARS.runs(0, mark) == Path("runs/cars/fold0-01234567")
+
+
+def test_without_dvc_home_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    assert home() == Path()

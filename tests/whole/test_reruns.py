@@ -11,6 +11,7 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
+from darkroom.cli.main import BY_FOLD
 from darkroom.params import file
 
 ROOT = Path(__file__).parents[2]
@@ -137,7 +138,7 @@ def test_an_edit_reruns_what_the_table_says(
         section = section[key]
     section[leaf[-1]] = _other(section[leaf[-1]])
     expected = {
-        f"{stage}@{name}" + ("-0" if stage == "train" else "")
+        f"{stage}@{name}" + ("-0" if stage in BY_FOLD else "")
         for stage in _table()[f"<name>.{leaf[0]}.*"]
     }
     assert _reruns(project, params) == expected
@@ -147,7 +148,7 @@ def test_the_seed(project: Path, params: dict[str, Any]) -> None:
     names = params["competitions"]
     params["seed"] += 1
     expected = {
-        f"{stage}@{name}" + ("-0" if stage == "train" else "")
+        f"{stage}@{name}" + ("-0" if stage in BY_FOLD else "")
         for stage in _table()["seed"]
         for name in names
     }
@@ -158,16 +159,16 @@ def test_a_further_fold_trains_only_that_fold(project: Path, params: dict[str, A
     params["competitions"] = names = ["carvana"]  # the others have one fold, the official
     params["folds"] = [0, 1]
     file.validate_params(params)
-    expected = {f"train@{name}-1" for name in names}
+    expected = {f"{stage}@{name}-1" for stage in ("fold", "train") for name in names}
     expected |= {f"{stage}@{name}" for stage in ("evaluate", "predict") for name in names}
-    assert _table()["folds"] == ["train", "evaluate", "predict"]
+    assert _table()["folds"] == ["fold", "train", "evaluate", "predict"]
     assert _reruns(project, params) == expected
 
 
 def test_a_further_competition_runs_alone(project: Path, params: dict[str, Any]) -> None:
     params["cars2"] = params["carvana"]
     params["competitions"].append("cars2")
-    expected = {f"{stage}@cars2" + ("-0" if stage == "train" else "") for stage in STAGES}
+    expected = {f"{stage}@cars2" + ("-0" if stage in BY_FOLD else "") for stage in STAGES}
     assert tuple(_table()["competitions"]) == STAGES
     assert _reruns(project, params) == expected
 
@@ -175,9 +176,7 @@ def test_a_further_competition_runs_alone(project: Path, params: dict[str, Any])
 def test_the_readme_s_own_competition_runs_alone(project: Path, params: dict[str, Any]) -> None:
     example = yaml.safe_load((ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0])
     file.validate_params(example)
-    expected = {
-        f"{stage}@nuclei" + ("-0" if stage in ("fold", "train") else "") for stage in STAGES
-    }
+    expected = {f"{stage}@nuclei" + ("-0" if stage in BY_FOLD else "") for stage in STAGES}
     assert _reruns(project, example) == expected
 
 

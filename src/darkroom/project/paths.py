@@ -155,7 +155,7 @@ class Layout:
 
     def runs(self, fold: int, fingerprint: str) -> Path:
         """TensorBoard's events of one training; another fingerprint is another run."""
-        return _home(self.root) / "runs" / self.name / f"fold{fold}-{fingerprint[:8]}"
+        return home(self.root) / "runs" / self.name / f"fold{fold}-{fingerprint[:8]}"
 
     def lock(self, artefact: str) -> Path:
         """The lock of some files of this competition: `index`, `model0`."""
@@ -163,14 +163,19 @@ class Layout:
 
     def work(self, fingerprint: str) -> Path:
         """Unfinished work, by the fingerprint of its result."""
-        return _home(self.root) / ".darkroom" / fingerprint[:16]
+        return home(self.root) / ".darkroom" / fingerprint[:16]
 
 
-def _home(root: Path) -> Path:
-    """Return the root; in the copy where DVC runs a queued experiment, the project's root.
+def home(root: Path = Path()) -> Path:
+    """Return the root; in the copy where DVC runs a queued experiment, the same folder outside.
 
-    DVC deletes the copy when the experiment ends, and names the project in DVC_ROOT.
+    DVC deletes the copy when the experiment ends, and names the project that `.dvc` is of in
+    DVC_ROOT: this one, or one that it is a folder of.
     """
-    project = os.environ.get("DVC_ROOT", "")
-    is_copy = project and Path(project, ".dvc/tmp/exps").resolve() in root.resolve().parents
-    return Path(project) if is_copy else root
+    project, place = os.environ.get("DVC_ROOT", ""), root.resolve()
+    copies = Path(project, ".dvc/tmp/exps").resolve()
+    if not project or copies not in place.parents:
+        return root
+    inside = [each for each in (place, *place.parents) if copies in each.parents]
+    copy = next((each for each in inside if (each / ".dvc").is_dir()), place)
+    return Path(project) / place.relative_to(copy)

@@ -266,3 +266,17 @@ def test_a_raw_file_with_the_manifests_name_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "raw").exists()
     copy_files(source, ["deep"], tmp_path / "raw")
     assert names(tmp_path / "raw") == ["deep/manifest.json"]
+
+
+def test_a_relative_source_is_the_project_s_in_the_copy_of_a_queued_experiment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / ".dvc/tmp/exps/tmp1"
+    (copy / ".dvc").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert source_folder("mine") == tmp_path / "mine"
+    assert source_folder(str(tmp_path)) == tmp_path
+    monkeypatch.chdir(tmp_path)
+    assert source_folder("mine") == Path("mine")

@@ -12,6 +12,7 @@ from darkroom.errors import DataError, ParamsError
 from darkroom.project import files
 from darkroom.project.files import file_sha256, walk_files
 from darkroom.project.names import is_junk, list_names, read_errors
+from darkroom.project.paths import home
 from darkroom.raw.zips import open_zip
 
 MANIFEST = "manifest.json"
@@ -20,8 +21,11 @@ _FICLONE = 0x40049409  # ioctl of Linux: share a file's blocks until one of the 
 
 
 def source_folder(source: str) -> Path:
-    """Return the folder that data.source names; raise ParamsError if it is no folder."""
-    folder = Path(os.path.expanduser(source))  # noqa: PTH111  (Path's raises for unknown users)
+    """Return the folder that data.source names; raise ParamsError if it is no folder.
+
+    A relative path starts at the project, also in the copy where DVC runs a queued experiment.
+    """
+    folder = home() / os.path.expanduser(source)  # noqa: PTH111  (Path's raises for unknown users)
     if not folder.is_dir():
         raise ParamsError(
             "data.source is not a folder",
