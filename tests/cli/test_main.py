@@ -201,6 +201,11 @@ def test_each_kind_of_error_has_its_code(
             OSError(errno.ENOSPC, "No space left on device", "data/x.part"),
             "data/x.part: No space left on device\n  to do: free some space and run again\n",
         ),
+        (
+            OSError(errno.EFBIG, "File too large", "data/x"),
+            "data/x: File too large\n  to do: raise the limit of a file's size (ulimit -f), or use "
+            "a file system that allows more\n",
+        ),
         (PermissionError(errno.EACCES, "Permission denied", "data"), "data: Permission denied\n"),
         (OSError("odd"), "odd\n"),
         (OSError(), "OSError\n"),

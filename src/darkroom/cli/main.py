@@ -5,6 +5,7 @@ module is imported: torch and pandas take seconds.
 """
 
 import argparse
+import errno
 import io
 import os
 import re
@@ -288,6 +289,8 @@ def _with_exit_code(error: Exception) -> DarkroomError:
 
 def _resource_error(error: OSError) -> ResourceError:
     fix = "free some space and run again" if error.errno in DISK_FULL else None
+    if error.errno == errno.EFBIG:
+        fix = "raise the limit of a file's size (ulimit -f), or use a file system that allows more"
     return ResourceError(
         error.strerror or str(error) or type(error).__name__, file=error.filename, fix=fix
     )
