@@ -78,7 +78,9 @@ def test_training_with_given_weights_asks_for_the_transfer_first(
     tiny.run("fetch", "index", "split", "preprocess")
     _give(root, "models/other/fold0")
     assert main(["train", tiny.NAME]) == 6
-    assert "run `dvc repro transfer@tiny` first" in capsys.readouterr().err
+    assert (
+        "it is not there\n  to do: run `darkroom transfer tiny --fold 0`" in capsys.readouterr().err
+    )
 
 
 def test_spoilt_weights_are_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

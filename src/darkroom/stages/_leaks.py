@@ -11,7 +11,6 @@ from darkroom.models.learned import Codes
 from darkroom.project.checked_json import read_json
 from darkroom.project.files import file_sha256
 from darkroom.project.paths import PARAMS, Layout
-from darkroom.stages._context import require
 
 ALLOW = "allow"
 WEIGHTS, NOTE = "weights.safetensors", "transfer.json"
@@ -28,7 +27,7 @@ def read_first_images(paths: Layout, fold: int) -> tuple[Codes, bool]:
     Raises:
         ArtifactError: The folder that transfer writes is absent or damaged.
     """
-    folder = require(paths.first_weights(fold), "transfer", paths.name)
+    folder = paths.first_weights(fold)
     fix = f"run `darkroom transfer {paths.name} --fold {fold}`"
     note = read_json(folder / NOTE, absent="it is not there", fix=fix)
     for name in (WEIGHTS, learned.FILE):
