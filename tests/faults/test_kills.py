@@ -14,7 +14,7 @@ from tests.faults.stages import STAGES, Finished, results, run_stage, words_of
 from tests.support import syscalls, tiny
 from tests.support.syscalls import Call, Verdict
 
-POINTS = [3, pytest.param(10_000, marks=pytest.mark.long)]  # of each stage, at most
+POINTS = [2, pytest.param(10_000, marks=pytest.mark.long)]  # of each stage, at most
 WRITES = ("write", "pwrite", "writev", "ftruncate", "sendfile", "copy_file_range")
 CASES = [(stage, over) for stage in STAGES for over in (False, True)]
 
