@@ -28,7 +28,7 @@ def test_given_weights_need_an_entry_of_transfers(raw: dict[str, Any]) -> None:
     raw["banknotes"]["model"]["weights"] = "given"
     assert (
         "banknotes.model.weights: found 'given', but transfers has no entry for it; add one: "
-        "[{to: banknotes, from: models/.../fold0}], or a file"
+        "[{to: banknotes, from: models/...}], or a file"
     ) in _message(raw)
 
 

@@ -91,10 +91,11 @@ def test_each_fold_begins_from_its_own_fold(begin: Callable[..., None]) -> None:
     assert "leaked_images" not in Path("reports/next/metrics.json").read_text()
 
 
+@pytest.mark.parametrize("source", ["models/tiny/fold0", "models/tiny/fold0/model.safetensors"])
 def test_training_refuses_weights_that_learned_its_validation_images(
-    begin: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    begin: Callable[..., None], capsys: pytest.CaptureFixture[str], source: str
 ) -> None:
-    begin("models/tiny/fold0")
+    begin(source)
     assert main(["train", NEXT, "--fold", "0"]) == 0
     assert main(["train", NEXT, "--fold", "1"]) == 2
     message = capsys.readouterr().err

@@ -66,7 +66,7 @@ def _check_transfers(params: Params) -> list[str]:
         if weights == "given" and name not in receivers:
             faults.append(
                 f"{name}.model.weights: found 'given', but transfers has no entry for it; add one: "
-                f"[{{to: {name}, from: models/.../fold0}}], or a file"
+                f"[{{to: {name}, from: models/...}}], or a file"
             )
         if weights != "given" and name in receivers:
             faults.append(

@@ -28,10 +28,12 @@ def run(context: Context, fold: int = 0) -> None:
             fix=f"add it to transfers: [{{to: {name}, from: models/...}}], or a file",
         )
     source = _of_fold(_existing(context.transfer.source), fold)
+    # A model's file says no more of what it learned from than any other: its folder does.
+    model = source.parent if source.name == saved.WEIGHTS else source
     images = learned.image_codes([])
-    if (source / saved.INFO).is_file():
-        saved.load_model(source)  # the files of a run must belong together
-        images, _ = saved.read_images(source)
+    if (model / saved.INFO).is_file():
+        saved.load_model(model)  # the files of a run must belong together
+        images, _ = saved.read_images(model)
     weights = read_weights(source)
     # Copies: a .pth file may hold one tensor under two names, which safetensors refuses.
     tensors = {
