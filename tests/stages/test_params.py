@@ -1,5 +1,7 @@
 """What earlier parameters left is put aside, and nothing else."""
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,21 @@ def test_folds_and_weights_that_are_no_longer_named_are_put_aside(
     words = "models/tiny/fold1 is of earlier parameters: moved to .darkroom/dropped/models/tiny/"
     assert words in capsys.readouterr().out
     assert CHECKED.read_text() == '{"checked": "params.yaml"}\n'
+
+
+def test_models_on_another_disk_are_put_aside(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`models` is a link to a bigger disk, from which nothing can be renamed."""
+    rename = os.rename
+
+    def on_one_disk(source: Any, target: Any, **rest: Any) -> None:
+        if "models" in Path(source).parts:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), source, None, target)
+        rename(source, target, **rest)
+
+    monkeypatch.setattr(os, "rename", on_one_disk)
+    assert main(["params"]) == 0
+    assert (DROPPED / FILES[1]).read_text() == FILES[1]
+    assert not Path(FILES[1]).exists()
 
 
 def test_nothing_that_was_put_aside_is_overwritten(root: Path) -> None:

@@ -6,6 +6,7 @@ DVC records such a folder whole, and what is in it would count as input.
 """
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def run() -> None:
     for path in leftovers(params):
         place = _free_place(DROPPED / path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        path.rename(place)
+        shutil.move(path, place)  # models may be a link to another disk
         print(f"{path} is of earlier parameters: moved to {place}")
     # The same bytes each time: an edit reruns the stages whose parameters it touches, not all.
     files.write(CHECKED, '{"checked": "params.yaml"}\n')
