@@ -434,3 +434,19 @@ def test_a_reader_that_has_gone_ends_a_command_quietly(tmp_path: Path, stream: s
         done = subprocess.run([sys.executable, "-c", command], **streams, check=False)
     os.close(writer)
     assert (done.returncode, other.read_text()) == (141, "")
+
+
+@pytest.mark.parametrize("stage", ["transfer@pair0-1", "a/dvc.yaml:transfer@pair0-1"])
+def test_dvc_s_name_of_a_transfer_means_its_competition_and_fold(
+    tmp_path: Path, stage: str
+) -> None:
+    """From a folder above the project DVC writes the file before the stage."""
+
+    def change(params: dict[str, Any]) -> None:
+        params["transfers"] = [{"to": tiny.NAME, "from": "some.pth"}]
+        params[tiny.NAME]["model"]["weights"] = "given"
+
+    tiny.edit(tiny.project(tmp_path, "multiclass"), change)
+    assert main._transfer_of(stage) == (tiny.NAME, 1)
+    with pytest.raises(ParamsError, match="there is no such stage"):
+        main._transfer_of(stage.replace("pair0", "pair1"))

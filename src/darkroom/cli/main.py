@@ -208,7 +208,8 @@ def _transfer_of(stage: str) -> tuple[str, int]:
     """
     from darkroom.params import file  # noqa: PLC0415  (the help needs none)
 
-    match = re.fullmatch(r"transfer@pair(\d{1,4})-(\d{1,4})", stage)
+    # From another folder than this one DVC writes the file before it: a/dvc.yaml:transfer@pair0-1.
+    match = re.fullmatch(r"(?:.*:)?transfer@pair(\d{1,4})-(\d{1,4})", stage)
     transfers = file.read_params(Path(PARAMS)).transfers
     if match is None or int(match[1]) >= len(transfers):
         raise ParamsError("there is no such stage", found=stage, expected="transfer@pair0-0")
