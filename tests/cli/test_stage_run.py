@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -246,6 +247,29 @@ def test_a_second_run_waits_with_a_line_and_goes_on(
     assert capsys.readouterr().err == f"waiting for another run that uses {path}\n"
 
 
+def test_code_that_is_edited_while_a_run_waits_is_found_before_it_begins(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "package/split.py"
+    tiny.put(module, "x = 1")
+    monkeypatch.setattr(stage_run, "PACKAGE", module.parent)
+    monkeypatch.setattr(stage_run, "import_closure", lambda _: [module])
+
+    def wait(path: Path, waits: list[Path]) -> None:
+        first.close()
+        module.write_text("x = 2")
+        waits.append(path)
+
+    monkeypatch.setattr(stage_run, "_print_waiting", wait)
+    first = ExitStack()
+    first.enter_context(stage_run.stage_run("audit", read))
+    with (
+        pytest.raises(ArtifactError, match=r"package/split\.py"),
+        stage_run.stage_run("split", read),
+    ):
+        pytest.fail("it began")
+
+
 def test_what_a_killed_run_left_is_removed_under_the_lock(root: Path) -> None:
     left = [root / "data/raw/.tiny.part/a.zip", root / "data/raw/.tiny.old/a.zip"]
     for file in left:
@@ -262,12 +286,12 @@ def test_stages_of_other_competitions_do_not_wait(root: Path) -> None:
 
 
 def test_a_transfer_shares_the_model_that_it_reads(root: Path) -> None:
-    for source in ("models/small/fold3", "models/small"):
-        transfer = Transfer.model_validate({"to": "tiny", "from": source})
-        context = replace(read(), transfer=transfer)
-        assert artefacts(context, fold=3)["source"] == [
-            (Layout("small").lock("model3"), [Path("models/small/fold3")])
-        ]
+    model = Path("models/small/fold3")
+    for source in (model, model.parent, model / "model.safetensors"):
+        transfer = Transfer.model_validate({"to": "tiny", "from": str(source)})
+        [(lock, [path])] = artefacts(replace(read(), transfer=transfer), fold=3)["source"]
+        assert lock == Layout("small").lock("model3")
+        assert path == (source if source.suffix else model)
 
 
 def test_no_two_stages_wait_for_each_other(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

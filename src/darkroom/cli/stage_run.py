@@ -90,7 +90,7 @@ def _source(path: Path, fold: int) -> tuple[Path, list[Path]]:
     match path.parts:
         case ("models", name):
             return Layout(name).lock(f"model{fold}"), [Layout(name).model(fold)]
-        case ("models", name, model) if model.startswith("fold"):
+        case ("models", name, model, *_) if model.startswith("fold"):
             return Layout(name).lock(f"model{model.removeprefix('fold')}"), [path]
     return Path(".darkroom", "source.lock"), [path]
 
@@ -118,14 +118,17 @@ def stage_run(
     Raises:
         ArtifactError: Parameters, code or inputs of the stage changed while it ran.
     """
+    code = _code()  # before a wait, in which it may be edited: some is imported already
     while True:
         context = read_context()
         with ExitStack() as locks:
-            if locked and _lock(stage, context, fold, locks) and read_context() != context:
+            has_waited = locked and _lock(stage, context, fold, locks)
+            if has_waited and read_context() != context:
                 continue  # other parameters may mean other files
-            require_unchanged = partial(
-                _compare, _snapshot(stage, context, fold), stage, fold, read_context
-            )
+            beginning = replace(_snapshot(stage, context, fold), code=code)
+            require_unchanged = partial(_compare, beginning, stage, fold, read_context)
+            if has_waited:
+                require_unchanged()
             yield replace(context, require_unchanged=require_unchanged)
             require_unchanged()
             return
@@ -178,16 +181,19 @@ def _snapshot(
             params[key] = value.model_dump(by_alias=True) if key == "transfer" and value else value
         else:
             sections[key] = getattr(context.section, key).model_dump(by_alias=True)
-    code = {
-        Path(entry.path): files.file_sha256(Path(entry.path))
-        for entry in files.walk_files(PACKAGE)
-        if entry.name.endswith(".py")
-    }
     if entries is None:
         places = artefacts(context, fold)
         reads = FOOTPRINTS[stage].reads
         entries = [entry for name in reads for _, paths in places[name] for entry in paths]
-    return _Snapshot(params, code, dict(_stats(entries)), entries)
+    return _Snapshot(params, _code(), dict(_stats(entries)), entries)
+
+
+def _code() -> dict[Path, str]:
+    return {
+        Path(entry.path): files.file_sha256(Path(entry.path))
+        for entry in files.walk_files(PACKAGE)
+        if entry.name.endswith(".py")
+    }
 
 
 def _stats(paths: Sequence[Path]) -> Iterator[tuple[Path, tuple[int, int, int]]]:
