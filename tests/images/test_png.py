@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from darkroom.errors import DataError
@@ -15,7 +16,7 @@ from darkroom.images import codec, png
 MASK = (np.hypot(*np.mgrid[-60:60, -70:70]) < 50).astype(np.uint8) * 255
 
 
-def png_of(pixels: codec.Pixels, **options: Any) -> bytes:
+def png_of(pixels: codec.Pixels | NDArray[np.uint16], **options: Any) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", **options)
     return file.getvalue()
@@ -67,12 +68,33 @@ def test_a_header_decodes_no_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
     exif[274] = 6
     assert codec.read_header(png_of(MASK)) == codec.Header("PNG", "L", 120, 140, 1, 1)
     assert codec.read_header(png_of(MASK, exif=exif)).exif == 6
+    data = png_of(MASK)
+    dated = data[:-12] + chunk(b"tEXt", b"date:create\x002020") + data[-12:]  # by ImageMagick
+    assert codec.read_header(dated).exif == 1
 
 
 def test_an_orientation_behind_the_pixels_is_seen() -> None:
     exif = Image.Exif()
     exif[274] = 8
-    data = png_of(MASK)
-    late = data[:-12] + chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")) + data[-12:]
-    assert codec.read_header(late).exif == 8
-    assert np.array_equal(codec.decode_image(late)[:, :, 0], MASK)
+    data, tiff = png_of(MASK), exif.tobytes().removeprefix(b"Exif\0\0")
+    profile = b"\nexif\n%8d\n%s\n" % (len(tiff) + 6, (b"Exif\0\0" + tiff).hex().encode())
+    packed = b"Raw profile type exif\0\0" + zlib.compress(profile)
+    xmp = b"XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation='8'/>".replace(b"'", b'"')
+    for late in (chunk(b"eXIf", tiff), chunk(b"zTXt", packed), chunk(b"iTXt", xmp)):
+        file = data[:-12] + late + data[-12:]
+        assert codec.read_header(file).exif == 8
+        assert np.array_equal(codec.decode_image(file)[:, :, 0], MASK)
+
+
+def test_missing_rows_of_16_bits_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def getbbox(*_: object, **__: object) -> None:
+        raise AssertionError("Pillow reads beyond rows of 16 bits")
+
+    monkeypatch.setattr(Image.Image, "getbbox", getbbox)
+    data = png_of(np.full((9, 7), 65535, np.uint16))
+    rows = zlib.compress((b"\0" + b"\xff" * 14) * 8)
+    place = data.index(b"IDAT") - 4
+    short = data[:place] + chunk(b"IDAT", rows) + data[-12:]
+    assert (codec.decode_image(data) == 255).all()
+    with pytest.raises(DataError, match="fewer rows than its header claims"):
+        codec.decode_image(short)

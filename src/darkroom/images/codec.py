@@ -61,13 +61,15 @@ class Header:
 
 
 def read_header(data: bytes, *, name: str = "image") -> Header:
-    """Return the header of an image file; no pixel is allocated.
+    """Return the header of an image file.
+
+    No pixel is decoded, but those of a PNG whose orientation stands behind them.
 
     Raises:
         DataError: It is not an image of a known format, or it claims more than MAX_PIXELS.
     """
     with _decoder_errors_reported(name), _open_picture(data, name) as picture:
-        if picture.format == "PNG" and png.has_late_metadata(data):
+        if picture.format == "PNG" and png.has_late_orientation(data):
             picture.load()
         return Header(
             format="JPEG" if picture.format == "MPO" else str(picture.format),

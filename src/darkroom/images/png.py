@@ -8,13 +8,15 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+import numpy as np
 from isal import isal_zlib
 from PIL import Image
 
 from darkroom.errors import DataError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_METADATA = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
+_TEXTS = (b"iTXt", b"tEXt", b"zTXt")
+_ORIENTATION_TEXTS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
 _FRAME = 12  # bytes of a chunk besides its data
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by kind of colour
 # First row, first column, and the steps of each pass of an interlaced picture.
@@ -36,7 +38,7 @@ def check_crcs(data: bytes, name: str) -> None:
     view = memoryview(data)
     for kind, start, length in chunks(data):
         end = start + length
-        # The third bit of the first letter: lower case is no part of the pixels.
+        # Lower case begins what no decoder needs for the pixels.
         if not kind[0] & 0x20:
             (stored,) = struct.unpack_from(">I", data, end)
             if zlib.crc32(view[start - 4 : end]) != stored:
@@ -64,8 +66,9 @@ def check_rows(data: bytes, picture: Image.Image, name: str) -> None:
         DataError: Rows are missing.
     """
     width, height, depth, colour, _, _, interlace = struct.unpack_from(">IIBBBBB", data, 16)
-    last = picture.crop((0, height - 1, width, height))
-    if last.getbbox() and not interlace:
+    # Not getbbox(): it reads 16-bit rows to twice their length.
+    last = np.asarray(picture.crop((0, height - 1, width, height)))
+    if last.any() and not interlace:
         return  # a missing row would be black
     bits = depth * _CHANNELS[colour]
     passes = _ADAM7 if interlace else ((0, 0, 1, 1),)
@@ -94,12 +97,13 @@ def _count_bytes(data: bytes, enough: int) -> int:
     return count
 
 
-def has_late_metadata(data: bytes) -> bool:
-    """Return whether metadata follow the pixels, where Pillow sees them only once it decodes."""
+def has_late_orientation(data: bytes) -> bool:
+    """Return whether EXIF or XMP follows the pixels, where Pillow sees it only once it decodes."""
     pixels = False
-    for kind, _, _ in chunks(data):
+    for kind, start, _ in chunks(data):
         pixels = pixels or kind == b"IDAT"
-        if pixels and kind in _METADATA:
+        is_text = kind in _TEXTS and data.startswith(_ORIENTATION_TEXTS, start)
+        if pixels and (kind == b"eXIf" or is_text):
             return True
     return False
 
