@@ -2,7 +2,7 @@
 
 Grey masks hold 0, and 1 or the largest value. In a palette the index says nothing by itself: what
 writes black-and-white masks as GIF or with an adaptive palette orders the colours as it likes.
-There light is foreground. Where colours are used, index 1 is.
+There light is foreground. Where colours are used, or a colour is one of two, index 1 is.
 """
 
 import numpy as np
@@ -62,7 +62,7 @@ def labels_from_palette(samples: Samples, palette: Pixels, name: str) -> tuple[P
         found = f"index {used[-1]} of {len(palette)} colours"
         raise DataError("the mask's palette has too few colours", file=name, found=found, fix=_FIX)
     colours = palette[used]
-    if not _is_grey(colours):
+    if not _is_grey(colours) or (len(palette) == 2 and not _is_grey(palette)):
         return _by_index(samples, used, palette, name)
     if len(used) == 1:
         return _of_one_grey(samples, used[0], palette, name)
