@@ -112,6 +112,7 @@ def test_a_cell_may_be_long(tmp_path: Path) -> None:
         (b'a,b\n1,"2"x\n', "row 2: wrongly quoted"),
         (b'"a";"b"\n"1";"x"\n', 'row 1: the cells are separated by a semicolon\n  found: \'"a";'),
         (b'a,b\n"1";"x"\n', "row 2: the cells are separated by a semicolon"),
+        (b'a,b\r"1";"x"\r', "row 2: the cells are separated by a semicolon"),
         (gzip.compress(b"a,b\n1,2\n", mtime=0)[:-3], "can't be read"),
     ],
 )

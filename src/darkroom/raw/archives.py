@@ -62,9 +62,8 @@ class Archives:
     def __init__(self, root: Path, unpack_folder: Path) -> None:
         self.root, self.unpack_folder = Path(root), Path(unpack_folder)
         self._open: dict[str, _Container] = {}
-        self._composed: dict[
-            str, dict[str, str | None]
-        ] = {}  # by container and NFC: the name in it
+        # By container and form NFC: the name in it; None for two that look alike.
+        self._composed: dict[str, dict[str, str | None]] = {}
         self._process = os.getpid()
 
     def __reduce__(self) -> tuple[Callable[[Path, Path], "Archives"], tuple[Path, Path]]:
@@ -177,7 +176,7 @@ class Archives:
             for other in sizes:
                 if not other.isascii():
                     form = normalize("NFC", other)
-                    forms[form] = None if form in forms else other  # two that look alike: neither
+                    forms[form] = None if form in forms else other
             self._composed[label] = forms
         return self._composed[label].get(normalize("NFC", name))
 

@@ -193,7 +193,7 @@ def read_records(text: str, file: str, delimiter: str = ",") -> Iterator[tuple[i
                 yield begins, cells
             begins = reader.line_num + 1
     except csv.Error as error:
-        lines = io.StringIO(text)  # counts lines as csv does
+        lines = io.StringIO(text, newline="")  # counts lines as csv does
         line = next(itertools.islice(lines, begins - 1, None), "").rstrip()
         if other := _delimiter_at_quotes(line, delimiter):
             raise _other_delimiter(file, begins, line, other, delimiter) from error
