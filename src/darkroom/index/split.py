@@ -144,8 +144,9 @@ def _folds_without(
         fold_of[validated] = _balanced_folds(numbers, labels[validated], count, rng)
         if classed is None:
             return fold_of
-        seen = {float(each): np.unique(fold_of[classed == each]) for each in np.unique(classed)}
-        whole = {each for each, folds in seen.items() if len(folds) == 1 and folds[0] >= 0}
+        folds = pd.Series(fold_of).groupby(classed).agg(["min", "max"])
+        in_one_fold = (folds["min"] == folds["max"]) & (folds["min"] != NEVER_VALIDATED)
+        whole = set(folds.index[in_one_fold])
         if not whole & small:
             return fold_of
         few = few | (whole & small)

@@ -214,6 +214,11 @@ def test_rows_of_other_files_are_left_out_and_counted(
     )
     (tmp_path / "train.csv").write_text("img,label,car\n" + junk + "003,dog,0\n")
     assert "train.csv, row 8: 1 rows without their image" in refused(tmp_path, data)
+    for key, patterns in (("train", ["00*"]), ("test", ["003", "[ab]"])):
+        message = refused(
+            tmp_path, replace(data, leave_out=[*data.leave_out, *patterns]), ParamsError
+        )
+        assert f"data.leave_out leaves no row of data.{key}.table" in message
 
 
 def test_several_rows_may_be_of_one_image_if_they_have_ids(tmp_path: Path) -> None:

@@ -174,6 +174,12 @@ def _without_rows(table: Table, image: int | str, patterns: Sequence[str], key: 
     out = [
         bool(wanted.fullmatch(cell) or wanted.fullmatch(cell.rsplit("/", 1)[-1])) for cell in cells
     ]
+    if all(out):
+        raise ParamsError(
+            f"data.leave_out leaves no row of data.{key}.table",
+            found=", ".join(patterns),
+            expected="patterns of files that are no images, such as .DS_Store",
+        )
     examples = sorted({cell for cell, leaves in zip(cells, out, strict=True) if leaves})
     named = f": {one_line(summarise_names(examples))}" if examples else ""
     print(f"data.{key}.table: {sum(out)} of {len(out)} rows left out{named}", file=sys.stderr)
