@@ -185,6 +185,22 @@ def test_a_one_bit_mask_is_read() -> None:
     assert (mask.tolist(), value) == ([[0, 0], [1, 1]], "0/1")
 
 
+@pytest.mark.parametrize("levels", [(0, 255), tuple(range(16))])
+def test_a_bmp_that_pillow_decodes_to_other_pixels_is_refused(levels: tuple[int, ...]) -> None:
+    """Eight bits a pixel, of which Pillow reads one; four, of which it reads eight."""
+    indices = Image.fromarray(np.array([[0, 1, 1, 0, 1, 0, 0, 1]] * 8, np.uint8), "L")
+    picture = indices.convert("P")
+    picture.putpalette([level for level in levels for _ in range(3)])
+    data = bytearray(saved(picture, "BMP"))
+    if len(levels) == 16:
+        data[28:30] = struct.pack("<H", 4)
+    for read in (codec.decode_mask, codec.decode_image):
+        with pytest.raises(DataError, match="a BMP of other bits"):
+            read(bytes(data), name="a.bmp")
+    whole = saved(Image.fromarray(GREYS), "BMP")
+    assert codec.decode_image(whole)[:, :, 0].tolist() == GREYS.tolist()
+
+
 def test_other_mask_values_are_named() -> None:
     with pytest.raises(DataError) as fault:
         codec.decode_mask(saved(Image.fromarray(GREYS), "PNG"), name="masks/a.png")

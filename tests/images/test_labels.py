@@ -98,6 +98,8 @@ def test_two_colours(
         ([0, 1], (RED, BLACK), "index 0 is #ff0000, 1 is #000000"),
         ([0, 0], (WHITE, RED, GREEN), "index 0 is #ffffff, among other colours"),
         ([1, 1], (RED, BLACK), "index 1 is #000000"),
+        ([1, 1], (BLACK, BLACK), "index 1 is #000000"),  # where index 1 differs, it is foreground
+        ([0, 0], (WHITE, WHITE), "index 0 is #ffffff"),
         ([0, 2], (BLACK, RED, GREEN), "not a mask's values; found: the palette indices 0, 2"),
         ([0, 1, 2], (BLACK, RED, GREEN), "not a mask's values; found: 0, 1, 2"),
         ([0, 0], ((128, 128, 128), BLACK), "not a mask's values; found: 128"),

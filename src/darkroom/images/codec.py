@@ -9,6 +9,7 @@ would need a guess (float, 32-bit, LAB, several pictures in one file) is refused
 import io
 import logging
 import re
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ _JPEG_TO_RGB = {"YCbCr", "RGB", "Gray"}  # libjpeg-turbo makes RGB of these; Pil
 _ORIENTATION = 274  # EXIF and TIFF tag
 _SUBFILE_TYPE = 254  # TIFF tag; bit 0: a reduced copy of another page
 _STRIP_PIXELS = 2**24
+_OS2_HEADER_BYTES = 12  # of the first BMPs; all later headers begin alike
 
 
 @dataclass(frozen=True)
@@ -203,9 +205,29 @@ def _open_whole_picture(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]
         _check_single_picture(picture, name)
         if picture.format == "PNG":
             png.check_crcs(data, name)
+        if picture.format == "BMP":
+            _check_bmp(data, picture.mode, name)
         yield picture
         if picture.format == "PNG":
             png.check_rows(data, picture, name)
+
+
+def _check_bmp(data: bytes, mode: str, name: str) -> None:
+    """Refuse a BMP that Pillow decodes to other pixels.
+
+    It takes a palette of black and white for one bit a pixel, and one of greys for eight bits,
+    whatever the header says: BmpImagePlugin._bitmap, Pillow 13.
+    """
+    (bits,) = struct.unpack_from("<H", data, 24 if data[14] == _OS2_HEADER_BYTES else 28)
+    expected = {"1": 1, "L": 8}.get(mode, bits)
+    if bits != expected:
+        raise DataError(
+            "a BMP of other bits a pixel than its palette of greys has",
+            file=name,
+            found=f"{bits} bits a pixel",
+            expected=f"{expected}, or a palette of {2**bits} colours",
+            fix="store the picture as PNG",
+        )
 
 
 def _too_large(name: str, found: str) -> DataError:
@@ -329,7 +351,13 @@ def _samples(picture: Image.Image, name: str) -> NDArray[np.unsignedinteger]:
     if samples.dtype == np.bool_:
         return samples.astype(np.uint8)
     if samples.dtype.kind != "u":
-        raise DataError("a mask cannot have samples of this kind", file=name, found=picture.mode)
+        raise DataError(
+            "a mask cannot have samples of this kind",
+            file=name,
+            found=f"Pillow mode {picture.mode!r}",
+            expected="samples of 1, 8 or 16 bits",
+            fix="store the masks as 8-bit grey: 0 for background, 255 for foreground",
+        )
     if samples.ndim == 2:
         return samples
     colours = samples[:, :, : 1 if samples.shape[2] == 2 else 3]

@@ -89,8 +89,9 @@ def _of_one_grey(samples: Samples, index: int, palette: Pixels, name: str) -> tu
     level = int(palette[index, 0])
     if level in _FOREGROUND:
         label = int(level > 0)
-        # Among colours the index counts, and it may say the opposite.
-        if not _is_grey(palette) and index in (0, 1) and label != index:
+        # Among colours, or where both are one grey, the index counts: it may say the opposite.
+        by_index = not _is_grey(palette) or len(np.unique(palette[:2], axis=0)) < len(palette[:2])
+        if by_index and index in (0, 1) and label != index:
             raise _ambiguous([index], palette, name)
         return np.full(samples.shape, label, np.uint8), f"0/{level}" if label else "0"
     if index == 1 and int(palette[0].max()) < level:
