@@ -386,3 +386,32 @@ def test_real_archives() -> None:
     cars = Archives(REALDATA / "carvana", Path("unused"))
     assert len(cars.paths("train.zip")) == len(cars.paths("train_masks.zip")) == 64
     assert cars.read(cars.paths("train_masks.zip")[0])[:6] == b"GIF89a"
+
+
+@pytest.mark.parametrize(
+    ("stored", "flag", "name"),
+    [
+        ("cafe\u0301.png".encode(), 0, "cafe\u0301.png"),  # as macOS writes it: no flag of UTF-8
+        ("café.png".encode(), 0x800, "café.png"),
+        (b"caf\x82.png", 0, "café.png"),  # code page 437
+    ],
+)
+def test_names_of_zips_are_read_in_the_code_that_they_are_in(
+    tmp_path: Path, stored: bytes, flag: int, name: str
+) -> None:
+    class Entry(zipfile.ZipInfo):
+        def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802  (zipfile's own name)
+            return stored, flag
+
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(Entry("a"), b"pixels")
+    raw = Archives(tmp_path, tmp_path / "unpacked")
+    assert raw.paths("a.zip") == [f"a.zip/{name}"]
+    assert raw.read(f"a.zip/{name}") == b"pixels"
+
+
+def test_masks_that_hardly_have_content_are_no_bomb(tmp_path: Path) -> None:
+    """Uncompressed masks pack to less than 1/200."""
+    zip_of(tmp_path / "a.zip", {"blank.bmp": bytes(300 * 2**20)})
+    raw = Archives(tmp_path, tmp_path / "unpacked")
+    assert raw.size("a.zip/blank.bmp") == 300 * 2**20

@@ -39,6 +39,7 @@ def test_a_bomb_is_refused_and_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(gunzip, "MAX_IN_MEMORY_BYTES", 10)
     monkeypatch.setattr(limits, "MAX_UNPACKED_RATIO", 2)
+    monkeypatch.setattr(limits, "_SMALL_BYTES", 2**20)
     path = gz(tmp_path / "a.tar.gz", bytes(3 * 2**20))
     with pytest.raises(DataError, match="unpacks to far more than a set of images would") as caught:
         gunzip.unpack_gzip(path, tmp_path / "unpacked")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import DataError
+from darkroom.raw import limits
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables import read_table
 from tests.support.hostile_archives import ARCHIVES, hostile_tables
@@ -36,6 +37,11 @@ WHOLE = {
     "chained_g.tar": 1,
     "members_5000.tar": 5000,
 }
+
+
+@pytest.fixture(autouse=True)
+def small_bombs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_SMALL_BYTES", 2**20)
 
 
 HARMLESS = (  # what is left of the names, flags, methods and modes

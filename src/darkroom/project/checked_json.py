@@ -63,10 +63,18 @@ def parse_json(data: bytes, path: Path, *, fix: str) -> dict[str, Any]:
             "it is damaged: this is not JSON of Darkroom", file=path, found=error, fix=fix
         ) from error
     if written != computed:
+        if not written:
+            raise ArtifactError(
+                "it was written by an earlier version of Darkroom, or edited",
+                file=path,
+                found=f"no {CHECKSUM}",
+                expected=f"a {CHECKSUM}: `dvc repro` makes all that it needs anew",
+                fix=fix,
+            )
         raise ArtifactError(
             "it is damaged or was edited: it is not what was written",
             file=path,
-            found=f"{CHECKSUM} {written}" if written else f"no {CHECKSUM}",
+            found=f"{CHECKSUM} {written}",
             expected=f"{CHECKSUM} {computed}, which is that of its content",
             fix=fix,
         )

@@ -30,6 +30,7 @@ _END64, _END64_BYTES = b"PK\x06\x06", 56
 _LOCATOR, _LOCATOR_BYTES = b"PK\x06\x07", 20
 _MAX_COMMENT_BYTES = 65535
 _LOCAL_BYTES = 30  # of a member's header, without its name
+_UTF8 = 0x800  # the flag of a name
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # a member, strongly, the directory
 _UNPACK = "is it the right one? Then unpack it yourself into a folder of its name"
 
@@ -46,9 +47,9 @@ class Zip:
     def __init__(self, path: Path) -> None:
         self._zip = open_zip(path)
         infos = members(self._zip)
-        entries = ((info.orig_filename, info.file_size, _fault(info)) for info in infos)
+        entries = ((member_name(info), info.file_size, _fault(info)) for info in infos)
         self.sizes = sizes_by_name(path, entries)
-        self._infos = {safe_name(info.orig_filename, path): info for info in infos}
+        self._infos = {safe_name(member_name(info), path): info for info in infos}
 
     def read(self, name: str) -> bytes:
         """Return a member's bytes, and one more if it has more than declared."""
@@ -111,6 +112,21 @@ def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     keeps the last: `orig_filename` is what the archive says.
     """
     return [info for info in archive.infolist() if not info.orig_filename.endswith("/")]
+
+
+def member_name(info: zipfile.ZipInfo) -> str:
+    """Return a member's name: UTF-8 also where the zip does not say so.
+
+    macOS and Info-ZIP leave the flag out. Names of code page 437 that are valid UTF-8 by chance
+    are rare: two box-drawing characters or accents would have to stand in a certain order.
+    """
+    name = info.orig_filename
+    if info.flag_bits & _UTF8 or name.isascii():
+        return name
+    try:
+        return name.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return name
 
 
 def _fault(info: zipfile.ZipInfo) -> str:

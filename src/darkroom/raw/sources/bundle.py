@@ -19,8 +19,8 @@ from darkroom.raw.archives import Archives
 from darkroom.raw.sources import cache, plan
 from darkroom.raw.sources.cache import BUNDLE_FILE, FolderRecord
 from darkroom.raw.sources.plan import Selection
+from darkroom.raw.zips import member_name, open_zip
 from darkroom.raw.zips import members as zip_members
-from darkroom.raw.zips import open_zip
 from darkroom.remote import disk_space
 from darkroom.remote.disk_space import SpaceNeed
 from darkroom.remote.download import Opener, RemoteFile, download
@@ -172,7 +172,7 @@ class BundleArchive:
             raise DataError(message, fix=_fetch_again(path)) from error
         self._path = path
         self._zip = open_zip(path)
-        named = [(safe_name(info.orig_filename, path), info) for info in zip_members(self._zip)]
+        named = [(safe_name(member_name(info), path), info) for info in zip_members(self._zip)]
         members = sorted((each for each in named if not is_junk(each[0])), key=lambda m: m[0])
         self._files = {name: info for name, info in members if "/" not in name}
         self._folders: dict[str, list[Member]] = {}
