@@ -42,6 +42,7 @@ WHOLE = {
 @pytest.fixture(autouse=True)
 def small_bombs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "_SMALL_BYTES", 2**20)
+    monkeypatch.setattr(limits, "MAX_UNPACKED_RATIO", 200)
 
 
 HARMLESS = (  # what is left of the names, flags, methods and modes

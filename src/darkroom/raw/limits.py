@@ -14,9 +14,9 @@ MAX_MEMBERS = 2_000_000
 MAX_MEMBER_BYTES = 512 * 2**20
 """Bytes of one file: an image, a mask, or a table of run lengths."""
 
-MAX_UNPACKED_RATIO = 200
-"""Unpacked by packed bytes. Images hardly compress; deflate reaches 1,032, members that overlap
-any ratio."""
+MAX_UNPACKED_RATIO = 1_000
+"""Unpacked by packed bytes. Masks in files that do not compress them (BMP, TIFF) reach 200 to 990;
+deflate reaches 1,032, with nothing but zeros, and members that overlap any ratio."""
 
 MAX_COLUMNS = 100_000
 """Columns of a table."""
@@ -24,7 +24,7 @@ MAX_COLUMNS = 100_000
 MAX_NAME_CHARACTERS = 1_000
 """Of an id, a label or a column's name. They are drawn, printed, and compared with each other."""
 
-_SMALL_BYTES = 2**24  # uncompressed masks (BMP) pack to 1/300, blank ones to 1/1000
+_SMALL_BYTES = 2**22  # a few blank masks may compress better, and 4 GB take seconds
 
 
 def most_unpacked_bytes(packed_bytes: int) -> int:
@@ -32,7 +32,7 @@ def most_unpacked_bytes(packed_bytes: int) -> int:
 
     Example:
         >>> most_unpacked_bytes(10 * 2**20) // 2**20
-        2000
+        10000
     """
     return MAX_UNPACKED_RATIO * max(packed_bytes, _SMALL_BYTES)
 

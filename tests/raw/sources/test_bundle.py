@@ -194,6 +194,7 @@ def test_a_bomb_is_refused_before_a_byte_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "_SMALL_BYTES", 2**10)  # a smaller bomb
+    monkeypatch.setattr(limits, "MAX_UNPACKED_RATIO", 200)
     path = squeezed(tmp_path / "bundle.zip", {"a.csv": b"a\n", "t/1.png": bytes(201 * 2**10)})
     assert path.stat().st_size < 2**10
     with pytest.raises(DataError, match="unpacks to more than any set of images") as caught:
