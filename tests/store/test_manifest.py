@@ -79,7 +79,8 @@ def test_swapped_shards_are_refused(folder: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "5", '{"train-00000.arrow": 5}', "[1]", "\xff"])
 def test_a_damaged_manifest_is_refused(folder: Path, text: str) -> None:
     (folder / NAME).write_text(text, encoding="latin-1")
-    assert f"{NAME}: it is damaged" in refusal(folder)
+    words = "it was written by an earlier version" if "arrow" in text else "it is damaged"
+    assert f"{NAME}: {words}" in refusal(folder)
     (folder / NAME).unlink()
     assert f"{NAME}: the shards have no digests" in refusal(folder)
 
