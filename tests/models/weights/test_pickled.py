@@ -6,6 +6,7 @@ import tracemalloc
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -198,11 +199,64 @@ def test_what_takes_for_ever_to_hash_is_not_hashed(tmp_path: Path, content: obje
     refusal(tmp_path, described(content))
 
 
-def test_a_key_of_nested_tuples_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("again", [pickle.DUP, pickle.BINPUT + b"\0" + pickle.BINGET + b"\0"])
+def test_a_key_of_nested_tuples_is_refused(tmp_path: Path, again: bytes) -> None:
     # {((..),(..)): 1}, whose tuples are each made of the one before, twice.
-    tuples = pickle.EMPTY_TUPLE + 60 * (pickle.DUP + pickle.TUPLE2)
+    tuples = pickle.EMPTY_TUPLE + 60 * (again + pickle.TUPLE2)
     data = pickle.PROTO + b"\x02" + pickle.EMPTY_DICT + tuples + b"K\x01" + pickle.SETITEM + b"."
     assert "keys that are no words" in refusal(tmp_path, with_pickle(data))
+
+
+REDUCE = pickle.TUPLE1 + pickle.REDUCE
+
+
+@pytest.mark.parametrize(
+    ("long", "use"),
+    [
+        (b"]q\1(" + 20_000 * b"K\1" + b"e", b"cbuiltins\nset\nh\1" + REDUCE),
+        (b"]q\1(" + 20_000 * b"K\1" + b"e", b"ctorch\nSize\nh\1" + REDUCE),
+        (b"(" + 20_000 * b"K\1" + b"tq\1", b"cbuiltins\nset\nh\1" + pickle.REDUCE),
+        (b"}q\1(" + b"".join(b"M" + n.to_bytes(2, "little") + b"K\1" for n in range(20_000)) + b"u",
+         b"ccollections\nCounter\nh\1" + REDUCE),
+        (b"]q\1(" + 20_000 * b"K\1K\2\x86" + b"e", b"ccollections\nOrderedDict\nh\1" + REDUCE),
+        (b"X" + (20_000).to_bytes(4, "little") + 20_000 * b"a" + b"q\1",
+         b"c_codecs\nencode\nh\1X\6\0\0\0latin1\x86R"),
+        (b"(" + 20_000 * b"K\1" + b"tq\1", b"h\1Q"),
+    ],
+)  # fmt: skip
+def test_nothing_long_is_copied_again_and_again(tmp_path: Path, long: bytes, use: bytes) -> None:
+    data = with_pickle(b"\x80\2" + long + b"0](" + 10_000 * use + b"e.")
+    tracemalloc.start()
+    with pytest.raises(ArtifactError):
+        read(tmp_path, data)
+    assert tracemalloc.get_traced_memory()[1] < 2e7
+    tracemalloc.stop()
+
+
+def test_a_tensor_of_too_many_sides_is_refused(tmp_path: Path) -> None:
+    refusal(tmp_path, described({"w": Described(1, (1,) * 100, (1,) * 100)}))
+
+
+def test_a_table_of_python_2_is_read(tmp_path: Path) -> None:
+    pairs = pickled([("w", Described(4, (4,), (1,)))]).removeprefix(b"\x80\2")[:-1]
+    data = b"\x80\2ccollections\nOrderedDict\n" + pairs + REDUCE + b"."
+    assert read(tmp_path, with_pickle(data))["w"].tolist() == [0, 1, 2, 3]
+
+
+def test_a_whole_pickled_network_is_no_damage(tmp_path: Path) -> None:
+    found = refusal(tmp_path, saved(nn.Linear(2, 2)))
+    assert "found: it holds more than weights: torch.nn.modules.linear.Linear" in found
+
+
+def test_a_directory_with_a_changed_bit_gives_no_other_numbers(tmp_path: Path) -> None:
+    """With two of these bits changed torch.load returns numbers that are not in the file."""
+    data = saved({"w": torch.arange(40.0)})
+    name = data.rindex(b"/data/0")
+    for place in range(8 * (name - 60), 8 * name):
+        mutant = bytearray(data)
+        mutant[place // 8] ^= 1 << place % 8
+        with suppress(ArtifactError):
+            assert torch.equal(read(tmp_path, bytes(mutant))["w"], torch.arange(40.0))
 
 
 def test_compressed_members_and_other_zips_are_refused(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """Read what `torch.save` wrote, without torch's reader and without trust in a byte of it.
 
-torch's own reader runs no code of a file either (`weights_only`), but it allocates what a file asks
-for before it looks at the file's size, and compares no checksum. Here the pickle becomes plain
-values and `_Dense` first; tensors are made once their numbers fit the bytes that are there.
+torch's own reader runs no code of a file either (`weights_only`), but it compares no checksum, and
+of a zip whose directory has a changed bit it returns numbers from memory that nobody has written.
+It allocates what the old format asks for, calls `torch.Tensor(10**9)`, and never ends over a key
+made of nested tuples: to look a file over first takes as much code as to read it. Here the pickle
+becomes plain values and `_Dense` first; tensors are made once their numbers fit the bytes that are
+there.
 
 Two formats. Since 2019 a zip: `<name>/data.pkl`, and `<name>/data/<key>` for each storage,
 uncompressed, with a CRC-32 each. Before, one stream: pickles of a magic number, a version, the
@@ -40,6 +43,8 @@ _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001  # of the format before 2019
 # a tensor of its own in what is written of it.
 _MOST_OF_FILE = 2
 _MOST_PICKLED = 8 * 2**20  # bytes, without the numbers: some 50,000 tensors
+# What a pickle has read once it may name again in two bytes: nothing long is copied.
+_MOST_ARGUMENTS = 16  # of a function, a storage, or a tensor's sizes
 _ODD_TENSORS = {
     "_rebuild_meta_tensor_no_storage": "a tensor without values (meta)",
     "_rebuild_nested_tensor": "a nested tensor",
@@ -93,6 +98,8 @@ class _Dense:
 
 
 def _dense(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> _Dense:
+    if not all(isinstance(each, tuple) and len(each) <= _MOST_ARGUMENTS for each in (size, stride)):
+        raise UnreadableError("a tensor is described by invalid numbers")
     numbers = [offset, *size, *stride]
     are_numbers = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers)
     if not isinstance(storage, _Storage) or not are_numbers or len(size) != len(stride):
@@ -100,10 +107,9 @@ def _dense(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> _Dense
     return _Dense(storage, offset + storage.offset, tuple(size), tuple(stride))
 
 
-def _as_bytes(text: Any, _encoding: Any) -> bytes:
-    if not isinstance(text, str):
-        raise UnreadableError("some bytes are described by invalid values")
-    return text.encode("latin1")
+def _plain(value: Any = (), *_: Any) -> Any:
+    """Stand for bytes, sets and sizes, which are what they are made of: nothing is copied."""
+    return value
 
 
 def _refuse(what: str) -> Callable[..., Any]:
@@ -114,9 +120,12 @@ def _refuse(what: str) -> Callable[..., Any]:
 
 
 def _ordered(pairs: Any = ()) -> dict[Any, Any]:
+    if isinstance(pairs, dict):
+        return pairs
     content: dict[Any, Any] = {}
-    pairs = pairs.items() if isinstance(pairs, dict) else pairs
-    _put(content, [item for key, value in pairs for item in (key, value)])
+    if pairs:
+        _put(content, [item for key, value in pairs for item in (key, value)])
+        pairs.clear()  # a list, of Python 2, which nothing else refers to
     return content
 
 
@@ -131,10 +140,10 @@ def _put(content: Any, items: Sequence[Any]) -> None:
 _GLOBALS: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): _ordered,
     ("collections", "Counter"): _ordered,
-    ("_codecs", "encode"): _as_bytes,
-    ("builtins", "set"): list,
-    ("__builtin__", "set"): list,
-    ("torch", "Size"): tuple,
+    ("_codecs", "encode"): _plain,
+    ("builtins", "set"): _plain,
+    ("__builtin__", "set"): _plain,
+    ("torch", "Size"): _plain,
     ("torch", "Tensor"): None,
     ("torch", "device"): lambda *_: None,
     ("torch._utils", "_rebuild_tensor"): _dense,
@@ -176,6 +185,8 @@ class _Unpickler(pickle._Unpickler):
 
     def persistent_load(self, saved: Any) -> _Storage:
         """Return a storage that the pickle refers to."""
+        if not isinstance(saved, tuple) or len(saved) > _MOST_ARGUMENTS:
+            raise UnreadableError("a storage is described by invalid values")
         word, kind, key, _device, count, *view = saved
         # Names before anything is done with them: a nested tuple takes for ever to hash or print.
         if not isinstance(kind, str) or not isinstance(key, str | int):
@@ -195,12 +206,17 @@ class _Unpickler(pickle._Unpickler):
         items = self.pop_mark()  # type: ignore[attr-defined]
         _put(self.stack[-1], items)  # type: ignore[attr-defined]
 
+    def _reduce(self) -> None:
+        if len(self.stack[-1]) > _MOST_ARGUMENTS:  # type: ignore[attr-defined]
+            raise UnreadableError("a value is described by too many others")
+        self.load_reduce()  # type: ignore[attr-defined]
+
     def _build(self) -> None:
         # Attributes: the versions of layers, which the network's own table has.
         self.stack.pop()  # type: ignore[attr-defined]
 
     dispatch |= {pickle.SETITEM[0]: _set_item, pickle.SETITEMS[0]: _set_items}
-    dispatch[pickle.BUILD[0]] = _build
+    dispatch |= {pickle.BUILD[0]: _build, pickle.REDUCE[0]: _reduce}
 
 
 class _Limited:
