@@ -43,6 +43,18 @@ def test_a_long_name_is_split_in_two_by_ustar() -> None:
     assert list(read_members(io.BytesIO(data))) == [Member(name, 3, 512, "")]
 
 
+def test_a_label_and_the_listings_of_gnu_tar_are_no_members() -> None:
+    """As `tar --label` and `tar --incremental` write them; tarfile takes them for files."""
+    entries = [("set 1", 0, b"V"), ("./", 700, b"D"), ("a.png", 3, tarfile.REGTYPE)]
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for name, size, kind in entries:
+            info = tarfile.TarInfo(name)
+            info.type, info.size = kind, size
+            tar.addfile(info, io.BytesIO(b"x" * size))
+    assert list(read_members(data)) == [Member("a.png", 3, 512 + 512 + 1024 + 512, "")]
+
+
 @given(st.data())
 def test_a_damaged_tar_is_refused_or_gives_members_inside_it(choice: st.DataObject) -> None:
     data = bytearray(tar_of([("a" * 120, 700, tarfile.REGTYPE)] * 2, tarfile.PAX_FORMAT))

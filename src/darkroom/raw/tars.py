@@ -24,6 +24,7 @@ _CHUNK_BYTES = 2**20
 _MAX_HEADER_BYTES = 2**20  # of a long name, or of a pax header with its attributes
 _MAX_DIGITS = 20
 _REGULAR, _LINKS, _FOLDER, _DEVICES = b"\x0007", b"12", b"5", b"346"
+_LISTING, _LABEL = b"D", b"V"  # GNU: a folder with the names in it (--incremental); of the archive
 _PAX, _GLOBAL, _LONG_NAME, _LONG_LINK, _SPARSE = b"xX", b"g", b"L", b"K", b"S"
 
 
@@ -84,7 +85,8 @@ def read_members(file: BinaryIO) -> Iterator[Member]:
                 raise tarfile.ReadError("one name or size for all members")
         elif kind != _LONG_LINK:
             name = attributes.get(b"path") or long_name or _short_name(header)
-            if not (kind == _FOLDER or (kind in b"\0" and name.endswith(b"/"))):
+            is_old_folder = kind == b"\0" and name.endswith(b"/")
+            if not (kind in _FOLDER + _LISTING + _LABEL or is_old_folder):
                 text = name.decode("utf-8", "surrogateescape")
                 yield Member(text, size, data, _fault(kind, attributes))
             long_name, attributes = b"", {}

@@ -1,8 +1,8 @@
 """Read a zip in place, after checks that zipfile does not make.
 
 zipfile trusts the central directory: it does not compare the number of its entries with the end
-record's, so that a damaged length hides members; it reads members that overlap, so that a small
-file unpacks to any size; and it sets no limits.
+record's, so that a damaged length hides members; up to Python 3.11.7 it reads members that overlap,
+so that a small file unpacks to any size; and it sets no limits.
 
 Source:
     APPNOTE.TXT 6.3.10, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
