@@ -51,7 +51,8 @@ def test_a_changed_byte_is_noticed_or_changes_nothing(data: st.DataObject) -> No
     try:
         assert parse_json(bytes(changed), Path("a.json"), fix="") == values
     except ArtifactError as error:
-        assert "a.json: it is damaged" in str(error)  # noqa: PT017
+        words = ("a.json: it is damaged", "a.json: it was written by an earlier version")
+        assert str(error).startswith(words)  # noqa: PT017
 
 
 @pytest.mark.parametrize(
