@@ -26,6 +26,7 @@ def test_folds_and_fingerprints_have_separate_paths() -> None:
     assert CARS.runs(0, first) == Path("runs/cars/fold0-01234567")
     assert len({CARS.runs(0, first), CARS.runs(1, first), CARS.runs(0, second)}) == 3
     assert CARS.work(first) == Path(".darkroom/0123456789abcdef")
+    assert CARS.work(first, "predict") == Path(".darkroom/cars.predict.0123456789abcdef")
 
 
 def test_every_path_is_under_the_root_and_has_the_name() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.project.work import LOCK, half_done
+from darkroom.project.work import LOCK, discard_others, half_done
+from tests.support import tiny
 
 
 def start(function: Callable[[], object]) -> threading.Thread:
@@ -95,6 +96,23 @@ def test_a_folder_that_goes_while_a_run_waits_is_made_anew(tmp_path: Path) -> No
         shutil.rmtree(folder)  # `make clean`
     thread.join(20)
     assert order == ["first", "second"]
+
+
+def test_other_half_done_work_of_a_kind_goes_if_nobody_is_at_it(tmp_path: Path) -> None:
+    names = [
+        f"{kind}.{n:016}" for kind in ("a.predict", "a.evaluate", "aa.predict") for n in (1, 2)
+    ]
+    for name in (*names, "0" * 16, "a.predict.lock"):
+        tiny.put(tmp_path / name / "half", "")
+    with half_done(tmp_path / "a.predict.0000000000000003"):
+        discard_others(tmp_path / names[1])
+    assert not (tmp_path / names[0]).exists()
+    assert all((tmp_path / name / "half").exists() for name in (*names[1:], "0" * 16))
+    assert (tmp_path / "a.predict.lock").exists()
+    tiny.put(tmp_path / "a.predict.0000000000000004/half", "")
+    with half_done(tmp_path / "a.predict.0000000000000004"):
+        discard_others(tmp_path / names[1])
+        assert (tmp_path / "a.predict.0000000000000004/half").exists()
 
 
 def test_processes_that_work_together_wait_together(tmp_path: Path) -> None:

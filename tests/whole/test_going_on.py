@@ -105,16 +105,19 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
         assert tiny.leftovers(root) == []
 
 
-def test_parts_of_other_batches_are_not_taken(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+def test_parts_of_other_batches_are_not_taken_and_go(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = prepare(project, "masks")
     with killed_after(1, monkeypatch), pytest.raises(Killed):
         main(["predict", "tiny"])
+    [place] = root.glob(".darkroom/tiny.predict.*/")
     tiny.edit(root, lambda params: params["tiny"]["predict"].update(batch_size=3))
     with counting_batches(monkeypatch) as sizes:
         assert main(["predict", "tiny"]) == 0
     assert sizes == [3, 2]
+    assert f"removed older half-done work in {place.relative_to(root)}" in capsys.readouterr().err
+    assert tiny.leftovers(root) == []
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:30] + b"\0" * 9])

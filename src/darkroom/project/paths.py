@@ -161,9 +161,10 @@ class Layout:
         """The lock of some files of this competition: `index`, `model0`."""
         return self.root / ".darkroom" / f"{self.name}.{artefact}.lock"
 
-    def work(self, fingerprint: str) -> Path:
-        """Unfinished work, by the fingerprint of its result."""
-        return home(self.root) / ".darkroom" / fingerprint[:16]
+    def work(self, fingerprint: str, stage: str = "") -> Path:
+        """Unfinished work, by the fingerprint of its result; after a name and a stage, if given."""
+        name = f"{self.name}.{stage}." if stage else ""
+        return home(self.root) / ".darkroom" / f"{name}{fingerprint[:16]}"
 
 
 def home(root: Path = Path()) -> Path:

@@ -72,6 +72,18 @@ def discard(folder: Path) -> bool:
         os.close(handle)
 
 
+def discard_others(folder: Path) -> None:
+    """Remove half-done work of other fingerprints, which this one replaces, and say so.
+
+    Args:
+        folder: Of finished work: `<name>.<stage>.<fingerprint>`.
+    """
+    kind = folder.name.rpartition(".")[0]
+    for other in files.matching_files(folder.parent, f"{kind}.????????????????"):
+        if other != folder and _contents(other) and discard(other):
+            print(f"removed older half-done work in {other}", file=sys.stderr)
+
+
 def _take(folder: Path) -> int | None:
     """Return the open lock of a folder; None if another process has it or has just removed it."""
     files.make_folder(folder, private=True)

@@ -67,8 +67,8 @@ class TrainedFolds:
             tiles_at_once=self.batch_size,
         )
 
-    def work_folder(self, context: Context, fingerprint: str) -> Path:
-        """Return the folder of half-done predictions for a result of this fingerprint.
+    def work_folder(self, context: Context, stage: str, fingerprint: str) -> Path:
+        """Return the folder of a stage's half-done predictions for a result of this fingerprint.
 
         Batches of another size, another device or other threads may make other bits.
         """
@@ -76,7 +76,7 @@ class TrainedFolds:
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         threads = torch.get_num_threads() if device.type == "cpu" else None
         text = json.dumps([fingerprint, self.batch_size, name, threads])
-        return context.paths.work(hashlib.sha256(text.encode()).hexdigest())
+        return context.paths.work(hashlib.sha256(text.encode()).hexdigest(), stage)
 
 
 def load(

@@ -28,7 +28,7 @@ from darkroom.prediction.tta import TTA
 from darkroom.project import files, fingerprint
 from darkroom.project.journal import Journal
 from darkroom.project.paths import Layout
-from darkroom.project.work import half_done
+from darkroom.project.work import discard_others, half_done
 from darkroom.raw.archives import Archives
 from darkroom.stages import _folds, _leaks
 from darkroom.stages._context import Context, require
@@ -56,6 +56,8 @@ def run(context: Context) -> None:
     trained = _folds.load(context, card, shards, choice, tta, split_sha256=split_sha256)
     leaked = _leaked(context, train, train)
     test_shards, test = read_part(paths, index, "test")
+    has_answers = card.targets and test[list(card.targets)].notna().all(axis=None)
+    leaked_test = _leaked(context, test, train) if has_answers else {}
     digests = {"card": index.sha256, "split": split_sha256} | shards.digests | test_shards.digests
     digest = fingerprint.stage_fingerprint(
         "evaluate",
@@ -66,18 +68,20 @@ def run(context: Context) -> None:
         [*map(paths.model, context.folds)],
         digests,
     )
-    with half_done(trained.work_folder(context, digest)) as folder:
+    place = trained.work_folder(context, "evaluate", digest)
+    with half_done(place) as folder:
         evaluation = _score(context, card, trained, train, shards, folder)
         metrics = {"validation": evaluation.metrics | leaked}
-        if card.targets and test[list(card.targets)].notna().all(axis=None):
+        if has_answers:
             journal = Journal(folder / "test.parts")
             labelled = _labelled(context.folds, trained, test, train, test_shards, journal)
             scored = score_labels([labelled], card, threshold=evaluation.threshold)
-            metrics["test"] = {**scored.metrics, **_leaked(context, test, train)}
+            metrics["test"] = {**scored.metrics, **leaked_test}
         page = _page(context, evaluation, trained, train, shards, card)
         context.require_unchanged()
         sheets.write_jpeg(paths.evaluation_sheet, page)
         _write(paths, evaluation, metrics, tta)
+    discard_others(place)
     shutil.rmtree(paths.unpacked, ignore_errors=True)
     defined = {key: value for key, value in evaluation.metrics.items() if value is not None}
     scores = [f"{key} {value:.4f}" for key, value in defined.items()]

@@ -9,7 +9,7 @@ from darkroom.params.evaluate import Predict
 from darkroom.prediction.decision import read_decision
 from darkroom.project import fingerprint
 from darkroom.project.journal import Journal
-from darkroom.project.work import half_done
+from darkroom.project.work import discard_others, half_done
 from darkroom.stages import _folds
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import read_part
@@ -37,7 +37,8 @@ def run(context: Context) -> None:
     facts = {"fingerprint": digest, "threshold": decision.threshold, "folds": list(context.folds)}
     bar = tqdm(total=len(shards), desc=f"predict {name}", unit="img", file=sys.stderr, disable=None)
     writer = Writer(paths.submission, index.card.header, facts=facts)
-    with half_done(trained.work_folder(context, digest)) as folder, bar, writer:
+    place = trained.work_folder(context, "predict", digest)
+    with half_done(place) as folder, bar, writer:
         journal = Journal(folder / "rows.parts")
         for part in journal:
             writer.write_lines(part)
@@ -55,4 +56,5 @@ def run(context: Context) -> None:
             bar.update(len(ids))
         context.require_unchanged()
 
+    discard_others(place)
     print(f"{name}: {writer.rows} rows in {paths.submission}")
