@@ -208,6 +208,13 @@ def test_other_mask_values_are_named() -> None:
     assert "found: 0, 64, 128, 255" in message(fault)
 
 
+def test_a_mask_that_a_jpeg_has_blurred_is_told_what_to_do() -> None:
+    """As those of Kvasir-SEG: grey levels near 0 and 255, with no threshold that is right."""
+    disc = np.hypot(*(np.mgrid[:64, :64] - 32)) < 20
+    with pytest.raises(DataError, match="a JPEG does not keep such values"):
+        codec.decode_mask(saved(Image.fromarray(disc.astype(np.uint8) * 255), "JPEG"))
+
+
 def test_a_turned_tiff_is_refused() -> None:
     data = io.BytesIO()
     Image.fromarray(drawn()).save(data, "TIFF", tiffinfo={274: 6})

@@ -128,7 +128,12 @@ def _other_values(values: list[int], name: str, what: str = "") -> DataError:
     shown = ", ".join(str(value) for value in values[:_SHOWN_VALUES])
     more = f", … ({len(values)} values)" if len(values) > _SHOWN_VALUES else ""
     return DataError(
-        "not a mask's values", file=name, found=f"{what}{shown}{more}", expected=_EXPECTED
+        "not a mask's values",
+        file=name,
+        found=f"{what}{shown}{more}",
+        expected=_EXPECTED,
+        fix="store the masks as PNG, in grey: 0 for background, 255 for foreground; a JPEG does "
+        "not keep such values",
     )
 
 
