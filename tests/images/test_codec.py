@@ -215,6 +215,18 @@ def test_a_mask_that_a_jpeg_has_blurred_is_told_what_to_do() -> None:
         codec.decode_mask(saved(Image.fromarray(disc.astype(np.uint8) * 255), "JPEG"))
 
 
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_mask_in_the_alpha_channel_is_refused(level: int) -> None:
+    """It would be all background, or all foreground."""
+    colour, alpha = np.full((2, 2), level, np.uint8), np.array([[0, 255], [0, 0]], np.uint8)
+    for planes in ([colour, alpha], [colour, colour, colour, alpha]):
+        with pytest.raises(DataError, match="a shape in its alpha channel"):
+            codec.decode_mask(saved(Image.fromarray(np.stack(planes, 2)), "PNG"))
+    for planes in ([alpha, alpha], [alpha, colour], [colour, colour]):
+        mask, _ = codec.decode_mask(saved(Image.fromarray(np.stack(planes, 2)), "PNG"))
+        assert mask.tolist() == (planes[0] > 0).tolist()
+
+
 def test_a_turned_tiff_is_refused() -> None:
     data = io.BytesIO()
     Image.fromarray(drawn()).save(data, "TIFF", tiffinfo={274: 6})

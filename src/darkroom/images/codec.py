@@ -34,6 +34,7 @@ FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # errors are reported as DataError
 _RGB_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 _GREY_16_MODES = {"I;16", "I;16L", "I;16B", "I;16N"}
+_ALPHA_MODES = {"LA", "PA", "RGBA"}
 _JPEG_TO_RGB = {"YCbCr", "RGB", "Gray"}  # libjpeg-turbo makes RGB of these; Pillow of CMYK
 _ORIENTATION = 274  # EXIF and TIFF tag
 _SUBFILE_TYPE = 254  # TIFF tag; bit 0: a reduced copy of another page
@@ -363,4 +364,14 @@ def _samples(picture: Image.Image, name: str) -> NDArray[np.unsignedinteger]:
     colours = samples[:, :, : 1 if samples.shape[2] == 2 else 3]
     if (colours != colours[:, :, :1]).any():
         raise DataError("the mask is coloured", file=name, expected="0 and 1, or 0 and 255")
+    alpha = samples[:, :, -1]
+    is_plain = not (colours != colours[0, 0]).any()
+    if picture.mode in _ALPHA_MODES and is_plain and (alpha != alpha[0, 0]).any():
+        raise DataError(
+            "the mask is one colour all over, with a shape in its alpha channel",
+            file=name,
+            found=f"Pillow mode {picture.mode!r}",
+            expected="0 and 1, or 0 and 255, in the colour: alpha is dropped",
+            fix="store the alpha channel as a grey picture: 0 for background, 255 for foreground",
+        )
     return np.asarray(colours[:, :, 0])
