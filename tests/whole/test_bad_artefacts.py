@@ -97,7 +97,7 @@ DAMAGED = [
     (
         "predict",
         put("reports/tiny/decision.json", "{}"),
-        "decision.json: it is damaged",
+        "decision.json: it was written by an earlier version",
     ),
     (
         "predict",
