@@ -72,6 +72,20 @@ def test_a_transfer_needs_a_receiver_with_no_other_transfer(raw: dict[str, Any])
     assert "transfers[2].to: 'celeba' appears twice" in message
 
 
+def test_first_weights_do_not_come_from_themselves(raw: dict[str, Any]) -> None:
+    raw["transfers"] = [{"to": "celeba", "from": "./models/celeba/fold0"}]
+    assert "whose models begin with those of celeba themselves" in _message(raw)
+    raw["transfers"] = [
+        {"to": "celeba", "from": "models/banknotes"},
+        {"to": "banknotes", "from": "models/celeba"},
+    ]
+    message = _message(raw)
+    assert "transfers[0].from: found 'models/banknotes', whose models" in message
+    assert "transfers[1].from: found 'models/celeba', whose models" in message
+    raw["transfers"] = [{"to": "celeba", "from": "models/banknotes"}]
+    assert "themselves" not in _message(raw)
+
+
 def test_unfreezing_needs_frozen_layers_and_an_epoch_of_the_training(raw: dict[str, Any]) -> None:
     raw["celeba"]["train"]["unfreeze_epoch"] = 3
     message = _message(raw)

@@ -1,6 +1,7 @@
 """Rules about several keys of params.yaml, which no single key can break."""
 
 from difflib import get_close_matches
+from pathlib import Path
 
 from darkroom.params.competition import NAME, Competition, Params
 from darkroom.params.data import KAGGLE, URLS, Data
@@ -44,6 +45,20 @@ def _check_folds(name: str, params: Params) -> list[str]:
     return [f"folds: found {wrong}, but {name}.split.folds is {count}: folds 0 to {count - 1}"]
 
 
+def _sources(params: Params, name: str) -> list[str]:
+    """Return the competitions that a competition's first weights come from, nearest first."""
+    givers = {
+        each.to: Path(each.source).parts[1]
+        for each in params.transfers
+        if Path(each.source).parts[:1] == ("models",) and len(Path(each.source).parts) > 1
+    }
+    sources: list[str] = []
+    while name in givers and givers[name] not in sources:
+        name = givers[name]
+        sources.append(name)
+    return sources
+
+
 def _check_transfers(params: Params) -> list[str]:
     """Check that first weights have one source, and that they are used."""
     faults = []
@@ -59,6 +74,11 @@ def _check_transfers(params: Params) -> list[str]:
             faults.append(
                 f"transfers[{position}].from: found {params.transfers[position].source!r}; "
                 "download it, and name the file"
+            )
+        elif name in _sources(params, name):
+            faults.append(
+                f"transfers[{position}].from: found {params.transfers[position].source!r}, whose "
+                f"models begin with those of {name} themselves; remove one of these transfers"
             )
     # A section that does not run may keep the `given` of an earlier recipe.
     for name in sorted(set(params.competitions) & set(params.sections)):
