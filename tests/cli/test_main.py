@@ -395,6 +395,8 @@ def test_help_imports_nothing_heavy() -> None:
 def test_ctrl_c_while_starting_prints_no_traceback(module: str) -> None:
     code = (
         "import os, signal, sys\n"
+        # Where tests run in the background, Ctrl-C is ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "class Interrupt:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         f"        if name == {module!r}:\n"

@@ -104,6 +104,7 @@ def test_the_second_of_two_identical_trainings_takes_the_result_of_the_first(
     first, second = copies / "first", copies / "second"
     first.mkdir(parents=True)
     tiny.project(first, "multiclass", train={"epochs": 3, "checkpoint_steps": 1})
+    (first / "source").rename(tmp_path / "source")  # which stays in the project
     environment = os.environ | {"DVC_ROOT": str(tmp_path)}
 
     def start(root: Path, verb: str) -> "subprocess.Popen[str]":
