@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from darkroom.cli.main import main
+from darkroom.errors import ArtifactError
 from darkroom.models import learned
 from darkroom.project.checked_json import read_json, write_json
 from tests.support import tiny
@@ -84,17 +87,20 @@ def test_each_fold_begins_from_its_own_fold(begin: Callable[..., None]) -> None:
         assert given_weights.read_bytes() == model.read_bytes()
         assert main(["train", NEXT, "--fold", fold]) == 0
         rows = split()
-        codes = learned.read_codes(Path(f"models/next/fold{fold}/images.npy"))
+        codes = learned.read_codes(Path(f"models/next/fold{fold}/model.safetensors"))
         expected = learned.image_codes(rows["digest"][rows["fold"] != fold])
         assert np.array_equal(codes, expected)
     assert main(["evaluate", NEXT]) == 0
     assert "leaked_images" not in Path("reports/next/metrics.json").read_text()
 
 
-@pytest.mark.parametrize("source", ["models/tiny/fold0", "models/tiny/fold0/model.safetensors"])
+@pytest.mark.parametrize(
+    "source", ["models/tiny/fold0", "models/tiny/fold0/model.safetensors", "copy.safetensors"]
+)
 def test_training_refuses_weights_that_learned_its_validation_images(
     begin: Callable[..., None], capsys: pytest.CaptureFixture[str], source: str
 ) -> None:
+    shutil.copy("models/tiny/fold0/model.safetensors", "copy.safetensors")
     begin(source)
     assert main(["train", NEXT, "--fold", "0"]) == 0
     assert main(["train", NEXT, "--fold", "1"]) == 2
@@ -130,7 +136,8 @@ def test_what_was_learned_travels_over_two_rounds_and_evaluate_refuses_it(
 ) -> None:
     begin("models/tiny/fold0", leakage="allow")
     assert main(["train", NEXT, "--fold", "1"]) == 0  # it has now learned all 16 images
-    assert len(learned.read_codes(Path("models/next/fold1/images.npy"))) == 16
+    file = Path("models/next/fold1/model.safetensors")
+    assert len(learned.read_codes(file)) == 16
     info = Path("models/next/fold1/model.json")
     values = read_json(info, absent="", fix="")
     write_json(info, values | {"leakage": "refuse"})
@@ -139,12 +146,19 @@ def test_what_was_learned_travels_over_two_rounds_and_evaluate_refuses_it(
     message = capsys.readouterr().err
     assert "this model has learned images that it would be scored on" in message
     assert "found: 8 of 8: " in message
-    Path("models/next/fold1/images.npy").write_bytes(b"\x93NUMPY")
-    assert main(["evaluate", NEXT]) == 6
-    assert "not the images that model.json was written with" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "images.npy", "transfer.json"])
+def test_codes_that_are_damaged_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    for text in ("=", "abc", "AAAA"):
+        save_file({"a": torch.zeros(1)}, file, metadata={"learned_images": text})
+        with pytest.raises(ArtifactError, match="it is damaged"):
+            learned.read_codes(file)
+    save_file({"a": torch.zeros(1)}, file, metadata={"format": "pt"})
+    assert learned.read_codes(file).tolist() == []
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "transfer.json"])
 def test_changed_first_weights_are_refused(
     begin: Callable[..., None], capsys: pytest.CaptureFixture[str], name: str
 ) -> None:

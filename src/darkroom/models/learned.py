@@ -1,21 +1,22 @@
-"""Which images a network has learned from: codes that travel beside its weights.
+"""Which images a network has learned from: codes that travel in the file of its weights.
 
 A score on such an image is no measure of what the network does with a new one. The codes pass from
 run to run with the weights, so that a validation image is found however long ago it was learned.
 """
 
-import io
+import base64
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 
 from darkroom.errors import ArtifactError
 
-FILE = "images.npy"
 Codes = NDArray[np.uint64]
 
+_KEY = "learned_images"
 _HEX_DIGITS = 16  # of an index's digest: 64 bits, among a million images none agree by chance
 
 
@@ -53,27 +54,30 @@ def leaked(digests: Iterable[str], learned: Codes, trains_on: Iterable[str]) -> 
     return np.flatnonzero(np.isin(codes, known)).tolist()
 
 
-def to_bytes(codes: Codes) -> bytes:
-    """Return the bytes of a file of codes; the same codes give the same bytes."""
-    stream = io.BytesIO()
-    np.save(stream, codes.astype("<u8"), allow_pickle=False)
-    return stream.getvalue()
+def to_metadata(codes: Codes) -> dict[str, str]:
+    """Return what a `.safetensors` file says of the images that its weights learned from.
+
+    It is in the file itself, so that a copy of the weights says it too.
+
+    Example:
+        >>> to_metadata(image_codes(["00000000000000ff"]))
+        {'learned_images': '/wAAAAAAAAA='}
+    """
+    return {_KEY: base64.b64encode(codes.astype("<u8").tobytes()).decode()}
 
 
 def read_codes(file: Path) -> Codes:
-    """Return the codes of a file; none if there is no such file, as beside weights from elsewhere.
+    """Return the codes in a file of weights; none in a file from elsewhere.
 
     Raises:
         ArtifactError: It is damaged.
     """
-    if not file.is_file():
-        return np.empty(0, np.uint64)
+    if file.suffix != ".safetensors":
+        return image_codes([])
     try:
-        codes = np.load(file, allow_pickle=False)
-        if codes.ndim != 1 or codes.dtype != np.dtype("<u8"):
-            raise ValueError(f"{codes.dtype} {codes.shape}")
-    except (ValueError, EOFError, OSError) as error:
-        raise ArtifactError(
-            "it is damaged", file=file, found=error, expected="uint64 numbers", fix="train again"
-        ) from error
-    return np.asarray(codes, np.uint64)
+        with safe_open(file, framework="pt") as weights:
+            text = (weights.metadata() or {}).get(_KEY, "")
+        codes = np.frombuffer(base64.b64decode(text, validate=True), "<u8")
+    except (SafetensorError, ValueError) as error:
+        raise ArtifactError("it is damaged", file=file, found=error, fix="train again") from error
+    return codes.astype(np.uint64)

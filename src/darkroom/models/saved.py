@@ -55,15 +55,13 @@ def save_model(
         ValueError: A value is not what `load_model` would accept.
     """
     tensors = {name: t.detach().cpu().contiguous() for name, t in net.state_dict().items()}
-    data = to_bytes(tensors)
+    codes = learned.image_codes([]) if images is None else images
+    data = to_bytes(tensors, metadata=learned.to_metadata(codes))
     description = {"version": VERSION, "weights": hashlib.sha256(data).hexdigest()} | info
-    codes = learned.to_bytes(learned.image_codes([]) if images is None else images)
-    description["images"] = hashlib.sha256(codes).hexdigest()
     if faults := _faults(description):
         raise ValueError(f"{folder / INFO}: {', '.join(faults)}")
     with files.atomic_folder(folder) as part:
         files.write(part / WEIGHTS, data)
-        files.write(part / learned.FILE, codes)
         write_json(part / INFO, description)
 
 
@@ -74,21 +72,9 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         ArtifactError: A file is absent or damaged, the two do not belong together, or the
             weights are not those of the network that model.json describes.
     """
-    info = _read_info(folder / INFO)
+    info = _read_info(folder)
     file = folder / WEIGHTS
-    if not file.is_file():
-        raise ArtifactError("there are no weights here", file=file, fix="train again")
     weights = read_weights(file)
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest != info["weights"]:
-        raise ArtifactError(
-            "these weights are not the ones that model.json was written with",
-            file=file,
-            found=f"sha256 {digest}",
-            expected=f"sha256 {info['weights']}",
-            fix="train again",
-        )
     arguments = {key: value for key, value in info["model"].items() if key not in _TRAINING_ONLY}
     try:
         net = build_network(**arguments, seed=0)
@@ -106,24 +92,30 @@ def read_images(folder: Path) -> tuple[Codes, str]:
     Raises:
         ArtifactError: The model is absent or damaged.
     """
-    info, file = _read_info(folder / INFO), folder / learned.FILE
-    if not file.is_file() or file_sha256(file) != info.get("images"):
-        raise ArtifactError(
-            "these are not the images that model.json was written with",
-            file=file,
-            expected=f"sha256 {info.get('images')}",
-            fix="train again",
-        )
-    return learned.read_codes(file), str(info.get("leakage", "refuse"))
+    info = _read_info(folder)
+    return learned.read_codes(folder / WEIGHTS), str(info.get("leakage", "refuse"))
 
 
-def _read_info(file: Path) -> dict[str, Any]:
+def _read_info(folder: Path) -> dict[str, Any]:
+    """Return the content of model.json, which must belong to the weights beside it."""
+    file, weights = folder / INFO, folder / WEIGHTS
     info = read_json(file, absent="there is no model here", fix="train again")
     if faults := _faults(info):
         raise ArtifactError(
             "this does not describe a model of this version of Darkroom",
             file=file,
             found=", ".join(faults),
+            fix="train again",
+        )
+    if not weights.is_file():
+        raise ArtifactError("there are no weights here", file=weights, fix="train again")
+    digest = file_sha256(weights)
+    if digest != info["weights"]:
+        raise ArtifactError(
+            "these weights are not the ones that model.json was written with",
+            file=weights,
+            found=f"sha256 {digest}",
+            expected=f"sha256 {info['weights']}",
             fix="train again",
         )
     return info
@@ -173,7 +165,6 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "std": lambda value: _are_three(value) and min(value) > 0,
     "params": lambda value: isinstance(value, dict),
     "fold": lambda value: type(value) is int and value >= 0,
-    "images": _is_digest,
     "leakage": lambda value: value in ("refuse", "allow"),
     "split_sha256": _is_digest,
     "fingerprint": _is_digest,

@@ -30,13 +30,12 @@ def read_first_images(paths: Layout, fold: int) -> tuple[Codes, bool]:
     folder = paths.first_weights(fold)
     fix = f"run `darkroom transfer {paths.name} --fold {fold}`"
     note = read_json(folder / NOTE, absent="it is not there", fix=fix)
-    for name in (WEIGHTS, learned.FILE):
-        file = folder / name
-        if not file.is_file() or note.get(name) != file_sha256(file):
-            raise ArtifactError(
-                f"it is damaged: {NOTE} was written with another {name}", file=file, fix=fix
-            )
-    return learned.read_codes(folder / learned.FILE), note.get("leakage") == ALLOW
+    file = folder / WEIGHTS
+    if not file.is_file() or note.get(WEIGHTS) != file_sha256(file):
+        raise ArtifactError(
+            f"it is damaged: {NOTE} was written with other weights", file=file, fix=fix
+        )
+    return learned.read_codes(file), note.get("leakage") == ALLOW
 
 
 def check_training(

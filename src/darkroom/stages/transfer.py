@@ -28,12 +28,9 @@ def run(context: Context, fold: int = 0) -> None:
             fix=f"add it to transfers: [{{to: {name}, from: models/...}}], or a file",
         )
     source = _of_fold(_existing(context.transfer.source), fold)
-    # A model's file says no more of what it learned from than any other: its folder does.
-    model = source.parent if source.name == saved.WEIGHTS else source
-    images = learned.image_codes([])
-    if (model / saved.INFO).is_file():
-        saved.load_model(model)  # the files of a run must belong together
-        images, _ = saved.read_images(model)
+    if (source / saved.INFO).is_file():
+        saved.load_model(source)  # the files of a run must belong together
+    images = learned.read_codes(source / saved.WEIGHTS if source.is_dir() else source)
     weights = read_weights(source)
     # Copies: a .pth file may hold one tensor under two names, which safetensors refuses.
     tensors = {
@@ -48,15 +45,14 @@ def run(context: Context, fold: int = 0) -> None:
             found=f"{len(not_finite)} of {len(tensors)} tensors, such as {not_finite[0]}",
             fix="use the weights of a training that succeeded",
         )
-    contents = {_leaks.WEIGHTS: to_bytes(tensors), learned.FILE: learned.to_bytes(images)}
+    data = to_bytes(tensors, metadata=learned.to_metadata(images))
     note = {
         "source": str(source),
         "leakage": context.transfer.leakage,
-        **{key: hashlib.sha256(data).hexdigest() for key, data in contents.items()},
+        _leaks.WEIGHTS: hashlib.sha256(data).hexdigest(),
     }
     with files.atomic_folder(context.paths.first_weights(fold)) as folder:
-        for key, data in contents.items():
-            files.write(folder / key, data)
+        files.write(folder / _leaks.WEIGHTS, data)
         write_json(folder / _leaks.NOTE, note)
     print(f"{name}, fold {fold}: {len(tensors)} tensors from {source}")
 
