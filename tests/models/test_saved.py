@@ -98,7 +98,7 @@ def test_truncated_weights_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "m")
     file = tmp_path / "m" / saved.WEIGHTS
     file.write_bytes(file.read_bytes()[:-10])
-    with pytest.raises(ArtifactError, match="not the ones that model.json was written with"):
+    with pytest.raises(ArtifactError, match="these weights are not the ones"):
         saved.load_model(tmp_path / "m")
 
 
