@@ -125,7 +125,7 @@ def stage_run(
             has_waited = locked and _lock(stage, context, fold, locks)
             if has_waited and read_context() != context:
                 continue  # other parameters may mean other files
-            beginning = replace(_snapshot(stage, context, fold), code=code)
+            beginning = _snapshot(stage, context, fold, code)
             require_unchanged = partial(_compare, beginning, stage, fold, read_context)
             if has_waited:
                 require_unchanged()
@@ -171,7 +171,11 @@ class _Snapshot:
 
 
 def _snapshot(
-    stage: str, context: Context, fold: int, entries: Sequence[Path] | None = None
+    stage: str,
+    context: Context,
+    fold: int,
+    code: Mapping[Path, str],
+    entries: Sequence[Path] | None = None,
 ) -> _Snapshot:
     sections: dict[str, Any] = {}
     params: dict[str, Any] = {context.name: sections}
@@ -185,7 +189,7 @@ def _snapshot(
         places = artefacts(context, fold)
         reads = FOOTPRINTS[stage].reads
         entries = [entry for name in reads for _, paths in places[name] for entry in paths]
-    return _Snapshot(params, _code(), dict(_stats(entries)), entries)
+    return _Snapshot(params, code, dict(_stats(entries)), entries)
 
 
 def _code() -> dict[Path, str]:
@@ -211,7 +215,7 @@ def _compare(
 ) -> None:
     """Raise ArtifactError if what a stage began with is not what is there now."""
     try:
-        now = _snapshot(stage, read_context(), fold, beginning.entries)
+        now = _snapshot(stage, read_context(), fold, _code(), beginning.entries)
     except DarkroomError as error:
         differences = [str(error).splitlines()[0]]
     else:
