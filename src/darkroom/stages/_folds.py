@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -18,7 +19,7 @@ from darkroom.params.evaluate import Evaluate, Predict
 from darkroom.prediction.predict import Prediction, predict
 from darkroom.prediction.tta import TTA
 from darkroom.stages._context import Context, require
-from darkroom.stages._learned import require_same_params
+from darkroom.stages._model_params import require_same_params
 from darkroom.store.loader import loader
 from darkroom.store.store import Store
 
@@ -103,8 +104,9 @@ def load(
         ArtifactError: One is absent or damaged, or was trained for other targets or images, or
             with other parameters than those of params.yaml.
     """
-    name = context.paths.name
-    folders = {fold: require(context.paths.model(fold), "train", name) for fold in context.folds}
+    folders = {
+        fold: require(context.paths.model(fold), "train", context.name) for fold in context.folds
+    }
     loaded = {fold: saved.load_model(folder) for fold, folder in folders.items()}
     _, first = loaded[context.folds[0]]
     expected: dict[str, object] = {
@@ -120,15 +122,7 @@ def load(
     if split_sha256 is not None:
         expected["split_sha256"] = split_sha256
     for fold, (_, metadata) in loaded.items():
-        for key, value in (expected | {"fold": fold}).items():
-            if metadata.get(key) != value:
-                raise ArtifactError(
-                    f"this model was trained for another {key}",
-                    file=folders[fold],
-                    found=metadata.get(key),
-                    expected=value,
-                    fix=f"run `dvc repro train@{name}-{fold}`",
-                )
+        _check_metadata(context, fold, metadata, expected | {"fold": fold})
         require_same_params(context, fold, folders[fold], metadata)
     return TrainedFolds(
         networks={fold: network for fold, (network, _) in loaded.items()},
@@ -143,3 +137,18 @@ def load(
         accelerator=choice.accelerator,
         tta=tta,
     )
+
+
+def _check_metadata(
+    context: Context, fold: int, metadata: Mapping[str, Any], expected: Mapping[str, object]
+) -> None:
+    """Raise ArtifactError if a model was not trained for what is expected."""
+    for key, value in expected.items():
+        if metadata.get(key) != value:
+            raise ArtifactError(
+                f"this model was trained for another {key}",
+                file=context.paths.model(fold),
+                found=metadata.get(key),
+                expected=value,
+                fix=f"run `dvc repro train@{context.name}-{fold}`",
+            )

@@ -5,10 +5,10 @@ import io
 
 import pandas as pd
 
-from darkroom.errors import ArtifactError
+from darkroom.errors import ArtifactError, ParamsError
 from darkroom.project import files
 from darkroom.project.checked_json import read_bytes, read_json, write_json
-from darkroom.project.paths import Layout
+from darkroom.project.paths import PARAMS, Layout
 
 
 def write_split(paths: Layout, folds: pd.DataFrame) -> None:
@@ -47,3 +47,20 @@ def read_split(paths: Layout) -> tuple[pd.DataFrame, str]:
     except (ValueError, pd.errors.ParserError) as error:
         raise ArtifactError("it is damaged", file=path, found=error, fix=fix) from error
     return folds, sha256
+
+
+def require_fold(folds: pd.Series, fold: int) -> None:
+    """Raise ParamsError unless a fold has images to validate on.
+
+    Args:
+        folds: The fold of each image, int; -1: of none.
+        fold: The fold.
+    """
+    numbers = sorted(set(folds.tolist()) - {-1})
+    if fold not in numbers:
+        raise ParamsError(
+            f"fold {fold} has no image to validate on",
+            file=PARAMS,
+            found=f"folds {', '.join(map(str, numbers))}",
+            fix="edit folds in params.yaml",
+        )

@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from darkroom.errors import ParamsError
 from darkroom.index.split import check_split
 from darkroom.index.table import Card, read_index
 from darkroom.models import learned
@@ -20,10 +21,10 @@ from darkroom.params.train import Train
 from darkroom.project import files, fingerprint
 from darkroom.project.paths import Layout
 from darkroom.project.work import half_done
-from darkroom.stages import _leaks, _learned, _train_args, _unfinished
+from darkroom.stages import _leaks, _model_params, _train_args, _unfinished
 from darkroom.stages._context import Context
 from darkroom.stages._inputs import read_part
-from darkroom.stages._split import read_split
+from darkroom.stages._split import read_split, require_fold
 from darkroom.store.store import Store
 from darkroom.training import distributed
 from darkroom.training.callbacks import Callback
@@ -35,74 +36,80 @@ from darkroom.training.fit import FitResult, fit
 CallbackFactory = Callable[..., Sequence[Callback]]
 
 
+@dataclass(frozen=True)
+class _Inputs:
+    """What a fold is trained on, read and checked.
+
+    Attributes:
+        card: What the targets are.
+        shards: The training images, of this fold and of the others.
+        train_rows: The numbers of those to learn from.
+        val_rows: Of those to validate on.
+        targets: By number; None for masks, which the shards hold.
+        images: The codes of all images that the finished network will have learned from.
+        may_leak: Whether its first weights may have learned validation images.
+        digests: Of what has been read: the files may be others a moment later.
+    """
+
+    card: Card
+    shards: Store
+    train_rows: list[int]
+    val_rows: list[int]
+    targets: NDArray[Any] | None
+    images: Codes
+    may_leak: bool
+    digests: dict[str, str]
+
+    @property
+    def train_targets(self) -> NDArray[Any] | None:
+        """The targets of the images to learn from; None for masks."""
+        return None if self.targets is None else self.targets[self.train_rows]
+
+
 @_train_args.errors_name_the_file()
 def run(
     context: Context, fold: int = 0, make_callbacks: CallbackFactory = lambda *_, **__: ()
 ) -> None:
     """Train one fold of a competition; the model is written when training has ended."""
-    name, paths, section = context.name, context.paths, context.section
-    model: Model = section.model
+    paths, section = context.paths, context.section
     train: Train = section.train
 
-    index = read_index(paths.index, paths.card)
-    card = index.card
-    shards, rows = read_part(paths, index, "train")
-    folds, split_sha256 = read_split(paths)
-    check_split(rows, folds)
-    _train_args.check_choices(section, card.task)
-    train_rows, val_rows = _split_rows(rows, folds, fold)
-    images, may_leak = learned.image_codes([]), False
-    if model.weights == _train_args.GIVEN:
-        images, may_leak = _leaks.read_first_images(paths, fold)
-        _leaks.check_training(rows, train_rows, val_rows, images, may_leak)
-    images = np.union1d(images, learned.image_codes(rows["digest"].to_numpy()[train_rows]))
-
-    # Of what has been read: the files may be others a moment later.
-    digests = {"card": index.sha256, "split": split_sha256, **shards.digests}
-    parts = _parts(context, fold, card.task, digests)
+    inputs = _read_inputs(context, fold)
+    card, shards = inputs.card, inputs.shards
+    parts = _parts(context, fold, inputs)
     result_fingerprint = fingerprint.parts_fingerprint(parts)
-    targets = _train_args.target_array(rows, card)
-    train_targets = None if targets is None else targets[train_rows]
+
     arguments = _train_args.network_arguments(
-        section, card, train_targets, str(paths.first_weights(fold) / _leaks.WEIGHTS)
+        section, card, inputs.train_targets, str(paths.first_weights(fold) / _leaks.WEIGHTS)
     )
     net = build_network(**arguments, seed=context.seed)
-    mean, std = normalisation(**arguments)
     # Validation sees whole images, whatever windows are cut for training.
     check_size(net, shards.height, shards.width)
-    loaders = _train_args.train_loaders(shards, train_rows, val_rows, targets, train, context.seed)
-    description = _description(card, shards) | {
-        "mean": mean,
-        "std": std,
-        "model": arguments | {"weights": model.weights},
-        "fold": fold,
-        "leakage": _leaks.ALLOW if may_leak else "refuse",
-        "split_sha256": split_sha256,
-        _learned.KEY: _learned.learning_params(context),
-        "fingerprint": result_fingerprint,
-        "libraries": fingerprint.libraries(),
-    }
-    leads, training = distributed.rank() == 0, f"{name}, fold {fold}"
+    loaders = _train_args.train_loaders(
+        shards, inputs.train_rows, inputs.val_rows, inputs.targets, train, context.seed
+    )
+    description = _description(context, fold, inputs, arguments)
+
+    leads, training = distributed.rank() == 0, f"{context.name}, fold {fold}"
+    work = paths.work(result_fingerprint)
     if leads:
-        _unfinished.report_others(paths.work(result_fingerprint), training, parts)
+        _unfinished.report_others(work, training, parts)
     # Of several ranks the first takes the lock, and the others wait with it.
-    with half_done(
-        paths.work(result_fingerprint), leads=leads, agree=distributed.broadcast
-    ) as work_dir:
+    with half_done(work, leads=leads, agree=distributed.broadcast):
         result = fit(
             net,
             *loaders,
             train,
             task=card.task,
-            loss=_train_args.train_loss(train, card, train_targets, arguments.get("scale")),
+            loss=_train_args.train_loss(train, card, inputs.train_targets, arguments.get("scale")),
             mixup=_train_args.train_mixup(train, card),
             seed=context.seed,
-            work_dir=work_dir,
-            mean=mean,
-            std=std,
+            work_dir=work,
+            mean=description["mean"],
+            std=description["std"],
             scale=arguments.get("scale"),
             callbacks=[
-                _unfinished.Described(work_dir, training, parts),
+                _unfinished.Described(work, training, parts),
                 *make_callbacks(
                     paths.runs(fold, result_fingerprint),
                     card.task,
@@ -115,10 +122,40 @@ def run(
         if not leads:  # rank 0 writes
             return
         context.require_unchanged()
-        _save(paths, fold, result, description, images)
-    _unfinished.remove_others(paths.work(result_fingerprint), training)
+        description["fingerprint"] = result_fingerprint
+        _save(paths, fold, result, description, inputs.images)
+    _unfinished.remove_others(work, training)
     best = ", ".join(f"{key} {value:.4f}" for key, value in result.best.items() if "/val" in key)
     print(f"{training}: best epoch {result.best['epoch']:.0f}: {best}")
+
+
+def _read_inputs(context: Context, fold: int) -> _Inputs:
+    paths, section = context.paths, context.section
+    model: Model = section.model
+    index = read_index(paths.index, paths.card)
+    shards, rows = read_part(paths, index, "train")
+    folds, split_sha256 = read_split(paths)
+    check_split(rows, folds)
+    _train_args.check_choices(section, index.card.task)
+    folds_of_rows = rows["id"].map(folds.set_index("id")["fold"])
+    require_fold(folds_of_rows, fold)
+    train_rows = np.flatnonzero(folds_of_rows != fold).tolist()
+    val_rows = np.flatnonzero(folds_of_rows == fold).tolist()
+    first_images, may_leak = learned.image_codes([]), False
+    if model.weights == _train_args.GIVEN:
+        first_images, may_leak = _leaks.read_first_images(paths, fold)
+        _leaks.check_training(rows, train_rows, val_rows, first_images, may_leak)
+    own_images = learned.image_codes(rows["digest"].to_numpy()[train_rows])
+    return _Inputs(
+        card=index.card,
+        shards=shards,
+        train_rows=train_rows,
+        val_rows=val_rows,
+        targets=_train_args.target_array(rows, index.card),
+        images=np.union1d(first_images, own_images),
+        may_leak=may_leak,
+        digests={"card": index.sha256, "split": split_sha256, **shards.digests},
+    )
 
 
 def _save(
@@ -140,18 +177,18 @@ def _print_waiting() -> None:
     print("waiting for another stage that reads the model so far", file=sys.stderr, flush=True)
 
 
-def _parts(context: Context, fold: int, task: str, digests: Mapping[str, str]) -> dict[str, Any]:
-    """Return all that this training's result comes from; the digests are of what has been read."""
+def _parts(context: Context, fold: int, inputs: _Inputs) -> dict[str, Any]:
+    """Return all that this training's result comes from."""
     paths, section = context.paths, context.section
     choices = {
         "model": section.model.model_dump(),
-        "train": _train_args.choices_of_bits(section.train, task),
+        "train": _train_args.choices_of_bits(section.train, inputs.card.task),
         "fold": fold,
         "seed": context.seed,
     }
     is_given = section.model.weights == _train_args.GIVEN
     first_weights = [paths.first_weights(fold)] if is_given else []
-    return fingerprint.stage_parts("train", choices, first_weights, digests)
+    return fingerprint.stage_parts("train", choices, first_weights, inputs.digests)
 
 
 def _hyperparameters(context: Context, fold: int, shards: Store) -> dict[str, Any]:
@@ -163,8 +200,12 @@ def _hyperparameters(context: Context, fold: int, shards: Store) -> dict[str, An
     )
 
 
-def _description(card: Card, shards: Store) -> dict[str, Any]:
-    """Return what is needed to use the weights, besides the network's arguments."""
+def _description(
+    context: Context, fold: int, inputs: _Inputs, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what is needed to use the weights, and what they were trained with."""
+    card, shards = inputs.card, inputs.shards
+    mean, std = normalisation(**arguments)
     return {
         "task": card.task,
         "targets": card.targets,
@@ -172,17 +213,12 @@ def _description(card: Card, shards: Store) -> dict[str, Any]:
         "height": shards.height,
         "width": shards.width,
         "fit": shards.fit,
+        "mean": mean,
+        "std": std,
+        "model": {**arguments, "weights": context.section.model.weights},
+        "fold": fold,
+        "leakage": _leaks.ALLOW if inputs.may_leak else "refuse",
+        "split_sha256": inputs.digests["split"],
+        _model_params.KEY: _model_params.learning_params(context),
+        "libraries": fingerprint.libraries(),
     }
-
-
-def _split_rows(rows: pd.DataFrame, folds: pd.DataFrame, fold: int) -> tuple[list[int], list[int]]:
-    """Return the row numbers to train on and to validate on."""
-    folds_of_rows = rows["id"].map(folds.set_index("id")["fold"]).to_numpy(np.int64)
-    val_rows = np.flatnonzero(folds_of_rows == fold).tolist()
-    if fold < 0 or not val_rows:
-        raise ParamsError(
-            f"fold {fold} has no image to validate on",
-            found=f"folds {', '.join(map(str, sorted(set(folds_of_rows.tolist()) - {-1})))}",
-            fix="edit folds in params.yaml",
-        )
-    return np.flatnonzero(folds_of_rows != fold).tolist(), val_rows
