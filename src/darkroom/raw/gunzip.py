@@ -11,7 +11,7 @@ from typing import cast
 
 from isal import igzip, isal_zlib
 
-from darkroom.errors import DataError, ResourceError
+from darkroom.errors import ResourceError
 from darkroom.project import files
 from darkroom.project.names import read_errors
 from darkroom.raw import limits
@@ -39,7 +39,7 @@ def unpack_gzip(path: Path, unpack_folder: Path) -> bytes | Path:
     files.make_folder(unpack_folder, private=True)
     with files.lock(unpack_folder):  # one process unpacks, the others wait
         if not target.exists():
-            _unpack(path, target, limit=limits.most_unpacked_bytes(size))
+            _unpack(path, target, packed_bytes=size)
     return target
 
 
@@ -53,20 +53,13 @@ def read_gzip(path: Path, most_bytes: int) -> bytes:
         return cast(bytes, file.read(most_bytes))
 
 
-def _unpack(path: Path, target: Path, limit: int) -> None:
+def _unpack(path: Path, target: Path, packed_bytes: int) -> None:
     unpacked_bytes = 0
     try:
         with files.atomic_write(target) as temporary, temporary.open("wb") as out:
             for chunk in _chunks(path):
                 unpacked_bytes += len(chunk)
-                if unpacked_bytes > limit:
-                    raise DataError(
-                        "unpacks to far more than a set of images would",
-                        file=path,
-                        found=f"more than {limit:,} bytes",
-                        expected=f"at most {limits.MAX_UNPACKED_RATIO} times its own size",
-                        fix="download it again",
-                    )
+                limits.refuse_ratio(unpacked_bytes, packed_bytes, path, "download it again")
                 out.write(chunk)
     except OSError as error:
         if error.errno not in files.DISK_FULL:

@@ -50,13 +50,14 @@ def refuse_count(count: int, file: Path) -> None:
 
 
 def refuse_ratio(unpacked_bytes: int, packed_bytes: int, file: Path, fix: str) -> None:
-    """Raise DataError if an archive declares more unpacked bytes than its size allows."""
-    if unpacked_bytes > most_unpacked_bytes(packed_bytes):
+    """Raise DataError if an archive declares, or has given, more bytes than its size allows."""
+    most = most_unpacked_bytes(packed_bytes)
+    if unpacked_bytes > most:
         raise DataError(
             "unpacks to more than any set of images would",
             file=file,
             found=f"{unpacked_bytes:,} bytes from {packed_bytes:,}",
-            expected=f"at most {MAX_UNPACKED_RATIO} times its own size",
+            expected=f"at most {most:,} bytes",
             fix=fix,
         )
 

@@ -200,7 +200,7 @@ def test_a_bomb_is_refused_before_a_byte_is_written(
     with pytest.raises(DataError, match="unpacks to more than any set of images") as caught:
         split(path, ["t.zip"], tmp_path / "raw")
     assert re.search("found: 20[56],[0-9]{3} bytes from [0-9]{3};", str(caught.value))
-    assert "expected: at most 200 times its own size" in str(caught.value)
+    assert "expected: at most 204,800 bytes" in str(caught.value)
     assert not (tmp_path / "raw").exists()
 
 
