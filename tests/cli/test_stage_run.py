@@ -197,9 +197,10 @@ def test_it_may_be_compared_before_the_end(root: Path) -> None:
     assert results == [None]
 
 
-def test_readers_run_side_by_side(root: Path) -> None:
-    with stage_run.stage_run("train", read), stage_run.stage_run("train", read):
-        pass
+def test_readers_run_side_by_side(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with stage_run.stage_run("train", read) as one, stage_run.stage_run("train", read) as other:
+        assert one.name == other.name == tiny.NAME
+    assert "waiting" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

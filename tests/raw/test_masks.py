@@ -98,7 +98,11 @@ def test_what_is_no_mask_of_the_image_is_refused(archives: Archives, mask: str, 
     ],
 )
 def test_masks_that_agree_pass(values: list[str]) -> None:
-    refuse_opposite_masks(zip("abcdef", values, strict=False))
+    masks = list(zip("abcdef", values, strict=False))
+    refuse_opposite_masks(masks)
+    opposite = [("y", "#ffffff/#00ff00"), ("z", "#00ff00/#ffffff")]
+    with pytest.raises(DataError, match="opposite meaning"):
+        refuse_opposite_masks([*masks, *opposite])
 
 
 @pytest.mark.parametrize(
