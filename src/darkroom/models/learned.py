@@ -49,9 +49,9 @@ def leaked(digests: Iterable[str], learned: Codes, trains_on: Iterable[str]) -> 
         >>> leaked(["0a" * 8, "0b" * 8, "0c" * 8], learned, ["0b" * 8])
         [0]
     """
-    known = np.setdiff1d(learned, image_codes(trains_on))
+    earlier = np.setdiff1d(learned, image_codes(trains_on))
     codes = np.array([int(each[:_HEX_DIGITS], 16) for each in digests], np.uint64)
-    return np.flatnonzero(np.isin(codes, known)).tolist()
+    return np.flatnonzero(np.isin(codes, earlier)).tolist()
 
 
 def to_metadata(codes: Codes) -> dict[str, str]:

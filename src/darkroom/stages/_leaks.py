@@ -54,13 +54,13 @@ def check_training(
         ParamsError: Naming the images.
     """
     digests = rows["digest"].to_numpy()
-    found = learned.leaked(digests[validation], codes, digests[train])
-    if found and not allowed:
-        ids = rows["id"].to_numpy()[np.asarray(validation)[found]]
+    positions = learned.leaked(digests[validation], codes, digests[train])
+    if positions and not allowed:
+        ids = rows["id"].to_numpy()[np.asarray(validation)[positions]]
         raise ParamsError(
             "the first weights have learned images of this fold's validation",
             file=PARAMS,
-            found=f"{len(found)} of {len(validation)}: {', '.join(map(str, ids[:8]))}",
+            found=f"{len(positions)} of {len(validation)}: {', '.join(map(str, ids[:8]))}",
             expected="first weights that never saw them: the score would tell nothing",
             fix=_FIX,
         )
@@ -81,8 +81,8 @@ def leaked_ids(
         ArtifactError: There are some, and its training was not allowed to; or the model is damaged.
     """
     codes, leakage = saved.read_images(paths.model(fold))
-    found = learned.leaked(scored["digest"], codes, trained_on["digest"])
-    ids = [str(scored["id"].iloc[position]) for position in found]
+    positions = learned.leaked(scored["digest"], codes, trained_on["digest"])
+    ids = [str(scored["id"].iloc[position]) for position in positions]
     if ids and leakage != ALLOW:
         raise ArtifactError(
             "this model has learned images that it would be scored on",
