@@ -157,8 +157,8 @@ LINES = (
     SafetyLine(
         "a gzip may not unpack to any size",
         "raw/gunzip.py",
-        '                limits.refuse_ratio(unpacked_bytes, packed_bytes, path, "download it again")\n',
-        "                pass\n",
+        'limits.refuse_ratio(unpacked_bytes, packed_bytes, path, "download it again")\n',
+        "pass\n",
         ARCHIVES,
     ),
     SafetyLine(
