@@ -320,7 +320,7 @@ LINES = (
         "cli/check.py",
         "    if sha256 != expected:\n",
         "    if False:\n",
-        ("tests/cli", "tests/whole/test_bad_artefacts.py"),
+        ("tests/whole/test_stale.py",),
     ),
     SafetyLine(
         "params.yaml has a limit of levels",
