@@ -65,6 +65,24 @@ def test_a_file_of_something_else_is_refused(
     assert not FILE.exists()
 
 
+def test_a_model_without_weights_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "models/other/fold0").mkdir(parents=True)
+    _give(root, "models/other")
+    assert main(["transfer", tiny.NAME]) == 6
+    assert "fold0/model.safetensors: there are no weights here" in capsys.readouterr().err
+
+
+def test_a_damaged_file_of_weights_is_refused_as_what_it_is(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "some.safetensors").write_bytes(b"\xff" * 100)
+    _give(root, "some.safetensors")
+    assert main(["transfer", tiny.NAME]) == 6
+    message = capsys.readouterr().err
+    assert "some.safetensors: these weights cannot be read" in message
+    assert "train again" not in message  # it may come from elsewhere
+
+
 def test_nothing_given_is_told_with_the_line_to_add(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

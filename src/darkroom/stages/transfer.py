@@ -30,8 +30,8 @@ def run(context: Context, fold: int = 0) -> None:
     source = _of_fold(_existing(context.transfer.source), fold)
     if (source / saved.INFO).is_file():
         saved.load_model(source)  # the files of a run must belong together
-    images = learned.read_codes(source / saved.WEIGHTS if source.is_dir() else source)
     weights = read_weights(source)
+    images = learned.read_codes(source / saved.WEIGHTS if source.is_dir() else source)
     # Copies: a .pth file may hold one tensor under two names, which safetensors refuses.
     tensors = {
         key: weights[key].detach().clone(memory_format=torch.contiguous_format)
