@@ -27,16 +27,6 @@ MAX_NAME_CHARACTERS = 1_000
 _SMALL_BYTES = 2**22  # a few blank masks may compress better, and 4 GB take seconds
 
 
-def most_unpacked_bytes(packed_bytes: int) -> int:
-    """Return the bytes that an archive may unpack to, from its size.
-
-    Example:
-        >>> most_unpacked_bytes(10 * 2**20) // 2**20
-        10000
-    """
-    return MAX_UNPACKED_RATIO * max(packed_bytes, _SMALL_BYTES)
-
-
 def refuse_count(count: int, file: Path) -> None:
     """Raise DataError if an archive or folder holds more than `MAX_MEMBERS` files."""
     if count > MAX_MEMBERS:
@@ -51,7 +41,7 @@ def refuse_count(count: int, file: Path) -> None:
 
 def refuse_ratio(unpacked_bytes: int, packed_bytes: int, file: Path, fix: str) -> None:
     """Raise DataError if an archive declares, or has given, more bytes than its size allows."""
-    most = most_unpacked_bytes(packed_bytes)
+    most = MAX_UNPACKED_RATIO * max(packed_bytes, _SMALL_BYTES)
     if unpacked_bytes > most:
         raise DataError(
             "unpacks to more than any set of images would",
