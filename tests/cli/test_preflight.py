@@ -171,18 +171,21 @@ def test_a_faulty_submission(root: Path) -> None:
         assert words.startswith("submissions/tiny.csv.gz: ")
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "", '{"validation": {}}'])
 @pytest.mark.parametrize(
-    ("file", "stage"),
-    [("submissions/tiny.json", "predict"), ("reports/tiny/metrics.json", "evaluate")],
+    ("file", "stage", "unmarked"),
+    [
+        ("submissions/tiny.json", "predict", "it was written by an earlier version of Darkroom"),
+        ("reports/tiny/metrics.json", "evaluate", "it is damaged"),  # it has no checksum
+    ],
 )
-def test_facts_that_cannot_be_read(root: Path, file: str, stage: str, text: str) -> None:
-    tiny.put(root / file, text)
-    words = error_of(ArtifactError)
-    has_no_checksum = stage == "predict" and text.startswith("{")
-    what = "written by an earlier version of Darkroom, or edited" if has_no_checksum else "damaged"
-    assert words.startswith((f"{file}: it is {what}", f"{file}: it was {what}"))
-    assert words.endswith(f"  to do: run `dvc repro -sf {stage}@tiny`")
+def test_facts_that_cannot_be_read(root: Path, file: str, stage: str, unmarked: str) -> None:
+    damaged = "it is damaged"
+    texts = {"{}": unmarked, '{"validation": {}}': unmarked, "[]": damaged, "": damaged}
+    for text, what in texts.items():
+        tiny.put(root / file, text)
+        words = error_of(ArtifactError)
+        assert words.startswith(f"{file}: {what}"), text
+        assert words.endswith(f"  to do: run `dvc repro -sf {stage}@tiny`"), text
 
 
 ODD_SCORES = ["NaN", "Infinity", "-1e999", "1e300", "1" * 400, '"0.5"', "[]"]
