@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from darkroom.errors import ArtifactError, DataError
-from darkroom.index.table import COLUMNS, Card, Index, check_index, read_index, write_index
+from darkroom.index.card import Card, Runs
+from darkroom.index.table import COLUMNS, Index, check_index, read_index, write_index
 from darkroom.project.checked_json import write_json
 
 CARD = Card(
@@ -21,6 +22,9 @@ CARD = Card(
     header=("id", "class"),
 )
 MASKS = Card(task="segmentation", header=("img", "rle_mask"))
+
+
+RUNS = {"order": "row", "start": 1, "relative": False, "empty": "", "size": None}
 
 
 def rows(ids: list[str], parts: list[str], y: list[float] | None = None) -> pd.DataFrame:
@@ -118,7 +122,7 @@ def test_a_training_mask_must_be_there_and_legal() -> None:
     ("change", "words"),
     [
         ({"task": "detection"}, "unknown task\n  found: detection\n  expected: segmentation |"),
-        ({"rle_order": "diagonal"}, "unknown RLE order"),
+        ({"runs": Runs("diagonal")}, "unknown order of run lengths"),  # type: ignore[arg-type]
         ({"targets": ("y", "z")}, "wrong number of targets for the task multiclass\n  found: 2"),
         ({"targets": ("part",)}, "a target has a name that is taken\n  found: 1: part"),
         (
@@ -243,8 +247,9 @@ def test_a_damaged_file_is_refused(
     ("change", "words"),
     [
         ({"task": "art"}, "unknown task"),
-        ({"rle_order": "diagonal"}, "unknown RLE order"),
-        ({"rle_order": None}, "unknown RLE order"),
+        ({"runs": RUNS | {"order": "diagonal"}}, "unknown order of run lengths"),
+        ({"runs": RUNS | {"start": 2}}, "the first pixel has no such number"),
+        ({"runs": None}, "not the card of an index"),
         ({"header": "id"}, "header: not a list"),
         ({"header": ["image", 5]}, "header hold what is not a line of text"),
         ({"classes": [["a"], ["b"]]}, "classes hold what is not a line of text"),

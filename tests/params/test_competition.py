@@ -2,7 +2,7 @@
 
 from typing import Any, get_args
 
-from darkroom.index import table
+from darkroom.index import card
 from darkroom.index.formats.adapter import load_adapter
 from darkroom.models.device import choose_device
 from darkroom.models.names import LABEL_NAMES, MASK_NAMES
@@ -54,7 +54,7 @@ def test_views_are_those_that_keep_a_picture_s_size() -> None:
 
 
 def test_tasks_are_those_of_the_index_and_the_table() -> None:
-    assert get_args(section.TaskName) == table.TASK_NAMES == tuple(tasks.TASKS)
+    assert get_args(section.TaskName) == card.TASK_NAMES == tuple(tasks.TASKS)
 
 
 def test_each_format_has_an_adapter() -> None:

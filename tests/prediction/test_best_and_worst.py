@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from darkroom.images import sheets
-from darkroom.index.table import Card
+from darkroom.index.card import Card
 from darkroom.prediction import best_and_worst
 from darkroom.prediction.scoring import Evaluation
 from tests.support import drawn

@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score, r2_score
 
 from darkroom.errors import ArtifactError, DataError
 from darkroom.images.geometry import FITS, Fit, fit_mask
-from darkroom.index.table import Card
+from darkroom.index.card import Card
 from darkroom.prediction import scoring, thresholds
 from darkroom.prediction.predict import Prediction
 from darkroom.prediction.scoring import LabelledPredictions

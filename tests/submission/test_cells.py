@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from darkroom.errors import DataError
 from darkroom.images import rle
-from darkroom.index.table import Card
+from darkroom.index.card import Card, Runs
 from darkroom.submission.cells import Cells, cell_encoder
 
 LEFT = np.array([[1, 1, 0, 0]] * 4, np.float32)  # 4 x 4: the left half
@@ -26,7 +26,7 @@ def cells(
 
 def masked(values: Any, height: int, width: int, **options: Any) -> list[list[int]]:
     order = options.pop("order", "row")
-    card = Card("segmentation", header=("id", "rle"), rle_order=order)
+    card = Card("segmentation", header=("id", "rle"), runs=Runs(order))
     ((text,),) = cells(card, [values], [(height, width)], **options)
     decoded: list[list[int]] = rle.decode(text, height, width, order).tolist()
     return decoded

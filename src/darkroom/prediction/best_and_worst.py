@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from darkroom.images import sheets
 from darkroom.images.sheets import Pixels
-from darkroom.index.table import Card
+from darkroom.index.card import Card
 from darkroom.prediction.scoring import Evaluation
 from darkroom.store.store import Store
 from darkroom.tasks.answers import answer_caption

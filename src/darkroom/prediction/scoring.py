@@ -18,7 +18,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from darkroom.images.geometry import restore
-from darkroom.index.table import Card
+from darkroom.index.card import Card
 from darkroom.prediction import thresholds
 from darkroom.prediction.parts import Arrays, extended, joined, rows_of
 from darkroom.prediction.predict import Prediction

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from darkroom.errors import ArtifactError
-from darkroom.index.table import Card
+from darkroom.index.card import Card
 from darkroom.models import saved
 from darkroom.models.device import choose_device, prediction_dtype
 from darkroom.params.evaluate import Evaluate, Predict

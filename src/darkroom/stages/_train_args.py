@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from darkroom.errors import ParamsError
-from darkroom.index.table import Card
+from darkroom.index.card import Card
 from darkroom.models.names import LABEL_NAMES, MASK_NAMES
 from darkroom.params.train import LossOptions, Train
 from darkroom.project import processes

@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 from darkroom.images import sheets
 from darkroom.images.sheets import Pixels
+from darkroom.index.card import Card
 from darkroom.index.split import check_split
-from darkroom.index.table import Card, read_index
+from darkroom.index.table import read_index
 from darkroom.params.evaluate import Evaluate
 from darkroom.prediction import best_and_worst
 from darkroom.prediction.decision import write_decision

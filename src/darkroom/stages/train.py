@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from darkroom.index.card import Card
 from darkroom.index.split import check_split
-from darkroom.index.table import Card, read_index
+from darkroom.index.table import read_index
 from darkroom.models import learned
 from darkroom.models.build import build_network, normalisation
 from darkroom.models.learned import Codes

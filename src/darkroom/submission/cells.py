@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from darkroom.images.geometry import Fit, fit_placement
 from darkroom.images.rle import Order
-from darkroom.index.table import Card, answer_columns
+from darkroom.index.card import Card, answer_columns
 from darkroom.submission.upsample import encode_probabilities
 from darkroom.tasks.table import TASKS
 
@@ -31,7 +31,7 @@ def cell_encoder(card: Card, *, threshold: float, fit: Fit) -> CellEncoder:
         DataError: The submission's header does not have the names of the targets.
     """
     if card.task == "segmentation":
-        return partial(_masks, threshold=threshold, fit=fit, order=card.rle_order)
+        return partial(_masks, threshold=threshold, fit=fit, order=card.runs.order)
     if card.task == "multiclass":
         return partial(_labels, decode=_decoder(card, threshold), texts=card.classes)
     encode: CellEncoder = _numbers

@@ -15,7 +15,8 @@ from PIL import Image
 
 from darkroom.errors import ArtifactError
 from darkroom.index.audit.report import build_report
-from darkroom.index.table import Card, Index
+from darkroom.index.card import Card
+from darkroom.index.table import Index
 from tests.support.realdata import REALDATA, needs_realdata
 
 Tables = tuple[Index, pd.DataFrame, pd.DataFrame]

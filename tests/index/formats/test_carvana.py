@@ -56,7 +56,7 @@ def test_the_index_of_a_drawn_set(tmp_path: Path) -> None:
     assert set(index.rows["official"]) == {""}
     assert index.card.task == "segmentation"
     assert index.card.header == ("img", "rle_mask")
-    assert index.card.rle_order == "row"
+    assert index.card.runs.order == "row"
     assert index.card.declared == {"train images": 32, "test images": 16}
 
 

@@ -65,7 +65,7 @@ def test_multiclass(tmp_path: Path) -> None:
     assert index.rows["label"].tolist()[:3] == [1.0, 0.0, 1.0]
     assert np.isnan(index.rows["label"].tolist()[3:]).all()
     assert index.card.declared == {"train images": 3, "test images": 2}
-    assert index.card.rle_order == "column"
+    assert index.card.runs.order == "column"
 
 
 def test_columns_by_position_and_a_group(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import DataError
+from darkroom.index.card import Card
 from darkroom.index.formats.rows import (
     assemble_index,
     check_same_names,
@@ -11,7 +12,6 @@ from darkroom.index.formats.rows import (
     files_by_name,
     image_rows,
 )
-from darkroom.index.table import Card
 from darkroom.raw.archives import Archives
 from tests.support.packed import folder_of, zip_of
 

@@ -15,7 +15,8 @@ import pandas as pd
 from darkroom.errors import ArtifactError
 from darkroom.index.audit import duplicates, shortcuts
 from darkroom.index.audit.warnings import warnings
-from darkroom.index.table import Card, Index
+from darkroom.index.card import Card
+from darkroom.index.table import Index
 
 MOST_LISTED = 20
 MOST_SIZES = 50

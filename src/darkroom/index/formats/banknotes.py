@@ -10,10 +10,11 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
+from darkroom.index.card import Card
 from darkroom.index.formats import labels
 from darkroom.index.formats.labels import EncodedTargets, TargetCells
 from darkroom.index.formats.rows import assemble_index, check_same_names, files_by_name, image_rows
-from darkroom.index.table import Card, Index
+from darkroom.index.table import Index
 from darkroom.params.data import BanknoteColumns, BanknotesData
 from darkroom.project.names import pick_name
 from darkroom.raw import tables

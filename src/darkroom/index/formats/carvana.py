@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from darkroom.errors import DataError
+from darkroom.index.card import Card, Runs
 from darkroom.index.formats.rows import assemble_index, check_same_names, files_by_name, image_rows
-from darkroom.index.table import Card, Index
+from darkroom.index.table import Index
 from darkroom.params.data import CarvanaData
 from darkroom.project.names import list_names, pick_name
 from darkroom.raw import tables
@@ -61,7 +62,7 @@ def build_index(archives: Archives, data: CarvanaData) -> Index:
             "test images": VIEWS * len(set(test_cars.values())),
         },
         header=("img", "rle_mask"),
-        rle_order="row",
+        runs=Runs("row"),
     )
     return assemble_index(archives, [train], test, card)
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from darkroom.errors import DataError
+from darkroom.index.card import Card
 from darkroom.index.formats.rows import assemble_index, check_same_names, files_by_name, image_rows
-from darkroom.index.table import Card, Index
+from darkroom.index.table import Index
 from darkroom.params.data import CelebaData
 from darkroom.project.names import list_names, pick_name
 from darkroom.raw import tables

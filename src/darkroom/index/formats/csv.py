@@ -12,10 +12,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from darkroom.errors import DataError, ParamsError, one_line
+from darkroom.index.card import TAKEN_SUFFIX, Card, Runs
 from darkroom.index.formats import labels, templates
 from darkroom.index.formats.labels import TargetCells
 from darkroom.index.formats.rows import assemble_index, image_rows
-from darkroom.index.table import COLUMNS, TAKEN_SUFFIX, Card, Index
+from darkroom.index.table import COLUMNS, Index
 from darkroom.params.data import CsvData, CsvTable
 from darkroom.project.names import pick_name, summarise_names
 from darkroom.raw import tables
@@ -92,7 +93,7 @@ def build_index(archives: Archives, data: CsvData) -> Index:
         classes=coded.classes,
         declared={"train images": sum(map(len, train)), "test images": len(frames["test"])},
         header=tuple(data.header),
-        rle_order=data.rle_order,
+        runs=Runs(data.rle_order),
         label_values=coded.label_values,
     )
     return assemble_index(archives, train, frames["test"], card)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from darkroom.errors import DataError
-from darkroom.index.table import COLUMNS, Card, Index, check_index
+from darkroom.index.card import Card
+from darkroom.index.table import COLUMNS, Index, check_index
 from darkroom.raw.archives import Archives, digest_of
 from darkroom.raw.masks import RLE_PREFIX
 

@@ -1,0 +1,278 @@
+"""The card of an index: what its rows mean, what the judge counts, how a submission is written."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from darkroom.errors import DataError
+from darkroom.params.section import TaskName
+from darkroom.project.names import nearest_name
+
+TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
+ORDERS = ("row", "column")
+TAKEN_SUFFIX = "_target"  # of a target whose name is that of another column of the index
+ID_KEY, LABEL_KEY = "{id}", "{label}"  # in the templates of a submission's key cells
+
+# Characters that break a line of the submission, or its encoding.
+_UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """How run lengths are written.
+
+    Attributes:
+        order: Along rows, or down columns.
+        start: The number of the first pixel, 0 or 1.
+        relative: Whether a start counts from the end of the run before.
+        empty: The cell of an empty mask, such as "", "-1", "1 0" or "-".
+        size: (height, width) of the submission's masks, px; None: that of the image.
+    """
+
+    order: Literal["row", "column"] = "row"
+    start: int = 1
+    relative: bool = False
+    empty: str = ""
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class PixelCells:
+    """Images whose pixels stand in the cells of a table.
+
+    Attributes:
+        columns: Names of the columns, in the order of pixels along the rows. The cell of a single
+            column holds all values, separated by blanks.
+        shape: (height, width), px.
+    """
+
+    columns: tuple[str, ...]
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Card:
+    """The meaning of the rows, and the form of the submission.
+
+    Attributes:
+        task: "segmentation", "multilabel", "multiclass", "binary" or "regression".
+        targets: Names of the target columns, in the order of the model's outputs. Segmentation:
+            the mask classes where there are several, () for one. Multiclass with soft labels: the
+            classes.
+        classes: Multiclass only: the label of each class number, as the submission writes it.
+        declared: Counts that the raw files state or that reading them gave ("train images", "test
+            images", "images"), for the audit.
+        header: The header of the submission: its key columns, then its value columns.
+        label_values: Binary and multilabel: the submission's text for absent and present.
+        metric: What the judge counts: a name, or `file.py:function`; "" for the task's usual one.
+        weights: Of labels or targets in a weighted metric; 1 for those that are not named.
+        keys: A template for each key column of the header, of {id} and {label}. With {label} the
+            submission has a row for each image and target.
+        separator: Between several labels in one cell.
+        runs: How the submission's run lengths are written.
+        soft: Multiclass: targets are shares of each class, 0 to 1, in columns.
+        values: Segmentation: a mask file's values with the class that each means, or None for
+            pixels that are left out of loss and metric; () where masks are 0 and 1. Classes are
+            then exclusive.
+        unknown: Segmentation: whether some pixels may be left out.
+        pixels: Where pixels are, if they stand in tables.
+    """
+
+    task: str
+    targets: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    declared: dict[str, int] = field(default_factory=dict)
+    header: tuple[str, ...] = ()
+    label_values: tuple[str, str] = ("0", "1")
+    metric: str = ""
+    weights: dict[str, float] = field(default_factory=dict)
+    keys: tuple[str, ...] = (ID_KEY,)
+    separator: str = " "
+    runs: Runs = Runs()
+    soft: bool = False
+    values: tuple[tuple[int, str | None], ...] = ()
+    unknown: bool = False
+    pixels: PixelCells | None = None
+
+    @property
+    def exclusive(self) -> bool:
+        """Segmentation: whether each pixel belongs to one class at most."""
+        return bool(self.values)
+
+    @property
+    def background(self) -> bool:
+        """Segmentation: whether exclusive classes leave pixels that belong to none of them."""
+        return self.exclusive and 0 not in dict(self.values)
+
+    @property
+    def planes(self) -> int:
+        """Segmentation: the number of mask classes."""
+        return max(1, len(self.targets))
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of what is predicted, in the order of the model's outputs."""
+        return self.classes if self.task == "multiclass" else self.targets
+
+    @property
+    def long(self) -> bool:
+        """Whether the submission has a row for each image and target."""
+        return any(LABEL_KEY in key for key in self.keys)
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The value columns of the submission's header."""
+        return self.header[len(self.keys) :]
+
+
+def answer_columns(card: Card) -> list[int]:
+    """Return the position in `outputs` of each answer of the submission's header, in its order.
+
+    Several answers are matched by name, so that none stands under another's. One answer has no
+    other to be confused with, and judges often give it a name of their own: then [0].
+
+    Raises:
+        DataError: The header has other names than the outputs.
+
+    Example:
+        >>> answer_columns(Card("regression", ("width", "age"), header=("id", "age", "width")))
+        [1, 0]
+    """
+    answers, outputs = card.answers, card.outputs
+    if len(answers) == 1 and _fits_one_cell(card):
+        return [0]
+    places = {name.removesuffix(TAKEN_SUFFIX): place for place, name in enumerate(outputs)}
+    places |= {name: place for place, name in enumerate(outputs)}
+    columns = [places.get(name, -1) for name in answers]
+    if sorted(columns) != list(range(len(outputs))):
+        unknown = [name for name in answers if name not in places]
+        near = nearest_name(unknown[0], outputs) if unknown else None
+        raise DataError(
+            "the submission's header does not have the names of the targets",
+            found=counted(answers),
+            expected=f"{counted(outputs)}, in any order, after the id",
+            fix=(f"is {unknown[0]!r} the target {near!r}? " if near else "")
+            + "Write the targets' names in data.header; if the judge has other names, rename the "
+            "columns of the tables",
+        )
+    return columns
+
+
+def _fits_one_cell(card: Card) -> bool:
+    """Return whether one value column can hold the answer of a row."""
+    return card.long or len(card.outputs) < 2 or card.task in ("multiclass", "multilabel")
+
+
+def check_card(card: Card, reserved: Sequence[str]) -> None:
+    """Check a card against every rule that later stages rely on.
+
+    Args:
+        card: The card.
+        reserved: Names that a target cannot have: the other columns of the index.
+
+    Raises:
+        DataError: A rule is broken.
+    """
+    expect(card.task in TASK_NAMES, "unknown task", card.task, " | ".join(TASK_NAMES))
+    expect(
+        card.runs.order in ORDERS, "unknown order of run lengths", card.runs.order, "row | column"
+    )
+    expect(
+        card.runs.start in (0, 1), "the first pixel has no such number", card.runs.start, "0 | 1"
+    )
+    _check_targets(card)
+    for what in ("targets", "classes", "header", "label_values", "keys"):
+        odd = ", ".join(repr(name) for name in getattr(card, what) if not is_writable(name))
+        expect(not odd, f"{what} hold what is not a line of text", odd, "no control characters")
+    expect(len(card.label_values) == 2, "label values are not two", len(card.label_values), 2)
+    counts = all(isinstance(k, str) and type(v) is int for k, v in card.declared.items())
+    expect(counts, "declared does not hold counts by name", card.declared)
+    names = [*reserved, *card.targets]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    expect(not twice, "a target has a name that is taken", counted(twice), "names of its own")
+    _check_header(card)
+    legal = len(set(card.classes)) == len(card.classes) and "" not in card.classes
+    expect(legal, "class labels must differ and not be empty", counted(card.classes))
+    legal = (len(card.classes) >= 2) == (card.task == "multiclass")
+    what = f"wrong number of classes for the task {card.task}"
+    expect(legal, what, counted(card.classes), "two or more for multiclass, none for others")
+
+
+def _check_targets(card: Card) -> None:
+    several = max(1, len(card.targets))
+    if card.task == "segmentation":
+        legal = len(card.targets) != 1
+        expected: object = "no names for one mask class, else one each"
+    elif card.task == "multiclass" and card.soft:
+        legal, expected = card.targets == card.classes, counted(card.classes)
+    else:
+        expected = {"multiclass": 1, "binary": 1}.get(card.task, several)
+        legal = len(card.targets) == expected
+    what = f"wrong number of targets for the task {card.task}"
+    expect(legal, what, counted(card.targets), expected)
+    classes = {name for _, name in card.values if name is not None}
+    legal = not card.values or classes == set(card.targets)
+    expect(legal, "mask values mean other classes", counted(sorted(classes)), counted(card.targets))
+
+
+def _check_header(card: Card) -> None:
+    legal = bool(card.keys) and any(ID_KEY in key for key in card.keys)
+    expect(legal, "the keys of the submission lack the id", counted(card.keys), ID_KEY)
+    widths = [len(card.keys) + 1] if _fits_one_cell(card) else []
+    if not card.long and len(card.outputs) > 1:
+        widths.append(len(card.keys) + len(card.outputs))
+    what = "the submission's header has the wrong number of columns"
+    expected = " or ".join(map(str, widths))
+    expect(len(card.header) in widths, what, counted(card.header), expected)
+    answer_columns(card)
+
+
+def card_values(card: Card) -> dict[str, Any]:
+    """Return a card as JSON holds it."""
+    return asdict(card)
+
+
+def card_from_values(values: dict[str, Any], reserved: Sequence[str]) -> Card:
+    """Return the checked card that `card_values` turned into JSON.
+
+    Raises:
+        DataError, ValueError, TypeError, KeyError: The values are no card.
+    """
+    names = [entry.name for entry in fields(Card)]
+    if sorted(values) != sorted(names):
+        raise ValueError(f"keys {', '.join(sorted(values))}")
+    values = dict(values)
+    for name in ("targets", "classes", "header", "label_values", "keys", "values"):
+        if not isinstance(values[name], list):
+            raise TypeError(f"{name}: not a list")
+        values[name] = tuple(values[name])
+    values["values"] = tuple((value, name) for value, name in values["values"])
+    runs = values["runs"]
+    values["runs"] = Runs(**runs | {"size": runs["size"] and tuple(runs["size"])})
+    if values["pixels"] is not None:
+        values["pixels"] = PixelCells(**{k: tuple(v) for k, v in values["pixels"].items()})
+    card = Card(**values)
+    check_card(card, reserved)
+    return card
+
+
+def is_writable(value: object) -> bool:
+    """Return whether a value is a line of text that a submission can hold."""
+    return isinstance(value, str) and not _UNWRITABLE.search(value)
+
+
+def counted(names: Sequence[object]) -> str:
+    """Return names with their number, for messages.
+
+    Example:
+        >>> counted(["a", "b"])
+        '2: a, b'
+    """
+    return f"{len(names)}: {', '.join(map(str, names))}" if names else "none"
+
+
+def expect(holds: bool, what: str, found: object, expected: object = None) -> None:
+    """Raise DataError unless a rule holds."""
+    if not holds:
+        raise DataError(what, found=found, expected=expected)
