@@ -83,7 +83,7 @@ deps: install ## Write the code dependencies of dvc.yaml anew, from the imports
 	python -m tests.support.dvc_deps
 
 lock: install ## Resolve pyproject.toml into requirements.lock
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra dev --extra 7z --extra dicom --universal --python-version 3.11 \
 	  --generate-hashes --no-header --quiet --output-file requirements.lock
 
 clean: ## Remove half-done work and the tools' caches; results stay
