@@ -7,6 +7,7 @@ import yaml
 
 from darkroom.errors import ParamsError
 from darkroom.params import file
+from darkroom.params.data import CsvData
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +46,7 @@ def test_all_errors_are_listed_at_once_with_path_and_remedy(raw: Any) -> None:
     assert "carvana.train.epochs: found 'many' (str); input should be a valid integer" in text
     assert "celeba.model.name: found 'resnet19'; allowed are " in text
     assert "which params.schema.json lists; did you mean 'resnet18' or " in text
-    assert "celeba.data.quality: unknown key; allowed: source, kaggle, urls, format" in text
+    assert "celeba.data.quality: unknown key; allowed: source, kaggle, urls, metric" in text
     assert "celeba.train.lr: this key is missing" in text
     assert "banknotes.evaluate.threshold: found 2 (int); input should be 'auto', or" in text
     assert "competitions[3]: found 3 (int)" in text
@@ -138,14 +139,15 @@ def test_a_csv_competition_needs_no_python(raw: Any) -> None:
         }
     }
     data = file.validate_params(raw).section("nuclei").data
+    assert isinstance(data, CsvData)
     assert data.format == "csv"
     assert data.train.mask == 1
     raw["nuclei"]["data"]["train"]["imag_path"] = ""
     assert "nuclei.data.train.imag_path: unknown key; did you mean 'image_path'?" in _faults(raw)
     raw["nuclei"]["data"] = {"format": "tsv"}
-    assert "nuclei.data.format: found 'tsv', allowed 'carvana', 'celeba'" in _faults(raw)
+    assert "found 'tsv', allowed 'rows', 'carvana', 'celeba'" in _faults(raw)
     raw["nuclei"]["data"] = {}
-    assert "nuclei.data.format: this key is missing" in _faults(raw)
+    assert "nuclei.data.task: this key is missing" in _faults(raw)
     raw["nuclei"]["data"] = None
     assert "nuclei.data: found null; input should be a mapping" in _faults(raw)
 

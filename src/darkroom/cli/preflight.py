@@ -11,7 +11,7 @@ from darkroom.cli import check, provenance
 from darkroom.cli.provenance import Commit
 from darkroom.errors import ArtifactError, ParamsError
 from darkroom.params import file as paramfile
-from darkroom.params.data import SAMPLE, Data
+from darkroom.params.data import SAMPLE, Source
 from darkroom.project.checked_json import read_json
 from darkroom.project.paths import PARAMS, Layout
 from darkroom.remote.kaggle.responses import MAX_SCORE
@@ -96,7 +96,7 @@ def _require_score(value: object) -> float:
     return score
 
 
-def _kaggle_competition(name: str, data: Data) -> str:
+def _kaggle_competition(name: str, data: Source) -> str:
     if data.kaggle is None or "/" in data.kaggle:
         kind = ", a data set" if data.kaggle else ""
         raise ParamsError(

@@ -1,19 +1,30 @@
-"""The `data` section, one shape a raw layout, and the `split` section."""
+"""The `data` section: where rows, images and targets come from, and what the judge wants."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from darkroom.params.section import Section, TaskName
+from darkroom.params.section import Positive, Section, TaskName
 
 SAMPLE, KAGGLE, URLS = "sample", "kaggle", "urls"  # the sources that are not folders
 MAX_LETTERS = 120  # of a file's or folder's name on disk
+METRIC_PATTERN = r"^([a-z][a-z0-9_.]*(@[1-9][0-9]?)?|[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*)$"
 
 Column = Annotated[
     str | int, Field(description="A column by its name, or by its position counted from 0.")
 ]
+Delimiter = Annotated[
+    str,
+    Field(
+        pattern=r'^[^"\r\n\x00]$',
+        description="One character that separates cells, no quote and no line break.",
+    ),
+]
+Pattern = Annotated[str | int, Field(description="A pattern of cells; ! in front excludes.")]
+Patterns = Pattern | list[Pattern]
+Size = Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(min_length=2, max_length=2)]
 
 
 def _check_url(url: str) -> str:
@@ -69,6 +80,151 @@ class Source(Section):
         None, description="What `source: kaggle` fetches, and where `darkroom submit` submits."
     )
     urls: list[Url] = Field([], description="The files that `source: urls` fetches.")
+    metric: str | None = Field(
+        None,
+        pattern=METRIC_PATTERN,
+        description="What the judge counts: a name such as macro_f1, or a function of your own, "
+        "metrics/mine.py:score. Left out: dice, accuracy or rmse, by the task.",
+    )
+    weights: dict[str, Positive] = Field(
+        {}, description="Of labels in a weighted metric: {any: 2}; 1 for those not named."
+    )
+
+
+class RunLengths(Section):
+    """How run lengths are written."""
+
+    order: Literal["row", "column"] = Field(
+        "column", description="Whether pixels are counted along rows or down columns."
+    )
+    start: Literal[0, 1] = Field(1, description="The number of the first pixel.")
+    relative: bool = Field(
+        False, description="Whether a start counts from the end of the run before."
+    )
+    empty: str = Field("", description='The cell of an empty mask: "", "-1", "1 0" or "-".')
+    size: Size | None = Field(
+        None, description="[height, width] of the masks, px, where it is not the image's."
+    )
+
+
+class TableFile(Section):
+    """A table that needs more than its name."""
+
+    table: str = Field(min_length=1, description="The table's file, in the source folder.")
+    delimiter: Delimiter | None = None
+    columns: list[str] | None = Field(
+        None, min_length=1, description="The names of the columns, of a table without a header."
+    )
+
+
+AnyTable = str | TableFile
+
+
+class Rows(Section):
+    """Where the rows of a part come from, and what an image and a target are."""
+
+    table: AnyTable | list[AnyTable] | None = Field(
+        None,
+        description="The file that lists the rows: .csv, .tsv, .txt, .parquet, .json (COCO), "
+        "also in a .zip or .gz. Of a list, further tables are joined to the first on the columns "
+        "that they share.",
+    )
+    files: str | None = Field(
+        None,
+        description="Instead of a table, a template of the images' paths, whose fields are the "
+        "columns: train.zip/train/{label}.{n}.jpg",
+    )
+    cells: dict[str, str] = Field(
+        {},
+        description="Columns whose cells are taken apart into further columns: "
+        '{Image_Label: "{image}_{label}"}',
+    )
+    where: dict[str, Patterns] = Field(
+        {},
+        description="Rows to keep, by column: patterns such as A*, or with ! in front such as "
+        "!.DS_Store of rows to leave out.",
+    )
+    missing: Literal["refuse", "skip"] = Field(
+        "refuse", description="skip: leave out rows whose image is not there, and count them."
+    )
+    image: str | list[str] | None = Field(
+        None,
+        description="Where the image lies, a template of columns: train/{id[0]}/{id}.jpg; {3} is "
+        "a column by position, * what is not known. A list: planes, stacked as channels.",
+    )
+    pixels: str | list[str] | None = Field(
+        None, description="Instead of image: the columns that hold pixels, such as pixel*."
+    )
+    shape: Size | None = Field(
+        None, description="[height, width] of pixels in columns, where it is not square."
+    )
+    id: Column | None = Field(
+        None,
+        description="A column or a template. Left out: the only field of image, else the file's "
+        "name without its suffix.",
+    )
+    targets: Column | list[Column] = Field(
+        [], description="The columns to predict, also by patterns: c*"
+    )
+    label: Column | None = Field(
+        None,
+        description="Where rows are of an image and a label: the column that names the target or "
+        "mask class.",
+    )
+    mask: str | dict[str, str] | None = Field(
+        None,
+        description="Where the mask lies, a template; * may match several files. "
+        "{road: ..., car: ...}: a file a class.",
+    )
+    rle: Column | None = Field(None, description="The column that holds run lengths.")
+    group: Column | None = Field(
+        None, description="A column or a template; rows of one group stay on one side of a fold."
+    )
+    runs: RunLengths | None = Field(
+        None, description="How the table's run lengths are written, if not as the submission's."
+    )
+
+
+class Data(Source):
+    """A competition: five questions, each with its keys."""
+
+    format: ClassVar[str] = "rows"
+
+    sample: Literal["carvana", "celeba", "banknotes"] | None = Field(
+        None, description="What `source: sample` draws."
+    )
+    task: TaskName = Field(description="What is to be predicted.")
+    train: Rows = Field(description="The images to learn from.")
+    valid: Rows | None = Field(
+        None, description="An official validation set; keys that it leaves out are train's."
+    )
+    test: Rows = Field(
+        Rows(),
+        description="The images to predict, in this order. It has train's image, pixels, id, "
+        "cells, label, group, missing and runs where it leaves them out; without table and files "
+        "its rows are those of `like`.",
+    )
+    like: str | None = Field(
+        None,
+        description="The sample submission, which gives the header, ids, order and class columns.",
+    )
+    header: list[str] = Field(
+        [], description="The submission's header, where there is no sample submission."
+    )
+    row: str | list[str] = Field(
+        "{id}",
+        description="The key of a submission's row, of {id} and {label}; a list where several "
+        "columns are the key.",
+    )
+    separator: str | None = Field(
+        None, min_length=1, description="Between several labels in one cell, read and written."
+    )
+    values: dict[int, str | None] = Field(
+        {},
+        description="What a mask picture's values mean: {0: sky, 1: road, 255: null}; null is "
+        "left out of loss and metric. Other values are background.",
+    )
+    runs: RunLengths = Field(RunLengths(), description="How run lengths are read and written.")
 
 
 class CarvanaData(Source):
@@ -162,7 +318,20 @@ class CsvData(Source):
     )
 
 
-Data = Annotated[CarvanaData | CelebaData | BanknotesData | CsvData, Field(discriminator="format")]
+def _form(raw: Any) -> str:
+    """Return the name of a raw layout that is still a form of its own, or "rows"."""
+    form = raw.get("format", "rows") if isinstance(raw, dict) else getattr(raw, "format", "rows")
+    return str(form)
+
+
+AnyData = Annotated[
+    Annotated[Data, Tag("rows")]
+    | Annotated[CarvanaData, Tag("carvana")]
+    | Annotated[CelebaData, Tag("celeba")]
+    | Annotated[BanknotesData, Tag("banknotes")]
+    | Annotated[CsvData, Tag("csv")],
+    Discriminator(_form),
+]
 
 
 class Split(Section):

@@ -25,6 +25,8 @@ MAX_DEPTH = 20
 MAX_KEY_LETTERS = 200
 MAX_INTEGER = 10**18
 
+NUMBERED = ("values",)  # mappings whose keys are whole numbers
+
 _KINDS = {dict: "a mapping", list: "a list", str: "a text", type(None): "nothing"}
 
 
@@ -154,10 +156,10 @@ def _problem(error: Exception) -> str:
 
 def _faults(raw: Any) -> Iterator[str]:
     """Yield what is beyond a limit, or no key; an alias is walked as often as it is used."""
-    todo: list[tuple[Any, int]] = [(raw, 0)]
+    todo: list[tuple[Any, int, object]] = [(raw, 0, "")]
     count = 0
     while todo:
-        value, depth = todo.pop()
+        value, depth, name = todo.pop()
         count += 1
         if count > MAX_VALUES:
             yield f"more than {MAX_VALUES:,} values (what an alias names counts at each use)"
@@ -168,11 +170,12 @@ def _faults(raw: Any) -> Iterator[str]:
         if isinstance(value, dict):
             for key in value:
                 if not isinstance(key, str):
-                    yield f"the key {key} is not text"
+                    if name not in NUMBERED or type(key) is not int:
+                        yield f"the key {key} is not text"
                 elif len(key) > MAX_KEY_LETTERS:
                     yield f"a key of more than {MAX_KEY_LETTERS} letters: {key[:40]}…"
-            todo += [(each, depth + 1) for each in value.values()]
+            todo += [(each, depth + 1, key) for key, each in value.items()]
         elif isinstance(value, list):
-            todo += [(each, depth + 1) for each in value]
+            todo += [(each, depth + 1, "") for each in value]
         elif isinstance(value, int) and abs(value) >= MAX_INTEGER:
             yield f"an integer of more than {len(str(MAX_INTEGER)) - 1} digits"

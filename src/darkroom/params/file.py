@@ -17,6 +17,7 @@ from darkroom.params.rules import broken_rules
 Location = tuple[str | int, ...]
 
 KEY_ERRORS = ("extra_forbidden", "missing")  # of a key that the schema or the file lacks
+FORMS = ("rows", "carvana", "celeba", "banknotes", "csv")  # of a data section
 MAX_WORDS = 12  # allowed words that fit a line
 MAX_FAULTS = 100  # for which a message is made: each is compared with the allowed keys
 
@@ -178,6 +179,7 @@ def _path(loc: Location, raw: Any) -> str:
             isinstance(raw, list) and isinstance(key, int)
         )
         last = position == len(loc) - 1 and isinstance(raw, dict) and not _is_union_type(key)
+        last = last and not (key in FORMS and loc[position - 1 : position] == ("data",))
         if not is_present and not last:
             continue
         names.append(f"[{key}]" if isinstance(key, int) else f".{key}")
@@ -212,6 +214,8 @@ def _node(loc: Location, schema: dict[str, Any]) -> dict[str, Any]:
             continue
         if isinstance(key, int):
             node = node.get("items", {})
+        elif "oneOf" in node and key in FORMS:
+            node = node["oneOf"][FORMS.index(key)]
         elif key in node.get("properties", {}):
             node = node["properties"][key]
         elif "discriminator" in node:

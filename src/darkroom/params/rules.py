@@ -4,7 +4,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from darkroom.params.competition import NAME, Competition, Params
-from darkroom.params.data import KAGGLE, URLS, Data
+from darkroom.params.data import KAGGLE, URLS, Data, Source
+from darkroom.params.data_rules import data_faults
 
 
 def broken_rules(params: Params) -> list[str]:
@@ -114,11 +115,13 @@ def _check_sections(params: Params) -> list[str]:
                 f"{train.devices} devices"
             )
         faults += _check_source(name, section.data)
+        if isinstance(section.data, Data):
+            faults += data_faults(name, section.data)
         faults += _check_crop(name, section) + _check_evaluate(name, section)
     return faults
 
 
-def _check_source(name: str, data: Data) -> list[str]:
+def _check_source(name: str, data: Source) -> list[str]:
     """Check that a remote source says what to fetch, each file under a name of its own."""
     faults = []
     if data.source == KAGGLE and data.kaggle is None:

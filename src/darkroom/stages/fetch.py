@@ -7,7 +7,7 @@ from typing import Any
 
 from darkroom.errors import ParamsError
 from darkroom.index.formats.adapter import load_adapter
-from darkroom.params.data import KAGGLE, SAMPLE, URLS, Data
+from darkroom.params.data import KAGGLE, SAMPLE, URLS, AnyData
 from darkroom.project import files, processes
 from darkroom.project.names import MissingFileError, list_names
 from darkroom.raw.sample import draw_banknotes, draw_carvana, draw_celeba
@@ -35,7 +35,7 @@ SAMPLE_SEED = 2017  # the year of the Carvana challenge; another seed would be a
 def run(context: Context, *, policy: RetryPolicy = RetryPolicy()) -> None:  # noqa: B008  (it is frozen)
     """Draw a competition's sample, or take its raw files from Kaggle, addresses or a folder."""
     paths = context.paths
-    data: Data = context.section.data
+    data: AnyData = context.section.data
 
     refuse_foreign_files(paths.raw)
     source = None if data.source == SAMPLE else _fetch_source(data, paths.raw, policy)
@@ -50,7 +50,7 @@ def run(context: Context, *, policy: RetryPolicy = RetryPolicy()) -> None:  # no
     print(f"{context.name}: {count} raw files, {size / 1e6:.1f} MB, from {data.source}")
 
 
-def _fetch_source(data: Data, raw: Path, policy: RetryPolicy) -> tuple[Path, list[str]]:
+def _fetch_source(data: AnyData, raw: Path, policy: RetryPolicy) -> tuple[Path, list[str]]:
     """Return the folder that holds the raw files, after a download if needed, and their names."""
     adapter = load_adapter(data.format)
     if data.source in (KAGGLE, URLS):

@@ -2,7 +2,7 @@
 
 from darkroom.index.formats.adapter import load_adapter
 from darkroom.index.table import write_index
-from darkroom.params.data import Data
+from darkroom.params.data import AnyData
 from darkroom.raw.archives import Archives
 from darkroom.stages._context import Context, require
 
@@ -10,7 +10,7 @@ from darkroom.stages._context import Context, require
 def run(context: Context) -> None:
     """Write the index of a competition: its raw files as one table of images."""
     name, paths = context.name, context.paths
-    data: Data = context.section.data
+    data: AnyData = context.section.data
 
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
     index = load_adapter(data.format).build_index(archives, data)

@@ -1,0 +1,200 @@
+"""Rules about several keys of a `data` section, checked before any raw file is read."""
+
+import re
+from difflib import get_close_matches
+
+from darkroom.params.data import SAMPLE, Data, Rows
+from darkroom.params.section import TaskName
+
+ID_KEY, LABEL_KEY = "{id}", "{label}"
+# What another key says instead, where a part inherits keys from train.
+ALTERNATIVES = (("table", "files"), ("image", "pixels"), ("mask", "rle"))
+OF_TEST = ("image", "pixels", "shape", "id", "cells", "label", "group", "missing", "runs")
+
+_LABELS: tuple[TaskName, ...] = ("multiclass", "multilabel", "binary")
+_CLASSES: tuple[TaskName, ...] = ("multiclass", "binary")
+_FLAGS: tuple[TaskName, ...] = ("multilabel", "binary")
+_VALUES: tuple[TaskName, ...] = ("regression",)
+_MASKS: tuple[TaskName, ...] = ("segmentation",)
+METRIC_TASKS: dict[str, tuple[TaskName, ...]] = {
+    **dict.fromkeys(
+        ("accuracy", "log_loss", "weighted_log_loss", "roc_auc", "f1", "f2", "f0.5"), _LABELS
+    ),
+    **dict.fromkeys(("macro_f1", "micro_f1", "mean_column_auc", "gap"), _LABELS),
+    **dict.fromkeys(("balanced_accuracy",), _CLASSES),
+    **dict.fromkeys(("samples_f1", "samples_f2"), ("multilabel",)),
+    **dict.fromkeys(("average_precision", "mean_average_precision"), _LABELS),
+    "quadratic_kappa": ("multiclass", "regression"),
+    **dict.fromkeys(("top5_accuracy", "map@3", "map@5"), ("multiclass", "multilabel")),
+    **dict.fromkeys(("rmse", "mae", "rmsle", "r2", "weighted_r2", "mcrmse"), _VALUES),
+    **dict.fromkeys(
+        ("dice", "global_dice", "iou", "mean_iou", "iou_precision", "f2_iou", "dice_hausdorff"),
+        _MASKS,
+    ),
+}
+"""By name of a metric, the tasks that it goes with; map@k and topk_accuracy exist for any k."""
+
+_ANY_K = re.compile("(map@|top)[1-9][0-9]?(_accuracy)?")
+
+
+def part_rows(data: Data) -> dict[str, Rows]:
+    """Return the parts that there are, each with the keys that it inherits from train."""
+    parts = {"train": data.train}
+    if data.valid is not None:
+        parts["valid"] = _inherited(data.train, data.valid, tuple(Rows.model_fields))
+    parts["test"] = _inherited(data.train, data.test, OF_TEST)
+    return parts
+
+
+def _inherited(train: Rows, rows: Rows, keys: tuple[str, ...]) -> Rows:
+    """Return rows with train's values of the keys that they leave out and say no other way."""
+    own = rows.model_fields_set
+    taken = {
+        key
+        for key in keys
+        if key in train.model_fields_set - own
+        and not any(key in pair and own.intersection(pair) for pair in ALTERNATIVES)
+    }
+    if "files" in own and train.image is not None and train.files is None:
+        taken.discard("image")  # the path itself is the image
+    return rows.model_copy(update={key: getattr(train, key) for key in taken})
+
+
+def data_faults(name: str, data: Data) -> list[str]:
+    """Return a line for each rule that a section breaks."""
+    at = f"{name}.data"
+    faults = []
+    if data.source == SAMPLE and data.sample is None:
+        faults.append(
+            f"{at}.sample: this key is missing: what to draw: carvana, celeba or banknotes; for "
+            "other data set the source to a folder, kaggle or urls"
+        )
+    if data.metric is not None and (fault := metric_fault(data.metric, data.task)):
+        faults.append(f"{at}.metric: found {data.metric!r}; {fault}")
+    if data.weights and data.metric and ".py:" not in data.metric and "weighted" not in data.metric:
+        faults.append(f"{at}.weights: the metric {data.metric} has none; remove them")
+    if not data.header and data.like is None:
+        faults.append(
+            f"{at}.like: this key is missing: the sample submission, such as "
+            "sample_submission.csv; without one write header: [id, label]"
+        )
+    if data.header and data.like is not None:
+        faults.append(f"{at}.header: data.like gives the header; remove one of the two")
+    for part, rows in part_rows(data).items():
+        faults += _part_faults(f"{at}.{part}", part, rows, data)
+    return faults + _form_faults(at, data)
+
+
+def _part_faults(at: str, part: str, rows: Rows, data: Data) -> list[str]:
+    faults = []
+    both = [f"{a} and {b}" for a, b in ALTERNATIVES if _is_set(rows, a) and _is_set(rows, b)]
+    faults += [f"{at}: has {words}; remove one of the two" for words in both]
+    if rows.table is None and rows.files is None:
+        if part != "test":
+            faults.append(
+                f"{at}: lacks its rows; write table: train.csv, or without a table "
+                "files: train/{label}/{id}.jpg"
+            )
+        elif data.like is None:
+            faults.append(
+                f"{at}: lacks its rows; write table, or files, or data.like, whose rows it then has"
+            )
+    if rows.image is None and rows.pixels is None and rows.files is None:
+        faults.append(
+            f"{at}.image: this key is missing: where a row's image lies, such as train/{{id}}.jpg"
+        )
+    if rows.shape is not None and rows.pixels is None:
+        faults.append(f"{at}.shape: is of pixels, which are not set; remove it")
+    if rows.table is None and isinstance(rows.mask, dict) and not rows.mask:
+        faults.append(f"{at}.mask: has no class; write {{road: masks/{{id}}_road.png}}")
+    return faults + _target_faults(at, part, rows, data)
+
+
+def _target_faults(at: str, part: str, rows: Rows, data: Data) -> list[str]:
+    """Check that a part has what its task learns from, and nothing else."""
+    has_targets = rows.targets not in ([], "")
+    masks = [key for key in ("mask", "rle") if _is_set(rows, key)]
+    if data.task == "segmentation":
+        if has_targets:
+            return [f"{at}.targets: the task is segmentation; write mask or rle instead"]
+        if part != "test" and not masks:
+            return [
+                f"{at}: lacks its masks; write mask: masks/{{id}}.png, or rle: the column of run "
+                "lengths"
+            ]
+        if isinstance(rows.mask, dict) and rows.label is not None:
+            return [f"{at}.label: the classes of the masks are named in mask; remove one of them"]
+        return []
+    if masks:
+        return [f"{at}.{masks[0]}: is for segmentation, and the task is {data.task}; remove it"]
+    if part != "test" and not has_targets and not (rows.label and data.task == "multilabel"):
+        return [f"{at}.targets: this key is missing: the column to predict, or several"]
+    if rows.label is not None and data.task not in ("multilabel", "regression"):
+        return [
+            f"{at}.label: gathers several labels of an image, and the task is {data.task}; for one "
+            "class an image write targets"
+        ]
+    return []
+
+
+def _form_faults(at: str, data: Data) -> list[str]:
+    """Check the keys that say how masks, labels and rows of the submission are written."""
+    faults = []
+    keys = [data.row] if isinstance(data.row, str) else data.row
+    is_long = any(LABEL_KEY in key for key in keys)
+    if not any(ID_KEY in key for key in keys):
+        faults.append(f'{at}.row: found {data.row!r}, which lacks the image; write "{{id}}" in it')
+    if data.header and len(data.header) <= len(keys):
+        faults.append(
+            f"{at}.header: found {data.header}; after the {len(keys)} columns of row it needs "
+            "those of the answers"
+        )
+    train, task = data.train, data.task
+    several = (
+        train.label is not None
+        or isinstance(train.mask, dict)
+        or bool(data.values)
+        or (task in ("multilabel", "regression"))
+    )
+    if is_long and not several:
+        faults.append(
+            f"{at}.row: found {data.row!r}, but an image has no several labels; set "
+            f"{at}.train.label to the column that names them, or write {{id}} alone"
+        )
+    if data.values and (task != "segmentation" or not isinstance(train.mask, str) or train.label):
+        faults.append(
+            f"{at}.values: are of mask pictures that hold all classes; write mask: "
+            "masks/{id}.png without label, or remove them"
+        )
+    if len([name for name in data.values.values() if name is not None]) == 1:
+        faults.append(f"{at}.values: name one class; two or more are needed, or none")
+    if data.separator is not None and task in ("segmentation", "regression", "binary"):
+        faults.append(f"{at}.separator: is for several labels, and the task is {task}; remove it")
+    if task != "segmentation" and "runs" in data.model_fields_set:
+        faults.append(f"{at}.runs: is for segmentation, and the task is {task}; remove it")
+    return faults
+
+
+def _is_set(rows: Rows, key: str) -> bool:
+    return getattr(rows, key) is not None
+
+
+def metric_fault(metric: str, task: TaskName) -> str:
+    """Return why a metric does not go with a task, with the nearest that does; "" if it does.
+
+    Example:
+        >>> metric_fault("macro_f2", "multiclass")
+        "there is no such metric; did you mean 'macro_f1'?"
+    """
+    if ".py:" in metric:
+        return ""
+    known = "map@5" if _ANY_K.fullmatch(metric) else metric
+    tasks = METRIC_TASKS.get(known, ())
+    if task in tasks:
+        return ""
+    fitting = [name for name, others in METRIC_TASKS.items() if task in others]
+    near = get_close_matches(metric, fitting, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; for it are {', '.join(fitting)}"
+    if not tasks:
+        return f"there is no such metric{hint}"
+    return f"the task is {task}, and it is for {' and '.join(tasks)}{hint}"

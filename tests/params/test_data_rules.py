@@ -1,0 +1,91 @@
+"""Rules about several keys of a data section, and what parts inherit."""
+
+from typing import Any
+
+import pytest
+
+from darkroom.params.data import Data
+from darkroom.params.data_rules import data_faults, metric_fault, part_rows
+
+TRAIN = {"table": "train.csv", "image": "train/{id}.jpg", "targets": "label"}
+DATA: dict[str, Any] = {
+    "source": "raw",
+    "task": "multiclass",
+    "train": TRAIN,
+    "like": "sample_submission.csv",
+}
+RLE = {"table": "train.csv", "image": "train/{id}.jpg", "rle": "runs"}
+
+
+def section(**changes: Any) -> Data:
+    return Data.model_validate(DATA | changes)
+
+
+def test_a_section_that_says_enough_has_no_faults() -> None:
+    assert data_faults("a", section()) == []
+    assert data_faults("a", section(task="segmentation", train=RLE)) == []
+    long = TRAIN | {"label": "kind"}
+    assert data_faults("a", section(task="regression", train=long, row="{id}_{label}")) == []
+    by_files = {"files": "train/{label}/{n}.jpg", "targets": "label"}
+    assert data_faults("a", section(train=by_files, test={"image": "test/{file}"})) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"like": None}, "a.data.like: this key is missing: the sample submission"),
+        ({"header": ["id", "y"]}, "a.data.header: data.like gives the header"),
+        ({"source": "sample"}, "a.data.sample: this key is missing: what to draw"),
+        ({"metric": "macro_f2"}, "found 'macro_f2'; there is no such metric; did you mean 'macro"),
+        ({"metric": "rmse"}, "the task is multiclass, and it is for regression"),
+        ({"metric": "f1", "weights": {"x": 2}}, "a.data.weights: the metric f1 has none"),
+        ({"train": TRAIN | {"files": "a/{b}.jpg"}}, "a.data.train: has table and files"),
+        ({"train": {"image": "{x}", "targets": "y"}}, "a.data.train: lacks its rows; write table"),
+        ({"train": {"table": "a.csv", "targets": "y"}}, "a.data.train.image: this key is missing"),
+        ({"train": TRAIN | {"targets": []}}, "a.data.train.targets: this key is missing"),
+        ({"train": TRAIN | {"rle": "x"}}, "a.data.train.rle: is for segmentation"),
+        ({"train": TRAIN | {"label": "x"}}, "a.data.train.label: gathers several labels"),
+        ({"train": TRAIN | {"shape": [2, 3]}}, "a.data.train.shape: is of pixels"),
+        ({"row": "{label}"}, "a.data.row: found '{label}', which lacks the image"),
+        ({"row": "{id}_{label}"}, "but an image has no several labels; set a.data.train.label"),
+        ({"values": {0: "x", 1: "y"}}, "a.data.values: are of mask pictures"),
+        ({"task": "binary", "separator": " "}, "a.data.separator: is for several labels"),
+        ({"runs": {"order": "row"}}, "a.data.runs: is for segmentation"),
+        ({"task": "segmentation"}, "a.data.train.targets: the task is segmentation"),
+        (
+            {"task": "segmentation", "train": RLE | {"mask": "m/{id}.png"}},
+            "a.data.train: has mask and rle",
+        ),
+        (
+            {"like": None, "header": ["id", "y"]},
+            "a.data.test: lacks its rows; write table, or files, or data.like",
+        ),
+        ({"like": None, "header": ["id"], "test": TRAIN}, "after the 1 columns of row it needs"),
+    ],
+)
+def test_keys_that_contradict_each_other(changes: dict[str, Any], words: str) -> None:
+    assert words in "\n".join(data_faults("a", section(**changes)))
+
+
+def test_what_a_part_leaves_out_is_of_train() -> None:
+    train = TRAIN | {"where": {"split": "0"}, "group": "car", "id": "{id}.jpg", "missing": "skip"}
+    data = section(train=train, valid={"where": {"split": "1"}}, test={"image": "test/{id}.jpg"})
+    parts = part_rows(data)
+    assert list(parts) == ["train", "valid", "test"]
+    assert (parts["valid"].table, parts["valid"].where) == ("train.csv", {"split": "1"})
+    assert (parts["valid"].targets, parts["valid"].missing) == ("label", "skip")
+    test = parts["test"]
+    assert (test.table, test.where, test.targets) == (None, {}, [])
+    assert (test.group, test.id, test.image) == ("car", "{id}.jpg", "test/{id}.jpg")
+
+
+def test_what_a_part_says_in_another_way_is_not_inherited() -> None:
+    data = section(valid={"files": "valid/{label}/{n}.jpg"}, test={"files": "test/{n}.jpg"})
+    parts = part_rows(data)
+    assert (parts["valid"].table, parts["valid"].image) == (None, None)
+    assert (parts["test"].table, parts["test"].image) == (None, None)
+
+
+@pytest.mark.parametrize("metric", ["map@7", "top3_accuracy", "macro_f1", "metrics/mine.py:score"])
+def test_a_metric_that_goes_with_classes(metric: str) -> None:
+    assert metric_fault(metric, "multiclass") == ""
