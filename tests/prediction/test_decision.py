@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from darkroom.errors import ArtifactError
@@ -12,41 +13,96 @@ from darkroom.prediction.tiles import Tiles
 from darkroom.prediction.tta import TTA
 from darkroom.project.checked_json import write_json
 
-WRITTEN = {"threshold": 0.25, "tta": ["hflip"], "scales": [1.0], "tiles": None}
+WRITTEN = {
+    "threshold": 0.25,
+    "at_least_one": False,
+    "cuts": [],
+    "min_area": 0,
+    "fill_holes": False,
+    "separate": False,
+    "tta": ["hflip"],
+    "scales": [1.0],
+    "tiles": None,
+}
+ALL = Decision(
+    threshold=(0.25, 0.5),
+    tta=TTA(("hflip", "vflip"), (0.75, 1.0), Tiles(64, 96, 0.25)),
+    at_least_one=True,
+    min_area=12,
+    fill_holes=True,
+    separate=True,
+)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    tta = TTA(("hflip", "vflip"), (0.75, 1.0), Tiles(64, 96, 0.25))
-    write_decision(tmp_path / "decision.json", 0.25, tta)
+    write_decision(tmp_path / "decision.json", ALL)
     values = json.loads((tmp_path / "decision.json").read_text())
     assert values.pop("checksum")
     assert values == {
-        "threshold": 0.25,
+        "threshold": [0.25, 0.5],
+        "at_least_one": True,
+        "cuts": [],
+        "min_area": 12,
+        "fill_holes": True,
+        "separate": True,
         "tta": ["hflip", "vflip"],
         "scales": [0.75, 1.0],
         "tiles": {"height": 64, "width": 96, "overlap": 0.25},
     }
-    assert read_decision(tmp_path / "decision.json", "cars", "binary") == Decision(0.25, tta)
+    assert read_decision(tmp_path / "decision.json", "cars", "multilabel", 2) == ALL
 
 
-def test_a_task_without_a_threshold_takes_one_half(tmp_path: Path) -> None:
-    write_decision(tmp_path / "decision.json", None, TTA())
-    for task in ("multiclass", "regression"):
-        assert read_decision(tmp_path / "decision.json", "notes", task).threshold == 0.5
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_cuts_are_read_without_a_threshold(tmp_path: Path, task: str) -> None:
+    decision = Decision(None, cuts=(0.5, 1.25))
+    write_decision(tmp_path / "decision.json", decision)
+    assert read_decision(tmp_path / "decision.json", "eyes", task) == decision
 
 
 @pytest.mark.parametrize("task", ["segmentation", "multilabel", "binary"])
 def test_a_task_that_needs_a_threshold_is_refused_one_half_for_none(
     tmp_path: Path, task: str
 ) -> None:
-    write_decision(tmp_path / "decision.json", None, TTA())
-    with pytest.raises(ArtifactError, match=f"found: threshold null for the task {task}"):
+    write_decision(tmp_path / "decision.json", Decision(None))
+    with pytest.raises(ArtifactError, match=f"found: threshold null for {task}"):
         read_decision(tmp_path / "decision.json", "cars", task)
+
+
+def test_thresholds_of_other_labels_are_refused(tmp_path: Path) -> None:
+    write_decision(tmp_path / "decision.json", ALL)
+    with pytest.raises(ArtifactError, match="found: 2 thresholds for 3 labels"):
+        read_decision(tmp_path / "decision.json", "cars", "multilabel", 3)
+    with pytest.raises(ArtifactError, match="found: 2 thresholds\n  expected: 3"):
+        ALL.answers("multilabel", np.zeros((1, 3), np.float32))
+
+
+def test_answers_by_label() -> None:
+    found = np.array([[0.3, 0.3], [0.1, 0.6], [0.2, 0.3], [0.1, 0.4]], np.float32)
+    thresholds = Decision((0.25, 0.5))
+    assert thresholds.answers("multilabel", found).tolist() == [[1, 0], [0, 1], [0, 0], [0, 0]]
+    # 0.2 is 4/5 of its threshold, 0.3 is 3/5; 0.1 is 2/5 of its own, 0.4 is 4/5.
+    some = Decision((0.25, 0.5), at_least_one=True)
+    assert some.answers("multilabel", found).tolist() == [[1, 0], [0, 1], [1, 0], [0, 1]]
+
+
+def test_answers_of_masks_by_class() -> None:
+    found = np.full((1, 2, 1, 2), 0.4, np.float32)
+    assert Decision((0.25, 0.5)).answers("segmentation", found).tolist() == [[[[1, 1]], [[0, 0]]]]
+
+
+def test_answers_without_a_threshold() -> None:
+    found = np.array([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]], np.float32)
+    assert Decision(None).answers("multiclass", found).tolist() == [1, 0]
+    # Expected grades 1.1 and 0.9.
+    assert Decision(None, cuts=(0.5, 1.0)).answers("multiclass", found).tolist() == [2, 1]
+    values = np.array([[0.4], [2.5]], np.float32)
+    assert Decision(None).answers("regression", values) is values
+    assert Decision(None, cuts=(0.5, 1.0)).answers("regression", values).tolist() == [0, 2]
 
 
 def test_an_edited_decision_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "decision.json"
-    write_decision(file, 0.25, TTA())
+    write_decision(file, Decision(0.25))
     file.write_text(file.read_text().replace("0.25", "0.26"))
     with pytest.raises(ArtifactError, match="it is damaged or was edited"):
         read_decision(file, "cars", "segmentation")
@@ -61,6 +117,13 @@ def test_an_edited_decision_is_refused(tmp_path: Path) -> None:
         WRITTEN | {"threshold": True},
         WRITTEN | {"tiles": {"height": 3}},
         WRITTEN | {"tta": None},
+        WRITTEN | {"threshold": []},
+        WRITTEN | {"threshold": [0.5, 1]},
+        WRITTEN | {"cuts": [0.5]},
+        WRITTEN | {"at_least_one": 1},
+        WRITTEN | {"min_area": -1},
+        WRITTEN | {"min_area": 1.5},
+        WRITTEN | {"more": 1},
     ],
 )
 def test_a_decision_of_other_values_is_refused(tmp_path: Path, values: dict[str, Any]) -> None:
@@ -69,3 +132,10 @@ def test_a_decision_of_other_values_is_refused(tmp_path: Path, values: dict[str,
         read_decision(tmp_path / "decision.json", "cars", "segmentation")
     assert "it is damaged: it holds no valid decision" in str(caught.value)
     assert "run `dvc repro -sf evaluate@cars`" in str(caught.value)
+
+
+@pytest.mark.parametrize("cuts", [[1.0, 0.5], [None], [1], "ab"])
+def test_cuts_that_do_not_ascend_are_refused(tmp_path: Path, cuts: Any) -> None:
+    write_json(tmp_path / "decision.json", WRITTEN | {"threshold": None, "cuts": cuts})
+    with pytest.raises(ArtifactError, match="it holds no valid decision"):
+        read_decision(tmp_path / "decision.json", "eyes", "regression")

@@ -1,20 +1,28 @@
-"""decision.json: the threshold and the test-time augmentation, from evaluate to predict.
+"""decision.json: how probabilities become answers, from evaluate to predict.
 
 A threshold fits the predictions that it was chosen on: with other transforms or tiles, another
-one would be best. So both are decided once, by evaluate, and predict takes them as they are.
+one would be best. So all is decided once, by evaluate, and predict takes it as it is.
 """
 
-import json
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from darkroom.errors import ArtifactError, ParamsError
 from darkroom.prediction.tiles import Tiles
 from darkroom.prediction.tta import TTA
 from darkroom.project.checked_json import read_json, write_json
+from darkroom.tasks.answers import decode_grade
+from darkroom.tasks.table import TASKS
 
 DEFAULT_THRESHOLD = 0.5
 WITHOUT_THRESHOLD = ("multiclass", "regression")  # the greatest class, or the value itself
+Threshold = float | tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -23,27 +31,91 @@ class Decision:
 
     Attributes:
         threshold: A pixel or label is present if its probability is greater; 0 < threshold < 1.
-        tta: The test-time augmentation that the threshold was chosen with.
+            One for all, or one a label or mask class. None: the task needs none.
+        tta: The test-time augmentation that the rest was chosen with.
+        at_least_one: Multilabel: an image none of whose labels is above its threshold gets the
+            one that is nearest to it, by the ratio.
+        cuts: The answer is a grade: how many of these, ascending, the value is greater than; with
+            classes, the expected grade Σ k p. (): the answer is no grade, or the greatest class.
+        min_area: Masks: parts of fewer pixels are left out, at original size.
+        fill_holes: Masks: holes are filled.
+        separate: Masks: objects that touch are separated.
     """
 
-    threshold: float
-    tta: TTA
+    threshold: Threshold | None = DEFAULT_THRESHOLD
+    tta: TTA = field(default_factory=TTA)
+    at_least_one: bool = False
+    cuts: tuple[float, ...] = ()
+    min_area: int = 0
+    fill_holes: bool = False
+    separate: bool = False
+
+    def answers(self, task: str, probabilities: NDArray[np.float32]) -> NDArray[Any]:
+        """Return the answers to predictions of a task.
+
+        Args:
+            task: A name of `darkroom.tasks.table.TASKS`.
+            probabilities: float32 (N, K), or (N, K, H, W) for masks; values for regression.
+
+        Returns:
+            uint8 of the same shape for labels and masks; int64 (N,) class numbers, or grades
+            where there are cuts; values as they are.
+
+        Raises:
+            ArtifactError: There are more or fewer thresholds than labels.
+        """
+        if self.cuts:
+            return decode_grade(probabilities, self.cuts)
+        if self.threshold is None:
+            return TASKS[task].decode(probabilities, DEFAULT_THRESHOLD)
+        threshold = self.threshold_array(probabilities.shape[1])
+        if probabilities.ndim > 2:
+            threshold = threshold.reshape(-1, *[1] * (probabilities.ndim - 2))
+        answers = (probabilities > threshold).astype(np.uint8)
+        if self.at_least_one and probabilities.ndim == 2 and probabilities.shape[1] > 1:
+            empty = np.flatnonzero(~answers.any(axis=1))
+            nearest = (probabilities[empty] / threshold).argmax(axis=1)
+            answers[empty, nearest] = 1
+        return answers
+
+    def threshold_array(self, count: int) -> NDArray[np.float32]:
+        """Return the threshold (count,) of each label, float32.
+
+        Raises:
+            ArtifactError: There are more or fewer thresholds.
+        """
+        threshold = DEFAULT_THRESHOLD if self.threshold is None else self.threshold
+        numbers = threshold if isinstance(threshold, tuple) else (threshold,) * count
+        if len(numbers) != count:
+            raise ArtifactError(
+                "the decision has thresholds for other labels",
+                found=f"{len(numbers)} thresholds",
+                expected=count,
+                fix="run evaluate again",
+            )
+        return np.array(numbers, np.float32)
 
 
-def write_decision(path: Path, threshold: float | None, tta: TTA) -> None:
-    """Write the decision; the threshold is None for a task that needs none."""
+_TTA_KEYS = ("tta", "scales", "tiles")
+_KEYS = tuple(each.name for each in fields(Decision) if each.name != "tta")
+
+
+def write_decision(path: Path, decision: Decision) -> None:
+    """Write the decision."""
+    tta, values = decision.tta, asdict(decision)
     tiles = None if tta.tiles is None else vars(tta.tiles)
-    values = {"threshold": threshold, "tta": tta.transforms, "scales": tta.scales, "tiles": tiles}
+    values |= {"tta": tta.transforms, "scales": tta.scales, "tiles": tiles}
     write_json(path, values)
 
 
-def read_decision(path: Path, name: str, task: str) -> Decision:
-    """Return the decision for a competition; 0.5 stands for a threshold that is not needed.
+def read_decision(path: Path, name: str, task: str, labels: int | None = None) -> Decision:
+    """Return the decision for a competition.
 
     Args:
         path: Of decision.json.
         name: The competition, for messages.
         task: A task that needs a threshold is refused a decision without one.
+        labels: How many labels or mask classes there are; None: not checked.
 
     Raises:
         ArtifactError: The file is absent or damaged.
@@ -51,15 +123,17 @@ def read_decision(path: Path, name: str, task: str) -> Decision:
     fix = f"run `dvc repro -sf evaluate@{name}`"
     values = read_json(path, absent="it is not there", fix=fix)
     try:
-        stored = values["threshold"]
-        needed = task not in WITHOUT_THRESHOLD
-        if needed != isinstance(stored, float) or (stored is None) == needed:
-            raise ValueError(f"threshold {json.dumps(stored)} for the task {task}")
-        threshold = DEFAULT_THRESHOLD if stored is None else stored
-        if not 0 < threshold < 1:
-            raise ValueError(f"threshold {threshold}")
+        if set(values) != {*_KEYS, *_TTA_KEYS}:
+            raise ValueError(f"keys {', '.join(sorted(values))}")
         tiles = None if values["tiles"] is None else Tiles(**values["tiles"])
-        return Decision(threshold, TTA(tuple(values["tta"]), tuple(values["scales"]), tiles))
+        decision = Decision(
+            **{key: values[key] for key in _KEYS if key not in ("threshold", "cuts")},
+            threshold=_as_threshold(values["threshold"]),
+            cuts=tuple(values["cuts"]),
+            tta=TTA(tuple(values["tta"]), tuple(values["scales"]), tiles),
+        )
+        _check(decision, task, labels)
+        return decision
     except (ParamsError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(
             "it is damaged: it holds no valid decision",
@@ -67,3 +141,44 @@ def read_decision(path: Path, name: str, task: str) -> Decision:
             found=error,
             fix=fix,
         ) from error
+
+
+def _as_threshold(value: object) -> Threshold | None:
+    if isinstance(value, list):
+        return tuple(value)
+    if value is None or isinstance(value, float):
+        return value
+    raise ValueError(f"threshold {value!r}")
+
+
+def _check(decision: Decision, task: str, labels: int | None) -> None:
+    """Raise ValueError unless all values are legal for a task."""
+    threshold = decision.threshold
+    if (task in WITHOUT_THRESHOLD) != (threshold is None):
+        raise ValueError(f"threshold {'null' if threshold is None else threshold} for {task}")
+    numbers: Sequence[object] = () if threshold is None else threshold_list(threshold)
+    if not all(isinstance(number, float) and 0 < number < 1 for number in numbers):
+        raise ValueError(f"threshold {threshold}")
+    if isinstance(threshold, tuple) and (
+        not threshold or len(threshold) != (labels or len(numbers))
+    ):
+        raise ValueError(f"{len(numbers)} thresholds for {labels} labels")
+    cuts = decision.cuts
+    is_ascending = all(isinstance(cut, float) and math.isfinite(cut) for cut in cuts)
+    if not is_ascending or list(cuts) != sorted(cuts) or (cuts and task not in WITHOUT_THRESHOLD):
+        raise ValueError(f"cuts {list(cuts)} for {task}")
+    for key in ("at_least_one", "fill_holes", "separate"):
+        if not isinstance(getattr(decision, key), bool):
+            raise TypeError(f"{key} {getattr(decision, key)!r}")
+    if type(decision.min_area) is not int or decision.min_area < 0:
+        raise ValueError(f"min_area {decision.min_area!r}")
+
+
+def threshold_list(threshold: Threshold) -> tuple[float, ...]:
+    """Return the thresholds of a decision, one or several.
+
+    Example:
+        >>> threshold_list(0.5)
+        (0.5,)
+    """
+    return threshold if isinstance(threshold, tuple) else (threshold,)

@@ -16,7 +16,7 @@ from darkroom.index.split import check_split
 from darkroom.index.table import read_index
 from darkroom.params.evaluate import Evaluate
 from darkroom.prediction import best_and_worst
-from darkroom.prediction.decision import write_decision
+from darkroom.prediction.decision import Decision, write_decision
 from darkroom.prediction.scoring import (
     Evaluation,
     LabelledPredictions,
@@ -186,4 +186,4 @@ def _write(paths: Layout, evaluation: Evaluation, metrics: Mapping[str, object],
             files.write(folder / f"{name}.csv", as_csv(curve))
     files.write(paths.scores, as_csv(evaluation.per_image))
     files.write(paths.metrics, json.dumps(metrics, indent=2) + "\n")
-    write_decision(paths.decision, evaluation.threshold, tta)
+    write_decision(paths.decision, Decision(evaluation.threshold, tta))

@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 from darkroom.index.table import read_index
 from darkroom.params.evaluate import Predict
-from darkroom.prediction.decision import read_decision
+from darkroom.prediction.decision import DEFAULT_THRESHOLD, read_decision
 from darkroom.project import fingerprint
 from darkroom.project.journal import Journal
 from darkroom.project.work import discard_others, half_done
@@ -33,8 +33,10 @@ def run(context: Context) -> None:
         [paths.decision, *map(paths.model, context.folds)],
         {"card": index.sha256, **shards.digests},
     )
-    to_cells = cell_encoder(index.card, threshold=decision.threshold, fit=shards.fit)
-    facts = {"fingerprint": digest, "threshold": decision.threshold, "folds": list(context.folds)}
+    threshold = DEFAULT_THRESHOLD if decision.threshold is None else decision.threshold
+    assert isinstance(threshold, float)
+    to_cells = cell_encoder(index.card, threshold=threshold, fit=shards.fit)
+    facts = {"fingerprint": digest, "threshold": threshold, "folds": list(context.folds)}
     bar = tqdm(total=len(shards), desc=f"predict {name}", unit="img", file=sys.stderr, disable=None)
     writer = Writer(paths.submission, index.card.header, facts=facts)
     place = trained.work_folder(context, "predict", digest)

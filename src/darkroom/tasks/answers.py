@@ -26,6 +26,30 @@ def decode_class(probabilities: Floats, _threshold: float) -> npt.NDArray[np.int
     return np.asarray(probabilities.argmax(axis=1), np.int64)
 
 
+def decode_grade(predictions: Floats, cuts: Sequence[float]) -> npt.NDArray[np.int64]:
+    """Return the grade (N,) of each image: how many cuts, ascending, its value is greater than.
+
+    Args:
+        predictions: Values (N, 1); or probabilities (N, K) of grades, whose expectation counts.
+        cuts: Ascending.
+
+    Example:
+        >>> decode_grade(np.array([[0.2], [1.5], [3.1]], np.float32), (0.5, 1.5, 2.5))
+        array([0, 1, 3])
+    """
+    return np.asarray(
+        np.searchsorted(np.asarray(cuts), expected_grade(predictions), side="left"), np.int64
+    )
+
+
+def expected_grade(predictions: Floats) -> npt.NDArray[np.float64]:
+    """Return the value (N,) of predictions (N, 1), or the expectation of probabilities (N, K)."""
+    values = predictions.astype(np.float64)
+    if values.shape[1] == 1:
+        return values[:, 0]
+    return np.asarray(values @ np.arange(values.shape[1], dtype=np.float64), np.float64)
+
+
 def decode_value(values: Floats, _threshold: float) -> Floats:
     """Return the values as they are."""
     return values

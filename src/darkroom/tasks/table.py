@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from darkroom.tasks.answers import Decoder, decode_class, decode_value, decode_yes
-from darkroom.tasks.metrics import (
+from darkroom.tasks.metrics.sums import (
     Metric,
     count_dice,
     count_right_classes,

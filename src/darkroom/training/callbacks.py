@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from darkroom.store.loader import Batch
-from darkroom.tasks.metrics import Metric
+from darkroom.tasks.metrics.sums import Metric
 from darkroom.training import distributed
 from darkroom.training.module import Metrics
 

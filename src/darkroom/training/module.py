@@ -18,7 +18,7 @@ from darkroom.models.layer_groups import (
     unfreeze_all,
 )
 from darkroom.store.loader import Batch
-from darkroom.tasks.metrics import Metric
+from darkroom.tasks.metrics.sums import Metric
 from darkroom.tasks.table import Task
 from darkroom.training import distributed
 from darkroom.training.augment.mixup import Mixup

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from darkroom.tasks.metrics import count_dice
+from darkroom.tasks.metrics.sums import count_dice
 from darkroom.tasks.table import TASKS
 from tests.tasks.losses.cases import case
 

@@ -1,0 +1,153 @@
+"""Metrics of answers: labels that are present or absent, and classes by number.
+
+Truth and answers are (n, K) of labels, or (n,) numbers of classes. Labels that are unknown, NaN in
+the truth, are left out. Soft labels count as present above one half; soft classes, (n, K), count
+as the one with the greatest share. A score that is not defined is None.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Doubles = NDArray[np.float64]
+Average = Literal["macro", "micro", "samples"]
+
+
+def label_accuracy(truth: Array, answers: Array) -> float | None:
+    """Return the share of the known labels that are right.
+
+    Example:
+        >>> label_accuracy(np.array([[1, 0], [1, np.nan]]), np.array([[1, 1], [1, 0]]))
+        0.6666666666666666
+    """
+    present, known = split_truth(truth)
+    right = ((answers > 0) == present) & known
+    return _ratio(right.sum(), known.sum())
+
+
+def label_balanced_accuracy(truth: Array, answers: Array) -> float | None:
+    """Return the mean of the shares of present and of absent labels that are right.
+
+    The mean over labels, of those that are present in some images and absent in others.
+    """
+    present, known = split_truth(truth)
+    right = ((answers > 0) == present) & known
+    yes, no = (present & known).sum(axis=0), (~present & known).sum(axis=0)
+    both = (yes > 0) & (no > 0)
+    if not both.any():
+        return None
+    recall = (right & present).sum(axis=0)[both] / yes[both]
+    specificity = (right & ~present).sum(axis=0)[both] / no[both]
+    return float(((recall + specificity) / 2).mean())
+
+
+def label_f(truth: Array, answers: Array, *, beta: float = 1.0, average: Average) -> float | None:
+    """Return F-beta of labels: (1 + b²) TP / ((1 + b²) TP + b² FN + FP).
+
+    Chinchor 1992, MUC-4 Evaluation Metrics.
+
+    Args:
+        truth: float64 (n, K), NaN where unknown.
+        answers: 0 or 1, (n, K).
+        beta: A missed label costs beta² times what a false one costs.
+        average: "macro": the mean over the labels that occur, in truth or answers. "micro": of the
+            counts of all labels. "samples": the mean over images with a known label; one
+            without any label in truth and answers counts 0.
+    """
+    present, known = split_truth(truth)
+    given = (answers > 0) & known
+    axis = {"macro": 0, "micro": None, "samples": 1}[average]
+    hits, truths, answered = ((a & b).sum(axis) for a, b in _pairs(present & known, given))
+    counted = known.any(axis=1) if average == "samples" else truths + answered > 0
+    return _mean_f(hits, truths, answered, beta, counted)
+
+
+def class_accuracy(truth: Array, answers: Array) -> float | None:
+    """Return the share of images whose class is right."""
+    return _ratio((class_numbers(truth) == answers).sum(), len(answers))
+
+
+def class_balanced_accuracy(truth: Array, answers: Array) -> float | None:
+    """Return the mean over the classes in the truth of the share that is right."""
+    classes = class_numbers(truth)
+    if not len(classes):
+        return None
+    counts = np.bincount(classes)
+    right = np.bincount(classes[classes == answers], minlength=len(counts))
+    return float((right[counts > 0] / counts[counts > 0]).mean())
+
+
+def class_f(truth: Array, answers: Array, *, beta: float = 1.0, average: Average) -> float | None:
+    """Return F-beta of classes; the mean over those that occur in truth or answers ("macro").
+
+    Micro and samples F of classes are the accuracy.
+    """
+    classes = class_numbers(truth)
+    if average != "macro":
+        return class_accuracy(classes, answers)
+    if not len(classes):
+        return None
+    count = int(max(classes.max(), answers.max())) + 1
+    hits, truths, answered = (
+        np.bincount(numbers, minlength=count)
+        for numbers in (classes[classes == answers], classes, answers)
+    )
+    return _mean_f(hits, truths, answered, beta, truths + answered > 0)
+
+
+def quadratic_kappa(truth: Array, answers: Array) -> float | None:
+    """Return Cohen's kappa with quadratic weights: 1 - E[(a - t)²] / E[(a' - t)²], a' shuffled.
+
+    Cohen 1968, Weighted kappa. Grades are numbers: an answer that is off by two costs four times
+    one that is off by one. None where truth and answers are one and the same grade: 0 / 0.
+
+    Args:
+        truth: (n,) or (n, 1), NaN where unknown; classes may be soft, (n, K).
+        answers: (n,) or (n, 1).
+
+    Example:
+        >>> quadratic_kappa(np.array([0, 1, 2, 2]), np.array([0, 1, 2, 1]))
+        0.8
+    """
+    soft = truth.ndim == 2 and truth.shape[1] > 1
+    actual = (class_numbers(truth) if soft else truth.reshape(-1)).astype(np.float64)
+    given = answers.reshape(-1).astype(np.float64)
+    known = ~np.isnan(actual)
+    actual, given = actual[known], given[known]
+    if not len(actual):
+        return None
+    observed = ((actual - given) ** 2).mean()
+    expected = actual.var() + given.var() + (actual.mean() - given.mean()) ** 2
+    return float(1 - observed / expected) if expected > 0 else None
+
+
+def split_truth(truth: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which labels are present, and which are known, both bool of the truth's shape."""
+    values = np.asarray(truth, np.float64)
+    known = ~np.isnan(values)
+    return np.where(known, values, 0.0) > 0.5, known
+
+
+def class_numbers(truth: Array) -> NDArray[np.int64]:
+    """Return the class (n,) of each image; of shares (n, K), the greatest, the first of equals."""
+    values = np.asarray(truth)
+    if values.ndim == 2 and values.shape[1] > 1:
+        return np.asarray(values.argmax(axis=1), np.int64)
+    return values.reshape(-1).astype(np.int64)
+
+
+def _pairs(present: Array, given: Array) -> tuple[tuple[Array, Array], ...]:
+    return (present, given), (present, present), (given, given)
+
+
+def _mean_f(hits: Array, truths: Array, answered: Array, beta: float, counted: Any) -> float | None:
+    """Return the mean F-beta of those that are counted; 0 where there is no hit."""
+    whole = np.maximum(beta**2 * truths + answered, 1e-9)  # 0 only where there is no hit either
+    scores = np.atleast_1d((1 + beta**2) * hits / whole)[np.atleast_1d(counted)]
+    return float(scores.mean()) if len(scores) else None
+
+
+def _ratio(part: int | np.integer[Any], whole: int | np.integer[Any]) -> float | None:
+    return float(part / whole) if whole else None

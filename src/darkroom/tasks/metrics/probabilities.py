@@ -1,0 +1,182 @@
+"""Metrics of probabilities: log loss, areas under curves; and of the best answers in order.
+
+Probabilities are (n, K). The truth of labels is (n, K), 0 to 1, NaN where unknown; that of classes
+is (n,) numbers, or shares (n, K) that sum to 1. A score that is not defined is None; a mean over
+columns leaves out those where it is not.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from darkroom.tasks.metrics.labels import class_numbers, split_truth
+
+Array = NDArray[Any]
+Doubles = NDArray[np.float64]
+
+CLIP = 1e-15  # how far Kaggle keeps a probability from 0 and 1
+
+
+def label_log_loss(
+    truth: Array, probabilities: Array, *, weights: Doubles | None = None
+) -> float | None:
+    """Return the mean of -log(probability of what is true) over all known labels.
+
+    Args:
+        truth: (n, K), 0 to 1, NaN where unknown. Between them both answers count, by share.
+        probabilities: (n, K); kept 1e-15 from 0 and 1.
+        weights: What a label's images weigh in the mean, (K,); None: all the same.
+    """
+    values = np.asarray(truth, np.float64)
+    known = ~np.isnan(values)
+    if not known.any():
+        return None
+    p = np.clip(np.asarray(probabilities, np.float64), CLIP, 1 - CLIP)
+    losses = -(values * np.log(p) + (1 - values) * np.log1p(-p))
+    each = np.broadcast_to(1.0 if weights is None else weights, losses.shape)[known]
+    return float(np.average(losses[known], weights=each))
+
+
+def class_log_loss(
+    truth: Array, probabilities: Array, *, weights: Doubles | None = None
+) -> float | None:
+    """Return the mean of -log(probability of the true class) over images.
+
+    As Kaggle does, probabilities are kept 1e-15 from 0 and 1, and each row is scaled to a sum of 1.
+
+    Args:
+        truth: (n,) class numbers, or shares (n, K).
+        probabilities: (n, K).
+        weights: Of the classes, (K,): an image weighs what its class does. None: all the same.
+    """
+    shares = class_shares(truth, probabilities.shape[1])
+    if not len(shares):
+        return None
+    p = np.clip(np.asarray(probabilities, np.float64), CLIP, 1 - CLIP)
+    losses = -shares * np.log(p / p.sum(axis=1, keepdims=True))
+    if weights is None:
+        return float(losses.sum(axis=1).mean())
+    return float((losses * weights).sum() / (shares * weights).sum())
+
+
+def mean_column_auc(truth: Array, probabilities: Array) -> float | None:
+    """Return the area under the ROC curve (Bradley 1997), the mean over columns.
+
+    A column without both kinds of images has no area, and is left out.
+    """
+    return _mean_of_columns(_auc, truth, probabilities)
+
+
+def mean_average_precision(truth: Array, probabilities: Array) -> float | None:
+    """Return the average precision, Σ (Rₙ - Rₙ₋₁) Pₙ, the mean over columns.
+
+    A column without an image where it is present is left out.
+    """
+    return _mean_of_columns(_average_precision, truth, probabilities)
+
+
+def class_column_auc(truth: Array, probabilities: Array) -> float | None:
+    """Return `mean_column_auc` of classes, each against all others."""
+    return mean_column_auc(class_shares(truth, probabilities.shape[1]), probabilities)
+
+
+def class_average_precision(truth: Array, probabilities: Array) -> float | None:
+    """Return `mean_average_precision` of classes, each against all others."""
+    return mean_average_precision(class_shares(truth, probabilities.shape[1]), probabilities)
+
+
+def class_precision_at(truth: Array, probabilities: Array, *, top: int) -> float | None:
+    """Return MAP@k of one true class an image: 1 / its rank among the k most probable, or 0."""
+    ranks = class_ranks(truth, probabilities)
+    return float(np.where(ranks < top, 1 / (1.0 + ranks), 0.0).mean()) if len(ranks) else None
+
+
+def label_precision_at(truth: Array, probabilities: Array, *, top: int) -> float | None:
+    """Return MAP@k of several labels an image, the mean over images with a label.
+
+    Of an image: the sum of the precisions at each right label among the k most probable, divided
+    by k or the number of its labels, whichever is less. An unknown label is not ranked.
+    """
+    present, known = split_truth(truth)
+    order = ranked(np.where(known, probabilities, -np.inf), top)
+    hits = np.take_along_axis(present & known, order, axis=1)
+    counts = (present & known).sum(axis=1)
+    if not counts.any():
+        return None
+    precision = hits.cumsum(axis=1) / np.arange(1, hits.shape[1] + 1)
+    some = counts > 0
+    scores = (precision * hits).sum(axis=1)[some] / np.minimum(counts[some], top)
+    return float(scores.mean())
+
+
+def top_accuracy(truth: Array, probabilities: Array, *, top: int) -> float | None:
+    """Return the share of images whose class is among the `top` most probable."""
+    ranks = class_ranks(truth, probabilities)
+    return float((ranks < top).mean()) if len(ranks) else None
+
+
+def global_average_precision(truth: Array, probabilities: Array) -> float | None:
+    """Return GAP, or micro average precision, of the most probable class of each image.
+
+    All images in order of that probability, the mean over them of precision where right:
+    Σ P(i) right(i) / n (Perronnin et al. 2009; Google Landmark Recognition 2019).
+    """
+    if not len(probabilities):
+        return None
+    right = probabilities.argmax(axis=1) == class_numbers(truth)
+    order = np.argsort(-probabilities.max(axis=1), kind="stable")
+    hits = right[order]
+    precision = hits.cumsum() / np.arange(1, len(hits) + 1)
+    return float((precision * hits).sum() / len(hits))
+
+
+def ranked(probabilities: Array, top: int) -> NDArray[np.int64]:
+    """Return the numbers (n, k) of the most probable columns, best first; of equals the lower one.
+
+    Example:
+        >>> ranked(np.array([[0.2, 0.5, 0.3, 0.5]]), 3)
+        array([[1, 3, 2]])
+    """
+    order = np.argsort(-np.asarray(probabilities, np.float64), axis=1, kind="stable")
+    return np.asarray(order[:, :top], np.int64)
+
+
+def class_ranks(truth: Array, probabilities: Array) -> NDArray[np.int64]:
+    """Return how many classes stand before the true one, (n,), in the order of `ranked`."""
+    classes = class_numbers(truth)
+    own = np.take_along_axis(probabilities, classes[:, None], axis=1)
+    earlier = np.arange(probabilities.shape[1]) < classes[:, None]
+    return np.asarray(
+        ((probabilities > own) | ((probabilities == own) & earlier)).sum(axis=1), np.int64
+    )
+
+
+def class_shares(truth: Array, classes: int) -> Doubles:
+    """Return the share (n, K) of each class, float64, of class numbers or of shares."""
+    values = np.asarray(truth, np.float64)
+    if values.ndim == 2 and values.shape[1] > 1:
+        return values
+    return np.asarray(np.arange(classes) == values.reshape(-1, 1), np.float64)
+
+
+def _mean_of_columns(
+    score: Callable[[Array, Array], float | None], truth: Array, probabilities: Array
+) -> float | None:
+    present, known = split_truth(truth)
+    scores = [
+        score(present[known[:, k], k], probabilities[known[:, k], k])
+        for k in range(probabilities.shape[1])
+    ]
+    defined = [value for value in scores if value is not None]
+    return float(np.mean(defined)) if defined else None
+
+
+def _auc(present: Array, scores: Array) -> float | None:
+    return float(roc_auc_score(present, scores)) if 0 < present.sum() < len(present) else None
+
+
+def _average_precision(present: Array, scores: Array) -> float | None:
+    return float(average_precision_score(present, scores)) if present.any() else None
