@@ -7,10 +7,12 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from darkroom.errors import DataError
 from darkroom.images import rle
+from darkroom.images.rle import Runs
 from tests.support.realdata import REALDATA, needs_realdata
 
 ORDERS: tuple[rle.Order, ...] = ("row", "column")
@@ -86,10 +88,6 @@ def test_touching_runs_are_read() -> None:
     ("text", "words"),
     [
         ("1 2 5", r"number without its pair\n  found: 3 numbers"),
-        ("1  2", "stray blank"),
-        (" 1 2", "stray blank"),
-        ("1 2 ", "stray blank"),
-        (" ", "stray blank"),
         ("1,2", r"foreign characters\n  found: ','"),
         ("1 -2", r"foreign characters\n  found: '-'"),
         ("1.0 2", "foreign characters"),
@@ -108,6 +106,89 @@ def test_touching_runs_are_read() -> None:
 def test_what_is_no_run_length_text(text: str, words: str) -> None:
     with pytest.raises(DataError, match=words):
         rle.decode(text, 3, 4)
+
+
+@pytest.mark.parametrize("text", ["1 2  5 2", " 1 2 5 2", "1   2 5 2  "])
+def test_further_blanks_are_no_fault(text: str) -> None:
+    assert np.array_equal(rle.decode(text, 2, 3), mask_of("110", "011"))
+    assert rle.decode("  ", 2, 3).sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("runs", "text", "none"),
+    [
+        (Runs(), "1 2 5 2", ""),
+        (Runs(empty="-1"), "1 2 5 2", "-1"),
+        (Runs(start=0, empty="1 0"), "0 2 4 2", "1 0"),
+        (Runs(relative=True), "1 2 2 2", ""),
+        (Runs(start=0, relative=True, empty="-"), "0 2 2 2", "-"),
+    ],
+)
+def test_known_dialects(runs: Runs, text: str, none: str) -> None:
+    bounds = rle.bounds_from_mask(mask_of("110", "011"))
+    assert rle.text_from_bounds(bounds, runs) == text
+    assert np.array_equal(rle.bounds_from_text(text, 6, runs), bounds)
+    assert rle.normalise(text, runs) == "1 2 5 2"
+    assert rle.text_from_bounds(bounds[:0], runs) == none
+    assert rle.bounds_from_text(f" {none} ", 6, runs).size == 0
+    assert rle.normalise(none, runs) == rle.normalise("", runs) == ""
+
+
+@given(
+    hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)),
+    st.builds(
+        Runs,
+        st.sampled_from(ORDERS),
+        st.sampled_from([0, 1]),
+        st.booleans(),
+        st.sampled_from(["", "-1", "1 0", "-"]),
+    ),
+)
+def test_any_mask_in_any_dialect_there_and_back(mask: npt.NDArray[np.bool_], runs: Runs) -> None:
+    bounds = rle.bounds_from_mask(mask, runs.order)
+    text = rle.text_from_bounds(bounds, runs)
+    assert np.array_equal(rle.bounds_from_text(text, mask.size, runs), bounds)
+    assert np.array_equal(
+        rle.mask_from_bounds(bounds, mask.shape[0], mask.shape[1], runs.order), mask
+    )
+    assert rle.normalise(text, runs) == rle.encode(mask, runs.order)
+
+
+@pytest.mark.parametrize(
+    ("runs", "text", "words"),
+    [
+        (Runs(empty="-1"), "", "an empty cell\n  expected: '-1' for an empty mask"),
+        (Runs(empty="-1"), "-2", "foreign characters"),
+        (Runs(empty="1 0"), "2 0", "below 1"),
+        (Runs(start=0), "3 0", r'a length is below 1\n  found: "3 0", run 1 of 1'),
+        (Runs(start=0), "11 2", 'past the last pixel, 11\n  found: "11 2"'),
+        (Runs(start=0), "3 4 6 1", "begins before the one before it ends"),
+        (Runs(relative=True), "0 2", "a start or a length is below 1"),
+        (Runs(relative=True), "3 4 6 1", 'past the last pixel, 12\n  found: "6 1", run 2 of 2'),
+        (Runs(start=0, relative=True), "5 3 4 1", 'past the last pixel, 11\n  found: "4 1"'),
+        (Runs(relative=True), "9 9223372036854775807 9 9223372036854775807", "past the last pixel"),
+    ],
+)
+def test_what_is_no_run_length_text_in_a_dialect(runs: Runs, text: str, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        rle.bounds_from_text(text, 12, runs)
+
+
+def test_runs_in_any_order_are_sorted_and_still_may_not_overlap() -> None:
+    assert rle.normalise("9 2 1 3 4 1", Runs()) == "1 3 4 1 9 2"
+    assert rle.normalise("8 2 0 3", Runs(start=0)) == "1 3 9 2"
+    with pytest.raises(DataError, match=r'before the one before it ends\n  found: "3 2", run 2'):
+        rle.normalise("3 2 1 3", Runs())
+
+
+@pytest.mark.parametrize("runs", [Runs(), Runs("column", 0, relative=True)])
+def test_objects_of_a_picture_of_numbers(runs: Runs) -> None:
+    labels = np.array([[0, 1, 1, 3], [2, 2, 1, 3], [0, 0, 0, 3]], np.int32)
+    texts = rle.texts_from_labels(labels, runs)
+    expected = [rle.bounds_from_mask(labels == number, runs.order) for number in (1, 2, 3)]
+    assert texts == [rle.text_from_bounds(bounds, runs) for bounds in expected]
+    assert rle.texts_from_labels(np.zeros((2, 2), np.int32), runs) == []
+    assert rle.texts_from_labels(np.ones((2, 2), np.int32)) == ["1 4"]
 
 
 @given(st.text(alphabet="0123456789 -,", max_size=30))

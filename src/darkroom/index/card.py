@@ -3,9 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from darkroom.errors import DataError
+from darkroom.images.rle import USUAL
+from darkroom.images.rle import Runs as Runs
 from darkroom.params.section import TaskName
 from darkroom.project.names import nearest_name
 
@@ -16,25 +18,6 @@ ID_KEY, LABEL_KEY = "{id}", "{label}"  # in the templates of a submission's key 
 
 # Characters that break a line of the submission, or its encoding.
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-@dataclass(frozen=True)
-class Runs:
-    """How run lengths are written.
-
-    Attributes:
-        order: Along rows, or down columns.
-        start: The number of the first pixel, 0 or 1.
-        relative: Whether a start counts from the end of the run before.
-        empty: The cell of an empty mask, such as "", "-1", "1 0" or "-".
-        size: (height, width) of the submission's masks, px; None: that of the image.
-    """
-
-    order: Literal["row", "column"] = "row"
-    start: int = 1
-    relative: bool = False
-    empty: str = ""
-    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +72,7 @@ class Card:
     weights: dict[str, float] = field(default_factory=dict)
     keys: tuple[str, ...] = (ID_KEY,)
     separator: str = " "
-    runs: Runs = Runs()
+    runs: Runs = USUAL
     soft: bool = False
     values: tuple[tuple[int, str | None], ...] = ()
     unknown: bool = False
