@@ -36,7 +36,7 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
         ({"like": None}, "a.data.like: this key is missing: the sample submission"),
         ({"header": ["id", "y"]}, "a.data.header: data.like gives the header"),
         ({"source": "sample"}, "a.data.sample: this key is missing: what to draw"),
-        ({"metric": "macro_f2"}, "found 'macro_f2'; there is no such metric; did you mean 'macro"),
+        ({"metric": "macrof1"}, "found 'macrof1'; there is no such metric; did you mean 'macro"),
         ({"metric": "rmse"}, "the task is multiclass, and it is for regression"),
         ({"metric": "f1", "weights": {"x": 2}}, "a.data.weights: the metric f1 has none"),
         ({"train": TRAIN | {"files": "a/{b}.jpg"}}, "a.data.train: has table and files"),

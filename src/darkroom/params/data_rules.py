@@ -18,23 +18,30 @@ _VALUES: tuple[TaskName, ...] = ("regression",)
 _MASKS: tuple[TaskName, ...] = ("segmentation",)
 METRIC_TASKS: dict[str, tuple[TaskName, ...]] = {
     **dict.fromkeys(
-        ("accuracy", "log_loss", "weighted_log_loss", "roc_auc", "f1", "f2", "f0.5"), _LABELS
+        ("accuracy", "log_loss", "weighted_log_loss", "roc_auc", "mean_column_auc"), _LABELS
     ),
-    **dict.fromkeys(("macro_f1", "micro_f1", "mean_column_auc", "gap"), _LABELS),
-    **dict.fromkeys(("balanced_accuracy",), _CLASSES),
-    **dict.fromkeys(("samples_f1", "samples_f2"), ("multilabel",)),
     **dict.fromkeys(("average_precision", "mean_average_precision"), _LABELS),
+    **dict.fromkeys(("macro_f1", "micro_f1"), _LABELS),
+    **dict.fromkeys(("f1", "f2", "f0.5"), ("binary",)),
+    **dict.fromkeys(("samples_f1", "samples_f2"), ("multilabel",)),
+    "balanced_accuracy": ("multiclass", "binary"),
     "quadratic_kappa": ("multiclass", "regression"),
-    **dict.fromkeys(("top5_accuracy", "map@3", "map@5"), ("multiclass", "multilabel")),
+    **dict.fromkeys(("map@3", "map@5"), ("multiclass", "multilabel")),
+    **dict.fromkeys(("top5_accuracy", "gap"), ("multiclass",)),
     **dict.fromkeys(("rmse", "mae", "rmsle", "r2", "weighted_r2", "mcrmse"), _VALUES),
-    **dict.fromkeys(
-        ("dice", "global_dice", "iou", "mean_iou", "iou_precision", "f2_iou", "dice_hausdorff"),
-        _MASKS,
-    ),
+    **dict.fromkeys(("dice", "global_dice", "iou", "mean_iou", "mask_iou_precision"), _MASKS),
+    **dict.fromkeys(("iou_precision", "f2_iou", "dice_hausdorff"), _MASKS),
 }
-"""By name of a metric, the tasks that it goes with; map@k and topk_accuracy exist for any k."""
+"""By name of a metric, the tasks that it goes with; each with a number exists for any number."""
 
-_ANY_K = re.compile("(map@|top)[1-9][0-9]?(_accuracy)?")
+# A metric of any k or beta, and one of the table that it is like.
+_FAMILIES = (
+    ("map@[1-9][0-9]{0,2}", "map@5"),
+    ("top[1-9][0-9]{0,2}_accuracy", "top5_accuracy"),
+    (r"f(0\.)?[1-9]", "f1"),
+    (r"(macro|micro)_f(0\.)?[1-9]", "macro_f1"),
+    (r"samples_f(0\.)?[1-9]", "samples_f1"),
+)
 
 
 def part_rows(data: Data) -> dict[str, Rows]:
@@ -183,13 +190,13 @@ def metric_fault(metric: str, task: TaskName) -> str:
     """Return why a metric does not go with a task, with the nearest that does; "" if it does.
 
     Example:
-        >>> metric_fault("macro_f2", "multiclass")
+        >>> metric_fault("macrof1", "multiclass")
         "there is no such metric; did you mean 'macro_f1'?"
     """
     if ".py:" in metric:
         return ""
-    known = "map@5" if _ANY_K.fullmatch(metric) else metric
-    tasks = METRIC_TASKS.get(known, ())
+    like = next((name for form, name in _FAMILIES if re.fullmatch(form, metric)), metric)
+    tasks = METRIC_TASKS.get(like, ())
     if task in tasks:
         return ""
     fitting = [name for name, others in METRIC_TASKS.items() if task in others]

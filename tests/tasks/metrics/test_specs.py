@@ -3,6 +3,7 @@
 import pytest
 
 from darkroom.errors import ParamsError
+from darkroom.params.data_rules import METRIC_TASKS, metric_fault
 from darkroom.tasks.metrics.specs import METRICS, get_metric
 from darkroom.tasks.table import TASKS
 
@@ -15,6 +16,19 @@ def test_every_metric_is_of_tasks_and_can_be_had_by_name() -> None:
             assert get_metric(name, task) is spec
         # What is not counted image by image has a function for each of its tasks.
         assert set(spec.scores) == (set() if spec.tasks == ("segmentation",) else set(spec.tasks))
+
+
+def test_params_know_the_same_metrics() -> None:
+    tasks = {name: set(spec.tasks) for name, spec in METRICS.items()}
+    assert {name: set(names) for name, names in METRIC_TASKS.items()} == tasks
+    for name in ("map@7", "top3_accuracy", "f0.5", "macro_f2", "samples_f3", "mapp@5", "f0"):
+        for task in TASKS:
+            try:
+                get_metric(name, task)
+                is_known = True
+            except ParamsError:
+                is_known = False
+            assert (metric_fault(name, task) == "") == is_known, (name, task)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -27,22 +27,6 @@ def label_accuracy(truth: Array, answers: Array) -> float | None:
     return _ratio(right.sum(), known.sum())
 
 
-def label_balanced_accuracy(truth: Array, answers: Array) -> float | None:
-    """Return the mean of the shares of present and of absent labels that are right.
-
-    The mean over labels, of those that are present in some images and absent in others.
-    """
-    present, known = split_truth(truth)
-    right = ((answers > 0) == present) & known
-    yes, no = (present & known).sum(axis=0), (~present & known).sum(axis=0)
-    both = (yes > 0) & (no > 0)
-    if not both.any():
-        return None
-    recall = (right & present).sum(axis=0)[both] / yes[both]
-    specificity = (right & ~present).sum(axis=0)[both] / no[both]
-    return float(((recall + specificity) / 2).mean())
-
-
 def label_f(truth: Array, answers: Array, *, beta: float = 1.0, average: Average) -> float | None:
     """Return F-beta of labels: (1 + b²) TP / ((1 + b²) TP + b² FN + FP).
 
@@ -66,33 +50,32 @@ def label_f(truth: Array, answers: Array, *, beta: float = 1.0, average: Average
 
 def class_accuracy(truth: Array, answers: Array) -> float | None:
     """Return the share of images whose class is right."""
-    return _ratio((class_numbers(truth) == answers).sum(), len(answers))
+    classes, given = _known_classes(truth, answers)
+    return _ratio((classes == given).sum(), len(classes))
 
 
 def class_balanced_accuracy(truth: Array, answers: Array) -> float | None:
     """Return the mean over the classes in the truth of the share that is right."""
-    classes = class_numbers(truth)
+    classes, given = _known_classes(truth, answers)
     if not len(classes):
         return None
     counts = np.bincount(classes)
-    right = np.bincount(classes[classes == answers], minlength=len(counts))
+    right = np.bincount(classes[classes == given], minlength=len(counts))
     return float((right[counts > 0] / counts[counts > 0]).mean())
 
 
 def class_f(truth: Array, answers: Array, *, beta: float = 1.0, average: Average) -> float | None:
-    """Return F-beta of classes; the mean over those that occur in truth or answers ("macro").
+    """Return F-beta of classes: "macro", the mean over those that occur in truth or answers.
 
-    Micro and samples F of classes are the accuracy.
+    "micro" is the accuracy. Of a binary task, absent and present are the two classes.
     """
-    classes = class_numbers(truth)
-    if average != "macro":
-        return class_accuracy(classes, answers)
-    if not len(classes):
-        return None
-    count = int(max(classes.max(), answers.max())) + 1
+    classes, given = _known_classes(truth, answers)
+    if average != "macro" or not len(classes):
+        return _ratio((classes == given).sum(), len(classes))
+    count = int(max(classes.max(), given.max())) + 1
     hits, truths, answered = (
         np.bincount(numbers, minlength=count)
-        for numbers in (classes[classes == answers], classes, answers)
+        for numbers in (classes[classes == given], classes, given)
     )
     return _mean_f(hits, truths, answered, beta, truths + answered > 0)
 
@@ -131,11 +114,24 @@ def split_truth(truth: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
 
 
 def class_numbers(truth: Array) -> NDArray[np.int64]:
-    """Return the class (n,) of each image; of shares (n, K), the greatest, the first of equals."""
+    """Return the class (n,) of each image.
+
+    Of shares (n, K) the greatest, the first of equals; of one column whether it is above one half.
+    """
     values = np.asarray(truth)
     if values.ndim == 2 and values.shape[1] > 1:
         return np.asarray(values.argmax(axis=1), np.int64)
-    return values.reshape(-1).astype(np.int64)
+    if values.ndim == 2:
+        return np.asarray(values[:, 0] > 0.5, np.int64)
+    return values.astype(np.int64)
+
+
+def _known_classes(truth: Array, answers: Array) -> tuple[Array, Array]:
+    """Return class numbers (n,) of truth and answers, of the images whose truth is known."""
+    values = np.asarray(truth, np.float64)
+    known = ~np.isnan(values if values.ndim == 1 else values[:, 0])
+    given = answers.reshape(-1)[known].astype(np.int64)
+    return class_numbers(values[known]), given
 
 
 def _pairs(present: Array, given: Array) -> tuple[tuple[Array, Array], ...]:

@@ -14,7 +14,7 @@ from darkroom.tasks.metrics import labels, probabilities, values
 
 Array = NDArray[Any]
 Best = Literal["max", "min"]
-Writes = Literal["labels", "probabilities", "ranking", "values", "masks", "objects"]
+Writes = Literal["labels", "probabilities", "ranking", "scored_label", "values", "masks", "objects"]
 Score = Callable[..., float | None]
 
 LABEL_TASKS = ("multilabel", "binary")
@@ -31,15 +31,14 @@ class MetricSpec:
         name: As `data.metric` names it.
         best: Whether more or less is better.
         writes: What a submission holds for it. "labels": answers (whole grades where the task is
-            regression). "ranking": the `top` most probable classes, best first. "objects": a row
-            each.
+            regression). "ranking": the `top` most probable classes, best first. "scored_label":
+            the most probable one and its probability. "objects": a row each.
         tasks: For which it is defined.
         scores: By task, (truth, predictions) to a score, None where it is not defined: see
             `darkroom.tasks.metrics.labels`, `probabilities` and `values`. Predictions are answers
             where it writes labels, else what the network gives. None for masks, which are counted
             image by image: `darkroom.tasks.metrics.masks`.
         top: How many answers a ranking holds.
-        confidence: Whether the probability stands behind the answer in its cell.
         weighted: Whether the score takes `weights`, one a column.
         threshold: What `evaluate.threshold: null` means: 0.5, or the best one out of fold.
     """
@@ -50,7 +49,6 @@ class MetricSpec:
     tasks: tuple[str, ...]
     scores: Mapping[str, Score] = field(default_factory=dict)
     top: int = 1
-    confidence: bool = False
     weighted: bool = False
     threshold: Literal["half", "auto"] = "half"
 
@@ -79,11 +77,12 @@ def _each(tasks: tuple[str, ...], score: Score) -> dict[str, Score]:
 
 def _f(name: str, beta: float, average: labels.Average | None) -> MetricSpec:
     label = partial(labels.label_f, beta=beta, average=average or "macro")
-    if average is None:  # of the one label of a binary task
-        scores: dict[str, Score] = {"binary": label}
-    else:
-        classes = partial(labels.class_f, beta=beta, average=average)
-        scores = _each(LABEL_TASKS, label) | _each(_CLASSES, classes)
+    scores: dict[str, Score] = {"binary": label}  # of what is present
+    if average is not None:
+        of_classes = partial(labels.class_f, beta=beta, average=average)
+        scores = {"multilabel": label}
+        if average != "samples":
+            scores |= {"binary": of_classes, "multiclass": of_classes}
     return _spec(name, "max", "labels", scores, threshold="auto")
 
 
@@ -125,7 +124,7 @@ _TABLE = (
         "balanced_accuracy",
         "max",
         "labels",
-        _both(labels.label_balanced_accuracy, labels.class_balanced_accuracy),
+        _each(("binary", *_CLASSES), labels.class_balanced_accuracy),
         threshold="auto",
     ),
     _spec("log_loss", "min", "probabilities", _LOSSES),
@@ -145,13 +144,7 @@ _TABLE = (
     _precision_at("map@3", 3),
     _precision_at("map@5", 5),
     _top_accuracy("top5_accuracy", 5),
-    _spec(
-        "gap",
-        "max",
-        "ranking",
-        _each(_CLASSES, probabilities.global_average_precision),
-        confidence=True,
-    ),
+    _spec("gap", "max", "scored_label", _each(_CLASSES, probabilities.global_average_precision)),
     _spec("rmse", "min", "values", _each(_VALUES, values.rmse)),
     _spec("mae", "min", "values", _each(_VALUES, values.mae)),
     _spec("rmsle", "min", "values", _each(_VALUES, values.rmsle)),
@@ -162,6 +155,7 @@ _TABLE = (
     _masks("global_dice"),
     _masks("iou"),
     _masks("mean_iou"),
+    _masks("mask_iou_precision"),
     _masks("iou_precision", "objects"),
     _masks("f2_iou", "objects"),
     _masks("dice_hausdorff"),
