@@ -167,3 +167,15 @@ def test_opencv_is_imported_and_set_up_in_one_module() -> None:
         if re.search(r"^\s*(import cv2|from cv2)", path.read_text(), re.MULTILINE)
     ]
     assert importers == ["images/geometry.py"]
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("channels", [1, 2, 7])
+def test_each_channel_is_resized_as_it_would_be_alone(fit: Fit, channels: int) -> None:
+    rng = np.random.default_rng(3)
+    pixels = rng.integers(0, 256, (37, 53, channels), dtype=np.uint8)
+    fitted = fit_image(pixels, 24, 20, fit)
+    assert fitted.shape == (24, 20, channels)
+    for k in range(channels):
+        alone = fit_image(np.repeat(pixels[:, :, k : k + 1], 3, axis=2), 24, 20, fit)
+        assert np.array_equal(fitted[:, :, k], alone[:, :, 0])

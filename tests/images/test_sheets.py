@@ -151,3 +151,14 @@ def test_a_line_is_cut_where_it_no_longer_fits(width: int) -> None:
     line, font = "a label iiii WWWW " * 60, sheets._font(12)
     fitting = (n for n in range(len(line), -1, -1) if font.getlength(line[:n] + "…") <= width)
     assert sheets._clip(line, 12, width) == line[: next(fitting)] + "…"
+
+
+@pytest.mark.parametrize(("channels", "seen"), [(1, [0, 0, 0]), (2, [0, 0, 0]), (6, [0, 1, 2])])
+def test_pictures_of_other_channels_are_shown_by_their_first(
+    channels: int, seen: list[int]
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (8, 9, channels), dtype=np.uint8)
+    assert np.array_equal(sheets.as_rgb(pixels), pixels[:, :, seen])
+    mask = np.zeros((8, 9), np.uint8)
+    assert sheets.outline(pixels, mask).shape == sheets.compare(pixels, mask, mask).shape
+    assert sheets.grid([pixels], columns=1).shape[2] == 3

@@ -1,6 +1,7 @@
 """Decoders over ready-made encoders: what can be refused is refused in our words."""
 
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import pytest
@@ -22,7 +23,7 @@ from darkroom.models.names import DECODERS
 REST = [name for name in DECODERS if name != "fpn"]
 
 
-def over(name: str, encoder: str = "resnet18", **arguments: str) -> nn.Module:
+def over(name: str, encoder: str = "resnet18", **arguments: Any) -> nn.Module:
     return build_network(name, outputs=2, seed=7, encoder=encoder, **arguments)
 
 

@@ -179,3 +179,22 @@ def test_a_damaged_jpeg_is_named_by_its_id(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError) as fault:
         Store(tmp_path, "train").image(1)
     assert "(train, id car_01): a stored JPEG is damaged" in str(fault.value)
+
+
+@pytest.mark.parametrize("kind", ["raw", "jpeg"])
+@pytest.mark.parametrize("channels", [1, 6])
+def test_images_of_other_channels_come_back(tmp_path: Path, kind: ImageKind, channels: int) -> None:
+    format = ShardFormat(HEIGHT, WIDTH, "stretch", kind, channels)
+    pixels = np.repeat(picture(7)[:, :, :1], channels, axis=2)
+    pixels[:, :, -1] = 255 - pixels[:, :, -1]
+    row = StoredImage("a", pack_image(pixels, kind, 95), b"", 20, 30)
+    write_shard(tmp_path / shard_name("train", 0), [row], format)
+    store = Store(tmp_path, "train")
+    assert store.channels == channels
+    assert np.abs(store.image(0).astype(int) - pixels).max() <= (0 if kind == "raw" else 12)
+    with pytest.raises(ValueError, match="bytes, not"):
+        write_shard(
+            tmp_path / "odd.arrow",
+            [row],
+            ShardFormat(HEIGHT + 1, WIDTH, "stretch", "raw", channels),
+        )

@@ -24,6 +24,7 @@ cv2.setNumThreads(0)
 Pixels = NDArray[np.uint8]
 Fit = Literal["stretch", "pad", "crop"]
 FITS: tuple[Fit, ...] = ("stretch", "pad", "crop")
+RGB = 3  # channels of an ordinary picture
 
 # A JPEG is decoded at 1/8, 1/4 or 1/2: libjpeg-turbo scales by other eighths too, but only these
 # have fast code. Nearly as large as what suffices is enough.
@@ -119,7 +120,7 @@ def fit_image(
     *,
     original: tuple[int, int] | None = None,
 ) -> Pixels:
-    """Return uint8 (height, width, 3) of pixels uint8 (H, W, 3).
+    """Return uint8 (height, width, C) of pixels uint8 (H, W, C).
 
     Shrinking averages areas; enlarging is bilinear.
 
@@ -254,6 +255,9 @@ def _axis(start: int, length: int, divisor: int, to: int) -> tuple[slice, float,
 
 def _resize(pixels: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     """Average areas along each axis that shrinks, then interpolate along each that grows."""
+    if pixels.ndim == 3 and pixels.shape[2] != RGB:  # OpenCV drops one channel, and fails at five
+        planes = [_resize(pixels[:, :, k], height, width) for k in range(pixels.shape[2])]
+        return np.stack(planes, axis=2)
     shrunk = (min(height, pixels.shape[0]), min(width, pixels.shape[1]))
     result = np.ascontiguousarray(pixels)
     if shrunk != result.shape[:2]:

@@ -1,6 +1,6 @@
 """Contact sheets: many small pictures with captions on one page, for people to look at.
 
-All pictures are uint8 RGB arrays (H, W, 3). A sheet is a pure function of its
+Pictures are uint8 (H, W, C); a sheet is RGB, see `as_rgb`. A sheet is a pure function of its
 arguments, so the same pictures give the same bytes.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from darkroom.images.geometry import cv2
+from darkroom.images.geometry import RGB, cv2
 from darkroom.project import files
 
 Pixels = npt.NDArray[np.uint8]
@@ -68,7 +68,7 @@ def grid(
         marks: A colour drawn as a bar under each tile (right or wrong, say), or None.
     """
     _check_lengths(len(tiles), captions=len(captions), marks=len(marks))
-    scaled = [_scale(tile, tile_height) for tile in tiles]
+    scaled = [_scale(as_rgb(tile), tile_height) for tile in tiles]
     width = max([tile.shape[1] for tile in scaled], default=tile_height)
     lines = [_caption_lines(caption, width) for caption in captions]
     caption_height = max(map(len, lines), default=0) * _leading(CAPTION_SIZE_PX)
@@ -90,6 +90,16 @@ def grid(
             page[top + tile_height : top + tile_height + 4, left : left + tile.shape[1]] = mark
     page = _write_captions(page, corners, lines, tile_height + 5, width)
     return stack([head, page]) if head.size else page
+
+
+def as_rgb(pixels: Pixels) -> Pixels:
+    """Return uint8 (H, W, 3) to look at, of uint8 (H, W, C).
+
+    The first three channels stand for red, green and blue; of one or two, the first is grey.
+    """
+    if pixels.shape[2] >= RGB:
+        return pixels[:, :, :RGB]
+    return np.repeat(pixels[:, :, :1], RGB, axis=2)
 
 
 def stack(pages: Sequence[Pixels]) -> Pixels:
@@ -116,7 +126,7 @@ def outline(
     contours, _ = cv2.findContours(
         (mask != 0).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
     )
-    drawn = np.ascontiguousarray(image).copy()
+    drawn = np.ascontiguousarray(as_rgb(image)).copy()
     cv2.drawContours(drawn, contours, -1, (0, 0, 0), thick + 2 * max(1, thick // 3), cv2.LINE_AA)
     cv2.drawContours(drawn, contours, -1, colour, thick, cv2.LINE_AA)
     return drawn
@@ -128,7 +138,7 @@ def compare(
     """Return the darkened image, with true positives, false positives and misses tinted.
 
     Args:
-        image: (H, W, 3).
+        image: (H, W, C).
         truth: Mask (H, W); 0 is outside.
         prediction: Mask (H, W); 0 is outside.
         height: The height of the result, in pixels; None keeps the image's own. Errors one
@@ -137,6 +147,7 @@ def compare(
     """
     _check_same_size(image, truth)
     _check_same_size(image, prediction)
+    image = as_rgb(image)
     scaled = image if height is None else _scale(image, height)
     size = (scaled.shape[1], scaled.shape[0])
     true, predicted = truth != 0, prediction != 0

@@ -20,26 +20,34 @@ import torch
 from torch import Tensor, nn
 
 from darkroom.errors import ParamsError
+from darkroom.images.geometry import RGB
 from darkroom.models.names import CLASSIFIERS, DECODERS, NAMES
+from darkroom.models.weights.first_layer import by_channel
 from darkroom.models.weights.loading import load_pretrained
 
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and std, one a channel, in units of 255."""
 
 # Of ImageNet's images, which most published weights were trained with.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+MEAN: tuple[float, ...] = (0.485, 0.456, 0.406)
+STD: tuple[float, ...] = (0.229, 0.224, 0.225)
 
 # Arguments of the networks' functions that params.yaml cannot set.
 _HIDDEN = ("in_channels", "imagenet")
 
 
 def build_network(
-    name: str, *, outputs: int, seed: int, weights: str | None = None, **arguments: Any
+    name: str,
+    *,
+    outputs: int,
+    seed: int,
+    channels: int = RGB,
+    weights: str | None = None,
+    **arguments: Any,
 ) -> nn.Module:
     """Return a network whose first weights are a pure function of the arguments.
 
-    It takes images (N, 3, H, W), float32, normalised (`normalise`), and returns logits:
+    It takes images (N, C, H, W), float32, normalised (`normalise`), and returns logits:
     (N, outputs, H, W) for one of `models.names.MASK_NAMES`, (N, outputs) for one of `LABEL_NAMES`;
     values in the table's units, if `output`, `shift` or `scale` is given.
 
@@ -47,6 +55,7 @@ def build_network(
         name: One of `NAMES`.
         outputs: How many logits.
         seed: Of the random weights; the state of torch's generator is restored.
+        channels: Of the images, C.
         weights: None: random. "imagenet": the published ones. Or a file, or the folder of
             another run; see `darkroom.models.weights.loading.load_pretrained`.
         arguments: The network's own: width, depth, bilinear (unet); encoder (the other networks
@@ -82,13 +91,15 @@ def build_network(
         arguments["imagenet"] = True
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = network_class(outputs=outputs, **arguments)
+        net = network_class(outputs=outputs, in_channels=channels, **arguments)
     if weights and weights != "imagenet":
         load_pretrained(net, Path(weights))
     return net
 
 
-def normalisation(name: str, *, encoder: str = "resnet18", **_arguments: Any) -> Normalisation:
+def normalisation(
+    name: str, *, encoder: str = "resnet18", channels: int = RGB, **_arguments: Any
+) -> Normalisation:
     """Return the mean and the std of a network's images, as its published weights expect them.
 
     With other first weights they are the same: a network and what is transferred to it then see
@@ -97,25 +108,27 @@ def normalisation(name: str, *, encoder: str = "resnet18", **_arguments: Any) ->
     Args:
         name: One of `NAMES`.
         encoder: Of a decoder for masks.
+        channels: Of the images; beyond red, green and blue their values are repeated.
         _arguments: Other arguments of `build_network` do not matter.
 
     Example:
         >>> normalisation("unet")
         ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     """
+    mean, std = MEAN, STD
     if name in DECODERS:
         from darkroom.models.encoders import encoder_normalisation  # noqa: PLC0415
 
-        return encoder_normalisation(encoder)
+        mean, std = encoder_normalisation(encoder)
     if name in CLASSIFIERS:
         from darkroom.models.classifiers import classifier_normalisation  # noqa: PLC0415
 
-        return classifier_normalisation(name)
-    return MEAN, STD
+        mean, std = classifier_normalisation(name, channels)
+    return by_channel(mean, channels), by_channel(std, channels)
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Return (x / 255 - mean) / std, float32, for images (N, 3, H, W), uint8, RGB.
+    """Return (x / 255 - mean) / std, float32, for images (N, C, H, W), uint8.
 
     On the images' own device, so that one byte a value is transferred to it, not four. The
     memory format (channels last) is kept.

@@ -14,9 +14,11 @@ from torch import hub, nn
 from torchvision.models import get_model, get_model_weights
 
 from darkroom.errors import ResourceError
+from darkroom.images.geometry import RGB
 from darkroom.models.build import Normalisation
 from darkroom.models.heads import attach_output
 from darkroom.models.sizes import Sizes
+from darkroom.models.weights.first_layer import adapt_first_layer
 from darkroom.models.weights.loading import put_body, with_current_names
 from darkroom.models.weights.reading import read_weights
 
@@ -45,16 +47,18 @@ def classifier(
     name: str,
     *,
     outputs: int,
+    in_channels: int = RGB,
     imagenet: bool = False,
     output: str = "linear",
     shift: Sequence[float] | None = None,
     scale: Sequence[float] | None = None,
 ) -> nn.Module:
-    """Return a network for images (N, 3, H, W), float32, and logits (N, outputs).
+    """Return a network for images (N, C, H, W), float32, and logits (N, outputs).
 
     Args:
         name: One of `darkroom.models.names.CLASSIFIERS`.
         outputs: Logits.
+        in_channels: Of the images, C.
         imagenet: With torchvision's ImageNet weights, but for the head.
         output: As of `darkroom.models.heads.Values`; so are shift and scale.
         shift: For regression.
@@ -71,12 +75,20 @@ def classifier(
     if imagenet:
         file = imagenet_file(name)
         put_body(net, with_current_names(net, read_weights(file)), file=file)
+    if in_channels != RGB and name in EXTRA:
+        net.transform_input = False  # type: ignore[assignment]  # it knows red, green and blue
+    adapt_first_layer(net, in_channels, pretrained=imagenet)
     attach_output(net, outputs, output=output, shift=shift, scale=scale)
     return net
 
 
-def classifier_normalisation(name: str) -> Normalisation:
-    """Return the mean and the std that torchvision's ImageNet weights were trained with."""
+def classifier_normalisation(name: str, channels: int = RGB) -> Normalisation:
+    """Return the mean and the std that torchvision's ImageNet weights were trained with.
+
+    Those of red, green and blue, for images of that many channels.
+    """
+    if channels != RGB and name in EXTRA:  # what their transform makes of ImageNet's
+        return (0.5,) * RGB, (0.5,) * RGB
     transform = _published(name).transforms()
     return tuple(transform.mean), tuple(transform.std)
 

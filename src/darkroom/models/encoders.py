@@ -17,6 +17,7 @@ from segmentation_models_pytorch.encoders import encoders as known_encoders
 from torch import nn
 
 from darkroom.errors import ParamsError, ResourceError
+from darkroom.images.geometry import RGB
 from darkroom.models.build import MEAN, STD, Normalisation
 from darkroom.models.names import DECODERS
 from darkroom.models.sizes import Sizes
@@ -36,13 +37,20 @@ NORMALISED = {
 
 
 def decoder(
-    name: str, *, outputs: int, encoder: str = "resnet18", imagenet: bool = False
+    name: str,
+    *,
+    outputs: int,
+    in_channels: int = RGB,
+    encoder: str = "resnet18",
+    imagenet: bool = False,
 ) -> nn.Module:
-    """Return a network for images (N, 3, H, W), float32, and logits (N, outputs, H, W).
+    """Return a network for images (N, C, H, W), float32, and logits (N, outputs, H, W).
 
     Args:
         name: One of `darkroom.models.names.DECODERS`.
         outputs: Channels of the logits.
+        in_channels: Of the images, C; the package adapts published weights as
+            `darkroom.models.weights.first_layer` does.
         encoder: An encoder by its name there; `tu-` before a name takes timm's.
         imagenet: With the weights that those packages publish.
 
@@ -55,7 +63,10 @@ def decoder(
     weights = True if encoder.startswith(TIMM) else "imagenet"
     try:
         net: nn.Module = getattr(smp, DECODERS[name])(
-            encoder, encoder_weights=weights if imagenet else None, classes=outputs
+            encoder,
+            encoder_weights=weights if imagenet else None,
+            in_channels=in_channels,
+            classes=outputs,
         )
     except OSError as error:
         raise _no_weights(encoder, error) from error

@@ -2,8 +2,8 @@
 
 model.json holds all that is needed to use the weights: under `model` the arguments of
 `darkroom.models.build.build_network`, and what the caller adds (task, classes, height, width, fit,
-mean, std, metrics, fingerprint). `weights` is the sha256 of the other file, `checksum` that of the
-description itself: what was changed, or does not belong together, is refused.
+channels, mean, std, metrics, fingerprint). `weights` is the sha256 of the other file, `checksum`
+that of the description itself: what was changed, or does not belong together, is refused.
 """
 
 import hashlib
@@ -146,8 +146,8 @@ def _are_texts(value: object) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
 
 
-def _are_three(value: object) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_number, value))
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) > 0 and all(map(_is_number, value))
 
 
 # What the values of model.json must be, if they are there; `save_model` holds them too.
@@ -161,8 +161,9 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "height": _is_count,
     "width": _is_count,
     "fit": lambda value: value in FITS,
-    "mean": _are_three,
-    "std": lambda value: _are_three(value) and min(value) > 0,
+    "channels": _is_count,
+    "mean": _are_numbers,
+    "std": lambda value: _are_numbers(value) and min(value) > 0,
     "params": lambda value: isinstance(value, dict),
     "fold": lambda value: type(value) is int and value >= 0,
     "leakage": lambda value: value in ("refuse", "allow"),

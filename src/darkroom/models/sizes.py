@@ -14,7 +14,7 @@ from darkroom.errors import ParamsError
 
 @dataclass(frozen=True)
 class Sizes:
-    """Refuses images (N, 3, H, W) that a network cannot take: a hook before its `forward`.
+    """Refuses images (N, C, H, W) that a network cannot take: a hook before its `forward`.
 
     Args:
         name: The network's, for the error.

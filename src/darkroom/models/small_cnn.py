@@ -16,14 +16,17 @@ class SmallCNN(nn.Module):
 
     Args:
         outputs: Logits.
+        in_channels: Of the images.
         width: Channels of the first block; each block after it has twice as many.
         depth: Blocks: 3x3 convolution, batch norm, ReLU, halving.
         dropout: Share of the averaged features that training sets to zero.
     """
 
-    def __init__(self, outputs: int, *, width: int, depth: int, dropout: float) -> None:
+    def __init__(
+        self, outputs: int, *, in_channels: int = 3, width: int, depth: int, dropout: float
+    ) -> None:
         super().__init__()
-        channels = [3, *(width * 2**block for block in range(depth))]
+        channels = [in_channels, *(width * 2**block for block in range(depth))]
         self.features = nn.Sequential()
         for block, inputs in enumerate(channels[:-1], 1):
             made = nn.Sequential(
@@ -37,7 +40,7 @@ class SmallCNN(nn.Module):
         self.head = nn.Linear(channels[-1], outputs)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits (N, outputs) for images (N, 3, H, W), float32."""
+        """Return logits (N, outputs) for images (N, C, H, W), float32."""
         pooled = self.features(images).mean((2, 3))
         return self.head(self.dropout(pooled))  # type: ignore[no-any-return]
 
@@ -45,6 +48,7 @@ class SmallCNN(nn.Module):
 def small_cnn(
     *,
     outputs: int,
+    in_channels: int = 3,
     width: int = 32,
     depth: int = 4,
     dropout: float = 0.2,
@@ -57,7 +61,7 @@ def small_cnn(
     Raises:
         ParamsError: As of `Values`.
     """
-    net = SmallCNN(outputs, width=width, depth=depth, dropout=dropout)
+    net = SmallCNN(outputs, in_channels=in_channels, width=width, depth=depth, dropout=dropout)
     Sizes(f"a small_cnn of depth {depth}", least=2**depth).guard(net)
     attach_output(net, outputs, output=output, shift=shift, scale=scale)
     return net

@@ -116,8 +116,9 @@ def load(
         "height": shards.height,
         "width": shards.width,
         "fit": shards.fit,
-        "mean": first.get("mean", "three numbers"),
-        "std": first.get("std", "three numbers"),
+        "channels": shards.channels,
+        "mean": first.get("mean", "numbers"),
+        "std": first.get("std", "numbers"),
     }
     if split_sha256 is not None:
         expected["split_sha256"] = split_sha256

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from darkroom.errors import ParamsError
+from darkroom.images.geometry import RGB
 from darkroom.index.card import Card
 from darkroom.models.names import LABEL_NAMES, MASK_NAMES
 from darkroom.params.train import LossOptions, Train
@@ -118,7 +119,12 @@ def target_array(rows: pd.DataFrame, card: Card) -> NDArray[Any] | None:
 
 
 def network_arguments(
-    section: "Competition", card: Card, train_targets: NDArray[Any] | None, first_weights: str
+    section: "Competition",
+    card: Card,
+    train_targets: NDArray[Any] | None,
+    first_weights: str,
+    *,
+    channels: int = RGB,
 ) -> dict[str, Any]:
     """Return the arguments of `build_network`, but for the seed.
 
@@ -127,6 +133,7 @@ def network_arguments(
         card: Its task and targets.
         train_targets: Their spread scales a regression's outputs.
         first_weights: The file of weights for `weights: given`.
+        channels: Of the images.
     """
     arguments = section.model.model_dump()
     if arguments["weights"] == GIVEN:
@@ -139,7 +146,8 @@ def network_arguments(
     else:
         arguments.pop("output", None)
     outputs = {"segmentation": 1, "multiclass": len(card.classes)}
-    return arguments | {"outputs": outputs.get(card.task, len(card.targets))}
+    arguments |= {"outputs": outputs.get(card.task, len(card.targets))}
+    return arguments if channels == RGB else arguments | {"channels": channels}
 
 
 def train_loss(
@@ -194,7 +202,11 @@ def train_loaders(
         batch_size=size,
         seed=seed,
         augment=build_augmentation(
-            train.augment, crop=crop, masks=masks, size=(shards.height, shards.width)
+            train.augment,
+            crop=crop,
+            masks=masks,
+            size=(shards.height, shards.width),
+            channels=shards.channels,
         ),
         workers=workers,
         drop_last=leaves_one(len(train_rows), size),

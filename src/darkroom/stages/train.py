@@ -81,7 +81,11 @@ def run(
     result_fingerprint = fingerprint.parts_fingerprint(parts)
 
     arguments = _train_args.network_arguments(
-        section, card, inputs.train_targets, str(paths.first_weights(fold) / _leaks.WEIGHTS)
+        section,
+        card,
+        inputs.train_targets,
+        str(paths.first_weights(fold) / _leaks.WEIGHTS),
+        channels=shards.channels,
     )
     net = build_network(**arguments, seed=context.seed)
     # Validation sees whole images, whatever windows are cut for training.
@@ -214,6 +218,7 @@ def _description(
         "height": shards.height,
         "width": shards.width,
         "fit": shards.fit,
+        "channels": shards.channels,
         "mean": mean,
         "std": std,
         "model": {**arguments, "weights": context.section.model.weights},

@@ -1,7 +1,7 @@
 """Load batches of tensors from a store.
 
-A batch is decoded into one block of memory: uint8 images (N, H, W, 3), which the tensor
-(N, 3, H, W) views with channels-last strides. Pixels stay uint8 until they are on the device that
+A batch is decoded into one block of memory: uint8 images (N, H, W, C), which the tensor
+(N, C, H, W) views with channels-last strides. Pixels stay uint8 until they are on the device that
 normalises them. A batch is a pure function of (store, rows, targets, seed, epoch): the number of
 workers does not matter.
 """
@@ -32,7 +32,7 @@ from darkroom.store.shard import remake
 from darkroom.store.store import Store
 
 Augment = Callable[[Pixels, Pixels | None, int], tuple[Pixels, Pixels | None]]
-"""(image (H, W, 3), mask (H, W) or None, 64-bit seed) -> augmented image and mask.
+"""(image (H, W, C), mask (H, W) or None, 64-bit seed) -> augmented image and mask.
 
 All results of a batch must have one size (h, w).
 """
@@ -47,8 +47,8 @@ class Batch:
 
     Attributes:
         ids: N names, as in the index.
-        images: uint8 (N, 3, H, W), RGB, 0..255, channels-last in memory; of the stored size, or
-            of the augmentation's.
+        images: uint8 (N, C, H, W), RGB where C is 3, 0..255, channels-last in memory; of the
+            stored size, or of the augmentation's.
         targets: Masks uint8 (N, H, W) of 0 and 1; or float32 (N, K), or int64 (N,), as given to
             `loader`; None where there are none.
         originals: int64 (N, 2), height and width of the original pictures.
@@ -139,7 +139,7 @@ class BatchDataset(Dataset["Batch | DarkroomError"]):
         if self.augment is not None and self.seed is not None:
             images, masks = self._augmented(request, masks, self.augment, self.seed)
         else:
-            images = self.buffers.take((len(rows), store.height, store.width, 3))
+            images = self.buffers.take((len(rows), store.height, store.width, store.channels))
             for place, row in enumerate(rows):
                 store.read_image(row, images[place])
         return Batch(

@@ -200,6 +200,9 @@ def _read_mask(source: SourceImage, job: PreprocessJob, height: int, width: int)
 
 def _thumb(pixels: codec.Pixels) -> str:
     """Return 16 x 16 grey levels as hexadecimal, for the search for near duplicates."""
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    if pixels.shape[2] == geometry.RGB:
+        grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    else:
+        grey = np.rint(pixels.mean(axis=2)).astype(np.uint8)
     small = cv2.resize(grey, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA)
     return np.asarray(small, dtype=np.uint8).tobytes().hex()

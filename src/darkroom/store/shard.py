@@ -1,9 +1,11 @@
 """A shard: an Arrow IPC file of images and masks, read through a checked memory map.
 
 Standard tools can read it (`pyarrow.ipc.open_file`). Columns: `id` utf8; `image` large_binary, a
-JPEG or raw uint8 (H, W, 3) RGB; `mask` large_binary, the bits of (H, W) as `np.packbits` packs
-them, or empty where there is none; `height` and `width` int32 of the original image. The schema's
-metadata holds `version`, `image` ("jpeg" or "raw"), `height`, `width` (stored size) and `fit`.
+JPEG or raw uint8 (H, W, C), RGB where C is 3; `mask` large_binary, the bits of (H, W) as
+`np.packbits` packs them, or empty where there is none; `height` and `width` int32 of the original
+image. The schema's metadata holds `version`, `image` ("jpeg" or "raw"), `height`, `width` (stored
+size), `fit`, and `channels` where they are not 3. A JPEG of other than 3 channels is grey, its
+channels one below the other.
 """
 
 import itertools
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from darkroom.errors import ArtifactError
 from darkroom.images.codec import Pixels
-from darkroom.images.geometry import FITS, Fit
+from darkroom.images.geometry import FITS, RGB, Fit
 
 ImageKind = Literal["jpeg", "raw"]
 KINDS: tuple[ImageKind, ...] = ("jpeg", "raw")
@@ -33,16 +35,17 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ShardFormat:
-    """What all shards of a folder share: stored size in pixels, fit, and encoding of pixels."""
+    """What all shards of a folder share: stored size in px, fit, encoding, channels."""
 
     height: int
     width: int
     fit: Fit
     image: ImageKind
+    channels: int = RGB
 
     def image_bytes(self) -> int:
         """Return the bytes of a raw image."""
-        return self.height * self.width * 3
+        return self.height * self.width * self.channels
 
     def mask_bytes(self) -> int:
         """Return the bytes of a stored mask."""
@@ -50,7 +53,8 @@ class ShardFormat:
 
     def metadata(self) -> dict[str, str]:
         """Return the schema's metadata."""
-        return {
+        channels = {"channels": str(self.channels)} if self.channels != RGB else {}
+        return channels | {
             "version": VERSION,
             "image": self.image,
             "height": str(self.height),
@@ -130,7 +134,10 @@ def _read_format(schema: Any, path: Path) -> ShardFormat:
     height, width = int(metadata.get("height", "")), int(metadata.get("width", ""))
     if height < 1 or width < 1:
         raise _damaged(path, f"stored size {height} x {width}")
-    return ShardFormat(height, width, cast(Fit, fit), cast(ImageKind, image))
+    channels = int(metadata.get("channels", RGB))
+    if channels < 1:
+        raise _damaged(path, f"{channels} channels")
+    return ShardFormat(height, width, cast(Fit, fit), cast(ImageKind, image), channels)
 
 
 def _ids(column: Any) -> list[str]:

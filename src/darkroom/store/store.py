@@ -14,7 +14,9 @@ import pyarrow as pa
 
 from darkroom.errors import ArtifactError
 from darkroom.images.codec import Pixels, decode_jpeg_fast, encode_jpeg
+from darkroom.images.geometry import RGB
 from darkroom.project import files
+from darkroom.store.jpeg_planes import decode_planes, encode_planes
 from darkroom.store.manifest import compare_digests
 from darkroom.store.shard import COLUMNS, ImageKind, Shard, ShardFormat, remake
 
@@ -60,14 +62,17 @@ def shard_name(part: str, number: int) -> str:
 
 
 def pack_image(pixels: Pixels, image: ImageKind, quality: int) -> bytes:
-    """Return uint8 (H, W, 3) RGB pixels as bytes for a store of this kind.
+    """Return uint8 (H, W, C) pixels, RGB where C is 3, as bytes for a store of this kind.
 
     Args:
         pixels: The picture, of the stored size.
         image: The kind of store.
         quality: Of a JPEG, 1 to 100; ignored for raw pixels.
     """
-    return encode_jpeg(pixels, quality) if image == "jpeg" else pixels.tobytes()
+    if image == "raw":
+        return pixels.tobytes()
+    encode = encode_jpeg if pixels.shape[2] == RGB else encode_planes
+    return encode(pixels, quality)
 
 
 def pack_mask(mask: Pixels | None) -> bytes:
@@ -139,6 +144,7 @@ class Store:
         ids: Of the rows, in index order.
         height: Stored height, in pixels.
         width: Stored width, in pixels.
+        channels: Of an image; 3 are RGB.
         fit: How originals were resized to it.
         originals: int32 (n, 2), height and width of the original pictures.
         has_mask: bool (n,).
@@ -167,6 +173,7 @@ class Store:
                 )
         self.format = format
         self.height, self.width, self.fit = format.height, format.width, format.fit
+        self.channels = format.channels
         self.ids = [row_id for shard in shards for row_id in shard.ids]
         self.originals = np.concatenate([shard.originals for shard in shards])
         self._images = [view for shard in shards for view in shard.images]
@@ -180,10 +187,11 @@ class Store:
         return len(self.ids)
 
     def image(self, row: int) -> Pixels:
-        """Return uint8 (H, W, 3) RGB; of a raw store a read-only view of the file."""
+        """Return uint8 (H, W, C); of a raw store a read-only view of the file."""
+        shape = (self.height, self.width, self.channels)
         if self.format.image == "raw":
-            return self._images[row].reshape(self.height, self.width, 3)
-        pixels = np.empty((self.height, self.width, 3), np.uint8)
+            return self._images[row].reshape(shape)
+        pixels = np.empty(shape, np.uint8)
         self.read_image(row, pixels)
         return pixels
 
@@ -192,9 +200,11 @@ class Store:
         return self._images[row]
 
     def read_image(self, row: int, out: Pixels) -> None:
-        """Decode an image into `out`, uint8 (H, W, 3), contiguous."""
+        """Decode an image into `out`, uint8 (H, W, C), contiguous."""
         if self.format.image == "raw":
             np.copyto(out, self._images[row].reshape(out.shape))
+        elif self.channels != RGB:
+            decode_planes(self._images[row], name=self._name(row), out=out)
         else:
             decode_jpeg_fast(self._images[row], name=self._name(row), out=out)
 

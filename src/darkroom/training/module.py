@@ -79,7 +79,7 @@ class TrainModule:
     """A network, and how it turns a batch into a loss.
 
     Args:
-        net: On its device. Takes normalised images (N, 3, H, W), float32, and returns logits.
+        net: On its device. Takes normalised images (N, C, H, W), float32, and returns logits.
         task: From `darkroom.tasks.table.get_task`.
         loss: Called as `loss(logits, targets)`; returns the mean over images, a scalar.
         mean, std: Of the normalisation, one a channel, in units of 255.

@@ -334,3 +334,25 @@ def test_transforms_by_name_are_tried_on_a_window() -> None:
     assert made(*numbered(), 1)[0].shape == (8, 10, 3)
     with pytest.raises(ParamsError, match="RandomResizedCrop changes the size of the image"):
         build_augmentation(zoom, crop=(8, 8), masks=True)
+
+
+@pytest.mark.parametrize("preset", CHANGING)
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_presets_change_pictures_of_any_channels(preset: str, channels: int) -> None:
+    image, mask = scene()
+    image = np.concatenate([image] * 2, axis=2)[:, :, :channels].copy()
+    augment = build_augmentation(preset, masks=True, channels=channels)
+    results = [augment(image, mask, seed) for seed in range(12)]
+    assert {result.shape for result, _ in results} == {image.shape}
+    assert len({result.tobytes() for result, _ in results}) >= 2
+    again = pickle.loads(pickle.dumps(augment))
+    assert np.array_equal(again(image, mask, 3)[0], results[3][0])
+
+
+def test_a_transform_of_colours_is_refused_for_other_channels() -> None:
+    choice = [{"HueSaturationValue": {"p": 0.5}}]
+    with pytest.raises(ParamsError, match=r"HueSaturationValue cannot be applied.* 6 channels"):
+        build_augmentation(choice, masks=False, channels=6)
+    noise = build_augmentation([{"GaussNoise": {"p": 1.0}}], masks=False, channels=6)
+    image = np.full((8, 8, 6), 90, np.uint8)
+    assert (noise(image, None, 3)[0] != image).any()

@@ -74,7 +74,7 @@ def contact_sheet(
     Args:
         name: Of the competition.
         report: Of darkroom.index.audit.report.
-        images: uint8 (H, W, 3), of any sizes.
+        images: uint8 (H, W, C), of any sizes.
         masks: 0/1 (H, W) or None, one an image.
         captions: One an image.
         columns: Images a row.

@@ -7,6 +7,7 @@ from torch import nn
 
 from darkroom.errors import ArtifactError
 from darkroom.models.layer_groups import last_layer
+from darkroom.models.weights.first_layer import first_convolution
 from darkroom.models.weights.reading import Weights, read_weights
 
 # torchvision's published files use older names of its layers.
@@ -25,9 +26,11 @@ def put_weights(net: nn.Module, weights: Weights, *, file: Path) -> None:
     Counters of batches seen may be absent, as in files of old PyTorch versions.
 
     Raises:
-        ArtifactError: Naming what is absent, of another shape, or too much.
+        ArtifactError: Naming what is absent, of another shape, or too much; or they are for images
+            of other channels.
     """
     own = net.state_dict()
+    _check_channels(net, weights, file)
     faults = [
         f"{name}: absent, should be {tuple(tensor.shape)}"
         if name not in weights
@@ -48,6 +51,22 @@ def put_weights(net: nn.Module, weights: Weights, *, file: Path) -> None:
     # Into the network's own table, which says of what version its layers are.
     own.update(weights)
     net.load_state_dict(own)
+
+
+def _check_channels(net: nn.Module, weights: Weights, file: Path) -> None:
+    """Refuse weights whose first layer differs in nothing but the channels of its images."""
+    name, layer = first_convolution(net)
+    ours, theirs = layer.weight, weights.get(f"{name}.weight")
+    if theirs is None or theirs.ndim != ours.ndim or theirs.shape[1] == ours.shape[1]:
+        return
+    if (theirs.shape[0], *theirs.shape[2:]) == (ours.shape[0], *ours.shape[2:]):
+        raise ArtifactError(
+            "these weights are of a network for images of other channels",
+            file=file,
+            found=f"{theirs.shape[1]} channels",
+            expected=f"{ours.shape[1]}",
+            fix="take weights that were learned on images of as many channels, or null",
+        )
 
 
 def put_body(net: nn.Module, weights: Weights, *, file: Path) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from darkroom.errors import ParamsError
 from darkroom.images.codec import Pixels
+from darkroom.images.geometry import RGB
 from darkroom.training.augment import trial
 from darkroom.training.augment.transforms import (
     KEY,
@@ -37,22 +38,25 @@ class Augmentation:
 
     choice: str | TransformList
     crop: Size | None = None
+    channels: int = RGB
     _compose: Any = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self._compose = A.Compose(_transforms(self.choice))
+        self._compose = A.Compose(_transforms(self.choice, self.channels))
 
-    def __reduce__(self) -> tuple[type["Augmentation"], tuple[str | TransformList, Size | None]]:
+    def __reduce__(
+        self,
+    ) -> tuple[type["Augmentation"], tuple[str | TransformList, Size | None, int]]:
         # A loader's worker builds the transforms itself, from their names.
-        return Augmentation, (self.choice, self.crop)
+        return Augmentation, (self.choice, self.crop, self.channels)
 
     def __call__(
         self, image: Pixels, mask: Pixels | None, seed: int
     ) -> tuple[Pixels, Pixels | None]:
-        """Return a changed image uint8 (h, w, 3) and mask uint8 (h, w) of 0 and 1.
+        """Return a changed image uint8 (h, w, C) and mask uint8 (h, w) of 0 and 1.
 
         Args:
-            image: uint8 (H, W, 3), RGB; not written to.
+            image: uint8 (H, W, C), RGB where C is 3; not written to.
             mask: uint8 (H, W), moved as the image is; or None.
             seed: 64 bits that decide everything.
 
@@ -103,7 +107,12 @@ class Augmentation:
 
 
 def build_augmentation(
-    choice: str | TransformList, *, crop: Size | None = None, masks: bool, size: Size | None = None
+    choice: str | TransformList,
+    *,
+    crop: Size | None = None,
+    masks: bool,
+    size: Size | None = None,
+    channels: int = RGB,
 ) -> Augmentation:
     """Return an augmentation: a preset, or transforms by name.
 
@@ -116,6 +125,7 @@ def build_augmentation(
         masks: Whether pictures come with masks.
         size: Height and width of the pictures, for the trial and the check of `crop`; None:
             a square is tried.
+        channels: Of the pictures. Presets leave out what knows red, green and blue alone.
 
     Raises:
         ParamsError: There is no such preset, transform, argument or value; or a transform changes
@@ -137,16 +147,21 @@ def build_augmentation(
         )
     if crop is not None and size is not None:
         _check_crop(crop, size)
-    augmentation = Augmentation(choice, crop)
+    augmentation = Augmentation(choice, crop, channels)
     if not isinstance(choice, str):
         trial.check_transforms(
-            augmentation._compose.transforms, crop or size or trial.SIZE, masks=masks
+            augmentation._compose.transforms,
+            crop or size or trial.SIZE,
+            masks=masks,
+            channels=channels,
         )
     return augmentation
 
 
-def _transforms(choice: str | TransformList) -> list[Any]:
-    return preset_transforms(choice) if isinstance(choice, str) else named_transforms(choice)
+def _transforms(choice: str | TransformList, channels: int) -> list[Any]:
+    if isinstance(choice, str):
+        return preset_transforms(choice, channels)
+    return named_transforms(choice)
 
 
 def _window(

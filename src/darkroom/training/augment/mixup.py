@@ -75,12 +75,12 @@ class Mixup:
         """Return mixed images and soft targets: a pure function of the arguments.
 
         Args:
-            images: uint8 (N, 3, H, W); the order of the values in memory is kept.
+            images: uint8 (N, C, H, W); the order of the values in memory is kept.
             targets: int64 (N,), the number of a class; or float (N, K).
             seed: 0 or more.
 
         Returns:
-            uint8 (N, 3, H, W) and float32 (N, K).
+            uint8 (N, C, H, W) and float32 (N, K).
         """
         soft = self._soften(targets)
         if not self:

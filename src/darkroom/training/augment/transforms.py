@@ -13,7 +13,7 @@ import albumentations as A
 from pydantic import ValidationError
 
 from darkroom.errors import ParamsError
-from darkroom.images.geometry import cv2
+from darkroom.images.geometry import RGB, cv2
 
 TransformList = Sequence[Mapping[str, Mapping[str, Any] | None]]
 """Such as [{"HorizontalFlip": {"p": 0.5}}, {"OneOf": {"transforms": [...], "p": 0.3}}]."""
@@ -64,19 +64,24 @@ _ABSENT = {
 }
 
 
-def preset_transforms(preset: str) -> list[Any]:
-    """Return the transforms of one of `PRESETS`, in order."""
+def preset_transforms(preset: str, channels: int = RGB) -> list[Any]:
+    """Return the transforms of one of `PRESETS`, in order, for images of that many channels."""
     flip = A.HorizontalFlip(p=0.5)
     if preset == "none":
         return []
     if preset == "flip":
         return [flip]
     if preset == "light":
-        return [flip, _affine(shift=0.05, zoom=0.10, degrees=5), *_recolour(0.15)]
+        return [flip, _affine(shift=0.05, zoom=0.10, degrees=5), *_recolour(0.15, channels)]
     if preset == "strong":
         degrade = [A.GaussianBlur(blur_limit=(3, 7), p=0.2), A.GaussNoise((0.01, 0.05), p=0.2)]
-        return [flip, _affine(shift=0.10, zoom=0.25, degrees=15), *_recolour(0.30), *degrade]
-    return [_affine(shift=0.05, zoom=0.15, degrees=15), *_recolour(0.20)]
+        return [
+            flip,
+            _affine(shift=0.10, zoom=0.25, degrees=15),
+            *_recolour(0.30, channels),
+            *degrade,
+        ]
+    return [_affine(shift=0.05, zoom=0.15, degrees=15), *_recolour(0.20, channels)]
 
 
 def _affine(*, shift: float, zoom: float, degrees: float) -> Any:
@@ -93,8 +98,10 @@ def _affine(*, shift: float, zoom: float, degrees: float) -> Any:
     )
 
 
-def _recolour(strength: float) -> list[Any]:
+def _recolour(strength: float, channels: int) -> list[Any]:
     light = A.RandomBrightnessContrast(strength, strength, p=0.8)
+    if channels != RGB:
+        return [light]
     shift = round(100 * strength)
     # Hue changes little: many classes differ by it.
     colour = A.HueSaturationValue(round(shift / 3), shift, 0, p=0.5)

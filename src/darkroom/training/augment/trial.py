@@ -9,26 +9,29 @@ import numpy as np
 
 from darkroom.errors import ParamsError
 from darkroom.images.codec import Pixels
-from darkroom.images.geometry import cv2
+from darkroom.images.geometry import RGB, cv2
 from darkroom.training.augment.transforms import KEY
 
 SIZE = (256, 256)
 _SEEDS = (1, 2, 3, 1)  # the first again: earlier calls must not matter
 
 
-def check_transforms(transforms: Sequence[Any], size: tuple[int, int], *, masks: bool) -> None:
+def check_transforms(
+    transforms: Sequence[Any], size: tuple[int, int], *, masks: bool, channels: int = RGB
+) -> None:
     """Apply each transform to a synthetic image, whatever its p; an error names it.
 
     Args:
         transforms: Of albumentations; of a group, each member is tried.
         size: Height and width of the picture.
         masks: Whether it comes with a mask.
+        channels: Of the picture.
 
     Raises:
         ParamsError: A transform fails, changes the size or the type of the picture, gives a mask
             other values than 0 and 1, or another result the second time.
     """
-    scene = _scene(size, masks=masks)
+    scene = _scene(size, masks=masks, channels=channels)
     for transform in _leaves(transforms):
         name = type(transform).__name__
         results = [_apply(name, transform, scene, seed) for seed in _SEEDS]
@@ -43,7 +46,7 @@ def fault_of(before: Mapping[str, Pixels], after: Mapping[str, Any]) -> str | No
     """Return what is wrong with a changed picture and its mask; None: nothing.
 
     Args:
-        before: uint8 `image` (H, W, 3), and perhaps `mask` (H, W).
+        before: uint8 `image` (H, W, C), and perhaps `mask` (H, W).
         after: What the transforms made of them.
 
     Example:
@@ -89,12 +92,16 @@ def _leaves(transforms: Sequence[Any]) -> Iterator[Any]:
             yield transform
 
 
-def _scene(size: tuple[int, int], *, masks: bool) -> dict[str, Pixels]:
+def _scene(size: tuple[int, int], *, masks: bool, channels: int) -> dict[str, Pixels]:
     """Return a grainy, coloured picture, and the mask of a rectangle in its middle."""
     height, width = size
     rng = np.random.default_rng(0)
-    coarse = rng.integers(40, 210, (4, 6, 3), dtype=np.uint8)
-    image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    coarse = rng.integers(40, 210, (4, 6, channels), dtype=np.uint8)
+    planes = [
+        cv2.resize(coarse[:, :, k], (width, height), interpolation=cv2.INTER_LINEAR)
+        for k in range(channels)
+    ]
+    image = np.stack(planes, axis=2)
     image = image + rng.integers(0, 40, image.shape, dtype=np.uint8)
     image.setflags(write=False)  # as pictures in a store are
     if not masks:
@@ -110,10 +117,11 @@ def _apply(name: str, transform: Any, scene: dict[str, Pixels], seed: int) -> di
         with np.errstate(invalid="raise"):
             result: dict[str, Pixels] = transform(force_apply=True, **scene)
     except Exception as error:  # whatever a transform raises
-        height, width = scene["image"].shape[:2]
+        height, width, channels = scene["image"].shape
         raise refused(
             name,
-            f"cannot be applied to a picture of {height} x {width} (height x width)",
+            f"cannot be applied to a picture of {height} x {width} (height x width), "
+            f"{channels} channels",
             details=[first_line(error)],
         ) from error
     return result

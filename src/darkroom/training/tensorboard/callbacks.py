@@ -61,4 +61,5 @@ def callbacks(
 def _batch_shape(loader: Loader) -> tuple[int, int, int, int]:
     source = loader.dataset
     assert isinstance(source, BatchDataset)
-    return loader.sampler.batch_size, 3, source.store.height, source.store.width
+    store = source.store
+    return loader.sampler.batch_size, store.channels, store.height, store.width

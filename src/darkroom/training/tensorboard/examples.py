@@ -23,7 +23,7 @@ class Example:
 
     Attributes:
         id: As in the index.
-        image: uint8 (H, W, 3).
+        image: uint8 (H, W, C).
         truth: uint8 (H, W) of 0 and 1; a class number; or (K,).
         prediction: float32 (H, W) or (K,): probabilities, or values.
     """

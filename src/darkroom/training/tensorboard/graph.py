@@ -25,7 +25,7 @@ class Graph(Callback):
     """Draws the network when training starts; if that fails, writes the reason to the text tab.
 
     Args:
-        shape: Of a batch of images (N, 3, H, W).
+        shape: Of a batch of images (N, C, H, W).
     """
 
     def __init__(self, events: EventWriter, shape: tuple[int, int, int, int]) -> None:
@@ -51,7 +51,7 @@ def trace(net: nn.Module, shape: tuple[int, int, int, int]) -> GraphDef:
 
     Args:
         net: Takes float32 images; it is not changed.
-        shape: Of the images (N, 3, H, W).
+        shape: Of the images (N, C, H, W).
 
     Raises:
         Exception: Any that copying or running the network raises.
