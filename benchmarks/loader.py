@@ -178,7 +178,7 @@ def contenders(pictures: list[Raw], folder: Path, *, quick: bool) -> dict[str, C
     encoded = [bytes(jpeg.stored_image(row)) for row in range(len(jpeg))]
     batch = (
         np.zeros((BATCH_SIZE, HEIGHT, WIDTH, 3), np.uint8),
-        np.zeros((BATCH_SIZE, HEIGHT, WIDTH), np.uint8),
+        np.zeros((BATCH_SIZE, 1, HEIGHT, WIDTH), np.uint8),
     )
     masks = raw.masks(range(len(raw)))
     passes = 1 if quick else 4

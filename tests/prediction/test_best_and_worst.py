@@ -58,7 +58,7 @@ def test_masks_are_compared_at_the_chosen_threshold(
     shards = drawn.discs(tmp_path / "s", 3)
     truth = shards.mask(1)
     assert truth is not None
-    predictions = {"001": truth * np.float32(0.3), "002": np.zeros((32, 32), np.float32)}
+    predictions = {"001": truth * np.float32(0.3), "002": np.zeros((1, 32, 32), np.float32)}
     rows = pd.DataFrame({"id": ["000", "001", "002"], "fold": [1, 0, 0]})
     evaluation = Evaluation(
         {"dice": 0.5, "images": 2}, scores(**{"001": 1.0, "002": 0.0}), {}, threshold=0.25
@@ -73,8 +73,10 @@ def test_masks_are_compared_at_the_chosen_threshold(
     assert arguments["title"] == "cars: the worst, then the best"
     assert arguments["text"] == ["dice 0.5000"], "counts are not figures"
     assert arguments["legend"] == sheets.COMPARE_LEGEND
-    missed = sheets.compare(shards.image(2), shards.mask(2), predictions["002"].astype(np.uint8))  # type: ignore[arg-type]
-    hit = sheets.compare(shards.image(1), truth, truth)
+    missing = shards.mask(2)
+    assert missing is not None
+    missed = sheets.compare(shards.image(2), missing[0], np.zeros((32, 32), np.uint8))
+    hit = sheets.compare(shards.image(1), truth[0], truth[0])
     tiles = arguments["tiles"]
     assert isinstance(tiles, list)
     assert np.array_equal(tiles[0], missed)

@@ -32,7 +32,7 @@ def test_masks_are_averaged_as_probabilities(tmp_path: Path) -> None:
     ids, average, originals = both
     assert ids == ["000", "001", "002"]
     assert average.dtype == np.float32
-    assert average.shape == (3, 32, 32)
+    assert average.shape == (3, 1, 32, 32)
     assert originals.tolist() == [[32, 32]] * 3
     assert np.allclose(average, (one[1] + two[1]) / 2, atol=1e-6)
     assert not np.allclose(one[1], two[1], atol=1e-3)
@@ -244,8 +244,8 @@ def test_a_transform_is_applied_and_undone(tmp_path: Path, name: str) -> None:
     (batch,) = batches(store)
     images = normalise(batch.images, MEAN, STD)
     transform, net = TRANSFORMS[name], Corner()
-    other = transform.undo(torch.sigmoid(net(transform.apply(images)))[:, 0])
-    expected = (torch.sigmoid(net(images))[:, 0] + other) / 2
+    other = transform.undo(torch.sigmoid(net(transform.apply(images))))
+    expected = (torch.sigmoid(net(images)) + other) / 2
     predictions = predicted(net, [batch], "segmentation", TTA(transforms=(name,)))
     assert np.allclose(predictions, expected.numpy(), atol=1e-6)
 
@@ -275,7 +275,7 @@ def test_networks_transforms_and_scales_are_one_average(tmp_path: Path) -> None:
             TTA(transforms=("vflip",), scales=(1.0,)),
         )
     ]
-    assert together[1].shape == (3, 64, 64)
+    assert together[1].shape == (3, 1, 64, 64)
     assert np.allclose(together[1], np.mean(apart, axis=0), atol=1e-6)
     assert not np.allclose(apart[0], apart[1], atol=1e-3)
 
@@ -291,7 +291,7 @@ def test_other_scales_are_predicted_and_restored_to_the_stored_size(tmp_path: Pa
     store = discs(tmp_path, 2, side=70)
     predictions = predicted(Sizes(), batches(store), "segmentation", TTA(scales=(1.0, 1.5, 0.2)))
     assert Sizes.sizes == [(70, 70), (96, 96), (32, 32)]
-    assert predictions.shape == (2, 70, 70)
+    assert predictions.shape == (2, 1, 70, 70)
     plain = predicted(Pointwise(), batches(store), "segmentation", TTA())
     assert 0.1 < np.corrcoef(predictions.ravel(), plain.ravel())[0, 1] < 0.999
 
@@ -318,9 +318,9 @@ def test_without_tta_the_output_is_that_of_the_network_to_the_bit(tmp_path: Path
     with torch.inference_mode():
         one, two = (torch.sigmoid(n.to(memory_format=torch.channels_last)(images)) for n in nets)
     (predictions,) = predict(nets[:1], [batch], "segmentation", CPU)
-    assert np.array_equal(predictions[1], one[:, 0].numpy())
+    assert np.array_equal(predictions[1], one.numpy())
     (predictions,) = predict(nets, [batch], "segmentation", CPU)
-    assert np.array_equal(predictions[1], ((one + two) / 2)[:, 0].numpy())
+    assert np.array_equal(predictions[1], ((one + two) / 2).numpy())
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def predicted(ids: str, values: Any, size: tuple[int, int] = (4, 8)) -> Iterator
 
 def test_masks_are_scored_at_their_original_size(tmp_path: Path, archives: Archives) -> None:
     shards = store(tmp_path / "s")
-    exact = [[[0.75, 0.75, 0.25, 0.25]] * 4]  # at 4 x 4 px; half way between them lies the edge
-    wrong = [[[0.25, 0.25, 0.25, 0.25]] * 4]  # nothing
+    exact = [[[[0.75, 0.75, 0.25, 0.25]] * 4]]  # at 4 x 4 px; half way between them lies the edge
+    wrong = [[[[0.25, 0.25, 0.25, 0.25]] * 4]]  # nothing
     folds = [
         LabelledPredictions(index_rows("a"), index_rows("b", "c"), predicted("a", exact)),
         LabelledPredictions(index_rows("b"), index_rows("a", "d"), predicted("b", wrong)),
@@ -80,7 +80,7 @@ def test_a_mask_that_was_swapped_after_the_index_is_refused(
     tmp_path: Path, archives: Archives
 ) -> None:
     rows = index_rows("a").assign(mask_digest=digest_of(png(TOP)))
-    folds = [LabelledPredictions(rows, index_rows("b"), predicted("a", [[[0.75] * 4] * 4]))]
+    folds = [LabelledPredictions(rows, index_rows("b"), predicted("a", [[[[0.75] * 4] * 4]]))]
     with pytest.raises(DataError, match=r"m\.zip/a\.png: not the file that was indexed"):
         scoring.score_masks(
             folds, store(tmp_path / "s"), archives, threshold=0.5, progress=lambda _: None
@@ -89,7 +89,7 @@ def test_a_mask_that_was_swapped_after_the_index_is_refused(
 
 def test_the_mean_mask_is_that_of_the_training_images(tmp_path: Path, archives: Archives) -> None:
     shards = store(tmp_path / "s")
-    nothing = np.zeros((1, 4, 4))
+    nothing = np.zeros((1, 1, 4, 4))
 
     def baseline(*training: str) -> float | None:
         fold = LabelledPredictions(index_rows("a"), index_rows(*training), predicted("a", nothing))
@@ -114,7 +114,9 @@ def test_the_mean_of_one_mask_is_that_mask_with_any_fit(tmp_path: Path, fit: Fit
     evaluation = scoring.score_masks(
         [
             LabelledPredictions(
-                index_rows("a"), index_rows("a"), predicted("a", [np.zeros((160, 160))], (240, 480))
+                index_rows("a"),
+                index_rows("a"),
+                predicted("a", [np.zeros((1, 160, 160))], (240, 480)),
             )
         ],
         Store(tmp_path, "train"),
@@ -129,7 +131,7 @@ def test_the_mean_of_one_mask_is_that_mask_with_any_fit(tmp_path: Path, fit: Fit
 
 def test_what_was_cropped_away_is_background(tmp_path: Path, archives: Archives) -> None:
     shards = store(tmp_path / "s", "crop")
-    full = np.ones((1, 4, 4))  # columns 2 to 5 of 8
+    full = np.ones((1, 1, 4, 4))  # columns 2 to 5 of 8
     fold = LabelledPredictions(index_rows("a"), index_rows("b"), predicted("a", full))
     evaluation = scoring.score_masks(
         [fold], shards, archives, threshold=0.5, progress=lambda _: None

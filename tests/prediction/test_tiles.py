@@ -58,7 +58,7 @@ def test_weights_fade_without_a_step() -> None:
 
 
 def pointwise(images: Tensor) -> Tensor:
-    return torch.sigmoid(images[:, 0] * 3 + images[:, 1] - images[:, 2])
+    return torch.sigmoid(images[:, :1] * 3 + images[:, 1:2] - images[:, 2:])
 
 
 def pictures(count: int, height: int, width: int) -> Tensor:
@@ -104,13 +104,13 @@ def test_the_edge_of_a_tile_counts_least() -> None:
     """A network wrong along the edge of what it sees is little wrong where tiles overlap."""
 
     def predict(some: Tensor) -> Tensor:
-        predictions = torch.zeros(len(some), *some.shape[2:])
-        predictions[:, :, 0] = predictions[:, :, -1] = 1
+        predictions = torch.zeros(len(some), 2, *some.shape[2:])
+        predictions[..., 0] = predictions[..., -1] = 1
         return predictions
 
     predictions = predict_tiled(pictures(1, 32, 96), Tiles(32, 32, 0.5), predict, at_once=4)
-    assert predictions[:, :, 0].min() == predictions[:, :, -1].min() == 1  # no other tile knows
-    assert predictions[:, :, 1:-1].max() < 0.01
+    assert predictions[..., 0].min() == predictions[..., -1].min() == 1  # no other tile knows
+    assert predictions[..., 1:-1].max() < 0.01
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_a_batch_holds_the_rows_in_the_order_given(store: Store) -> None:
     assert np.array_equal(first.images[0].permute(1, 2, 0).numpy(), picture(4))
     assert first.targets is not None
     assert first.targets.dtype == torch.uint8
-    assert np.array_equal(first.targets.numpy(), [label(4), label(0)])
+    assert np.array_equal(first.targets.numpy(), [[label(4)], [label(0)]])
     assert first.originals.tolist() == [[104, 200], [100, 200]]
     assert first.originals.dtype == torch.int64
     assert [len(batch) for batch in batches] == [2, 1]
@@ -119,17 +119,19 @@ def test_an_augmented_item_does_not_depend_on_its_batch(store: Store) -> None:
 
 
 def test_crops_are_windows_of_the_stored_pictures(store: Store) -> None:
-    cut = build_augmentation("none", crop=(8, 12), masks=True)
+    cut = build_augmentation("none", crop=(8, 12), planes=1)
     for batch in loader(store, range(8), None, masks=True, batch_size=3, seed=1, augment=cut):
         assert batch.targets is not None
         assert batch.images.shape == (len(batch), 3, 8, 12)
-        assert batch.targets.shape == (len(batch), 8, 12)
+        assert batch.targets.shape == (len(batch), 1, 8, 12)
         assert batch.targets.dtype == torch.uint8
         assert batch.images.is_contiguous(memory_format=torch.channels_last)
         for row_id, image, target in zip(batch.ids, batch.images, batch.targets, strict=True):
             number = int(row_id[-2:])
             whole = np.concatenate([picture(number), label(number)[..., None]], axis=2)
-            part = np.concatenate([image.permute(1, 2, 0).numpy(), target[..., None].numpy()], 2)
+            part = np.concatenate(
+                [image.permute(1, 2, 0).numpy(), target.permute(1, 2, 0).numpy()], 2
+            )
             assert _is_window(part, whole), row_id
 
 
@@ -140,7 +142,7 @@ def _is_window(part: np.ndarray, whole: np.ndarray) -> bool:
 
 @pytest.mark.slow
 def test_workers_change_no_batch(store: Store) -> None:
-    changes = build_augmentation("light", crop=(8, 12), masks=True)
+    changes = build_augmentation("light", crop=(8, 12), planes=1)
     options: dict[str, Any] = {"batch_size": 3, "seed": 5, "augment": changes}
     alone = loader(store, range(8), None, masks=True, **options)
     helped = loader(store, range(8), None, masks=True, workers=2, **options)
@@ -230,7 +232,7 @@ def test_a_batch_goes_to_a_device(store: Store) -> None:
 
 
 def light() -> Augmentation:
-    return build_augmentation("light", masks=True)
+    return build_augmentation("light", planes=1)
 
 
 @pytest.mark.slow

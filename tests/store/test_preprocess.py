@@ -61,7 +61,7 @@ def test_a_picture_and_its_mask_by_hand(tmp_path: Path) -> None:
     assert corners == [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]
     mask = store.mask(0)
     assert mask is not None
-    assert mask.tolist() == [[0, 0, 1, 1]] * 4
+    assert mask.tolist() == [[[0, 0, 1, 1]] * 4]
     assert store.originals.tolist() == [[16, 16]]
     fact = result.facts[0]
     assert (fact.id, fact.part, fact.height, fact.width) == ("a", "train", 16, 16)

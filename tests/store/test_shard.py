@@ -18,6 +18,8 @@ def test_a_shard_knows_its_layout(tmp_path: Path) -> None:
     assert shard.format == FORMAT
     assert (len(shard.ids), len(shard.images), len(shard.masks)) == (5, 5, 5)
     assert shard.masks[0].size == FORMAT.mask_bytes() == 28
+    assert "planes" not in FORMAT.metadata(), "one plane: the bytes of earlier shards"
+    assert ShardFormat(HEIGHT, WIDTH, "stretch", "raw", planes=3).mask_bytes() == 83  # 663 bits
 
 
 def test_a_cut_shard_is_refused_at_every_length(tmp_path: Path) -> None:
@@ -53,6 +55,7 @@ def foreign(path: Path, schema: pa.Schema) -> Path:
         (FORMAT.metadata() | {"fit": "squash"}, "fit 'squash'"),
         (FORMAT.metadata() | {"height": "0"}, "stored size 0 x 17"),
         (FORMAT.metadata() | {"width": "wide"}, "the shard is damaged"),
+        (FORMAT.metadata() | {"planes": "0"}, "masks of 0 planes"),
     ],
 )
 def test_another_version_or_format_is_refused(

@@ -69,8 +69,23 @@ def test_a_store_returns_what_was_written(tmp_path: Path, kind: ImageKind) -> No
         assert difference.max() <= (0 if kind == "raw" else 24)
         mask = store.mask(row)
         assert mask is not None
-        assert np.array_equal(mask, label(row))
-    assert np.array_equal(store.masks([6, 2]), [label(6), label(2)])
+        assert np.array_equal(mask, [label(row)])
+    assert np.array_equal(store.masks([6, 2]), [[label(6)], [label(2)]])
+
+
+@pytest.mark.parametrize("planes", [2, 9])
+def test_masks_of_several_planes_return_as_they_were(tmp_path: Path, planes: int) -> None:
+    masks = [np.stack([label(planes * row + k) for k in range(planes)]) for row in range(3)]
+    image = pack_image(picture(0), "raw", 95)
+    stored = [StoredImage(str(row), image, pack_mask(masks[row]), 100, 200) for row in range(3)]
+    format = ShardFormat(HEIGHT, WIDTH, "stretch", "raw", planes=planes)
+    write_shard(tmp_path / shard_name("train", 0), stored, format)
+    store = Store(tmp_path, "train")
+    assert store.planes == planes
+    assert np.array_equal(store.masks([2, 0]), [masks[2], masks[0]])
+    mask = store.mask(1)
+    assert mask is not None
+    assert np.array_equal(mask, masks[1])
 
 
 def test_raw_pixels_are_not_copied(tmp_path: Path) -> None:

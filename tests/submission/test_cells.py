@@ -27,7 +27,7 @@ def cells(
 def masked(values: Any, height: int, width: int, **options: Any) -> list[list[int]]:
     order = options.pop("order", "row")
     card = Card("segmentation", header=("id", "rle"), runs=Runs(order))
-    ((text,),) = cells(card, [values], [(height, width)], **options)
+    ((text,),) = cells(card, [[values]], [(height, width)], **options)
     decoded: list[list[int]] = rle.decode(text, height, width, order).tolist()
     return decoded
 
@@ -56,7 +56,7 @@ def test_a_cropped_mask_is_empty_outside_the_crop() -> None:
 
 def test_a_pixel_must_be_above_the_threshold() -> None:
     card = Card("segmentation", header=("id", "rle"))
-    values = [[[0.5, 0.75], [0.25, 0.5]]]
+    values = [[[[0.5, 0.75], [0.25, 0.5]]]]
     assert cells(card, values, [(2, 2)]) == [["2 1"]]
     assert cells(card, values, [(2, 2)], threshold=0.25) == [["1 2 4 1"]]
     assert cells(card, values, [(2, 2)], threshold=0.9) == [[""]]
@@ -64,7 +64,7 @@ def test_a_pixel_must_be_above_the_threshold() -> None:
 
 def test_each_image_of_a_batch_has_its_own_size() -> None:
     card = Card("segmentation", header=("id", "rle"))
-    assert cells(card, [LEFT, LEFT], [(1, 4), (1, 8)]) == [["1 2"], ["1 4"]]
+    assert cells(card, [[LEFT], [LEFT]], [(1, 4), (1, 8)]) == [["1 2"], ["1 4"]]
 
 
 def test_classes_are_written_by_name() -> None:

@@ -160,8 +160,8 @@ def test_what_is_found_in_the_padding_is_not_submitted(
 
     def at_the_bottom(_: object, batches: Any, *__: object, **___: object) -> Any:
         for batch in batches:
-            probabilities = np.zeros((len(batch.ids), 32, 32), np.float32)
-            probabilities[:, 29:] = 1  # below a picture that is wider than high
+            probabilities = np.zeros((len(batch.ids), 1, 32, 32), np.float32)
+            probabilities[:, :, 29:] = 1  # below a picture that is wider than high
             yield batch.ids, probabilities, batch.originals.numpy()
 
     monkeypatch.setattr(_folds, "predict", at_the_bottom)

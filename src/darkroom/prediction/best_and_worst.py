@@ -50,7 +50,7 @@ def draw_page(
         name: Of the competition.
         evaluation: For its metrics, scores and threshold.
         ids: Which images, in order; see `select`.
-        predictions: By id: (H, W) probabilities for masks, else (K,).
+        predictions: By id: (K, H, W) probabilities for masks, else (K,).
         rows: The training rows of the index, numbered as the store's.
         card: What the targets are.
         shards: The training part.
@@ -95,7 +95,7 @@ def _tile(
     if task.masks:
         mask = shards.mask(number)
         assert mask is not None, "a training row without a mask is refused by the index"
-        return sheets.compare(image, mask, task.decode(prediction, threshold)), "", None
+        return sheets.compare(image, mask[0], task.decode(prediction[0], threshold)), "", None
     truth: Any = rows.loc[number, list(card.targets)].to_numpy(np.float64)
     truth = int(truth[0]) if card.task == "multiclass" else truth
     names = card.classes or card.targets

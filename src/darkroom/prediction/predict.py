@@ -29,7 +29,7 @@ class Prediction(NamedTuple):
 
     Attributes:
         ids: Of n images.
-        probabilities: float32: (n, H, W) for masks, at the stored size; (n, K) for the other
+        probabilities: float32: (n, K, H, W) for masks, at the stored size; (n, K) for the other
             tasks, values instead of probabilities for regression.
         originals: int64 (n, 2): heights and widths of the original images.
     """

@@ -114,7 +114,7 @@ def _score_masks(
     """Yield the scores of each batch of a fold, but for its first rows, which are done.
 
     Of each image `dice`, the curve of its prediction, `mean_mask_dice`, that of the baseline, both
-    float64 (255,), and `covered`, the share that its mask covers.
+    float64 (255,), means over the classes, and `covered`, the share that its mask covers.
     """
     if done == len(fold.rows):
         return
@@ -128,11 +128,12 @@ def _score_masks(
         sizes = batch.originals.tolist()
         for probabilities, (height, width) in zip(batch.probabilities, sizes, strict=True):
             image, mask, digest = next(paths)
-            truth = read_mask(archives, mask, height, width, name=image, digest=digest).pixels
+            truth = read_mask(archives, mask, height, width, name=image, digest=digest).pixels[None]
             for stored, dice_curves in ((probabilities, curves), (mean_mask, baseline_curves)):
                 # Rounding in the interpolation can leave 0..1 by a little.
-                restored = np.clip(restore(stored, height, width, shards.fit), 0, 1)
-                dice_curves.append(thresholds.dice_curve(restored, truth))
+                restored = (np.clip(restore(p, height, width, shards.fit), 0, 1) for p in stored)
+                by_class = map(thresholds.dice_curve, restored, truth)
+                dice_curves.append(np.mean(list(by_class), axis=0))
             covered.append(float(truth.mean()))
         yield {
             "dice": np.array(curves),
@@ -142,9 +143,9 @@ def _score_masks(
 
 
 def _mean_mask(shards: Store, training: pd.DataFrame) -> Floats:
-    """Return the mean of the training masks, float32 (H, W), at the stored size."""
+    """Return the mean of the training masks, float32 (K, H, W), at the stored size."""
     number_of = {image_id: number for number, image_id in enumerate(shards.ids)}
-    total = np.zeros((shards.height, shards.width), np.float64)
+    total = np.zeros((shards.planes, shards.height, shards.width), np.float64)
     for image_id in training["id"]:
         mask = shards.mask(number_of[image_id])
         assert mask is not None, "a training row without a mask is refused by the index"

@@ -80,12 +80,12 @@ def tile_weights(length: int, tile: int, overlap: float) -> Tensor:
 def predict_tiled(
     images: Tensor, tiles: Tiles, predict: Callable[[Tensor], Tensor], *, at_once: int
 ) -> Tensor:
-    """Return probabilities (N, H, W), float32, for images (N, C, H, W), predicted tile by tile.
+    """Return probabilities (N, K, H, W), float32, for images (N, C, H, W), predicted tile by tile.
 
     Args:
         images: Of one size.
         tiles: How to cut them.
-        predict: Tiles (n, C, h, w) to probabilities (n, h, w).
+        predict: Tiles (n, C, h, w) to probabilities (n, K, h, w).
         at_once: The most tiles, of any of the images, in one call of `predict`.
     """
     _, _, height, width = images.shape
@@ -98,7 +98,7 @@ def predict_tiled(
         for row, top in enumerate(tile_starts(height, tile_height, tiles.overlap))
         for column, left in enumerate(tile_starts(width, tile_width, tiles.overlap))
     ]
-    total = images.new_zeros((len(images), height, width), dtype=torch.float32)
+    total: Tensor | None = None
     for first in range(0, len(places), at_once):
         some = places[first : first + at_once]
         inputs = torch.stack(
@@ -108,7 +108,11 @@ def predict_tiled(
             ]
         )
         outputs = predict(inputs.contiguous(memory_format=torch.channels_last))
+        if total is None:
+            shape = (len(images), outputs.shape[1], height, width)
+            total = images.new_zeros(shape, dtype=torch.float32)
         for (image, row, top, column, left), tile in zip(some, outputs, strict=True):
             weight = rows[row, :, None] * columns[column]
-            total[image, top : top + tile_height, left : left + tile_width] += tile * weight
+            total[image, :, top : top + tile_height, left : left + tile_width] += tile * weight
+    assert total is not None
     return total

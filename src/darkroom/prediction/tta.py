@@ -145,10 +145,10 @@ def rescale(images: Tensor, scale: float) -> Tensor:
 
 
 def restore_size(probabilities: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return probabilities (N, h, w), float32, resized to (height, width) `size`."""
+    """Return probabilities (N, K, h, w), float32, resized to (height, width) `size`."""
     if probabilities.shape[-2:] == size:
         return probabilities
-    return _resize(probabilities.unsqueeze(1), size).squeeze(1)
+    return _resize(probabilities, size)
 
 
 def _resize(pixels: Tensor, size: tuple[int, int]) -> Tensor:

@@ -204,7 +204,7 @@ def train_loaders(
         augment=build_augmentation(
             train.augment,
             crop=crop,
-            masks=masks,
+            planes=shards.planes if masks else 0,
             size=(shards.height, shards.width),
             channels=shards.channels,
         ),

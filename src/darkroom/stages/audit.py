@@ -66,7 +66,8 @@ def _contact_sheet(
         for row in contact_sheet.choose_rows(rows, count, by=by if part == "train" else None):
             image_row = rows.iloc[row]
             images.append(store.image(row))
-            masks.append(store.mask(row))
+            mask = store.mask(row)
+            masks.append(None if mask is None else mask[0])
             captions.append(
                 contact_sheet.caption(
                     image_row,

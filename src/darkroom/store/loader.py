@@ -32,7 +32,7 @@ from darkroom.store.shard import remake
 from darkroom.store.store import Store
 
 Augment = Callable[[Pixels, Pixels | None, int], tuple[Pixels, Pixels | None]]
-"""(image (H, W, C), mask (H, W) or None, 64-bit seed) -> augmented image and mask.
+"""(image (H, W, C), mask (K, H, W) or None, 64-bit seed) -> augmented image and mask.
 
 All results of a batch must have one size (h, w).
 """
@@ -49,7 +49,7 @@ class Batch:
         ids: N names, as in the index.
         images: uint8 (N, C, H, W), RGB where C is 3, 0..255, channels-last in memory; of the
             stored size, or of the augmentation's.
-        targets: Masks uint8 (N, H, W) of 0 and 1; or float32 (N, K), or int64 (N,), as given to
+        targets: Masks uint8 (N, K, H, W) of 0 and 1; or float32 (N, K), or int64 (N,), as given to
             `loader`; None where there are none.
         originals: int64 (N, 2), height and width of the original pictures.
     """

@@ -1,11 +1,11 @@
 """A shard: an Arrow IPC file of images and masks, read through a checked memory map.
 
 Standard tools can read it (`pyarrow.ipc.open_file`). Columns: `id` utf8; `image` large_binary, a
-JPEG or raw uint8 (H, W, C), RGB where C is 3; `mask` large_binary, the bits of (H, W) as
-`np.packbits` packs them, or empty where there is none; `height` and `width` int32 of the original
-image. The schema's metadata holds `version`, `image` ("jpeg" or "raw"), `height`, `width` (stored
-size), `fit`, and `channels` where they are not 3. A JPEG of other than 3 channels is grey, its
-channels one below the other.
+JPEG or raw uint8 (H, W, C), RGB where C is 3; `mask` large_binary, the bits of K planes (K, H, W)
+as `np.packbits` packs them, or empty where there is none; `height` and `width` int32 of the
+original image. The schema's metadata holds `version`, `image` ("jpeg" or "raw"), `height`, `width`
+(stored size), `fit`, `channels` where they are not 3, and `planes` where they are not 1. A JPEG of
+other than 3 channels is grey, its channels one below the other.
 """
 
 import itertools
@@ -35,13 +35,17 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ShardFormat:
-    """What all shards of a folder share: stored size in px, fit, encoding, channels."""
+    """What all shards of a folder share: stored size in px, fit, encoding, channels, planes.
+
+    Planes are those of a mask: one a class, and one of unknown pixels where there are any.
+    """
 
     height: int
     width: int
     fit: Fit
     image: ImageKind
     channels: int = RGB
+    planes: int = 1
 
     def image_bytes(self) -> int:
         """Return the bytes of a raw image."""
@@ -49,18 +53,23 @@ class ShardFormat:
 
     def mask_bytes(self) -> int:
         """Return the bytes of a stored mask."""
-        return -(-self.height * self.width // 8)
+        return -(-self.planes * self.height * self.width // 8)
 
     def metadata(self) -> dict[str, str]:
         """Return the schema's metadata."""
         channels = {"channels": str(self.channels)} if self.channels != RGB else {}
-        return channels | {
-            "version": VERSION,
-            "image": self.image,
-            "height": str(self.height),
-            "width": str(self.width),
-            "fit": self.fit,
-        }
+        planes = {"planes": str(self.planes)} if self.planes != 1 else {}
+        return (
+            channels
+            | planes
+            | {
+                "version": VERSION,
+                "image": self.image,
+                "height": str(self.height),
+                "width": str(self.width),
+                "fit": self.fit,
+            }
+        )
 
 
 class Shard:
@@ -134,10 +143,10 @@ def _read_format(schema: Any, path: Path) -> ShardFormat:
     height, width = int(metadata.get("height", "")), int(metadata.get("width", ""))
     if height < 1 or width < 1:
         raise _damaged(path, f"stored size {height} x {width}")
-    channels = int(metadata.get("channels", RGB))
-    if channels < 1:
-        raise _damaged(path, f"{channels} channels")
-    return ShardFormat(height, width, cast(Fit, fit), cast(ImageKind, image), channels)
+    channels, planes = int(metadata.get("channels", RGB)), int(metadata.get("planes", 1))
+    if channels < 1 or planes < 1:
+        raise _damaged(path, f"{channels} channels, masks of {planes} planes")
+    return ShardFormat(height, width, cast(Fit, fit), cast(ImageKind, image), channels, planes)
 
 
 def _ids(column: Any) -> list[str]:

@@ -4,6 +4,7 @@ A shard is a pure function of its rows: the same rows give the same bytes. See
 `darkroom.store.shard` for the file format.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ def pack_image(pixels: Pixels, image: ImageKind, quality: int) -> bytes:
 
 
 def pack_mask(mask: Pixels | None) -> bytes:
-    """Return a mask uint8 (H, W) of 0 and 1 as packed bits, eight pixels a byte; or b""."""
+    """Return a mask uint8 (K, H, W) of 0 and 1 as packed bits, eight pixels a byte; or b""."""
     return b"" if mask is None else np.packbits(mask).tobytes()
 
 
@@ -146,6 +147,7 @@ class Store:
         width: Stored width, in pixels.
         channels: Of an image; 3 are RGB.
         fit: How originals were resized to it.
+        planes: K, of each mask: the classes, then perhaps a plane of unknown pixels.
         originals: int32 (n, 2), height and width of the original pictures.
         has_mask: bool (n,).
 
@@ -173,7 +175,7 @@ class Store:
                 )
         self.format = format
         self.height, self.width, self.fit = format.height, format.width, format.fit
-        self.channels = format.channels
+        self.channels, self.planes = format.channels, format.planes
         self.ids = [row_id for shard in shards for row_id in shard.ids]
         self.originals = np.concatenate([shard.originals for shard in shards])
         self._images = [view for shard in shards for view in shard.images]
@@ -209,14 +211,14 @@ class Store:
             decode_jpeg_fast(self._images[row], name=self._name(row), out=out)
 
     def mask(self, row: int) -> Pixels | None:
-        """Return uint8 (H, W) of 0 and 1, or None."""
+        """Return uint8 (K, H, W) of 0 and 1, or None."""
         return self.masks([row])[0] if self.has_mask[row] else None
 
     def masks(self, rows: Sequence[int]) -> Pixels:
-        """Return uint8 (N, H, W) of 0 and 1 for N rows that have masks."""
+        """Return uint8 (N, K, H, W) of 0 and 1 for N rows that have masks."""
         packed = np.stack([self._masks[row] for row in rows])
-        pixels = np.unpackbits(packed, axis=1, count=self.height * self.width)
-        return pixels.reshape(len(rows), self.height, self.width)
+        shape = (self.planes, self.height, self.width)
+        return np.unpackbits(packed, axis=1, count=math.prod(shape)).reshape(len(rows), *shape)
 
     def _name(self, row: int) -> str:
         return f"{self.folder} ({self.part}, id {self.ids[row]})"

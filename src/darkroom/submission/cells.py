@@ -54,18 +54,18 @@ def _masks(
     fit: Fit,
     order: Order,
 ) -> Iterator[Cells]:
-    """Yield the run lengths, at original size, of probabilities (N, H, W)."""
-    for mask, (height, width) in zip(probabilities, originals, strict=True):
-        placement = fit_placement(height, width, mask.shape[0], mask.shape[1], fit)
-        text = encode_probabilities(
-            mask[placement.stored.slices],
-            threshold,
-            height,
-            width,
+    """Yield the run lengths, at original size, of probabilities (N, K, H, W): K cells an image."""
+    for planes, (height, width) in zip(probabilities, originals, strict=True):
+        placement = fit_placement(height, width, planes.shape[1], planes.shape[2], fit)
+        encode = partial(
+            encode_probabilities,
+            threshold=threshold,
+            height=height,
+            width=width,
             order=order,
             box=placement.source,
         )
-        yield [text]
+        yield [encode(plane[placement.stored.slices]) for plane in planes]
 
 
 def _labels(

@@ -1,6 +1,6 @@
 """The five tasks, one row each: activation, metrics, decoding, and their sources.
 
-Shapes, for a batch of N images: logits are (N, 1, H, W) for masks and (N, K) otherwise,
+Shapes, for a batch of N images: logits are (N, K, H, W) for masks and (N, K) otherwise,
 of any float type; probabilities are float32. The losses are in `darkroom.tasks.losses`.
 """
 
@@ -46,10 +46,7 @@ class Task:
     source: str
 
     def activate(self, logits: Tensor) -> Tensor:
-        """Return probabilities (values for regression), float32: (N, H, W) for masks, else (N, K).
-
-        The channel of a mask is dropped here, so that truth and prediction have one shape.
-        """
+        """Return probabilities (values for regression), float32, of the shape of the targets."""
         return self.activation(logits.float())
 
     @property
@@ -61,11 +58,6 @@ class Task:
     def monitor(self) -> Metric:
         """The metric that says which epoch was the best."""
         return self.metrics[0]
-
-
-def mask_activation(logits: Tensor) -> Tensor:
-    """Return sigmoid probabilities (N, H, W) of mask logits (N, 1, H, W)."""
-    return torch.sigmoid(logits).squeeze(1)
 
 
 def class_activation(logits: Tensor) -> Tensor:
@@ -86,10 +78,10 @@ def _error_metrics(scale: Tensor | float) -> tuple[Metric, ...]:
 _TABLE = (
     Task(
         name="segmentation",
-        activation=mask_activation,
+        activation=torch.sigmoid,
         metrics=(Metric("dice", "max", count_dice),),
-        targets="uint8 (N, H, W) of 0 and 1",
-        answers="uint8 (N, H, W) of 0 and 1",
+        targets="uint8 (N, K, H, W) of 0 and 1",
+        answers="uint8 (N, K, H, W) of 0 and 1",
         decode=decode_yes,
         source="Dice loss: Milletari et al. 2016, V-Net; metric: Carvana Image Masking Challenge",
     ),

@@ -44,7 +44,7 @@ class Callback:
         """Before validation. The network has the averaged weights, if any, until `on_epoch_end`."""
 
     def on_validation_batch(self, loop: "Loop", batch: Batch, probabilities: Tensor) -> None:
-        """A validation batch has been predicted: float32 (N, H, W) for masks, else (N, K)."""
+        """A validation batch has been predicted: float32 (N, K, H, W) for masks, else (N, K)."""
 
     def on_epoch_end(self, loop: "Loop") -> None:
         """Validation is over; `loop.history[-1]` is the epoch's row."""

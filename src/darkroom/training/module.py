@@ -167,7 +167,7 @@ class TrainModule:
 
     @torch.no_grad()
     def validate_batch(self, batch: Batch) -> tuple[Tensor, BatchSums]:
-        """Return the probabilities of a batch, (N, H, W) or (N, K), and its sums."""
+        """Return the probabilities of a batch, (N, K, H, W) or (N, K), and its sums."""
         targets = targets_of(batch)
         loss, probabilities = self._forward(self.compiled, batch.images, targets)
         return probabilities, self._sums(loss, probabilities, targets)

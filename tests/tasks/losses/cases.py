@@ -15,8 +15,8 @@ def case(task: str, images: int = 3, *, outputs: int = 4) -> tuple[Tensor, Tenso
     rng = torch.Generator().manual_seed(7)
     if task == "segmentation":
         masks = (
-            torch.rand(images, 6, 5, generator=rng)
-            < torch.linspace(0.1, 0.9, images)[:, None, None]
+            torch.rand(images, 1, 6, 5, generator=rng)
+            < torch.linspace(0.1, 0.9, images)[:, None, None, None]
         )
         return torch.randn(images, 1, 6, 5, generator=rng) * 2, masks.to(torch.uint8)
     if task == "multiclass":

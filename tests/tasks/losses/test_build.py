@@ -22,7 +22,7 @@ DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 def usual(task: str, logits: Tensor, targets: Tensor) -> Tensor:
     """Return the usual loss, written out once more."""
     if task == "segmentation":
-        scores, truth = logits.squeeze(1), targets.float()
+        scores, truth = logits.squeeze(1), targets.squeeze(1).float()
         found = torch.sigmoid(scores)
         overlap = 2 * (found * truth).sum((1, 2)) + 1
         size = found.square().sum((1, 2)) + truth.square().sum((1, 2)) + 1

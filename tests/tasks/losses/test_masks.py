@@ -18,7 +18,7 @@ from tests.tasks.losses.cases import case
 
 # Probabilities 0.8, 0.5 and 0.2 as logits, of which the first two are mask.
 LOGITS = torch.log(torch.tensor([[[[4.0, 1.0, 0.25]]]]))
-MASK = torch.tensor([[[1, 1, 0]]], dtype=torch.uint8)
+MASK = torch.tensor([[[[1, 1, 0]]]], dtype=torch.uint8)
 
 
 def full(level: float, side: int = 4) -> Tensor:
@@ -70,9 +70,20 @@ def test_one_image_as_a_library_counts_it() -> None:
             assert float(ours) == pytest.approx(float(theirs(one, mask)), abs=1e-6)
 
 
+ALL = [masks.bce, masks.dice, masks.bce_dice, masks.focal, masks.tversky, masks.lovasz]
+
+
+@pytest.mark.parametrize("loss", [*ALL, masks.boundary])
+def test_several_classes_are_the_mean_of_each(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    logits, truth = case("segmentation", images=6)
+    alone = [float(loss(logits[i : i + 1], truth[i : i + 1])) for i in range(6)]
+    together = loss(logits.view(2, 3, 6, 5), truth.view(2, 3, 6, 5))
+    assert float(together) == pytest.approx(np.mean(alone), rel=1e-5)
+
+
 @pytest.mark.parametrize("loss", [masks.dice, masks.tversky, masks.bce, masks.focal, masks.lovasz])
 def test_nothing_is_wanted_where_there_is_nothing(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
-    empty = torch.zeros(1, 4, 4, dtype=torch.uint8)
+    empty = torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
     assert float(loss(full(-20), empty)) == pytest.approx(0, abs=1e-6)
     assert float(loss(full(20), empty)) > 0.8
     assert float(loss(full(20), empty + 1)) == pytest.approx(0, abs=1e-6)
@@ -112,7 +123,7 @@ def test_lovasz_against_every_order_of_pixels(pixels: list[tuple[int, int]]) -> 
     truth = np.array([value for _, value in pixels])
     found = masks.lovasz(
         torch.tensor(scores, dtype=torch.float32).view(1, 1, 1, -1),
-        torch.tensor(truth, dtype=torch.uint8).view(1, 1, -1),
+        torch.tensor(truth, dtype=torch.uint8).view(1, 1, 1, -1),
     )
     assert float(found) == pytest.approx(hinge(scores, truth), abs=1e-5)
 
@@ -124,17 +135,17 @@ def test_lovasz_of_a_hard_answer_is_twice_what_its_iou_lacks(bits: int) -> None:
     answer = np.array([bits >> i & 1 for i in range(4)])
     found = masks.lovasz(
         torch.tensor(2.0 * answer - 1, dtype=torch.float32).view(1, 1, 2, 2),
-        torch.tensor(truth, dtype=torch.uint8).view(1, 2, 2),
+        torch.tensor(truth, dtype=torch.uint8).view(1, 1, 2, 2),
     )
     assert float(found) == pytest.approx(2 * iou_lost(truth, answer != truth), abs=1e-6)
 
 
 def test_lovasz_of_a_large_mask_keeps_its_digits() -> None:
     side = 1024
-    truth = torch.zeros(1, side, side, dtype=torch.uint8)
-    truth[0, : side // 2] = 1
+    truth = torch.zeros(1, 1, side, side, dtype=torch.uint8)
+    truth[0, 0, : side // 2] = 1
     # Every pixel is wrong by the same: all weights together lose the whole IoU, once.
-    scores = (1.0 - 2 * truth.float()).unsqueeze(1)
+    scores = 1.0 - 2 * truth.float()
     assert float(masks.lovasz(scores, truth)) == pytest.approx(2, abs=1e-4)
 
 
@@ -163,7 +174,7 @@ EDGE = """
 
 def drawn(picture: str) -> Tensor:
     rows = [[int(sign == "#") for sign in row.split()] for row in picture.strip().splitlines()]
-    return torch.tensor([rows], dtype=torch.uint8)
+    return torch.tensor([[rows]], dtype=torch.uint8)
 
 
 def test_boundary_weights_of_a_drawn_mask() -> None:
@@ -179,10 +190,10 @@ def test_boundary_weights_of_a_drawn_mask() -> None:
 @pytest.mark.parametrize("width", [1, 2, 3, 9])
 def test_boundary_weights_by_squares(width: int) -> None:
     _, truth = case("segmentation", images=4)
-    truth[3, :, :] = 0
-    truth[3, 0, 0] = 1
+    truth[3] = 0
+    truth[3, 0, 0, 0] = 1
     found = masks.boundary_weights(truth, width=width, strength=1.5).numpy()
-    for mask, weights in zip(truth.numpy(), found, strict=True):
+    for mask, weights in zip(truth[:, 0].numpy(), found[:, 0], strict=True):
         plain = np.ones(mask.shape)
         for y, x in np.ndindex(mask.shape):
             top, left = max(0, y - width), max(0, x - width)
@@ -194,7 +205,7 @@ def test_boundary_weights_by_squares(width: int) -> None:
 def test_boundary_by_hand() -> None:
     # Five pixels: mask, mask, then none; the edge is pixels 1 and 2, of weight 3 to 1.
     logits = torch.log(torch.tensor([[[[4.0, 1.0, 0.25, 1.0, 0.25]]]]))
-    mask = torch.tensor([[[1, 1, 0, 0, 0]]], dtype=torch.uint8)
+    mask = torch.tensor([[[[1, 1, 0, 0, 0]]]], dtype=torch.uint8)
     weights = [w / 1.8 for w in (1, 3, 3, 1, 1)]
     right, found = [0.8, 0.5, 0.8, 0.5, 0.8], [0.8, 0.5, 0.2, 0.5, 0.2]
     entropy = -sum(w * math.log(p) for w, p in zip(weights, right, strict=True)) / 5

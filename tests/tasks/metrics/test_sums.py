@@ -20,8 +20,8 @@ def measure(task: str, probabilities: Tensor, targets: Tensor, metric: int = 0) 
 
 
 def test_dice_of_two_by_two_is_one_half() -> None:
-    found = torch.tensor([[[0.9, 0.8], [0.1, 0.2]]])
-    truth = torch.tensor([[[1, 0], [1, 0]]], dtype=torch.uint8)
+    found = torch.tensor([[[[0.9, 0.8], [0.1, 0.2]]]])
+    truth = torch.tensor([[[[1, 0], [1, 0]]]], dtype=torch.uint8)
     assert measure("segmentation", found, truth) == 0.5
 
 
@@ -29,16 +29,24 @@ def test_dice_of_two_by_two_is_one_half() -> None:
     ("found", "truth", "dice"), [(0.1, 0, 1.0), (0.9, 0, 0.0), (0.1, 1, 0.0), (0.9, 1, 1.0)]
 )
 def test_dice_of_empty_and_full_masks(found: float, truth: int, dice: float) -> None:
-    masks = torch.full((1, 3, 3), truth, dtype=torch.uint8)
-    assert measure("segmentation", torch.full((1, 3, 3), found), masks) == dice
+    masks = torch.full((1, 1, 3, 3), truth, dtype=torch.uint8)
+    assert measure("segmentation", torch.full((1, 1, 3, 3), found), masks) == dice
 
 
 def test_dice_is_averaged_over_images_not_pixels() -> None:
-    truth = torch.zeros(2, 4, 4, dtype=torch.uint8)
+    truth = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
     truth[0] = 1  # sixteen pixels found, against one missed
-    truth[1, 0, 0] = 1
-    found = torch.stack([torch.ones(4, 4), torch.zeros(4, 4)])
+    truth[1, 0, 0, 0] = 1
+    found = torch.stack([torch.ones(1, 4, 4), torch.zeros(1, 4, 4)])
     assert measure("segmentation", found, truth) == 0.5
+
+
+def test_dice_of_classes_is_averaged_over_images_and_classes() -> None:
+    truth = torch.tensor([[[[1, 1]], [[0, 0]]], [[[1, 0]], [[0, 1]]]], dtype=torch.uint8)
+    found = torch.tensor([[[[1.0, 0.0]], [[0.0, 0.0]]], [[[0.0, 0.0]], [[1.0, 1.0]]]])
+    total, count = count_dice(found, truth)  # 2/3 and 1, 0 and 2/3
+    assert count == 4
+    assert float(total) == pytest.approx(7 / 3)
 
 
 @given(st.integers(0, 2**16 - 1), st.integers(0, 2**16 - 1))
@@ -46,7 +54,8 @@ def test_dice_agrees_with_sets(found: int, truth: int) -> None:
     a, b = ({i for i in range(16) if bits >> i & 1} for bits in (found, truth))
     expected = 2 * len(a & b) / (len(a) + len(b)) if a or b else 1.0
     masks = [
-        torch.tensor([[bits >> i & 1 for i in range(16)]]).view(1, 4, 4) for bits in (found, truth)
+        torch.tensor([[bits >> i & 1 for i in range(16)]]).view(1, 1, 4, 4)
+        for bits in (found, truth)
     ]
     total, count = count_dice(masks[0].float(), masks[1].to(torch.uint8))
     assert count == 1

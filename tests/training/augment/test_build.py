@@ -18,7 +18,7 @@ HEIGHT, WIDTH = 12, 20
 
 
 def build(preset: str) -> Augmentation:
-    return build_augmentation(preset, masks=True)
+    return build_augmentation(preset, planes=1)
 
 
 CHANGING = [name for name in PRESETS if name != "none"]
@@ -28,9 +28,9 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
     """Return a bright rectangle, left of the middle, on a dark and textured ground; its mask."""
     rng = np.random.default_rng(0)
     image = rng.integers(20, 50, (96, 128, 3), dtype=np.uint8)
-    mask = np.zeros((96, 128), np.uint8)
-    mask[30:70, 20:60] = 1
-    image[mask == 1] += 170
+    mask = np.zeros((1, 96, 128), np.uint8)
+    mask[0, 30:70, 20:60] = 1
+    image[mask[0] == 1] += 170
     return image, mask
 
 
@@ -70,7 +70,7 @@ def test_masks_stay_exact_and_follow_the_picture(preset: str) -> None:
         assert changed.shape == image.shape
         assert set(np.unique(moved)) == {0, 1}
         bright = changed.mean(axis=2) > changed.mean()
-        both = 2 * np.logical_and(bright, moved).sum() / (bright.sum() + moved.sum())
+        both = 2 * np.logical_and(bright, moved[0]).sum() / (bright.sum() + moved.sum())
         assert both > 0.8, (seed, both)  # blur and mirrored edges cost some
 
 
@@ -88,7 +88,7 @@ def test_banknotes_are_never_mirrored() -> None:
     for seed in range(40):
         _, moved = augment(image, mask, seed)
         assert moved is not None
-        assert moved[:, :64].sum() > moved[:, 64:].sum()
+        assert moved[..., :64].sum() > moved[..., 64:].sum()
 
 
 def test_images_go_without_masks() -> None:
@@ -107,21 +107,21 @@ def test_the_changes_of_a_preset_are_drawn_apart() -> None:
 
 
 def test_a_flip_is_independent_of_later_transforms() -> None:
-    mask = np.zeros((32, 64), np.uint8)
-    mask[:, :8] = 1
-    image = np.repeat(mask[..., None] * np.uint8(100) + np.uint8(50), 3, axis=2)
+    mask = np.zeros((1, 32, 64), np.uint8)
+    mask[..., :8] = 1
+    image = np.repeat(mask[0, ..., None] * np.uint8(100) + np.uint8(50), 3, axis=2)
     twice = build_augmentation(
         [
             {"HorizontalFlip": {"p": 0.5}},
             {"RandomBrightnessContrast": {"brightness_limit": [0.3, 0.3], "p": 0.5}},
         ],
-        masks=True,
+        planes=1,
     )
     pairs = []
     for seed in range(600):
         changed, moved = twice(image, mask, seed)
         assert moved is not None
-        pairs.append((bool(moved[0, 0]), bool(changed.max() > 150)))
+        pairs.append((bool(moved[0, 0, 0]), bool(changed.max() > 150)))
     flipped, bright = np.array(pairs).T
     assert 0.4 < flipped.mean() < 0.6
     assert 0.4 < bright.mean() < 0.6
@@ -136,7 +136,7 @@ def test_an_unknown_preset_is_refused() -> None:
 
 
 def test_pictures_that_a_transform_would_resize_are_refused_when_met() -> None:
-    turn = build_augmentation([{"RandomRotate90": {"p": 1.0}}], masks=False)  # a square was tried
+    turn = build_augmentation([{"RandomRotate90": {"p": 1.0}}], planes=0)  # a square was tried
     square = np.zeros((8, 8, 3), np.uint8)
     assert turn(square, None, 1)[0].shape == square.shape
     with pytest.raises(ParamsError) as fault:
@@ -147,11 +147,11 @@ def test_pictures_that_a_transform_would_resize_are_refused_when_met() -> None:
     )
     assert "train.crop cuts smaller windows" in str(fault.value)
     with pytest.raises(ParamsError, match="RandomRotate90 changes the size of the image"):
-        build_augmentation([{"RandomRotate90": {}}], masks=False, size=(8, 16))
+        build_augmentation([{"RandomRotate90": {}}], planes=0, size=(8, 16))
 
 
 def test_a_transform_that_fails_is_a_params_error() -> None:
-    grid = build_augmentation([{"RandomGridShuffle": {"grid": [4, 4], "p": 1.0}}], masks=False)
+    grid = build_augmentation([{"RandomGridShuffle": {"grid": [4, 4], "p": 1.0}}], planes=0)
     grid._compose.transforms[0].get_params = None  # whatever may go wrong in it
     with pytest.raises(ParamsError) as fault:
         grid(np.zeros((8, 8, 3), np.uint8), None, 1)
@@ -180,7 +180,7 @@ def test_a_transform_that_fails_is_a_params_error() -> None:
 def test_what_the_trial_does_not_draw_every_batch_checks(choice: Any) -> None:
     """137 of 400 masks held 255 after such a trial, and training went on with negative losses."""
     image, mask = scene()
-    augment = build_augmentation(choice, masks=True, size=(96, 96))  # its draws all zoom in
+    augment = build_augmentation(choice, planes=1, size=(96, 96))  # its draws all zoom in
     refusals = set()
     for seed in range(200):
         try:
@@ -219,7 +219,7 @@ def test_a_picture_that_cannot_be_one_is_refused_and_its_transform_named(
 ) -> None:
     """Assigned to a batch of bytes, NaN was any byte."""
     image, mask = scene()
-    augment = build_augmentation([{"HorizontalFlip": {"p": 1.0}}], masks=True)
+    augment = build_augmentation([{"HorizontalFlip": {"p": 1.0}}], planes=1)
     augment._compose = albumentations.Compose([*augment._compose.transforms, Odd(change)])
     with pytest.raises(ParamsError, match=r"train\.augment: Odd ") as fault:
         augment(image, mask, 1)
@@ -231,7 +231,7 @@ def test_a_list_travels_to_a_worker_as_it_is() -> None:
     named = build_augmentation(
         [{"OneOf": {"transforms": [{"Rotate": {}}, {"GaussNoise": {}}], "p": 1.0}}],
         crop=(64, 80),
-        masks=True,
+        planes=1,
     )
     again = pickle.loads(pickle.dumps(named))
     assert again == named
@@ -259,11 +259,11 @@ def numbered() -> tuple[np.ndarray, np.ndarray]:
     """Return a picture whose pixels tell their place, and a mask that does so in part."""
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.uint8)
     image = np.stack([y, x, y * 20 + x], axis=2)
-    return image, (x % 3 == y % 3).astype(np.uint8)
+    return image, (x % 3 == y % 3).astype(np.uint8)[None]
 
 
 def cut(crop: tuple[int, int], preset: str = "none") -> Augmentation:
-    return build_augmentation(preset, crop=crop, masks=True, size=(HEIGHT, WIDTH))
+    return build_augmentation(preset, crop=crop, planes=1, size=(HEIGHT, WIDTH))
 
 
 def test_a_window_is_the_picture_and_its_mask_at_one_place() -> None:
@@ -274,7 +274,7 @@ def test_a_window_is_the_picture_and_its_mask_at_one_place() -> None:
         assert moved is not None
         top, left = part[0, 0, :2].tolist()
         assert np.array_equal(part, image[top : top + 5, left : left + 7])
-        assert np.array_equal(moved, mask[top : top + 5, left : left + 7])
+        assert np.array_equal(moved, mask[:, top : top + 5, left : left + 7])
 
 
 def test_every_place_is_drawn_and_about_as_often() -> None:
@@ -312,7 +312,7 @@ def test_later_transforms_get_the_window(preset: str) -> None:
         part, moved = cut((8, 8), preset)(image, mask, seed)
         assert part.shape == (8, 8, 3)
         assert moved is not None
-        assert moved.shape == (8, 8)
+        assert moved.shape == (1, 8, 8)
         assert moved.max() <= 1
 
 
@@ -321,7 +321,7 @@ def test_a_window_larger_than_the_picture_is_refused(crop: tuple[int, int]) -> N
     with pytest.raises(ParamsError) as early:
         cut(crop)
     with pytest.raises(ParamsError) as late:
-        build_augmentation("none", crop=crop, masks=False)(numbered()[0], None, 1)
+        build_augmentation("none", crop=crop, planes=0)(numbered()[0], None, 1)
     for fault in (early, late):
         assert "train.crop is larger than the stored pictures" in str(fault.value)
         assert f"found: {crop[0]} x {crop[1]}" in str(fault.value)
@@ -330,10 +330,10 @@ def test_a_window_larger_than_the_picture_is_refused(crop: tuple[int, int]) -> N
 
 def test_transforms_by_name_are_tried_on_a_window() -> None:
     zoom = [{"RandomResizedCrop": {"size": [8, 10], "p": 1.0}}]
-    made = build_augmentation(zoom, crop=(8, 10), masks=True)
+    made = build_augmentation(zoom, crop=(8, 10), planes=1)
     assert made(*numbered(), 1)[0].shape == (8, 10, 3)
     with pytest.raises(ParamsError, match="RandomResizedCrop changes the size of the image"):
-        build_augmentation(zoom, crop=(8, 8), masks=True)
+        build_augmentation(zoom, crop=(8, 8), planes=1)
 
 
 @pytest.mark.parametrize("preset", CHANGING)
@@ -341,7 +341,7 @@ def test_transforms_by_name_are_tried_on_a_window() -> None:
 def test_presets_change_pictures_of_any_channels(preset: str, channels: int) -> None:
     image, mask = scene()
     image = np.concatenate([image] * 2, axis=2)[:, :, :channels].copy()
-    augment = build_augmentation(preset, masks=True, channels=channels)
+    augment = build_augmentation(preset, planes=1, channels=channels)
     results = [augment(image, mask, seed) for seed in range(12)]
     assert {result.shape for result, _ in results} == {image.shape}
     assert len({result.tobytes() for result, _ in results}) >= 2
@@ -352,7 +352,7 @@ def test_presets_change_pictures_of_any_channels(preset: str, channels: int) -> 
 def test_a_transform_of_colours_is_refused_for_other_channels() -> None:
     choice = [{"HueSaturationValue": {"p": 0.5}}]
     with pytest.raises(ParamsError, match=r"HueSaturationValue cannot be applied.* 6 channels"):
-        build_augmentation(choice, masks=False, channels=6)
-    noise = build_augmentation([{"GaussNoise": {"p": 1.0}}], masks=False, channels=6)
+        build_augmentation(choice, planes=0, channels=6)
+    noise = build_augmentation([{"GaussNoise": {"p": 1.0}}], planes=0, channels=6)
     image = np.full((8, 8, 6), 90, np.uint8)
     assert (noise(image, None, 3)[0] != image).any()

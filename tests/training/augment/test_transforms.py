@@ -94,7 +94,7 @@ def test_every_transform_does_the_same_in_every_process() -> None:
 @pytest.mark.slow
 def test_every_transform_passes_the_trial() -> None:
     for name in usable():
-        made = build_augmentation([{name: ARGUMENTS.get(name, {})}], masks=True, size=SIZE)
+        made = build_augmentation([{name: ARGUMENTS.get(name, {})}], planes=1, size=SIZE)
         image, mask = made(np.full((*SIZE, 3), 99, np.uint8), np.ones(SIZE, np.uint8), 1)
         assert image.shape == (*SIZE, 3), name
         assert mask is not None, name
@@ -104,7 +104,7 @@ def test_every_transform_passes_the_trial() -> None:
 @pytest.mark.parametrize("name", RESIZING)
 def test_transforms_that_change_the_size_are_refused(name: str) -> None:
     with pytest.raises(ParamsError) as fault:
-        build_augmentation([{name: RESIZING[name]}], masks=True, size=SIZE)
+        build_augmentation([{name: RESIZING[name]}], planes=1, size=SIZE)
     assert f"train.augment: {name} changes the size of the image" in str(fault.value)
     assert "from 48 x 64 to " in str(fault.value)
 

@@ -25,14 +25,14 @@ class Changed(albumentations.DualTransform):  # type: ignore[misc]  # untyped
         return np.asarray(self.of_mask(mask))
 
 
-def error_of(transform: Any, *, masks: bool = True) -> str:
+def error_of(transform: Any, *, planes: int = 1) -> str:
     with pytest.raises(ParamsError) as fault:
-        check_transforms([transform], (32, 48), masks=masks)
+        check_transforms([transform], (32, 48), planes=planes)
     return str(fault.value)
 
 
 def test_a_transform_without_faults_passes() -> None:
-    check_transforms([Changed(np.copy), *named_transforms([{"Rotate": {}}])], (32, 48), masks=True)
+    check_transforms([Changed(np.copy), *named_transforms([{"Rotate": {}}])], (32, 48), planes=1)
 
 
 def test_a_transform_that_does_not_repeat_itself_is_refused_by_name() -> None:
@@ -59,7 +59,7 @@ def test_masks_of_other_values_are_refused() -> None:
 
 
 def test_other_types_are_refused() -> None:
-    message = error_of(Changed(np.float32), masks=False)
+    message = error_of(Changed(np.float32), planes=0)
     assert "Changed makes of the image an array of float32, shape (32, 48, 3)" in message
     assert "array of uint8, shape (32, 48, 1)" in error_of(Changed(lambda image: image[..., :1]))
 
@@ -69,7 +69,7 @@ def test_another_size_is_refused() -> None:
 
 
 def test_failures_are_reported_with_the_image_size() -> None:
-    message = error_of(named_transforms([{"MaskDropout": {}}])[0], masks=False)
+    message = error_of(named_transforms([{"MaskDropout": {}}])[0], planes=0)
     assert "MaskDropout cannot be applied to a picture of 32 x 48 (height x width)" in message
     assert "ValueError: MaskDropout requires ['mask'] missing keys" in message
 
@@ -78,4 +78,4 @@ def test_members_of_groups_are_tried_whatever_their_p() -> None:
     rare = {"Sequential": {"transforms": [{"Transpose": {"p": 0.001}}], "p": 0.001}}
     group = named_transforms([{"OneOf": {"transforms": [{"Blur": {}}, rare]}}])
     with pytest.raises(ParamsError, match="Transpose changes the size of the image"):
-        check_transforms(group, (32, 48), masks=False)
+        check_transforms(group, (32, 48), planes=0)

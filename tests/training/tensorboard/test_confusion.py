@@ -16,7 +16,7 @@ from tests.training.tensorboard.rig import batch, loop, read, validate, writer
 
 CLASSES = torch.tensor([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.0, 0.1, 0.9]])
 LABELS = torch.tensor([[0.9, 0.1], [0.6, 0.2], [0.5, 0.7]])
-MASKS = torch.tensor([[[0.9, 0.2], [0.6, 0.5]]])
+MASKS = torch.tensor([[[[0.9, 0.2], [0.6, 0.5]]]])
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ MASKS = torch.tensor([[[0.9, 0.2], [0.6, 0.5]]])
         ("multiclass", CLASSES, [0, 1, 2, 2], [[1, 0, 0], [0, 1, 0], [0, 1, 1]]),
         # One half is no: the first label has one right yes, one wrong yes, one missed.
         ("multilabel", LABELS, [[1, 0], [0, 0], [1, 1]], [[[0, 1], [1, 1]], [[2, 0], [0, 1]]]),
-        ("segmentation", MASKS, [[[1, 1], [0, 0]]], [[[1, 1], [1, 1]]]),
+        ("segmentation", MASKS, [[[[1, 1], [0, 0]]]], [[[1, 1], [1, 1]]]),
     ],
 )
 def test_count(task: str, found: Tensor, truth: object, expected: object) -> None:

@@ -47,8 +47,8 @@ def drawn(folder: Path, task: str, names: tuple[str, ...], sizes: list[int]) -> 
     """Return the tags and data of one validation of 12 images, in batches of these sizes."""
     torch.manual_seed(3)
     log = writer(folder)
-    found = torch.rand(12, 4, 5) if task == "segmentation" else torch.rand(12, 3)
-    truth = torch.rand(12, 4, 5) > 0.5 if task == "segmentation" else torch.rand(12, 3) > 0.5
+    found = torch.rand(12, 1, 4, 5) if task == "segmentation" else torch.rand(12, 3)
+    truth = torch.rand(12, 1, 4, 5) > 0.5 if task == "segmentation" else torch.rand(12, 3) > 0.5
     targets = torch.arange(12) % 3 if task == "multiclass" else truth.to(torch.uint8)
     parts = zip(torch.split(targets, sizes), torch.split(found, sizes), strict=True)
     curves = Curves(log, TASKS[task], names)

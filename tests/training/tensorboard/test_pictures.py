@@ -43,7 +43,7 @@ def test_the_same_images_every_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyP
     pictures = Pictures(log, 3, batches(store))
     for epoch, size in enumerate((4, 3), start=1):  # how they are batched changes nothing
         loaded = list(batches(store, batch_size=size))
-        found = [(images, torch.full((len(images), 32, 32), 0.7)) for images in loaded]
+        found = [(images, torch.full((len(images), 1, 32, 32), 0.7)) for images in loaded]
         validate(pictures, loop(seen=10 * epoch), *found)
     assert [event.step for event in read(log).Images("predictions")] == [10, 20]
     assert [name for name, *_ in shown[0]] == ["000", "004", "009"]
@@ -51,10 +51,10 @@ def test_the_same_images_every_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_mask_has_four_pictures_side_by_side() -> None:
-    truth = np.zeros((200, 200), np.uint8)
-    truth[:, 100:] = 1
+    truth = np.zeros((1, 200, 200), np.uint8)
+    truth[..., 100:] = 1
     image = np.full((200, 200, 3), 90, np.uint8)
-    found = np.full((200, 200), 0.25, np.float32)
+    found = np.full((1, 200, 200), 0.25, np.float32)
     drawn = page(TASKS["segmentation"], [Example("a", image, truth, found)], ())
     below = drawn.shape[0] - 150  # a line through all four
     middles = [20 + 212 * column + 150 for column in range(4)]  # right of each one's middle

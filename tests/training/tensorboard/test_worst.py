@@ -20,7 +20,7 @@ from tests.training.tensorboard.rig import batch, loop, read, validate, writer
         ("multilabel", [[1.0, 0.5], [0.0, 0.0]], [[1.0, 0.0], [1.0, 1.0]], [0.25, 1]),
         ("regression", [[1.0, 5.0], [2.0, 2.0]], [[2.0, 2.0], [2.0, 2.0]], [2, 0]),
         # Half of the truth found and nothing else: Dice 2/3; all found: 1.
-        ("segmentation", [[[0.9, 0.1]], [[0.9, 0.9]]], [[[1, 1]], [[1, 1]]], [1 / 3, 0]),
+        ("segmentation", [[[[0.9, 0.1]]], [[[0.9, 0.9]]]], [[[[1, 1]]], [[[1, 1]]]], [1 / 3, 0]),
     ],
 )
 def test_badness(task: str, found: Any, truth: Any, expected: list[float]) -> None:

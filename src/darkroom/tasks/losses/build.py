@@ -23,7 +23,7 @@ from darkroom.tasks.losses.choice import AUTO, LossChoice, Term, read_terms
 class WeightedLoss(nn.Module):
     """A weighted sum of losses, called as `loss(logits, targets)`.
 
-    Logits are (N, 1, H, W) for masks and (N, K) otherwise, of any float type; the loss is a
+    Logits are (N, K, H, W) for masks and (N, K) otherwise, of any float type; the loss is a
     scalar, float32.
 
     Args:
@@ -91,7 +91,7 @@ def build_loss(
 
     Example:
         >>> loss = build_loss("segmentation", {"bce": 1, "dice": {"weight": 0.5}})
-        >>> round(float(loss(torch.zeros(2, 1, 4, 4), torch.zeros(2, 4, 4))), 4)
+        >>> round(float(loss(torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 4, 4))), 4)
         1.0931
     """
     labels = task in ("multilabel", "multiclass", "binary")

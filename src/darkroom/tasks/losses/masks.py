@@ -1,9 +1,10 @@
-"""Losses of masks: logits (N, 1, H, W), float32, against masks (N, H, W) of 0 and 1.
+"""Losses of masks: logits (N, K, H, W), float32, against masks (N, K, H, W) of 0 and 1.
 
-Each is taken an image at a time, then averaged: a small car weighs what a big one does, and a
-mean does not depend on the other images of a batch. Those of segmentation_models_pytorch will
-not do: Dice and Tversky count a batch as one image and nothing where its masks are empty, focal
-has no finite slope for gamma below 1, Lovász adds up floats in no fixed order on a GPU.
+Each is taken an image and a class at a time, then averaged: a small car weighs what a big one
+does, and a mean does not depend on the other images of a batch. Those of
+segmentation_models_pytorch will not do: Dice and Tversky count a batch as one image and nothing
+where its masks are empty, focal has no finite slope for gamma below 1, Lovász adds up floats in no
+fixed order on a GPU.
 """
 
 import torch
@@ -45,8 +46,8 @@ def focal(
     """Return the focal loss of the pixels, averaged (Lin et al. 2017, Focal Loss).
 
     Args:
-        logits: float32 (N, 1, H, W).
-        masks: (N, H, W) of 0 and 1.
+        logits: float32 (N, K, H, W).
+        masks: (N, K, H, W) of 0 and 1.
         gamma: How fast pixels fade that are right already; 0 is `bce`.
         alpha: What the mask weighs, 0 to 1; the background weighs 1 - alpha. None: both 1.
     """
@@ -63,8 +64,8 @@ def tversky(logits: Tensor, masks: Tensor, *, alpha: float = 0.3, beta: float = 
     `dice` 1 is added above and below.
 
     Args:
-        logits: float32 (N, 1, H, W).
-        masks: (N, H, W) of 0 and 1.
+        logits: float32 (N, K, H, W).
+        masks: (N, K, H, W) of 0 and 1.
         alpha: What a false positive costs.
         beta: What a false negative costs; more than alpha finds more, and more that is not there.
     """
@@ -82,7 +83,7 @@ def lovasz(logits: Tensor, masks: Tensor) -> Tensor:
     It is the convex surrogate of 1 - IoU: hinge errors 1 ∓ logit, largest first, each weighed by
     what the IoU loses when its pixel turns wrong after those before it.
     """
-    scores, truth = logits.float().flatten(1), masks.flatten(1)
+    scores, truth = logits.float().flatten(2).flatten(0, 1), masks.flatten(2).flatten(0, 1)
     errors = 1 - scores * (2 * truth.float() - 1)
     order = errors.detach().argsort(dim=1, descending=True, stable=True)
     weights = torch.zeros_like(errors).scatter(1, order, _iou_steps(truth.gather(1, order)))
@@ -110,13 +111,13 @@ def boundary(logits: Tensor, masks: Tensor, *, width: int = 5, strength: float =
     As the weight maps of the U-Net (Ronneberger et al. 2015); see `boundary_weights`.
 
     Args:
-        logits: float32 (N, 1, H, W).
-        masks: (N, H, W) of 0 and 1.
+        logits: float32 (N, K, H, W).
+        masks: (N, K, H, W) of 0 and 1.
         width: How far from the edge, in pixels, on either side.
         strength: What is added there to a weight of 1.
     """
     scores, truth = _flat(logits, masks)
-    weights = boundary_weights(masks, width=width, strength=strength)
+    weights = boundary_weights(masks, width=width, strength=strength).flatten(0, 1)
     found = torch.sigmoid(scores)
     overlap = 2 * (weights * found * truth).sum((1, 2)) + 1
     size = (weights * (found.square() + truth)).sum((1, 2)) + 1
@@ -125,26 +126,26 @@ def boundary(logits: Tensor, masks: Tensor, *, width: int = 5, strength: float =
 
 
 def boundary_weights(masks: Tensor, *, width: int, strength: float) -> Tensor:
-    """Return what each pixel weighs, float32 (N, H, W), with a mean of 1 in each image.
+    """Return what each pixel weighs, float32 (N, K, H, W), with a mean of 1 in each plane.
 
     1 + strength where the square of side 2 width + 1 around a pixel holds both mask and
     background, else 1; then divided by the mean. The border of the picture is no edge.
 
     Args:
-        masks: (N, H, W) of 0 and 1.
+        masks: (N, K, H, W) of 0 and 1.
         width: In pixels, 1 or more.
         strength: 0 or more.
     """
-    truth = masks.float().unsqueeze(1)
+    truth = masks.float()
     # The mean of a square is the mean of rows of the means of columns; of equals it is exact.
     side = 2 * width + 1
     mean = F.avg_pool2d(truth, (side, 1), 1, (width, 0), count_include_pad=False)
     mean = F.avg_pool2d(mean, (1, side), 1, (0, width), count_include_pad=False)
-    edge = ((mean > 0) & (mean < 1)).squeeze(1)
+    edge = (mean > 0) & (mean < 1)
     weights = 1 + strength * edge.float()
-    return weights / weights.mean((1, 2), keepdim=True)
+    return weights / weights.mean((2, 3), keepdim=True)
 
 
 def _flat(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Return scores and truth, both float32 (N, H, W)."""
-    return logits.float().squeeze(1), masks.float()
+    """Return scores and truth, both float32 (N K, H, W): the planes of all images in a row."""
+    return logits.float().flatten(0, 1), masks.flatten(0, 1).float()

@@ -30,22 +30,22 @@ class Metric:
 
 
 def count_dice(probabilities: Tensor, masks: Tensor) -> tuple[Tensor, int]:
-    """Return the sum of 2|A∩B| / (|A|+|B|) an image, and the number of images.
+    """Return the sum of 2|A∩B| / (|A|+|B|) an image and class, and the number of both.
 
-    As Kaggle scores it: the mean over images, and 1 where both masks are empty.
+    As Kaggle scores it: the mean over images and classes, and 1 where both masks are empty.
 
     Args:
-        probabilities: float32 (N, H, W).
-        masks: uint8 (N, H, W) of 0 and 1.
+        probabilities: float32 (N, K, H, W).
+        masks: uint8 (N, K, H, W) of 0 and 1.
 
     Example:
-        >>> masks = torch.tensor([[[1, 0], [1, 0]]])
-        >>> count_dice(torch.tensor([[[0.9, 0.8], [0.1, 0.2]]]), masks)
+        >>> masks = torch.tensor([[[[1, 0], [1, 0]]]])
+        >>> count_dice(torch.tensor([[[[0.9, 0.8], [0.1, 0.2]]]]), masks)
         (tensor(0.5000), 1)
     """
     predicted, truth = probabilities > 0.5, masks > 0
-    overlap, size = (predicted & truth).sum((1, 2)), predicted.sum((1, 2)) + truth.sum((1, 2))
-    return torch.where(size == 0, 1.0, 2 * overlap / size.clamp(min=1)).sum(), len(masks)
+    overlap, size = (predicted & truth).sum((2, 3)), predicted.sum((2, 3)) + truth.sum((2, 3))
+    return torch.where(size == 0, 1.0, 2 * overlap / size.clamp(min=1)).sum(), size.numel()
 
 
 def count_right_labels(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, int]:

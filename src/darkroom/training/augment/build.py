@@ -20,6 +20,7 @@ from darkroom.errors import ParamsError
 from darkroom.images.codec import Pixels
 from darkroom.images.geometry import RGB
 from darkroom.training.augment import trial
+from darkroom.training.augment.planes import pack_planes, unpack_planes
 from darkroom.training.augment.transforms import (
     KEY,
     PRESETS,
@@ -29,7 +30,7 @@ from darkroom.training.augment.transforms import (
 )
 
 Size = tuple[int, int]  # height, width
-Scene = dict[str, Any]  # a picture and perhaps its mask, by these two names
+Scene = dict[str, Any]  # a picture and perhaps its packed mask, by these two names
 
 
 @dataclass
@@ -53,11 +54,11 @@ class Augmentation:
     def __call__(
         self, image: Pixels, mask: Pixels | None, seed: int
     ) -> tuple[Pixels, Pixels | None]:
-        """Return a changed image uint8 (h, w, C) and mask uint8 (h, w) of 0 and 1.
+        """Return a changed image uint8 (h, w, C) and mask uint8 (K, h, w) of 0 and 1.
 
         Args:
             image: uint8 (H, W, C), RGB where C is 3; not written to.
-            mask: uint8 (H, W), moved as the image is; or None.
+            mask: uint8 (K, H, W), moved as the image is; or None.
             seed: 64 bits that decide everything.
 
         Raises:
@@ -65,16 +66,18 @@ class Augmentation:
                 failed, or gave a picture or a mask that cannot be one: the trial of a few draws
                 proves nothing about the others.
         """
+        planes = 0 if mask is None else len(mask)
+        packed = None if mask is None else pack_planes(mask)
         try:
-            scene, result = self._apply(self._compose, image, mask, seed)
+            scene, result = self._apply(self._compose, image, packed, seed)
         except ParamsError:  # the crop is larger than the picture
             raise
         except Exception as error:  # whatever a transform raises
-            name, why = self._culprit(image, mask, seed), trial.first_line(error)
+            name, why = self._culprit(image, packed, planes, seed), trial.first_line(error)
             raise trial.refused(name, "cannot be applied to a picture", details=[why]) from error
-        if (fault := trial.fault_of(scene, result)) is not None:
-            raise trial.refused(self._culprit(image, mask, seed), fault)
-        return result["image"], result.get("mask")
+        if (fault := trial.fault_of(scene, result, planes)) is not None:
+            raise trial.refused(self._culprit(image, packed, planes, seed), fault)
+        return result["image"], unpack_planes(result["mask"], planes) if planes else None
 
     def _apply(
         self, compose: Any, image: Pixels, mask: Pixels | None, seed: int
@@ -91,7 +94,7 @@ class Augmentation:
         with np.errstate(invalid="raise"):  # of NaN a byte is made that depends on the machine
             return scene, compose(**scene)
 
-    def _culprit(self, image: Pixels, mask: Pixels | None, seed: int) -> str:
+    def _culprit(self, image: Pixels, mask: Pixels | None, planes: int, seed: int) -> str:
         """Return the name of the transform with which a fault begins."""
         transforms = self._compose.transforms
         # The same draws once more, with one transform more each time.
@@ -101,7 +104,7 @@ class Augmentation:
                 scene, result = self._apply(compose, image, mask, seed)
             except Exception:  # as it is wanted
                 return type(transform).__name__
-            if trial.fault_of(scene, result) is not None:
+            if trial.fault_of(scene, result, planes) is not None:
                 return str(result["applied_transforms"][-1][0])
         return "a transform"
 
@@ -110,7 +113,7 @@ def build_augmentation(
     choice: str | TransformList,
     *,
     crop: Size | None = None,
-    masks: bool,
+    planes: int,
     size: Size | None = None,
     channels: int = RGB,
 ) -> Augmentation:
@@ -122,7 +125,7 @@ def build_augmentation(
         choice: One of PRESETS, or transforms of albumentations with their arguments:
             [{"HorizontalFlip": {"p": 0.5}}, {"OneOf": {"transforms": [...], "p": 0.3}}].
         crop: Height and width of a window that is cut first, at a random place; or None.
-        masks: Whether pictures come with masks.
+        planes: K, of the masks that pictures come with; 0: they come without.
         size: Height and width of the pictures, for the trial and the check of `crop`; None:
             a square is tried.
         channels: Of the pictures. Presets leave out what knows red, green and blue alone.
@@ -132,7 +135,7 @@ def build_augmentation(
             the size of a picture, breaks masks, or cannot be repeated; or the crop doesn't fit.
 
     Example:
-        >>> flip = build_augmentation([{"HorizontalFlip": {"p": 1.0}}], masks=False)
+        >>> flip = build_augmentation([{"HorizontalFlip": {"p": 1.0}}], planes=0)
         >>> image, mask = flip(np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8), None, seed=7)
         >>> image.tolist(), mask
         ([[[4, 5, 6], [1, 2, 3]]], None)
@@ -152,7 +155,7 @@ def build_augmentation(
         trial.check_transforms(
             augmentation._compose.transforms,
             crop or size or trial.SIZE,
-            masks=masks,
+            planes=planes,
             channels=channels,
         )
     return augmentation

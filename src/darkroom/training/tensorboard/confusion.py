@@ -62,14 +62,14 @@ class Confusion(Callback):
 def count(task: Task, probabilities: Tensor, targets: Tensor) -> Tensor:
     """Return int64 (K, K), truth by prediction, of classes; of labels (K, 2, 2), likewise.
 
-    A mask is one label, whose images are its pixels.
+    The images of a mask class are pixels.
     """
     if task.name == "multiclass":
         classes = probabilities.shape[1]
         pairs = targets * classes + probabilities.argmax(dim=1)
         return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     if task.masks:
-        probabilities, targets = probabilities.reshape(-1, 1), targets.reshape(-1, 1)
+        probabilities, targets = (p.movedim(1, -1).flatten(0, 2) for p in (probabilities, targets))
     predicted, truth = probabilities > 0.5, targets > 0.5
     counted = (predicted & truth, predicted, truth)
     both, positive, present = (flags.sum(dim=0) for flags in counted)

@@ -51,7 +51,7 @@ class Curves(Callback):
         assert batch.targets is not None
         probabilities, truth = probabilities, batch.targets
         if self.task.masks:
-            probabilities, truth = probabilities.reshape(-1, 1), truth.reshape(-1, 1)
+            probabilities, truth = (p.movedim(1, -1).flatten(0, 2) for p in (probabilities, truth))
         elif self.task.name == "multiclass":
             drawn = min(MOST, probabilities.shape[1])
             truth = truth[:, None] == torch.arange(drawn, device=truth.device)
@@ -69,7 +69,7 @@ class Curves(Callback):
             self.events.add(Summary(value=values), loop.batches_seen)
 
     def _name(self, number: int) -> str:
-        if self.task.masks:
+        if self.task.masks and not self.names:
             return "pixels"
         return self.names[number] if number < len(self.names) else str(number)
 

@@ -24,8 +24,8 @@ class Example:
     Attributes:
         id: As in the index.
         image: uint8 (H, W, C).
-        truth: uint8 (H, W) of 0 and 1; a class number; or (K,).
-        prediction: float32 (H, W) or (K,): probabilities, or values.
+        truth: uint8 (K, H, W) of 0 and 1; a class number; or (K,).
+        prediction: float32 (K, H, W) or (K,): probabilities, or values.
     """
 
     id: str
@@ -84,15 +84,18 @@ def _labelled(task: Task, one: Example, names: Sequence[str]) -> list[Tile]:
 
 
 def _mask_row(task: Task, one: Example) -> list[Tile]:
-    score, _ = task.monitor.sum_and_count(
+    score, count = task.monitor.sum_and_count(
         torch.from_numpy(one.prediction)[None], torch.from_numpy(one.truth)[None]
     )
     errors = sheets.compare(
-        one.image, one.truth, task.decode(one.prediction, 0.5), height=min(TILE_PX, len(one.image))
+        one.image,
+        one.truth[0],
+        task.decode(one.prediction[0], 0.5),
+        height=min(TILE_PX, len(one.image)),
     )
     return [
         (one.image, one.id, None),
-        (grey(one.truth), "truth", None),
-        (grey(one.prediction), "probability", None),
-        (errors, f"{task.monitor.name} {score:.3f}", None),
+        (grey(one.truth[0]), "truth", None),
+        (grey(one.prediction[0]), "probability", None),
+        (errors, f"{task.monitor.name} {score / count:.3f}", None),
     ]

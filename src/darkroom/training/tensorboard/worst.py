@@ -69,7 +69,8 @@ def badness(task: Task, probabilities: Tensor, targets: Tensor) -> Tensor:
     """
     if task.masks:
         pairs = zip(probabilities[:, None], targets[:, None], strict=True)
-        return 1 - torch.stack([task.monitor.sum_and_count(*pair)[0] for pair in pairs])
+        sums = (task.monitor.sum_and_count(*pair) for pair in pairs)
+        return 1 - torch.stack([total / count for total, count in sums])
     if task.name == "multiclass":
         return 1 - probabilities.gather(1, targets[:, None])[:, 0]
     return (probabilities - targets).abs().mean(dim=1)
