@@ -52,8 +52,29 @@ class Recipe:
     @property
     def expected(self) -> str:
         """The time and the score in words, or an empty text."""
-        figures = ", ".join(part for part in (self.time, self.score) if part)
-        return f"{figures} ({self.basis})" if figures else ""
+        return f"{self.figures} ({self.basis})" if self.figures else ""
+
+    @property
+    def figures(self) -> str:
+        """The time and the score without what they rest on, or an empty text."""
+        return ", ".join(part for part in (self.time, self.score) if part)
+
+    @property
+    def task(self) -> str:
+        """The task of its last competition, or an empty text if it does not say."""
+        return str(self._data.get("task", ""))
+
+    @property
+    def metric(self) -> str:
+        """What the judge of its last competition counts, or an empty text."""
+        return str(self._data.get("metric") or "")
+
+    @property
+    def _data(self) -> Raw:
+        """The last `data` section, which an unchecked file may have in any form."""
+        sections = [each for each in self.keys.values() if isinstance(each, dict)]
+        data = sections[-1].get("data") if sections else None
+        return data if isinstance(data, dict) else {}
 
 
 def find_recipe(name: str, folder: Path) -> Path:

@@ -3,11 +3,12 @@
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from io import StringIO
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -26,12 +27,14 @@ from darkroom.errors import ParamsError, ResourceError
 from darkroom.params import document
 from darkroom.params import file as paramfile
 from darkroom.params.competition import Params
+from darkroom.params.section import TaskName
 from darkroom.project import files
 from darkroom.project.paths import PARAMS
 
 RECIPES = Path("recipes")
 BOM = "\ufeff"
 WIDE = 2**30  # no line is broken
+TERMINAL = 80  # characters of a line in a list
 
 _ABSENT = object()
 _COMMENT = re.compile(r"(?:^|\s)#")
@@ -197,11 +200,28 @@ def _summary(recipe: recipes.Recipe, changed: list[str]) -> str:
 def _table(found: list[recipes.Recipe]) -> str:
     if not found:
         raise ParamsError("there are no recipes", file=RECIPES, fix="run in the project's root")
-    widths = [max(len(getattr(each, key)) for each in found) for key in ("name", "expected")]
-    return "\n".join(
-        f"{each.name:{widths[0]}}  {each.expected:{widths[1]}}  {each.purpose}".rstrip()
-        for each in found
-    )
+    tasks: list[str] = [*get_args(TaskName), ""]
+    rank = {task: number for number, task in enumerate(tasks)}
+    by_kind = sorted(found, key=lambda each: (rank.get(each.task, len(tasks)), each.metric))
+    lines = []
+    for task, group in groupby(by_kind, key=lambda each: each.task):
+        lines += ["", task or "of your own data", *_lines(list(group))]
+    lines += ["", "darkroom use NAME takes one into params.yaml; recipes/NAME.yaml says more."]
+    return "\n".join(lines[1:])
+
+
+def _lines(group: Sequence[recipes.Recipe]) -> list[str]:
+    """Return a line a recipe: name, metric, time and score, and the purpose where it fits."""
+    cells = [(each.name, each.metric, each.figures) for each in group]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for each, row in zip(group, cells, strict=True):
+        line = "".join(
+            f"  {cell:{width}}" for cell, width in zip(row, widths, strict=True) if width
+        )
+        whole = f"{line}  {each.purpose}"
+        lines.append((whole if len(whole) <= TERMINAL else line).rstrip())
+    return lines
 
 
 class _Null:
@@ -253,7 +273,7 @@ def edit(text: str, new: Mapping[str, Any], donor: str = "") -> str:
     return stream.getvalue()
 
 
-def _indents(node: CommentedMap, mapping: int = 2, offset: int = 2) -> tuple[int, int]:
+def _indents(node: CommentedMap, mapping: int = 2, offset: int = 0) -> tuple[int, int]:
     """Return how far the keys of a mapping are indented, and the dashes of a list."""
     for value in filter(_is_block, node.values()):
         indent = value.lc.col - node.lc.col

@@ -61,7 +61,7 @@ KaggleName = Annotated[
     str,
     Field(
         max_length=MAX_LETTERS,
-        pattern=r"^[A-Za-z0-9-]+(/[A-Za-z0-9][A-Za-z0-9._-]*(/versions/[1-9][0-9]*)?)?$",
+        pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9][A-Za-z0-9._-]*(/versions/[1-9][0-9]*)?)?$",
         description="A competition's name as in its address (carvana-image-masking-challenge), or "
         "a data set's (owner/name, owner/name/versions/2).",
     ),
