@@ -8,6 +8,8 @@ import yaml
 
 from darkroom.errors import ParamsError
 from darkroom.params import file as paramfile
+from darkroom.params.rules import OBJECT_METRICS
+from darkroom.tasks.metrics.specs import METRICS
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,6 +119,9 @@ def test_random_crops_fit_the_stored_images(raw: dict[str, Any]) -> None:
         ("banknotes", {"threshold": 0.3}, "threshold: found 0.3, but the task multiclass has none"),
         ("celeba", {"scales": [0.5, 1]}, "scales: is for masks, and the task is multilabel"),
         ("celeba", {"tiles": {"height": 64, "width": 64}}, "tiles: is for masks"),
+        ("celeba", {"fill_holes": True}, "fill_holes: is for masks, and the task is multilabel"),
+        ("banknotes", {"min_area": 9}, "min_area: is for masks, and the task is multiclass"),
+        ("carvana", {"separate": True}, "separate: is for metrics that count objects"),
     ],
 )
 def test_keys_of_evaluate_apply_to_the_task(
@@ -124,7 +129,12 @@ def test_keys_of_evaluate_apply_to_the_task(
 ) -> None:
     for other in ("carvana", "celeba"):
         raw[other]["evaluate"]["threshold"] = 0.3
-    raw["carvana"]["evaluate"] |= {"scales": [0.5, 1], "tiles": {"height": 64, "width": 64}}
+    raw["carvana"]["evaluate"] |= {
+        "min_area": 20,
+        "fill_holes": True,
+        "scales": [0.5, 1],
+        "tiles": {"height": 64, "width": 64},
+    }
     paramfile.validate_params(raw)
     raw[name]["evaluate"] |= written
     assert f"{name}.evaluate.{words}" in _message(raw)
@@ -199,3 +209,8 @@ def test_the_threshold_is_one_half_unless_it_is_set(raw: dict[str, Any]) -> None
     for name in ("carvana", "celeba", "banknotes"):
         raw[name]["evaluate"].pop("threshold", None)
         assert paramfile.validate_params(raw).section(name).evaluate.threshold == 0.5
+
+
+def test_metrics_of_objects_are_those_that_write_them() -> None:
+    writers = {name for name, metric in METRICS.items() if metric.writes == "objects"}
+    assert set(OBJECT_METRICS) == writers

@@ -1,4 +1,4 @@
-"""Encode cells from images small enough to write out the result."""
+"""Encode rows from images small enough to write out the result."""
 
 from typing import Any
 
@@ -10,18 +10,38 @@ from hypothesis.extra import numpy as hnp
 
 from darkroom.errors import DataError
 from darkroom.images import rle
+from darkroom.images.geometry import Fit
 from darkroom.index.card import Card, Runs
-from darkroom.submission.cells import Cells, cell_encoder
+from darkroom.prediction.decision import Decision
+from darkroom.submission.cells import Rows, legal_values, row_encoder
+from darkroom.tasks.metrics.specs import get_metric
 
 LEFT = np.array([[1, 1, 0, 0]] * 4, np.float32)  # 4 x 4: the left half
 
 
-def cells(
-    card: Card, values: Any, sizes: list[tuple[int, int]] | None = None, **options: Any
-) -> list[Cells]:
-    settings: dict[str, Any] = {"threshold": 0.5, "fit": "stretch"} | options
+def rows(
+    card: Card,
+    values: Any,
+    sizes: list[tuple[int, int]] | None = None,
+    *,
+    metric: str = "",
+    fit: Fit = "stretch",
+    **decided: Any,
+) -> list[Rows]:
+    """Return the rows of each image; their ids are 0, 1, 2 ..."""
+    if card.task in ("multiclass", "regression"):
+        decided = {"threshold": None} | decided
     predictions = np.asarray(values, np.float32)
-    return list(cell_encoder(card, **settings)(predictions, sizes or [(1, 1)] * len(predictions)))
+    encode = row_encoder(card, get_metric(metric, card.task), Decision(**decided), fit)
+    ids = [str(number) for number in range(len(predictions))]
+    return list(encode(ids, predictions, sizes or [(1, 1)] * len(predictions)))
+
+
+def cells(card: Card, values: Any, *arguments: Any, **options: Any) -> list[list[str]]:
+    """Return the value cells of the only row of each image."""
+    images = rows(card, values, *arguments, **options)
+    assert [[row[0] for row in some] for some in images] == [[str(k)] for k in range(len(images))]
+    return [row[1:] for (row,) in images]
 
 
 def masked(values: Any, height: int, width: int, **options: Any) -> list[list[int]]:
@@ -120,3 +140,193 @@ def test_a_header_of_other_names_is_refused(header: tuple[str, ...]) -> None:
     card = Card("regression", ("a", "b"), header=("id", *header))
     with pytest.raises(DataError, match="does not have the names of the targets"):
         cells(card, [[1.0, 2.0]])
+
+
+def test_labels_of_one_cell_are_joined_in_the_order_of_the_targets() -> None:
+    card = Card("multilabel", ("hat", "id_target", "tie"), header=("x", "tags"), separator=";")
+    values = [[0.7, 0.6, 0.9], [0.2, 0.1, 0.3], [0.1, 0.8, 0.1]]
+    assert cells(card, values) == [["hat;id;tie"], [""], ["id"]]
+    assert cells(card, values, threshold=(0.8, 0.05, 0.5)) == [["id;tie"], ["id"], ["id"]]
+    assert cells(card, values, at_least_one=True) == [["hat;id;tie"], ["tie"], ["id"]]
+
+
+def test_a_class_may_be_written_as_yes_and_no_in_its_column() -> None:
+    card = Card("multiclass", ("y",), ("a", "b"), header=("id", "b", "a"), label_values=("-", "+"))
+    assert cells(card, [[0.9, 0.1], [0.4, 0.6]]) == [["-", "+"], ["+", "-"]]
+
+
+def test_grades_are_whole_numbers_by_cuts() -> None:
+    card = Card("regression", ("grade",), header=("id", "grade"))
+    options: dict[str, Any] = {"metric": "quadratic_kappa", "cuts": (0.5, 1.7, 2.5, 3.5)}
+    values = [[-1.0], [1.6], [1.8], [9.0]]
+    assert cells(card, values, **options) == [["0"], ["1"], ["2"], ["4"]]
+    graded = Card("multiclass", ("grade",), ("none", "mild", "bad"), header=("id", "grade"))
+    options["cuts"] = (0.3, 1.5)
+    assert cells(graded, [[0.6, 0.4, 0.0]], **options) == [["mild"]]  # expected grade 0.4
+
+
+def test_the_probability_of_yes_is_written() -> None:
+    card = Card("binary", ("ok",), header=("id", "ok"), label_values=("no", "yes"))
+    assert cells(card, [[0.25], [1e-7]], metric="roc_auc") == [["0.25"], ["0.0000001"]]
+
+
+def test_a_probability_a_column_in_the_order_of_the_header() -> None:
+    card = Card("multiclass", ("y",), ("a", "b", "c"), header=("id", "c", "a", "b"))
+    assert cells(card, [[0.5, 0.25, 0.25]], metric="log_loss") == [["0.25", "0.5", "0.25"]]
+    card = Card("multilabel", ("a", "b"), header=("id", "b", "a"))
+    assert cells(card, [[0.5, 0.9]], metric="mean_column_auc") == [["0.9", "0.5"]]
+
+
+@given(hnp.arrays(np.float32, (2, 130), elements=st.floats(0, 8, width=32)))
+def test_class_probabilities_sum_to_1_as_they_are_written(logits: np.ndarray) -> None:
+    names = tuple(map(str, range(130)))
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True, dtype=np.float32)
+    card = Card("multiclass", ("y",), names, header=("id", *names))
+    written = np.array(cells(card, chances, metric="log_loss")).astype(np.float64)
+    assert np.abs(written.sum(axis=1) - 1).max() < 1e-6  # as the grader of dog breeds demands
+    assert np.abs(written / chances - 1).max() < 1e-5
+
+
+def test_a_ranking_holds_the_best_labels_of_which_equal_ones_keep_their_order() -> None:
+    card = Card("multiclass", ("y",), ("a", "b", "c", "d"), header=("id", "y"))
+    values = [[0.1, 0.3, 0.3, 0.3], [0.4, 0.3, 0.2, 0.1]]
+    assert cells(card, values, metric="map@3") == [["b c d"], ["a b c"]]
+    assert cells(card, values, metric="map@9") == [["b c d a"], ["a b c d"]]
+    assert cells(card, values, metric="gap") == [["b 0.3"], ["a 0.4"]]
+
+
+def test_a_row_for_each_label() -> None:
+    card = Card(
+        "multilabel", ("any", "image_target"), header=("ID", "Label"), keys=("{id}_{label}",)
+    )
+    assert rows(card, [[0.25, 0.5], [1.0, 0.0]], metric="log_loss") == [
+        [["0_any", "0.25"], ["0_image", "0.5"]],
+        [["1_any", "1"], ["1_image", "0"]],
+    ]
+    card = Card(
+        "regression", ("a", "b"), header=("id", "kind", "value"), keys=("{id}.jpg", "{label}")
+    )
+    assert rows(card, [[1.5, 2.0]]) == [[["0.jpg", "a", "1.5"], ["0.jpg", "b", "2"]]]
+    card = Card("multiclass", ("y",), ("a", "b"), header=("id", "y"), keys=("{id}{label}",))
+    assert rows(card, [[0.25, 0.75]], metric="log_loss") == [[["0a", "0.25"], ["0b", "0.75"]]]
+    assert rows(card, [[0.25, 0.75]]) == [[["0a", "0"], ["0b", "1"]]]
+
+
+def test_an_id_that_looks_like_a_template_is_an_id() -> None:
+    card = Card("regression", ("a", "b"), header=("id", "x"), keys=("{id}_{label}",))
+    encode = row_encoder(card, get_metric("rmse", "regression"), Decision(None), "stretch")
+    (written,) = encode(["{label}"], np.ones((1, 2), np.float32), [(1, 1)])
+    assert [row[0] for row in written] == ["{label}_a", "{label}_b"]
+
+
+@pytest.mark.parametrize(
+    ("card", "metric"),
+    [
+        (Card("multiclass", ("y",), ("a", "b"), header=("id", "y")), "log_loss"),
+        (Card("multilabel", ("a", "b"), header=("id", "y")), "mean_column_auc"),
+        (Card("multiclass", ("y",), ("a", "b"), header=("id", "a", "b")), "map@3"),
+        (Card("segmentation", ("a", "b"), header=("id", "a", "b")), "iou_precision"),
+    ],
+)
+def test_a_header_without_room_for_the_answers_is_refused(card: Card, metric: str) -> None:
+    with pytest.raises(DataError, match=rf"no room for what {metric} counts\n  found: "):
+        rows(card, np.zeros((1, 2)), metric=metric)
+
+
+def test_numbers_below_0_are_written_as_0_for_rmsle_alone_and_counted() -> None:
+    values = np.array([[1.5, -2], [-0.25, 0]], np.float32)
+    legal, changed = legal_values(values, get_metric("rmsle", "regression"))
+    assert (legal.tolist(), changed) == ([[1.5, 0], [0, 0]], 2)
+    assert legal_values(values, get_metric("rmse", "regression")) == (values, 0)
+
+
+CLASSES = Card(
+    "segmentation", ("a", "b"), header=("id", "rle"), keys=("{id}_{label}",), runs=Runs("column")
+)
+
+
+def test_a_mask_for_each_class_has_a_threshold_of_its_own() -> None:
+    values = [[[[0.4, 0.6]], [[0.4, 0.6]]]]
+    options: dict[str, Any] = {"sizes": [(1, 2)], "threshold": (0.3, 0.5)}
+    assert rows(CLASSES, values, **options) == [[["0_a", "1 2"], ["0_b", "2 1"]]]
+    wide = Card("segmentation", ("a", "b"), header=("id", "b", "a"))
+    assert cells(wide, values, **options) == [["2 1", "1 2"]]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (((1, "a"), (2, "b")), ["1 1", "2 1"]),  # value 0 is a class of its own
+        (((0, "a"), (1, "b")), ["1 1 3 2", "2 1"]),
+    ],
+)
+def test_of_exclusive_classes_the_most_probable_one_has_the_pixel(
+    values: tuple[tuple[int, str], ...], expected: list[str]
+) -> None:
+    chances = [[[[0.6, 0.1, 0.3, 0.4]], [[0.3, 0.5, 0.3, 0.1]]]]
+    card = Card(**{**vars(CLASSES), "values": values})
+    (written,) = rows(card, chances, [(1, 4)], threshold=0.9)
+    assert [text for _, text in written] == expected
+
+
+def test_exclusive_classes_are_compared_at_the_original_size() -> None:
+    # Between the middles of two stored pixels the chances cross where they are equal.
+    chances = np.array([[[0.9, 0.2]], [[0.1, 0.8]]], np.float32)
+    card = Card(**{**vars(CLASSES), "values": ((0, "a"), (1, "b"))})
+    (written,) = rows(card, [chances], [(1, 40)])
+    edge = 10 + round(20 * 0.8 / 1.4)  # 0.9 - 0.7 t = 0.1 + 0.7 t
+    assert [text for _, text in written] == [f"1 {edge}", f"{edge + 1} {40 - edge}"]
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
+def test_masks_of_another_size_come_from_probabilities(fit: Fit) -> None:
+    card = Card("segmentation", header=("id", "rle"), runs=Runs("row", size=(4, 4)))
+    chances = np.zeros((1, 1, 8, 8), np.float32)
+    chances[:, :, :, :3] = 1  # the second of four columns is half full
+    chances[:, :, :, 2] = 0.75
+    assert cells(card, chances, [(16, 16)], fit=fit) == [["1 1 5 1 9 1 13 1"]]
+    assert cells(card, chances, [(16, 16)], fit=fit, threshold=0.3) == [["1 2 5 2 9 2 13 2"]]
+
+
+OBJECTS = Card("segmentation", header=("id", "rle"), runs=Runs(empty="-1"))
+SPOTS = [[[[0.9, 0.1, 0.8, 0.8], [0.1, 0.1, 0.8, 0.2]]], [[[0.1] * 4] * 2]]
+
+
+def test_a_row_for_each_object_and_at_least_one_an_image() -> None:
+    written = rows(OBJECTS, SPOTS, [(2, 4)] * 2, metric="iou_precision")
+    assert written == [[["0", "1 1"], ["0", "3 2 7 1"]], [["1", "-1"]]]
+    few = rows(OBJECTS, SPOTS, [(2, 4)] * 2, metric="iou_precision", min_area=2)
+    assert few == [[["0", "3 2 7 1"]], [["1", "-1"]]]
+    none = rows(OBJECTS, SPOTS, [(2, 4)] * 2, metric="iou_precision", min_area=9)
+    assert none == [[["0", "-1"]], [["1", "-1"]]]
+
+
+def test_small_spots_and_holes_leave_a_mask_too_where_that_is_wanted() -> None:
+    assert cells(OBJECTS, SPOTS, [(2, 4)] * 2, min_area=2) == [["3 2 7 1"], ["-1"]]
+    ring = np.ones((1, 1, 3, 3), np.float32)
+    ring[0, 0, 1, 1] = 0
+    assert cells(OBJECTS, ring, [(3, 3)]) == [["1 4 6 4"]]
+    assert cells(OBJECTS, ring, [(3, 3)], fill_holes=True) == [["1 9"]]
+
+
+def test_a_hole_that_another_class_fills_stays_its_own() -> None:
+    ring = np.full((5, 5), 0.1, np.float32)
+    ring[1:4, 1:4], ring[2, 2] = 0.8, 0.1
+    chances = np.stack([ring, np.where(ring > 0.5, 0.1, 0.0)])
+    chances[1, 2, 2] = 0.9
+    card = Card(**{**vars(CLASSES), "values": ((1, "a"), (2, "b"))})
+    (written,) = rows(card, [chances], [(5, 5)], fill_holes=True)
+    assert [text for _, text in written] == ["7 3 12 1 14 1 17 3", "13 1"]
+
+
+@given(hnp.arrays(np.float32, (1, 1, 6, 7), elements=st.sampled_from([0.0, 0.25, 0.75, 1.0])))
+def test_objects_cover_the_mask_and_no_pixel_twice(chances: np.ndarray) -> None:
+    options: dict[str, Any] = {"sizes": [(12, 9)], "threshold": 0.437}
+    (written,) = rows(OBJECTS, chances, metric="iou_precision", separate=True, **options)
+    masks = [
+        rle.mask_from_bounds(rle.bounds_from_text(text, 108, OBJECTS.runs), 12, 9)
+        for _, text in written
+    ]
+    ((whole,),) = cells(OBJECTS, chances, **options)
+    bounds = rle.bounds_from_text(whole, 108, OBJECTS.runs)
+    assert np.array_equal(np.sum(masks, axis=0), rle.mask_from_bounds(bounds, 12, 9))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from darkroom.errors import DataError
 from darkroom.images import rle
 from darkroom.images.geometry import Box
+from darkroom.images.rle import Runs
 from darkroom.submission import upsample
 from darkroom.submission.upsample import encode_probabilities
 
@@ -46,7 +47,7 @@ def assert_same_but_for_ties(
     probabilities: Floats, threshold: float, height: int, width: int, **options: Any
 ) -> int:
     """Hold ours against cv2's picture; return the number of pixels that differ."""
-    order: rle.Order = options.get("order", "row")
+    order = options.get("runs", Runs()).order
     text = encode_probabilities(probabilities, threshold, height, width, **options)
     ours = rle.decode(text, height, width, order)
     assert rle.encode(ours, order) == text  # no touching runs: the only text of its mask
@@ -68,18 +69,18 @@ def test_a_known_crossing(dense_share: float, monkeypatch: pytest.MonkeyPatch) -
     assert encode_probabilities(row, 0.3, 2, 8) == "4 5 12 5"
     assert encode_probabilities(row, 0.375, 2, 8) == "5 4 13 4"  # greater, not equal
     assert encode_probabilities(row[:, ::-1], 0.375, 2, 8) == "1 4 9 4"
-    assert encode_probabilities(row, 0.5, 2, 8, order="column") == "9 8"
+    assert encode_probabilities(row, 0.5, 2, 8, runs=Runs("column")) == "9 8"
     assert encode_probabilities(row.T, 0.5, 8, 2) == "9 8"
 
 
 @pytest.mark.parametrize("order", ["row", "column"])
 def test_nothing_everything_and_the_edges(order: rle.Order) -> None:
     grid = np.zeros((6, 5), np.float32)
-    assert encode_probabilities(grid, 0.5, 20, 30, order=order) == ""
-    assert encode_probabilities(grid + 1, 0.5, 20, 30, order=order) == "1 600"
+    assert encode_probabilities(grid, 0.5, 20, 30, runs=Runs(order)) == ""
+    assert encode_probabilities(grid + 1, 0.5, 20, 30, runs=Runs(order)) == "1 600"
     grid[0] = grid[-1] = 1
     grid[:, 0] = grid[:, -1] = 1
-    assert assert_same_but_for_ties(grid, 0.5, 20, 30, order=order) == 0
+    assert assert_same_but_for_ties(grid, 0.5, 20, 30, runs=Runs(order)) == 0
 
 
 def test_a_threshold_that_nothing_or_everything_passes() -> None:
@@ -114,7 +115,7 @@ def test_it_equals_cv2_at_any_size(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(upsample, "_DENSE_SHARE", dense_share)
         assert_same_but_for_ties(
-            mask_of(kind, *small, seed), threshold, height, width, order=order, box=box
+            mask_of(kind, *small, seed), threshold, height, width, runs=Runs(order), box=box
         )
 
 
@@ -124,7 +125,7 @@ def test_ties_are_rare(kind: str, order: rle.Order, monkeypatch: pytest.MonkeyPa
     """Values are uniform near the threshold, ties 1e-7 wide: less than 1 pixel in 10^5."""
     monkeypatch.setattr(upsample, "_DENSE_SHARE", 2.0)
     grid = mask_of(kind, 256, 256, 3)
-    differing = assert_same_but_for_ties(grid, 0.4, 320, 480, order=order)
+    differing = assert_same_but_for_ties(grid, 0.4, 320, 480, runs=Runs(order))
     assert differing <= 2 + 320 * 480 * TIE
 
 
@@ -140,7 +141,7 @@ def test_the_same_size_is_a_plain_threshold() -> None:
     grid = mask_of("noise", 50, 70, 2)
     for order in ("row", "column"):
         expected = rle.encode(grid > np.float32(0.3), order)
-        assert encode_probabilities(grid, 0.3, 50, 70, order=order) == expected
+        assert encode_probabilities(grid, 0.3, 50, 70, runs=Runs(order)) == expected
 
 
 @pytest.mark.parametrize("dense_share", [0.0, 2.0])

@@ -41,6 +41,7 @@ def test_the_file_and_its_facts(tmp_path: Path) -> None:
     assert gzip.decompress(data) == b"img,rle_mask\na.jpg,1 1\nb.jpg,\n"
     assert read_json(tmp_path / "submissions" / "carvana.json", absent="", fix="") == {
         "bytes": len(data),
+        "images": 2,
         "rows": 2,
         "sha256": hashlib.sha256(data).hexdigest(),
         "threshold": 0.5,

@@ -133,11 +133,11 @@ def test_predict_hands_each_batch_on_before_it_asks_for_the_next(
     events: list[str] = []
     put = writer.Writer.write_lines
 
-    def write_lines(self: writer.Writer, lines: bytes) -> None:
+    def write_lines(self: writer.Writer, lines: bytes, images: int) -> None:
         events.extend(line.partition(",")[0] for line in lines.decode().splitlines())
         assert not (root / "submissions/tiny.csv.gz").exists()
         assert (root / "submissions/tiny.csv.gz.part").exists()
-        put(self, lines)
+        put(self, lines, images)
 
     original = predict.predict
 

@@ -164,24 +164,47 @@ def fit_mask(mask: Pixels, height: int, width: int, fit: Fit) -> Pixels:
 
 
 def restore(
-    probabilities: NDArray[np.float32], height: int, width: int, fit: Fit
+    probabilities: NDArray[np.float32],
+    height: int,
+    width: int,
+    fit: Fit,
+    *,
+    size: tuple[int, int] | None = None,
 ) -> NDArray[np.float32]:
     """Return float32 (height, width) at original size of float32 (h, w) at stored size.
 
     Bilinear, half-pixel centres, edges repeated. What `crop` cut off is 0.
+
+    Args:
+        probabilities: Of one class.
+        height: Of the original, px.
+        width: Of the original, px.
+        fit: How the original was fitted to the stored size.
+        size: Height and width of the result instead, px, where a competition wants its masks at
+            a size of their own. Where it is smaller than the stored one, areas are averaged.
     """
     placement = fit_placement(height, width, probabilities.shape[0], probabilities.shape[1], fit)
     source = placement.source
-    shown = cv2.resize(
-        np.ascontiguousarray(probabilities[placement.stored.slices], dtype=np.float32),
-        (source.width, source.height),
-        interpolation=cv2.INTER_LINEAR,
-    )
+    stored = np.ascontiguousarray(probabilities[placement.stored.slices], dtype=np.float32)
+    if size is None:
+        shown = cv2.resize(stored, (source.width, source.height), interpolation=cv2.INTER_LINEAR)
+    else:
+        source = _scaled(source, size[0] / height, size[1] / width)
+        height, width = size
+        shown = _resize(stored, source.height, source.width)
     if (source.height, source.width) == (height, width):
         return np.asarray(shown, dtype=np.float32)
     whole = np.zeros((height, width), np.float32)
     whole[source.slices] = shown
     return whole
+
+
+def _scaled(box: Box, rows: float, columns: float) -> Box:
+    """Return a box in a picture whose axes are longer by these factors, at least a pixel large."""
+    top, left = int(box.top * rows), int(box.left * columns)  # floors: a pixel lies beyond
+    bottom = round((box.top + box.height) * rows)
+    right = round((box.left + box.width) * columns)
+    return Box(top, left, max(1, bottom - top), max(1, right - left))
 
 
 def _centred(height: int, width: int, inner_height: float, inner_width: float) -> Box:

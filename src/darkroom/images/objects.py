@@ -87,6 +87,26 @@ def clean_mask(mask: Mask, cleanup: Cleanup) -> Bytes:
     return (find_objects(mask, cleanup) > 0).view(np.uint8)
 
 
+def plane_objects(
+    masks: npt.NDArray[np.bool_], cleanup: Cleanup, *, exclusive: bool
+) -> list[Labels]:
+    """Return the numbers of the objects (H, W), int32, of each mask of (K, H, W).
+
+    Args:
+        masks: A class each.
+        cleanup: Of each mask by itself.
+        exclusive: Whether no two masks overlap: then a hole that is filled leaves out what belongs
+            to another class, and numbers may be missing.
+    """
+    labels = [find_objects(mask, cleanup) for mask in masks]
+    if exclusive and cleanup.fill_holes:
+        free = ~masks.any(axis=0)
+        for mask, plane in zip(masks, labels, strict=True):
+            plane[~(mask | free)] = 0
+            free &= plane == 0
+    return labels
+
+
 def _filled(mask: Bytes) -> Bytes:
     """Return a mask with its holes: background that no path of 4-neighbours joins to the edge."""
     outside = np.pad(1 - mask, 1, constant_values=1)  # one background around the picture

@@ -38,6 +38,19 @@ class Evaluate(Section):
         [1.0], min_length=1, description="Sizes at which masks are predicted and averaged."
     )
     tiles: Tiles | None = Field(None, description="Predict masks tile by tile; null: whole.")
+    min_area: int = Field(
+        0,
+        ge=0,
+        le=10**8,
+        description="Objects of a mask that have fewer pixels are left out; counted at the size "
+        "that the submission's masks have.",
+    )
+    fill_holes: bool = Field(False, description="Fill the holes in masks.")
+    separate: bool = Field(
+        False,
+        description="Part objects that touch, where a submission has a row for each: by a "
+        "watershed on the distance to the background.",
+    )
 
 
 class Predict(Section):

@@ -6,6 +6,10 @@ from pathlib import Path
 from darkroom.params.competition import NAME, Competition, Params
 from darkroom.params.data import KAGGLE, URLS, Data, Source
 from darkroom.params.data_rules import data_faults
+from darkroom.params.evaluate import Evaluate
+
+MASK_KEYS = ("scales", "tiles", "min_area", "fill_holes", "separate")  # of the section evaluate
+OBJECT_METRICS = ("iou_precision", "f2_iou")  # a function of the user's own may count objects too
 
 
 def broken_rules(params: Params) -> list[str]:
@@ -161,9 +165,16 @@ def _check_evaluate(name: str, section: Competition) -> list[str]:
             "remove it"
         )
     if task != "segmentation":
-        for key, usual in (("scales", [1.0]), ("tiles", None)):
-            if getattr(evaluate, key) != usual:
+        for key in MASK_KEYS:
+            if getattr(evaluate, key) != Evaluate.model_fields[key].default:
                 faults.append(
                     f"{name}.evaluate.{key}: is for masks, and the task is {task}; remove it"
                 )
+    metric = section.data.metric or "dice"
+    counts_objects = metric in OBJECT_METRICS or ".py:" in metric
+    if evaluate.separate and task == "segmentation" and not counts_objects:
+        faults.append(
+            f"{name}.evaluate.separate: is for metrics that count objects, "
+            f"{' and '.join(OBJECT_METRICS)}, and the metric is {metric}; remove it"
+        )
     return faults

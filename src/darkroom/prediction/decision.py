@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.errors import ArtifactError, ParamsError
+from darkroom.images.objects import Cleanup
 from darkroom.prediction.tiles import Tiles
 from darkroom.prediction.tta import TTA
 from darkroom.project.checked_json import read_json, write_json
@@ -77,6 +78,37 @@ class Decision:
             nearest = (probabilities[empty] / threshold).argmax(axis=1)
             answers[empty, nearest] = 1
         return answers
+
+    @property
+    def cleanup(self) -> Cleanup:
+        """What is done to the objects of a mask."""
+        return Cleanup(self.min_area, self.fill_holes, self.separate)
+
+    def masks(
+        self, probabilities: NDArray[np.float32], *, exclusive: bool, background: bool
+    ) -> NDArray[np.bool_]:
+        """Return the masks (K, H, W) of one image, before their cleanup.
+
+        Args:
+            probabilities: float32 (K, H, W), at their final size.
+            exclusive: Whether a pixel belongs to the class whose probability is greatest, whatever
+                the thresholds; of equals to the first.
+            background: Whether there is one more class, first of all, whose probability is what
+                the others leave of 1. Its pixels belong to no mask.
+
+        Example:
+            >>> chances = np.array([[[0.7, 0.4, 0.2]], [[0.1, 0.5, 0.2]]], np.float32)
+            >>> Decision().masks(chances, exclusive=True, background=True).astype(int).tolist()
+            [[[1, 0, 0]], [[0, 1, 0]]]
+        """
+        if not exclusive:
+            thresholds = self.threshold_array(len(probabilities))
+            return np.asarray(probabilities > thresholds[:, None, None], np.bool_)
+        best = probabilities.argmax(axis=0)
+        masks = best == np.arange(len(probabilities))[:, None, None]
+        if background:
+            masks &= probabilities.max(axis=0) > 1 - probabilities.sum(axis=0)
+        return np.asarray(masks, np.bool_)
 
     def threshold_array(self, count: int) -> NDArray[np.float32]:
         """Return the threshold (count,) of each label, float32.

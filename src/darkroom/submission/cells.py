@@ -1,86 +1,177 @@
-"""Encode predictions as the cells of a submission: run lengths, label texts or numbers."""
+"""Turn predictions into the rows of a submission: its keys, then what the metric wants to see.
 
-from collections.abc import Callable, Iterator, Sequence
+An image has one row; or one for each label, all of them together; or one for each object, and at
+least one.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom.images.geometry import Fit, fit_placement
-from darkroom.images.rle import Order
+from darkroom.images.geometry import Fit
 from darkroom.index.card import Card, answer_columns
-from darkroom.submission.upsample import encode_probabilities
-from darkroom.tasks.table import TASKS
+from darkroom.prediction.decision import Decision
+from darkroom.submission.form import cell_content, key_cells, label_texts, row_labels
+from darkroom.submission.masks import Floats, Sizes, plane_encoder
+from darkroom.tasks.metrics.probabilities import ranked
+from darkroom.tasks.metrics.specs import MetricSpec
 
-Floats = NDArray[np.float32]
-Cells = list[str]
-CellEncoder = Callable[[Floats, Sequence[tuple[int, int]]], Iterator[Cells]]
-"""(a batch of probabilities, the originals' heights and widths) -> cells, one list an image."""
+Rows = list[list[str]]
+RowEncoder = Callable[[Sequence[str], Floats, Sizes], Iterator[Rows]]
+"""(ids, a batch of predictions, the originals' heights and widths) -> the rows of each image."""
+Texts = Callable[[Floats], Iterable[Sequence[str]]]
+"""(predictions (N, K)) -> the cells of each image: one an output, or a single one."""
+
+_DIGITS = 9  # significant ones: a float32 reads back, and the cells of a softmax sum to 1 +- 1e-8
 
 
-def cell_encoder(card: Card, *, threshold: float, fit: Fit) -> CellEncoder:
-    """Return the function that turns a batch of predictions into cells, the id left out.
+def row_encoder(card: Card, metric: MetricSpec, decision: Decision, fit: Fit) -> RowEncoder:
+    """Return the function that turns a batch of predictions into rows.
 
     Args:
-        card: The task, and the texts that the competition expects.
-        threshold: A pixel or label is present if its probability is greater.
+        card: The task, and the form that the competition expects.
+        metric: What the judge counts decides what cells hold.
+        decision: How probabilities become answers.
         fit: How the images were fitted to the stored size, to undo it for masks.
 
     Raises:
-        DataError: The submission's header does not have the names of the targets.
+        DataError: The header does not have the names of the targets, or no room for the answers.
     """
-    if card.task == "segmentation":
-        return partial(_masks, threshold=threshold, fit=fit, order=card.runs.order)
-    if card.task == "multiclass":
-        return partial(_labels, decode=_decoder(card, threshold), texts=card.classes)
-    encode: CellEncoder = _numbers
-    if card.task != "regression":
-        encode = partial(_labels, decode=_decoder(card, threshold), texts=card.label_values)
-    columns = answer_columns(card)
-    return lambda values, originals: encode(values[:, columns], originals)
+    content = cell_content(card, metric)
+    if content == "runs":
+        objects = metric.writes == "objects"
+        encode = plane_encoder(card, decision, fit, objects=objects)
+        return partial(_mask_rows, card=card, encode=encode)
+    texts: Texts
+    match content:
+        case "probability" if card.task == "multiclass":
+            texts = _shares
+        case "probability" | "number":
+            texts = _numbers
+        case "ranking" | "scored label":
+            scored = content == "scored label"
+            texts = partial(_rankings, card=card, top=metric.top, scored=scored)
+        case _:
+            answers = partial(decision.answers, card.task)
+            texts = partial(_answers, card=card, content=content, answers=answers)
+    return partial(_label_rows, card=card, texts=texts, columns=_columns(card))
 
 
-def _decoder(card: Card, threshold: float) -> Callable[[Floats], NDArray[Any]]:
-    decode = TASKS[card.task].decode
-    return lambda probabilities: decode(probabilities, threshold)
+def legal_values(values: Floats, metric: MetricSpec) -> tuple[Floats, int]:
+    """Return values that the judge takes, and how many had to change for it.
+
+    RMSLE is not defined for numbers of -1 or less, and judges refuse those below 0: 0 is written
+    instead, as `evaluate` scores it.
+    """
+    if metric.name != "rmsle":
+        return values, 0
+    return np.maximum(values, np.float32(0)), int(np.count_nonzero(values < 0))
 
 
-def _masks(
-    probabilities: Floats,
-    originals: Sequence[tuple[int, int]],
+def _columns(card: Card) -> list[int]:
+    """Return which of an image's cells stands in which column, or in which of its rows."""
+    return list(range(len(card.outputs))) if card.long else answer_columns(card)
+
+
+def _label_rows(
+    ids: Sequence[str],
+    predictions: Floats,
+    _originals: Sizes,
     *,
-    threshold: float,
-    fit: Fit,
-    order: Order,
-) -> Iterator[Cells]:
-    """Yield the run lengths, at original size, of probabilities (N, K, H, W): K cells an image."""
-    for planes, (height, width) in zip(probabilities, originals, strict=True):
-        placement = fit_placement(height, width, planes.shape[1], planes.shape[2], fit)
-        encode = partial(
-            encode_probabilities,
-            threshold=threshold,
-            height=height,
-            width=width,
-            order=order,
-            box=placement.source,
-        )
-        yield [encode(plane[placement.stored.slices]) for plane in planes]
+    card: Card,
+    texts: Texts,
+    columns: Sequence[int],
+) -> Iterator[Rows]:
+    """Yield the rows of each image of predictions (N, K)."""
+    labels = row_labels(card)
+    for image_id, cells in zip(ids, texts(predictions), strict=True):
+        if card.long:
+            pairs = zip(labels, cells, strict=True)
+            yield [[*key_cells(card, image_id, label), cell] for label, cell in pairs]
+        else:
+            yield [[*key_cells(card, image_id), *[cells[column] for column in columns]]]
 
 
-def _labels(
+def _mask_rows(
+    ids: Sequence[str],
     probabilities: Floats,
-    _originals: Sequence[tuple[int, int]],
+    originals: Sizes,
     *,
-    decode: Callable[[Floats], NDArray[Any]],
-    texts: Sequence[str],
-) -> Iterator[Cells]:
-    """Yield the label texts of probabilities (N, K): one class, or K times yes or no."""
-    for numbers in decode(probabilities):
-        yield [texts[number] for number in np.atleast_1d(numbers)]
+    card: Card,
+    encode: Callable[[Floats, Sizes], Iterator[list[list[str]]]],
+) -> Iterator[Rows]:
+    """Yield the rows of each image of probabilities (N, K, h, w)."""
+    labels, columns = row_labels(card), _columns(card)
+    for image_id, planes in zip(ids, encode(probabilities, originals), strict=True):
+        if card.long:
+            yield [
+                [*key_cells(card, image_id, label), text]
+                for label, texts in zip(labels, planes, strict=True)
+                for text in texts
+            ]
+        elif len(columns) == 1:
+            yield [[*key_cells(card, image_id), text] for text in planes[0]]
+        else:
+            yield [[*key_cells(card, image_id), *[planes[column][0] for column in columns]]]
 
 
-def _numbers(values: Floats, _originals: Sequence[tuple[int, int]]) -> Iterator[Cells]:
+def _answers(
+    predictions: Floats,
+    *,
+    card: Card,
+    content: str,
+    answers: Callable[[Floats], NDArray[Any]],
+) -> Iterator[Sequence[str]]:
+    """Yield label texts: of one class, of several labels in a cell, or of yes and no."""
+    found = answers(predictions)
+    texts, (absent, present) = label_texts(card), card.label_values
+    if card.task == "multiclass" and content == "flag":
+        found = found[:, None] == np.arange(len(texts))
+    for values in found:
+        match content:
+            case "class":
+                yield [texts[values]]
+            case "grade":
+                yield [str(int(np.rint(value))) for value in np.atleast_1d(values)]
+            case "labels":
+                yield [card.separator.join(texts[k] for k in np.flatnonzero(values))]
+            case _:
+                yield [present if value else absent for value in values]
+
+
+def _rankings(
+    probabilities: Floats, *, card: Card, top: int, scored: bool
+) -> Iterator[Sequence[str]]:
+    """Yield the best labels, best first; or the best one and its probability."""
+    texts = label_texts(card)
+    best = ranked(probabilities, top)
+    for numbers, row in zip(best, probabilities, strict=True):
+        words = [texts[k] for k in numbers]
+        if scored:
+            words.append(_decimal(row[numbers[0]]))
+        yield [card.separator.join(words)]
+
+
+def _shares(probabilities: Floats) -> Iterator[Sequence[str]]:
+    """Yield probabilities (N, K) that sum to 1 as they are written: some judges demand it."""
+    doubles = probabilities.astype(np.float64)
+    for row in doubles / doubles.sum(axis=1, keepdims=True):
+        yield [
+            np.format_float_positional(
+                value, precision=_DIGITS, unique=False, fractional=False, trim="-"
+            )
+            for value in row
+        ]
+
+
+def _numbers(values: Floats) -> Iterator[Sequence[str]]:
     """Yield values (N, K) as text that reads back to the same float32."""
     for row in values:
-        yield [np.format_float_positional(value, trim="-") for value in row]
+        yield [_decimal(value) for value in row]
+
+
+def _decimal(value: np.float32) -> str:
+    return np.format_float_positional(value, trim="-")

@@ -37,7 +37,7 @@ def encode_probabilities(
     height: int,
     width: int,
     *,
-    order: rle.Order = "row",
+    runs: rle.Runs = rle.USUAL,
     box: Box | None = None,
 ) -> str:
     """Return the run-length text, at (height, width), of what is above the threshold.
@@ -49,7 +49,7 @@ def encode_probabilities(
         threshold: A pixel belongs to the mask if its value is greater; compared as float32.
         height: Of the original, pixels.
         width: Of the original, pixels.
-        order: Along rows or down columns.
+        runs: How run lengths are written; their size is not read here.
         box: The rectangle of the original that the probabilities cover; outside is
             background. None: all of it.
 
@@ -64,7 +64,7 @@ def encode_probabilities(
         or box.left + box.width > width
     ):
         raise ValueError(f"{box} is not within {height}x{width}")
-    if order == "column":
+    if runs.order == "column":
         probabilities, height, width = probabilities.T, width, height
         box = Box(box.left, box.top, box.width, box.height)
     limit = np.float32(threshold)
@@ -72,14 +72,15 @@ def encode_probabilities(
     most = int(_DENSE_SHARE * inside.shape[0] * box.width)
     cells = _mixed_cells(inside, most) if _enlarges(probabilities, box) else None
     if cells is None:
-        return rle.text_from_bounds(_dense_bounds(probabilities, limit, height, width, box))
+        bounds = _dense_bounds(probabilities, limit, height, width, box)
+        return rle.text_from_bounds(bounds, runs)
     changes = [_crossings(probabilities, *cells, limit, box)]
     for edge, x in ((0, 0), (-1, box.width)):  # each row begins and ends as background
         if inside[:, edge].any():
             y = _rows_above(probabilities[:, edge], limit, box.height)
             changes.append((y, np.full_like(y, x)))
     places = [(box.top + y) * width + box.left + x for y, x in changes]
-    return rle.text_from_bounds(_drop_pairs(np.concatenate(places)))
+    return rle.text_from_bounds(_drop_pairs(np.concatenate(places)), runs)
 
 
 def _enlarges(grid: Floats, box: Box) -> bool:

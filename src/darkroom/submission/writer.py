@@ -22,7 +22,7 @@ _FLUSH_BYTES = 1 << 18
 class Writer:
     """A context manager that writes a gzip CSV; memory does not grow with its rows.
 
-    On exit the file and its `.json` (rows, sha256 and bytes of the gzip, and the given facts)
+    On exit the file and its `.json` (rows, images, sha256 and bytes of the gzip, and further facts)
     replace older ones of the same name, atomically. After an exception neither does, and the
     incomplete file is removed. The same rows make the same bytes.
 
@@ -50,6 +50,7 @@ class Writer:
     ) -> None:
         self.path = path
         self.rows = 0
+        self.images = 0
         self._header = tuple(header)
         self._facts = dict(facts or {})
         self._replacement = self._replace()
@@ -85,20 +86,22 @@ class Writer:
                 self._put(self._deflate.compress(self._buffer) + self._deflate.flush())
                 self._file.flush()
                 os.fsync(self._file.fileno())  # raises for a full disk before anything is published
-            measured = {"rows": self.rows, "bytes": self._bytes, "sha256": self._sha256.hexdigest()}
+            counts = {"rows": self.rows, "images": self.images, "bytes": self._bytes}
+            measured = {**counts, "sha256": self._sha256.hexdigest()}
             write_json(facts_path(self.path), {**self._facts, **measured})
 
     def write(self, row: Sequence[str]) -> None:
-        """Add a row: its id, then its values, as text."""
-        self.write_lines(self.lines([row]))
+        """Add the only row of an image: its id, then its values, as text."""
+        self.write_lines(self.lines([row]), 1)
 
     def lines(self, rows: Iterable[Sequence[str]]) -> bytes:
         """Return rows as lines of the file, each with its end."""
         return "".join([self._line(row) for row in rows]).encode()
 
-    def write_lines(self, lines: bytes) -> None:
-        """Add rows from `lines`."""
+    def write_lines(self, lines: bytes, images: int) -> None:
+        """Add the rows of some images, from `lines`."""
         self.rows += lines.count(b"\n")
+        self.images += images
         self._add(lines)
 
     def _line(self, row: Sequence[str]) -> str:

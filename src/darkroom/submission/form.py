@@ -1,0 +1,92 @@
+"""The form of a submission: the keys of a row, the texts of labels, what a cell holds."""
+
+import re
+from typing import Literal
+
+from darkroom.errors import DataError
+from darkroom.index.card import ID_KEY, LABEL_KEY, TAKEN_SUFFIX, Card, counted
+from darkroom.index.table import COLUMNS
+from darkroom.tasks.metrics.specs import MetricSpec
+
+_FIELD = re.compile(f"({re.escape(ID_KEY)}|{re.escape(LABEL_KEY)})")
+Holds = Literal[
+    "class", "flag", "labels", "grade", "ranking", "scored label", "number", "probability", "runs"
+]
+"""What a value cell holds: a class; whether a label is there; several labels; a whole number; the
+best labels; the best one and its probability; a number; a probability; run lengths."""
+
+
+def label_texts(card: Card) -> tuple[str, ...]:
+    """Return the outputs' names as the submission writes them.
+
+    Example:
+        >>> label_texts(Card("multilabel", ("hat", "mask_target")))
+        ('hat', 'mask')
+    """
+    if card.task == "multiclass":
+        return card.classes
+    names = {f"{name}{TAKEN_SUFFIX}": name for name in COLUMNS}
+    return tuple(names.get(name, name) for name in card.targets)
+
+
+def row_labels(card: Card) -> tuple[str, ...]:
+    """Return the label of each row of an image: one "" unless there is a row a label."""
+    return label_texts(card) if card.long else ("",)
+
+
+def key_cells(card: Card, image_id: str, label: str = "") -> list[str]:
+    """Return the key cells of a row.
+
+    Example:
+        >>> card = Card("segmentation", ("fish", "sugar"), keys=("{id}_{label}",))
+        >>> key_cells(card, "0.jpg", "fish")
+        ['0.jpg_fish']
+    """
+    if card.keys == (ID_KEY,):
+        return [image_id]
+    texts = {ID_KEY: image_id, LABEL_KEY: label}
+    # Split, not replaced twice: an id may hold "{label}".
+    return ["".join(texts.get(part, part) for part in _FIELD.split(key)) for key in card.keys]
+
+
+def cell_content(card: Card, metric: MetricSpec) -> Holds:
+    """Return what each value cell of a submission holds.
+
+    Raises:
+        DataError: The header has no room for what the metric wants to see.
+    """
+    columns = len(card.answers)
+    each = card.long or columns == len(card.outputs)  # a cell for each output
+    several = f"a column for each of {counted(card.outputs)}, or a row: keys with {LABEL_KEY}"
+    match metric.writes:
+        case "masks" | "objects":
+            if metric.writes == "objects" and columns > 1:
+                raise _no_room(card, metric, "one column of run lengths")
+            return "runs"
+        case "values":
+            return "number"
+        case "ranking" | "scored_label":
+            if card.long or columns > 1:
+                raise _no_room(card, metric, "one column, a row an image")
+            return "ranking" if metric.writes == "ranking" else "scored label"
+        case "probabilities":
+            if not each and card.task != "binary":
+                raise _no_room(card, metric, several)
+            return "probability"
+    if card.task == "regression":
+        return "grade"
+    if card.task == "multiclass":
+        return "flag" if each else "class"
+    return "flag" if each else "labels"
+
+
+def _no_room(card: Card, metric: MetricSpec, expected: str) -> DataError:
+    return DataError(
+        f"the submission's header has no room for what {metric.name} counts",
+        found=counted(card.header),
+        expected=expected,
+        fix="with two classes, task: binary writes the probability of the second"
+        if metric.writes == "probabilities" and len(card.outputs) == 2
+        else f"write the header that the judge wants in data.header or data.like; {metric.name} "
+        f"is judged by {metric.writes}",
+    )
