@@ -13,6 +13,7 @@ from darkroom.images.geometry import (
     Fit,
     Placement,
     cv2,
+    fit_classes,
     fit_image,
     fit_mask,
     fit_placement,
@@ -179,3 +180,34 @@ def test_each_channel_is_resized_as_it_would_be_alone(fit: Fit, channels: int) -
     for k in range(channels):
         alone = fit_image(np.repeat(pixels[:, :, k : k + 1], 3, axis=2), 24, 20, fit)
         assert np.array_equal(fitted[:, :, k], alone[:, :, 0])
+
+
+def test_exclusive_classes_stay_exclusive_at_any_size() -> None:
+    classes = np.random.default_rng(4).integers(0, 4, (37, 53))
+    masks = (classes == np.arange(1, 4)[:, None, None]).astype(np.uint8)  # 0 is background
+    for fit in FITS:
+        for height, width in ((37, 53), (16, 16), (60, 80), (9, 71)):
+            stored = fit_classes(masks, height, width, fit)
+            assert stored.shape == (3, height, width)
+            assert stored.sum(axis=0).max() == 1, (fit, height, width)
+
+
+def test_a_pixel_is_of_the_class_that_covers_most_of_it() -> None:
+    # Four originals a pixel: of one class; 2 and 2; 2, 1 and 1 of none; 1 and 3 of none.
+    first = np.array([[1, 1, 0, 0, 1, 1, 0, 0], [1, 1, 0, 0, 0, 0, 0, 1]], np.uint8)
+    second = np.array([[0, 0, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1, 0, 0]], np.uint8)
+    first[:, 2:4] = [[0, 0], [1, 1]]
+    stored = fit_classes(np.stack([first, second]), 1, 4, "stretch")
+    assert stored.tolist() == [[[1, 1, 1, 0]], [[0, 0, 0, 0]]]
+    alone = np.stack([first])
+    assert np.array_equal(
+        fit_classes(alone, 1, 4, "stretch")[0],
+        fit_mask(first, 1, 4, "stretch"),
+    ), "of one class: at least one half, as for any mask"
+
+
+def test_what_is_left_beside_exclusive_classes_is_of_none() -> None:
+    full = np.ones((1, 10, 20), np.uint8)
+    stored = fit_classes(full, 8, 8, "pad")
+    assert stored[0, 2:6].all()
+    assert stored.sum() == 4 * 8

@@ -1,13 +1,23 @@
 """Raw masks by file and by run lengths, against pixels written out by hand."""
 
+import json
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from darkroom.errors import DataError
-from darkroom.raw.archives import Archives
-from darkroom.raw.masks import RawMask, read_mask, refuse_opposite_masks
+from darkroom.raw.archives import Archives, digest_of
+from darkroom.raw.masks import (
+    MaskForm,
+    RawMasks,
+    joined_digest,
+    read_masks,
+    read_objects,
+    refuse_opposite_masks,
+)
 from tests.support.packed import zip_of
 from tests.support.tiny import png
 
@@ -29,8 +39,8 @@ def archives(tmp_path: Path) -> Archives:
     return Archives(tmp_path, tmp_path / "unpacked")
 
 
-def read(archives: Archives, mask: str) -> RawMask:
-    return read_mask(archives, mask, 2, 3, name="train.zip/a.jpg")
+def read(archives: Archives, mask: str) -> RawMasks:
+    return read_masks(archives, mask, 2, 3, name="train.zip/a.jpg")
 
 
 def refused(archives: Archives, mask: str) -> str:
@@ -51,9 +61,10 @@ def refused(archives: Archives, mask: str) -> str:
 )
 def test_the_same_mask_in_five_ways(archives: Archives, mask: str, values: str) -> None:
     raw_mask = read(archives, mask)
-    assert raw_mask.pixels.tolist() == MASK.tolist()
-    assert raw_mask.pixels.dtype == np.uint8
-    assert raw_mask.values == values
+    assert raw_mask.planes.tolist() == [MASK.tolist()]
+    assert raw_mask.planes.dtype == np.uint8
+    assert raw_mask.unknown is None
+    assert raw_mask.values == (values,)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +73,8 @@ def test_the_same_mask_in_five_ways(archives: Archives, mask: str, values: str) 
 )
 def test_an_empty_mask(archives: Archives, mask: str, values: str) -> None:
     raw_mask = read(archives, mask)
-    assert raw_mask.pixels.tolist() == [[0, 0, 0], [0, 0, 0]]
-    assert raw_mask.values == values
+    assert raw_mask.planes.tolist() == [[[0, 0, 0], [0, 0, 0]]]
+    assert raw_mask.values == (values,)
 
 
 @pytest.mark.parametrize(
@@ -98,9 +109,9 @@ def test_what_is_no_mask_of_the_image_is_refused(archives: Archives, mask: str, 
     ],
 )
 def test_masks_that_agree_pass(values: list[str]) -> None:
-    masks = list(zip("abcdef", values, strict=False))
+    masks = [(name, [one]) for name, one in zip("abcdef", values, strict=False)]
     refuse_opposite_masks(masks)
-    opposite = [("y", "#ffffff/#00ff00"), ("z", "#00ff00/#ffffff")]
+    opposite = [("y", ["#ffffff/#00ff00"]), ("z", ["#00ff00/#ffffff"])]
     with pytest.raises(DataError, match="opposite meaning"):
         refuse_opposite_masks([*masks, *opposite])
 
@@ -115,6 +126,132 @@ def test_masks_that_agree_pass(values: list[str]) -> None:
 )
 def test_masks_of_opposite_meaning_are_refused(one: str, other: str, colour: str) -> None:
     with pytest.raises(DataError) as refusal:
-        refuse_opposite_masks([("a", one), ("b", "0"), ("c", other)])
+        refuse_opposite_masks([("a", ["0/1", one]), ("b", ["0"]), ("c", [other])])
     assert "masks of opposite meaning" in str(refusal.value)
     assert f"{colour} is background in the mask of " in str(refusal.value)
+
+
+CLASSES = np.array([[0, 3, 3], [7, 255, 0]], np.uint8)
+FORM = MaskForm(2, {3: 0, 7: 1, 255: None})
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> Archives:
+    left, right = MASK * 0, MASK * 0
+    left[:, 0], right[:, 2] = 1, 1
+    files = {
+        "left.png": png(left * 255),
+        "right.png": png(right * 255),
+        "both.png": png((left | right) * 255),
+        "classes.png": png(CLASSES),
+        "odd.png": png(CLASSES + (CLASSES == 7)),
+        "coloured.png": png(np.stack([CLASSES, CLASSES, CLASSES * 0], axis=2)),
+    }
+    zip_of(tmp_path / "m.zip", files)
+    palette = Image.fromarray(CLASSES, "L").convert("P")
+    palette.putdata(CLASSES.ravel().tolist())
+    palette.putpalette(np.random.default_rng(0).integers(0, 256, 768).tolist())
+    data = BytesIO()
+    palette.save(data, "PNG")
+    zip_of(tmp_path / "p.zip", {"classes.png": data.getvalue()})
+    return Archives(tmp_path, tmp_path / "unpacked")
+
+
+def read_several(archives: Archives, mask: object, form: MaskForm, digest: str = "") -> RawMasks:
+    text = mask if isinstance(mask, str) else json.dumps(mask)
+    return read_masks(archives, text, 2, 3, form=form, name="a.jpg", digest=digest)
+
+
+def test_classes_of_parts_are_united(several: Archives) -> None:
+    cell = [["m.zip/left.png", "m.zip/right.png"], [], ["rle:column 3 1", "m.zip/left.png"]]
+    masks = read_several(several, cell, MaskForm(3))
+    assert masks.planes.tolist() == [
+        [[1, 0, 1], [1, 0, 1]],
+        [[0, 0, 0], [0, 0, 0]],
+        [[1, 1, 0], [1, 0, 0]],
+    ]
+    assert masks.unknown is None
+    assert masks.values == ("0/255", "run lengths")
+    assert np.shares_memory(masks.stored(), masks.planes)
+
+
+def test_files_of_one_class_are_one_mask(several: Archives) -> None:
+    both = read_several(several, "m.zip/both.png", MaskForm())
+    united = read_several(several, [["m.zip/left.png", "m.zip/right.png"]], MaskForm())
+    assert united.planes.tolist() == both.planes.tolist()
+    assert read_several(several, [[]], MaskForm()).planes.tolist() == [[[0] * 3] * 2]
+
+
+@pytest.mark.parametrize("file", ["m.zip/classes.png", "p.zip/classes.png"])
+def test_values_are_classes_in_grey_or_as_indices_of_a_palette(
+    several: Archives, file: str
+) -> None:
+    masks = read_several(several, file, FORM)
+    assert masks.planes.tolist() == [[[0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 0, 0]]]
+    assert masks.unknown is not None
+    assert masks.unknown.tolist() == [[0, 0, 0], [0, 1, 0]]
+    assert masks.values == ("values 0 3 7 255",)
+    assert masks.stored().shape == (FORM.stored_planes, 2, 3)
+    assert np.array_equal(masks.stored()[2], masks.unknown)
+
+
+def test_two_values_of_one_class_and_no_unknown(several: Archives) -> None:
+    masks = read_several(several, "m.zip/classes.png", MaskForm(2, {3: 0, 7: 1, 255: 0, 9: 1}))
+    assert masks.planes[0].tolist() == [[0, 1, 1], [0, 1, 0]]
+    assert masks.unknown is None
+
+
+@pytest.mark.parametrize(
+    ("mask", "form", "words"),
+    [
+        (
+            "m.zip/odd.png",
+            FORM,
+            "m.zip/odd.png: a value of the mask is not listed in data.values\n"
+            "  found: 8 (1 pixels)\n  expected: 0, 3, 7, 255\n  to do: list it in data.values",
+        ),
+        ("m.zip/coloured.png", FORM, "the mask is coloured\n  expected: one value a pixel: grey"),
+        ("rle:row 1 2", FORM, "data.values is for masks that are one picture each"),
+        ([["m.zip/left.png"], []], MaskForm(3), "another number of classes\n  found: 2"),
+        ("m.zip/left.png", MaskForm(2), "another number of classes\n  found: 1\n  expected: 2"),
+    ],
+)
+def test_masks_of_another_form_are_refused(
+    several: Archives, mask: object, form: MaskForm, words: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        read_several(several, mask, form)
+    assert words in str(caught.value)
+
+
+def test_several_files_are_those_that_were_indexed(several: Archives) -> None:
+    names = ["m.zip/left.png", "m.zip/right.png"]
+    digests = [digest_of(several.read(name)) for name in names]
+    cell = [names, ["rle:row 1 1"]]
+    masks = read_several(several, cell, MaskForm(2), joined_digest(digests))
+    assert masks.planes.sum() == 5
+    with pytest.raises(DataError, match="not the mask files that were indexed"):
+        read_several(several, cell, MaskForm(2), joined_digest(digests[::-1]))
+    one = [["m.zip/left.png"], ["rle:row 1 1"]]
+    assert read_several(several, one, MaskForm(2), joined_digest(digests[:1])).planes.sum() == 3
+    with pytest.raises(DataError, match=r"m\.zip/left\.png: not the file that was indexed"):
+        read_several(several, one, MaskForm(2), digests[1])
+
+
+def objects(archives: Archives, mask: object, form: MaskForm) -> list[list[list[int]]]:
+    text = mask if isinstance(mask, str) else json.dumps(mask)
+    numbers = read_objects(archives, text, 2, 3, form=form, name="a.jpg")
+    assert numbers.dtype == np.int32
+    planes: list[list[list[int]]] = numbers.tolist()
+    return planes
+
+
+def test_each_part_is_an_object_also_where_they_touch(several: Archives) -> None:
+    cell = [["rle:column 1 2", "rle:column 3 2", "m.zip/left.png"], ["m.zip/both.png"], []]
+    assert objects(several, cell, MaskForm(3)) == [
+        [[1, 2, 0], [1, 2, 0]],
+        [[1, 0, 2], [1, 0, 2]],
+        [[0, 0, 0], [0, 0, 0]],
+    ]
+    assert objects(several, "rle:row 1 1 3 1", MaskForm()) == [[[1, 0, 1], [0, 0, 0]]]
+    assert objects(several, "m.zip/classes.png", FORM)[0] == [[0, 1, 1], [0, 0, 0]]

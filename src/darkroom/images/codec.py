@@ -127,6 +127,18 @@ def decode_mask(data: bytes, *, name: str = "mask") -> tuple[Pixels, str]:
         return labels_from_levels(samples, name)
 
 
+def decode_mask_values(data: bytes, *, name: str = "mask") -> NDArray[np.unsignedinteger]:
+    """Return the values of a mask file whose values are classes, uint8 or uint16 (H, W).
+
+    They are grey levels, or indices of a palette, whatever its colours. Alpha is dropped.
+
+    Raises:
+        DataError: It is broken, or its pixels have three values.
+    """
+    with _decoder_errors_reported(name), _open_whole_picture(data, name) as picture:
+        return _samples(picture, name, expected="one value a pixel: grey, or a palette's index")
+
+
 def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
     """Return uint8 (H, W, 3) RGB pixels as a JPEG, colour at half resolution (4:2:0).
 
@@ -346,7 +358,9 @@ def _to_rgb(picture: Image.Image, name: str) -> Pixels:
     return pixels
 
 
-def _samples(picture: Image.Image, name: str) -> NDArray[np.unsignedinteger]:
+def _samples(
+    picture: Image.Image, name: str, *, expected: str = "0 and 1, or 0 and 255"
+) -> NDArray[np.unsignedinteger]:
     """Return a mask's samples (H, W): palette indices, grey levels, or equal RGB channels."""
     samples = np.asarray(picture)
     if samples.dtype == np.bool_:
@@ -363,7 +377,7 @@ def _samples(picture: Image.Image, name: str) -> NDArray[np.unsignedinteger]:
         return samples
     colours = samples[:, :, : 1 if samples.shape[2] == 2 else 3]
     if (colours != colours[:, :, :1]).any():
-        raise DataError("the mask is coloured", file=name, expected="0 and 1, or 0 and 255")
+        raise DataError("the mask is coloured", file=name, expected=expected)
     alpha = samples[:, :, -1]
     is_plain = not (colours != colours[0, 0]).any()
     if picture.mode in _ALPHA_MODES and is_plain and (alpha != alpha[0, 0]).any():
@@ -371,7 +385,7 @@ def _samples(picture: Image.Image, name: str) -> NDArray[np.unsignedinteger]:
             "the mask is one colour all over, with a shape in its alpha channel",
             file=name,
             found=f"Pillow mode {picture.mode!r}",
-            expected="0 and 1, or 0 and 255, in the colour: alpha is dropped",
+            expected=f"{expected}, in the colour: alpha is dropped",
             fix="store the alpha channel as a grey picture: 0 for background, 255 for foreground",
         )
     return np.asarray(colours[:, :, 0])

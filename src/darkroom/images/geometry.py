@@ -32,6 +32,7 @@ DIVISORS = (8, 4, 2)
 NEARLY = 0.99
 
 # Sums of area weights have float32 rounding errors; an exact half must still count.
+_ROUNDING = np.float32(1e-4)
 _HALF = np.float32(0.5 - 1e-4)
 
 
@@ -161,6 +162,26 @@ def fit_mask(mask: Pixels, height: int, width: int, fit: Fit) -> Pixels:
     covered = _resize(source.astype(np.float32), placement.stored.height, placement.stored.width)
     labels = (covered >= _HALF).astype(np.uint8)
     return _placed(labels, placement.stored, height, width)
+
+
+def fit_classes(masks: Pixels, height: int, width: int, fit: Fit) -> Pixels:
+    """Return uint8 (K, height, width) of exclusive masks uint8 (K, H, W): one class a pixel.
+
+    A pixel is of the class that covers most of it, or of none where the rest is more; of equals
+    the first.
+    """
+    placement = fit_placement(masks.shape[1], masks.shape[2], height, width, fit)
+    inner = (placement.stored.height, placement.stored.width)
+    parts = masks[:, *placement.source.slices]
+    if parts.shape[1:] != inner:
+        covered = np.stack([_resize(part.astype(np.float32), *inner) for part in parts])
+        # Classes as close to each other as rounding errors are equals.
+        most = covered.max(axis=0)
+        rest = 1 - covered.sum(axis=0, dtype=np.float32)
+        first = (covered >= most - _ROUNDING).argmax(axis=0)
+        first[rest > most + _ROUNDING] = len(masks)
+        parts = (first == np.arange(len(masks))[:, None, None]).view(np.uint8)
+    return np.stack([_placed(part, placement.stored, height, width) for part in parts])
 
 
 def restore(

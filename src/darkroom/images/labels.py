@@ -5,6 +5,8 @@ writes black-and-white masks as GIF or with an adaptive palette orders the colou
 There light is foreground. Where colours are used, or a colour is one of two, index 1 is.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +38,49 @@ def labels_from_levels(samples: Samples, name: str) -> tuple[Pixels, str]:
     if high not in _FOREGROUND or low not in (0, high):
         raise _other_values(sorted({low, high}), name)
     return _equal(samples, high if high else 1), f"0/{high}" if high else "0"
+
+
+def planes_from_values(
+    samples: Samples, values: Mapping[int, int | None], planes: int, name: str
+) -> tuple[Pixels, Pixels]:
+    """Return the classes of a mask's values, uint8 (K, H, W) of 0 and 1, and the unknown pixels.
+
+    Args:
+        samples: (H, W).
+        values: The plane of each value, from 0; None: its pixels are unknown. A 0 that is not
+            listed is background.
+        planes: K.
+        name: The file, for messages.
+
+    Returns:
+        uint8 (K, H, W) and uint8 (H, W), 1 where unknown.
+
+    Raises:
+        DataError: A value is not listed; the message names it, and how many pixels have it.
+
+    Example:
+        >>> classes, unknown = planes_from_values(
+        ...     np.array([[0, 3, 9]], np.uint8), {3: 0, 9: None}, 1, "a.png"
+        ... )
+        >>> classes.tolist(), unknown.tolist()
+        ([[[0, 1, 0]]], [[0, 0, 1]])
+    """
+    counts = np.bincount(samples.ravel())
+    others = [int(v) for v in np.flatnonzero(counts) if v and v not in values]
+    if others:
+        shown = ", ".join(f"{v} ({counts[v]} pixels)" for v in others[:_SHOWN_VALUES])
+        raise DataError(
+            "a value of the mask is not listed in data.values",
+            file=name,
+            found=shown + (f", … ({len(others)} values)" if others[_SHOWN_VALUES:] else ""),
+            expected=", ".join(map(str, sorted({0, *values})[:40])),
+            fix="list it in data.values with its class, or with null to leave its pixels out",
+        )
+    result = np.zeros((planes + 1, *samples.shape), np.uint8)
+    for value, plane in values.items():
+        if value < len(counts) and counts[value]:
+            result[planes if plane is None else plane] |= _equal(samples, value)
+    return result[:planes], result[planes]
 
 
 def labels_from_palette(samples: Samples, palette: Pixels, name: str) -> tuple[Pixels, str]:

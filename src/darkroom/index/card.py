@@ -94,6 +94,13 @@ class Card:
         return max(1, len(self.targets))
 
     @property
+    def value_planes(self) -> dict[int, int | None] | None:
+        """Segmentation: the plane of each value of a mask file; None where masks are 0 and 1."""
+        numbers = {name: number for number, name in enumerate(self.targets)}
+        by_value = {value: None if name is None else numbers[name] for value, name in self.values}
+        return by_value or None
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """The names of what is predicted, in the order of the model's outputs."""
         return self.classes if self.task == "multiclass" else self.targets

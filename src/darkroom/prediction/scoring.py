@@ -33,7 +33,7 @@ from darkroom.prediction.tables import (
 from darkroom.prediction.thresholds import THRESHOLDS, Doubles, Floats
 from darkroom.project.journal import Journal
 from darkroom.raw.archives import Archives
-from darkroom.raw.masks import read_mask
+from darkroom.raw.masks import ONE_MASK, MaskForm, read_masks
 from darkroom.store.store import Store
 
 Metrics = dict[str, float | None]
@@ -81,6 +81,7 @@ def score_masks(
     *,
     threshold: float | None,
     progress: Callable[[int], Any],
+    form: MaskForm = ONE_MASK,
 ) -> Evaluation:
     """Return the Dice of each image at its original size, against its raw mask.
 
@@ -90,11 +91,12 @@ def score_masks(
         archives: Of the raw masks.
         threshold: The one to use, or None to choose the best.
         progress: Called with the number of images done.
+        form: How the raw masks are read.
     """
     ids: list[str] = []
     scored: list[Arrays] = []
     for fold in folds:
-        for part in extended(fold.journal, partial(_score_masks, fold, shards, archives)):
+        for part in extended(fold.journal, partial(_score_masks, fold, shards, archives, form)):
             scored.append(part)
             progress(rows_of(part))
         ids += fold.rows["id"].tolist()
@@ -109,7 +111,7 @@ def score_masks(
 
 
 def _score_masks(
-    fold: LabelledPredictions, shards: Store, archives: Archives, done: int
+    fold: LabelledPredictions, shards: Store, archives: Archives, form: MaskForm, done: int
 ) -> Iterator[Arrays]:
     """Yield the scores of each batch of a fold, but for its first rows, which are done.
 
@@ -128,7 +130,9 @@ def _score_masks(
         sizes = batch.originals.tolist()
         for probabilities, (height, width) in zip(batch.probabilities, sizes, strict=True):
             image, mask, digest = next(paths)
-            truth = read_mask(archives, mask, height, width, name=image, digest=digest).pixels[None]
+            truth = read_masks(
+                archives, mask, height, width, form=form, name=image, digest=digest
+            ).planes
             for stored, dice_curves in ((probabilities, curves), (mean_mask, baseline_curves)):
                 # Rounding in the interpolation can leave 0..1 by a little.
                 restored = (np.clip(restore(p, height, width, shards.fit), 0, 1) for p in stored)

@@ -3,10 +3,17 @@
 import pandas as pd
 
 from darkroom.errors import ArtifactError
+from darkroom.index.card import Card
 from darkroom.index.table import Index
 from darkroom.project.paths import Layout
+from darkroom.raw.masks import MaskForm
 from darkroom.stages._context import require
 from darkroom.store.store import Store
+
+
+def mask_form(card: Card) -> MaskForm:
+    """Return how the raw masks of a competition are read."""
+    return MaskForm(card.planes, card.value_planes)
 
 
 def read_part(paths: Layout, index: Index, part: str) -> tuple[Store, pd.DataFrame]:

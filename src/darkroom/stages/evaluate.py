@@ -34,7 +34,7 @@ from darkroom.raw.archives import Archives
 from darkroom.stages import _folds, _leaks
 from darkroom.stages._context import Context, require
 from darkroom.stages._folds import TrainedFolds
-from darkroom.stages._inputs import read_part
+from darkroom.stages._inputs import mask_form, read_part
 from darkroom.stages._split import read_split
 from darkroom.store.store import Store
 from darkroom.tasks.answers import Floats
@@ -124,7 +124,14 @@ def _score(
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
     count = train["fold"].isin(context.folds).sum()
     with tqdm(total=count, desc=f"evaluate {name}", unit="img", disable=None) as bar:
-        return score_masks(out_of_fold, shards, archives, threshold=threshold, progress=bar.update)
+        return score_masks(
+            out_of_fold,
+            shards,
+            archives,
+            threshold=threshold,
+            progress=bar.update,
+            form=mask_form(card),
+        )
 
 
 def _labelled(

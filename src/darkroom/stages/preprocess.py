@@ -13,8 +13,9 @@ from darkroom.params.preprocess import Preprocess
 from darkroom.project import files, processes
 from darkroom.project.fingerprint import stage_fingerprint
 from darkroom.raw.archives import Archives
-from darkroom.raw.masks import refuse_opposite_masks
+from darkroom.raw.masks import MaskForm, refuse_opposite_masks
 from darkroom.stages._context import Context, require
+from darkroom.stages._inputs import mask_form
 from darkroom.store import store
 from darkroom.store.manifest import write_manifest
 from darkroom.store.preprocess import PreprocessJob, ShardResult, SourceImage, preprocess_shard
@@ -28,15 +29,16 @@ def run(context: Context) -> None:
     name, paths = context.name, context.paths
     choices: Preprocess = context.section.preprocess
 
-    rows = read_index(paths.index, paths.card).rows
+    index = read_index(paths.index, paths.card)
+    rows, masks = index.rows, mask_form(index.card)
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
     work = _fingerprint(context)
     _tell_unfinished(paths.processed, work, name)
     with files.atomic_folder(paths.processed, resume=work) as folder:
-        jobs = list(_jobs(rows, folder, archives, choices))
+        jobs = list(_jobs(rows, folder, archives, choices, masks))
         results = _run_jobs(jobs, total=len(rows), name=name)
         refuse_opposite_masks(
-            (fact.id, fact.mask_values) for result in results for fact in result.facts
+            (fact.id, fact.mask_values.split("|")) for result in results for fact in result.facts
         )
         facts = pd.DataFrame([fact.as_row() for result in results for fact in result.facts])
         table = folder / paths.facts.name
@@ -51,10 +53,16 @@ def run(context: Context) -> None:
 
 
 def _jobs(
-    rows: pd.DataFrame, folder: Path, archives: Archives, choices: Preprocess
+    rows: pd.DataFrame,
+    folder: Path,
+    archives: Archives,
+    choices: Preprocess,
+    masks: MaskForm,
 ) -> Iterator[PreprocessJob]:
     """Yield one job a shard, over the rows of each part in order."""
-    format = ShardFormat(choices.height, choices.width, choices.fit, choices.store)
+    format = ShardFormat(
+        choices.height, choices.width, choices.fit, choices.store, planes=masks.stored_planes
+    )
     for part, part_rows in rows.groupby("part", sort=False):
         columns = part_rows[["id", "part", "image", "mask", "digest", "mask_digest"]]
         sources = [SourceImage(*row) for row in columns.itertuples(index=False, name=None)]
@@ -63,7 +71,9 @@ def _jobs(
             path = folder / store.shard_name(str(part), number)
             shard_sources = tuple(sources[start : start + size])
             record = folder / RECORDS / f"{path.stem}.json"
-            yield PreprocessJob(path, archives, shard_sources, format, choices.quality, record)
+            yield PreprocessJob(
+                path, archives, shard_sources, format, choices.quality, record, masks=masks
+            )
 
 
 def _fingerprint(context: Context) -> str:

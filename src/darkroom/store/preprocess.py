@@ -16,7 +16,7 @@ from darkroom.images.geometry import cv2
 from darkroom.project.checked_json import read_json, write_json
 from darkroom.project.files import file_sha256
 from darkroom.raw.archives import Archives, digest_of
-from darkroom.raw.masks import RawMask, read_mask
+from darkroom.raw.masks import ONE_MASK, MaskForm, RawMasks, read_masks
 from darkroom.store import store
 from darkroom.store.shard import ShardFormat
 
@@ -46,6 +46,7 @@ class PreprocessJob:
         format: As stored.
         quality: Of a stored JPEG.
         record: A file that keeps the result for a run that goes on after this one; or None.
+        masks: How they are read.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class PreprocessJob:
     format: ShardFormat
     quality: int
     record: Path | None = None
+    masks: MaskForm = ONE_MASK
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,10 @@ class ImageFacts:
         exif: EXIF orientation, 1 to 8 (never applied).
         peak: The largest value of any channel, 0 to 255, before resizing (but after a JPEG is
             decoded at a reduced size).
-        mask_pixels: Foreground pixels of the original mask; -1 where there is no mask.
-        mask_values: The raw values of the mask: see `darkroom.raw.masks.RawMask`; "" without one.
+        mask_pixels: How many pixels of the original are in the mask; -1 where there is no mask. Of
+            several classes one number a class, blanks between; unknown pixels come last.
+        mask_values: The raw values of the mask: see `darkroom.raw.masks.RawMasks`, "|" between
+            those of its parts; "" without one.
         stored_mask_digest: Of the bits of the stored mask; "" without one.
         thumb: The stored picture as 16 x 16 grey levels, in hexadecimal.
     """
@@ -86,7 +90,7 @@ class ImageFacts:
     bytes: int
     exif: int
     peak: int
-    mask_pixels: int
+    mask_pixels: int | str
     mask_values: str
     stored_mask_digest: str
     thumb: str
@@ -165,8 +169,7 @@ def _preprocess_image(
     decoded = codec.decode_image(data, name=source.image, at_least=sufficient)
     pixels = geometry.fit_image(decoded, *to, fit, original=size)
     mask = _read_mask(source, job, *size) if source.mask else None
-    fitted = None if mask is None else geometry.fit_mask(mask.pixels, *to, fit)
-    packed = store.pack_mask(fitted)
+    packed = store.pack_mask(None if mask is None else _fit_planes(mask, job))
     row = store.StoredImage(
         id=source.id,
         image=store.pack_image(pixels, job.format.image, job.quality),
@@ -184,18 +187,38 @@ def _preprocess_image(
         bytes=len(data),
         exif=header.exif,
         peak=int(decoded.max()),
-        mask_pixels=-1 if mask is None else int(np.count_nonzero(mask.pixels)),
-        mask_values="" if mask is None else mask.values,
+        mask_pixels=-1 if mask is None else _pixels(mask),
+        mask_values="" if mask is None else "|".join(mask.values),
         stored_mask_digest=digest_of(packed) if packed else "",
         thumb=_thumb(pixels),
     )
     return row, facts
 
 
-def _read_mask(source: SourceImage, job: PreprocessJob, height: int, width: int) -> RawMask:
-    return read_mask(
-        job.archives, source.mask, height, width, name=source.image, digest=source.mask_digest
+def _read_mask(source: SourceImage, job: PreprocessJob, height: int, width: int) -> RawMasks:
+    return read_masks(
+        job.archives,
+        source.mask,
+        height,
+        width,
+        form=job.masks,
+        name=source.image,
+        digest=source.mask_digest,
     )
+
+
+def _fit_planes(mask: RawMasks, job: PreprocessJob) -> codec.Pixels:
+    """Return the planes of a mask at the stored size, uint8 (K, H, W)."""
+    to, fit = (job.format.height, job.format.width), job.format.fit
+    if job.masks.values is not None:
+        return geometry.fit_classes(mask.stored(), *to, fit)
+    return np.stack([geometry.fit_mask(plane, *to, fit) for plane in mask.planes])
+
+
+def _pixels(mask: RawMasks) -> int | str:
+    """Return how many pixels each plane has: see `ImageFacts.mask_pixels`."""
+    counts = [int(np.count_nonzero(plane)) for plane in mask.stored()]
+    return counts[0] if len(counts) == 1 else " ".join(map(str, counts))
 
 
 def _thumb(pixels: codec.Pixels) -> str:
