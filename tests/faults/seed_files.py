@@ -195,17 +195,19 @@ def _archive(path: Path) -> object:
 
 
 def _table(path: Path) -> object:
+    from darkroom.raw.archives import Archives
     from darkroom.raw.tables import read_table
 
-    table = read_table(path.parent, path.name)
+    table = read_table(Archives(path.parent, path.parent), path.name)
     return [table.header, table.rows]
 
 
 def _celeba(path: Path) -> object:
-    from darkroom.raw.tables import read_records, read_text
+    from darkroom.raw.archives import Archives
+    from darkroom.raw.tables import read_table
 
-    file, text = read_text(path.parent, path.name)
-    return list(read_records(text, file, " "))
+    table = read_table(Archives(path.parent, path.parent), path.name)
+    return [table.header, table.rows]
 
 
 def _params(path: Path) -> object:

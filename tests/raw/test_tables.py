@@ -1,18 +1,24 @@
 import gzip
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from darkroom.errors import DataError
 from darkroom.raw import tables
+from darkroom.raw.archives import Archives
 from tests.support.packed import zip_of
+
+
+def read(folder: Path, name: str, **options: Any) -> tables.Table:
+    return tables.read_table(Archives(folder, folder), name, **options)
 
 
 def refused(folder: Path, data: bytes, name: str = "t.csv") -> str:
     (folder / name).write_bytes(data)
     with pytest.raises(DataError) as caught:
-        tables.read_table(folder, name)
+        read(folder, name)
     return str(caught.value)
 
 
@@ -37,7 +43,7 @@ def test_every_dialect_gives_the_same_table(
         zip_of(tmp_path / name, {"t.csv": data, "__MACOSX/._t.csv": b"junk"})
     else:
         (tmp_path / name).write_bytes(gzip.compress(data, mtime=0) if packing == "gzip" else data)
-    table = tables.read_table(tmp_path, "t.csv")
+    table = read(tmp_path, "t.csv")
     assert table.header == ("a", "b")
     assert table.rows == [["1", "x"], ["2", "y"]]
     assert table.lines == [2, 3]
@@ -46,22 +52,22 @@ def test_every_dialect_gives_the_same_table(
 
 def test_cells_stay_what_they_are(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes('id;n\n007;NA\n" é";"1\n2"\n3;4\n'.encode())
-    table = tables.read_table(tmp_path, "t.csv", ";")
+    table = read(tmp_path, "t.csv", delimiter=";")
     assert table.rows == [["007", "NA"], [" é", "1\n2"], ["3", "4"]]
     assert table.lines == [2, 3, 5]
 
 
 def test_a_table_of_one_column_may_hold_other_delimiters(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"a;b\n1\n2;3\n")
-    assert tables.read_table(tmp_path, "t.csv").rows == [["1"], ["2;3"]]
+    assert read(tmp_path, "t.csv").rows == [["1"], ["2;3"]]
     (tmp_path / "t.csv").write_bytes(b"a,b\n1,2\n")
     with pytest.raises(DataError, match="the cells are separated by a comma"):
-        tables.read_table(tmp_path, "t.csv", ";")
+        read(tmp_path, "t.csv", delimiter=";")
 
 
 def test_a_cell_may_be_long(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"a,b\n1," + b"9" * 200_000)
-    assert len(tables.read_table(tmp_path, "t.csv").rows[0][1]) == 200_000
+    assert len(read(tmp_path, "t.csv").rows[0][1]) == 200_000
 
 
 @pytest.mark.parametrize(
@@ -94,7 +100,7 @@ def test_a_cell_may_be_long(tmp_path: Path) -> None:
         (
             b"a;b\n1;x\n",
             "row 1: the cells are separated by a semicolon\n  found: 'a;b'\n"
-            '  expected: cells separated by a comma\n  to do: write delimiter: ";" (format csv)',
+            '  expected: cells separated by a comma\n  to do: write delimiter: ";"',
         ),
         (b"a;b\n1;0,5\n", "row 1: the cells are separated by a semicolon"),
         (
@@ -123,7 +129,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path, data: bytes, words: str) ->
 def test_the_error_for_a_missing_table_names_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_bytes(b"a\n1\n")
     with pytest.raises(DataError) as caught:
-        tables.read_table(tmp_path, "trian.csv")
+        read(tmp_path, "trian.csv")
     assert "trian.csv is missing\n  found: train.csv" in str(caught.value)
     assert "expected: trian.csv or trian.csv.zip or trian.csv.gz" in str(caught.value)
 
@@ -131,13 +137,13 @@ def test_the_error_for_a_missing_table_names_the_nearest(tmp_path: Path) -> None
 def test_a_zip_of_two_tables_is_refused(tmp_path: Path) -> None:
     zip_of(tmp_path / "t.csv.zip", {"t.csv": b"a\n1", "u.csv": b"a\n1"})
     with pytest.raises(DataError, match="a zip of one table holds more") as caught:
-        tables.read_table(tmp_path, "t.csv")
+        read(tmp_path, "t.csv")
     assert "found: t.csv.zip/t.csv, t.csv.zip/u.csv\n  expected: t.csv alone" in str(caught.value)
 
 
 def test_the_error_for_a_wrong_column_lists_the_columns(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b",img,label\n0,a,1\n")
-    table = tables.read_table(tmp_path, "t.csv")
+    table = read(tmp_path, "t.csv")
     with pytest.raises(DataError) as caught:
         table.column("lable")
     assert "row 1: no column 'lable'\n  found: 3 columns: '', 'img', 'label'" in str(caught.value)
@@ -149,19 +155,19 @@ def test_the_error_for_a_wrong_column_lists_the_columns(tmp_path: Path) -> None:
 
 def test_names_must_differ_and_not_be_empty(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"img,n\na,1\nb,2\na,3\n,4\n")
-    table = tables.read_table(tmp_path, "t.csv")
+    table = read(tmp_path, "t.csv")
     with pytest.raises(DataError, match=r"t\.csv, row 5: column img is empty") as caught:
         table.unique_names("img")
     assert "found: 1 of 4 rows: 5" in str(caught.value)
     (tmp_path / "t.csv").write_bytes(b"img,n\na,1\nb,2\na,3\n")
     with pytest.raises(DataError, match="1 rows repeat an id\n  rows 2 and 4: a"):
-        tables.read_table(tmp_path, "t.csv").unique_names("img")
+        read(tmp_path, "t.csv").unique_names("img")
 
 
 def test_a_table_without_a_header_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"0.jpeg,1\n1.jpeg,0\n")
     with pytest.raises(DataError, match="row 1: the first row is data, not a header") as caught:
-        tables.read_table(tmp_path, "t.csv").unique_names(0)
+        read(tmp_path, "t.csv").unique_names(0)
     assert "found: 0.jpeg\n  expected: the names of the columns" in str(caught.value)
 
 
@@ -174,7 +180,7 @@ def test_any_damage_is_harmless_or_refused(tmp_path: Path) -> None:
         data[start:end] = chance.choice([b"", b'"', b"\n", b",", b"\r", b"\xef\xbb\xbf", b"\xff"])
         (tmp_path / "t.csv").write_bytes(data)
         try:
-            tables.read_table(tmp_path, "t.csv")
+            read(tmp_path, "t.csv")
         except DataError:
             refusals += 1
     assert 30 < refusals < 90

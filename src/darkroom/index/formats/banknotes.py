@@ -76,7 +76,7 @@ def _table(subset: str) -> str:
 
 
 def _read_subset(archives: Archives, subset: str, columns: BanknoteColumns) -> Notes:
-    table = tables.read_table(archives.root, _table(subset))
+    table = tables.read_table(archives, _table(subset))
     names = table.unique_names(columns.image)
     keys = [_key(name) for name in names]
     tables.check_unique(keys, table.lines, table.file)

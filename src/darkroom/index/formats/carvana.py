@@ -40,7 +40,7 @@ def build_index(archives: Archives, data: CarvanaData) -> Index:
     check_same_names(
         [_mask(name) for name in images], masks, listed_in=raw / train_in, held_in=masks_in
     )
-    order = _test_order(raw, tests, test_in)
+    order = _test_order(archives, tests, test_in)
     train = image_rows(
         "train",
         ids=list(images),
@@ -100,11 +100,11 @@ def _cars(images: Iterable[str], file: Path) -> dict[str, str]:
     return cars
 
 
-def _test_order(raw: Path, tests: Collection[str], test_in: str) -> list[str]:
+def _test_order(archives: Archives, tests: Collection[str], test_in: str) -> list[str]:
     """Return the test ids as the sample submission lists them, or sorted without one."""
-    if not _sample(list_names(raw)):
+    if not _sample(list_names(archives.root)):
         return sorted(tests)
-    table = tables.read_table(raw, SAMPLE)
+    table = tables.read_table(archives, SAMPLE)
     order = table.unique_names("img")
     check_same_names(order, tests, listed_in=table.file, held_in=test_in)
     return order

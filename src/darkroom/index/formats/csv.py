@@ -145,7 +145,7 @@ def _check_widths(sections: dict[str, CsvTable]) -> None:
 
 
 def _read_table(archives: Archives, key: str, section: CsvTable, data: CsvData) -> _TableContents:
-    table = tables.read_table(archives.root, section.table, data.delimiter)
+    table = tables.read_table(archives, section.table, delimiter=data.delimiter)
     if data.leave_out:
         table = _without_rows(table, section.image, data.leave_out, key)
     # With ids of their own, several rows may be of one image.

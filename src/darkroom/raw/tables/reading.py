@@ -1,0 +1,109 @@
+"""Find a table among the raw files, whatever it is packed in, and read it by its kind."""
+
+from collections.abc import Collection, Sequence
+
+from darkroom.errors import DataError
+from darkroom.project.names import describe_bytes, list_names, pick_name, read_errors
+from darkroom.raw import limits
+from darkroom.raw.archives import Archives
+from darkroom.raw.gunzip import read_gzip
+from darkroom.raw.tables.table import Columns, Table
+from darkroom.raw.tables.text import read_text_header, read_text_table
+
+SUFFIXES = ("", ".zip", ".gz")
+
+
+def read_table(
+    archives: Archives,
+    name: str,
+    *,
+    delimiter: str | None = None,
+    columns: Sequence[str] | None = None,
+    leave_out: Sequence[str] = (),
+) -> Table:
+    """Read a table: a plain file, or the only one in an archive of its name.
+
+    In text, a byte order mark, CRLF, LF or CR, quoted cells, blank lines and a missing final
+    newline are all accepted, and cells keep the file's text.
+
+    Args:
+        archives: The raw files.
+        name: The table's name, without the suffix of what it is packed in; or its path in a folder
+            or an archive.
+        delimiter: One character between cells; " " is one blank or more. None: what the file's
+            name says: a comma, a tab (.tsv), or in .txt what its first lines have, else blanks.
+        columns: The names of the columns of a table without a header.
+        leave_out: Patterns of columns that are not held: "pixel*".
+
+    Raises:
+        DataError: The file is absent, empty, not UTF-8 text (an HTML page under its name, say),
+            wrongly quoted; has a column name twice, a row with more or fewer cells, or fewer rows
+            than it declares.
+    """
+    file, data = read_bytes(archives, name)
+    choice = Columns(tuple(leave_out))
+    return read_text_table(data, file, delimiter=delimiter, columns=columns, choice=choice)
+
+
+def read_header(
+    archives: Archives,
+    name: str,
+    *,
+    delimiter: str | None = None,
+    columns: Sequence[str] | None = None,
+) -> tuple[str, ...]:
+    """Return the names of a table's columns; see `read_table`."""
+    file, data = read_bytes(archives, name)
+    return read_text_header(data, file, delimiter=delimiter, columns=columns)
+
+
+def table_files(names: Collection[str], name: str, key: str = "") -> list[str]:
+    """Return which of the names in a source folder a table needs.
+
+    Args:
+        names: The names in the source folder.
+        name: The table, as `read_table` takes it.
+        key: The parameter that names it, for the message: "data.train.table".
+
+    Raises:
+        MissingFileError: It is not there; the message names the nearest.
+    """
+    return [pick_name(names, name, suffixes=SUFFIXES, key=key)]
+
+
+def read_bytes(archives: Archives, name: str) -> tuple[str, bytes]:
+    """Return a table's path for messages, and its bytes, unpacked.
+
+    What a file holds counts, not its name: some clients save a zip under the table's own name.
+
+    Raises:
+        DataError: It is absent, damaged or too large, or its archive holds other files.
+    """
+    folder = archives.root
+    path = folder / pick_name(list_names(folder), name, suffixes=SUFFIXES, file=folder)
+    with read_errors(path), path.open("rb") as file:
+        kind = describe_bytes(file.read(512))
+    entry = path.name
+    if kind == "a zip archive":
+        inside = archives.paths(entry)
+        if len(inside) > 1:
+            raise DataError(
+                "a zip of one table holds more",
+                file=path,
+                found=", ".join(inside[:5]),
+                expected=f"{name.removesuffix('.zip')} alone",
+                fix="pack the table by itself",
+            )
+        entry = inside[0]
+    if kind == "a gzip file":
+        data = read_gzip(path, limits.MAX_MEMBER_BYTES + 1)
+        limits.refuse_ratio(len(data), path.stat().st_size, path, "is it the right file?")
+        if len(data) > limits.MAX_MEMBER_BYTES:
+            raise DataError(
+                "too large to be read",
+                file=path,
+                found=f"more than {limits.MAX_MEMBER_BYTES:,} bytes",
+                expected=f"at most {limits.MAX_MEMBER_BYTES:,} bytes",
+            )
+        return str(path), data
+    return str(folder / entry), archives.read(entry)

@@ -1,0 +1,166 @@
+"""Find raw files by a path whose first folder may be packed, and whose `*` are unknown."""
+
+import sys
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from unicodedata import normalize
+
+from darkroom.errors import DataError
+from darkroom.project.names import CONTAINER_SUFFIXES, pick_name
+from darkroom.raw.archives import Archives
+from darkroom.raw.templates.matching import Component
+
+BARE = "."
+"""The container of the files that lie in the source folder itself."""
+
+
+def stem_of(name: str) -> str:
+    """Return a container's name without its suffix.
+
+    Example:
+        >>> stem_of("train.tar.gz"), stem_of("train")
+        ('train', 'train')
+    """
+    suffix = next((end for end in CONTAINER_SUFFIXES if name.endswith(end)), "")
+    return name.removesuffix(suffix)
+
+
+def find_containers(names: Collection[str], top: Component, key: str) -> list[str]:
+    """Return the containers that the first component of a template means.
+
+    A name without its suffix means the folder of that name or the archive, whichever is there.
+
+    Args:
+        names: The names in the source folder.
+        top: The component, without fields. With a star, all that fit.
+        key: The parameter, for the message.
+
+    Raises:
+        DataError: There is none (the message names the nearest), or a name means two.
+    """
+    chosen = [name for name in sorted(names) if top.fits(name) or top.fits(stem_of(name))]
+    if top.literal is None:
+        if chosen:
+            return chosen
+        raise DataError(
+            f"no folder or archive is like the first part of {key}",
+            found=", ".join(sorted(names)[:12]),
+            expected=top.text,
+            fix="correct the template, or download the missing archive",
+        )
+    if len(chosen) > 1:
+        raise DataError(
+            f"{top.literal} is two things here",
+            found=" and ".join(chosen),
+            expected=f"one of them, for {key}",
+            fix=f"write {next(name for name in chosen if name != top.literal)} in {key}, or keep "
+            "only one of them in data.source",
+        )
+    return chosen or [pick_name(names, top.literal, suffixes=[*CONTAINER_SUFFIXES, ""], key=key)]
+
+
+def is_container(path: Path) -> bool:
+    """Return whether a path is that of a folder, or has an archive's name."""
+    return path.is_dir() or path.name.endswith(CONTAINER_SUFFIXES)
+
+
+class Listing:
+    """The files of one container, by the paths that a template may give them.
+
+    A file x of train.zip is train.zip/x, and train/x too; so is train/x of it. The same goes for a
+    folder in a folder of its own name.
+
+    Args:
+        archives: The raw files.
+        container: A container of theirs.
+        top: What the template calls it: its name, or that without the suffix.
+        exact: Whether a file's path is that in the container and no other.
+
+    Attributes:
+        paths: The files by the rest of their paths, as a template has it.
+    """
+
+    def __init__(
+        self, archives: Archives, container: str, top: str, *, exact: bool = False
+    ) -> None:
+        self.top = top
+        self.paths: dict[str, str] = {}
+        self._twins: dict[str, tuple[str, str]] = {}
+        self._tables: dict[tuple[int, int, str], list[tuple[str, int]]] = {}
+        self._parts: dict[int, list[list[str]]] = {}
+        members = archives.paths(container)
+        start = len(container) + 1
+        for path in members:
+            self._add(path[start:], path[start:] if container == BARE else path)
+        inner = f"{stem_of(container)}/"
+        for path in [] if exact else members:
+            if path.startswith(inner, start):
+                self._add(path[start + len(inner) :], path)
+
+    def _add(self, name: str, path: str) -> None:
+        for form in {name, normalize("NFC", name)}:  # é may be one character or two
+            if self.paths.setdefault(form, path) != path:
+                self._twins[form] = (self.paths[form], path)
+
+    def find(self, name: str) -> str:
+        """Return the file of a path below the container; "" if there is none.
+
+        Raises:
+            DataError: There are two.
+        """
+        if name in self._twins:
+            raise two_files(f"{self.top}/{name}", self._twins[name])
+        return self.paths.get(name, "") or self.paths.get(normalize("NFC", name), "")
+
+    def search(self, pattern: str) -> list[str]:
+        """Return the files of a path below the container in which `*` is unknown, sorted."""
+        components = [Component.of_pattern(text) for text in pattern.split("/")]
+        depth = len(components)
+        if depth not in self._parts:
+            self._parts[depth] = [parts for parts in map(_split, self.paths) if len(parts) == depth]
+        rows = self._parts[depth]
+        numbers: Collection[int] = range(len(rows))
+        for place, component in enumerate(components):
+            for numbered in self._narrowed(depth, place, component):
+                if len(numbered) < len(numbers):
+                    numbers = numbered
+        fitting = (
+            "/".join(rows[number])
+            for number in numbers
+            if all(map(Component.fits, components, rows[number]))
+        )
+        return sorted({self.find(name) for name in fitting})
+
+    def _narrowed(self, depth: int, place: int, component: Component) -> Iterator[list[int]]:
+        """Yield the rows of `_parts` whose component begins, or ends, as a pattern does."""
+        first, last = component.ends
+        for kind, end in (("first", first), ("last", last[::-1])):
+            if end:
+                table = self._table(depth, place, kind)
+                begin = bisect_left(table, (end,))
+                over = bisect_left(table, (end + chr(sys.maxunicode),))
+                yield [number for _, number in table[begin:over]]
+
+    def _table(self, depth: int, place: int, kind: str) -> list[tuple[str, int]]:
+        key = (depth, place, kind)
+        if key not in self._tables:
+            texts = (parts[place] for parts in self._parts[depth])
+            turned = (text if kind == "first" else text[::-1] for text in texts)
+            self._tables[key] = sorted((text, number) for number, text in enumerate(turned))
+        return self._tables[key]
+
+
+def _split(name: str) -> list[str]:
+    return name.split("/")
+
+
+def two_files(pattern: str, files: Sequence[str]) -> DataError:
+    """Return the error for a path that means two files."""
+    return DataError(
+        "a path that means two files",
+        file=pattern,
+        found=f"{len(files)} files: {', '.join(files[:5])}",
+        expected="one file",
+        fix="write more of its name into the template, or remove the others",
+    )
