@@ -9,7 +9,8 @@ import pytest
 from darkroom.images import sheets
 from darkroom.index.card import Card
 from darkroom.prediction import best_and_worst
-from darkroom.prediction.scoring import Evaluation
+from darkroom.prediction.decision import Decision
+from darkroom.prediction.label_scores import Evaluation
 from tests.support import drawn
 
 SCORES = {"a": 0.5, "b": 0.9, "c": 0.1, "d": 0.7, "e": 0.1}
@@ -61,7 +62,7 @@ def test_masks_are_compared_at_the_chosen_threshold(
     predictions = {"001": truth * np.float32(0.3), "002": np.zeros((1, 32, 32), np.float32)}
     rows = pd.DataFrame({"id": ["000", "001", "002"], "fold": [1, 0, 0]})
     evaluation = Evaluation(
-        {"dice": 0.5, "images": 2}, scores(**{"001": 1.0, "002": 0.0}), {}, threshold=0.25
+        {"dice": 0.5, "images": 2}, scores(**{"001": 1.0, "002": 0.0}), {}, decision=Decision(0.25)
     )
     arguments = captured(monkeypatch)
     card = Card("segmentation", header=("id", "rle"))

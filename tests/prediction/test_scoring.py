@@ -13,12 +13,15 @@ from sklearn.metrics import f1_score, r2_score
 from darkroom.errors import ArtifactError, DataError
 from darkroom.images.geometry import FITS, Fit, fit_mask
 from darkroom.index.card import Card
-from darkroom.prediction import scoring, thresholds
+from darkroom.prediction import label_scores, scoring, thresholds
+from darkroom.prediction.deciding import OutOfFold, choose
+from darkroom.prediction.decision import Decision
 from darkroom.prediction.predict import Prediction
 from darkroom.prediction.scoring import LabelledPredictions
 from darkroom.raw.archives import Archives, digest_of
 from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, shard_name, write_shard
+from darkroom.tasks.metrics.specs import get_metric
 from tests.support.packed import zip_of
 from tests.support.tiny import png
 
@@ -139,6 +142,17 @@ def test_what_was_cropped_away_is_background(tmp_path: Path, archives: Archives)
     assert evaluation.per_image["score"].tolist() == pytest.approx([2 * 8 / (16 + 16)])
 
 
+def most_accurate(task: str, probabilities: Any, truth: Any) -> Decision:
+    found, labels = np.asarray(probabilities, np.float32), np.asarray(truth, np.float64)
+    data = OutOfFold(
+        get_metric("accuracy", task),
+        task,
+        labels.reshape(len(labels), -1),
+        found.reshape(len(labels), -1),
+    )
+    return choose(data, "auto").decision
+
+
 CARDS = {
     "multiclass": Card("multiclass", ("y",), ("five", "ten")),
     "binary": Card("binary", ("y",), label_values=("no", "yes")),
@@ -163,7 +177,7 @@ def folds(values: list[Any], **targets: list[float]) -> list[LabelledPredictions
 def test_classes_of_all_folds_count_as_one_set() -> None:
     probabilities = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]
     evaluation = scoring.score_labels(
-        folds(probabilities, y=[0.0, 1.0, 1.0]), CARDS["multiclass"], threshold=None
+        folds(probabilities, y=[0.0, 1.0, 1.0]), CARDS["multiclass"], threshold="auto"
     )
     assert evaluation.per_image["id"].tolist() == ["a", "b", "c"]
     assert evaluation.per_image["actual"].tolist() == ["five", "ten", "ten"]
@@ -175,7 +189,7 @@ def test_classes_of_all_folds_count_as_one_set() -> None:
 
 def test_binary_folds_and_thresholds() -> None:
     evaluation = scoring.score_labels(
-        folds([[0.9], [0.4], [0.2]], y=[1.0, 1.0, 0.0]), CARDS["binary"], threshold=None
+        folds([[0.9], [0.4], [0.2]], y=[1.0, 1.0, 0.0]), CARDS["binary"], threshold="auto"
     )
     assert evaluation.metrics["accuracy"] == 1
     assert evaluation.threshold == pytest.approx(102 / 256), (
@@ -201,7 +215,7 @@ def test_multilabel_over_folds() -> None:
 
 def test_regression_over_folds() -> None:
     evaluation = scoring.score_labels(
-        folds([[1.0], [3.0], [6.0]], y=[1.0, 2.0, 3.0]), CARDS["regression"], threshold=None
+        folds([[1.0], [3.0], [6.0]], y=[1.0, 2.0, 3.0]), CARDS["regression"], threshold="auto"
     )
     assert evaluation.metrics["mae"] == pytest.approx(4 / 3)
     assert evaluation.metrics["baseline_mae"] == pytest.approx(1), "always the 1 of d and e"
@@ -241,7 +255,7 @@ def test_segmentation_at_a_given_threshold_and_beside_the_mean_mask() -> None:
 
 def test_multiclass_by_hand() -> None:
     probabilities = np.array([[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1]], np.float32)
-    evaluation = scoring.evaluate_multiclass(
+    evaluation = label_scores.evaluate_multiclass(
         ["x", "y", "z"],
         probabilities,
         np.array([0, 1, 1]),
@@ -274,7 +288,7 @@ def test_macro_f1_is_that_of_scikit_learn() -> None:
     rng = np.random.default_rng(7)
     probabilities = rng.dirichlet(np.ones(4), 200).astype(np.float32)
     truth = rng.integers(0, 4, 200)
-    evaluation = scoring.evaluate_multiclass(
+    evaluation = label_scores.evaluate_multiclass(
         [str(i) for i in range(200)], probabilities, truth, training=truth, classes=list("abcd")
     )
     expected = f1_score(truth, probabilities.argmax(axis=1), average="macro")
@@ -282,7 +296,7 @@ def test_macro_f1_is_that_of_scikit_learn() -> None:
 
 
 def test_multiclass_of_one_class_only() -> None:
-    evaluation = scoring.evaluate_multiclass(
+    evaluation = label_scores.evaluate_multiclass(
         ["x"],
         np.array([[1.0, 0.0]], np.float32),
         np.array([0]),
@@ -299,12 +313,13 @@ def test_multilabel_by_hand() -> None:
         [[0.9, 0.9, 0.1], [0.4, 0.8, 0.1], [0.2, 0.1, 0.1], [0.1, 0.2, 0.1]], np.float32
     )
     truth = np.array([[1, 1, 0], [0, 1, 0], [1, 0, 0], [0, 0, 0]], np.uint8)
-    evaluation = scoring.evaluate_multilabel(
+    evaluation = label_scores.evaluate_multilabel(
         list("abcd"),
         probabilities,
         truth,
         training_shares=np.array([0.1, 0.6, 0.0]),
         names=("Bald", "Young", "Rare"),
+        decision=most_accurate("multilabel", probabilities, truth),
     )
     assert evaluation.threshold == 0.5
     assert evaluation.metrics["accuracy"] == pytest.approx((0.75 + 1 + 1) / 3)
@@ -329,22 +344,23 @@ def test_multilabel_finds_a_threshold_away_from_a_half() -> None:
     rng = np.random.default_rng(7)
     truth = rng.integers(0, 2, (200, 5))
     probabilities = np.where(truth == 1, 0.3, 0.2).astype(np.float32)
-    evaluation = scoring.evaluate_multilabel(
+    evaluation = label_scores.evaluate_multilabel(
         [str(i) for i in range(200)],
         probabilities,
         truth,
         training_shares=np.full(5, 0.5),
         names=list("abcde"),
+        decision=most_accurate("multilabel", probabilities, truth),
     )
     assert evaluation.metrics["accuracy"] == 1
     assert evaluation.threshold == 76 / 256
-    fixed = scoring.evaluate_multilabel(
+    fixed = label_scores.evaluate_multilabel(
         [str(i) for i in range(200)],
         probabilities,
         truth,
         training_shares=np.full(5, 0.5),
         names=list("abcde"),
-        threshold=0.5,
+        decision=Decision(0.5),
     )
     assert fixed.metrics["accuracy"] == pytest.approx((truth == 0).mean())
     curve = evaluation.curves["threshold"].set_index("threshold")["accuracy"]
@@ -352,12 +368,14 @@ def test_multilabel_finds_a_threshold_away_from_a_half() -> None:
 
 
 def test_multilabel_without_a_single_positive() -> None:
-    evaluation = scoring.evaluate_multilabel(
+    found, truth = np.full((2, 2), 0.1, np.float32), np.zeros((2, 2))
+    evaluation = label_scores.evaluate_multilabel(
         ["a", "b"],
-        np.full((2, 2), 0.1, np.float32),
-        np.zeros((2, 2)),
+        found,
+        truth,
         training_shares=np.zeros(2),
         names=("p", "q"),
+        decision=most_accurate("multilabel", found, truth),
     )
     assert evaluation.metrics["accuracy"] == 1
     assert evaluation.metrics["mean_average_precision"] is None
@@ -366,12 +384,17 @@ def test_multilabel_without_a_single_positive() -> None:
 
 
 def test_binary_by_hand() -> None:
-    evaluation = scoring.evaluate_binary(
-        list("abcd"),
+    found, truth = (
         np.array([[0.9], [0.4], [0.35], [0.1]], np.float32),
         np.array([1.0, 0.0, 1.0, 0.0]),
+    )
+    evaluation = label_scores.evaluate_binary(
+        list("abcd"),
+        found,
+        truth,
         training_share=0.25,
         names=("cat", "dog"),
+        decision=most_accurate("binary", found, truth),
     )
     # the best is 3 of 4, nearest to a half at 0.5: a is found, c is missed
     assert evaluation.threshold == 0.5
@@ -390,8 +413,13 @@ def test_binary_by_hand() -> None:
 
 @pytest.mark.parametrize("only", [0, 1])
 def test_binary_of_one_kind_only(only: int) -> None:
-    evaluation = scoring.evaluate_binary(
-        ["a", "b"], np.array([0.2, 0.9], np.float32), np.full(2, only), training_share=0.5
+    found, truth = np.array([0.2, 0.9], np.float32), np.full(2, only)
+    evaluation = label_scores.evaluate_binary(
+        ["a", "b"],
+        found,
+        truth,
+        training_share=0.5,
+        decision=most_accurate("binary", found, truth),
     )
     assert evaluation.metrics["roc_auc"] is None
     assert (evaluation.metrics["average_precision"] is None) == (only == 0)
@@ -400,7 +428,7 @@ def test_binary_of_one_kind_only(only: int) -> None:
 
 
 def test_regression_by_hand() -> None:
-    evaluation = scoring.evaluate_regression(
+    evaluation = label_scores.evaluate_regression(
         list("abc"),
         np.array([[1.0], [2.0], [6.0]], np.float32),
         np.array([[1.0], [2.0], [3.0]]),
@@ -418,7 +446,7 @@ def test_regression_by_hand() -> None:
 
 
 def test_regression_of_a_constant_has_no_r2() -> None:
-    evaluation = scoring.evaluate_regression(
+    evaluation = label_scores.evaluate_regression(
         ["a", "b"],
         np.array([[1.0, 5.0], [2.0, 6.0]]),
         np.array([[1.0, 5.0], [2.0, 5.0]]),
@@ -433,7 +461,7 @@ def test_regression_of_a_constant_has_no_r2() -> None:
 
 def test_predictions_that_are_not_numbers_are_refused() -> None:
     with pytest.raises(ArtifactError, match="not a probability"):
-        scoring.evaluate_multiclass(
+        label_scores.evaluate_multiclass(
             ["a"],
             np.array([[np.nan, 0.5]], np.float32),
             np.array([0]),

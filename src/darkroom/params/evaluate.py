@@ -23,10 +23,12 @@ class Evaluate(Section):
     """How predictions are scored."""
 
     batch_size: int = Field(8, ge=1, le=4096, description="Images at once.")
-    threshold: Literal["auto"] | Annotated[Number, Field(ge=1 / 256, le=255 / 256)] = Field(
-        0.5,
+    threshold: Literal["auto"] | Annotated[Number, Field(ge=1 / 256, le=255 / 256)] | None = Field(
+        None,
         description="A pixel or label is present if its probability is greater: a number in 0..1, "
-        "taken to the nearest multiple of 1/256; or `auto` chooses it on the validation images.",
+        "taken to the nearest multiple of 1/256; or `auto` chooses what is best for the metric on "
+        "the validation images, one a label where that is better. Left out: 0.5 where the metric "
+        "is accuracy or dice, else auto.",
     )
     accelerator: Accelerator = "auto"
     tta: list[Transform] = Field(

@@ -158,7 +158,7 @@ def _check_evaluate(name: str, section: Competition) -> list[str]:
     """Check that the keys of `evaluate` apply to the task."""
     task, evaluate = section.data.task, section.evaluate
     faults = []
-    is_set = "threshold" in evaluate.model_fields_set and evaluate.threshold != "auto"
+    is_set = evaluate.threshold not in (None, "auto")
     if is_set and task in ("multiclass", "regression"):
         faults.append(
             f"{name}.evaluate.threshold: found {evaluate.threshold}, but the task {task} has none; "

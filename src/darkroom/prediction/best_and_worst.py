@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from darkroom.images import sheets
 from darkroom.images.sheets import Pixels
 from darkroom.index.card import Card
-from darkroom.prediction.scoring import Evaluation
+from darkroom.prediction.label_scores import Evaluation
 from darkroom.store.store import Store
 from darkroom.tasks.answers import answer_caption
 from darkroom.tasks.table import TASKS
@@ -57,7 +57,7 @@ def draw_page(
     """
     score_of = evaluation.per_image.set_index("id")["score"]
     number_of = {image_id: number for number, image_id in enumerate(shards.ids)}
-    threshold = evaluation.threshold or 0.5
+    threshold = evaluation.decision.threshold_array(len(card.outputs) or 1)
     tiles, captions, colours = [], [], []
     for image_id in ids:
         number = number_of[image_id]
@@ -87,7 +87,7 @@ def _tile(
     rows: pd.DataFrame,
     card: Card,
     prediction: NDArray[np.float32],
-    threshold: float,
+    threshold: NDArray[np.float32],
 ) -> tuple[Pixels, str, sheets.Colour | None]:
     """Return an image, a caption of its prediction, and the colour of right or wrong."""
     task = TASKS[card.task]

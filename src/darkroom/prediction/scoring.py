@@ -3,40 +3,47 @@
 `score_masks` and `score_labels` collect the predictions of all folds, out of fold: each
 validation image is predicted by networks that were not trained on it. They are scored as one
 set: counts are summed and divided once. An `evaluate_` function for each task turns the
-predictions into an `Evaluation`. Every score stands beside a baseline: a prediction that does
-not look at the image.
+predictions into an `Evaluation` (`darkroom.prediction.label_scores`). Every score stands beside a
+baseline: a prediction that does not look at the image.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import roc_auc_score
 
 from darkroom.images.geometry import restore
 from darkroom.index.card import Card
 from darkroom.prediction import thresholds
+from darkroom.prediction.deciding import (
+    Chosen,
+    OutOfFold,
+    choose,
+    constant_predictions,
+    count_grades,
+)
+from darkroom.prediction.decision import Decision
+from darkroom.prediction.label_scores import (
+    Evaluation,
+    Metrics,
+    evaluate_binary,
+    evaluate_multiclass,
+    evaluate_multilabel,
+    evaluate_regression,
+    with_metric,
+)
 from darkroom.prediction.parts import Arrays, extended, joined, rows_of
 from darkroom.prediction.predict import Prediction
-from darkroom.prediction.tables import (
-    Ints,
-    class_table,
-    error_table,
-    label_curve,
-    label_table,
-    mean,
-)
 from darkroom.prediction.thresholds import THRESHOLDS, Doubles, Floats
 from darkroom.project.journal import Journal
 from darkroom.raw.archives import Archives
 from darkroom.raw.masks import ONE_MASK, MaskForm, read_masks
 from darkroom.store.store import Store
-
-Metrics = dict[str, float | None]
+from darkroom.tasks.metrics.labels import class_numbers
+from darkroom.tasks.metrics.specs import column_weights, get_metric
 
 
 @dataclass(frozen=True)
@@ -57,29 +64,12 @@ class LabelledPredictions:
     journal: Journal | None = None
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """The scores of a set of predictions.
-
-    Attributes:
-        metrics: Scores by name; None where a score is not defined.
-        per_image: One row an image, in the order given: id, score (higher is better) and more.
-        curves: Tables for plots, by name.
-        threshold: The threshold that the metrics are for, or None for tasks without one.
-    """
-
-    metrics: Metrics
-    per_image: pd.DataFrame
-    curves: dict[str, pd.DataFrame] = field(default_factory=dict)
-    threshold: float | None = None
-
-
 def score_masks(
     folds: Sequence[LabelledPredictions],
     shards: Store,
     archives: Archives,
     *,
-    threshold: float | None,
+    threshold: float | Literal["auto"] | None,
     progress: Callable[[int], Any],
     form: MaskForm = ONE_MASK,
 ) -> Evaluation:
@@ -89,7 +79,7 @@ def score_masks(
         folds: Scored as one set.
         shards: Of the training part: the fit, and the masks for the mean-mask baseline.
         archives: Of the raw masks.
-        threshold: The one to use, or None to choose the best.
+        threshold: The one to use; "auto" or None: choose the best.
         progress: Called with the number of images done.
         form: How the raw masks are read.
     """
@@ -105,7 +95,7 @@ def score_masks(
         ids,
         scores["dice"],
         scores["covered"],
-        threshold=threshold,
+        threshold=None if threshold == "auto" else threshold,
         mean_mask_dice=scores["mean_mask_dice"],
     )
 
@@ -158,49 +148,130 @@ def _mean_mask(shards: Store, training: pd.DataFrame) -> Floats:
 
 
 def score_labels(
-    folds: Sequence[LabelledPredictions], card: Card, *, threshold: float | None
+    folds: Sequence[LabelledPredictions],
+    card: Card,
+    *,
+    threshold: float | Literal["auto"] | None = None,
+    decision: Decision | None = None,
 ) -> Evaluation:
-    """Return the scores of predicted labels or values.
+    """Return the scores of predicted labels or values, the card's metric first.
+
+    Images without a known target are left out.
 
     Args:
         folds: Scored as one set.
-        card: What the targets are.
-        threshold: The one to use, or None to choose the best.
+        card: What the targets are, and what the judge counts.
+        threshold: See `darkroom.prediction.deciding.choose`.
+        decision: Take this one, and choose none.
+
+    Raises:
+        DataError: The metric is not defined for these images, or not for these targets.
     """
     targets = list(card.targets)
     predicted = joined([part for fold in folds for part in _predicted(fold)])["probabilities"]
     rows = pd.concat([fold.rows for fold in folds])
-    ids, truth = rows["id"].tolist(), rows[targets].to_numpy(np.float64)
+    known = rows[targets].notna().any(axis=1).to_numpy()
+    truth = rows[targets].to_numpy(np.float64)[known]
     training = pd.concat([fold.training for fold in folds])[targets].to_numpy(np.float64)
-    if card.task == "multiclass":
-        return evaluate_multiclass(
-            ids,
-            predicted,
-            truth[:, 0].astype(np.int64),
-            training=training[:, 0].astype(np.int64),
-            classes=card.classes,
-        )
-    if card.task == "multilabel":
-        return evaluate_multilabel(
-            ids,
-            predicted,
-            truth,
-            training_shares=training.mean(axis=0),
-            names=targets,
-            threshold=threshold,
-        )
-    if card.task == "binary":
-        return evaluate_binary(
-            ids,
-            predicted,
-            truth,
-            training_share=float(training.mean()),
-            names=card.label_values,
-            threshold=threshold,
-        )
-    return evaluate_regression(
-        ids, predicted, truth, training_means=training.mean(axis=0), names=targets
+    spec = get_metric(card.metric, card.task)
+    is_numbered = card.task == "multiclass" and not card.soft
+    data = OutOfFold(
+        spec,
+        card.task,
+        truth[:, 0].astype(np.int64) if is_numbered else truth,
+        predicted[known],
+        column_weights(spec, card.outputs, card.weights),
     )
+    grades = count_grades(data, card, training)
+    some_label = _some_label(data, card, training)
+    chosen = (
+        choose(data, threshold, some_label=some_label, grades=grades)
+        if decision is None
+        else Chosen(decision, data.score(decision))
+    )
+    evaluation = _EVALUATE[card.task](
+        rows["id"].to_numpy()[known].tolist(), data, training, card, chosen.decision
+    )
+    constant = replace(data, predictions=constant_predictions(data, training))
+    baseline = choose(constant, threshold, some_label=some_label, grades=grades).score
+    return with_metric(evaluation, spec, chosen, baseline)
+
+
+def _some_label(
+    data: OutOfFold, card: Card, training: Doubles
+) -> Literal["always", "never", "auto"]:
+    """Return whether an image must have a label, from what training images have."""
+    if card.task != "multilabel" or data.spec.writes != "labels":
+        return "never"
+    one_cell = len(card.answers) == 1 and not card.long and len(card.targets) > 1
+    if one_cell and (np.nan_to_num(training) > 0.5).any(axis=1).all():
+        return "always"  # judges refuse an empty cell where nothing is empty
+    return "auto" if data.spec.threshold == "auto" else "never"
+
+
+def _multiclass(
+    ids: list[str], data: OutOfFold, training: Doubles, card: Card, decision: Decision
+) -> Evaluation:
+    return evaluate_multiclass(
+        ids,
+        data.predictions,
+        class_numbers(data.truth),
+        training=class_numbers(training if card.soft else training[:, 0]),
+        classes=card.classes,
+        decision=decision,
+    )
+
+
+def _multilabel(
+    ids: list[str], data: OutOfFold, training: Doubles, card: Card, decision: Decision
+) -> Evaluation:
+    return evaluate_multilabel(
+        ids,
+        data.predictions,
+        data.truth,
+        training_shares=_means(training),
+        names=card.targets,
+        decision=decision,
+    )
+
+
+def _binary(
+    ids: list[str], data: OutOfFold, training: Doubles, card: Card, decision: Decision
+) -> Evaluation:
+    return evaluate_binary(
+        ids,
+        data.predictions,
+        data.truth,
+        training_share=float(_means(training)[0]),
+        names=card.label_values,
+        decision=decision,
+    )
+
+
+def _regression(
+    ids: list[str], data: OutOfFold, training: Doubles, card: Card, decision: Decision
+) -> Evaluation:
+    return evaluate_regression(
+        ids,
+        data.predictions,
+        data.truth,
+        training_means=_means(training),
+        names=card.targets,
+        decision=decision,
+    )
+
+
+_EVALUATE = {
+    "multiclass": _multiclass,
+    "multilabel": _multilabel,
+    "binary": _binary,
+    "regression": _regression,
+}
+
+
+def _means(training: Doubles) -> Doubles:
+    """Return the mean (K,) of the known targets."""
+    return np.asarray(np.nanmean(training, axis=0), np.float64)
 
 
 def _predicted(fold: LabelledPredictions) -> Iterator[Arrays]:
@@ -246,200 +317,4 @@ def evaluate_segmentation(
         metrics["baseline_mean_mask"] = float(mean_mask_dice.mean(axis=0).max())
     per_image = pd.DataFrame({"id": list(ids), "score": scores, "covered": covered})
     curves = {"threshold": pd.DataFrame({"threshold": THRESHOLDS, "dice": curve})}
-    return Evaluation(metrics, per_image, curves, float(THRESHOLDS[index]))
-
-
-def evaluate_multiclass(
-    ids: Sequence[str],
-    probabilities: Floats,
-    truth: Ints,
-    *,
-    training: Ints,
-    classes: Sequence[str],
-) -> Evaluation:
-    """Return accuracy, macro F1, log loss, the confusion and a table of classes.
-
-    Macro F1 is the mean over the classes that occur, as truth or as prediction.
-
-    Args:
-        ids: Of n images.
-        probabilities: float32 (n, K).
-        truth: int64 (n,), class numbers.
-        training: int64 (any,), class numbers of the training images, whose most common is
-            the baseline's prediction.
-        classes: The K names.
-    """
-    thresholds.require_probabilities(probabilities)
-    predicted = probabilities.argmax(axis=1)
-    most_common = int(np.bincount(training, minlength=len(classes)).argmax())
-    table = class_table(truth, predicted, classes)
-    baseline = class_table(truth, np.full_like(truth, most_common), classes)
-    of_truth = probabilities[np.arange(len(truth)), truth].astype(np.float64)
-    metrics: Metrics = {
-        "accuracy": float((predicted == truth).mean()),
-        "baseline_accuracy": float((truth == most_common).mean()),
-        "macro_f1": mean(table["f1"]),
-        "baseline_macro_f1": mean(baseline["f1"]),
-        "log_loss": float(-np.log(np.maximum(of_truth, 1e-7)).mean()),
-        "images": len(ids),
-    }
-    names = np.array(classes, object)
-    per_image = pd.DataFrame(
-        {
-            "id": list(ids),
-            "score": of_truth,
-            "actual": names[truth],
-            "predicted": names[predicted],
-            "confidence": probabilities.max(axis=1).astype(np.float64),
-        }
-    )
-    curves = {"confusion": per_image[["actual", "predicted"]], "classes": table}
-    return Evaluation(metrics, per_image, curves)
-
-
-def evaluate_multilabel(
-    ids: Sequence[str],
-    probabilities: Floats,
-    truth: npt.NDArray[np.generic],
-    *,
-    training_shares: Doubles,
-    names: Sequence[str],
-    threshold: float | None = None,
-) -> Evaluation:
-    """Return means over labels, at the one threshold where mean accuracy is highest.
-
-    A mean is over the labels for which the score is defined; a figure that ends in `_of` says
-    how many they are.
-
-    Args:
-        ids: Of n images.
-        probabilities: float32 (n, K).
-        truth: 0 or 1, (n, K).
-        training_shares: float64 (K,), the share of training images with each label: the
-            baseline always predicts it where the share is over one half, else never.
-        names: Of the K labels.
-        threshold: Use this one, rounded to a multiple of 1/256, instead of the best.
-    """
-    curve = label_curve(probabilities, truth)
-    index = thresholds.choose(curve["accuracy"].to_numpy(np.float64), threshold)
-    predicted, present = probabilities > THRESHOLDS[index], truth != 0
-    table = label_table(probabilities, predicted, present, training_shares, names)
-    metrics: Metrics = {
-        "accuracy": mean(table["accuracy"]),
-        "baseline_accuracy": mean(table["baseline_accuracy"]),
-        "mean_average_precision": mean(table["average_precision"]),
-        "baseline_mean_average_precision": mean(
-            table.loc[table["average_precision"].notna(), "baseline_average_precision"]
-        ),
-        "mean_average_precision_of": int(table["average_precision"].count()),
-        "macro_f1": mean(table["f1"]),
-        "baseline_macro_f1": mean(table["baseline_f1"]),
-        "macro_f1_of": int(table["f1"].count()),
-        "attributes": len(names),
-        "threshold": float(THRESHOLDS[index]),
-        "images": len(ids),
-    }
-    wrong = predicted != present
-    wrong_names = [" ".join(np.array(names, object)[row]) for row in wrong]
-    per_image = pd.DataFrame(
-        {"id": list(ids), "score": 1 - wrong.mean(axis=1), "wrong": wrong_names}
-    )
-    curves = {"threshold": curve, "attributes": table}
-    return Evaluation(metrics, per_image, curves, float(THRESHOLDS[index]))
-
-
-def evaluate_binary(
-    ids: Sequence[str],
-    probabilities: Floats,
-    truth: npt.NDArray[np.generic],
-    *,
-    training_share: float,
-    names: tuple[str, str] = ("0", "1"),
-    threshold: float | None = None,
-) -> Evaluation:
-    """Return accuracy, F1, average precision and ROC area at the most accurate threshold.
-
-    Args:
-        ids: Of n images.
-        probabilities: float32 (n,) or (n, 1), of "yes".
-        truth: 0 or 1, (n,) or (n, 1).
-        training_share: The share of "yes" among the training images; the baseline predicts
-            "yes" if it is over one half.
-        names: Of "no" and "yes".
-        threshold: Use this one, rounded to a multiple of 1/256, instead of the best.
-    """
-    scores, positive = probabilities.reshape(-1, 1), truth.reshape(-1, 1) != 0
-    as_multilabel = evaluate_multilabel(
-        ids,
-        scores,
-        positive,
-        training_shares=np.array([training_share]),
-        names=[names[1]],
-        threshold=threshold,
-    )
-    label = as_multilabel.curves["attributes"].iloc[0]
-    has_both = 0 < positive.sum() < len(positive)
-    metrics: Metrics = {
-        name: None if pd.isna(label[name]) else float(label[name])
-        for name in ("accuracy", "baseline_accuracy", "f1", "baseline_f1", "average_precision")
-    }
-    metrics["baseline_average_precision"] = float(positive.mean()) if positive.any() else None
-    metrics["roc_auc"] = float(roc_auc_score(positive[:, 0], scores[:, 0])) if has_both else None
-    chosen = as_multilabel.metrics["threshold"] or 0.0
-    metrics |= {"threshold": chosen, "images": len(ids)}
-    name_of, of_truth = np.array(names, object), np.where(positive, scores, 1 - scores)[:, 0]
-    per_image = pd.DataFrame(
-        {
-            "id": list(ids),
-            "score": of_truth.astype(np.float64),
-            "actual": name_of[positive[:, 0].astype(int)],
-            "predicted": name_of[(scores[:, 0] > chosen).astype(int)],
-        }
-    )
-    curves = {
-        "threshold": as_multilabel.curves["threshold"],
-        "confusion": per_image[["actual", "predicted"]],
-    }
-    return Evaluation(metrics, per_image, curves, chosen)
-
-
-def evaluate_regression(
-    ids: Sequence[str],
-    values: npt.NDArray[np.floating],
-    truth: npt.NDArray[np.floating],
-    *,
-    training_means: Doubles,
-    names: Sequence[str],
-) -> Evaluation:
-    """Return mean absolute error, root mean squared error and R2, means over the targets.
-
-    R2 is not defined for a target that is the same in all images.
-
-    Args:
-        ids: Of n images.
-        values: Predictions (n, K), in the units of the table.
-        truth: (n, K).
-        training_means: float64 (K,), the baseline's predictions.
-        names: Of the K targets.
-    """
-    errors = values.astype(np.float64) - truth
-    table = error_table(errors, truth, names)
-    baseline = error_table(np.asarray(training_means - truth, np.float64), truth, names)
-    metrics: Metrics = {}
-    for name in ("mae", "rmse", "r2"):
-        metrics[name] = mean(table[name])
-        metrics[f"baseline_{name}"] = mean(baseline[name])
-        table[f"baseline_{name}"] = baseline[name]
-    metrics |= {"r2_of": int(table["r2"].count()), "targets": len(names), "images": len(ids)}
-    # Targets have different units, so an image's errors are compared in standard deviations.
-    deviations = truth.std(axis=0)
-    relative = np.abs(errors) / np.where(deviations > 0, deviations, 1)
-    per_image = pd.DataFrame({"id": list(ids), "score": -relative.mean(axis=1)})
-    scatter = pd.DataFrame(
-        {
-            "target": np.repeat(np.array(names, object), len(ids)),
-            "actual": truth.T.ravel().astype(np.float64),
-            "predicted": values.T.ravel().astype(np.float64),
-        }
-    )
-    return Evaluation(metrics, per_image, {"scatter": scatter, "targets": table})
+    return Evaluation(metrics, per_image, curves, Decision(float(THRESHOLDS[index])))

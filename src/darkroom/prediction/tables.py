@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score
 
 from darkroom.prediction import thresholds
 from darkroom.prediction.thresholds import THRESHOLDS, Doubles, Floats
+from darkroom.tasks.metrics.labels import split_truth
 
 Ints = npt.NDArray[np.int64]
 
@@ -59,7 +60,7 @@ def class_table(truth: Ints, predicted: Ints, classes: Sequence[str]) -> pd.Data
 def label_table(
     probabilities: Floats,
     predicted: npt.NDArray[np.bool_],
-    truth: npt.NDArray[np.bool_],
+    truth: npt.NDArray[np.generic],
     training_shares: Doubles,
     names: Sequence[str],
 ) -> pd.DataFrame:
@@ -68,40 +69,50 @@ def label_table(
     Args:
         probabilities: float32 (n, K).
         predicted: Whether each label is predicted, (n, K).
-        truth: Whether each label is present, (n, K).
+        truth: Whether each label is present, (n, K): 0, 1, or NaN where unknown.
         training_shares: float64 (K,), the share of training images with each label.
         names: Of the K labels.
     """
-    positives = truth.sum(axis=0)
-    baseline = np.broadcast_to(training_shares > 0.5, truth.shape)
+    present, known = split_truth(truth)
+    images, positives = known.sum(axis=0), present.sum(axis=0)
+    baseline = np.broadcast_to(training_shares > 0.5, present.shape)
     average_precision = [
-        average_precision_score(truth[:, k], probabilities[:, k]) if positives[k] else np.nan
+        average_precision_score(present[known[:, k], k], probabilities[known[:, k], k])
+        if positives[k]
+        else np.nan
         for k in range(len(names))
     ]
     return pd.DataFrame(
         {
             "attribute": list(names),
-            "images": len(truth),
+            "images": images,
             "positives": positives,
-            "accuracy": (predicted == truth).mean(axis=0),
-            "baseline_accuracy": (baseline == truth).mean(axis=0),
-            "f1": _f1(predicted, truth),
-            "baseline_f1": _f1(baseline, truth),
+            "accuracy": ratio(((predicted == present) & known).sum(axis=0), images),
+            "baseline_accuracy": ratio(((baseline == present) & known).sum(axis=0), images),
+            "f1": _f1(predicted & known, present),
+            "baseline_f1": _f1(baseline & known, present),
             "average_precision": average_precision,
-            "baseline_average_precision": positives / max(1, len(truth)),
+            "baseline_average_precision": positives / np.maximum(1, images),
         }
     )
 
 
 def label_curve(probabilities: Floats, truth: npt.NDArray[np.generic]) -> pd.DataFrame:
-    """Return mean accuracy and macro F1 at each of THRESHOLDS, for labels (n, K)."""
+    """Return mean accuracy and macro F1 at each of THRESHOLDS, for labels (n, K).
+
+    Labels that are unknown, NaN in the truth, are left out, and so is a label without a known one.
+    """
     accuracy, f1 = [], []
+    present, known = split_truth(truth)
     for k in range(probabilities.shape[1]):
+        rows = known[:, k]
         false_positives, true_positives = (
-            counts[1:] for counts in thresholds.counts_above(probabilities[:, k], truth[:, k])
+            counts[1:]
+            for counts in thresholds.counts_above(probabilities[rows, k], present[rows, k])
         )
-        positives = np.count_nonzero(truth[:, k])
-        accuracy.append((true_positives + len(truth) - positives - false_positives) / len(truth))
+        count, positives = int(rows.sum()), np.count_nonzero(present[:, k])
+        if count:
+            accuracy.append((true_positives + count - positives - false_positives) / count)
         f1.append(ratio(2 * true_positives, true_positives + false_positives + positives))
     defined = ~np.isnan(f1)
     mean_f1 = ratio(np.where(defined, f1, 0).sum(axis=0), defined.sum(axis=0))
@@ -113,14 +124,17 @@ def label_curve(probabilities: Floats, truth: npt.NDArray[np.generic]) -> pd.Dat
 def error_table(
     errors: Doubles, truth: npt.NDArray[np.floating], names: Sequence[str]
 ) -> pd.DataFrame:
-    """Return mean absolute error, root mean squared error and R2 by target, from (n, K)."""
-    squares = (errors**2).mean(axis=0)
+    """Return mean absolute error, root mean squared error and R2 by target, from (n, K).
+
+    Errors are NaN where the truth is, and left out; each target has a known value.
+    """
+    squares = np.nanmean(errors**2, axis=0)
     return pd.DataFrame(
         {
             "target": list(names),
-            "mae": np.abs(errors).mean(axis=0),
+            "mae": np.nanmean(np.abs(errors), axis=0),
             "rmse": np.sqrt(squares),
-            "r2": 1 - ratio(squares, truth.astype(np.float64).var(axis=0)),
+            "r2": 1 - ratio(squares, np.nanvar(truth.astype(np.float64), axis=0)),
         }
     )
 

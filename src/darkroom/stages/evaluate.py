@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,12 +18,8 @@ from darkroom.index.table import read_index
 from darkroom.params.evaluate import Evaluate
 from darkroom.prediction import best_and_worst
 from darkroom.prediction.decision import Decision, write_decision
-from darkroom.prediction.scoring import (
-    Evaluation,
-    LabelledPredictions,
-    score_labels,
-    score_masks,
-)
+from darkroom.prediction.label_scores import Evaluation
+from darkroom.prediction.scoring import LabelledPredictions, score_labels, score_masks
 from darkroom.prediction.tables import as_csv
 from darkroom.prediction.tiles import Tiles
 from darkroom.prediction.tta import TTA
@@ -76,12 +73,12 @@ def run(context: Context) -> None:
         if has_answers:
             journal = Journal(folder / "test.parts")
             labelled = _labelled(context.folds, trained, test, train, test_shards, journal)
-            scored = score_labels([labelled], card, threshold=evaluation.threshold)
+            scored = score_labels([labelled], card, decision=evaluation.decision)
             metrics["test"] = {**scored.metrics, **leaked_test}
         page = _page(context, evaluation, trained, train, shards, card)
         context.require_unchanged()
         sheets.write_jpeg(paths.evaluation_sheet, page)
-        _write(paths, evaluation, metrics, tta)
+        _write(paths, evaluation, metrics, replace(evaluation.decision, tta=tta))
     discard_others(place)
     shutil.rmtree(paths.unpacked, ignore_errors=True)
     defined = {key: value for key, value in evaluation.metrics.items() if value is not None}
@@ -113,14 +110,13 @@ def _score(
     """
     name, paths = context.name, context.paths
     choice: Evaluate = context.section.evaluate
-    threshold = None if choice.threshold == "auto" else choice.threshold
     out_of_fold = []
     for fold in context.folds:
         validation, training = train[train["fold"] == fold], train[train["fold"] != fold]
         journal = Journal(folder / f"fold{fold}.parts")
         out_of_fold.append(_labelled([fold], trained, validation, training, shards, journal))
     if card.task != "segmentation":
-        return score_labels(out_of_fold, card, threshold=threshold)
+        return score_labels(out_of_fold, card, threshold=choice.threshold)
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
     count = train["fold"].isin(context.folds).sum()
     with tqdm(total=count, desc=f"evaluate {name}", unit="img", disable=None) as bar:
@@ -128,7 +124,7 @@ def _score(
             out_of_fold,
             shards,
             archives,
-            threshold=threshold,
+            threshold=0.5 if choice.threshold is None else choice.threshold,
             progress=bar.update,
             form=mask_form(card),
         )
@@ -186,11 +182,13 @@ def _page(
     )
 
 
-def _write(paths: Layout, evaluation: Evaluation, metrics: Mapping[str, object], tta: TTA) -> None:
+def _write(
+    paths: Layout, evaluation: Evaluation, metrics: Mapping[str, object], decision: Decision
+) -> None:
     """Write the scores, the decision, and the tables for plots."""
     with files.atomic_folder(paths.curves) as folder:
         for name, curve in evaluation.curves.items():
             files.write(folder / f"{name}.csv", as_csv(curve))
     files.write(paths.scores, as_csv(evaluation.per_image))
     files.write(paths.metrics, json.dumps(metrics, indent=2) + "\n")
-    write_decision(paths.decision, Decision(evaluation.threshold, tta))
+    write_decision(paths.decision, decision)

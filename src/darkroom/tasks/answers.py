@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
-Decoder = Callable[[Floats, float], npt.NDArray[Any]]
+Threshold = float | Floats  # one, or one a label (K,)
+Decoder = Callable[[Floats, Threshold], npt.NDArray[Any]]
 """(probabilities, threshold) to answers."""
 
 
-def decode_yes(probabilities: Floats, threshold: float) -> npt.NDArray[np.uint8]:
+def decode_yes(probabilities: Floats, threshold: Threshold) -> npt.NDArray[np.uint8]:
     """Return 1 where a probability is greater than the threshold, else 0.
 
     Example:
@@ -21,7 +22,7 @@ def decode_yes(probabilities: Floats, threshold: float) -> npt.NDArray[np.uint8]
     return (probabilities > threshold).astype(np.uint8)
 
 
-def decode_class(probabilities: Floats, _threshold: float) -> npt.NDArray[np.int64]:
+def decode_class(probabilities: Floats, _threshold: Threshold) -> npt.NDArray[np.int64]:
     """Return the number (N,) of the most probable class; the lower one of equals."""
     return np.asarray(probabilities.argmax(axis=1), np.int64)
 
@@ -50,7 +51,7 @@ def expected_grade(predictions: Floats) -> npt.NDArray[np.float64]:
     return np.asarray(values @ np.arange(values.shape[1], dtype=np.float64), np.float64)
 
 
-def decode_value(values: Floats, _threshold: float) -> Floats:
+def decode_value(values: Floats, _threshold: Threshold) -> Floats:
     """Return the values as they are."""
     return values
 
@@ -61,7 +62,7 @@ def answer_caption(
     probabilities: Floats,
     names: Sequence[str],
     *,
-    threshold: float = 0.5,
+    threshold: Threshold = 0.5,
 ) -> tuple[str, bool | None]:
     """Return a line on one image's truth and prediction, and whether it is right.
 

@@ -1,11 +1,12 @@
 """The metrics by name: which is better, what a submission holds for them, for which tasks."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.errors import ParamsError
@@ -41,6 +42,8 @@ class MetricSpec:
         top: How many answers a ranking holds.
         weighted: Whether the score takes `weights`, one a column.
         threshold: What `evaluate.threshold: null` means: 0.5, or the best one out of fold.
+        average: Of an F-beta of several labels, over what it is a mean.
+        beta: Of an F-beta.
     """
 
     name: str
@@ -51,6 +54,8 @@ class MetricSpec:
     top: int = 1
     weighted: bool = False
     threshold: Literal["half", "auto"] = "half"
+    average: labels.Average | None = None
+    beta: float = 1.0
 
     def score(
         self, task: str, truth: Array, predictions: Array, weights: Array | None = None
@@ -83,7 +88,7 @@ def _f(name: str, beta: float, average: labels.Average | None) -> MetricSpec:
         scores = {"multilabel": label}
         if average != "samples":
             scores |= {"binary": of_classes, "multiclass": of_classes}
-    return _spec(name, "max", "labels", scores, threshold="auto")
+    return _spec(name, "max", "labels", scores, threshold="auto", average=average, beta=beta)
 
 
 def _precision_at(name: str, top: int) -> MetricSpec:
@@ -212,3 +217,34 @@ def _of_family(name: str) -> MetricSpec | None:
         if match := re.fullmatch(pattern, name):
             return build(name, match)
     return None
+
+
+def column_weights(
+    spec: MetricSpec, names: Sequence[str], weights: Mapping[str, float]
+) -> NDArray[np.float64] | None:
+    """Return what each column weighs, (K,), 1 where it is not named; None: the metric has none.
+
+    Args:
+        spec: The metric.
+        names: Of the columns.
+        weights: By name.
+
+    Raises:
+        ParamsError: A name that no column has.
+
+    Example:
+        >>> column_weights(METRICS["weighted_log_loss"], ["any", "other"], {"any": 2})
+        array([2., 1.])
+    """
+    if not spec.weighted:
+        return None
+    for name in weights:
+        if name not in names:
+            near = nearest_name(name, names)
+            raise ParamsError(
+                "data.weights: there is no such label or target",
+                found=name,
+                expected=", ".join(names[:20]),
+                fix=f"did you mean {near}?" if near else None,
+            )
+    return np.array([weights.get(name, 1.0) for name in names], np.float64)
