@@ -2,27 +2,38 @@ import gzip
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom.errors import ArtifactError
-from darkroom.params.section import TaskName
+from darkroom.images.rle import Runs
+from darkroom.index.card import Card
 from darkroom.submission import check as module
+from darkroom.submission.cell_checks import Known
 from darkroom.submission.check import Report, check_submission
 from darkroom.submission.writer import Writer
+from darkroom.tasks.metrics.specs import get_metric
 
 IDS = ["a.jpg", "b.jpg", "c.jpg"]
 GOOD = b"img,rle_mask\na.jpg,1 2 9 4\nb.jpg,\nc.jpg,12 1\n"
 
 
-def check_masks(path: Path, data: bytes, ids: Sequence[str] = IDS) -> Report:
+MASKS = Card("segmentation", header=("img", "rle_mask"))
+
+
+def check(
+    path: Path, card: Card, ids: Sequence[str], metric: str = "", *, ours: bool = True, **known: Any
+) -> Report:
+    spec = get_metric(metric, card.task)
+    return check_submission(path, card, spec, ids, Known(**known), ours=ours)
+
+
+def check_masks(path: Path, data: bytes, ids: Sequence[str] = IDS, **options: Any) -> Report:
     path.write_bytes(data)
-    sizes = [(3, 4)] * len(ids)
-    return check_submission(
-        path, header=["img", "rle_mask"], ids=ids, kind="segmentation", sizes=sizes
-    )
+    return check(path, options.pop("card", MASKS), ids, sizes=dict.fromkeys(ids, (3, 4)), **options)
 
 
 def faults_of(report: Report) -> list[str]:
@@ -40,13 +51,13 @@ def zipped(tmp_path: Path, data: bytes) -> list[str]:
 
 
 def values_report(
-    tmp_path: Path, kind: TaskName, values: str, labels: Sequence[str] = ()
+    tmp_path: Path, card: Card, values: Sequence[str], metric: str = "", **options: Any
 ) -> Report:
+    """Return the report of a file of these values, in rows 2, 3, 4 ..."""
     path = tmp_path / "x.csv"
-    lines = [f"{row},{value}\n" for row, value in enumerate(values.split())]
-    path.write_text("id,y\n" + "".join(lines))
-    ids = [str(row) for row in range(len(lines))]
-    return check_submission(path, header=["id", "y"], ids=ids, kind=kind, labels=labels)
+    lines = [f"{row},{value}\n" for row, value in enumerate(values)]
+    path.write_text(",".join(card.header) + "\n" + "".join(lines))
+    return check(path, card, [str(row) for row in range(len(lines))], metric, **options)
 
 
 def test_a_good_submission(tmp_path: Path) -> None:
@@ -90,10 +101,8 @@ def test_what_the_writer_writes_is_accepted(tmp_path: Path) -> None:
     with Writer(path, ["id", "y,z"]) as writer:
         for name in ids:
             writer.write([name, "a,b"])
-    report = check_submission(
-        path, header=["id", "y,z"], ids=ids, kind="multiclass", labels=["a,b"]
-    )
-    assert report == Report(4, (), 0, {"share of a,b": 1.0})
+    card = Card("multiclass", ("y",), ("a,b", "c"), header=("id", "y,z"))
+    assert check(path, card, ids) == Report(4, (), 0, {"share of a,b": 1.0, "share of c": 0.0})
 
 
 @pytest.mark.parametrize(
@@ -164,11 +173,7 @@ def test_a_value_longer_than_the_limit_of_the_csv_module(tmp_path: Path) -> None
     assert len(runs) > 131_072
     path = tmp_path / "x.csv"
     path.write_text(f"img,rle_mask\na,{runs}\n")
-    sizes = {"a": (200, 300)}
-    report = check_submission(
-        path, header=["img", "rle_mask"], ids=["a"], kind="segmentation", sizes=sizes
-    )
-    assert report.ok
+    assert check(path, MASKS, ["a"], sizes={"a": (200, 300)}).ok
 
 
 def test_twenty_faults_are_shown_and_all_counted(tmp_path: Path) -> None:
@@ -181,7 +186,8 @@ def test_twenty_faults_are_shown_and_all_counted(tmp_path: Path) -> None:
 
 
 def test_two_labels(tmp_path: Path) -> None:
-    report = values_report(tmp_path, "binary", "-1 1 1 0", ["-1", "1"])
+    card = Card("binary", ("y",), header=("id", "y"), label_values=("-1", "1"))
+    report = values_report(tmp_path, card, ["-1", "1", "1", "0"])
     assert faults_of(report) == ["row 5: y: '0' is not one of '-1, 1'"]
     assert report.facts == {"share of -1": 1 / 3, "share of 1": 2 / 3}
 
@@ -189,34 +195,203 @@ def test_two_labels(tmp_path: Path) -> None:
 def test_many_label_columns(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("id,bald,young\n1,-1,1\n2,1,+1\n")
-    report = check_submission(
-        path, header=["id", "bald", "young"], ids=["1", "2"], kind="multilabel", labels=["-1", "1"]
-    )
+    header, targets = ("id", "bald", "young"), ("bald", "young")
+    card = Card("multilabel", targets, header=header, label_values=("-1", "1"))
+    report = check(path, card, ["1", "2"])
     assert faults_of(report) == ["row 3: young: '+1' is not one of '-1, 1'"]
 
 
 def test_regression_over_folds(tmp_path: Path) -> None:
-    report = values_report(tmp_path, "regression", "1 -2.5 3e2 .5 nan inf 1e999 1_0 0x1 ١")
+    card = Card("regression", ("y",), header=("id", "y"))
+    values = ["1", "-2.5", "3e2", ".5", "nan", "inf", "1e999", "1_0", "0x1", "١"]
+    report = values_report(tmp_path, card, [*values, " 7 "])
     assert [fault.row for fault in report.faults] == [6, 7, 8, 9, 10, 11]
     assert "row 6: y: 'nan' is not a finite number" in faults_of(report)
     assert report.facts == {"least": -2.5, "greatest": 300.0}
+    report = values_report(tmp_path, card, ["0", "-0.5"], "rmsle")
+    assert faults_of(report) == ["row 3: y: '-0.5' is not a finite number of 0 or more"]
+
+
+def test_probabilities_need_not_sum_to_1(tmp_path: Path) -> None:
+    card = Card("binary", ("y",), header=("id", "y"))
+    values = ["0.5", "1e-9", "1", "0", "1.5", "-0.1", "yes", ""]
+    report = values_report(tmp_path, card, values, "roc_auc")
+    assert faults_of(report) == [
+        f"row {row}: y: '{value}' is not a probability, 0 to 1"
+        for row, value in enumerate(values[4:], 6)
+    ]
+    assert report.facts == {"least": 0.0, "mean": pytest.approx(0.375), "greatest": 1.0}
+    path = tmp_path / "x.csv"
+    path.write_text("id,b,a\n1,0.9,0.8\n")
+    card = Card("multiclass", ("y",), ("a", "b"), header=("id", "b", "a"))
+    assert check(path, card, ["1"], "log_loss").ok
+
+
+@pytest.mark.parametrize(
+    ("cell", "fault"),
+    [
+        ("hat tie", None),
+        (" tie  hat ", None),
+        ("hat hat", "'hat' stands in it twice"),
+        ("hat cap", "'cap' is not one of 'hat, tie'"),
+        ("hat,tie", None),  # of the CSV: two cells
+        ("", "no label, expected at least one"),
+    ],
+)
+def test_labels_of_one_cell(tmp_path: Path, cell: str, fault: str | None) -> None:
+    card = Card("multilabel", ("hat", "tie"), header=("id", "tags"))
+    faults = faults_of(values_report(tmp_path, card, [cell]))
+    if "," in cell:
+        assert faults == ["row 2: 3 columns, expected 2"]
+    else:
+        assert faults == ([] if fault is None else [f"row 2: tags: {fault}"])
+    assert values_report(tmp_path, card, [""], empty_labels=True).ok
+
+
+def test_labels_with_another_separator(tmp_path: Path) -> None:
+    card = Card("multilabel", ("red hat", "tie"), header=("id", "tags"), separator=";")
+    assert values_report(tmp_path, card, ["red hat;tie", "tie"]).ok
+    assert not values_report(tmp_path, card, ["red hat tie"]).ok
+
+
+def test_the_nearest_of_many_labels_is_named(tmp_path: Path) -> None:
+    card = Card("multiclass", ("y",), tuple(f"w_{n:02}" for n in range(20)), header=("id", "y"))
+    report = values_report(tmp_path, card, ["w_07", "w07"])
+    words = "row 3: y: 'w07' is not one of the 20 labels; did you mean 'w_07'?"
+    assert faults_of(report) == [words]
+    assert report.facts == {"different labels": 1}
+
+
+@pytest.mark.parametrize(
+    ("cell", "fault"),
+    [
+        ("a b c", None),
+        ("c", None),
+        ("a b c d", "4 labels, expected at most 3"),
+        ("a a", "'a' stands in it twice"),
+        ("a x", "'x' is not one of 'a, b, c, d'"),
+        ("", "no label, expected at least one"),
+    ],
+)
+def test_rankings(tmp_path: Path, cell: str, fault: str | None) -> None:
+    card = Card("multiclass", ("y",), ("a", "b", "c", "d"), header=("id", "y"))
+    faults = faults_of(values_report(tmp_path, card, [cell], "map@3"))
+    assert faults == ([] if fault is None else [f"row 2: y: {fault}"])
+
+
+def test_a_label_with_its_score(tmp_path: Path) -> None:
+    card = Card("multiclass", ("y",), ("a", "b"), header=("id", "y"))
+    report = values_report(tmp_path, card, ["a 0.5", "b 7", "a", "a b", "x 1", "0.5 a"], "gap")
+    assert faults_of(report) == [
+        "row 4: y: 1 words, expected a label and its score",
+        "row 5: y: the score 'b' is not a finite number",
+        "row 6: y: 'x' is not one of 'a, b'",
+        "row 7: y: the score 'a' is not a finite number",
+    ]
+    assert report.facts == {"share of a": 0.5, "share of b": 0.5}
+
+
+def test_grades_are_those_of_training(tmp_path: Path) -> None:
+    card = Card("regression", ("y",), header=("id", "y"))
+    report = values_report(
+        tmp_path, card, ["0", "2", "1.7", "3"], "quadratic_kappa", grades=("0", "1", "2")
+    )
+    assert [fault.row for fault in report.faults] == [4, 5]
+
+
+def test_a_cell_of_the_competitions_own_sample_is_legal(tmp_path: Path) -> None:
+    card = Card("multiclass", ("y",), ("a", "b"), header=("id", "y"))
+    assert values_report(tmp_path, card, ["a", "?"], sample_cells=["?"]).ok
+    number = Card("regression", ("y",), header=("id", "y"))
+    assert values_report(tmp_path, number, ["", "1"], sample_cells=[""]).facts["least"] == 1
+
+
+def test_a_judge_finds_rows_and_columns_by_name(tmp_path: Path) -> None:
+    data = b"rle_mask,img\n1 2,c.jpg\n,a.jpg\n12 1,b.jpg\n"
+    assert check_masks(tmp_path / "x.csv", data, ours=False).ok
+    assert not check_masks(tmp_path / "x.csv", data).ok
+    wrong = data.replace(b"12 1", b"12 2")
+    (fault,) = check_masks(tmp_path / "x.csv", wrong, ours=False).faults
+    assert str(fault).startswith("row 4: rle_mask: a run goes past the last pixel, 12")
+
+
+LONG = Card("segmentation", ("a", "b"), header=("id", "class", "rle"), keys=("{id}", "{label}"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "faults"),
+    [
+        ("x,a,\nx,b,1 2\ny,a,\ny,b,\n", []),
+        ("x,a,\nx,b,1 2\ny,a,\n", ["'y,b' is missing"]),
+        (
+            "x,a,\nx,a,\ny,a,\ny,b,\n",
+            ["row 3: 'x,a' is already in row 2", "'x,b' is missing"],
+        ),
+        (
+            "x,a,\nx,c,\nx,b,\ny,a,\ny,b,\n",
+            ["row 3: 'x,c' is not an id of the test set"],
+        ),
+        (
+            "x,b,\nx,a,\ny,a,\ny,b,\n",
+            ["row 3: 'x,a' is out of order, it belongs before 'x,b'"],
+        ),
+    ],
+)
+def test_a_row_for_each_image_and_label(tmp_path: Path, rows: str, faults: list[str]) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(f"id,class,rle\n{rows}")
+    sizes = {"x": (3, 4), "y": (3, 4)}
+    assert faults_of(check(path, LONG, ["x", "y"], sizes=sizes)) == faults
+    theirs = check(path, LONG, ["y", "x"], sizes=sizes, ours=False)
+    assert faults_of(theirs) == [fault for fault in faults if "out of order" not in fault]
+
+
+OBJECTS = Card("segmentation", header=("img", "rle"), runs=Runs("column", empty="-1", size=(3, 4)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "faults"),
+    [
+        ("a,1 2\na,9 4\nb,-1\n", []),
+        ("a,1 2\n", ["'b' is missing"]),
+        ("a,1 2\na,-1\nb,-1\n", ["row 3: an empty mask beside other rows of 'a'"]),
+        ("a,-1\na,-1\nb,1 1\n", ["row 2: an empty mask beside other rows of 'a'"]),
+        ("a,1 3\na,7 2\na,3 1\nb,-1\n", ["row 4: its object overlaps that of row 2"]),
+        (
+            "a,1 9\nb,1 9\na,5 1\n",
+            [
+                "row 4: 'a' is out of order, it belongs before 'b'",
+                "row 4: its object overlaps that of row 2",
+            ],
+        ),
+        (
+            "a,\nb,1 1 1 1\n",
+            [
+                "row 2: rle: an empty cell; expected: '-1' for an empty mask",
+                "row 3: rle: a run begins before the one before it ends; found:",
+            ],
+        ),
+    ],
+)
+def test_rows_of_objects(tmp_path: Path, rows: str, faults: list[str]) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(f"img,rle\n{rows}")
+    report = check(path, OBJECTS, ["a", "b"], "iou_precision")
+    shown = faults_of(report)
+    assert [line[: len(f)] for line, f in zip(shown, faults, strict=True)] == faults
+    if report.ok:
+        assert report.facts == {"empty share": 0.5, "objects an image": 1.0}
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
     for path in (tmp_path / "none.csv.gz", tmp_path):
         with pytest.raises(ArtifactError, match=r"cannot be read\n  found: (No such|Is a dir)"):
-            check_submission(path, header=["id"], ids=[], kind="regression")
+            check(path, Card("regression", ("y",), header=("id", "y")), [])
 
 
-def test_a_missing_argument_for_the_kind_of_value(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="against the sizes"):
-        check_submission(tmp_path, header=["id"], ids=[], kind="segmentation")
+def test_masks_without_a_size(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no size is given for b"):
-        check_submission(
-            tmp_path, header=["id"], ids=["b"], kind="segmentation", sizes={"a": (1, 1)}
-        )
-    with pytest.raises(ValueError, match="texts of their labels"):
-        check_submission(tmp_path, header=["id"], ids=[], kind="binary")
+        check(tmp_path, MASKS, ["b"], sizes={"a": (1, 1)})
 
 
 @given(

@@ -1,25 +1,32 @@
 """check: a submission -> its faults, as the competition would find them."""
 
 from pathlib import Path
-from typing import cast
+
+import numpy as np
 
 from darkroom.errors import ArtifactError
-from darkroom.index.table import read_index
-from darkroom.params.section import TaskName
+from darkroom.index.card import Card
+from darkroom.index.table import Index, read_index
 from darkroom.project.checked_json import read_json
 from darkroom.project.files import file_sha256
 from darkroom.project.paths import Layout
+from darkroom.raw.archives import Archives
+from darkroom.raw.tables import read_table
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import read_part
+from darkroom.submission.cell_checks import Known
 from darkroom.submission.check import Report, check_submission
+from darkroom.submission.form import cell_content
 from darkroom.submission.writer import facts_path
+from darkroom.tasks.metrics.specs import MetricSpec, get_metric
 
 
 def run(context: Context, file: Path | None = None) -> None:
     """Check a submission and print the result; raise ArtifactError if it has faults."""
     paths = context.paths
     path = file or require(paths.submission, "predict", context.name)
-    report = check_file(paths, path)
+    like = getattr(context.section.data, "like", None)
+    report = check_file(paths, path, ours=file is None, like=like)
     if not report.ok:
         raise ArtifactError(
             f"{report.fault_count} faults in {report.rows} rows",
@@ -47,21 +54,46 @@ def require_predicted(paths: Layout) -> None:
         )
 
 
-def check_file(paths: Layout, path: Path) -> Report:
-    """Return the result of checking a submission against the index of its competition."""
+def check_file(paths: Layout, path: Path, *, ours: bool = True, like: str | None = None) -> Report:
+    """Return the result of checking a submission against the index of its competition.
+
+    Args:
+        paths: Where the competition's files lie.
+        path: The submission.
+        ours: Whether it is Darkroom's own file, whose rows and columns have an order.
+        like: The competition's sample submission, a raw file, whose cells are legal in any other.
+    """
     index = read_index(paths.index, paths.card)
-    ids = index.rows.loc[index.rows["part"] == "test", "id"].tolist()
-    card = index.card
-    sizes = None
-    if card.task == "segmentation":
+    metric = get_metric(index.card.metric, index.card.task)
+    test = index.rows.loc[index.rows["part"] == "test", "id"].tolist()
+    cells = frozenset[str]() if ours or like is None else _sample_cells(paths, like, index.card)
+    known = _known(paths, index, metric, cells)
+    return check_submission(path, index.card, metric, test, known, ours=ours)
+
+
+def _known(paths: Layout, index: Index, metric: MetricSpec, cells: frozenset[str]) -> Known:
+    """Return what the index and the stored images say of the answers."""
+    card, train = index.card, index.rows[index.rows["part"] == "train"]
+    content = cell_content(card, metric)
+    if content == "runs" and card.runs.size is None:
         shards, _ = read_part(paths, index, "test")
-        heights_and_widths = [(int(height), int(width)) for height, width in shards.originals]
-        sizes = dict(zip(shards.ids, heights_and_widths, strict=True))
-    return check_submission(
-        path,
-        header=card.header,
-        ids=ids,
-        kind=cast(TaskName, card.task),
-        sizes=sizes,
-        labels=card.classes or card.label_values,
-    )
+        sizes = [(int(height), int(width)) for height, width in shards.originals]
+        return Known(dict(zip(shards.ids, sizes, strict=True)), sample_cells=cells)
+    if content == "grade":
+        grades = np.unique(train[list(card.targets)].to_numpy(np.float64).ravel())
+        known = grades[np.isfinite(grades)].astype(np.int64)
+        texts = tuple(map(str, range(int(known.min()), int(known.max()) + 1)))
+        return Known(grades=texts, sample_cells=cells)
+    empty = content == "labels" and bool((train[list(card.targets)] == 0).all(axis=1).any())
+    return Known(sample_cells=cells, empty_labels=empty)
+
+
+def _sample_cells(paths: Layout, like: str, card: Card) -> frozenset[str]:
+    """Return the texts in the value cells of a sample submission; none if it is not there.
+
+    Its columns may have other names than the submission's, but not another order.
+    """
+    if not paths.raw.is_dir():
+        return frozenset()
+    rows = read_table(Archives(paths.raw, paths.unpacked), like).rows
+    return frozenset(cell for row in rows for cell in row[len(card.keys) :])

@@ -1,0 +1,280 @@
+"""What a value cell of a submission may hold, by what the metric wants to see."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from darkroom.errors import DataError, one_line
+from darkroom.images import rle
+from darkroom.index.card import Card
+from darkroom.project.names import nearest_name
+from darkroom.submission.form import cell_content, label_texts
+from darkroom.submission.lines import Fault
+from darkroom.tasks.metrics.specs import MetricSpec
+
+Size = tuple[int, int]
+
+_NUMBER = re.compile(r"[+-]?(\d++\.?\d*+|\.\d++)([eE][+-]?\d++)?", re.ASCII)
+_SHOWN_CHARACTERS = 60
+_SHOWN_LABELS = 12
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the answers beside the card.
+
+    Attributes:
+        sizes: Masks: (height, width) of each id's image, px.
+        grades: Regression that is judged by whole grades: their texts.
+        sample_cells: Texts in the value cells of the competition's own sample: legal, whatever
+            they are.
+        empty_labels: Whether a training image may have no label at all.
+    """
+
+    sizes: Mapping[str, Size] = field(default_factory=dict)
+    grades: Sequence[str] = ()
+    sample_cells: Collection[str] = ()
+    empty_labels: bool = False
+
+
+NOTHING_KNOWN = Known()
+
+
+class CellCheck(Protocol):
+    """The check of one kind of cell."""
+
+    def fault(self, row: int, key: str, image_id: str, value: str) -> str | None:
+        """Return what is wrong with a cell."""
+
+    def finish(self) -> Sequence[Fault]:
+        """Return what is wrong with several cells together, after the last."""
+
+    def facts(self) -> dict[str, float]:
+        """Return figures of all cells."""
+
+
+def cell_check(card: Card, metric: MetricSpec, ids: Sequence[str], known: Known) -> CellCheck:
+    """Return the check of what a submission's cells hold.
+
+    Raises:
+        DataError: The card has no room for what the metric counts.
+        ValueError: A size that the masks need is absent.
+    """
+    texts, sample = label_texts(card), frozenset(known.sample_cells)
+    match content := cell_content(card, metric):
+        case "runs":
+            if card.runs.size is None and (name := _first_absent(ids, known.sizes)) is not None:
+                raise ValueError(f"no size is given for {name}")
+            return _Masks(card.runs, known.sizes, sample, metric.writes == "objects")
+        case "number":
+            return _Numbers(sample, low=0 if metric.name == "rmsle" else -math.inf)
+        case "probability":
+            return _Numbers(sample, low=0, high=1)
+        case "class" | "flag" | "grade":
+            words = {"class": texts, "flag": card.label_values, "grade": tuple(known.grades)}
+            return _Words(words[content], sample)
+        case "labels":
+            least = 0 if known.empty_labels else 1
+            return _Words(texts, sample, card.separator, least, len(texts))
+        case "ranking":
+            return _Words(texts, sample, card.separator, most=metric.top)
+        case "scored label":
+            return _Words(texts, sample, card.separator, scored=True)
+
+
+def _first_absent(names: Sequence[str], sizes: Mapping[str, Size]) -> str | None:
+    return next((name for name in names if name not in sizes), None)
+
+
+@dataclass
+class _Words:
+    """Cells of one label, or of several.
+
+    Attributes:
+        labels: Those allowed.
+        sample: Cells that are legal, whatever they hold.
+        separator: Between several; None: a cell is one label.
+        least: How many there must be.
+        most: How many there may be.
+        scored: Whether a label's score stands behind it.
+    """
+
+    labels: tuple[str, ...]
+    sample: frozenset[str]
+    separator: str | None = None
+    least: int = 1
+    most: int = 1
+    scored: bool = False
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._allowed = frozenset(self.labels)
+
+    def fault(self, row: int, key: str, image_id: str, value: str) -> str | None:  # noqa: ARG002
+        words = self._split(value)
+        fault = self._fault(words)
+        if fault is None:
+            self.counts.update(words[:1] if self.scored else words)
+        return None if value in self.sample else fault
+
+    def finish(self) -> Sequence[Fault]:
+        return ()
+
+    def facts(self) -> dict[str, float]:
+        total = self.counts.total()
+        if len(self.labels) > _SHOWN_LABELS:
+            return {"different labels": len(self.counts)} if total else {}
+        return {f"share of {text}": self.counts[text] / total for text in self.labels if total}
+
+    def _split(self, value: str) -> list[str]:
+        if self.separator is None:
+            return [value]
+        if not self.separator.strip():
+            return value.split()
+        return value.split(self.separator) if value else []
+
+    def _fault(self, words: list[str]) -> str | None:
+        labels = words
+        if self.scored:
+            if len(words) != 2:
+                return f"{len(words)} words, expected a label and its score"
+            labels = words[:1]
+            if not math.isfinite(_number(words[1])):
+                return f"the score {quote(words[1])} is not a finite number"
+        for word in labels:
+            if word not in self._allowed:
+                return f"{quote(word)} is not one of {self._expected(word)}"
+        if twice := next((word for word, count in Counter(labels).items() if count > 1), None):
+            return f"{quote(twice)} stands in it twice"
+        if len(labels) < self.least:
+            return "no label, expected at least one"
+        if len(labels) > self.most:
+            return f"{len(labels)} labels, expected at most {self.most}"
+        return None
+
+    def _expected(self, word: str) -> str:
+        if len(self.labels) <= _SHOWN_LABELS:
+            return quote(", ".join(self.labels))
+        near = nearest_name(word, self.labels)
+        return f"the {len(self.labels)} labels; did you mean {quote(near or '')}?"
+
+
+@dataclass
+class _Numbers:
+    """Cells of a finite number from `low` to `high`."""
+
+    sample: frozenset[str]
+    low: float = -math.inf
+    high: float = math.inf
+    least: float = math.inf
+    greatest: float = -math.inf
+    total: float = 0.0
+    count: int = 0
+
+    def fault(self, row: int, key: str, image_id: str, value: str) -> str | None:  # noqa: ARG002
+        number = _number(value)
+        legal = math.isfinite(number) and self.low <= number <= self.high
+        if not legal:
+            return None if value in self.sample else f"{quote(value)} is not {self._expected()}"
+        self.least, self.greatest = min(self.least, number), max(self.greatest, number)
+        self.total += number
+        self.count += 1
+        return None
+
+    def finish(self) -> Sequence[Fault]:
+        return ()
+
+    def facts(self) -> dict[str, float]:
+        if not self.count:
+            return {}
+        mean = {"mean": self.total / self.count} if self.high == 1 else {}
+        return {"least": self.least, **mean, "greatest": self.greatest}
+
+    def _expected(self) -> str:
+        if self.high == 1:
+            return "a probability, 0 to 1"
+        return "a finite number" if self.low < 0 else "a finite number of 0 or more"
+
+
+@dataclass
+class _Masks:
+    """Cells of run lengths; with objects, several of an image, of which no two overlap."""
+
+    runs: rle.Runs
+    sizes: Mapping[str, Size]
+    sample: frozenset[str]
+    objects: bool
+    count: int = 0
+    empty: int = 0
+    masks: dict[str, list[tuple[int, rle.Bounds]]] = field(default_factory=dict)
+
+    def fault(self, row: int, key: str, image_id: str, value: str) -> str | None:
+        height, width = self.runs.size or self.sizes[image_id]
+        self.count += 1
+        try:
+            bounds = rle.bounds_from_text(value, height * width, self.runs)
+        except DataError as error:
+            return None if value in self.sample else one_line(error)
+        self.empty += not bounds.size
+        if self.objects:
+            self.masks.setdefault(key, []).append((row, bounds))
+        return None
+
+    def finish(self) -> Sequence[Fault]:
+        """Return a fault for each image with objects that overlap or an empty row beside others."""
+        faults = []
+        for key, masks in self.masks.items():
+            if len(masks) < 2:
+                continue
+            if (row := next((row for row, bounds in masks if not bounds.size), None)) is not None:
+                faults.append(Fault(row, f"an empty mask beside other rows of {quote(key)}"))
+            elif overlap := _overlap(masks):
+                first, second = overlap
+                faults.append(Fault(second, f"its object overlaps that of row {first}"))
+        return sorted(faults, key=lambda fault: fault.row or 0)
+
+    def facts(self) -> dict[str, float]:
+        if not self.count:
+            return {}
+        images = len(self.masks) if self.objects else self.count
+        facts = {"empty share": self.empty / max(1, images)}
+        if self.objects:
+            facts["objects an image"] = (self.count - self.empty) / max(1, images)
+        return facts
+
+
+def _overlap(masks: Sequence[tuple[int, rle.Bounds]]) -> tuple[int, int] | None:
+    """Return the rows of two masks that share a pixel, the earlier row first."""
+    runs = np.concatenate([bounds.reshape(-1, 2) for _, bounds in masks])
+    rows = np.repeat([row for row, _ in masks], [bounds.size // 2 for _, bounds in masks])
+    by_start = np.lexsort((rows, runs[:, 0]))
+    runs, rows = runs[by_start], rows[by_start]
+    # Runs that do not overlap end in the order in which they start.
+    shared = np.flatnonzero(runs[1:, 0] < runs[:-1, 1])
+    if not shared.size:
+        return None
+    first, second = sorted(rows[shared[0] : shared[0] + 2].tolist())
+    return first, second
+
+
+def _number(text: str) -> float:
+    """Return the number that a text holds, blanks around it left out; NaN if it is none."""
+    text = text.strip(" ")
+    return float(text) if _NUMBER.fullmatch(text) else math.nan
+
+
+def quote(text: str) -> str:
+    """Return a text in quotes, cut if it is long.
+
+    Example:
+        >>> quote("a" * 99) == repr("a" * 60 + "…")
+        True
+    """
+    if len(text) > _SHOWN_CHARACTERS:
+        text = text[:_SHOWN_CHARACTERS] + "…"
+    return repr(text)
