@@ -2,8 +2,9 @@
 
 Pixels are returned as stored: an EXIF orientation is reported in the header and never applied,
 since masks and boxes are drawn on the stored pixels (a rotated TIFF is refused). An alpha channel
-is dropped, not blended, as OpenCV and Pillow do. 16-bit samples keep their high byte. Whatever
-would need a guess (float, 32-bit, LAB, several pictures in one file) is refused.
+is dropped, not blended, as OpenCV and Pillow do. 16-bit samples keep their high byte, unless
+they are decoded as they are (`decode_deep`). Whatever would need a guess (float, 32-bit, LAB,
+several pictures in one file) is refused.
 """
 
 import io
@@ -14,15 +15,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from darkroom.errors import ArtifactError, DataError
-from darkroom.images import png
-from darkroom.images.geometry import DIVISORS, can_reduce
+from darkroom.errors import ArtifactError, DarkroomError, DataError
+from darkroom.images import levels, png
+from darkroom.images.geometry import DIVISORS, can_reduce, cv2
 from darkroom.images.labels import labels_from_levels, labels_from_palette
 
 Pixels = NDArray[np.uint8]
@@ -34,6 +36,7 @@ FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # errors are reported as DataError
 _RGB_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 _GREY_16_MODES = {"I;16", "I;16L", "I;16B", "I;16N"}
+_DEEP_MODES = {"I", "F"}  # integers and floats of 32 bits
 _ALPHA_MODES = {"LA", "PA", "RGBA"}
 _JPEG_TO_RGB = {"YCbCr", "RGB", "Gray"}  # libjpeg-turbo makes RGB of these; Pillow of CMYK
 _ORIENTATION = 274  # EXIF and TIFF tag
@@ -71,7 +74,7 @@ def read_header(data: bytes, *, name: str = "image") -> Header:
     Raises:
         DataError: It is not an image of a known format, or it claims more than MAX_PIXELS.
     """
-    with _decoder_errors_reported(name), _open_picture(data, name) as picture:
+    with decoder_errors_reported(name), _open_picture(data, name) as picture:
         if picture.format == "PNG" and png.has_late_orientation(data):
             picture.load()
         return Header(
@@ -100,13 +103,37 @@ def decode_image(
         DataError: It is broken, truncated, too large, several pictures, or of a kind that has no
             plain 8-bit RGB meaning.
     """
-    with _decoder_errors_reported(name):
+    with decoder_errors_reported(name):
         if bytes(data[:3]) == b"\xff\xd8\xff":
             pixels = _decode_jpeg(data, name, at_least)
             if pixels is not None:
                 return pixels
         with _open_whole_picture(data, name) as picture:
             return _to_rgb(picture, name)
+
+
+def decode_deep(data: bytes, *, name: str = "image") -> NDArray[Any] | None:
+    """Return the samples (H, W, C) of more than 8 bits, as they are; None: they are of 8.
+
+    Grey of 16 or 32 bits or floats, or RGB of 16 bits, whose alpha is dropped.
+
+    Raises:
+        DataError: As `decode_image`.
+    """
+    with decoder_errors_reported(name):
+        with _open_picture(data, name) as picture:
+            is_grey = picture.mode in _GREY_16_MODES | _DEEP_MODES
+            if not is_grey and ";16" not in str([tile[3] for tile in picture.tile]):
+                return None
+        with _open_whole_picture(data, name) as picture:
+            picture.load()
+            if is_grey:
+                return np.asarray(picture)[:, :, None]
+        # Pillow keeps the high bytes of RGB. OpenCV does not notice damage, but Pillow has.
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
+            return None
+        return np.ascontiguousarray(pixels[:, :, 2::-1])
 
 
 def decode_mask(data: bytes, *, name: str = "mask") -> tuple[Pixels, str]:
@@ -119,7 +146,7 @@ def decode_mask(data: bytes, *, name: str = "mask") -> tuple[Pixels, str]:
     Raises:
         DataError: It is broken, or has other values; the message names them.
     """
-    with _decoder_errors_reported(name), _open_whole_picture(data, name) as picture:
+    with decoder_errors_reported(name), _open_whole_picture(data, name) as picture:
         samples = _samples(picture, name)
         if picture.mode in ("P", "PA"):
             palette = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
@@ -135,7 +162,7 @@ def decode_mask_values(data: bytes, *, name: str = "mask") -> NDArray[np.unsigne
     Raises:
         DataError: It is broken, or its pixels have three values.
     """
-    with _decoder_errors_reported(name), _open_whole_picture(data, name) as picture:
+    with decoder_errors_reported(name), _open_whole_picture(data, name) as picture:
         return _samples(picture, name, expected="one value a pixel: grey, or a palette's index")
 
 
@@ -174,13 +201,13 @@ def decode_jpeg_fast(
 
 
 @contextmanager
-def _decoder_errors_reported(name: str) -> Iterator[None]:
+def decoder_errors_reported(name: str) -> Iterator[None]:
     """Turn whatever a decoder raises into a DataError that names the file; silence warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             yield
-        except (DataError, MemoryError):  # out of memory is no fault of the file
+        except (DarkroomError, MemoryError):  # out of memory is no fault of the file
             raise
         # OSError, ValueError, SyntaxError, struct.error, KeyError: all mean the same.
         except Exception as fault:
@@ -340,7 +367,9 @@ def _to_rgb(picture: Image.Image, name: str) -> Pixels:
             file=name,
             found=f"Pillow mode {picture.mode!r}",
             expected="1-, 8- or 16-bit grey, palette, RGB, YCbCr or CMYK, with alpha or without",
-            fix="convert the file, choosing how its values map to 0..255",
+            fix=levels.ADVICE
+            if picture.mode in _DEEP_MODES
+            else "convert the file to one of these",
         )
     picture.load()  # raises for a truncated file, which convert alone would not
     pixels = np.empty((picture.height, picture.width, 3), np.uint8)

@@ -21,6 +21,7 @@ FACTS: dict[str, type] = {
     **dict.fromkeys(("id", "part", "format", "mode", "thumb"), str),
     **dict.fromkeys(("mask_values", "stored_mask_digest"), str),
     **dict.fromkeys(("height", "width", "bytes", "exif", "peak", "mask_pixels"), int),
+    **dict.fromkeys(("raw_low", "raw_high"), float),
 }
 
 

@@ -13,6 +13,7 @@ from darkroom.params.preprocess import Preprocess
 from darkroom.project import files, processes
 from darkroom.project.fingerprint import stage_fingerprint
 from darkroom.raw.archives import Archives
+from darkroom.raw.images.reader import plan_channels
 from darkroom.raw.masks import MaskForm, refuse_opposite_masks
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import mask_form
@@ -60,8 +61,16 @@ def _jobs(
     masks: MaskForm,
 ) -> Iterator[PreprocessJob]:
     """Yield one job a shard, over the rows of each part in order."""
+    pair = choices.levels
+    levels = (pair[0], pair[1]) if isinstance(pair, list) else pair
+    channels = plan_channels(archives, rows["image"].tolist(), levels)
     format = ShardFormat(
-        choices.height, choices.width, choices.fit, choices.store, planes=masks.stored_planes
+        choices.height,
+        choices.width,
+        choices.fit,
+        choices.store,
+        channels=sum(channels),
+        planes=masks.stored_planes,
     )
     for part, part_rows in rows.groupby("part", sort=False):
         columns = part_rows[["id", "part", "image", "mask", "digest", "mask_digest"]]
@@ -72,7 +81,15 @@ def _jobs(
             shard_sources = tuple(sources[start : start + size])
             record = folder / RECORDS / f"{path.stem}.json"
             yield PreprocessJob(
-                path, archives, shard_sources, format, choices.quality, record, masks=masks
+                path,
+                archives,
+                shard_sources,
+                format,
+                choices.quality,
+                record,
+                channels=channels,
+                levels=levels,
+                masks=masks,
             )
 
 

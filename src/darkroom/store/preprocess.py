@@ -13,9 +13,11 @@ import numpy as np
 from darkroom.errors import ArtifactError, DataError, one_line
 from darkroom.images import codec, geometry
 from darkroom.images.geometry import cv2
+from darkroom.images.levels import Levels
 from darkroom.project.checked_json import read_json, write_json
 from darkroom.project.files import file_sha256
 from darkroom.raw.archives import Archives, digest_of
+from darkroom.raw.images.reader import ImageReader
 from darkroom.raw.masks import ONE_MASK, MaskForm, RawMasks, read_masks
 from darkroom.store import store
 from darkroom.store.shard import ShardFormat
@@ -47,6 +49,8 @@ class PreprocessJob:
         quality: Of a stored JPEG.
         record: A file that keeps the result for a run that goes on after this one; or None.
         masks: How they are read.
+        channels: Of each file of an image.
+        levels: How samples of more than 8 bits become bytes.
     """
 
     path: Path
@@ -56,6 +60,8 @@ class PreprocessJob:
     quality: int
     record: Path | None = None
     masks: MaskForm = ONE_MASK
+    channels: tuple[int, ...] = (geometry.RGB,)
+    levels: Levels = None
 
 
 @dataclass(frozen=True)
@@ -67,12 +73,14 @@ class ImageFacts:
         part: "train" or "test".
         height: Of the original, px.
         width: Of the original, px.
-        format: "JPEG", "PNG", ...
-        mode: Pillow's name of the samples: "RGB", "L", ...
-        bytes: The file's size.
+        format: "JPEG", "PNG", "NPY", "DICOM", ...
+        mode: Of the samples: Pillow's name, such as "RGB" or "L"; or "float16 x 6" ...
+        bytes: The size of its files.
         exif: EXIF orientation, 1 to 8 (never applied).
-        peak: The largest value of any channel, 0 to 255, before resizing (but after a JPEG is
-            decoded at a reduced size).
+        raw_low: The least sample of any channel, before levels map it to a byte and before resizing
+            (but after a JPEG is decoded at a reduced size).
+        raw_high: The greatest.
+        peak: The largest byte, 0 to 255, likewise before resizing.
         mask_pixels: How many pixels of the original are in the mask; -1 where there is no mask. Of
             several classes one number a class, blanks between; unknown pixels come last.
         mask_values: The raw values of the mask: see `darkroom.raw.masks.RawMasks`, "|" between
@@ -89,6 +97,8 @@ class ImageFacts:
     mode: str
     bytes: int
     exif: int
+    raw_low: float
+    raw_high: float
     peak: int
     mask_pixels: int | str
     mask_values: str
@@ -161,13 +171,15 @@ def _stored_images(job: PreprocessJob, result: ShardResult) -> Iterator[store.St
 def _preprocess_image(
     source: SourceImage, job: PreprocessJob
 ) -> tuple[store.StoredImage, ImageFacts]:
-    data = job.archives.read(source.image, digest=source.digest)
-    header = codec.read_header(data, name=source.image)
-    size = (header.height, header.width)
     to, fit = (job.format.height, job.format.width), job.format.fit
-    sufficient = geometry.sufficient_size(*size, *to, fit)
-    decoded = codec.decode_image(data, name=source.image, at_least=sufficient)
-    pixels = geometry.fit_image(decoded, *to, fit, original=size)
+    raw = ImageReader(job.archives, job.channels, job.levels).read(
+        source.image,
+        digest=source.digest,
+        sufficient=lambda height, width: geometry.sufficient_size(height, width, *to, fit),
+    )
+    header = raw.header
+    size = (header.height, header.width)
+    pixels = geometry.fit_image(raw.pixels, *to, fit, original=size)
     mask = _read_mask(source, job, *size) if source.mask else None
     packed = store.pack_mask(None if mask is None else _fit_planes(mask, job))
     row = store.StoredImage(
@@ -184,9 +196,11 @@ def _preprocess_image(
         width=header.width,
         format=header.format,
         mode=header.mode,
-        bytes=len(data),
+        bytes=raw.bytes,
         exif=header.exif,
-        peak=int(decoded.max()),
+        raw_low=raw.low,
+        raw_high=raw.high,
+        peak=int(raw.pixels.max()),
         mask_pixels=-1 if mask is None else _pixels(mask),
         mask_values="" if mask is None else "|".join(mask.values),
         stored_mask_digest=digest_of(packed) if packed else "",

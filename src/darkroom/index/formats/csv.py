@@ -27,7 +27,7 @@ from darkroom.raw.tables import Table
 RESERVED_NAMES = (
     *COLUMNS,
     "fold",
-    *("height", "width", "format", "mode", "bytes", "exif", "peak"),
+    *("height", "width", "format", "mode", "bytes", "exif", "raw_low", "raw_high", "peak"),
     *("mask_pixels", "mask_values", "stored_mask_digest", "thumb"),
 )
 
