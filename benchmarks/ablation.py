@@ -66,7 +66,7 @@ class Bench:
             *loaders,
             section.train,
             task="segmentation",
-            loss=_train_args.train_loss(section.train, self.index.card, None, None),
+            loss=_train_args.train_loss(section.train, self.index.card, None, None, iter(())),
             seed=self.context.seed,
             work_dir=self.work / name,
         ).net

@@ -95,7 +95,8 @@ def _tile(
     if task.masks:
         mask = shards.mask(number)
         assert mask is not None, "a training row without a mask is refused by the index"
-        return sheets.compare(image, mask[0], task.decode(prediction[0], threshold)), "", None
+        answer = task.decode(prediction, threshold)
+        return sheets.compare(image, mask[0], answer[0]), "", None
     truth: Any = rows.loc[number, list(card.targets)].to_numpy(np.float64)
     truth = int(truth[0]) if card.task == "multiclass" else truth
     names = card.classes or card.targets

@@ -19,6 +19,7 @@ from darkroom.prediction.tiles import Tiles
 from darkroom.prediction.tta import TTA
 from darkroom.project.checked_json import read_json, write_json
 from darkroom.tasks.answers import decode_grade
+from darkroom.tasks.planes import MaskClasses
 from darkroom.tasks.table import TASKS
 
 DEFAULT_THRESHOLD = 0.5
@@ -101,14 +102,9 @@ class Decision:
             >>> Decision().masks(chances, exclusive=True, background=True).astype(int).tolist()
             [[[1, 0, 0]], [[0, 1, 0]]]
         """
-        if not exclusive:
-            thresholds = self.threshold_array(len(probabilities))
-            return np.asarray(probabilities > thresholds[:, None, None], np.bool_)
-        best = probabilities.argmax(axis=0)
-        masks = best == np.arange(len(probabilities))[:, None, None]
-        if background:
-            masks &= probabilities.max(axis=0) > 1 - probabilities.sum(axis=0)
-        return np.asarray(masks, np.bool_)
+        thresholds = None if exclusive else self.threshold_array(len(probabilities))
+        masks = MaskClasses(exclusive, background).decode(probabilities, thresholds)
+        return masks.view(np.bool_)
 
     def threshold_array(self, count: int) -> NDArray[np.float32]:
         """Return the threshold (count,) of each label, float32.

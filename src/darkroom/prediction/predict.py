@@ -14,7 +14,8 @@ from darkroom.models.device import out_of_memory_errors
 from darkroom.prediction.tiles import Tiles, predict_tiled
 from darkroom.prediction.tta import TRANSFORMS, TTA, rescale, restore_size
 from darkroom.store.loader import Batch
-from darkroom.tasks.table import TASKS
+from darkroom.tasks.planes import OVERLAPPING, MaskClasses
+from darkroom.tasks.table import Task, get_task
 
 _MEMORY_FIX = "lower batch_size of evaluate or predict, or train a smaller model or on fewer pixels"
 _MAX_IDS = 5  # in an error
@@ -50,6 +51,7 @@ def predict(
     tta: TTA = _NO_TTA,
     tiles_at_once: int = 1,
     dtypes: Sequence[torch.dtype] | None = None,
+    classes: MaskClasses = OVERLAPPING,
 ) -> Iterator[Prediction]:
     """Return an iterator of predictions, averaged over networks, transforms and scales.
 
@@ -69,6 +71,7 @@ def predict(
             on which batch comes first; larger batches raise it.
         dtypes: Of the products of each network (`darkroom.models.device.prediction_dtype`); None:
             float32 for all.
+        classes: How mask classes share the pixels.
 
     Raises:
         ParamsError: `tta` has scales or tiles, and the task has no masks.
@@ -79,13 +82,14 @@ def predict(
         raise ValueError("no networks to predict with")
     tta.require_supported(task)  # here, not in the generator: before the first batch is asked for
     pairs = list(zip(networks, dtypes or [torch.float32] * len(networks), strict=True))
-    return _predictions(pairs, loader, task, device, mean, std, tta, tiles_at_once)
+    target = get_task(task, classes=classes)
+    return _predictions(pairs, loader, target, device, mean, std, tta, tiles_at_once)
 
 
 def _predictions(
     networks: Sequence[Network],
     loader: Iterable[Batch],
-    task: str,
+    task: Task,
     device: torch.device,
     mean: Sequence[float],
     std: Sequence[float],
@@ -110,7 +114,7 @@ def _predictions(
 
 
 def _average(
-    networks: Sequence[Network], images: Tensor, task: str, tta: TTA, tiles_at_once: int
+    networks: Sequence[Network], images: Tensor, task: Task, tta: TTA, tiles_at_once: int
 ) -> Tensor:
     """Return the mean probabilities, float32, over networks, transforms and scales."""
     size = (images.shape[-2], images.shape[-1])
@@ -120,7 +124,7 @@ def _average(
         for transform in (TRANSFORMS[name] for name in tta.all_transforms):
             inputs = transform.apply(scaled).contiguous(memory_format=torch.channels_last)
             probabilities = _sum_tiled(networks, inputs, task, tta.tiles, tiles_at_once)
-            if TASKS[task].masks:
+            if task.masks:
                 probabilities = restore_size(transform.undo(probabilities), size)
             total = probabilities if total is None else total.add_(probabilities)
     assert total is not None
@@ -130,7 +134,7 @@ def _average(
 def _sum_tiled(
     networks: Sequence[Network],
     images: Tensor,
-    task: str,
+    task: Task,
     tiles: Tiles | None,
     tiles_at_once: int,
 ) -> Tensor:
@@ -142,7 +146,7 @@ def _sum_tiled(
     )
 
 
-def _sum(networks: Sequence[Network], images: Tensor, task: str) -> Tensor:
+def _sum(networks: Sequence[Network], images: Tensor, task: Task) -> Tensor:
     """Return the sum of the networks' probabilities, float32; NaN where a logit is not finite.
 
     The logits are tested because an infinite one has a plausible probability, 0 or 1.
@@ -151,7 +155,7 @@ def _sum(networks: Sequence[Network], images: Tensor, task: str) -> Tensor:
     for network, dtype in networks:
         with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
             logits = network(images)
-            probabilities = TASKS[task].activate(logits)
+            probabilities = task.activate(logits)
         broken = ~logits.isfinite().flatten(1).all(dim=1)
         shape = (-1, *[1] * (probabilities.ndim - 1))
         probabilities = probabilities.masked_fill(broken.view(shape), torch.nan)

@@ -19,9 +19,11 @@ from darkroom.params.evaluate import Evaluate, Predict
 from darkroom.prediction.predict import Prediction, predict
 from darkroom.prediction.tta import TTA
 from darkroom.stages._context import Context, require
+from darkroom.stages._inputs import mask_classes
 from darkroom.stages._model_params import require_same_params
 from darkroom.store.loader import loader
 from darkroom.store.store import Store
+from darkroom.tasks.planes import MaskClasses
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class TrainedFolds:
         networks: By fold.
         precisions: By fold, what its network was trained in, and on which type of device.
         task: A name of `darkroom.tasks.table.TASKS`.
+        classes: How mask classes share the pixels.
         mean: Of the normalisation that they were trained with.
         std: Likewise.
         batch_size: Images at once.
@@ -42,6 +45,7 @@ class TrainedFolds:
     networks: dict[int, nn.Module]
     precisions: dict[int, tuple[str, str]]
     task: str
+    classes: MaskClasses
     mean: Sequence[float]
     std: Sequence[float]
     batch_size: int
@@ -66,6 +70,7 @@ class TrainedFolds:
             std=self.std,
             tta=self.tta,
             tiles_at_once=self.batch_size,
+            classes=self.classes,
         )
 
     def work_folder(self, context: Context, stage: str, fingerprint: str) -> Path:
@@ -112,6 +117,7 @@ def load(
     expected: dict[str, object] = {
         "task": card.task,
         "targets": list(card.targets),
+        "exclusive": card.exclusive or None,
         "classes": list(card.classes),
         "height": shards.height,
         "width": shards.width,
@@ -132,6 +138,7 @@ def load(
             for fold, (_, info) in loaded.items()
         },
         task=card.task,
+        classes=mask_classes(card),
         mean=first["mean"],
         std=first["std"],
         batch_size=choice.batch_size,

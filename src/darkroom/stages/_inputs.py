@@ -9,11 +9,17 @@ from darkroom.project.paths import Layout
 from darkroom.raw.masks import MaskForm
 from darkroom.stages._context import require
 from darkroom.store.store import Store
+from darkroom.tasks.planes import MaskClasses
 
 
 def mask_form(card: Card) -> MaskForm:
     """Return how the raw masks of a competition are read."""
     return MaskForm(card.planes, card.value_planes)
+
+
+def mask_classes(card: Card) -> MaskClasses:
+    """Return how mask classes share the pixels."""
+    return MaskClasses(card.exclusive, card.background)
 
 
 def read_part(paths: Layout, index: Index, part: str) -> tuple[Store, pd.DataFrame]:

@@ -17,9 +17,10 @@ from darkroom.models.names import LABEL_NAMES, MASK_NAMES
 from darkroom.params.train import LossOptions, Train
 from darkroom.project import processes
 from darkroom.project.paths import PARAMS
+from darkroom.stages._inputs import mask_classes
 from darkroom.store.loader import Loader, loader
 from darkroom.store.store import Store
-from darkroom.tasks.losses.build import balanced_weights, build_loss
+from darkroom.tasks.losses.build import balanced_mask_weights, balanced_weights, build_loss
 from darkroom.training import distributed
 from darkroom.training.augment.build import build_augmentation
 from darkroom.training.augment.mixup import Mixup
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from darkroom.params.competition import Competition
 
 GIVEN = "given"
+_MASKS_AT_ONCE = 16
 _TRAINING_PER_VALIDATION = 4  # loader processes
 
 
@@ -145,15 +147,31 @@ def network_arguments(
         arguments["scale"] = np.where(spread > 0, spread, 1.0).tolist()
     else:
         arguments.pop("output", None)
-    outputs = {"segmentation": 1, "multiclass": len(card.classes)}
+    outputs = {
+        "segmentation": card.planes + card.background,
+        "multiclass": len(card.classes),
+    }
     arguments |= {"outputs": outputs.get(card.task, len(card.targets))}
     return arguments if channels == RGB else arguments | {"channels": channels}
 
 
 def train_loss(
-    train: Train, card: Card, train_targets: NDArray[Any] | None, scale: Sequence[float] | None
+    train: Train,
+    card: Card,
+    train_targets: NDArray[Any] | None,
+    scale: Sequence[float] | None,
+    masks: Iterator[NDArray[np.uint8]],
 ) -> nn.Module:
-    """Return the loss; `scale` is one of `network_arguments`."""
+    """Return the loss.
+
+    Args:
+        train: Its loss, and how classes are weighed.
+        card: The task, and how mask classes share the pixels.
+        train_targets: Of the images learned from; None for masks.
+        scale: One of `network_arguments`.
+        masks: Of the images learned from, uint8 (n, K or K + 1, H, W); read where classes are
+            balanced.
+    """
     choice: str | Mapping[str, float | Mapping[str, float]]
     if isinstance(train.loss, str):
         choice = train.loss
@@ -165,7 +183,9 @@ def train_loss(
             for name, options in train.loss.items()
         }
     weights = train.class_weights
-    if weights == "balanced":
+    if weights == "balanced" and card.task == "segmentation":
+        weights = balanced_mask_weights(*_mask_counts(masks, card.planes))
+    elif weights == "balanced":
         targets = np.empty(0) if train_targets is None else train_targets
         weights = balanced_weights(card.task, targets, classes=len(card.classes) or None)
     return build_loss(
@@ -174,7 +194,23 @@ def train_loss(
         label_smoothing=train.label_smoothing,
         class_weights=weights,
         scale=scale,
+        mask_classes=mask_classes(card),
     )
+
+
+def _mask_counts(
+    masks: Iterator[NDArray[np.uint8]], planes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the pixels of each class, and the images that show it, both int64 (K,)."""
+    by_image = [batch[:, :planes].sum(axis=(2, 3), dtype=np.int64) for batch in masks]
+    counts = np.concatenate(by_image)
+    return counts.sum(axis=0), np.count_nonzero(counts, axis=0).astype(np.int64)
+
+
+def train_masks(shards: Store, rows: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the stored masks of some rows, a few images at a time."""
+    for first in range(0, len(rows), _MASKS_AT_ONCE):
+        yield shards.masks(rows[first : first + _MASKS_AT_ONCE])
 
 
 def train_mixup(train: Train, card: Card) -> Mixup | None:

@@ -24,7 +24,7 @@ from darkroom.project.paths import Layout
 from darkroom.project.work import half_done
 from darkroom.stages import _leaks, _model_params, _train_args, _unfinished
 from darkroom.stages._context import Context
-from darkroom.stages._inputs import read_part
+from darkroom.stages._inputs import mask_classes, read_part
 from darkroom.stages._split import read_split, require_fold
 from darkroom.store.store import Store
 from darkroom.training import distributed
@@ -106,8 +106,15 @@ def run(
             *loaders,
             train,
             task=card.task,
-            loss=_train_args.train_loss(train, card, inputs.train_targets, arguments.get("scale")),
+            loss=_train_args.train_loss(
+                train,
+                card,
+                inputs.train_targets,
+                arguments.get("scale"),
+                _train_args.train_masks(shards, inputs.train_rows),
+            ),
             mixup=_train_args.train_mixup(train, card),
+            classes=mask_classes(card),
             seed=context.seed,
             work_dir=work,
             mean=description["mean"],
@@ -121,6 +128,7 @@ def run(
                     loaders[1],
                     names=card.classes or card.targets,
                     hyperparameters=_hyperparameters(context, fold, shards),
+                    classes=mask_classes(card),
                 ),
             ],
         )
@@ -214,6 +222,7 @@ def _description(
     return {
         "task": card.task,
         "targets": card.targets,
+        **({"exclusive": True} if card.exclusive else {}),
         "classes": card.classes,
         "height": shards.height,
         "width": shards.width,

@@ -21,6 +21,7 @@ from darkroom.tasks.metrics.sums import (
     sum_errors,
     sum_squares,
 )
+from darkroom.tasks.planes import OVERLAPPING, MaskClasses
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Task:
         answers: What `decode` returns.
         decode: (probabilities, threshold) to answers, in numpy.
         source: Where its usual loss, its metric and its rule come from.
+        classes: Masks: how their classes share the pixels.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Task:
     answers: str
     decode: Decoder
     source: str
+    classes: MaskClasses = OVERLAPPING
 
     def activate(self, logits: Tensor) -> Tensor:
         """Return probabilities (values for regression), float32, of the shape of the targets."""
@@ -78,11 +81,11 @@ def _error_metrics(scale: Tensor | float) -> tuple[Metric, ...]:
 _TABLE = (
     Task(
         name="segmentation",
-        activation=torch.sigmoid,
+        activation=OVERLAPPING.activate,
         metrics=(Metric("dice", "max", count_dice),),
         targets="uint8 (N, K, H, W) of 0 and 1",
         answers="uint8 (N, K, H, W) of 0 and 1",
-        decode=decode_yes,
+        decode=OVERLAPPING.decode,
         source="Dice loss: Milletari et al. 2016, V-Net; metric: Carvana Image Masking Challenge",
     ),
     Task(
@@ -126,14 +129,24 @@ _TABLE = (
 TASKS = {task.name: task for task in _TABLE}
 
 
-def get_task(name: str, scale: Tensor | None = None) -> Task:
-    """Return a task, for training.
+def get_task(name: str, scale: Tensor | None = None, classes: MaskClasses = OVERLAPPING) -> Task:
+    """Return a task as the data have it.
 
     Args:
         name: A key of `TASKS`.
         scale: Regression: float32 (K,), on the device. Each target's errors are divided by its
             own: in the units of the table, the target with the greatest numbers would choose the
             best epoch alone. None: they are not divided.
+        classes: Masks: how their classes share the pixels.
     """
     task = TASKS[name]
+    if task.masks and classes.exclusive:
+        dice = Metric("dice", "max", partial(count_dice, classes=classes))
+        task = replace(
+            task,
+            activation=classes.activate,
+            decode=classes.decode,
+            metrics=(dice,),
+            classes=classes,
+        )
     return task if scale is None else replace(task, metrics=_error_metrics(scale))

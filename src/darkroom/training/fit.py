@@ -14,6 +14,7 @@ from darkroom.models.device import AMP_DTYPES, out_of_memory_errors
 from darkroom.params.train import FitConfig
 from darkroom.store.loader import Loader, lost_workers_reported
 from darkroom.tasks.losses.build import build_loss
+from darkroom.tasks.planes import OVERLAPPING, MaskClasses
 from darkroom.tasks.table import Task, get_task
 from darkroom.training import distributed
 from darkroom.training.augment.mixup import Mixup
@@ -62,6 +63,7 @@ def fit(
     std: Sequence[float] = STD,
     scale: Sequence[float] | None = None,
     mixup: Mixup | None = None,
+    classes: MaskClasses = OVERLAPPING,
     callbacks: Sequence[Callback] = (),
 ) -> FitResult:
     """Train a network, keep the best epoch, stop early when no better one follows.
@@ -83,6 +85,7 @@ def fit(
         scale: Regression: each target's spread. Metrics, and the task's usual loss, divide errors
             by it.
         mixup: Mixes the images of training batches; None: they are not mixed.
+        classes: How mask classes share the pixels.
         callbacks: Called on every rank, in this order.
 
     Raises:
@@ -95,8 +98,9 @@ def fit(
     _check_sizes(train_loader, val_loader)
     device = training_device(config.accelerator)
     precision = choose_precision(config, device, task)
-    target = get_task(task, None if scale is None else torch.tensor(scale, device=device))
-    loss = build_loss(task, scale=scale) if loss is None else loss
+    target = get_task(task, None if scale is None else torch.tensor(scale, device=device), classes)
+    if loss is None:
+        loss = build_loss(task, scale=scale, mask_classes=classes)
     best = BestWeights(target.monitor, config.patience, config.unfreeze_epoch)
     has_workers = train_loader.num_workers + val_loader.num_workers > 0
     with (

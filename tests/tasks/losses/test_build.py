@@ -214,7 +214,7 @@ def test_what_cannot_be_is_refused(task: str, loss: Any, words: list[str]) -> No
         ("regression", {"label_smoothing": 0.1}, "regression takes no label_smoothing"),
         ("multiclass", {"label_smoothing": 1.0}, "label_smoothing is out of range"),
         ("multiclass", {"label_smoothing": -0.1}, "label_smoothing is out of range"),
-        ("segmentation", {"class_weights": [1.0]}, "segmentation takes no class_weights"),
+        ("regression", {"class_weights": [1.0]}, "regression takes no class_weights"),
         ("multiclass", {"scale": [1.0]}, "multiclass takes no scale"),
         ("multiclass", {"class_weights": []}, "class_weights must be finite numbers"),
         ("multiclass", {"class_weights": [1.0, float("inf")]}, "class_weights must be finite"),

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,11 @@ def test_focal_by_hand() -> None:
 
 def test_tversky_by_hand() -> None:
     right, alarmed, missed = 1.3, 0.2, 0.7
-    for options, alpha, beta in (({}, 0.3, 0.7), ({"alpha": 2.0, "beta": 0.5}, 2, 0.5)):
+    cases: list[tuple[dict[str, Any], float, float]] = [
+        ({}, 0.3, 0.7),
+        ({"alpha": 2.0, "beta": 0.5}, 2, 0.5),
+    ]
+    for options, alpha, beta in cases:
         index = (right + 1) / (right + 1 + alpha * alarmed + beta * missed)
         assert float(masks.tversky(LOGITS, MASK, **options)) == pytest.approx(1 - index, abs=1e-6)
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from darkroom.errors import DataError, ParamsError
 from darkroom.tasks.losses.choice import AUTO, LossChoice, Term, read_terms
+from darkroom.tasks.planes import OVERLAPPING, MaskClasses
 
 
 class WeightedLoss(nn.Module):
@@ -31,15 +32,21 @@ class WeightedLoss(nn.Module):
         per_output: One number an output, which every loss takes after logits and targets; or
             None. A buffer that is not in the state dict.
         name: The key of these numbers, for errors.
+        uncounted: How many outputs have no number: the background of exclusive mask classes.
     """
 
     per_output: Tensor | None
 
     def __init__(
-        self, terms: Sequence[Term], *, per_output: Sequence[float] | None = None, name: str = ""
+        self,
+        terms: Sequence[Term],
+        *,
+        per_output: Sequence[float] | None = None,
+        name: str = "",
+        uncounted: int = 0,
     ) -> None:
         super().__init__()
-        self.terms, self.name = tuple(terms), name
+        self.terms, self.name, self.uncounted = tuple(terms), name, uncounted
         numbers = None if per_output is None else torch.tensor(per_output, dtype=torch.float32)
         self.register_buffer("per_output", numbers, persistent=False)
 
@@ -52,7 +59,7 @@ class WeightedLoss(nn.Module):
         if self.per_output is None:
             parts = [weight * loss(logits, targets) for weight, loss in self.terms]
         else:
-            self._check_outputs(logits.shape[1], len(self.per_output))
+            self._check_outputs(logits.shape[1] - self.uncounted, len(self.per_output))
             parts = [weight * loss(logits, targets, self.per_output) for weight, loss in self.terms]
         return torch.stack(parts).sum() if len(parts) > 1 else parts[0]
 
@@ -71,6 +78,7 @@ def build_loss(
     label_smoothing: float = 0.0,
     class_weights: Sequence[float] | None = None,
     scale: Sequence[float] | None = None,
+    mask_classes: MaskClasses = OVERLAPPING,
 ) -> WeightedLoss:
     """Return a loss for a task.
 
@@ -81,9 +89,11 @@ def build_loss(
         label_smoothing: The share of certainty that is spread over all answers; labels only
             (Szegedy et al. 2016, Rethinking the Inception Architecture).
         class_weights: One a class (multiclass), or of each label's positives (multilabel,
-            binary). They are not normalised: an image weighs what its class does in any batch.
+            binary), or of each mask class. They are not normalised: an image weighs what its class
+            does in any batch.
         scale: Regression: errors are divided by these, one a value, so that a learning rate
             means the same whatever the units.
+        mask_classes: How mask classes share the pixels.
 
     Raises:
         ParamsError: A name or an option that the task's losses do not have, or an invalid
@@ -101,16 +111,24 @@ def build_loss(
         raise ParamsError(
             "label_smoothing is out of range", found=label_smoothing, expected="0 or more, below 1"
         )
-    if class_weights is not None and not labels:
+    if class_weights is not None and task == "regression":
         raise _unsupported("class_weights", task, "null")
     if scale is not None and task != "regression":
         raise _unsupported("scale", task, "None")
     _check_numbers("class_weights", class_weights, "0 or more, and one above 0", _is_weighting)
     _check_numbers("scale", scale, "numbers above 0", lambda numbers: min(numbers) > 0)
-    terms = read_terms(task, loss, smoothing=label_smoothing)
+    fixed: dict[str, object] = {"smoothing": label_smoothing} if label_smoothing else {}
+    if task == "segmentation":
+        fixed = {"classes": mask_classes}
+    terms = read_terms(task, loss, fixed)
     if scale is not None:
         return WeightedLoss(terms, per_output=scale, name="scale")
-    return WeightedLoss(terms, per_output=class_weights, name="class_weights")
+    return WeightedLoss(
+        terms,
+        per_output=class_weights,
+        name="class_weights",
+        uncounted=int(mask_classes.background),
+    )
 
 
 def balanced_weights(
@@ -142,6 +160,28 @@ def balanced_weights(
     raise ParamsError(
         f"{task} has no classes to balance", found="class_weights: balanced", expected="null"
     )
+
+
+def balanced_mask_weights(pixels: NDArray[np.int64], images: NDArray[np.int64]) -> list[float]:
+    """Return the weights of mask classes: the median of their frequencies over the frequency.
+
+    A frequency is the share of a class in the pixels of the images that show it (Eigen and Fergus
+    2015, Predicting Depth, Surface Normals and Semantic Labels).
+
+    Args:
+        pixels: int64 (K,), pixels of each class.
+        images: int64 (K,), images that show it, all of one size.
+
+    Raises:
+        DataError: A class that no image shows.
+
+    Example:
+        >>> balanced_mask_weights(np.array([400, 100, 100]), np.array([4, 4, 1]))
+        [1.0, 4.0, 1.0]
+    """
+    _require_examples("a mask class", np.flatnonzero(images == 0))
+    frequencies = pixels / images
+    return [float(weight) for weight in np.median(frequencies) / frequencies]
 
 
 def _is_weighting(numbers: Sequence[float]) -> bool:

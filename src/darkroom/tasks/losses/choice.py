@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 
 from torch import Tensor
 
@@ -74,8 +75,15 @@ _TABLE: Mapping[str, Mapping[str, _Loss]] = {
 NAMES: Mapping[str, tuple[str, ...]] = {task: tuple(losses) for task, losses in _TABLE.items()}
 
 
-def read_terms(task: str, choice: LossChoice, *, smoothing: float = 0.0) -> list[Term]:
+def read_terms(
+    task: str, choice: LossChoice, fixed: Mapping[str, object] = MappingProxyType({})
+) -> list[Term]:
     """Return the losses of a choice with their weights; see `build_loss`.
+
+    Args:
+        task: A key of `NAMES`.
+        choice: The losses.
+        fixed: Arguments that each of them gets.
 
     Raises:
         ParamsError: A name or an option that the task's losses do not have, or an invalid
@@ -89,11 +97,11 @@ def read_terms(task: str, choice: LossChoice, *, smoothing: float = 0.0) -> list
         choice = {choice: 1.0}
     if not choice:
         raise ParamsError("there is no loss", expected=f"one of {', '.join(NAMES[task])}")
-    return [_term(task, name, options, smoothing) for name, options in choice.items()]
+    return [_term(task, name, options, fixed) for name, options in choice.items()]
 
 
 def _term(
-    task: str, name: str, options: float | Mapping[str, float], smoothing: float
+    task: str, name: str, options: float | Mapping[str, float], fixed: Mapping[str, object]
 ) -> tuple[float, Callable[..., Tensor]]:
     loss = _TABLE[task].get(name)
     if loss is None:
@@ -115,9 +123,7 @@ def _term(
             found=f"alpha {arguments['alpha']:g}, beta {arguments['beta']:g}",
             expected=f"a sum of {LEAST:g} or more",
         )
-    if smoothing:
-        arguments["smoothing"] = smoothing
-    return weight, partial(loss.function, **arguments)
+    return weight, partial(loss.function, **arguments, **fixed)
 
 
 def _check_range(name: str, value: object, allowed: Range) -> None:

@@ -11,6 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from darkroom.tasks.planes import OVERLAPPING, MaskClasses
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -29,21 +31,28 @@ class Metric:
     finish: Callable[[float], float] = float
 
 
-def count_dice(probabilities: Tensor, masks: Tensor) -> tuple[Tensor, int]:
+def count_dice(
+    probabilities: Tensor, masks: Tensor, *, classes: MaskClasses = OVERLAPPING
+) -> tuple[Tensor, int]:
     """Return the sum of 2|A∩B| / (|A|+|B|) an image and class, and the number of both.
 
     As Kaggle scores it: the mean over images and classes, and 1 where both masks are empty.
 
     Args:
         probabilities: float32 (N, K, H, W).
-        masks: uint8 (N, K, H, W) of 0 and 1.
+        masks: uint8 (N, K, H, W) of 0 and 1, or with one plane more, of unknown pixels, which do
+            not count.
+        classes: Of exclusive ones a pixel has the most probable.
 
     Example:
         >>> masks = torch.tensor([[[[1, 0], [1, 0]]]])
         >>> count_dice(torch.tensor([[[[0.9, 0.8], [0.1, 0.2]]]]), masks)
         (tensor(0.5000), 1)
     """
-    predicted, truth = probabilities > 0.5, masks > 0
+    truth, known = classes.split_unknown(masks, probabilities.shape[1])
+    predicted, truth = classes.answers(probabilities), truth > 0
+    if known is not None:
+        predicted, truth = predicted & known, truth & known
     overlap, size = (predicted & truth).sum((2, 3)), predicted.sum((2, 3)) + truth.sum((2, 3))
     return torch.where(size == 0, 1.0, 2 * overlap / size.clamp(min=1)).sum(), size.numel()
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from darkroom.store.loader import BatchDataset, Loader
-from darkroom.tasks.table import TASKS
+from darkroom.tasks.planes import OVERLAPPING, MaskClasses
+from darkroom.tasks.table import get_task
 from darkroom.training.callbacks import Callback
 from darkroom.training.tensorboard.confusion import Confusion
 from darkroom.training.tensorboard.curves import Curves
@@ -32,6 +33,7 @@ def callbacks(
     hyperparameters: Mapping[str, object] | None = None,
     pictures: int | None = None,
     worst: int | None = None,
+    classes: MaskClasses = OVERLAPPING,
 ) -> list[Callback]:
     """Return the callbacks for `darkroom.training.fit.fit` that fill every tab of TensorBoard.
 
@@ -44,8 +46,9 @@ def callbacks(
         pictures: How many validation images to draw every epoch, always the same; 0: none;
             None: 4 with masks, which take a row each, else 8.
         worst: How many of the epoch's worst validation images to draw; likewise.
+        classes: How mask classes share the pixels.
     """
-    target, events = TASKS[task], EventWriter(log_dir)
+    target, events = get_task(task, classes=classes), EventWriter(log_dir)
     default = MASK_IMAGES if target.masks else LABEL_IMAGES
     all_callbacks: list[Callback] = [events, Graph(events, _batch_shape(loader)), Scalars(events)]
     if pictures != 0:

@@ -25,8 +25,9 @@ MOST = 200  # classes: a larger table cannot be read
 class Confusion(Callback):
     """Draws `confusion` of every epoch's validation.
 
-    Classes: the table of truth against prediction. Masks (by pixel) and one label: the same
-    of yes and no. Several labels: for each a bar of true and false positives and negatives.
+    Classes: the table of truth against prediction; so exclusive mask classes, pixel by pixel. One
+    mask (by pixel) and one label: the same of yes and no. Several masks or labels: for each a bar
+    of true and false positives and negatives.
 
     Args:
         task: Any but regression.
@@ -45,7 +46,7 @@ class Confusion(Callback):
         """Count the batch."""
         assert batch.targets is not None
         # Of 10,000 classes the table would have 763 MiB. All ranks leave it out alike.
-        if not self.task.masks and probabilities.shape[1] > MOST:
+        if probabilities.shape[1] > MOST:
             return
         counts = count(self.task, probabilities, batch.targets)
         self._counts = counts if self._counts is None else self._counts + counts
@@ -62,14 +63,17 @@ class Confusion(Callback):
 def count(task: Task, probabilities: Tensor, targets: Tensor) -> Tensor:
     """Return int64 (K, K), truth by prediction, of classes; of labels (K, 2, 2), likewise.
 
-    The images of a mask class are pixels.
+    The images of a mask class are pixels, but for unknown ones. The background is the first of
+    exclusive classes.
     """
     if task.name == "multiclass":
         classes = probabilities.shape[1]
         pairs = targets * classes + probabilities.argmax(dim=1)
         return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     if task.masks:
-        probabilities, targets = (p.movedim(1, -1).flatten(0, 2) for p in (probabilities, targets))
+        probabilities, targets = pixels_of(task, probabilities, targets)
+        if task.classes.exclusive:
+            return _count_exclusive(task, probabilities, targets)
     predicted, truth = probabilities > 0.5, targets > 0.5
     counted = (predicted & truth, predicted, truth)
     both, positive, present = (flags.sum(dim=0) for flags in counted)
@@ -78,10 +82,33 @@ def count(task: Task, probabilities: Tensor, targets: Tensor) -> Tensor:
     return torch.stack(rows, dim=1).reshape(-1, 2, 2)
 
 
+def pixels_of(task: Task, probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return probabilities and truth (P, K) of the P known pixels of masks (N, K, H, W)."""
+    masks, known = task.classes.split_unknown(targets, probabilities.shape[1])
+    rows = [each.movedim(1, -1).flatten(0, 2) for each in (probabilities, masks)]
+    if known is not None:
+        rows = [each[known.flatten()] for each in rows]
+    return rows[0], rows[1]
+
+
+def _count_exclusive(task: Task, probabilities: Tensor, targets: Tensor) -> Tensor:
+    """Return the table of exclusive classes from pixels (P, K)."""
+    first = int(task.classes.background)
+    count = probabilities.shape[1] + first
+    answers = task.classes.greatest(probabilities[:, :, None, None])[:, :, 0, 0]
+    # A pixel of no class is background: none of its flags is the greatest.
+    truth, predicted = (
+        torch.where(flags.any(dim=1), flags.int().argmax(dim=1) + first, 0)
+        for flags in (targets > 0, answers)
+    )
+    return torch.bincount(truth * count + predicted, minlength=count**2).reshape(count, count)
+
+
 def picture(task: Task, counts: NDArray[np.int64], names: Sequence[str]) -> Pixels:
     """Return the picture of the counts of `count`, summed over the batches."""
-    if task.name == "multiclass":
-        return tables.matrix(counts, _all(names, len(counts)))
+    if task.name == "multiclass" or task.classes.exclusive:
+        before = ["background"] if task.classes.background else []
+        return tables.matrix(counts, _all([*before, *names], len(counts)))
     if len(counts) == 1:
         name = "inside" if task.masks else _all(names, 1)[0]
         return tables.matrix(counts[0], ["outside" if task.masks else f"not {name}", name])

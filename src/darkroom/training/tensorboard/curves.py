@@ -15,6 +15,7 @@ from darkroom.store.loader import Batch
 from darkroom.tasks.table import Task
 from darkroom.training.callbacks import Callback
 from darkroom.training.tensorboard import writer
+from darkroom.training.tensorboard.confusion import pixels_of
 from darkroom.training.tensorboard.writer import EventWriter
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Curves(Callback):
         assert batch.targets is not None
         probabilities, truth = probabilities, batch.targets
         if self.task.masks:
-            probabilities, truth = (p.movedim(1, -1).flatten(0, 2) for p in (probabilities, truth))
+            probabilities, truth = pixels_of(self.task, probabilities, truth)
         elif self.task.name == "multiclass":
             drawn = min(MOST, probabilities.shape[1])
             truth = truth[:, None] == torch.arange(drawn, device=truth.device)
