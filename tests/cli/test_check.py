@@ -1,0 +1,78 @@
+"""What `check` takes from the index and the raw files: labels, grades, cells of the sample."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from darkroom.cli.check import check_file
+from darkroom.index.card import Card, Runs
+from darkroom.index.table import Index, write_index
+from darkroom.project.paths import Layout
+from darkroom.submission.check import Report
+
+LABELS = Card("multilabel", ("hat", "tie"), header=("id", "tags"), metric="samples_f1")
+GRADES = Card("regression", ("grade",), header=("id", "grade"), metric="quadratic_kappa")
+
+
+def project(root: Path, card: Card, train: list[list[float]]) -> Layout:
+    """Write the index of these training targets and two test images, x and y."""
+    parts = ["train"] * len(train) + ["test"] * 2
+    ids = [*map(str, range(len(train))), "x", "y"]
+    rows = pd.DataFrame({"id": ids, "part": parts, "image": ids})
+    for name in ("mask", "group", "official"):
+        rows[name] = ""
+    rows["digest"], rows["mask_digest"] = "0" * 32, ""
+    for place, name in enumerate(card.targets):
+        rows[name] = [row[place] for row in train] + [float("nan")] * 2
+    paths = Layout("tiny", root)
+    write_index(Index(rows, card), paths.index, paths.card)
+    return paths
+
+
+def report(paths: Layout, *cells: str, ours: bool = False, like: str | None = None) -> Report:
+    path = paths.root / "theirs.csv"
+    lines = [f"{name},{cell}\n" for name, cell in zip("xy", cells, strict=True)]
+    header = "id,tags\n" if "tags" in paths.card.read_text() else "id,grade\n"
+    path.write_text(header + "".join(lines))
+    return check_file(paths, path, ours=ours, like=like)
+
+
+def test_an_empty_cell_of_labels_is_legal_where_a_training_image_has_no_label(
+    tmp_path: Path,
+) -> None:
+    some = project(tmp_path / "some", LABELS, [[1, 0], [0, 1]])
+    assert report(some, "hat", "hat tie").ok
+    assert not report(some, "hat", "").ok
+    assert report(project(tmp_path / "none", LABELS, [[1, 1], [0, 0]]), "hat", "").ok
+
+
+def test_grades_are_the_whole_numbers_between_those_of_training(tmp_path: Path) -> None:
+    paths = project(tmp_path, GRADES, [[1], [3], [4]])
+    assert report(paths, "1", "2").ok  # 2 lies between them
+    assert [fault.row for fault in report(paths, "0", "5").faults] == [2, 3]
+    assert not report(paths, "1", "2.5").ok
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_a_cell_of_the_sample_is_legal_in_a_file_that_is_not_ours(
+    tmp_path: Path, ours: bool
+) -> None:
+    paths = project(tmp_path, LABELS, [[1, 0], [0, 1]])
+    assert not report(paths, "hat", "?", ours=ours, like="sample.csv").ok  # there are no raw files
+    paths.raw.mkdir(parents=True)
+    (paths.raw / "sample.csv").write_text("id,tags\nx,?\ny,?\n")
+    assert report(paths, "hat", "?", ours=ours, like="sample.csv").ok is not ours
+
+
+def test_masks_of_a_size_of_their_own_need_no_image(tmp_path: Path) -> None:
+    runs = Runs("column", empty="-", size=(2, 3))
+    card = Card("segmentation", header=("id", "tags"), runs=runs)
+    rows = pd.DataFrame({"id": ["0", "x", "y"], "part": ["train", "test", "test"]})
+    rows["image"], rows["mask"], rows["digest"] = rows["id"], "rle:column", "0" * 32
+    rows["group"] = rows["official"] = rows["mask_digest"] = ""
+    columns = ["id", "part", "image", "mask", "group", "official", "digest", "mask_digest"]
+    paths = Layout("tiny", tmp_path)
+    write_index(Index(rows[columns], card), paths.index, paths.card)
+    assert report(paths, "1 6", "-").ok
+    assert [fault.row for fault in report(paths, "2 6", "").faults] == [2, 3]
