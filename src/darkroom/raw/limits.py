@@ -21,6 +21,9 @@ deflate reaches 1,032, with nothing but zeros, and members that overlap any rati
 MAX_COLUMNS = 100_000
 """Columns of a table."""
 
+MAX_ROWS = 20_000_000
+"""Rows of a table. The largest well-known challenges have some 5 million, one a label."""
+
 MAX_NAME_CHARACTERS = 1_000
 """Of an id, a label or a column's name. They are drawn, printed, and compared with each other."""
 
@@ -39,7 +42,19 @@ def refuse_count(count: int, file: Path) -> None:
         )
 
 
-def refuse_ratio(unpacked_bytes: int, packed_bytes: int, file: Path, fix: str) -> None:
+def refuse_rows(count: int, file: object) -> None:
+    """Raise DataError if a table declares more than `MAX_ROWS` rows."""
+    if count > MAX_ROWS:
+        raise DataError(
+            "more rows than any table of images",
+            file=file,
+            found=f"{count:,} rows",
+            expected=f"at most {MAX_ROWS:,}",
+            fix="is it the right file?",
+        )
+
+
+def refuse_ratio(unpacked_bytes: int, packed_bytes: int, file: object, fix: str) -> None:
     """Raise DataError if an archive declares, or has given, more bytes than its size allows."""
     most = MAX_UNPACKED_RATIO * max(packed_bytes, _SMALL_BYTES)
     if unpacked_bytes > most:

@@ -1,12 +1,15 @@
 """Find a table among the raw files, whatever it is packed in, and read it by its kind."""
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from darkroom.errors import DataError
 from darkroom.project.names import describe_bytes, list_names, pick_name, read_errors
 from darkroom.raw import limits
 from darkroom.raw.archives import Archives
 from darkroom.raw.gunzip import read_gzip
+from darkroom.raw.tables.parquet import MAGIC, read_parquet_header, read_parquet_table
+from darkroom.raw.tables.records import read_json_table
 from darkroom.raw.tables.table import Columns, Table
 from darkroom.raw.tables.text import read_text_header, read_text_table
 
@@ -42,6 +45,13 @@ def read_table(
     """
     file, data = read_bytes(archives, name)
     choice = Columns(tuple(leave_out))
+    match _kind(file, data):
+        case "parquet":
+            _refuse_options(file, delimiter, columns)
+            return read_parquet_table(data, file, choice)
+        case "json":
+            _refuse_options(file, delimiter, columns)
+            return read_json_table(data, file, choice)
     return read_text_table(data, file, delimiter=delimiter, columns=columns, choice=choice)
 
 
@@ -54,7 +64,30 @@ def read_header(
 ) -> tuple[str, ...]:
     """Return the names of a table's columns; see `read_table`."""
     file, data = read_bytes(archives, name)
+    match _kind(file, data):
+        case "parquet":
+            return read_parquet_header(data, file)
+        case "json":
+            return read_json_table(data, file, Columns()).header
     return read_text_header(data, file, delimiter=delimiter, columns=columns)
+
+
+def _kind(file: str, data: bytes) -> str:
+    """Return the kind of a table: what it holds counts, and the name only where text is JSON."""
+    if data.startswith(MAGIC):
+        return "parquet"
+    return "json" if Path(file).name.lower().removesuffix(".gz").endswith(".json") else "text"
+
+
+def _refuse_options(file: str, delimiter: str | None, columns: Sequence[str] | None) -> None:
+    if delimiter is not None or columns is not None:
+        raise DataError(
+            "this table names its columns, and has no delimiter",
+            file=file,
+            found="columns" if columns is not None else "a delimiter",
+            expected="the table's name alone",
+            fix="leave these two keys out",
+        )
 
 
 def table_files(names: Collection[str], name: str, key: str = "") -> list[str]:

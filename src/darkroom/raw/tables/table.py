@@ -26,6 +26,7 @@ class Table:
         places: The position of each column in the file, from 0, if some were left out; else ().
         left_out: The names of the columns that were left out, in the file's order.
         declared: The number of rows that the file claims to have, if it does.
+        encoding: Of the file's text.
     """
 
     file: str
@@ -35,6 +36,7 @@ class Table:
     places: tuple[int, ...] = ()
     left_out: tuple[str, ...] = ()
     declared: int | None = None
+    encoding: str = "utf-8"
 
     def position(self, column: int | str) -> int:
         """Return the place in `rows` of a column given by position in the file, or by name.
@@ -150,11 +152,12 @@ class Columns:
         lines: list[int],
         *,
         declared: int | None = None,
+        encoding: str = "utf-8",
     ) -> Table:
         """Return a table of rows that hold the chosen columns alone; `header` has all."""
         places = self.places(header)
         if places is None:
-            return Table(file, tuple(header), rows, lines, declared=declared)
+            return Table(file, tuple(header), rows, lines, declared=declared, encoding=encoding)
         chosen = set(places)
         return Table(
             file,
@@ -164,6 +167,7 @@ class Columns:
             tuple(places),
             tuple(name for place, name in enumerate(header) if place not in chosen),
             declared,
+            encoding,
         )
 
 
