@@ -104,7 +104,8 @@ def test_a_missing_file_is_named_with_what_is_there() -> None:
     assert str(caught.value) == (
         "raw: train is missing\n"
         "  found: Train.zip, test.zip\n"
-        "  expected: train.zip or train.tar.gz or train.tgz or train.tar or train\n"
+        "  expected: train.zip or train.tar.gz or train.tgz or train.tar or "
+        "train.tar.7z or train.7z or train.zip.001 or train\n"
         "  to do: if Train.zip is it, rename it; else download train"
     )
 
@@ -141,9 +142,9 @@ def test_what_reading_raises_names_the_file() -> None:
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["train.zip.001", "train.zip.002"], "train.zip.001 is one of its parts: join them: `cat"),
+        (["train.zip.002", "train.zip.003"], "train.zip.002 is one of its parts: join them: `cat"),
         (["train.z01", "test.zip"], "train.z01 is one of its parts"),
-        (["train.7z"], "train.7z is packed in another way: unpack it"),
+        (["train.rar"], "train.rar is packed in another way: unpack it"),
         (["train.tar.xz"], "train.tar.xz is packed in another way"),
         (["test.7z", "trains.zip"], "if trains.zip is it, rename it"),
     ],

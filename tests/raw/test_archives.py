@@ -118,7 +118,7 @@ def test_an_accent_is_found_in_either_form(raw: Archives, name: str) -> None:
     [
         (
             "t.zip",
-            b"7z\xbc\xaf\x27\x1c",
+            b"Rar!",
             "to do: unpack it, and leave the folder or the table there",
         ),
         ("t.zip", b"PK\7\x08PK\3\4", "to do: join them: `cat t.zip.0* > t.zip`; for parts .z01,"),
@@ -129,6 +129,7 @@ def test_an_accent_is_found_in_either_form(raw: Archives, name: str) -> None:
         ),
         ("t.zip", b"\x1f\x8b\x08", "to do: rename it to t.tar.gz if it is whole"),
         ("t.tar.gz", b"PK\3\4", "to do: rename it to t.zip if it is whole"),
+        ("t.zip", b"7z\xbc\xaf\x27\x1c", "to do: rename it to t.7z if it is whole"),
         ("t.zip", b"<html>", "to do: download it again"),
     ],
 )

@@ -136,7 +136,7 @@ def test_the_error_for_a_missing_table_names_the_nearest(tmp_path: Path) -> None
 
 def test_a_zip_of_two_tables_is_refused(tmp_path: Path) -> None:
     zip_of(tmp_path / "t.csv.zip", {"t.csv": b"a\n1", "u.csv": b"a\n1"})
-    with pytest.raises(DataError, match="a zip of one table holds more") as caught:
+    with pytest.raises(DataError, match="an archive of one table holds more") as caught:
         read(tmp_path, "t.csv")
     assert "found: t.csv.zip/t.csv, t.csv.zip/u.csv\n  expected: t.csv alone" in str(caught.value)
 

@@ -32,7 +32,10 @@ def refused(
     return str(caught.value)
 
 
-IMAGES = [{"id": 7, "file_name": "b.jpg", "width": 4.50}, {"id": 3, "file_name": "a.jpg"}]
+IMAGES: list[dict[str, Any]] = [
+    {"id": 7, "file_name": "b.jpg", "width": 4.50},
+    {"id": 3, "file_name": "a.jpg"},
+]
 KINDS = [{"id": 1, "name": "cat", "supercategory": "pet"}, {"id": 2, "name": "dog"}]
 NOTES = [
     {"id": 9, "image_id": 7, "category_id": 2, "bbox": [1, 2, 3, 4], "segmentation": [[1, 2]]},
@@ -56,11 +59,14 @@ def test_images_are_joined_to_annotations_and_categories(tmp_path: Path) -> None
 
 
 def test_images_alone_are_a_table_and_may_call_their_id_image_id(tmp_path: Path) -> None:
-    for coco in ({"images": IMAGES}, {"images": IMAGES, "annotations": []}):
-        assert read(tmp_path, "t.json", coco).column("id") == ["7", "3"]
-    images = [{"image_id": "00__1", "file_name": "a.jpg"}]
-    notes = [{"image_id": "00__1", "category_id": 5, "genus_id": 2}]
-    kinds = [{"category_id": 5, "scientificName": "Abies", "category_rank": "x"}]
+    alone: list[dict[str, Any]] = [{"images": IMAGES}, {"images": IMAGES, "annotations": []}]
+    for content in alone:
+        assert read(tmp_path, "t.json", content).column("id") == ["7", "3"]
+    images: list[dict[str, Any]] = [{"image_id": "00__1", "file_name": "a.jpg"}]
+    notes: list[dict[str, Any]] = [{"image_id": "00__1", "category_id": 5, "genus_id": 2}]
+    kinds: list[dict[str, Any]] = [
+        {"category_id": 5, "scientificName": "Abies", "category_rank": "x"}
+    ]
     coco = {"images": images, "annotations": notes, "categories": kinds}
     table = read(tmp_path, "t.json", coco)
     assert dict(zip(table.header, table.rows[0], strict=True)) == {

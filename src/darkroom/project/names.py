@@ -13,7 +13,10 @@ from pathlib import Path, PurePath
 
 from darkroom.errors import DataError, ResourceError
 
-CONTAINER_SUFFIXES = (".zip", ".tar.gz", ".tgz", ".tar")
+TAR_SUFFIXES = (".tar.gz", ".tgz", ".tar")
+FIRST_PART = ".zip.001"
+CONTAINER_SUFFIXES = (".zip", *TAR_SUFFIXES, ".tar.7z", ".7z", FIRST_PART)
+"""Of archives that are read where they lie; a longer one comes before its own end."""
 
 _JUNK = re.compile(r"(?:^|/)(?:__MACOSX/.*|\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini|\.gitkeep)$")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -21,7 +24,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _REPACK = "pack it again: regular files, relative names, no duplicates, no password"
 _PART = re.compile(r"(.*)\.(?:[0-9]{3}|z[0-9]{2}|part[0-9]+\.rar)")
-_OTHER_ARCHIVE = re.compile(r"(.*)\.(?:7z|rar|tar\.(?:bz2|xz|zst)|tbz2?|txz|bz2|xz|zst)")
+_OTHER_ARCHIVE = re.compile(r"(.*)\.(?:rar|tar\.(?:bz2|xz|zst)|tbz2?|txz|bz2|xz|zst)")
 _NEIGHBOURS = 50
 _COMPARED = 100  # characters from the end: comparing takes the square of their number
 _MAGIC = (

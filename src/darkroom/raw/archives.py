@@ -1,9 +1,10 @@
-"""Read members of folders, zips and tars by name, in place.
+"""Read members of folders, zips, tars and 7z archives by name, in place.
 
 Nothing is extracted, so no member can be written outside a folder, and 200,000 images stay one
 file. A path names a member as if archives were folders: "train.zip/train/0cde_01.jpg".
 
-A compressed tar has no random access: `darkroom.raw.gunzip` unpacks it first.
+A compressed tar and a 7z have no random access: `darkroom.raw.gunzip` and `sevenzips` unpack them
+first.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from darkroom.project.names import (
     BROKEN,
     CONTAINER_SUFFIXES,
     REPACK_ADVICE,
+    TAR_SUFFIXES,
     describe_bytes,
     file_kind,
     join_advice,
@@ -31,12 +33,14 @@ from darkroom.project.names import (
     sizes_by_name,
 )
 from darkroom.raw import limits
+from darkroom.raw.gunzip import unpack_gzip
+from darkroom.raw.sevenzips import unpack_7z
 from darkroom.raw.tars import BLOCK_BYTES, Tar
 from darkroom.raw.zips import Zip
 
 DIGEST_CHARACTERS = 32
 _TARS = ("a gzip file", "a tar archive", "binary data")  # the oldest tars have no magic
-_REPACKED = ("a 7z archive", "a rar archive", "a bzip2 file", "an xz file")
+_REPACKED = ("a rar archive", "a bzip2 file", "an xz file")
 _DOWNLOAD = "download it again"
 
 
@@ -49,14 +53,14 @@ class _Container(Protocol):
 
 
 class Archives:
-    """The containers (folders, .zip, .tar, .tar.gz, .tgz) under `root`.
+    """The containers (folders, .zip, .zip.001, .tar, .tar.gz, .tgz, .7z) under `root`.
 
     Each container is opened once a process, on first use; threads may read in parallel. It pickles
     as its two paths, for which a process builds one `Archives` and shares it; it survives a fork.
 
     Args:
         root: The folder that the containers lie in.
-        unpack_folder: Where large compressed tars are unpacked. Need not exist.
+        unpack_folder: Where large compressed tars and 7z archives are unpacked. Need not exist.
     """
 
     def __init__(self, root: Path, unpack_folder: Path) -> None:
@@ -207,10 +211,13 @@ class Archives:
             raise DataError("neither a file nor a folder", file=path, fix="remove it")
         with read_errors(path), path.open("rb") as file:
             kind = describe_bytes(file.read(BLOCK_BYTES))
-        if kind == "a zip archive" and not label.endswith(CONTAINER_SUFFIXES[1:]):
+        if kind == "a 7z archive" and label.endswith(".7z"):
+            return Tar(path, unpack_7z(path, self.unpack_folder))
+        if kind == "a zip archive" and not label.endswith((".7z", *TAR_SUFFIXES)):
             return Zip(path)
-        if label.endswith(CONTAINER_SUFFIXES[1:]) and kind in _TARS:
-            return Tar(path, self.unpack_folder, compressed=kind == "a gzip file")
+        if label.endswith(TAR_SUFFIXES) and kind in _TARS:
+            packed = kind == "a gzip file"
+            return Tar(path, unpack_gzip(path, self.unpack_folder) if packed else path)
         raise DataError(
             "not the archive that its name says",
             file=path,
@@ -237,7 +244,8 @@ def _advice(label: str, kind: str) -> str:
     if kind == "the first part of a split zip":
         return join_advice(Path(label).name)
     stem = label.removesuffix(next((end for end in CONTAINER_SUFFIXES if label.endswith(end)), ""))
-    suffix = {"a zip archive": ".zip", "a gzip file": ".tar.gz", "a tar archive": ".tar"}.get(kind)
+    suffixes = {"a zip archive": ".zip", "a gzip file": ".tar.gz", "a tar archive": ".tar"}
+    suffix = (suffixes | {"a 7z archive": ".7z"}).get(kind)
     return f"rename it to {stem}{suffix} if it is whole" if suffix else _DOWNLOAD
 
 

@@ -5,9 +5,9 @@ A small one is unpacked into memory; a large one into a file, once for all proce
 
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 from isal import igzip, isal_zlib
 
@@ -34,13 +34,7 @@ def unpack_gzip(path: Path, unpack_folder: Path) -> bytes | Path:
         data = read_gzip(path, MAX_IN_MEMORY_BYTES + 1)
         if len(data) <= MAX_IN_MEMORY_BYTES:
             return data
-    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
-    target = unpack_folder / f"{path.name}-{digest}-{size}-{path.stat().st_mtime_ns}.tar"
-    files.make_folder(unpack_folder, private=True)
-    with files.lock(unpack_folder):  # one process unpacks, the others wait
-        if not target.exists():
-            _unpack(path, target, packed_bytes=size)
-    return target
+    return unpack_once(path, unpack_folder, lambda out: _unpack(path, out, size))
 
 
 def read_gzip(path: Path, most_bytes: int) -> bytes:
@@ -53,14 +47,35 @@ def read_gzip(path: Path, most_bytes: int) -> bytes:
         return cast(bytes, file.read(most_bytes))
 
 
-def _unpack(path: Path, target: Path, packed_bytes: int) -> None:
+def unpack_once(path: Path, unpack_folder: Path, write: Callable[[BinaryIO], None]) -> Path:
+    """Return the file that an archive is unpacked to, once for all processes.
+
+    Args:
+        path: The archive; if it changes, it is unpacked anew.
+        unpack_folder: Where the file goes. Need not exist.
+        write: Writes the unpacked bytes.
+
+    Raises:
+        ResourceError: The disk is full.
+    """
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    status = path.stat()
+    target = unpack_folder / f"{path.name}-{digest}-{status.st_size}-{status.st_mtime_ns}.tar"
+    files.make_folder(unpack_folder, private=True)
+    with files.lock(unpack_folder):  # one process unpacks, the others wait
+        if not target.exists():
+            _write(path, target, write)
+    return target
+
+
+def _write(path: Path, target: Path, write: Callable[[BinaryIO], None]) -> None:
     unpacked_bytes = 0
     try:
         with files.atomic_write(target) as temporary, temporary.open("wb") as out:
-            for chunk in _chunks(path):
-                unpacked_bytes += len(chunk)
-                limits.refuse_ratio(unpacked_bytes, packed_bytes, path, "download it again")
-                out.write(chunk)
+            try:
+                write(out)
+            finally:
+                unpacked_bytes = out.tell()
     except OSError as error:
         if error.errno not in files.DISK_FULL:
             raise
@@ -69,6 +84,14 @@ def _unpack(path: Path, target: Path, packed_bytes: int) -> None:
             file=path,
             found=f"{unpacked_bytes:,} bytes unpacked",
         ) from error
+
+
+def _unpack(path: Path, out: BinaryIO, packed_bytes: int) -> None:
+    unpacked_bytes = 0
+    for chunk in _chunks(path):
+        unpacked_bytes += len(chunk)
+        limits.refuse_ratio(unpacked_bytes, packed_bytes, path, "download it again")
+        out.write(chunk)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

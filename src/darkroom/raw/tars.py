@@ -17,7 +17,6 @@ from typing import BinaryIO, NamedTuple
 
 from darkroom.project.names import BROKEN, read_errors, safe_name, sizes_by_name
 from darkroom.raw import limits
-from darkroom.raw.gunzip import unpack_gzip
 
 BLOCK_BYTES = 512
 _CHUNK_BYTES = 2**20
@@ -38,10 +37,15 @@ class Member(NamedTuple):
 
 
 class Tar:
-    """A tar's members; its bytes are in memory or in an uncompressed file."""
+    """A tar's members.
 
-    def __init__(self, path: Path, unpack_folder: Path, *, compressed: bool) -> None:
-        self._source = unpack_gzip(path, unpack_folder) if compressed else path
+    Args:
+        path: The archive, for messages.
+        source: Its bytes, uncompressed, or the file that holds them.
+    """
+
+    def __init__(self, path: Path, source: bytes | Path) -> None:
+        self._source = source
         with read_errors(path, *BROKEN), self._file() as file:
             members = []
             for member in read_members(file):

@@ -24,6 +24,7 @@ from darkroom.project.names import (
     sizes_by_name,
 )
 from darkroom.raw import limits
+from darkroom.raw.parts import is_part, open_parts, part_names
 
 _END, _END_BYTES = b"PK\x05\x06", 22
 _END64, _END64_BYTES = b"PK\x06\x06", 56
@@ -64,16 +65,11 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         DataError: It is damaged, one part of a split zip, or beyond the limits; or members overlap.
     """
     with read_errors(path, *BROKEN):
-        with path.open("rb") as file:
+        with open_parts(path) as file:
+            size = file.seek(0, 2)
             end = _read_end(file)
         if end is None:
-            raise DataError(
-                "the zip has no end",
-                file=path,
-                found=f"{path.stat().st_size:,} bytes",
-                expected="a complete file",
-                fix=f"download it again; if it is the first of its parts, {join_advice(path.name)}",
-            )
+            raise _no_end(path, size)
         if end.is_split:
             raise DataError(
                 "one part of a split zip",
@@ -83,16 +79,37 @@ def open_zip(path: Path) -> zipfile.ZipFile:
                 fix=join_advice(path.name),
             )
         limits.refuse_count(end.members, path)
-        archive = zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(open_parts(path) if is_part(path.name) else path)
     try:
-        _check_members(archive, end, path)
+        _check_members(archive, end, path, size)
     except BaseException:
         archive.close()
         raise
     return archive
 
 
-def _check_members(archive: zipfile.ZipFile, end: _EndRecord, path: Path) -> None:
+def _no_end(path: Path, size: int) -> DataError:
+    found = f"{size:,} bytes"
+    if is_part(path.name):
+        names = part_names(path)
+        following = f"{path.name[:-3]}{len(names) + 1:03}"
+        return DataError(
+            "the zip in parts has no end",
+            file=path,
+            found=f"{found} in {len(names)} parts, the last of them {names[-1]}",
+            expected=f"a part {following}, or a complete last one",
+            fix=f"download {following} and what follows; if there is none, {names[-1]} again",
+        )
+    return DataError(
+        "the zip has no end",
+        file=path,
+        found=found,
+        expected="a complete file",
+        fix=f"download it again; if it is the first of its parts, {join_advice(path.name)}",
+    )
+
+
+def _check_members(archive: zipfile.ZipFile, end: _EndRecord, path: Path, size: int) -> None:
     infos = archive.infolist()
     with read_errors(path, *BROKEN):
         expected = end.members if end.is_zip64 else end.members % 2**16
@@ -100,7 +117,6 @@ def _check_members(archive: zipfile.ZipFile, end: _EndRecord, path: Path) -> Non
             # Some writers let the 16 bits of a plain zip's count overflow.
             raise zipfile.BadZipFile(f"{len(infos):,} members for {end.members:,} declared")
     limits.refuse_count(len(infos), path)
-    size = path.stat().st_size
     limits.refuse_ratio(sum(info.file_size for info in infos), size, path, _UNPACK)
     _refuse_overlaps(infos, path)
 

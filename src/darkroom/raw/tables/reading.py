@@ -4,16 +4,25 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from darkroom.errors import DataError
-from darkroom.project.names import describe_bytes, list_names, pick_name, read_errors
+from darkroom.project.names import (
+    FIRST_PART,
+    TAR_SUFFIXES,
+    describe_bytes,
+    list_names,
+    pick_name,
+    read_errors,
+)
 from darkroom.raw import limits
 from darkroom.raw.archives import Archives
 from darkroom.raw.gunzip import read_gzip
+from darkroom.raw.parts import with_parts
 from darkroom.raw.tables.parquet import MAGIC, read_parquet_header, read_parquet_table
 from darkroom.raw.tables.records import read_json_table
 from darkroom.raw.tables.table import Columns, Table
 from darkroom.raw.tables.text import read_text_header, read_text_table
+from darkroom.raw.templates.places import find_containers, find_member
 
-SUFFIXES = ("", ".zip", ".gz")
+SUFFIXES = ("", ".zip", ".gz", ".7z", FIRST_PART)
 
 
 def read_table(
@@ -101,7 +110,9 @@ def table_files(names: Collection[str], name: str, key: str = "") -> list[str]:
     Raises:
         MissingFileError: It is not there; the message names the nearest.
     """
-    return [pick_name(names, name, suffixes=SUFFIXES, key=key)]
+    if "/" in name:
+        return with_parts(names, find_containers(names, name.split("/")[0], key or name))
+    return with_parts(names, [pick_name(names, name, suffixes=SUFFIXES, key=key)])
 
 
 def read_bytes(archives: Archives, name: str) -> tuple[str, bytes]:
@@ -113,30 +124,41 @@ def read_bytes(archives: Archives, name: str) -> tuple[str, bytes]:
         DataError: It is absent, damaged or too large, or its archive holds other files.
     """
     folder = archives.root
+    if "/" in name:
+        member = find_member(archives, name) or name  # the archive says what is there instead
+        return str(folder / member), archives.read(member)
     path = folder / pick_name(list_names(folder), name, suffixes=SUFFIXES, file=folder)
     with read_errors(path), path.open("rb") as file:
         kind = describe_bytes(file.read(512))
-    entry = path.name
-    if kind == "a zip archive":
-        inside = archives.paths(entry)
-        if len(inside) > 1:
-            raise DataError(
-                "a zip of one table holds more",
-                file=path,
-                found=", ".join(inside[:5]),
-                expected=f"{name.removesuffix('.zip')} alone",
-                fix="pack the table by itself",
-            )
-        entry = inside[0]
-    if kind == "a gzip file":
-        data = read_gzip(path, limits.MAX_MEMBER_BYTES + 1)
-        limits.refuse_ratio(len(data), path.stat().st_size, path, "is it the right file?")
-        if len(data) > limits.MAX_MEMBER_BYTES:
-            raise DataError(
-                "too large to be read",
-                file=path,
-                found=f"more than {limits.MAX_MEMBER_BYTES:,} bytes",
-                expected=f"at most {limits.MAX_MEMBER_BYTES:,} bytes",
-            )
-        return str(path), data
-    return str(folder / entry), archives.read(entry)
+    if kind == "a gzip file" and not path.name.endswith(TAR_SUFFIXES):
+        return str(path), _unpacked_gzip(path)
+    if kind in ("a zip archive", "a 7z archive"):
+        return _read_only_member(archives, path, name)
+    return str(path), archives.read(path.name)
+
+
+def _read_only_member(archives: Archives, path: Path, name: str) -> tuple[str, bytes]:
+    """Return the only file of an archive, by its path for messages, and its bytes."""
+    inside = archives.paths(path.name)
+    if len(inside) > 1:
+        raise DataError(
+            "an archive of one table holds more",
+            file=path,
+            found=", ".join(inside[:5]),
+            expected=f"{name} alone",
+            fix=f"pack the table by itself, or write its path as the table: {inside[0]}",
+        )
+    return str(archives.root / inside[0]), archives.read(inside[0])
+
+
+def _unpacked_gzip(path: Path) -> bytes:
+    data = read_gzip(path, limits.MAX_MEMBER_BYTES + 1)
+    limits.refuse_ratio(len(data), path.stat().st_size, path, "is it the right file?")
+    if len(data) > limits.MAX_MEMBER_BYTES:
+        raise DataError(
+            "too large to be read",
+            file=path,
+            found=f"more than {limits.MAX_MEMBER_BYTES:,} bytes",
+            expected=f"at most {limits.MAX_MEMBER_BYTES:,} bytes",
+        )
+    return data

@@ -7,7 +7,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from darkroom.errors import DataError
-from darkroom.project.names import CONTAINER_SUFFIXES, pick_name
+from darkroom.project.names import CONTAINER_SUFFIXES, list_names, pick_name
 from darkroom.raw.archives import Archives
 from darkroom.raw.templates.matching import Component
 
@@ -26,20 +26,21 @@ def stem_of(name: str) -> str:
     return name.removesuffix(suffix)
 
 
-def find_containers(names: Collection[str], top: Component, key: str) -> list[str]:
+def find_containers(names: Collection[str], top: str | Component, key: str) -> list[str]:
     """Return the containers that the first component of a template means.
 
     A name without its suffix means the folder of that name or the archive, whichever is there.
 
     Args:
         names: The names in the source folder.
-        top: The component, without fields. With a star, all that fit.
+        top: The component, without fields. With a star, all that fit. As a text, it is literal.
         key: The parameter, for the message.
 
     Raises:
         DataError: There is none (the message names the nearest), or a name means two.
     """
-    chosen = [name for name in sorted(names) if top.fits(name) or top.fits(stem_of(name))]
+    top = Component([top]) if isinstance(top, str) else top
+    chosen = [name for name in sorted(names) if any(map(top.fits, _aliases(name)))]
     if top.literal is None:
         if chosen:
             return chosen
@@ -57,12 +58,37 @@ def find_containers(names: Collection[str], top: Component, key: str) -> list[st
             fix=f"write {next(name for name in chosen if name != top.literal)} in {key}, or keep "
             "only one of them in data.source",
         )
+    twins = [name for name in sorted(names) if stem_of(name) == stem_of(top.literal)]
+    if not chosen and twins:
+        raise DataError(
+            f"{top.literal} is missing",
+            found=f"{twins[0]}, {'unpacked' if twins[0] == stem_of(twins[0]) else 'packed'}",
+            expected=f"{top.literal}, as {key} says",
+            fix=f"write {stem_of(top.literal)}/ for {top.literal}/ in {key}: then either will do",
+        )
     return chosen or [pick_name(names, top.literal, suffixes=[*CONTAINER_SUFFIXES, ""], key=key)]
+
+
+def _aliases(name: str) -> set[str]:
+    """Return what a container may be called: its name, that without suffix, or without .001."""
+    return {name, stem_of(name), name.removesuffix(".001")}
 
 
 def is_container(path: Path) -> bool:
     """Return whether a path is that of a folder, or has an archive's name."""
     return path.is_dir() or path.name.endswith(CONTAINER_SUFFIXES)
+
+
+def find_member(archives: Archives, path: str) -> str:
+    """Return the file of a path whose first folder may be packed; "" if there is none.
+
+    Raises:
+        DataError: Its first folder is not there, or is two things; or it means two files.
+    """
+    top, _, name = path.partition("/")
+    names = list_names(archives.root)
+    (container,) = find_containers(names, top, path)
+    return Listing(archives, container, top, exact=top != stem_of(container)).find(name)
 
 
 class Listing:

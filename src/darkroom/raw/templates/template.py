@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterator, Sequence
 from darkroom.errors import DataError, ParamsError
 from darkroom.project.names import list_names, path_fault
 from darkroom.raw.archives import Archives
-from darkroom.raw.tables import Table
+from darkroom.raw.parts import with_parts
+from darkroom.raw.tables.table import Table
 from darkroom.raw.templates.matching import (
     STAR,
     Component,
@@ -250,7 +251,7 @@ class Template:
             return None
         if not deeper:  # a bare file, or several
             return [name for name in sorted(names) if top.fits(name)]
-        return find_containers(names, top, self.key)
+        return with_parts(names, find_containers(names, top, self.key))
 
     def paths(self, archives: Archives) -> list[tuple[str, Reading]]:
         """Return all files that match, sorted, each with the values of the fields.
@@ -339,8 +340,9 @@ class Template:
             return
         pattern = Component.of_pattern(top) if self.has_star else Component([top])
         for name in find_containers(list_names(archives.root), pattern, self.key):
-            known = stem_of(name) if pattern.fits(stem_of(name)) else name
-            yield Listing(archives, name, known, exact=pattern.literal == name != stem_of(name))
+            known = next(each for each in (stem_of(name), name, top) if pattern.fits(each))
+            exact = pattern.literal is not None and known != stem_of(name)
+            yield Listing(archives, name, known, exact=exact)
 
 
 def _tokens(text: str, key: str) -> Iterator[Token]:

@@ -1,0 +1,111 @@
+"""A zip that was cut into parts, .zip.001, .zip.002, ..., as one file, without joining them."""
+
+import io
+import os
+import re
+from bisect import bisect_right
+from collections.abc import Collection
+from itertools import accumulate
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from darkroom.errors import DataError
+from darkroom.project.names import FIRST_PART, list_names
+
+_BUFFER_BYTES = 2**16
+
+
+def is_part(name: str) -> bool:
+    """Return whether a name is that of the first part."""
+    return name.endswith(FIRST_PART)
+
+
+def find_parts(names: Collection[str], first: str, file: object = None) -> list[str]:
+    """Return the names of all parts, in order.
+
+    Args:
+        names: The existing names.
+        first: The name of the first part.
+        file: The folder, for the message.
+
+    Raises:
+        DataError: A part between two others is missing; the message names it.
+
+    Example:
+        >>> find_parts(["a.zip.001", "a.zip.002", "b.zip"], "a.zip.001")
+        ['a.zip.001', 'a.zip.002']
+    """
+    stem = first.removesuffix("001")
+    parts = sorted(name for name in names if re.fullmatch(re.escape(stem) + "[0-9]{3}", name))
+    wanted = [f"{stem}{number:03}" for number in range(1, len(parts) + 1)]
+    if absent := [name for name in wanted if name not in parts]:
+        raise DataError(
+            f"{absent[0]} is missing",
+            file=file,
+            found=", ".join(parts[:12]),
+            expected="the parts of a zip without a gap",
+            fix=f"download {absent[0]}",
+        )
+    return parts
+
+
+def with_parts(names: Collection[str], chosen: Collection[str]) -> list[str]:
+    """Return chosen names, each first part with the parts that follow it; see `find_parts`."""
+    parts = [find_parts(names, name) if is_part(name) else [name] for name in chosen]
+    return [name for several in parts for name in several]
+
+
+def part_names(first: Path) -> list[str]:
+    """Return the names of the parts that lie beside the first."""
+    return find_parts(list_names(first.parent), first.name, first.parent)
+
+
+def open_parts(path: Path) -> BinaryIO:
+    """Return a file, opened to read its bytes; with a first part's name, all parts as one file."""
+    if not is_part(path.name):
+        return path.open("rb")
+    raw = _Parts([path.parent / name for name in part_names(path)])
+    return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+
+
+class _Parts(io.RawIOBase):
+    """Several files, one after the other, as one that can be read and sought in."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self._descriptors: list[int] = []
+        for path in paths:
+            self._descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        sizes = [os.fstat(descriptor).st_size for descriptor in self._descriptors]
+        self._ends = list(accumulate(sizes))
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._ends[-1]}[whence]
+        if start + offset < 0:
+            raise ValueError("a place before the first byte")
+        self._place = start + offset
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def readinto(self, buffer: "memoryview[int]") -> int:  # type: ignore[override]
+        number = bisect_right(self._ends, self._place)
+        if number == len(self._ends):
+            return 0
+        begin = self._ends[number - 1] if number else 0
+        data = os.pread(self._descriptors[number], len(buffer), self._place - begin)
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+        super().close()
