@@ -50,6 +50,15 @@ def test_every_dialect_gives_the_same_table(
     assert table.column("b") == table.column(1) == ["x", "y"]
 
 
+def test_a_further_column_has_a_name_and_no_position(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"key,cell\na_x,1\nb_y,2\n")
+    table = read(tmp_path, "t.csv").with_columns({"image": ["a", "b"], "label": ["x", "y"]})
+    assert table.names("image") == table.column("image") == ["a", "b"]
+    assert table.unique_names("label") == ["x", "y"]
+    with pytest.raises(DataError, match="no column 2"):
+        table.names(2)
+
+
 def test_cells_stay_what_they_are(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes('id;n\n007;NA\n" é";"1\n2"\n3;4\n'.encode())
     table = read(tmp_path, "t.csv", delimiter=";")

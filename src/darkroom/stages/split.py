@@ -19,7 +19,7 @@ def run(context: Context) -> None:
         count=choices.folds,
         seed=context.seed,
         task=index.card.task,
-        targets=index.card.targets,
+        targets=() if index.card.task == "segmentation" else index.card.targets,
         classes=index.card.classes,
     )
     write_split(paths, folds)

@@ -120,7 +120,7 @@ class Table:
                 expected="the names of the columns",
                 fix="put a line of column names before it",
             )
-        cells = self.column(place)
+        cells = [row[place] for row in self.rows]
         what = f"column {self.header[place] or place} is empty"
         refuse_rows(self, [n for n, cell in enumerate(cells) if not cell], what)
         refuse_long(self, cells, f"column {self.header[place] or place}")
