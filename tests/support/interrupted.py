@@ -12,12 +12,16 @@ from torch import nn
 
 from darkroom.params.train import FitConfig
 from darkroom.store.loader import Augment
+from darkroom.tasks.metrics.epochs import EpochMetric
+from darkroom.tasks.metrics.specs import get_metric
 from darkroom.training.augment.mixup import Mixup
 from darkroom.training.callbacks import Callback
 from darkroom.training.fit import FitResult, fit
 from tests.support.drawn import batches, colours
 from tests.support.noise import noisy
 
+# Of all validation images at once: a part of them has another.
+WHOLE = EpochMetric(get_metric("roc_auc", "multiclass"), "multiclass")
 IMAGES, TRAIN_IMAGES, EPOCHS = 30, 22, 3
 BATCHES, STEPS = 6, 3  # an epoch: five of four images and one of two; two batches a step
 
@@ -67,6 +71,7 @@ def train(
     config: Mapping[str, Any] | None = None,
     images: int = TRAIN_IMAGES,
     mixup: Mixup | None = Mixup(0.4, 0.4, 3),  # noqa: B008  (frozen)
+    metric: EpochMetric | None = WHOLE,
 ) -> FitResult:
     """Train in a folder, from its checkpoint if there is one."""
     store = colours(folder / "shards", IMAGES, side=16)
@@ -83,6 +88,7 @@ def train(
         seed=seed,
         work_dir=folder / "work",
         mixup=mixup,
+        metric=metric,
         callbacks=callbacks,
     )
 

@@ -62,7 +62,7 @@ def test_patience_counts_from_the_epoch_of_unfreezing() -> None:
 
 def test_epoch_line() -> None:
     row = {"epoch": 3, "loss/train": 0.5, "loss/val": 0.25, "dice/train": 0.9, "dice/val": 0.8}
-    line = epoch_line(row, 10, ["dice"])
+    line = epoch_line(row, 10, ["loss", "dice"])
     assert line == "epoch  3/10  loss 0.5000 val 0.2500  dice 0.9000 val 0.8000"
 
 
@@ -85,7 +85,7 @@ def test_the_speed_is_that_of_all_ranks(
     row = {"epoch": 1, "loss/train": 0.5, "loss/val": 0.25, "accuracy/train": 1, "accuracy/val": 1}
     state = {"epoch": 0, "batch": 1, "history": [row], "best": row}
     train_loader = SimpleNamespace(rows_in_batch=lambda batch: [8, 6][batch])
-    module = SimpleNamespace(task=TASKS["multiclass"])
+    module = SimpleNamespace(task=TASKS["multiclass"], metric=None)
     config = SimpleNamespace(epochs=3)
     loop = SimpleNamespace(**state, train_loader=train_loader, module=module, config=config)
     batch = cast(Batch, SimpleNamespace(ids=["a", "b"]))  # of this rank

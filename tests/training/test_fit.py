@@ -24,6 +24,8 @@ from darkroom.params.train import FitConfig
 from darkroom.store.loader import Batch
 from darkroom.store.store import Store
 from darkroom.tasks.losses.build import build_loss
+from darkroom.tasks.metrics.epochs import EpochMetric
+from darkroom.tasks.metrics.specs import get_metric
 from darkroom.training.callbacks import Callback
 from darkroom.training.fit import FitResult, fit, leaves_one
 from darkroom.training.loop import Loop
@@ -41,6 +43,9 @@ def train(
     seed: int = 1,
     callbacks: Sequence[Callback] = (),
     task: str = "segmentation",
+    metric: EpochMetric | None = None,
+    loss: nn.Module | None = None,
+    gaps: bool = False,
     **config: Any,
 ) -> FitResult:
     net = net or build_network("unet", outputs=1, seed=seed, width=4, depth=2)
@@ -55,6 +60,9 @@ def train(
         seed=seed,
         work_dir=folder / "work",
         callbacks=callbacks,
+        metric=metric,
+        loss=loss,
+        gaps=gaps,
     )
 
 
@@ -99,6 +107,50 @@ def test_colours_are_classified(tmp_path: Path) -> None:
     classes = np.arange(28) % 3
     result = train(store, tmp_path, net, targets=classes, task="multiclass", lr=0.1, epochs=3)
     assert result.best["accuracy/val"] == 1.0
+
+
+def test_the_metric_of_the_judge_chooses_the_epoch(tmp_path: Path) -> None:
+    store = colours(tmp_path / "c", 28)
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+    metric = EpochMetric(get_metric("log_loss", "multiclass"), "multiclass")
+    classes = np.arange(28) % 3
+    config: dict[str, Any] = {"task": "multiclass", "lr": 1.0, "epochs": 4}
+    result = train(store, tmp_path, net, targets=classes, metric=metric, **config)
+    assert list(result.history[0])[:2] == ["epoch", "log_loss/val"]
+    assert result.best == min(result.history, key=lambda row: row["log_loss/val"])
+    # The same cross-entropy that is learned, of all validation images at once.
+    for row in result.history:
+        assert row["log_loss/val"] == pytest.approx(row["loss/val"], rel=1e-4)
+
+
+def test_unknown_labels_are_left_out_of_a_training(tmp_path: Path) -> None:
+    store = colours(tmp_path / "c", 28)
+    labels = np.eye(3, dtype=np.float32)[np.arange(28) % 3]
+    labels[::2, 0] = np.nan
+    labels[1::4, 2] = np.nan
+
+    def run(name: str, targets: NDArray[np.float32]) -> FitResult:
+        torch.manual_seed(1)
+        net = nn.Sequential(
+            nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
+        )
+        return train(
+            store,
+            tmp_path / name,
+            net,
+            targets=targets,
+            task="multilabel",
+            loss=build_loss("multilabel", known_share=float(1 - np.isnan(labels).mean())),
+            gaps=True,
+            metric=EpochMetric(get_metric("macro_f1", "multilabel"), "multilabel"),
+            lr=0.1,
+            epochs=3,
+        )
+
+    result = run("a", labels)
+    assert result.best["macro_f1/val"] == 1
+    assert all(np.isfinite(value) for row in result.history for value in row.values())
 
 
 def test_same_seed_same_bits_other_seed_others(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def _tile(
         answer = task.decode(prediction, threshold)
         return sheets.compare(image, mask[0], answer[0]), "", None
     truth: Any = rows.loc[number, list(card.targets)].to_numpy(np.float64)
-    truth = int(truth[0]) if card.task == "multiclass" else truth
+    truth = int(truth[0]) if card.task == "multiclass" and not card.soft else truth
     names = card.classes or card.targets
     caption, is_right = answer_caption(task.decode, truth, prediction, names, threshold=threshold)
     return image, caption, sheets.ANSWER_MARKS[is_right]

@@ -21,6 +21,8 @@ from darkroom.stages._inputs import mask_classes
 from darkroom.store.loader import Loader, loader
 from darkroom.store.store import Store
 from darkroom.tasks.losses.build import balanced_mask_weights, balanced_weights, build_loss
+from darkroom.tasks.metrics.epochs import EpochMetric
+from darkroom.tasks.metrics.specs import column_weights, get_metric
 from darkroom.training import distributed
 from darkroom.training.augment.build import build_augmentation
 from darkroom.training.augment.mixup import Mixup
@@ -112,10 +114,13 @@ def choices_of_bits(train: Train, task: str) -> dict[str, Any]:
 
 
 def target_array(rows: pd.DataFrame, card: Card) -> NDArray[Any] | None:
-    """Return float32 (n, K); int64 (n,) for classes; None for masks, which the shards hold."""
+    """Return float32 (n, K); int64 (n,) for classes; None for masks, which the shards hold.
+
+    NaN where unknown. Soft classes are shares.
+    """
     if card.task == "segmentation":
         return None
-    if card.task == "multiclass":
+    if card.task == "multiclass" and not card.soft:
         return rows[card.targets[0]].to_numpy(np.int64)
     return rows[list(card.targets)].to_numpy(np.float32)
 
@@ -142,8 +147,8 @@ def network_arguments(
         arguments["weights"] = first_weights
     if card.task == "regression":
         assert train_targets is not None
-        spread = train_targets.astype(np.float64).std(axis=0)
-        arguments["shift"] = train_targets.astype(np.float64).mean(axis=0).tolist()
+        spread = np.nanstd(train_targets.astype(np.float64), axis=0)
+        arguments["shift"] = np.nanmean(train_targets.astype(np.float64), axis=0).tolist()
         arguments["scale"] = np.where(spread > 0, spread, 1.0).tolist()
     else:
         arguments.pop("output", None)
@@ -161,6 +166,7 @@ def train_loss(
     train_targets: NDArray[Any] | None,
     scale: Sequence[float] | None,
     masks: Iterator[NDArray[np.uint8]],
+    known: float | None = None,
 ) -> nn.Module:
     """Return the loss.
 
@@ -171,6 +177,7 @@ def train_loss(
         scale: One of `network_arguments`.
         masks: Of the images learned from, uint8 (n, K or K + 1, H, W); read where classes are
             balanced.
+        known: See `known_share`.
     """
     choice: str | Mapping[str, float | Mapping[str, float]]
     if isinstance(train.loss, str):
@@ -195,6 +202,7 @@ def train_loss(
         class_weights=weights,
         scale=scale,
         mask_classes=mask_classes(card),
+        known_share=known,
     )
 
 
@@ -211,6 +219,40 @@ def train_masks(shards: Store, rows: Sequence[int]) -> Iterator[NDArray[np.uint8
     """Yield the stored masks of some rows, a few images at a time."""
     for first in range(0, len(rows), _MASKS_AT_ONCE):
         yield shards.masks(rows[first : first + _MASKS_AT_ONCE])
+
+
+def known_share(targets: NDArray[Any] | None) -> float | None:
+    """Return the share of the targets that is known; None if all are.
+
+    Example:
+        >>> known_share(np.array([[1.0, np.nan]]))
+        0.5
+    """
+    if targets is None or targets.dtype.kind != "f":
+        return None
+    share = float(1 - np.isnan(targets).mean())
+    return share if 0 < share < 1 else None
+
+
+def epoch_metric(card: Card, val_targets: NDArray[Any] | None) -> EpochMetric | None:
+    """Return the metric by which epochs are compared; None: the first of the task's.
+
+    Args:
+        card: What the judge counts.
+        val_targets: Of the images to validate on.
+
+    Raises:
+        ParamsError: There is no such metric for the task.
+        DataError: The metric is not defined for these images.
+    """
+    spec = get_metric(card.metric, card.task)
+    if not card.metric or card.metric == "accuracy" or val_targets is None:
+        return None
+    metric = EpochMetric(spec, card.task, column_weights(spec, card.outputs, card.weights))
+    # What the truth does not allow is better known before an epoch is trained.
+    constant = np.full((len(val_targets), len(card.outputs)), 0.5, np.float32)
+    metric.score(val_targets, constant)
+    return metric
 
 
 def train_mixup(train: Train, card: Card) -> Mixup | None:

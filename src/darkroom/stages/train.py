@@ -62,6 +62,11 @@ class _Inputs:
     digests: dict[str, str]
 
     @property
+    def val_targets(self) -> NDArray[Any] | None:
+        """The targets of the images to validate on; None for masks."""
+        return None if self.targets is None else self.targets[self.val_rows]
+
+    @property
     def train_targets(self) -> NDArray[Any] | None:
         """The targets of the images to learn from; None for masks."""
         return None if self.targets is None else self.targets[self.train_rows]
@@ -87,6 +92,8 @@ def run(
         str(paths.first_weights(fold) / _leaks.WEIGHTS),
         channels=shards.channels,
     )
+    metric = _train_args.epoch_metric(card, inputs.val_targets)
+    known = _train_args.known_share(inputs.targets)
     net = build_network(**arguments, seed=context.seed)
     # Validation sees whole images, whatever windows are cut for training.
     check_size(net, shards.height, shards.width)
@@ -112,9 +119,12 @@ def run(
                 inputs.train_targets,
                 arguments.get("scale"),
                 _train_args.train_masks(shards, inputs.train_rows),
+                known,
             ),
             mixup=_train_args.train_mixup(train, card),
             classes=mask_classes(card),
+            metric=metric,
+            gaps=known is not None,
             seed=context.seed,
             work_dir=work,
             mean=description["mean"],

@@ -68,7 +68,8 @@ def answer_caption(
 
     Args:
         decode: Of a task without masks.
-        truth: A class number, or (K,) labels or values.
+        truth: A class number or (K,) shares of classes; or (K,) labels or values, NaN where
+            unknown.
         probabilities: (K,); or values, which are neither right nor wrong: then None is returned.
         names: Of the classes or labels; those without a name are shown by number.
         threshold: A label is present if its probability is greater.
@@ -84,14 +85,16 @@ def answer_caption(
 
     answer = decode(probabilities[None], threshold)[0]
     if np.ndim(answer) == 0:
+        truth = np.argmax(truth) if np.ndim(truth) else truth
         line = f"{name(int(answer))} {probabilities[answer]:.0%}"
         is_right = int(answer) == int(truth)
         return line if is_right else f"{line}, is {name(int(truth))}", is_right
     if answer.dtype != np.uint8:
         return ", ".join(f"{a:.4g} (is {t:.4g})" for a, t in zip(answer, truth, strict=True)), None
-    wrong = np.flatnonzero(answer != truth)
+    known = ~np.isnan(np.asarray(truth, np.float64))
+    wrong = np.flatnonzero((answer != (np.asarray(truth) > 0.5)) & known)
     if not len(wrong):
-        return f"{len(answer)} of {len(answer)} right", True
+        return f"{known.sum()} of {known.sum()} right", True
     # A plus for a label that was added, a minus for one that was missed.
     errors = " ".join(f"{'+' if answer[i] else '−'}{name(int(i))}" for i in wrong)
-    return f"{len(answer) - len(wrong)} of {len(answer)}: {errors}", False
+    return f"{known.sum() - len(wrong)} of {known.sum()}: {errors}", False

@@ -73,8 +73,9 @@ def value_activation(logits: Tensor) -> Tensor:
     return logits
 
 
-def _error_metrics(scale: Tensor | float) -> tuple[Metric, ...]:
-    squares, errors = partial(sum_squares, scale=scale), partial(sum_errors, scale=scale)
+def _error_metrics(scale: Tensor | float, *, gaps: bool = False) -> tuple[Metric, ...]:
+    squares = partial(sum_squares, scale=scale, gaps=gaps)
+    errors = partial(sum_errors, scale=scale, gaps=gaps)
     return Metric("nrmse", "min", squares, np.sqrt), Metric("nmae", "min", errors)
 
 
@@ -129,7 +130,13 @@ _TABLE = (
 TASKS = {task.name: task for task in _TABLE}
 
 
-def get_task(name: str, scale: Tensor | None = None, classes: MaskClasses = OVERLAPPING) -> Task:
+def get_task(
+    name: str,
+    scale: Tensor | None = None,
+    classes: MaskClasses = OVERLAPPING,
+    *,
+    gaps: bool = False,
+) -> Task:
     """Return a task as the data have it.
 
     Args:
@@ -138,6 +145,7 @@ def get_task(name: str, scale: Tensor | None = None, classes: MaskClasses = OVER
             own: in the units of the table, the target with the greatest numbers would choose the
             best epoch alone. None: they are not divided.
         classes: Masks: how their classes share the pixels.
+        gaps: Whether some targets are unknown, NaN: metrics leave them out. Not for classes.
     """
     task = TASKS[name]
     if task.masks and classes.exclusive:
@@ -149,4 +157,10 @@ def get_task(name: str, scale: Tensor | None = None, classes: MaskClasses = OVER
             metrics=(dice,),
             classes=classes,
         )
-    return task if scale is None else replace(task, metrics=_error_metrics(scale))
+    if name == "regression" and (scale is not None or gaps):
+        metrics = _error_metrics(1.0 if scale is None else scale, gaps=gaps)
+        return replace(task, metrics=metrics)
+    if gaps and name in ("multilabel", "binary"):
+        known = replace(task.monitor, sum_and_count=partial(count_right_labels, gaps=True))
+        return replace(task, metrics=(known, *task.metrics[1:]))
+    return task

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from darkroom.store.loader import Batch
+from darkroom.tasks.metrics.epochs import EpochMetric
 from darkroom.tasks.metrics.sums import Metric
 from darkroom.training import distributed
 from darkroom.training.module import Metrics
@@ -76,7 +77,9 @@ class BestWeights(Callback):
             counts from there. None: it is not frozen.
     """
 
-    def __init__(self, monitor: Metric, patience: int, unfreeze_epoch: int | None = None) -> None:
+    def __init__(
+        self, monitor: Metric | EpochMetric, patience: int, unfreeze_epoch: int | None = None
+    ) -> None:
         self.monitor, self.patience = monitor, patience
         self.first_epoch = unfreeze_epoch or 1
         self.row: Metrics = {}
@@ -157,7 +160,9 @@ class Progress(Callback):
         if distributed.rank() > 0:
             return
         row = loop.history[-1]
-        names = [metric.name for metric in loop.module.task.metrics]
+        names = ["loss", *(metric.name for metric in loop.module.task.metrics)]
+        if loop.module.metric is not None:
+            names.insert(0, loop.module.metric.name)
         line = epoch_line(row, loop.config.epochs, names)
         line += f"  {self._rate:.3g} img/s{'  best' if row is loop.best else ''}"
         # By tqdm, which first clears an open bar.
@@ -174,11 +179,12 @@ def epoch_line(row: Metrics, epochs: int, metrics: Sequence[str]) -> str:
 
     Example:
         >>> row = {"epoch": 3, "loss/train": 0.5, "loss/val": 0.25}
-        >>> epoch_line(row, 10, [])
+        >>> epoch_line(row, 10, ["loss"])
         'epoch  3/10  loss 0.5000 val 0.2500'
     """
+    parts = ((name, row.get(f"{name}/train"), row[f"{name}/val"]) for name in metrics)
     figures = [
-        f"{name} {row[f'{name}/train']:.4f} val {row[f'{name}/val']:.4f}"
-        for name in ("loss", *metrics)
+        f"{name}{'' if train is None else f' {train:.4f}'} val {validated:.4f}"
+        for name, train, validated in parts
     ]
     return "  ".join([f"epoch {row['epoch']:{len(str(epochs))}.0f}/{epochs}", *figures])

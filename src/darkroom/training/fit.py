@@ -14,6 +14,7 @@ from darkroom.models.device import AMP_DTYPES, out_of_memory_errors
 from darkroom.params.train import FitConfig
 from darkroom.store.loader import Loader, lost_workers_reported
 from darkroom.tasks.losses.build import build_loss
+from darkroom.tasks.metrics.epochs import EpochMetric
 from darkroom.tasks.planes import OVERLAPPING, MaskClasses
 from darkroom.tasks.table import Task, get_task
 from darkroom.training import distributed
@@ -64,6 +65,8 @@ def fit(
     scale: Sequence[float] | None = None,
     mixup: Mixup | None = None,
     classes: MaskClasses = OVERLAPPING,
+    metric: EpochMetric | None = None,
+    gaps: bool = False,
     callbacks: Sequence[Callback] = (),
 ) -> FitResult:
     """Train a network, keep the best epoch, stop early when no better one follows.
@@ -77,7 +80,8 @@ def fit(
         train_loader: Shuffled by (its seed, epoch). See `leaves_one` for `drop_last`.
         val_loader: At least one image, in a fixed order.
         config: Epochs, optimizer, device, precision ...
-        task: Its first metric selects the best epoch, the validation loss between equal ones.
+        task: Its first metric selects the best epoch if `metric` does not, the validation loss
+            between equal ones.
         seed: Of dropout and Mixup.
         work_dir: Of the checkpoint, which is not deleted.
         loss: From `darkroom.tasks.losses.build.build_loss`; None: the task's usual one.
@@ -86,6 +90,8 @@ def fit(
             by it.
         mixup: Mixes the images of training batches; None: they are not mixed.
         classes: How mask classes share the pixels.
+        metric: Of all validation predictions of an epoch: selects the best one.
+        gaps: Whether some targets are unknown, NaN; the loss must leave them out too.
         callbacks: Called on every rank, in this order.
 
     Raises:
@@ -98,10 +104,11 @@ def fit(
     _check_sizes(train_loader, val_loader)
     device = training_device(config.accelerator)
     precision = choose_precision(config, device, task)
-    target = get_task(task, None if scale is None else torch.tensor(scale, device=device), classes)
+    scales = None if scale is None else torch.tensor(scale, device=device)
+    target = get_task(task, scales, classes, gaps=gaps)
     if loss is None:
         loss = build_loss(task, scale=scale, mask_classes=classes)
-    best = BestWeights(target.monitor, config.patience, config.unfreeze_epoch)
+    best = BestWeights(metric or target.monitor, config.patience, config.unfreeze_epoch)
     has_workers = train_loader.num_workers + val_loader.num_workers > 0
     with (
         DeferredSignals() as signals,
@@ -112,12 +119,13 @@ def fit(
         _shared_by_ranks(train_loader, val_loader),
     ):
         dtype = AMP_DTYPES[precision]
-        module = _train_module(net, target, loss, config, mean, std, mixup, device, dtype)
+        module = _train_module(net, target, loss, config, mean, std, mixup, device, dtype, metric)
+        module.gaps = gaps
         step = OptimizerStep(
             module.net,
             config,
             batches=len(train_loader),
-            best=module.task.monitor.best,
+            best=module.monitor.best,
             fp16=module.amp_dtype == torch.float16,
         )
         loop = Loop(
@@ -153,6 +161,7 @@ def _train_module(
     mixup: Mixup | None,
     device: torch.device,
     dtype: torch.dtype,
+    metric: EpochMetric | None,
 ) -> TrainModule:
     """Move the network to the device and wrap it, in the one order that works.
 
@@ -171,6 +180,7 @@ def _train_module(
         amp_dtype=dtype,
         channels_last=config.channels_last,
         compiled=_compiled(net) if config.compile else None,
+        metric=metric,
     )
 
 
@@ -200,6 +210,7 @@ def _identity(
         "rows": [len(sampler.rows), sampler.batch_size, sampler.seed],
         "task": [module.task.name, type(module.loss).__name__, seed, module.mean, module.std],
         "mixup": repr(module.mixup),
+        "monitor": [module.monitor.name, module.monitor.best],
         "config": choices,
         "device": [module.device.type, str(module.amp_dtype)],
         "deterministic": config.deterministic or module.device.type != "cuda",

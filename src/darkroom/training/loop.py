@@ -9,10 +9,19 @@ import torch
 
 from darkroom.params.train import FitConfig
 from darkroom.store.loader import Batch, Loader
+from darkroom.tasks.metrics.epochs import Part
 from darkroom.training import distributed
 from darkroom.training.callbacks import Callback
 from darkroom.training.checkpoint import Checkpoints
-from darkroom.training.module import Metrics, Totals, TrainModule, batch_seed, check_finite
+from darkroom.training.module import (
+    Metrics,
+    Totals,
+    TrainModule,
+    batch_seed,
+    check_finite,
+    targets_of,
+    to_array,
+)
 from darkroom.training.step import OptimizerStep
 
 
@@ -34,8 +43,9 @@ class Loop:
         epoch: Completed epochs, validation included; so the number of the current one, from 0.
         batch: Completed training batches of the current epoch.
         totals: Of these batches.
-        history: One row an epoch: epoch (from 1), loss and every metric as `<name>/train` and
-            `<name>/val`, learning rate (at the epoch's end; the greatest of any layer group).
+        history: One row an epoch: epoch (from 1), the metric that the judge counts as
+            `<name>/val`, loss and every other metric as `<name>/train` and `<name>/val`, learning
+            rate (at the epoch's end; the greatest of any layer group).
             No value depends on the clock.
         step_metrics: Of the latest optimizer step: `loss/step`, `gradient norm` and
             `learning rate/<group>`.
@@ -144,7 +154,7 @@ class Loop:
 
     def _validate(self, checkpoints: Checkpoints) -> None:
         """Predict the validation images with the averaged weights; add a row to the history."""
-        totals = Totals(self.module.task.metrics)
+        totals, parts = Totals(self.module.task.metrics), list[Part]()
         with self.step.averaged():
             self.module.net.eval()
             self.call("on_validation_start")
@@ -154,22 +164,24 @@ class Loop:
                 numbers = sums.numbers.tolist()
                 self._check(numbers[0], batch)
                 totals.add(numbers, sums.counts)
+                if self.module.metric is not None:
+                    parts.append((batch.ids, to_array(targets_of(batch)), to_array(probabilities)))
                 self.call("on_validation_batch", batch, probabilities)
                 if checkpoints.is_interrupted(self, number):
                     break
             else:
-                self._end_epoch(totals)
+                self._end_epoch(totals, self.module.epoch_scores(parts))
                 return
         # Interrupted: outside of `averaged`, so that the checkpoint gets the network's own weights.
         # A resumed run validates from the first batch.
         checkpoints.save_and_leave(self)
 
-    def _end_epoch(self, totals: Totals) -> None:
-        row: Metrics = {"epoch": self.epoch + 1}
+    def _end_epoch(self, totals: Totals, scores: Metrics) -> None:
+        row: Metrics = {"epoch": self.epoch + 1} | scores
         row |= self.totals.over_ranks().means("train") | totals.over_ranks().means("val")
         row["learning rate"] = self.step.learning_rate  # before a plateau lowers it
         self.history.append(row)
-        self.step.schedule.step_epoch(row[f"{self.module.task.monitor.name}/val"])
+        self.step.schedule.step_epoch(row[f"{self.module.monitor.name}/val"])
         self.call("on_epoch_end")
 
     def _check(self, value: float, batch: Batch) -> None:
@@ -179,6 +191,7 @@ class Loop:
             epoch=self.epoch + 1,
             lr=self.config.lr,
             checkpoint=self.checkpoint_file,
+            gaps=self.module.gaps,
         )
 
     def call(self, hook: str, *arguments: Any) -> None:

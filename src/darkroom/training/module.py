@@ -5,8 +5,10 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -18,6 +20,7 @@ from darkroom.models.layer_groups import (
     unfreeze_all,
 )
 from darkroom.store.loader import Batch
+from darkroom.tasks.metrics.epochs import EpochMetric, Part
 from darkroom.tasks.metrics.sums import Metric
 from darkroom.tasks.table import Task
 from darkroom.training import distributed
@@ -89,6 +92,9 @@ class TrainModule:
         channels_last: Pass images in the channels-last memory format, as the loader returns
             them; else contiguous ones. Convolutions keep the format of their input.
         compiled: The network as torch.compile returns it; None: it is not compiled.
+        metric: Of each epoch's validation predictions, by which epochs are compared; None: the
+            first of the task's.
+        gaps: Whether some targets are unknown, NaN: task and loss leave them out.
 
     Attributes:
         model: Called for a training batch: the network, or what compiles or distributes it.
@@ -106,14 +112,22 @@ class TrainModule:
         amp_dtype: torch.dtype = torch.float32,
         channels_last: bool = True,
         compiled: nn.Module | None = None,
+        metric: EpochMetric | None = None,
+        gaps: bool = False,
     ) -> None:
-        self.net, self.task, self.loss = net, task, loss
+        self.net, self.task, self.loss, self.metric = net, task, loss, metric
+        self.gaps = gaps
         self.mean, self.std, self.mixup = mean, std, mixup
         self.amp_dtype, self.channels_last = amp_dtype, channels_last
         self.device = next((p.device for p in net.parameters()), torch.device("cpu"))
         self.compiled = net if compiled is None else compiled
         self.model: nn.Module = self.compiled
         self._frozen: bool | None = None
+
+    @property
+    def monitor(self) -> Metric | EpochMetric:
+        """The metric that says which epoch was the best."""
+        return self.metric or self.task.monitor
 
     def start_epoch(self, *, frozen: bool) -> None:
         """Put the network in training mode, but for what is frozen; freeze or unfreeze it."""
@@ -172,6 +186,19 @@ class TrainModule:
         loss, probabilities = self._forward(self.compiled, batch.images, targets)
         return probabilities, self._sums(loss, probabilities, targets)
 
+    def epoch_scores(self, parts: Sequence[Part]) -> Metrics:
+        """Return the metric of an epoch's predictions on this rank, as `<name>/val`; or nothing.
+
+        Every rank must call it, and gets the score of all.
+
+        Raises:
+            DataError: It is not defined for these images.
+        """
+        if self.metric is None:
+            return {}
+        gathered = [part for of_rank in distributed.gather(list(parts)) for part in of_rank]
+        return {f"{self.metric.name}/val": self.metric.score_parts(gathered)}
+
     def _sums(self, loss: Tensor, probabilities: Tensor, targets: Tensor) -> BatchSums:
         pairs = [metric.sum_and_count(probabilities, targets) for metric in self.task.metrics]
         numbers = torch.stack([loss.detach(), *(total.float() for total, _ in pairs)])
@@ -192,6 +219,12 @@ def targets_of(batch: Batch) -> Tensor:
     if batch.targets is None:
         raise DataError("training images have no masks", details=batch.ids)
     return batch.targets
+
+
+def to_array(values: Tensor) -> NDArray[Any]:
+    """Return a tensor's values on the CPU."""
+    array: NDArray[Any] = values.detach().cpu().numpy()
+    return array
 
 
 def reseed(device: torch.device, seed: int) -> None:
@@ -220,7 +253,13 @@ def batch_seed(seed: int, epoch: int, batch: int, rank: int) -> int:
 
 
 def check_finite(
-    loss: float, batch: Batch, *, epoch: int, lr: float, checkpoint: object = None
+    loss: float,
+    batch: Batch,
+    *,
+    epoch: int,
+    lr: float,
+    checkpoint: object = None,
+    gaps: bool = False,
 ) -> None:
     """Raise if the loss of a batch is infinite or not a number.
 
@@ -232,6 +271,7 @@ def check_finite(
         epoch: Counted from 1.
         lr: The peak learning rate.
         checkpoint: The file of the last checkpoint, whose weights were finite; None: none.
+        gaps: Whether targets may be unknown, NaN.
 
     Raises:
         DataError: Some targets are not finite.
@@ -239,7 +279,9 @@ def check_finite(
     """
     if math.isfinite(loss):
         return
-    finite = torch.isfinite(targets_of(batch)).reshape(len(batch.ids), -1).all(dim=1).tolist()
+    targets = targets_of(batch)
+    legal = ~torch.isinf(targets) if gaps else torch.isfinite(targets)
+    finite = legal.reshape(len(batch.ids), -1).all(dim=1).tolist()
     unknown = [id_ for id_, is_finite in zip(batch.ids, finite, strict=True) if not is_finite]
     if unknown:
         raise DataError(

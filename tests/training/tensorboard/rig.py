@@ -19,7 +19,7 @@ def loop(
     task: str = "segmentation", *, seen: int = 7, net: nn.Module | None = None, **attributes: Any
 ) -> Loop:
     """Return what a callback reads of a loop."""
-    module = SimpleNamespace(net=net or nn.Conv2d(3, 1, 1), task=TASKS[task])
+    module = SimpleNamespace(net=net or nn.Conv2d(3, 1, 1), task=TASKS[task], metric=None)
     config = SimpleNamespace(epochs=3)
     defaults = {
         "module": module,

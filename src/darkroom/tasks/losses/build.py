@@ -33,6 +33,8 @@ class WeightedLoss(nn.Module):
             None. A buffer that is not in the state dict.
         name: The key of these numbers, for errors.
         uncounted: How many outputs have no number: the background of exclusive mask classes.
+        known_share: The share of the targets that is known, where some are not: NaN. They cost
+            nothing, and the loss is a mean over the others. None: all are known.
     """
 
     per_output: Tensor | None
@@ -44,9 +46,11 @@ class WeightedLoss(nn.Module):
         per_output: Sequence[float] | None = None,
         name: str = "",
         uncounted: int = 0,
+        known_share: float | None = None,
     ) -> None:
         super().__init__()
         self.terms, self.name, self.uncounted = tuple(terms), name, uncounted
+        self.known_share = known_share
         numbers = None if per_output is None else torch.tensor(per_output, dtype=torch.float32)
         self.register_buffer("per_output", numbers, persistent=False)
 
@@ -56,12 +60,20 @@ class WeightedLoss(nn.Module):
         Raises:
             ParamsError: There are more or fewer numbers an output than outputs.
         """
+        options: dict[str, Tensor] = {}
+        if self.known_share is not None:
+            options["known"] = ~targets.isnan()
+            targets = targets.nan_to_num(0.0)
         if self.per_output is None:
-            parts = [weight * loss(logits, targets) for weight, loss in self.terms]
+            parts = [weight * loss(logits, targets, **options) for weight, loss in self.terms]
         else:
             self._check_outputs(logits.shape[1] - self.uncounted, len(self.per_output))
-            parts = [weight * loss(logits, targets, self.per_output) for weight, loss in self.terms]
-        return torch.stack(parts).sum() if len(parts) > 1 else parts[0]
+            parts = [
+                weight * loss(logits, targets, self.per_output, **options)
+                for weight, loss in self.terms
+            ]
+        total = torch.stack(parts).sum() if len(parts) > 1 else parts[0]
+        return total if self.known_share is None else total / self.known_share
 
     def _check_outputs(self, outputs: int, numbers: int) -> None:
         # A single number would be broadcast silently.
@@ -79,6 +91,7 @@ def build_loss(
     class_weights: Sequence[float] | None = None,
     scale: Sequence[float] | None = None,
     mask_classes: MaskClasses = OVERLAPPING,
+    known_share: float | None = None,
 ) -> WeightedLoss:
     """Return a loss for a task.
 
@@ -94,6 +107,8 @@ def build_loss(
         scale: Regression: errors are divided by these, one a value, so that a learning rate
             means the same whatever the units.
         mask_classes: How mask classes share the pixels.
+        known_share: Of the training targets, where some are unknown, NaN; see `WeightedLoss`. Not
+            for classes and masks.
 
     Raises:
         ParamsError: A name or an option that the task's losses do not have, or an invalid
@@ -122,12 +137,13 @@ def build_loss(
         fixed = {"classes": mask_classes}
     terms = read_terms(task, loss, fixed)
     if scale is not None:
-        return WeightedLoss(terms, per_output=scale, name="scale")
+        return WeightedLoss(terms, per_output=scale, name="scale", known_share=known_share)
     return WeightedLoss(
         terms,
         per_output=class_weights,
         name="class_weights",
         uncounted=int(mask_classes.background),
+        known_share=known_share,
     )
 
 
@@ -141,7 +157,7 @@ def balanced_weights(
 
     Args:
         task: multiclass, multilabel or binary.
-        targets: int (N,), or (N, K) of 0 and 1.
+        targets: int (N,) or shares (N, K) of classes; or (N, K) of 0 and 1, NaN where unknown.
         classes: How many classes there are (multiclass); None: as many as `targets` show.
 
     Raises:
@@ -149,12 +165,15 @@ def balanced_weights(
         DataError: A class without an image; or a label that all images have, or none.
     """
     if task == "multiclass":
-        counts = np.bincount(targets.astype(np.int64), minlength=classes or 0)
+        if targets.ndim == 2:  # shares
+            counts = targets.sum(axis=0, dtype=np.float64)
+        else:
+            counts = np.bincount(targets.astype(np.int64), minlength=classes or 0)
         _require_examples("a class", np.flatnonzero(counts == 0))
         return [float(weight) for weight in len(targets) / (len(counts) * counts)]
     if task in ("multilabel", "binary"):
         yes = np.count_nonzero(targets > 0.5, axis=0)
-        no = len(targets) - yes
+        no = np.count_nonzero(targets <= 0.5, axis=0)
         _require_examples("a yes or a no of a label", np.flatnonzero((yes == 0) | (no == 0)))
         return [float(weight) for weight in no / yes]
     raise ParamsError(

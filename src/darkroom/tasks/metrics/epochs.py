@@ -6,6 +6,8 @@ whose rare labels happen to be called most confidently, which says little of how
 ranked.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from darkroom.errors import DataError
 from darkroom.tasks.answers import decode_class, decode_grade
 from darkroom.tasks.metrics.cuts import best_cuts
-from darkroom.tasks.metrics.specs import LABEL_TASKS, MetricSpec
+from darkroom.tasks.metrics.specs import LABEL_TASKS, Best, MetricSpec
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -23,34 +25,60 @@ Floats = NDArray[np.float32]
 _THRESHOLDS = np.arange(1, 64, dtype=np.float32) / 64
 
 
-def epoch_score(
-    spec: MetricSpec,
-    task: str,
-    truth: Array,
-    predictions: Floats,
-    weights: Array | None = None,
-) -> float:
-    """Return the score of predictions.
+Part = tuple[list[str], Array, Floats]
+"""Ids of n images, their truth and their predictions."""
 
-    Args:
+
+@dataclass(frozen=True)
+class EpochMetric:
+    """A metric of a training's validation images, for labels or values.
+
+    Attributes:
         spec: The metric.
-        task: Of labels or values.
-        truth: (n, K), NaN where unknown; class numbers (n,) or shares (n, K) for multiclass.
-        predictions: float32 (n, K).
+        task: A name of `darkroom.tasks.table.TASKS`.
         weights: One a column, for a weighted metric.
-
-    Raises:
-        DataError: The metric is not defined for this truth.
     """
-    score = _best(spec, task, truth, predictions, weights)
-    if score is None:
-        raise DataError(
-            f"data.metric: {spec.name} is not defined on the validation images",
-            found=_describe(task, truth),
-            expected="images that differ in what is to be predicted",
-            fix="split otherwise (split.by: stratify, or fewer folds), or name another data.metric",
-        )
-    return score
+
+    spec: MetricSpec
+    task: str
+    weights: Array | None = None
+
+    @property
+    def name(self) -> str:
+        """As charts and tables show it."""
+        return self.spec.name
+
+    @property
+    def best(self) -> Best:
+        """Whether more or less is better."""
+        return self.spec.best
+
+    def score_parts(self, parts: Sequence[Part]) -> float:
+        """Return the score of all parts, whatever their order: images are put in that of ids."""
+        ids = [image_id for part_ids, *_ in parts for image_id in part_ids]
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        truth, predictions = (np.concatenate([part[side] for part in parts]) for side in (1, 2))
+        return self.score(truth[order], predictions[order])
+
+    def score(self, truth: Array, predictions: Floats) -> float:
+        """Return the score of predictions.
+
+        Args:
+            truth: (n, K), NaN where unknown; class numbers (n,) or shares (n, K) for multiclass.
+            predictions: float32 (n, K).
+
+        Raises:
+            DataError: The metric is not defined for this truth.
+        """
+        score = _best(self.spec, self.task, truth, predictions, self.weights)
+        if score is None:
+            raise DataError(
+                f"data.metric: {self.name} is not defined on the validation images",
+                found=_describe(self.task, truth),
+                expected="images that differ in what is to be predicted",
+                fix="split otherwise (split.by: stratify, or fewer folds), or name another metric",
+            )
+        return score
 
 
 def _best(

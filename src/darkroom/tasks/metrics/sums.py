@@ -57,11 +57,17 @@ def count_dice(
     return torch.where(size == 0, 1.0, 2 * overlap / size.clamp(min=1)).sum(), size.numel()
 
 
-def count_right_labels(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, int]:
+def count_right_labels(
+    probabilities: Tensor, labels: Tensor, *, gaps: bool = False
+) -> tuple[Tensor, int]:
     """Return how many labels of (N, K) are on the right side of one half, and their number.
 
-    Labels may be soft; one half itself counts as no.
+    Labels may be soft; one half itself counts as no. Unknown ones, NaN, are left out if `gaps` is
+    set: to count them waits for the device.
     """
+    if gaps:
+        known = ~labels.isnan()
+        probabilities, labels = probabilities[known], labels[known]
     return ((probabilities > 0.5) == (labels > 0.5)).sum(), labels.numel()
 
 
@@ -75,17 +81,21 @@ def count_right_classes(probabilities: Tensor, classes: Tensor) -> tuple[Tensor,
 
 
 def sum_errors(
-    values: Tensor, targets: Tensor, *, scale: Tensor | float = 1.0
+    values: Tensor, targets: Tensor, *, scale: Tensor | float = 1.0, gaps: bool = False
 ) -> tuple[Tensor, int]:
     """Return the sum of absolute errors of (N, K), and the number of values.
 
     Errors are divided by `scale`, (K,): targets in different units can't be added up as they are.
+    Unknown targets, NaN, are left out if `gaps` is set.
     """
+    if gaps:
+        errors = ((values - targets) / scale)[~targets.isnan()]
+        return errors.abs().sum(), errors.numel()
     return ((values - targets) / scale).abs().sum(), targets.numel()
 
 
 def sum_squares(
-    values: Tensor, targets: Tensor, *, scale: Tensor | float = 1.0
+    values: Tensor, targets: Tensor, *, scale: Tensor | float = 1.0, gaps: bool = False
 ) -> tuple[Tensor, int]:
     """Return the sum of squared errors of (N, K), and the number of values; see `sum_errors`.
 
@@ -94,4 +104,7 @@ def sum_squares(
         >>> sum_squares(*errors, scale=torch.tensor([1.0, 1000.0]))
         (tensor(13.), 2)
     """
+    if gaps:
+        errors = ((values - targets) / scale)[~targets.isnan()]
+        return errors.square().sum(), errors.numel()
     return ((values - targets) / scale).square().sum(), targets.numel()

@@ -68,6 +68,7 @@ def count(task: Task, probabilities: Tensor, targets: Tensor) -> Tensor:
     """
     if task.name == "multiclass":
         classes = probabilities.shape[1]
+        targets = targets if targets.ndim == 1 else targets.argmax(dim=1)
         pairs = targets * classes + probabilities.argmax(dim=1)
         return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     if task.masks:

@@ -55,7 +55,8 @@ class Curves(Callback):
             probabilities, truth = pixels_of(self.task, probabilities, truth)
         elif self.task.name == "multiclass":
             drawn = min(MOST, probabilities.shape[1])
-            truth = truth[:, None] == torch.arange(drawn, device=truth.device)
+            truth = (truth if truth.ndim == 1 else truth.argmax(dim=1))[:, None]
+            truth = truth == torch.arange(drawn, device=truth.device)
         counts = histogram(probabilities[:, :MOST], truth[:, :MOST], self.steps)
         self._counts = counts if self._counts is None else self._counts + counts
 
@@ -81,14 +82,15 @@ def histogram(probabilities: Tensor, truth: Tensor, steps: int) -> Tensor:
     Args:
         probabilities: (N, K) in 0..1; of bin floor(steps * p), so that a probability equal to
             a threshold is at or above it.
-        truth: (N, K) of 0 and 1.
+        truth: (N, K) of 0 and 1, or NaN where unknown, which is not counted.
         steps: Bins below that of 1.
     """
     labels, bins = probabilities.shape[1], steps + 1
     places = (probabilities.float() * steps).to(torch.int32)
-    places += truth.to(torch.int32) * bins
+    places += (truth > 0.5).to(torch.int32) * bins
     places += torch.arange(labels, dtype=torch.int32, device=places.device) * (2 * bins)
-    counts = torch.bincount(places.flatten(), minlength=labels * 2 * bins)
+    counted = places[~truth.isnan()] if truth.is_floating_point() else places.flatten()
+    counts = torch.bincount(counted, minlength=labels * 2 * bins)
     return counts.reshape(labels, 2, bins)
 
 

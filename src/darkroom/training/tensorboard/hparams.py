@@ -47,6 +47,9 @@ class Hparams(Callback):
         validated = [name for name in row if name.endswith("/val")]
         figures = {f"{BEST}/{name.removesuffix('/val')}": row[name] for name in validated}
         figures[f"{BEST}/epoch"] = row["epoch"]
+        if loop.module.metric is not None:  # a bracket comes before the letters of the others
+            name = loop.module.metric.name
+            figures[f"Best ({name})"] = figures.pop(f"{BEST}/{name}")
         self.events.add_scalars(figures, step)
         self.events.add(session(self.facts), step)
 

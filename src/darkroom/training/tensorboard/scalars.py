@@ -1,5 +1,6 @@
 """Scalars of every optimizer step and every epoch, and of how fast training goes."""
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,9 @@ class Scalars(Callback):
     def on_train_start(self, loop: "Loop") -> None:
         """Write which curves share a chart."""
         if loop.batches_seen == 0:
-            self.events.add(charts(loop.module.task), 0)
+            metric = loop.module.metric
+            name = None if metric is None else metric.name
+            self.events.add(charts(loop.module.task, name), 0)
 
     def on_step_end(self, loop: "Loop") -> None:
         """Write the metrics of a step."""
@@ -47,11 +50,18 @@ class Scalars(Callback):
         self.events.add_scalars(row, loop.batches_seen)
 
 
-def charts(task: Task) -> Summary:
-    """Return the layout of the tab of custom scalars; its tags are regular expressions."""
+def charts(task: Task, metric: str | None = None) -> Summary:
+    """Return the layout of the tab of custom scalars; its tags are regular expressions.
+
+    Args:
+        task: For its metrics.
+        metric: The name of the one that the judge counts, which comes first; None: of the task's.
+    """
     names = ["loss", *(metric.name for metric in task.metrics)]
+    if metric is not None:
+        names.insert(0, metric)
     parts = {
-        "training and validation": {name: f"^{name}/(train|val)$" for name in names},
+        "training and validation": {name: f"^{re.escape(name)}/(train|val)$" for name in names},
         "steps": {"learning rate": "^learning rate/", "gradient norm": "^gradient norm$"},
         "speed": {name: f"^{name}$" for name in (RATE, WAITING)},
     }

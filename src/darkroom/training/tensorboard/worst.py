@@ -72,5 +72,7 @@ def badness(task: Task, probabilities: Tensor, targets: Tensor) -> Tensor:
         sums = (task.monitor.sum_and_count(*pair) for pair in pairs)
         return 1 - torch.stack([total / count for total, count in sums])
     if task.name == "multiclass":
+        targets = targets if targets.ndim == 1 else targets.argmax(dim=1)
         return 1 - probabilities.gather(1, targets[:, None])[:, 0]
-    return (probabilities - targets).abs().mean(dim=1)
+    # An unknown target counts as right.
+    return (probabilities - targets).abs().nan_to_num(0.0).mean(dim=1)
