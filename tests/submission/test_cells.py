@@ -233,6 +233,14 @@ def test_a_header_without_room_for_the_answers_is_refused(card: Card, metric: st
         rows(card, np.zeros((1, 2)), metric=metric)
 
 
+def test_a_label_in_the_keys_of_a_class_without_a_name_is_refused() -> None:
+    card = Card("segmentation", header=("id", "rle"), keys=("{id}_{label}",))
+    with pytest.raises(DataError, match=r"a single mask class has no name(.|\n)*such as \{id\}_1"):
+        rows(card, SPOTS, [(2, 4)] * 2)
+    card = Card("segmentation", header=("id", "rle"), keys=("{id}_1",))
+    assert rows(card, SPOTS, [(2, 4)] * 2) == [[["0_1", "1 1 3 2 7 1"]], [["1_1", ""]]]
+
+
 def test_numbers_below_0_are_written_as_0_for_rmsle_alone_and_counted() -> None:
     values = np.array([[1.5, -2], [-0.25, 0]], np.float32)
     legal, changed = legal_values(values, get_metric("rmsle", "regression"))

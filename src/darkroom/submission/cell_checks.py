@@ -211,7 +211,7 @@ class _Masks:
     objects: bool
     count: int = 0
     empty: int = 0
-    masks: dict[str, list[tuple[int, rle.Bounds]]] = field(default_factory=dict)
+    masks: dict[tuple[str, str], list[tuple[int, rle.Bounds]]] = field(default_factory=dict)
 
     def fault(self, row: int, key: str, image_id: str, value: str) -> str | None:
         height, width = self.runs.size or self.sizes[image_id]
@@ -222,17 +222,17 @@ class _Masks:
             return None if value in self.sample else one_line(error)
         self.empty += not bounds.size
         if self.objects:
-            self.masks.setdefault(key, []).append((row, bounds))
+            self.masks.setdefault((image_id, key), []).append((row, bounds))
         return None
 
     def finish(self) -> Sequence[Fault]:
         """Return a fault for each image with objects that overlap or an empty row beside others."""
         faults = []
-        for key, masks in self.masks.items():
+        for (image_id, _), masks in self.masks.items():
             if len(masks) < 2:
                 continue
             if (row := next((row for row, bounds in masks if not bounds.size), None)) is not None:
-                faults.append(Fault(row, f"an empty mask beside other rows of {quote(key)}"))
+                faults.append(Fault(row, f"an empty mask beside other rows of {quote(image_id)}"))
             elif overlap := _overlap(masks):
                 first, second = overlap
                 faults.append(Fault(second, f"its object overlaps that of row {first}"))

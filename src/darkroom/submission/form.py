@@ -53,8 +53,16 @@ def cell_content(card: Card, metric: MetricSpec) -> Holds:
     """Return what each value cell of a submission holds.
 
     Raises:
-        DataError: The header has no room for what the metric wants to see.
+        DataError: The header has no room for what the metric wants to see, or the keys name a
+            label and there is none.
     """
+    if card.long and not card.outputs:
+        raise DataError(
+            f"the keys of the submission have {LABEL_KEY}, and a single mask class has no name",
+            found=counted(card.keys),
+            expected=f"{ID_KEY} alone",
+            fix=f"write what stands for the class, such as {ID_KEY}_1, in data.row",
+        )
     columns = len(card.answers)
     each = card.long or columns == len(card.outputs)  # a cell for each output
     several = f"a column for each of {counted(card.outputs)}, or a row: keys with {LABEL_KEY}"
