@@ -23,7 +23,7 @@ from darkroom.raw import tables
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables.delimited import read_records
 from darkroom.raw.tables.reading import read_bytes
-from darkroom.raw.tables.text import decode_text
+from darkroom.raw.tables.text import check_text
 
 IMAGES = "img_align_celeba"
 ATTRIBUTES = "list_attr_celeba"
@@ -168,9 +168,10 @@ def _records(raw: Path, stem: str) -> tuple[str, Iterator[Record]]:
     """Return a table's rows with their lines, cells separated by commas or else by blanks."""
     entry = pick_name(list_names(raw), stem, suffixes=_SUFFIXES, file=raw)
     file, data = read_bytes(Archives(raw, raw), entry)
-    text = decode_text(data, file)
+    check_text(data, file)
+    text = data.decode("utf-8-sig")
     if any("," in line for line in text.split("\n", 2)[:2]):  # the first may be a count
-        rows = read_records(text, file)
+        rows = read_records(data, file)
         return file, ((line, [cell.strip() for cell in cells]) for line, cells in rows)
     split = ((line, row.split()) for line, row in enumerate(io.StringIO(text), 1))
     return file, ((line, cells) for line, cells in split if cells)

@@ -13,14 +13,19 @@ from darkroom.errors import DataError
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 
 
-def read_records(text: str, file: str, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+def open_lines(data: bytes) -> io.TextIOWrapper:
+    """Return the lines of UTF-8 text, each with what ends it: LF, CRLF or CR."""
+    return io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
+
+
+def read_records(data: bytes, file: str, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
     """Yield the line that each row begins on and its cells; blank lines are left out.
 
     Raises:
         DataError: Quotes are wrong.
     """
     csv.field_size_limit(sys.maxsize)  # run lengths exceed the default, 131,072 characters
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(open_lines(data), delimiter=delimiter, strict=True)
     begins = 1
     try:
         for cells in reader:
@@ -28,8 +33,7 @@ def read_records(text: str, file: str, delimiter: str = ",") -> Iterator[tuple[i
                 yield begins, cells
             begins = reader.line_num + 1
     except csv.Error as error:
-        lines = io.StringIO(text, newline="")  # counts lines as csv does
-        line = next(itertools.islice(lines, begins - 1, None), "").rstrip()
+        line = next(itertools.islice(open_lines(data), begins - 1, None), "").rstrip()
         if other := _delimiter_at_quotes(line, delimiter):
             raise _other_delimiter(file, begins, line, other, delimiter) from error
         raise DataError(

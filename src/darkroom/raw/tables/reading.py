@@ -19,7 +19,7 @@ from darkroom.raw.parts import with_parts
 from darkroom.raw.tables.parquet import MAGIC, read_parquet_header, read_parquet_table
 from darkroom.raw.tables.records import read_json_table
 from darkroom.raw.tables.table import Columns, Table
-from darkroom.raw.tables.text import read_text_header, read_text_table
+from darkroom.raw.tables.text import open_records, read_text_table
 from darkroom.raw.templates.places import find_containers, find_member
 
 SUFFIXES = ("", ".zip", ".gz", ".7z", FIRST_PART)
@@ -54,7 +54,7 @@ def read_table(
     """
     file, data = read_bytes(archives, name)
     choice = Columns(tuple(leave_out))
-    match _kind(file, data):
+    match table_kind(file, data):
         case "parquet":
             _refuse_options(file, delimiter, columns)
             return read_parquet_table(data, file, choice)
@@ -73,15 +73,15 @@ def read_header(
 ) -> tuple[str, ...]:
     """Return the names of a table's columns; see `read_table`."""
     file, data = read_bytes(archives, name)
-    match _kind(file, data):
+    match table_kind(file, data):
         case "parquet":
             return read_parquet_header(data, file)
         case "json":
             return read_json_table(data, file, Columns()).header
-    return read_text_header(data, file, delimiter=delimiter, columns=columns)
+    return open_records(data, file, delimiter, columns)[1]
 
 
-def _kind(file: str, data: bytes) -> str:
+def table_kind(file: str, data: bytes) -> str:
     """Return the kind of a table: what it holds counts, and the name only where text is JSON."""
     if data.startswith(MAGIC):
         return "parquet"

@@ -1,6 +1,5 @@
 """Tables of text: what separates cells, whether there is a header, how many rows are declared."""
 
-import io
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -9,6 +8,7 @@ from darkroom.errors import DataError
 from darkroom.project.names import describe_bytes
 from darkroom.raw.tables.delimited import (
     DELIMITERS,
+    open_lines,
     read_records,
     refuse_note,
     refuse_other_delimiter,
@@ -37,12 +37,7 @@ def read_text_table(
     choice: Columns,
 ) -> Table:
     """Read a table of text; see `darkroom.raw.tables.read_table`."""
-    text = decode_text(data, file)
-    if delimiter is None:
-        delimiter = _usual_delimiter(file, text)
-    records = _records(text, file, delimiter)
-    declared, records = _take_count(records)
-    header, records = _take_header(records, file, delimiter, columns)
+    declared, header, records = open_records(data, file, delimiter, columns)
     places = choice.places(header)
     rows, lines = [], []
     for line, cells in records:
@@ -53,35 +48,38 @@ def read_text_table(
     return choice.table(file, header, rows, lines, declared=declared)
 
 
-def read_text_header(
-    data: bytes, file: str, *, delimiter: str | None, columns: Sequence[str] | None
-) -> tuple[str, ...]:
-    """Return the names of the columns of a table of text."""
-    text = decode_text(data, file)
+def open_records(
+    data: bytes, file: str, delimiter: str | None, columns: Sequence[str] | None
+) -> tuple[int | None, tuple[str, ...], Iterator[Record]]:
+    """Return the number of rows that are declared, the names of the columns, and the rows.
+
+    A row is the line that it begins on, and its cells.
+    """
+    check_text(data, file)
     if delimiter is None:
-        delimiter = _usual_delimiter(file, text)
-    _, records = _take_count(_records(text, file, delimiter))
-    return _take_header(records, file, delimiter, columns)[0]
+        delimiter = usual_delimiter(data, file)
+    declared, records = _take_count(_records(data, file, delimiter))
+    return declared, *_take_header(records, file, delimiter, columns)
 
 
-def _usual_delimiter(file: str, text: str) -> str:
+def usual_delimiter(data: bytes, file: str) -> str:
     """Return what separates the cells, by the file's name and, in a .txt, its first lines."""
     name = file.lower()
     usual = next((known for end, known in _SUFFIXES.items() if name.endswith(end)), ",")
     if usual != BLANKS:
         return usual
-    first = [line for line in islice(io.StringIO(text), 4) if not _COUNT.fullmatch(line.strip())]
-    first = [line for line in first if line.strip()]
+    first = [line.strip() for line in islice(open_lines(data), 4)]
+    first = [line for line in first if line and not _COUNT.fullmatch(line)]
     return next(
         (each for each in ("\t", *DELIMITERS) if all(each in line for line in first)), usual
     )
 
 
-def _records(text: str, file: str, delimiter: str) -> Iterator[Record]:
+def _records(data: bytes, file: str, delimiter: str) -> Iterator[Record]:
     """Yield the line that each row begins on and its cells; blank lines are left out."""
     if delimiter != BLANKS:
-        return read_records(text, file, delimiter)
-    split = ((line, row.split()) for line, row in enumerate(io.StringIO(text), 1))
+        return read_records(data, file, delimiter)
+    split = ((line, row.split()) for line, row in enumerate(open_lines(data), 1))
     return ((line, cells) for line, cells in split if cells)
 
 
@@ -155,12 +153,8 @@ def _is_bare_utf_16(data: bytes) -> bool:
     return any(data[::2]) != any(data[1::2])
 
 
-def decode_text(data: bytes, file: str) -> str:
-    """Return the text of a file.
-
-    Raises:
-        DataError: It is no text, not UTF-8, or blank; the message says what it is.
-    """
+def check_text(data: bytes, file: str) -> None:
+    """Raise DataError for a file that is no text, not UTF-8, or blank; the message says what."""
     kind = describe_bytes(data[:512])
     if kind == "text" and b"\0" in data:
         kind = "binary data"
@@ -193,4 +187,3 @@ def decode_text(data: bytes, file: str) -> str:
             expected="a table of text, UTF-8",
             fix="download it again",
         )
-    return text
