@@ -162,3 +162,14 @@ def test_pictures_of_other_channels_are_shown_by_their_first(
     mask = np.zeros((8, 9), np.uint8)
     assert sheets.outline(pixels, mask).shape == sheets.compare(pixels, mask, mask).shape
     assert sheets.grid([pixels], columns=1).shape[2] == 3
+
+
+def test_a_long_legend_goes_on_in_further_rows() -> None:
+    tile = np.zeros((100, 100, 3), np.uint8)
+    names = [(f"a class of number {number}", (255, number, 0)) for number in range(12)]
+    short = sheets.grid([tile], columns=1, title="a", legend=names[:2])
+    long = sheets.grid([tile], columns=1, title="a", legend=names)
+    assert long.shape[1] == short.shape[1]
+    assert long.shape[0] == short.shape[0] + 3 * sheets.LEGEND_ROW_PX
+    for _, colour in names:
+        assert (long == colour).all(axis=2).sum() >= 15 * 15

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -40,6 +41,7 @@ CAPTION_SIZE_PX = 14
 TITLE_SIZE_PX = 26
 TEXT_SIZE_PX = 15
 LEADING = 1.3
+LEGEND_ROW_PX = 26
 MOST_LINES = 4
 
 
@@ -147,19 +149,37 @@ def compare(
     """
     _check_same_size(image, truth)
     _check_same_size(image, prediction)
-    image = as_rgb(image)
-    scaled = image if height is None else _scale(image, height)
-    size = (scaled.shape[1], scaled.shape[0])
     true, predicted = truth != 0, prediction != 0
-    plain = scaled.astype(np.float32)
-    tinted = plain * np.float32(0.45)
-    for area, colour, tint in (
+    areas = (
         (true & predicted, RIGHT, 0.35),
         (predicted & ~true, EXCESS, 0.9),
         (true & ~predicted, MISSED, 0.9),
-    ):
+    )
+    return tint(image, areas, height=height)
+
+
+def tint(
+    image: Pixels,
+    areas: Sequence[tuple[npt.NDArray[np.bool_], Colour, float]],
+    *,
+    height: int | None = None,
+) -> Pixels:
+    """Return the darkened image with areas tinted.
+
+    Args:
+        image: (H, W, C).
+        areas: Pixels (H, W), the colour that they get, and its share, 0 to 1.
+        height: See `compare`.
+    """
+    for area, _, _ in areas:
+        _check_same_size(image, area)
+    scaled = as_rgb(image) if height is None else _scale(as_rgb(image), height)
+    size = (scaled.shape[1], scaled.shape[0])
+    plain = scaled.astype(np.float32)
+    tinted = plain * np.float32(0.45)
+    for area, colour, share_of_colour in areas:
         share = cv2.resize(area.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        target = plain * (1 - tint) + np.array(colour, np.float32) * tint
+        target = plain * (1 - share_of_colour) + np.array(colour, np.float32) * share_of_colour
         tinted += np.sqrt(share)[..., None] * (target - tinted)
     return np.asarray(np.clip(tinted + 0.5, 0, 255), np.uint8)
 
@@ -181,7 +201,9 @@ def _header(
     room = width - 2 * MARGIN_PX
     rows += [(line, TEXT_SIZE_PX, FAINT) for a in text for line in _wrap(a, TEXT_SIZE_PX, room)]
     heights = [_leading(size) for _, size, _ in rows]
-    height = 4 + MARGIN_PX // 2 + sum(heights) + (_leading(TEXT_SIZE_PX) + 6 if legend else 0)
+    places = _legend_places([name for name, _ in legend], width)
+    legend_rows = 1 + places[-1][0] if places else 0
+    height = 4 + MARGIN_PX // 2 + sum(heights) + legend_rows * LEGEND_ROW_PX
     page = _blank(height + 4, width)
     page[:4] = ACCENT
     picture = Image.fromarray(page)
@@ -190,12 +212,23 @@ def _header(
     for (line, size, colour), step in zip(rows, heights, strict=True):
         draw.text((MARGIN_PX, top), _clip(line, size, width - 2 * MARGIN_PX), colour, _font(size))
         top += step
-    left = MARGIN_PX
-    for name, colour in legend:
-        draw.rectangle((left, top + 6, left + 14, top + 20), fill=colour)
-        draw.text((left + 21, top + 3), name, INK, _font(TEXT_SIZE_PX))
-        left += 21 + round(_font(TEXT_SIZE_PX).getlength(name)) + 24
+    for (name, colour), (row, left) in zip(legend, places, strict=True):
+        below = top + row * LEGEND_ROW_PX
+        draw.rectangle((left, below + 6, left + 14, below + 20), fill=colour)
+        draw.text((left + 21, below + 3), _clip(name, TEXT_SIZE_PX, room), INK, _font(TEXT_SIZE_PX))
     return np.asarray(picture)
+
+
+def _legend_places(names: Sequence[str], width: int) -> list[tuple[int, int]]:
+    """Return the row, from 0, and the left edge of each name of a legend."""
+    row, left, places = 0, MARGIN_PX, list[tuple[int, int]]()
+    for name in names:
+        wide = 21 + round(_font(TEXT_SIZE_PX).getlength(name))
+        if left > MARGIN_PX and left + wide > width - MARGIN_PX:
+            row, left = row + 1, MARGIN_PX
+        places.append((row, left))
+        left += wide + 24
+    return places
 
 
 def _write_captions(
@@ -285,6 +318,6 @@ def _check_lengths(tiles: int, **others: int) -> None:
             raise ValueError(f"{count} {name} for {tiles} tiles: give one a tile, or none")
 
 
-def _check_same_size(image: Pixels, mask: Pixels) -> None:
+def _check_same_size(image: Pixels, mask: npt.NDArray[Any]) -> None:
     if image.shape[:2] != mask.shape:
         raise ValueError(f"a mask of {mask.shape} for an image of {image.shape[:2]}")

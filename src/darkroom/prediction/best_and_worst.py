@@ -8,14 +8,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from darkroom.images import sheets
+from darkroom.images.class_pictures import ERRORS_LEGEND, class_legend, mask_panels
 from darkroom.images.sheets import Pixels
 from darkroom.index.card import Card
 from darkroom.prediction.label_scores import Evaluation
 from darkroom.store.store import Store
 from darkroom.tasks.answers import answer_caption
-from darkroom.tasks.table import TASKS
+from darkroom.tasks.planes import MaskClasses
+from darkroom.tasks.table import Task, get_task
 
 COLUMNS = 4
+PANEL_COLUMNS = 2  # of tiles that show truth, answer and errors
 FIGURES = 4
 
 
@@ -58,10 +61,12 @@ def draw_page(
     score_of = evaluation.per_image.set_index("id")["score"]
     number_of = {image_id: number for number, image_id in enumerate(shards.ids)}
     threshold = evaluation.decision.threshold_array(len(card.outputs) or 1)
+    task = get_task(card.task, classes=MaskClasses(card.exclusive, card.background))
     tiles, captions, colours = [], [], []
     for image_id in ids:
         number = number_of[image_id]
-        tile, caption, colour = _tile(shards, number, rows, card, predictions[image_id], threshold)
+        prediction = predictions[image_id]
+        tile, caption, colour = _tile(shards, number, rows, card, task, prediction, threshold)
         tiles.append(tile)
         captions.append(f"{image_id}\n{caption or f'{score_of[image_id]:.4f}'}")
         colours.append(colour)
@@ -73,12 +78,18 @@ def draw_page(
     return sheets.grid(
         tiles,
         captions,
-        columns=COLUMNS,
+        columns=COLUMNS if len(card.targets) < 2 or not task.masks else PANEL_COLUMNS,
         title=f"{name}: the worst, then the best",
         text=[" · ".join(figures[:FIGURES])],
-        legend=sheets.COMPARE_LEGEND if TASKS[card.task].masks else (),
+        legend=_legend(card) if task.masks else (),
         marks=colours,
     )
+
+
+def _legend(card: Card) -> tuple[tuple[str, sheets.Colour], ...]:
+    if not card.targets:
+        return sheets.COMPARE_LEGEND
+    return (*class_legend(card.targets), *ERRORS_LEGEND)
 
 
 def _tile(
@@ -86,17 +97,17 @@ def _tile(
     number: int,
     rows: pd.DataFrame,
     card: Card,
+    task: Task,
     prediction: NDArray[np.float32],
     threshold: NDArray[np.float32],
 ) -> tuple[Pixels, str, sheets.Colour | None]:
     """Return an image, a caption of its prediction, and the colour of right or wrong."""
-    task = TASKS[card.task]
     image = shards.image(number)
     if task.masks:
         mask = shards.mask(number)
         assert mask is not None, "a training row without a mask is refused by the index"
         answer = task.decode(prediction, threshold)
-        return sheets.compare(image, mask[0], answer[0]), "", None
+        return mask_panels(image, mask, answer), "", None
     truth: Any = rows.loc[number, list(card.targets)].to_numpy(np.float64)
     truth = int(truth[0]) if card.task == "multiclass" and not card.soft else truth
     names = card.classes or card.targets

@@ -19,8 +19,8 @@ from darkroom.store.manifest import compare_digests
 SHOWN_TRAIN, SHOWN_TEST = 16, 4
 FACTS: dict[str, type] = {
     **dict.fromkeys(("id", "part", "format", "mode", "thumb"), str),
-    **dict.fromkeys(("mask_values", "stored_mask_digest"), str),
-    **dict.fromkeys(("height", "width", "bytes", "exif", "peak", "mask_pixels"), int),
+    **dict.fromkeys(("mask_pixels", "mask_values", "stored_mask_digest"), str),
+    **dict.fromkeys(("height", "width", "bytes", "exif", "peak"), int),
     **dict.fromkeys(("raw_low", "raw_high"), float),
 }
 
@@ -67,15 +67,14 @@ def _contact_sheet(
         for row in contact_sheet.choose_rows(rows, count, by=by if part == "train" else None):
             image_row = rows.iloc[row]
             images.append(store.image(row))
-            mask = store.mask(row)
-            masks.append(None if mask is None else mask[0])
+            masks.append(store.mask(row))
             captions.append(
                 contact_sheet.caption(
                     image_row,
                     task=card.task,
-                    targets=card.targets,
+                    targets=() if card.task == "segmentation" else card.targets,
                     classes=card.classes,
                     fold=int(fold_of[image_row["id"]]) if part == "train" else None,
                 )
             )
-    return contact_sheet.contact_sheet(name, report, images, masks, captions)
+    return contact_sheet.contact_sheet(name, report, images, masks, captions, card.targets)

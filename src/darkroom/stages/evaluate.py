@@ -54,7 +54,8 @@ def run(context: Context) -> None:
     trained = _folds.load(context, card, shards, choice, tta, split_sha256=split_sha256)
     leaked = _leaked(context, train, train)
     test_shards, test = read_part(paths, index, "test")
-    has_answers = card.targets and test[list(card.targets)].notna().all(axis=None)
+    is_labelled = card.task != "segmentation" and bool(card.targets)
+    has_answers = is_labelled and test[list(card.targets)].notna().all(axis=None)
     leaked_test = _leaked(context, test, train) if has_answers else {}
     digests = {"card": index.sha256, "split": split_sha256} | shards.digests | test_shards.digests
     digest = fingerprint.stage_fingerprint(

@@ -1,10 +1,12 @@
 """The contact sheet: which images it shows, what it says of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from darkroom.images import sheets
+from darkroom.images import class_pictures, sheets
 from darkroom.index.audit import contact_sheet
 from darkroom.index.audit.report import build_report
 from tests.index.audit.test_report import tables
@@ -48,8 +50,8 @@ def test_the_sheet_shows_images_outlines_and_grows_with_warnings() -> None:
     index, facts, folds = tables()
     report = build_report(index, facts, folds)
     grey = np.full((60, 90, 3), 128, np.uint8)
-    mask = np.zeros((60, 90), np.uint8)
-    mask[20:40, 30:60] = 1
+    mask = np.zeros((1, 60, 90), np.uint8)
+    mask[0, 20:40, 30:60] = 1
     page = contact_sheet.contact_sheet("cars", report, [grey, grey], [mask, None], ["a", "b"])
     reddish = page[..., 0].astype(int) - page[..., 1] > 60
     assert reddish[10:].sum() > 100
@@ -58,6 +60,21 @@ def test_the_sheet_shows_images_outlines_and_grows_with_warnings() -> None:
         "cars", build_report(index, facts, folds), [grey, grey], [mask, None], ["a", "b"]
     )
     assert warned.shape[0] > page.shape[0]
+
+
+def test_several_classes_have_a_colour_and_a_legend_each() -> None:
+    index, facts, folds = tables()
+    facts["mask_pixels"] = np.where(facts["part"] == "train", "150 30", "-1")
+    card = replace(index.card, targets=("road", "car"))
+    report = build_report(replace(index, card=card), facts, folds)
+    assert "2 mask classes" in contact_sheet._summary(report)
+    grey = np.full((60, 90, 3), 128, np.uint8)
+    mask = np.zeros((2, 60, 90), np.uint8)
+    mask[0, 10:50, 10:40], mask[1, 20:40, 50:80] = 1, 1
+    page = contact_sheet.contact_sheet("town", report, [grey], [mask], ["a"], card.targets)
+    for number in (0, 1):
+        of_class = (page == class_pictures.class_colour(number)).all(axis=2)
+        assert of_class.sum() >= 15 * 15, "a square in the legend"
 
 
 def test_the_summary_has_the_main_counts() -> None:

@@ -76,6 +76,53 @@ def test_sound_data_gives_no_warning() -> None:
     assert "targets" not in report
 
 
+def test_several_mask_classes_each_have_their_shares() -> None:
+    index, facts, folds = tables()
+    cells = ["150 0 60", "0 0 0", "600 0 0", "150 0 0", *["150 30 0"] * 4, *["-1"] * 4]
+    facts["mask_pixels"], facts["mask_values"] = cells, "values 0 1|run lengths"
+    facts.loc[1, "stored_mask_digest"] = ""
+    card = replace(
+        index.card,
+        targets=("road", "car"),
+        values=((1, "road"), (2, "car"), (255, None)),
+        unknown=True,
+    )
+    report = build_report(replace(index, card=card), facts, folds)
+    masks = report["masks"]
+    assert masks["images"] == 8
+    assert masks["values"] == {"run lengths": 8, "values 0 1": 8}
+    assert masks["empty"] == {"count": 1, "first": ["img01"]}
+    assert masks["full"] == {"count": 1, "first": ["img02"]}
+    assert masks["classes"] == {
+        "road": {
+            "images": 7,
+            "share": {"mean": 0.3125, "smallest": 0.0, "largest": 1.0},
+            "images_by_fold": {"0": 3, "1": 4},
+        },
+        "car": {
+            "images": 4,
+            "share": {"mean": 0.025, "smallest": 0.0, "largest": 0.05},
+            "images_by_fold": {"0": 2, "1": 2},
+        },
+    }
+    assert masks["unknown"] == {"mean": 0.0125, "smallest": 0.0, "largest": 0.1}
+    json.dumps(report)
+
+
+def test_a_mask_class_that_no_image_or_no_fold_shows_is_told() -> None:
+    index, facts, folds = tables()
+    train = facts["part"] == "train"
+    facts["mask_pixels"] = np.where(train, "9 0 9", "-1")
+    first = folds.loc[folds["fold"] == 0, "id"]
+    facts.loc[facts["id"].isin(first), "mask_pixels"] = "9 0 0"
+    card = replace(index.card, targets=("road", "car", "tree"))
+    warnings = build_report(replace(index, card=card), facts, folds)["warnings"]
+    assert warnings == [
+        "No training image shows car.",
+        "Fold 0 has no image that shows tree.",
+    ]
+
+
 def test_the_report_is_plain_json_and_does_not_depend_on_the_order_of_facts() -> None:
     index, facts, folds = tables("multiclass")
     report = build_report(index, facts, folds)

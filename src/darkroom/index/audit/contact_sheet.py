@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from darkroom.images import sheets
+from darkroom.images import class_pictures, sheets
 from darkroom.images.sheets import Pixels
 
 MOST_WARNINGS = 4
@@ -65,6 +65,7 @@ def contact_sheet(
     images: Sequence[Pixels],
     masks: Sequence[npt.NDArray[np.uint8] | None],
     captions: Sequence[str],
+    classes: Sequence[str] = (),
     *,
     columns: int = 4,
     tile_height: int = 200,
@@ -75,13 +76,14 @@ def contact_sheet(
         name: Of the competition.
         report: Of darkroom.index.audit.report.
         images: uint8 (H, W, C), of any sizes.
-        masks: 0/1 (H, W) or None, one an image.
+        masks: 0/1 (K, H, W) or None, one an image; with a plane more where pixels are unknown.
         captions: One an image.
+        classes: Names of the mask classes, where there are several.
         columns: Images a row.
         tile_height: Pixels.
     """
     tiles = [
-        image if mask is None else sheets.outline(image, mask)
+        image if mask is None else class_pictures.draw_masks(image, mask, len(classes))
         for image, mask in zip(images, masks, strict=True)
     ]
     warnings = report["warnings"]
@@ -89,7 +91,13 @@ def contact_sheet(
     if len(warnings) > MOST_WARNINGS:
         text.append(f"! and {len(warnings) - MOST_WARNINGS} more in the audit")
     return sheets.grid(
-        tiles, captions, columns=columns, tile_height=tile_height, title=name, text=text
+        tiles,
+        captions,
+        columns=columns,
+        tile_height=tile_height,
+        title=name,
+        text=text,
+        legend=class_pictures.class_legend(classes),
     )
 
 
@@ -104,7 +112,9 @@ def _summary(report: dict[str, Any]) -> str:
     first = sizes["common"][0]
     others = f" and {sizes['different'] - 1} other sizes" if sizes["different"] > 1 else ""
     parts.append(f"{first['width']}×{first['height']} px{others}")
-    if "masks" in report and report["masks"]["share"]["mean"] is not None:
+    if "classes" in report.get("masks", {}):
+        parts.append(f"{len(report['masks']['classes'])} mask classes")
+    elif "masks" in report and report["masks"]["share"]["mean"] is not None:
         parts.append(f"masks cover {report['masks']['share']['mean']:.1%}")
     return " · ".join(parts)
 

@@ -14,11 +14,11 @@ import pandas as pd
 
 from darkroom.errors import ArtifactError
 from darkroom.index.audit import duplicates, shortcuts
+from darkroom.index.audit.masks import MOST_LISTED, listed, mask_report, rounded
 from darkroom.index.audit.warnings import warnings
 from darkroom.index.card import Card
 from darkroom.index.table import Index
 
-MOST_LISTED = 20
 MOST_SIZES = 50
 SIXTEEN_BITS = "I;16"  # Pillow's modes begin so; the high byte is stored
 NARROW_PEAK = 64
@@ -34,8 +34,8 @@ def build_report(index: Index, facts: pd.DataFrame, folds: pd.DataFrame) -> Repo
         index: The index, train and test.
         facts: One row an image: part, id, height, width, format, mode, bytes, exif
             (orientation, 1 is upright), peak (the largest value, 0 to 255), mask_pixels
-            (negative or empty: no mask), thumb (hexadecimal, 16 x 16 grey levels), and for masks
-            mask_values and stored_mask_digest.
+            (negative or empty: no mask; of several planes one number each), thumb (hexadecimal,
+            16 x 16 grey levels), and for masks mask_values and stored_mask_digest.
         folds: Columns id and fold, of the training images.
 
     Raises:
@@ -58,7 +58,7 @@ def build_report(index: Index, facts: pd.DataFrame, folds: pd.DataFrame) -> Repo
         "near_duplicates": _near(table),
     }
     if card.task == "segmentation":
-        report["masks"] = _masks(train)
+        report["masks"] = mask_report(train, card)
     else:
         report["targets"] = {part: _balance(rows, card) for part, rows in _parts(table)}
         report["targets_by_fold"] = {
@@ -84,7 +84,6 @@ def _joined(index: Index, facts: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFr
         )
     folds_by_row = table["id"].map(split).fillna(duplicates.TEST)
     table["fold"] = folds_by_row.where(table["part"] == "train", duplicates.TEST).astype(np.int64)
-    table["mask_pixels"] = pd.to_numeric(table["mask_pixels"], errors="coerce")
     table["exif"] = pd.to_numeric(table["exif"], errors="coerce")
     return table
 
@@ -128,35 +127,10 @@ def _range(rows: pd.DataFrame) -> Report:
     narrow = rows[deep & (rows["peak"] < NARROW_PEAK)]
     return {
         "sixteen_bits": int(deep.sum()),
-        "narrow": _listed(narrow["id"]),
+        "narrow": listed(narrow["id"]),
         "bits": 8 + int(narrow["peak"].max()).bit_length() if len(narrow) else None,
-        "dark": _listed(rows.loc[~deep & (rows["peak"] < DARK_PEAK), "id"]),
+        "dark": listed(rows.loc[~deep & (rows["peak"] < DARK_PEAK), "id"]),
     }
-
-
-def _masks(train: pd.DataFrame) -> Report:
-    """Return how much of the pictures the masks cover, and which are missing or odd."""
-    masked = train[train["mask_pixels"] >= 0]
-    area = masked["height"] * masked["width"]
-    share = masked["mask_pixels"] / area
-    without = train[~(train["mask_pixels"] >= 0)]
-    values = masked["mask_values"] if "mask_values" in masked else pd.Series([], dtype=str)
-    return {
-        "images": len(masked),
-        "without": _listed(without["id"]),
-        "values": _tally(values[values.astype(str) != "-1"].astype(str)),
-        "empty": _listed(masked.loc[masked["mask_pixels"] == 0, "id"]),
-        "full": _listed(masked.loc[masked["mask_pixels"] == area, "id"]),
-        "share": {
-            "mean": _rounded(share.mean()),
-            "smallest": _rounded(share.min()),
-            "largest": _rounded(share.max()),
-        },
-    }
-
-
-def _listed(ids: "pd.Series[str]") -> Report:
-    return {"count": len(ids), "first": sorted(ids)[:MOST_LISTED]}
 
 
 def _balance(rows: pd.DataFrame, card: Card) -> Report:
@@ -165,9 +139,9 @@ def _balance(rows: pd.DataFrame, card: Card) -> Report:
     for target in card.targets:
         values = rows[target].dropna()
         if card.task == "regression":
-            spread = values.agg(["mean", "std", "min", "max"]).to_dict()
-            rounded = {str(name): _rounded(value) for name, value in spread.items()}
-            result[target] = {"images": len(values), **rounded}
+            figures = values.agg(["mean", "std", "min", "max"]).to_dict()
+            spread = {str(name): rounded(value) for name, value in figures.items()}
+            result[target] = {"images": len(values), **spread}
         else:
             names = card.classes or card.label_values
             counts = values.astype(int).value_counts().to_dict()
@@ -178,7 +152,8 @@ def _balance(rows: pd.DataFrame, card: Card) -> Report:
 def _exact(table: pd.DataFrame, card: Card) -> Report:
     """Return the sets of byte-identical images, by the parts and folds that they are in."""
     places: dict[str, list[list[str]]] = {"within_train": [], "across_folds": [], "train_test": []}
-    contradictory, masked = [], card.task == "segmentation"
+    contradictory = []
+    answers = ["stored_mask_digest"] if card.task == "segmentation" else [*card.targets]
     for _, same in table[table["digest"].duplicated(keep=False)].groupby("digest"):
         ids = [f"{part} {row}" for part, row in zip(same["part"], same["id"], strict=True)]
         train = same[same["part"] == "train"]
@@ -186,7 +161,6 @@ def _exact(table: pd.DataFrame, card: Card) -> Report:
             places["within_train"].append(ids)
             if train["fold"].nunique() > 1:
                 places["across_folds"].append(ids)
-            answers = [*card.targets, *(["stored_mask_digest"] if masked else [])]
             if (train[answers].nunique() > 1).any():
                 contradictory.append(ids)
         if 0 < len(train) < len(same):
@@ -230,8 +204,4 @@ def _shortcut(train: pd.DataFrame, card: Card) -> Report | None:
         card.targets,
     )
     report = {**asdict(guess), "gives_away": guess.gives_away}
-    return {k: _rounded(v) if isinstance(v, float) else v for k, v in report.items()}
-
-
-def _rounded(value: float) -> float | None:
-    return round(float(value), 6) if np.isfinite(value) else None
+    return {k: rounded(v) if isinstance(v, float) else v for k, v in report.items()}

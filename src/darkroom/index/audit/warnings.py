@@ -75,6 +75,15 @@ def _masks(report: Report) -> Iterator[str]:
     ):
         if kind in masks and (count := masks[kind]["count"]):
             yield f"{_many(count, 'training image')} {what} (such as {masks[kind]['first'][0]})."
+    classes = masks.get("classes", {})
+    absent = [name for name, each in classes.items() if not each["images"]]
+    if absent:
+        yield f"No training image shows {_first(absent)}."
+    for fold in next(iter(classes.values()), {"images_by_fold": ()})["images_by_fold"]:
+        lacking = [name for name, each in classes.items() if not each["images_by_fold"][fold]]
+        lacking = [name for name in lacking if name not in absent]
+        if lacking and fold != "-1":
+            yield f"Fold {fold} has no image that shows {_first(lacking)}."
 
 
 def _classes(report: Report) -> Iterator[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from darkroom.images import sheets
+from darkroom.images import class_pictures, sheets
 from darkroom.store.loader import Batch
 from darkroom.tasks.answers import Floats, answer_caption
 from darkroom.tasks.table import Task
@@ -49,8 +49,8 @@ def take(batch: Batch, probabilities: torch.Tensor, place: int) -> Example:
 def page(task: Task, examples: Sequence[Example], names: Sequence[str]) -> sheets.Pixels:
     """Return a page of examples.
 
-    Masks: a row each of the image, the truth, the probability, and both compared. Others: the
-    image over its truth and its prediction.
+    A mask: a row each of the image, the truth, the probability, and both compared; of several
+    classes the answer in place of the probability. Others: the image over its truth and prediction.
 
     Args:
         task: Whose targets these are.
@@ -64,7 +64,7 @@ def page(task: Task, examples: Sequence[Example], names: Sequence[str]) -> sheet
         [caption for _, caption, _ in tiles],
         columns=COLUMNS,
         tile_height=TILE_PX,
-        legend=sheets.COMPARE_LEGEND if task.masks else (),
+        legend=_legend(examples[0], names) if task.masks else (),
         marks=[mark for _, _, mark in tiles],
     )
 
@@ -83,19 +83,32 @@ def _labelled(task: Task, one: Example, names: Sequence[str]) -> list[Tile]:
     return [(one.image, f"{one.id}\n{caption}", sheets.ANSWER_MARKS[is_right])]
 
 
+def _legend(one: Example, names: Sequence[str]) -> Sequence[tuple[str, sheets.Colour]]:
+    if len(one.truth) == 1:
+        return sheets.COMPARE_LEGEND
+    classes = [*names, *map(str, range(len(names), len(one.prediction)))]
+    return (*class_pictures.class_legend(classes), *class_pictures.ERRORS_LEGEND)
+
+
 def _mask_row(task: Task, one: Example) -> list[Tile]:
     score, count = task.monitor.sum_and_count(
         torch.from_numpy(one.prediction)[None], torch.from_numpy(one.truth)[None]
     )
-    errors = sheets.compare(
-        one.image,
-        one.truth[0],
-        task.decode(one.prediction[0], 0.5),
-        height=min(TILE_PX, len(one.image)),
-    )
+    answer = task.decode(one.prediction, 0.5)
+    height = min(TILE_PX, len(one.image))
+    errors = class_pictures.compare_masks(one.image, one.truth, answer, height=height)
+    caption = f"{task.monitor.name} {score / count:.3f}"
+    if len(one.truth) > 1:
+        classes = len(one.prediction)
+        return [
+            (one.image, one.id, None),
+            (class_pictures.draw_masks(one.image, one.truth, classes), "truth", None),
+            (class_pictures.draw_masks(one.image, answer, classes), "answer", None),
+            (errors, caption, None),
+        ]
     return [
         (one.image, one.id, None),
         (grey(one.truth[0]), "truth", None),
         (grey(one.prediction[0]), "probability", None),
-        (errors, f"{task.monitor.name} {score / count:.3f}", None),
+        (errors, caption, None),
     ]
