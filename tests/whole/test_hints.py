@@ -96,20 +96,39 @@ def test_index_names_table_and_row(
     assert words in capfd.readouterr().err
 
 
-def test_the_audit_tells_of_12_bits_in_16(
+def of_bits(root: Path, bits: int) -> None:
+    """Replace the training images by grey ones of 16 bits that use fewer of them."""
+    images = contents(root, "train.zip")
+    for name in images:
+        values = np.random.default_rng(len(images[name])).integers(0, 2**bits, (40, 48))
+        Image.fromarray(values.astype(np.uint16)).save(root / "deep.png")
+        images[name] = (root / "deep.png").read_bytes()
+    zip_of(root / "source/train.zip", images)
+
+
+def test_the_audit_tells_of_13_bits_in_16(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     root = tiny.project(tmp_path, "multiclass")
     monkeypatch.chdir(root)
-    images = contents(root, "train.zip")
-    for name in images:
-        values = np.random.default_rng(len(images[name])).integers(0, 4096, (40, 48))
-        Image.fromarray(values.astype(np.uint16)).save(tmp_path / "deep.png")
-        images[name] = (tmp_path / "deep.png").read_bytes()
-    zip_of(root / "source/train.zip", images)
+    of_bits(root, 13)
     tiny.run("fetch", "index", "split", "preprocess", "audit")
     output = capfd.readouterr().out
-    assert "16 of 16 train images of 16 bits use at most 12 of them: their high bytes" in output
+    assert "16 of 16 train images of 16 bits use at most 13 of them: their high bytes" in output
+
+
+def test_12_bits_in_16_are_refused_without_levels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = tiny.project(tmp_path, "multiclass")
+    monkeypatch.chdir(root)
+    of_bits(root, 12)
+    tiny.run("fetch", "index")
+    assert main(["preprocess", tiny.NAME]) == 3
+    assert "use 12 of them or fewer" in capfd.readouterr().err
+    tiny.edit(root, lambda params: params[tiny.NAME]["preprocess"].update(levels=[0, 4095]))
+    tiny.run("preprocess", "split", "audit")
+    assert "16 bits" not in capfd.readouterr().out
 
 
 def _beyond(root: Path) -> str:

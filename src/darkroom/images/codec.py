@@ -112,18 +112,26 @@ def decode_image(
             return _to_rgb(picture, name)
 
 
-def decode_deep(data: bytes, *, name: str = "image") -> NDArray[Any] | None:
+def decode_deep(data: bytes, *, name: str = "image", colours: bool = True) -> NDArray[Any] | None:
     """Return the samples (H, W, C) of more than 8 bits, as they are; None: they are of 8.
 
     Grey of 16 or 32 bits or floats, or RGB of 16 bits, whose alpha is dropped.
 
+    Args:
+        data: The file's bytes.
+        name: The file, for messages.
+        colours: Whether RGB of 16 bits is wanted, which is decoded twice.
+
     Raises:
         DataError: As `decode_image`.
     """
+    if data[:3] == b"\xff\xd8\xff":  # no JPEG that is decoded has more
+        return None
     with decoder_errors_reported(name):
         with _open_picture(data, name) as picture:
             is_grey = picture.mode in _GREY_16_MODES | _DEEP_MODES
-            if not is_grey and ";16" not in str([tile[3] for tile in picture.tile]):
+            is_deep = colours and ";16" in str([tile[3] for tile in picture.tile])
+            if not (is_grey or is_deep):
                 return None
         with _open_whole_picture(data, name) as picture:
             picture.load()

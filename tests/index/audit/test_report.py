@@ -34,7 +34,8 @@ def tables(task: str = "segmentation", train: int = 8, test: int = 4) -> Tables:
     rows = rows.assign(image=rows["id"] + ".jpg", mask="", group="", official="")
     rows["digest"] = [hashlib.sha256(each.encode()).hexdigest()[:32] for each in ids]
     facts = rows[["part", "id"]].assign(height=20, width=30, format="JPEG", mode="RGB")
-    facts = facts.assign(bytes=1000, exif=1, peak=250, thumb=[thumb(i) for i in range(len(ids))])
+    facts = facts.assign(bytes=1000, exif=1, peak=250, raw_low=3.0, raw_high=250.0)
+    facts = facts.assign(thumb=[thumb(i) for i in range(len(ids))])
     masked = (facts["part"] == "train") & (task == "segmentation")
     facts["mask_pixels"] = np.where(masked, 150, -1)
     facts["mask_values"] = np.where(masked, 255, -1)
@@ -65,6 +66,7 @@ def test_sound_data_gives_no_warning() -> None:
     assert report["orientations"] == {"train": {}, "test": {}}
     none = {"count": 0, "first": []}
     assert report["ranges"]["test"] == {
+        "values": {"low": 3.0, "high": 250.0},
         "sixteen_bits": 0,
         "narrow": none,
         "bits": None,
@@ -293,16 +295,25 @@ def test_orientations_and_modes() -> None:
 @pytest.mark.parametrize(("peak", "bits"), [(15, 12), (3, 10), (0, 8), (63, 14)])
 def test_16_bit_images_of_fewer_bits(peak: int, bits: int) -> None:
     index, facts, folds = tables()
-    facts["mode"] = "I;16B"
-    facts.loc[1:3, "peak"] = peak
+    facts["mode"], facts["raw_high"] = "I;16B", 250 * 256
+    facts.loc[1:3, "peak"], facts.loc[1:3, "raw_high"] = peak, peak * 256 + 7
     report = build_report(index, facts, folds)
     assert report["ranges"]["train"]["sixteen_bits"] == 8
     assert report["warnings"] == [
         f"3 of 8 train images of 16 bits use at most {bits} of them: their high bytes, which are "
-        "stored, are nearly black (such as img01). Scale the values up beforehand."
+        "stored, are nearly black (such as img01). Set preprocess.levels."
     ]
-    facts.loc[1:3, "peak"] = 64
+    facts.loc[1:3, "peak"], facts.loc[1:3, "raw_high"] = 64, 64 * 256
     assert build_report(index, facts, folds)["warnings"] == []
+
+
+def test_16_bit_images_that_levels_mapped_are_no_high_bytes() -> None:
+    index, facts, folds = tables()
+    facts["mode"], facts["raw_low"], facts["raw_high"] = "I;16", 200.0, 929.0
+    facts["peak"] = 40
+    report = build_report(index, facts, folds)
+    assert report["ranges"]["train"]["values"] == {"low": 200.0, "high": 929.0}
+    assert report["warnings"] == []
 
 
 def test_images_that_are_nearly_black() -> None:
@@ -369,7 +380,7 @@ def test_real_banknotes_are_given_away_by_their_size() -> None:
                 facts.append(
                     {"id": member.name, "part": side, "height": grey.shape[0]}
                     | {"width": grey.shape[1], "format": "JPEG", "mode": "RGB", "exif": 1}
-                    | {"peak": int(grey.max())}
+                    | {"peak": int(grey.max()), "raw_low": 0.0, "raw_high": 255.0}
                     | {"mask_pixels": -1, "thumb": np.asarray(small).tobytes().hex()}
                 )
     table = pd.DataFrame(rows)

@@ -120,12 +120,17 @@ def _tally(column: "pd.Series[Any]") -> dict[str, int]:
 def _range(rows: pd.DataFrame) -> Report:
     """Return the images that use little of their range of values.
 
-    "narrow" are 16-bit images of 14 bits or fewer, "bits" how many those have; "dark" are others
-    without a value above 15 of 255.
+    "narrow" are 16-bit images of 14 bits or fewer whose high bytes are stored, "bits" how many
+    those have; "dark" are others without a byte above 15 of 255. "values" is the range of all
+    samples before they became bytes.
     """
-    deep = rows["mode"].str.startswith(SIXTEEN_BITS)
+    # With preprocess.levels, what is stored is no high byte.
+    is_high_byte = rows["peak"] == rows["raw_high"] // 256
+    deep = rows["mode"].str.startswith(SIXTEEN_BITS) & is_high_byte
     narrow = rows[deep & (rows["peak"] < NARROW_PEAK)]
+    values = {"low": rows["raw_low"].min(), "high": rows["raw_high"].max()}
     return {
+        "values": {name: _rounded(value) for name, value in values.items()},
         "sixteen_bits": int(deep.sum()),
         "narrow": listed(narrow["id"]),
         "bits": 8 + int(narrow["peak"].max()).bit_length() if len(narrow) else None,

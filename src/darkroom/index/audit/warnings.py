@@ -159,7 +159,8 @@ def _ranges(report: Report) -> Iterator[str]:
             yield (
                 f"{count} of {_many(values['sixteen_bits'], part + ' image')} of 16 bits use at "
                 f"most {values['bits']} of them: their high bytes, which are stored, are nearly "
-                f"black (such as {values['narrow']['first'][0]}). Scale the values up beforehand."
+                f"black (such as {values['narrow']['first'][0]}). Set "
+                "preprocess.levels."
             )
         if count := values["dark"]["count"]:
             yield (

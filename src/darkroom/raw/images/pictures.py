@@ -5,7 +5,7 @@ JPEG, PNG, TIFF and their like by Pillow (`darkroom.images.codec`), arrays of nu
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +29,14 @@ class Samples:
         values: (h, w, C), of any real dtype; uint8 are bytes already, RGB where C is 3. Of a JPEG
             perhaps at a reduced size.
         header: Of the original.
-        window: What levels are where none are set: the file's own, or "auto".
+        window: What levels are where none are set: the file's own, "auto", or the high byte of 16
+            bits.
         inverted: Whether the least value is white.
     """
 
     values: NDArray[Any]
     header: Header
-    window: Levels = None
+    window: Levels | Literal["high byte"] = None
     inverted: bool = False
 
     @property
@@ -72,8 +73,7 @@ def read_samples(
     Args:
         data: The file's bytes.
         name: Of the file, for messages.
-        levels: Whether samples of more than 8 bits are read as they are, to be mapped; None: 16
-            bits keep their high byte, as `darkroom.images.codec` says.
+        levels: Of `map_samples`; without, colours of 16 bits keep their high byte at once.
         sufficient: For JPEGs that need not be decoded in full.
 
     Raises:
@@ -86,8 +86,9 @@ def read_samples(
         if dicom.is_dicom(data, name):
             return _frame(data, name, levels)
     header = codec.read_header(data, name=name)
-    if levels is not None and (deep := codec.decode_deep(data, name=name)) is not None:
-        return Samples(deep, header)
+    deep = codec.decode_deep(data, name=name, colours=levels is not None)
+    if deep is not None:
+        return Samples(deep, header, "high byte" if deep.dtype == np.uint16 else None)
     at_least = sufficient(header.height, header.width) if sufficient else None
     return Samples(codec.decode_image(data, name=name, at_least=at_least), header)
 
@@ -107,7 +108,11 @@ def map_samples(samples: Sequence[Samples], levels: Levels, *, name: str) -> lis
         levels = auto_levels(np.concatenate(deep)) if deep else None
     mapped = []
     for each in samples:
-        pixels = to_bytes(each.values, levels or each.window, name=name)
+        own = each.window if levels is None else levels
+        if own == "high byte":
+            pixels = (each.values >> 8).astype(np.uint8)
+        else:
+            pixels = to_bytes(each.values, own, name=name)
         mapped.append(np.uint8(255) - pixels if each.inverted else pixels)
     return mapped
 
