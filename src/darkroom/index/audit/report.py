@@ -130,7 +130,7 @@ def _range(rows: pd.DataFrame) -> Report:
     narrow = rows[deep & (rows["peak"] < NARROW_PEAK)]
     values = {"low": rows["raw_low"].min(), "high": rows["raw_high"].max()}
     return {
-        "values": {name: _rounded(value) for name, value in values.items()},
+        "values": {name: rounded(value) for name, value in values.items()},
         "sixteen_bits": int(deep.sum()),
         "narrow": listed(narrow["id"]),
         "bits": 8 + int(narrow["peak"].max()).bit_length() if len(narrow) else None,
