@@ -45,9 +45,9 @@ def test_one_class_looks_as_before() -> None:
 def test_a_pixel_has_the_colour_of_its_classes() -> None:
     drawn = draw_masks(GREY, planes((5, 30), (20, 50)), 2).astype(int)
     amber, sky = (np.array(class_colour(number)) for number in (0, 1))
-    assert np.abs(drawn[20, 12] - (100 + amber) / 2).max() <= 1
-    assert np.abs(drawn[20, 40] - (100 + sky) / 2).max() <= 1
-    assert np.abs(drawn[20, 25] - (100 + (amber + sky) / 2) / 2).max() <= 1
+    assert np.abs(drawn[20, 12] - (40 + 0.6 * amber)).max() <= 1
+    assert np.abs(drawn[20, 40] - (40 + 0.6 * sky)).max() <= 1
+    assert np.abs(drawn[20, 25] - (40 + 0.3 * (amber + sky))).max() <= 1
     assert drawn[20, 56].tolist() == [70] * 3, "of no class: darker"
 
 

@@ -49,7 +49,8 @@ def class_legend(names: Sequence[str]) -> tuple[tuple[str, Colour], ...]:
 def draw_masks(image: Pixels, planes: Pixels, classes: int) -> Pixels:
     """Return the image with its masks: outlined, or of several classes tinted as well.
 
-    A pixel of two classes has the mean of their colours; unknown pixels are hatched.
+    Tinted pixels are grey below their colour, so that it is that of the legend. A pixel of two
+    classes has the mean of their colours; unknown pixels are hatched.
 
     Args:
         image: uint8 (H, W, C).
@@ -63,11 +64,11 @@ def draw_masks(image: Pixels, planes: Pixels, classes: int) -> Pixels:
     colours = np.array([class_colour(number) for number in range(len(masks))], np.float32)
     count = masks.sum(axis=0)[..., None]
     mean = np.tensordot(masks.astype(np.float32), colours, (0, 0)) / np.maximum(count, 1)
-    tinted = np.where(count > 0, plain * 0.5 + mean * 0.5, plain * 0.7)
+    tinted = np.where(count > 0, _grey(plain) * 0.4 + mean * 0.6, plain * 0.7)
     if len(planes) > len(masks):
-        y, x = np.indices(planes.shape[1:])
-        stripes = (planes[-1] > 0) & ((y + x) // _HATCH_PX % 2 == 0)
-        tinted[stripes] = sheets.FAINT
+        unknown, (y, x) = planes[-1] > 0, np.indices(planes.shape[1:])
+        tinted[unknown] = sheets.PAPER
+        tinted[unknown & ((y + x) // _HATCH_PX % 2 == 0)] = sheets.FAINT
     drawn = np.clip(tinted + 0.5, 0, 255).astype(np.uint8)
     thick = max(1, round(min(image.shape[:2]) / 200))
     for number, mask in enumerate(masks):
@@ -104,7 +105,13 @@ def compare_masks(
         (some & ~found, sheets.MISSED, 0.9),
         (some & found & ~same, CONFUSED, 0.9),
     ]
-    return sheets.tint(image, areas, height=height)
+    grey = np.clip(_grey(sheets.as_rgb(image).astype(np.float32)) + 0.5, 0, 255)
+    return sheets.tint(np.repeat(grey.astype(np.uint8), 3, axis=2), areas, height=height)
+
+
+def _grey(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the lightness (H, W, 1) of RGB (H, W, 3), by the weights of ITU-R BT.601."""
+    return pixels @ np.array([[0.299], [0.587], [0.114]], np.float32)
 
 
 def mask_panels(image: Pixels, truth: Pixels, answer: Pixels) -> Pixels:

@@ -79,6 +79,8 @@ def grid(
     if title or text:
         page_width = max(page_width, HEADED_WIDTH_PX)
     head = _header(title, text, legend, page_width)
+    # Where all tiles are very wide, none is as high as it might be.
+    tile_height = max([tile.shape[0] for tile in scaled], default=tile_height)
     pitch = (tile_height + caption_height + GAP_PX + 4, width + GAP_PX)
     rows = -(-len(tiles) // across)
     page = _blank(rows * pitch[0] + MARGIN_PX, max(page_width, head.shape[1]))
