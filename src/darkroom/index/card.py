@@ -10,6 +10,7 @@ from darkroom.images.rle import USUAL
 from darkroom.images.rle import Runs as Runs
 from darkroom.params.section import TaskName
 from darkroom.project.names import nearest_name
+from darkroom.raw.images.cells import PixelCells
 
 TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
 ORDERS = ("row", "column")
@@ -18,20 +19,6 @@ ID_KEY, LABEL_KEY = "{id}", "{label}"  # in the templates of a submission's key 
 
 # Characters that break a line of the submission, or its encoding.
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-@dataclass(frozen=True)
-class PixelCells:
-    """Images whose pixels stand in the cells of a table.
-
-    Attributes:
-        columns: Names of the columns, in the order of pixels along the rows. The cell of a single
-            column holds all values, separated by blanks.
-        shape: (height, width), px.
-    """
-
-    columns: tuple[str, ...]
-    shape: tuple[int, int]
 
 
 @dataclass(frozen=True)

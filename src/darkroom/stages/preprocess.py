@@ -8,13 +8,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from darkroom.errors import DataError
+from darkroom.index.card import Card
 from darkroom.index.table import read_index
 from darkroom.params.preprocess import Preprocess
 from darkroom.project import files, processes
 from darkroom.project.fingerprint import stage_fingerprint
 from darkroom.raw.archives import Archives
-from darkroom.raw.images.reader import plan_channels
-from darkroom.raw.masks import MaskForm, refuse_opposite_masks
+from darkroom.raw.images.reader import ImageReader, plan_channels
+from darkroom.raw.masks import refuse_opposite_masks
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import mask_form
 from darkroom.store import store
@@ -31,12 +32,12 @@ def run(context: Context) -> None:
     choices: Preprocess = context.section.preprocess
 
     index = read_index(paths.index, paths.card)
-    rows, masks = index.rows, mask_form(index.card)
+    rows = index.rows
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
     work = _fingerprint(context)
     _tell_unfinished(paths.processed, work, name)
     with files.atomic_folder(paths.processed, resume=work) as folder:
-        jobs = list(_jobs(rows, folder, archives, choices, masks))
+        jobs = list(_jobs(rows, folder, archives, choices, index.card))
         results = _run_jobs(jobs, total=len(rows), name=name)
         refuse_opposite_masks(
             (fact.id, fact.mask_values.split("|")) for result in results for fact in result.facts
@@ -54,22 +55,16 @@ def run(context: Context) -> None:
 
 
 def _jobs(
-    rows: pd.DataFrame,
-    folder: Path,
-    archives: Archives,
-    choices: Preprocess,
-    masks: MaskForm,
+    rows: pd.DataFrame, folder: Path, archives: Archives, choices: Preprocess, card: Card
 ) -> Iterator[PreprocessJob]:
     """Yield one job a shard, over the rows of each part in order."""
-    pair = choices.levels
-    levels = (pair[0], pair[1]) if isinstance(pair, list) else pair
-    channels = plan_channels(archives, rows["image"].tolist(), levels)
+    reader, masks = _reader(rows, archives, choices, card), mask_form(card)
     format = ShardFormat(
         choices.height,
         choices.width,
         choices.fit,
         choices.store,
-        channels=sum(channels),
+        channels=sum(reader.channels),
         planes=masks.stored_planes,
     )
     for part, part_rows in rows.groupby("part", sort=False):
@@ -78,19 +73,24 @@ def _jobs(
         size = store.rows_per_shard(len(sources))
         for number, start in enumerate(range(0, len(sources), size)):
             path = folder / store.shard_name(str(part), number)
-            shard_sources = tuple(sources[start : start + size])
-            record = folder / RECORDS / f"{path.stem}.json"
             yield PreprocessJob(
                 path,
                 archives,
-                shard_sources,
+                tuple(sources[start : start + size]),
                 format,
                 choices.quality,
-                record,
-                channels=channels,
-                levels=levels,
+                folder / RECORDS / f"{path.stem}.json",
                 masks=masks,
+                reader=reader,
             )
+
+
+def _reader(rows: pd.DataFrame, archives: Archives, choices: Preprocess, card: Card) -> ImageReader:
+    """Return what reads the images, after a look at a few of them."""
+    pair = choices.levels
+    levels = (pair[0], pair[1]) if isinstance(pair, list) else pair
+    channels = plan_channels(archives, rows["image"].tolist(), levels, card.pixels)
+    return ImageReader(archives, channels, levels, card.pixels)
 
 
 def _fingerprint(context: Context) -> str:

@@ -13,7 +13,6 @@ import numpy as np
 from darkroom.errors import ArtifactError, DataError, one_line
 from darkroom.images import codec, geometry
 from darkroom.images.geometry import cv2
-from darkroom.images.levels import Levels
 from darkroom.project.checked_json import read_json, write_json
 from darkroom.project.files import file_sha256
 from darkroom.raw.archives import Archives, digest_of
@@ -49,8 +48,7 @@ class PreprocessJob:
         quality: Of a stored JPEG.
         record: A file that keeps the result for a run that goes on after this one; or None.
         masks: How they are read.
-        channels: Of each file of an image.
-        levels: How samples of more than 8 bits become bytes.
+        reader: Of the images; None: of files in these archives, to three channels.
     """
 
     path: Path
@@ -60,8 +58,7 @@ class PreprocessJob:
     quality: int
     record: Path | None = None
     masks: MaskForm = ONE_MASK
-    channels: tuple[int, ...] = (geometry.RGB,)
-    levels: Levels = None
+    reader: ImageReader | None = None
 
 
 @dataclass(frozen=True)
@@ -172,7 +169,7 @@ def _preprocess_image(
     source: SourceImage, job: PreprocessJob
 ) -> tuple[store.StoredImage, ImageFacts]:
     to, fit = (job.format.height, job.format.width), job.format.fit
-    raw = ImageReader(job.archives, job.channels, job.levels).read(
+    raw = (job.reader or ImageReader(job.archives)).read(
         source.image,
         digest=source.digest,
         sufficient=lambda height, width: geometry.sufficient_size(height, width, *to, fit),

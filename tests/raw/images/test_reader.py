@@ -168,7 +168,7 @@ def test_digests_of_all_files_are_compared(archives: Archives) -> None:
     digest = joined_digest([digest_of(FILES[name]) for name in names])
     reader = ImageReader(archives, (1, 1))
     reader.read(path(*names), digest=digest)
-    with pytest.raises(DataError, match="not the files that were indexed"):
+    with pytest.raises(DataError, match="not the image that was indexed"):
         reader.read(path(*reversed(names)), digest=digest)
     with pytest.raises(DataError, match="not the file that was indexed"):
         ImageReader(archives).read(path("red.png"), digest=digest)

@@ -13,10 +13,13 @@ from darkroom.images.geometry import RGB
 from darkroom.images.levels import ADVICE, Levels, value_range
 from darkroom.raw.archives import Archives, digest_of
 from darkroom.raw.images import pictures
+from darkroom.raw.images.cells import PixelCells, check_bytes, is_in_cells, read_cells
 from darkroom.raw.images.pictures import Samples, Sufficient
 
 _TRIED = 16  # images that say how many channels all have
 _TWELVE_BITS = 2**12
+
+Files = Sequence[tuple[str, bytes]]  # paths and bytes
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,13 @@ class ImageReader:
         archives: The containers that files lie in.
         channels: Of each file of an image, in order; see `plan_channels`.
         levels: How samples of more than 8 bits become bytes.
+        cells: Where pixels are, if they stand in tables.
     """
 
     archives: Archives
     channels: tuple[int, ...] = (RGB,)
     levels: Levels = None
+    cells: PixelCells | None = None
 
     def read(
         self, image: str, *, digest: str = "", sufficient: Sufficient | None = None
@@ -60,7 +65,7 @@ class ImageReader:
 
         Args:
             image: The index row's `image`: the path of a member; a JSON list of paths, whose
-                channels are stacked in order.
+                channels are stacked in order; or `pixels:train.csv#17`, row 17 of a table.
             digest: As the index has it; "": none is compared.
             sufficient: For a JPEG that need not be decoded in full.
 
@@ -68,12 +73,15 @@ class ImageReader:
             DataError: It is absent, broken, not what was indexed, of other channels than planned,
                 or its files are of several sizes.
         """
-        files = _read_files(self.archives, image, digest)
-        reduced = sufficient if len(files) == 1 else None
-        samples = [
-            pictures.read_samples(data, name=path, levels=self.levels, sufficient=reduced)
-            for path, data in files
-        ]
+        if is_in_cells(image):
+            files, samples = self._read_cells(image, digest)
+        else:
+            files = _read_files(self.archives, image, digest)
+            reduced = sufficient if len(files) == 1 else None
+            samples = [
+                pictures.read_samples(data, name=path, levels=self.levels, sufficient=reduced)
+                for path, data in files
+            ]
         _check_alike(files, samples, len(self.channels))
         mapped = pictures.map_samples(samples, self.levels, name=files[0][0])
         planes = [
@@ -89,9 +97,17 @@ class ImageReader:
             high=max(high for _, high in ranges),
         )
 
+    def _read_cells(self, image: str, digest: str) -> tuple[Files, list[Samples]]:
+        values = read_cells(self.archives, image, self.cells)
+        data = values.tobytes()
+        _compare(digest_of(data), digest, image)
+        height, width, _ = values.shape
+        header = Header("cells", str(values.dtype), height, width, frames=1, exif=1)
+        return [(image, data)], [Samples(values, header)]
+
 
 def paths_of(image: str) -> list[str]:
-    """Return the paths of an image's files.
+    """Return the paths of an image's files; none of an image in the cells of a table.
 
     Raises:
         DataError: What begins like a JSON list is no list of texts.
@@ -100,6 +116,8 @@ def paths_of(image: str) -> list[str]:
         >>> paths_of("a.png"), paths_of('["a_red.png", "a_green.png"]')
         (['a.png'], ['a_red.png', 'a_green.png'])
     """
+    if is_in_cells(image):
+        return []
     if not _is_list(image):
         return [image]
     try:
@@ -121,21 +139,31 @@ def joined_digest(digests: Sequence[str]) -> str:
     return digests[0] if len(digests) == 1 else digest_of("".join(digests).encode())
 
 
-def plan_channels(archives: Archives, images: Sequence[str], levels: Levels) -> tuple[int, ...]:
+def plan_channels(
+    archives: Archives, images: Sequence[str], levels: Levels, cells: PixelCells | None = None
+) -> tuple[int, ...]:
     """Return how many channels each file of an image has, from a few images, evenly spaced.
 
-    A single file has 3, in grey too, unless it is an array of several planes. Of a list of files,
-    one has 1 where all its channels are equal in all images that are tried, else its own.
+    A single file has 3, in grey too, unless it is an array of several planes; likewise the cells
+    of a table. Of a list of files, one has 1 where all its channels are equal in all images that
+    are tried, else its own.
 
     Raises:
         DataError: Pictures of 16 bits use 12 of them or fewer, and there are no levels: their high
-            bytes, which would be stored, are nearly black.
+            bytes, which would be stored, are nearly black. Or a table holds values that are no
+            bytes.
     """
+    if levels is None:
+        check_bytes(archives, images, cells)
     places = np.linspace(0, len(images) - 1, min(_TRIED, len(images))).round().astype(int)
     counts: list[tuple[int, ...]] = []
     peaks: list[tuple[float, str]] = []
     for image in dict.fromkeys(images[place] for place in places.tolist()):
         try:
+            if is_in_cells(image):
+                planes = read_cells(archives, image, cells).shape[2]
+                counts.append((RGB if planes == 1 else planes,))
+                continue
             files = _read_files(archives, image, "")
             counts.append(_count_channels(files, levels, is_list=_is_list(image)))
             if levels is None:
@@ -153,9 +181,6 @@ def plan_channels(archives: Archives, images: Sequence[str], levels: Levels) -> 
         )
     alike = [each for each in counts if len(each) == len(counts[0])]
     return tuple(map(max, zip(*alike, strict=True))) if alike else (RGB,)
-
-
-Files = Sequence[tuple[str, bytes]]  # paths and bytes
 
 
 def _count_channels(files: Files, levels: Levels, *, is_list: bool) -> tuple[int, ...]:
@@ -190,16 +215,20 @@ def _read_files(archives: Archives, image: str, digest: str) -> Files:
     if len(paths) == 1:
         return [(paths[0], archives.read(paths[0], digest=digest))]
     files = [(path, archives.read(path)) for path in paths]
-    joined = joined_digest([digest_of(data) for _, data in files])
-    if digest and joined != digest:
-        raise DataError(
-            "not the files that were indexed",
-            file=paths[0],
-            found=f"sha256 {joined}… of all {len(paths)}",
-            expected=f"sha256 {digest}…, as the index says",
-            fix="run the fetch and index stages again if they were replaced on purpose",
-        )
+    _compare(joined_digest([digest_of(data) for _, data in files]), digest, paths[0])
     return files
+
+
+def _compare(found: str, digest: str, name: str) -> None:
+    """Raise DataError unless an image has the digest that the index has, or that is ""."""
+    if digest and found != digest:
+        raise DataError(
+            "not the image that was indexed",
+            file=name,
+            found=f"sha256 {found}…",
+            expected=f"sha256 {digest}…, as the index says",
+            fix="run the fetch and index stages again if it was replaced on purpose",
+        )
 
 
 def _check_alike(files: Files, samples: Sequence[Samples], expected: int) -> None:
