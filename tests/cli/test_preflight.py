@@ -68,7 +68,7 @@ def test_no_competition_to_submit_to(
 
 
 def test_the_drawn_sample(root: Path) -> None:
-    data(root, source="sample")
+    data(root, source="sample", sample="carvana")
     assert error_of(ParamsError, uncommitted=True) == (
         "params.yaml: the submission is for the drawn sample, which is not on Kaggle\n"
         "  found: tiny.data.source: sample\n"

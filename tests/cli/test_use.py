@@ -28,7 +28,13 @@ recipe:
   expected: {time: 10 min, score: dice 0.97, basis: measured}
 folds: [0, 1]
 carvana:
-  data: {format: carvana, source: sample}
+  data:
+    source: sample
+    sample: carvana
+    task: segmentation
+    train: {files: "train/{id}.jpg", mask: "train_masks/{id}_mask.gif"}
+    test: {files: "test/{id}.jpg"}
+    like: sample_submission.csv
   model: {name: encoder_unet, encoder: resnet34}
   train:
     epochs: 3
@@ -214,14 +220,18 @@ def test_recipes_are_listed_by_task_and_metric(
             f"recipe: {{for: {'a long purpose ' * 4}, expected: {{time: 2 h}}}}\n"
             f"x: {{data: {{task: multiclass, metric: {metric}}}}}\n"
         )
+    (root / "recipes/mine.yaml").write_text("recipe: {for: any}\nx: {train: {epochs: 3}}\n")
     assert use_recipe(capsys).splitlines() == [
+        "segmentation",
+        "  bad        10 min, dice 0.97  cars in a hurry",
+        "  cars-fast  10 min, dice 0.97  cars in a hurry",
+        "",
         "multiclass",
         "  b-birds  log_loss  2 h",
         "  a-fish   map@5     2 h",
         "",
         "of your own data",
-        "  bad        10 min, dice 0.97  cars in a hurry",
-        "  cars-fast  10 min, dice 0.97  cars in a hurry",
+        "  mine  any",
         "",
         "darkroom use NAME takes one into params.yaml; recipes/NAME.yaml says more.",
     ]

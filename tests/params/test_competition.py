@@ -3,12 +3,12 @@
 from typing import Any, get_args
 
 from darkroom.index import card
-from darkroom.index.formats.adapter import load_adapter
 from darkroom.models.device import choose_device
 from darkroom.models.names import LABEL_NAMES, MASK_NAMES
 from darkroom.params import data, evaluate, model, section, train
 from darkroom.params.section import Section
 from darkroom.prediction import tta
+from darkroom.stages import fetch
 from darkroom.tasks import table as tasks
 from darkroom.tasks.losses import choice
 from darkroom.training import optimizers, schedules
@@ -57,10 +57,8 @@ def test_tasks_are_those_of_the_index_and_the_table() -> None:
     assert get_args(section.TaskName) == card.TASK_NAMES == tuple(tasks.TASKS)
 
 
-def test_each_format_has_an_adapter() -> None:
-    for layout in (data.CarvanaData, data.CelebaData, data.BanknotesData, data.CsvData):
-        (name,) = _allowed(layout, "format")
-        assert load_adapter(name).build_index.__module__ == f"darkroom.index.formats.{name}"
+def test_samples_are_those_that_can_be_drawn() -> None:
+    assert _allowed(data.Data, "sample") == set(fetch.DRAWN)
 
 
 def test_the_processor_can_always_be_asked_for() -> None:

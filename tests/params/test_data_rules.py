@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from darkroom.params.data import Data
-from darkroom.params.data_rules import data_faults, metric_fault, part_rows
+from darkroom.params.data import Data, part_rows
+from darkroom.params.data_rules import data_faults, metric_fault
 
 TRAIN = {"table": "train.csv", "image": "train/{id}.jpg", "targets": "label"}
 DATA: dict[str, Any] = {
@@ -39,7 +39,7 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
         ({"metric": "macrof1"}, "found 'macrof1'; there is no such metric; did you mean 'macro"),
         ({"metric": "rmse"}, "the task is multiclass, and it is for regression"),
         ({"metric": "f1", "weights": {"x": 2}}, "a.data.weights: the metric f1 has none"),
-        ({"train": TRAIN | {"files": "a/{b}.jpg"}}, "a.data.train: has table and files"),
+        ({"train": TRAIN | {"pixels": "p*"}}, "a.data.train: has image and pixels"),
         ({"train": {"image": "{x}", "targets": "y"}}, "a.data.train: lacks its rows; write table"),
         ({"train": {"table": "a.csv", "targets": "y"}}, "a.data.train.image: this key is missing"),
         ({"train": TRAIN | {"targets": []}}, "a.data.train.targets: this key is missing"),
@@ -48,7 +48,11 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
         ({"train": TRAIN | {"shape": [2, 3]}}, "a.data.train.shape: is of pixels"),
         ({"row": "{label}"}, "a.data.row: found '{label}', which lacks the image"),
         ({"row": "{id}_{label}"}, "but an image has no several labels; set a.data.train.label"),
-        ({"values": {0: "x", 1: "y"}}, "a.data.values: are of mask pictures"),
+        (
+            {"task": "segmentation", "train": RLE, "values": {0: "x"}},
+            "a.data.values: are of mask pictures",
+        ),
+        ({"task": "binary", "values": {"x": "y"}}, "found 'y'; a label's cell means 0, 1 or null"),
         ({"task": "binary", "separator": " "}, "a.data.separator: is for several labels"),
         ({"runs": {"order": "row"}}, "a.data.runs: is for segmentation"),
         ({"task": "segmentation"}, "a.data.train.targets: the task is segmentation"),

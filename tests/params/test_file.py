@@ -7,7 +7,6 @@ import yaml
 
 from darkroom.errors import ParamsError
 from darkroom.params import file
-from darkroom.params.data import CsvData
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,19 +33,21 @@ def test_all_errors_are_listed_at_once_with_path_and_remedy(raw: Any) -> None:
     raw["carvana"]["model"]["widht"] = 3
     raw["carvana"]["train"]["epochs"] = "many"
     raw["celeba"]["model"]["name"] = "resnet19"
-    raw["celeba"]["data"]["quality"] = "hq"
+    raw["celeba"]["data"]["zzz"] = "hq"
+    raw["celeba"]["data"]["leave_out"] = ["x"]
     del raw["celeba"]["train"]["lr"]
     raw["banknotes"]["evaluate"]["threshold"] = 2
     raw["competitions"].append(3)
     text = _faults(raw)
-    assert "8 keys or values are wrong" in text
+    assert "9 keys or values are wrong" in text
     assert "sede: unknown key, and no section of a competition; found 7" in text
     assert "did you mean 'seed'?" in text
     assert "carvana.model.widht: unknown key; did you mean 'width'?" in text
     assert "carvana.train.epochs: found 'many' (str); input should be a valid integer" in text
     assert "celeba.model.name: found 'resnet19'; allowed are " in text
     assert "which params.schema.json lists; did you mean 'resnet18' or " in text
-    assert "celeba.data.quality: unknown key; allowed: source, kaggle, urls, metric" in text
+    assert "celeba.data.zzz: unknown key; allowed: source, kaggle, urls" in text
+    assert "celeba.data.leave_out: this key is gone: write where in train, valid or test" in text
     assert "celeba.train.lr: this key is missing" in text
     assert "banknotes.evaluate.threshold: found 2 (int); input should be 'auto', or" in text
     assert "competitions[3]: found 3 (int)" in text
@@ -126,30 +127,51 @@ def test_a_bad_name_is_refused(raw: Any) -> None:
     assert "../evil: a competition's name is lower-case" in _faults(raw)
 
 
-def test_a_csv_competition_needs_no_python(raw: Any) -> None:
-    table = {"table": "train.csv", "image": "image", "image_path": "train.zip/{}", "mask": 1}
+def test_a_competition_needs_no_python(raw: Any) -> None:
+    table = {"table": "train.csv", "image": "train.zip/{image}", "mask": "masks.zip/{1}"}
     raw["nuclei"] = dict(raw["carvana"]) | {
         "data": {
-            "format": "csv",
             "source": "x",
             "task": "segmentation",
             "train": table,
-            "test": {"table": "test.csv", "image": 0},
+            "test": {"table": "test.csv", "image": "test.zip/{image}"},
             "header": ["img", "rle_mask"],
+            "values": {0: "sky", 1: "road", 255: None},
         }
     }
     data = file.validate_params(raw).section("nuclei").data
-    assert isinstance(data, CsvData)
-    assert data.format == "csv"
-    assert data.train.mask == 1
-    raw["nuclei"]["data"]["train"]["imag_path"] = ""
-    assert "nuclei.data.train.imag_path: unknown key; did you mean 'image_path'?" in _faults(raw)
-    raw["nuclei"]["data"] = {"format": "tsv"}
-    assert "found 'tsv', allowed 'rows', 'carvana', 'celeba'" in _faults(raw)
+    assert data.train.mask == "masks.zip/{1}"
+    assert data.values == {0: "sky", 1: "road", 255: None}
+    raw["nuclei"]["data"]["train"]["imag"] = ""
+    assert "nuclei.data.train.imag: unknown key; did you mean 'image'?" in _faults(raw)
+    raw["nuclei"]["data"]["train"] = {"table": 3, "image": "{a}", "mask": "{b}"}
+    assert "nuclei.data.train.table: found 3 (int)" in _faults(raw)
     raw["nuclei"]["data"] = {}
     assert "nuclei.data.task: this key is missing" in _faults(raw)
     raw["nuclei"]["data"] = None
     assert "nuclei.data: found null; input should be a mapping" in _faults(raw)
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "words"),
+    [
+        ("data", "format", "remove it: all competitions are described in one form"),
+        ("train", "image_path", "write it as image, with columns in braces"),
+        ("train", "mask_path", "write it as mask, with columns in braces"),
+        ("train", "rle_order", "write runs: {order: column}"),
+        ("data", "columns", "write {2} in image for a column by position"),
+        ("data", "quality", "files: train_hq/{car}_{view}.jpg"),
+        ("data", "delimiter", 'table: {table: train.csv, delimiter: ";"}'),
+    ],
+)
+def test_a_key_of_an_earlier_version_says_what_replaces_it(
+    raw: Any, place: str, key: str, words: str
+) -> None:
+    data = raw["carvana"]["data"]
+    (data if place == "data" else data[place])[key] = "x"
+    text = _faults(raw)
+    assert f"{key}: this key is gone: " in text
+    assert words in text
 
 
 @pytest.mark.parametrize(
@@ -206,8 +228,12 @@ def test_every_key_of_the_shipped_file_has_a_comment() -> None:
             section = key
         elif line.strip() and line[0] not in "# " and key not in ("celeba", "banknotes"):
             assert "#" in rest, f"no word on {key}"
+        elif section == "data" and line.startswith("    ") and line.rstrip().endswith((":", "}")):
+            continue  # what a part or a list begins with
+        elif section == "data" and line.strip().startswith(("- ", "name:")):
+            continue  # of a list
         elif line.startswith("    ") and (section, key) not in seen:
-            assert "#" in rest or key in ("image", "target"), f"no word on {section}.{key}"
+            assert "#" in rest, f"no word on {section}.{key}"
             seen.add((section, key))
     assert len(seen) > 25
 

@@ -140,12 +140,6 @@ def test_keys_of_evaluate_apply_to_the_task(
     assert f"{name}.evaluate.{words}" in _message(raw)
 
 
-@pytest.mark.parametrize("name", ["carvana", "celeba", "banknotes"])
-def test_the_task_of_a_layout_is_that_of_its_reader(raw: dict[str, Any], name: str) -> None:
-    source = (ROOT / f"src/darkroom/index/formats/{name}.py").read_text()
-    assert f'task="{paramfile.validate_params(raw).section(name).data.task}"' in source
-
-
 def test_the_source_kaggle_needs_a_name(raw: dict[str, Any]) -> None:
     raw["carvana"]["data"].update(source="kaggle", kaggle=None)
     assert (

@@ -18,6 +18,7 @@ Pixels = NDArray[np.uint8]
 Params = dict[str, Any]
 Files = dict[str, bytes]
 
+ROOT = Path(__file__).parents[2]
 NAME = "tiny"
 TRAIN, TEST = 16, 5
 KINDS = ("masks", "runs", "multilabel", "multiclass", "binary", "regression")
@@ -67,7 +68,7 @@ def project(root: Path, kind: str, **sections: Mapping[str, Any]) -> Path:
         zip_of(source / "masks.zip", masks)
     segments = TASKS.get(kind) == "segmentation"
     settings: Params = {
-        "data": {"format": "csv", "source": "source", "task": TASKS.get(kind, kind), **data},
+        "data": {"source": "source", "task": TASKS.get(kind, kind), **data},
         "split": {"by": "group" if kind != "multiclass" else "stratify", "folds": 2},
         "preprocess": {"height": 32, "width": 32, "fit": "pad", "store": "raw"},
         "model": {"name": "unet" if segments else "small_cnn", "width": 4, "depth": 2},
@@ -164,13 +165,12 @@ def _drawn(kind: str) -> tuple[dict[str, list[str]], Files, Files, Params]:
     tables = {"train.csv": ["image,group"], "test.csv": ["image", *tests]}
     train: Params = {
         "table": "train.csv",
-        "image": "image",
-        "image_path": "train.zip/train/{}.png",
+        "image": "train.zip/train/{image}.png",
         "group": "group",
     }
     data: Params = {
         "train": train,
-        "test": {"table": "test.csv", "image": 0, "image_path": "test.zip/{}.png"},
+        "test": {"table": "test.csv", "image": "test.zip/{0}.png"},
     }
     masks: Files = {}
     if kind in ("masks", "runs"):
@@ -180,13 +180,13 @@ def _drawn(kind: str) -> tuple[dict[str, list[str]], Files, Files, Params]:
         data["header"] = ["image", "rle"]
         if kind == "masks":
             masks = {f"{name}_mask.png": png(mask * 255) for name, (_, mask) in pictures.items()}
-            train |= {"mask": "image", "mask_path": "masks.zip/{}_mask.png"}
+            train |= {"mask": "masks.zip/{image}_mask.png"}
             cells = ["" for _ in names]
         else:
-            train |= {"rle": "runs", "rle_order": "column"}
+            train |= {"rle": "runs", "runs": {"order": "column"}}
             tables["train.csv"] = ["image,group,runs"]
             cells = [f",{rle.encode(mask, 'column')}" for _, mask in pictures.values()]
-            data["rle_order"] = "row"
+            data["runs"] = {"order": "row"}
     else:
         labels, targets, cells = _labels(kind)
         colours = list(COLOURS.values())
@@ -218,6 +218,23 @@ def _labels(kind: str) -> tuple[list[int], list[str], list[str]]:
     return labels, ["depth", "height"], cells
 
 
+def shipped(name: str) -> Params:
+    """Return the data section of a competition in the params.yaml that ships."""
+    params = yaml.load((ROOT / "params.yaml").read_text(), yaml.CSafeLoader)
+    data: Params = params[name]["data"]
+    return data
+
+
+def mirrored(name: str) -> Params:
+    """Return the data section of CelebA, with the tables of its copy on Kaggle."""
+    data = shipped(name)
+    tables = ["list_attr_celeba.csv", "list_eval_partition.csv"]
+    for part in ("train", "test"):
+        image = "img_align_celeba/img_align_celeba/{image_id}"
+        data[part] = data[part] | {"table": tables, "image": image}
+    return data
+
+
 def carvana(source: Path) -> Params:
     """Draw two cars and one to predict, 16 views each; return the section's data and split."""
     train = [f"{car}_{view:02}" for car in ("0" * 12, "a" * 12) for view in range(1, 17)]
@@ -228,7 +245,9 @@ def carvana(source: Path) -> Params:
     zip_of(source / "test.zip", {f"test/{n}.jpg": jpegs[n] for n in test})
     gifs = {f"train_masks/{n}_mask.gif": png(pictures[n][1], "GIF") for n in train}
     zip_of(source / "train_masks.zip", gifs)
-    return {"data": {"format": "carvana"}, "split": {"by": "group", "folds": 2}}
+    cells = "".join(f"{name}.jpg,1 1\n" for name in test)
+    put(source / "sample_submission.csv", f"img,rle_mask\n{cells}")
+    return {"data": shipped("carvana"), "split": {"by": "group", "folds": 2}}
 
 
 def celeba(source: Path) -> Params:
@@ -244,7 +263,7 @@ def celeba(source: Path) -> Params:
     put(source / "list_attr_celeba.txt", "\r\n".join([str(len(names)), heads, *rows, ""]))
     parts = zip(names, "00001122", strict=True)
     put(source / "list_eval_partition.txt", "".join(f"{n} {part}\n" for n, part in parts))
-    return {"data": {"format": "celeba"}, "split": {"by": "official"}}
+    return {"data": shipped("celeba"), "split": {"by": "official"}}
 
 
 def banknotes(source: Path) -> Params:
@@ -258,7 +277,7 @@ def banknotes(source: Path) -> Params:
         tar_of(source / f"{folder}.tar.gz", members)
         rows = "".join(f"{n},5,{n}.jpeg,{n % 7}\n" for n in range(14))
         put(source / f"{part}_labels.csv", f",denomination,filename,y\n{rows}")
-    return {"data": {"format": "banknotes"}, "split": {"by": "official"}}
+    return {"data": shipped("banknotes"), "split": {"by": "official"}}
 
 
 FORMATS: dict[str, Callable[[Path], Params]] = {

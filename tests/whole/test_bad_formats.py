@@ -72,7 +72,7 @@ def test_junk_beside_the_raw_files_is_not_fetched(project: Project) -> None:
     root = project("masks")
     put("source/.DS_Store", b"")(root)
     put("source/__MACOSX/._train.zip", b"x")(root)
-    params("data", train={"image_path": "{}"})(root)  # all that lies there may be needed
+    params("data", train={"image": "{image}/{image}"})(root)  # all that lies there may be needed
     tiny.run("fetch")
     names = ["manifest.json", "masks.zip", "test.csv", "test.zip", "train.csv", "train.zip"]
     assert sorted(path.name for path in (root / "data/raw/tiny").iterdir()) == names

@@ -39,7 +39,7 @@ def in_a_tar(root: Path) -> None:
     """Deliver the training images as a tar with a member that leads out of it."""
     images = contents(root, "train.zip")
     tar_of(root / "source/train.tar", {**images, "train/../../x.png": b"x"})
-    params("data", train={"image_path": "train.tar/train/{}.png"})(root)
+    params("data", train={"image": "train.tar/train/{image}.png"})(root)
 
 
 @parametrize(
@@ -112,8 +112,8 @@ def in_a_tar(root: Path) -> None:
         "index",
         3,
         (
-            "data/raw/tiny/train.csv: 1 rows repeat an id\n  rows 5 and 17: 003",
-            "expected: one row an image",
+            "data/raw/tiny/train.csv, row 17: rows of one id that are of different groups",
+            "expected: one image and one group for each id",
         ),
     ),
     Case(

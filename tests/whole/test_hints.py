@@ -40,18 +40,17 @@ def lost_header(root: Path) -> None:
     """Take the header away, and name the columns by position."""
     path = root / "source/train.csv"
     tiny.put(path, path.read_text().split("\n", 1)[1])
-    params("data", train={"image": 0, "targets": [2]})(root)
+    params("data", train={"image": "train.zip/train/{0}.png", "targets": [2]})(root)
 
 
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
-        (unpacked, 3, "to do: write data.train.image_path: train/{}.png or train/train/{}.png"),
+        (unpacked, 3, "to do: write train/ for train.zip/ in data.train.image"),
         (in_one_zip, 3, "to do: unpack dogs.zip, and set data.source to the folder that it fills"),
         (in_a_folder, 3, "found: tables/train.csv\n"),
-        (params("data", train={"image_path": "./train.zip/{}"}), 2, "write train.zip/{}\n"),
-        (params("data", train={"image_path": "/x/{}"}), 2, "found: an absolute path: /x/{}\n"),
-        (params("data", train={"table": "a/train.csv"}), 2, "found: a/train.csv\n"),
+        (params("data", train={"image": "./train.zip/{image}"}), 2, "write train.zip/{image}\n"),
+        (params("data", train={"image": "/x/{image}"}), 2, "found: an absolute path: /x/{image}\n"),
     ],
 )
 def test_fetch_says_what_to_write(

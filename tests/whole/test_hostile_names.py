@@ -121,7 +121,7 @@ def test_what_dvc_accepts_reaches_a_shell_as_one_word(project: Path, name: str) 
 )
 def test_dvc_repro_runs_nothing_of_it(project: Path, params: dict[str, Any]) -> None:
     values = {"competitions": ["tiny"], "folds": [0], "transfers": [], "seed": 7}
-    section = {"data": {"format": "carvana", "source": "sample"}}
+    section = {"data": {"source": "sample", "sample": "carvana"}}
     names = dict.fromkeys(params.get("competitions", ["tiny"]), section)
     (project / "params.yaml").write_text(json.dumps(values | params | names))
     shutil.copytree(ROOT / "src", project / "src", dirs_exist_ok=True)

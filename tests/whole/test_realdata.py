@@ -1,4 +1,4 @@
-"""The whole way on real files: three competitions as they ship, and a fourth through `csv`."""
+"""The whole way on real files: three competitions as they ship, and a fourth by a section."""
 
 import gzip
 import json
@@ -76,10 +76,8 @@ def test_nuclei_need_no_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     if masks == "run lengths":
         params["nuclei"]["data"]["train"] = {
             "table": "train_masks_column_major.csv",
-            "image": "img",
-            "image_path": "train.zip/train/{}",
+            "image": "train.zip/train/{img}",
             "rle": "rle_mask",
-            "rle_order": "column",
         }
     monkeypatch.chdir(tmp_path)
     scores = _run(tmp_path, "nuclei", params)

@@ -211,7 +211,10 @@ def _table(found: list[recipes.Recipe]) -> str:
 
 
 def _lines(group: Sequence[recipes.Recipe]) -> list[str]:
-    """Return a line a recipe: name, metric, time and score, and the purpose where it fits."""
+    """Return a line a recipe: name, metric, time and score, and the purpose where it fits.
+
+    A line that would be too long is not aligned with the others.
+    """
     cells = [(each.name, each.metric, each.figures) for each in group]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []
@@ -219,8 +222,8 @@ def _lines(group: Sequence[recipes.Recipe]) -> list[str]:
         line = "".join(
             f"  {cell:{width}}" for cell, width in zip(row, widths, strict=True) if width
         )
-        whole = f"{line}  {each.purpose}"
-        lines.append((whole if len(whole) <= TERMINAL else line).rstrip())
+        forms = (f"{line}  {each.purpose}", line, "  " + "  ".join(filter(None, row)))
+        lines.append(next((form for form in forms if len(form) <= TERMINAL), forms[-1]).rstrip())
     return lines
 
 

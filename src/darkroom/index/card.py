@@ -47,6 +47,8 @@ class Card:
             then exclusive.
         unknown: Segmentation: whether some pixels may be left out.
         pixels: Where pixels are, if they stand in tables.
+        sample_labels: Words in the answers of the judge's sample submission that are no output:
+            labels that training does not have, and "".
     """
 
     task: str
@@ -64,6 +66,7 @@ class Card:
     values: tuple[tuple[int, str | None], ...] = ()
     unknown: bool = False
     pixels: PixelCells | None = None
+    sample_labels: tuple[str, ...] = ()
 
     @property
     def exclusive(self) -> bool:
@@ -220,7 +223,8 @@ def card_from_values(values: dict[str, Any], reserved: Sequence[str]) -> Card:
     if sorted(values) != sorted(names):
         raise ValueError(f"keys {', '.join(sorted(values))}")
     values = dict(values)
-    for name in ("targets", "classes", "header", "label_values", "keys", "values"):
+    lists = ("targets", "classes", "header", "label_values", "keys", "values", "sample_labels")
+    for name in lists:
         if not isinstance(values[name], list):
             raise TypeError(f"{name}: not a list")
         values[name] = tuple(values[name])

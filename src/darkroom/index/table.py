@@ -5,7 +5,9 @@ Ids are always text: "000001.jpg", "007", "NA" and "1e5" are kept as they are.
 """
 
 import hashlib
+import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -64,7 +66,7 @@ def check_index(index: Index) -> None:
     _check_official(index.rows)
     _check_ids(index.rows)
     if index.card.task == "segmentation":
-        _check_masks(index.rows)
+        _check_masks(index.rows, index.card)
     else:
         _check_targets(index.rows, index.card)
 
@@ -77,7 +79,7 @@ def write_index(index: Index, table: Path, card: Path) -> None:
     """
     check_index(index)
     rows = index.rows.copy()
-    for name in index.card.targets:
+    for name in _target_columns(index.card):
         values = rows[name].dropna()
         if (values == np.round(values)).all() and (values.abs() < 2**53).all():
             rows[name] = rows[name].astype("Int64")  # 1, not 1.0: smaller files
@@ -112,7 +114,7 @@ def read_index(table: Path, card: Path) -> Index:
         read_options=pyarrow.csv.ReadOptions(block_size=len(data) + 1, use_threads=False),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(COLUMNS, pyarrow.large_string())
-            | dict.fromkeys(expected.targets, pyarrow.float64()),
+            | dict.fromkeys(_target_columns(expected), pyarrow.float64()),
             null_values=[""],
             strings_can_be_null=False,  # an id may be "NA"
         ),
@@ -120,11 +122,17 @@ def read_index(table: Path, card: Path) -> Index:
     return Index(rows, expected, hashlib.sha256(card_data).hexdigest())
 
 
+def _target_columns(card: Card) -> tuple[str, ...]:
+    """Return the columns of targets; those of mask classes are in `mask`."""
+    return () if card.task == "segmentation" else card.targets
+
+
 def _check_columns(index: Index) -> None:
-    columns, expected = list(index.rows.columns), [*COLUMNS, *index.card.targets]
+    targets = _target_columns(index.card)
+    columns, expected = list(index.rows.columns), [*COLUMNS, *targets]
     what = "the index has other columns than its card says"
     expect(columns == expected, what, counted(columns), counted(expected))
-    for name in index.card.targets:
+    for name in targets:
         kind = index.rows[name].dtype
         expect(kind == np.float64, f"target column {name} is not of floats", kind, "float64")
 
@@ -173,12 +181,42 @@ def _check_ids(rows: pd.DataFrame) -> None:
     expect(ids.tolist() == sorted(ids), "part train is not in order of id", f"{ids.iloc[0]} first")
 
 
-def _check_masks(rows: pd.DataFrame) -> None:
+def _check_masks(rows: pd.DataFrame, card: Card) -> None:
     missing = (rows["part"] == "train") & (rows["mask"] == "")
     _refuse_rows(rows, missing, "training images without a mask", show="image")
+    several = rows["mask"].str.startswith("[[")
     odd = rows["mask"].str.startswith("rle:") & ~rows["mask"].str.fullmatch(_RLE)
     what = 'an RLE mask reads "rle:row" or "rle:column" and pairs of a start (from 1) and a length'
     _refuse_rows(rows, odd, what, show="mask")
+    planes = 1 if card.values else card.planes
+    odd = pd.Series(
+        [
+            mask != "" and not _is_mask(mask, planes) if is_several else planes > 1 and mask != ""
+            for mask, is_several in zip(rows["mask"], several, strict=True)
+        ],
+        rows.index,
+        bool,
+    )
+    what = f"a mask is no JSON list of {planes} lists, one a class, of paths and run lengths"
+    _refuse_rows(rows, odd, what, show="mask")
+
+
+def _is_mask(text: str, planes: int) -> bool:
+    """Return whether a text is a list, an entry a class, each a list of paths and run lengths."""
+    try:
+        classes = json.loads(text)
+    except ValueError:
+        return False
+    return len(classes) == planes and all(
+        isinstance(parts, list)
+        and all(
+            isinstance(part, str)
+            and part != ""
+            and (not part.startswith("rle:") or re.fullmatch(_RLE, part))
+            for part in parts
+        )
+        for parts in classes
+    )
 
 
 def _check_targets(rows: pd.DataFrame, card: Card) -> None:
@@ -186,24 +224,44 @@ def _check_targets(rows: pd.DataFrame, card: Card) -> None:
     for name in card.targets:
         values = rows[name]
         unknown = train & values.isna()
-        _refuse_rows(rows, unknown, f"target {name} is unknown for training images", show="image")
+        if card.task == "multiclass":
+            what = f"target {name} is unknown for training images"
+            _refuse_rows(rows, unknown, what, show="image")
+        elif unknown.sum() == train.sum():
+            what = f"target {name} is unknown for all training images"
+            _refuse_rows(rows, unknown, what, show="image")
         _refuse_rows(rows, np.isinf(values), f"target {name} is not finite", show=name)
         if card.task == "regression":
             _refuse_rows(rows, values.abs() > LARGEST, f"target {name} is beyond 1e15", show=name)
+            continue
+        if card.soft:
+            odd = values.notna() & ~values.between(0, 1)
+            _refuse_rows(rows, odd, f"target {name} is no share, 0 to 1", show=name)
             continue
         legal = range(len(card.classes)) if card.task == "multiclass" else range(2)
         odd = values.notna() & ~values.isin(legal)
         _refuse_rows(
             rows, odd, f"target {name} is not one of {legal.start} to {legal[-1]}", show=name
         )
-        if card.task != "multilabel":  # a small sample may lack a rare attribute
-            _check_trained(rows, name, card.classes or card.label_values)
+        if card.task == "binary":  # of several labels a small sample may lack a rare one
+            _check_trained(rows, name, card.label_values)
+        if card.task == "multiclass":
+            _check_trained(rows, name, card.classes, frozenset(card.answers))
+    if card.soft:
+        sums = rows[list(card.targets)].sum(axis=1, skipna=False)
+        _refuse_rows(
+            rows, (sums - 1).abs() > 1e-6, "the shares of the classes do not sum to 1", show="image"
+        )
 
 
-def _check_trained(rows: pd.DataFrame, target: str, labels: tuple[str, ...]) -> None:
+def _check_trained(
+    rows: pd.DataFrame, target: str, labels: tuple[str, ...], answers: Collection[str] = ()
+) -> None:
+    """Raise for classes without a training image, unless the judge has a column for them."""
     train = rows[(rows["part"] == "train") & rows["official"].isin(["", "train"])]
-    seen = set(train[target])
-    if absent := [label for number, label in enumerate(labels) if number not in seen]:
+    seen = set(train[target].dropna())
+    absent = [label for number, label in enumerate(labels) if number not in seen]
+    if absent := [label for label in absent if len(answers) < 2 or label not in answers]:
         raise DataError(
             f"classes of {target} without a training image: {', '.join(absent)}",
             found=f"training images of {', '.join(labels[int(n)] for n in sorted(seen))}",

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from darkroom.params.data import AnyData, Split
+from darkroom.params.data import Data, Split
 from darkroom.params.evaluate import Evaluate, Predict
 from darkroom.params.model import Model
 from darkroom.params.preprocess import Preprocess
@@ -22,7 +22,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 class Competition(Section):
     """One competition, section by section; each section belongs to the stage of its name."""
 
-    data: AnyData
+    data: Data
     split: Split
     preprocess: Preprocess
     model: Model

@@ -1,9 +1,9 @@
 """The `data` section: where rows, images and targets come from, and what the judge wants."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from darkroom.params.section import Positive, Section, TaskName
@@ -11,6 +11,11 @@ from darkroom.params.section import Positive, Section, TaskName
 SAMPLE, KAGGLE, URLS = "sample", "kaggle", "urls"  # the sources that are not folders
 MAX_LETTERS = 120  # of a file's or folder's name on disk
 METRIC_PATTERN = r"^([a-z][a-z0-9_.]*(@[1-9][0-9]?)?|[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*)$"
+
+# What another key says instead, where a part inherits keys from train. Rows may be files that are
+# joined to a table; the others exclude each other.
+ALTERNATIVES = (("table", "files"), ("image", "pixels"), ("mask", "rle"))
+OF_TEST = ("image", "pixels", "shape", "id", "cells", "label", "group", "missing", "runs")
 
 Column = Annotated[
     str | int, Field(description="A column by its name, or by its position counted from 0.")
@@ -188,8 +193,6 @@ class Rows(Section):
 class Data(Source):
     """A competition: five questions, each with its keys."""
 
-    format: ClassVar[str] = "rows"
-
     sample: Literal["carvana", "celeba", "banknotes"] | None = Field(
         None, description="What `source: sample` draws."
     )
@@ -219,119 +222,38 @@ class Data(Source):
     separator: str | None = Field(
         None, min_length=1, description="Between several labels in one cell, read and written."
     )
-    values: dict[int, str | None] = Field(
+    values: dict[int | str, int | str | None] = Field(
         {},
-        description="What a mask picture's values mean: {0: sky, 1: road, 255: null}; null is "
-        "left out of loss and metric. Other values are background.",
+        description="What a mask picture's values mean: {0: sky, 1: road, 255: null}; others are "
+        "background. Or what label cells mean: a class, or 0 and 1: {cat: 0, dog: 1}. null is "
+        "left out of loss and metric.",
     )
     runs: RunLengths = Field(RunLengths(), description="How run lengths are read and written.")
 
 
-class CarvanaData(Source):
-    """The Carvana Image Masking Challenge, as Kaggle delivers it."""
-
-    task: ClassVar[TaskName] = "segmentation"
-    format: Literal["carvana"]
-    kaggle: KaggleName | None = "carvana-image-masking-challenge"
-    quality: Literal["normal", "hq"] = Field(
-        "normal", description="`normal` reads train.zip and test.zip, `hq` the _hq archives."
-    )
+def part_rows(data: Data) -> dict[str, Rows]:
+    """Return the parts that there are, each with the keys that it inherits from train."""
+    parts = {"train": data.train}
+    if data.valid is not None:
+        parts["valid"] = _inherited(data.train, data.valid, tuple(Rows.model_fields))
+    parts["test"] = _inherited(data.train, data.test, OF_TEST)
+    return parts
 
 
-class CelebaData(Source):
-    """CelebA, from its official files or the Kaggle mirror."""
-
-    task: ClassVar[TaskName] = "multilabel"
-    format: Literal["celeba"]
-    kaggle: KaggleName | None = "jessicali9530/celeba-dataset"
-
-
-class BanknoteColumns(Section):
-    """Two columns of a banknote label table."""
-
-    image: Column = 2
-    target: Column = 3
-
-
-# The short links of the course that published them. It publishes no checksums: archives are
-# tested file by file.
-COURSE_FILES = tuple(
-    Url(url=f"https://cocl.us/DL0320EN_{part}_{kind}", name=name.format(stem))
-    for part, stem in (("TRAIN", "training"), ("VALID", "validation"), ("TEST", "test"))
-    for kind, name in (("TAR_PYTORCH", "{}_data_pytorch.tar.gz"), ("CSV", "{}_labels.csv"))
-)
-
-
-class BanknotesData(Source):
-    """ATM banknotes: three archives, three label tables."""
-
-    task: ClassVar[TaskName] = "multiclass"
-    format: Literal["banknotes"]
-    urls: list[Url] = Field(
-        list(COURSE_FILES), description="The files that `source: urls` fetches."
-    )
-    columns: BanknoteColumns = Field(
-        BanknoteColumns(), description="Where the label tables keep the file name and the class."
-    )
-
-
-class CsvTable(Section):
-    """One table that lists images, with their labels or masks."""
-
-    table: str = Field(description="The table's file, in the source folder.")
-    image: Column = Field(description="The column that names the image.")
-    image_path: str = Field(
-        "{}", description="Where the image lies, `{}` being the cell: `train.zip/train/{}.png`."
-    )
-    id: Column | None = Field(None, description="The row's id; the image column if left out.")
-    targets: list[Column] = Field([], description="The columns to predict.")
-    mask: Column | None = Field(None, description="The column that names the mask.")
-    mask_path: str = Field("{}", description="Where the mask lies, `{}` being the cell.")
-    rle: Column | None = Field(None, description="The column that holds the mask as run lengths.")
-    rle_order: Literal["row", "column"] = Field(
-        "column", description="How those run lengths count the pixels: along rows or columns."
-    )
-    group: Column | None = Field(None, description="Rows of one group stay on one side of a fold.")
-
-
-class CsvData(Source):
-    """Any data set that a CSV indexes."""
-
-    format: Literal["csv"]
-    task: TaskName = Field(description="What is to be predicted.")
-    train: CsvTable = Field(description="The table of training images.")
-    valid: CsvTable | None = Field(None, description="An official validation table, if any.")
-    test: CsvTable = Field(description="The table of images to predict.")
-    header: list[str] = Field(min_length=2, description="The submission's header.")
-    rle_order: Literal["row", "column"] = Field(
-        "column", description="How the submission's run lengths count the pixels."
-    )
-    leave_out: list[str] = Field(
-        [],
-        description="Rows whose image cell is like one of these (`.DS_Store`, `*.tmp`) are left "
-        "out of all tables, and counted.",
-    )
-    delimiter: str = Field(
-        ",",
-        pattern=r'^[^"\r\n\x00]$',
-        description="One character that separates cells, no quote and no line break.",
-    )
-
-
-def _form(raw: Any) -> str:
-    """Return the name of a raw layout that is still a form of its own, or "rows"."""
-    form = raw.get("format", "rows") if isinstance(raw, dict) else getattr(raw, "format", "rows")
-    return str(form)
-
-
-AnyData = Annotated[
-    Annotated[Data, Tag("rows")]
-    | Annotated[CarvanaData, Tag("carvana")]
-    | Annotated[CelebaData, Tag("celeba")]
-    | Annotated[BanknotesData, Tag("banknotes")]
-    | Annotated[CsvData, Tag("csv")],
-    Discriminator(_form),
-]
+def _inherited(train: Rows, rows: Rows, keys: tuple[str, ...]) -> Rows:
+    """Return rows with train's values of the keys that they leave out and say no other way."""
+    own = rows.model_fields_set
+    taken = {
+        key
+        for key in keys
+        if key in train.model_fields_set - own
+        and not any(key in pair and own.intersection(pair) for pair in ALTERNATIVES)
+    }
+    if train.table is not None and train.files is not None:  # rows are files, joined to a table
+        taken |= {"table", "files"}.intersection(keys) - own
+    if "files" in own and train.image is not None and train.files is None:
+        taken.discard("image")  # the path itself is the image
+    return rows.model_copy(update={key: getattr(train, key) for key in taken})
 
 
 class Split(Section):

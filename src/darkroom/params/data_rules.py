@@ -3,14 +3,10 @@
 import re
 from difflib import get_close_matches
 
-from darkroom.params.data import SAMPLE, Data, Rows
+from darkroom.params.data import ALTERNATIVES, SAMPLE, Data, Rows, part_rows
 from darkroom.params.section import TaskName
 
 ID_KEY, LABEL_KEY = "{id}", "{label}"
-# What another key says instead, where a part inherits keys from train.
-ALTERNATIVES = (("table", "files"), ("image", "pixels"), ("mask", "rle"))
-OF_TEST = ("image", "pixels", "shape", "id", "cells", "label", "group", "missing", "runs")
-
 _LABELS: tuple[TaskName, ...] = ("multiclass", "multilabel", "binary")
 _CLASSES: tuple[TaskName, ...] = ("multiclass", "binary")
 _FLAGS: tuple[TaskName, ...] = ("multilabel", "binary")
@@ -44,29 +40,6 @@ _FAMILIES = (
 )
 
 
-def part_rows(data: Data) -> dict[str, Rows]:
-    """Return the parts that there are, each with the keys that it inherits from train."""
-    parts = {"train": data.train}
-    if data.valid is not None:
-        parts["valid"] = _inherited(data.train, data.valid, tuple(Rows.model_fields))
-    parts["test"] = _inherited(data.train, data.test, OF_TEST)
-    return parts
-
-
-def _inherited(train: Rows, rows: Rows, keys: tuple[str, ...]) -> Rows:
-    """Return rows with train's values of the keys that they leave out and say no other way."""
-    own = rows.model_fields_set
-    taken = {
-        key
-        for key in keys
-        if key in train.model_fields_set - own
-        and not any(key in pair and own.intersection(pair) for pair in ALTERNATIVES)
-    }
-    if "files" in own and train.image is not None and train.files is None:
-        taken.discard("image")  # the path itself is the image
-    return rows.model_copy(update={key: getattr(train, key) for key in taken})
-
-
 def data_faults(name: str, data: Data) -> list[str]:
     """Return a line for each rule that a section breaks."""
     at = f"{name}.data"
@@ -94,7 +67,7 @@ def data_faults(name: str, data: Data) -> list[str]:
 
 def _part_faults(at: str, part: str, rows: Rows, data: Data) -> list[str]:
     faults = []
-    both = [f"{a} and {b}" for a, b in ALTERNATIVES if _is_set(rows, a) and _is_set(rows, b)]
+    both = [f"{a} and {b}" for a, b in ALTERNATIVES[1:] if _is_set(rows, a) and _is_set(rows, b)]
     faults += [f"{at}: has {words}; remove one of the two" for words in both]
     if rows.table is None and rows.files is None:
         if part != "test":
@@ -168,18 +141,37 @@ def _form_faults(at: str, data: Data) -> list[str]:
             f"{at}.row: found {data.row!r}, but an image has no several labels; set "
             f"{at}.train.label to the column that names them, or write {{id}} alone"
         )
-    if data.values and (task != "segmentation" or not isinstance(train.mask, str) or train.label):
-        faults.append(
-            f"{at}.values: are of mask pictures that hold all classes; write mask: "
-            "masks/{id}.png without label, or remove them"
-        )
-    if len([name for name in data.values.values() if name is not None]) == 1:
-        faults.append(f"{at}.values: name one class; two or more are needed, or none")
+    faults += _value_faults(at, data)
     if data.separator is not None and task in ("segmentation", "regression", "binary"):
         faults.append(f"{at}.separator: is for several labels, and the task is {task}; remove it")
     if task != "segmentation" and "runs" in data.model_fields_set:
         faults.append(f"{at}.runs: is for segmentation, and the task is {task}; remove it")
     return faults
+
+
+def _value_faults(at: str, data: Data) -> list[str]:
+    """Check what mask pictures' values, or label cells, are said to mean."""
+    if not data.values:
+        return []
+    meanings = {meaning for meaning in data.values.values() if meaning is not None}
+    if data.task != "segmentation":
+        if data.task == "regression":
+            return [f"{at}.values: are of labels and masks, and the task is regression; remove it"]
+        if data.task != "multiclass" and not meanings <= {0, 1}:
+            odd = next(each for each in data.values.values() if each not in (0, 1, None))
+            return [f"{at}.values: found {odd!r}; a label's cell means 0, 1 or null (unknown)"]
+        return []
+    if not isinstance(data.train.mask, str) or data.train.label is not None:
+        return [
+            f"{at}.values: are of mask pictures that hold all classes; write mask: "
+            "masks/{id}.png without label, or remove them"
+        ]
+    odd_keys = [key for key in data.values if not isinstance(key, int) or not 0 <= key < 65536]
+    if odd_keys:
+        return [f"{at}.values: found {odd_keys[0]!r}; a picture's values are 0 to 65535"]
+    if len(meanings) < 2 or not all(isinstance(each, str) for each in meanings):
+        return [f"{at}.values: names {len(meanings)} classes by text; two or more are needed"]
+    return []
 
 
 def _is_set(rows: Rows, key: str) -> bool:

@@ -17,7 +17,18 @@ from darkroom.params.rules import broken_rules
 Location = tuple[str | int, ...]
 
 KEY_ERRORS = ("extra_forbidden", "missing")  # of a key that the schema or the file lacks
-FORMS = ("rows", "carvana", "celeba", "banknotes", "csv")  # of a data section
+# Keys of a data section that an earlier version had, and what to write instead.
+REPLACED = {
+    "format": "remove it: all competitions are described in one form; the shipped params.yaml has "
+    "examples",
+    "image_path": 'write it as image, with columns in braces: image: "train.zip/{image}.png"',
+    "mask_path": 'write it as mask, with columns in braces: mask: "masks.zip/{image}.png"',
+    "rle_order": "write runs: {order: column}",
+    "leave_out": 'write where in train, valid or test: where: {image: "!.DS_Store"}',
+    "columns": "write {2} in image for a column by position, and targets: [3]",
+    "quality": "write the archives into files, image and mask: files: train_hq/{car}_{view}.jpg",
+    "delimiter": 'write it beside its table: table: {table: train.csv, delimiter: ";"}',
+}
 MAX_WORDS = 12  # allowed words that fit a line
 MAX_FAULTS = 100  # for which a message is made: each is compared with the allowed keys
 
@@ -105,6 +116,8 @@ def _message(detail: ErrorDetails, raw: Any, schema: dict[str, Any]) -> str:
     found = _shown(detail["input"])
     kind = detail["type"]
     if kind == "extra_forbidden":
+        if ".data." in path and (words := REPLACED.get(str(detail["loc"][-1]))):
+            return f"{path}: this key is gone: {words}"
         return f"{path}: unknown key{_nearest(detail['loc'], schema)}"
     if kind == "missing":
         return f"{path}: this key is missing"
@@ -179,7 +192,6 @@ def _path(loc: Location, raw: Any) -> str:
             isinstance(raw, list) and isinstance(key, int)
         )
         last = position == len(loc) - 1 and isinstance(raw, dict) and not _is_union_type(key)
-        last = last and not (key in FORMS and loc[position - 1 : position] == ("data",))
         if not is_present and not last:
             continue
         names.append(f"[{key}]" if isinstance(key, int) else f".{key}")
@@ -214,8 +226,6 @@ def _node(loc: Location, schema: dict[str, Any]) -> dict[str, Any]:
             continue
         if isinstance(key, int):
             node = node.get("items", {})
-        elif "oneOf" in node and key in FORMS:
-            node = node["oneOf"][FORMS.index(key)]
         elif key in node.get("properties", {}):
             node = node["properties"][key]
         elif "discriminator" in node:

@@ -4,7 +4,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from darkroom.params.competition import NAME, Competition, Params
-from darkroom.params.data import KAGGLE, URLS, Data, Source
+from darkroom.params.data import KAGGLE, URLS, Source
 from darkroom.params.data_rules import data_faults
 from darkroom.params.evaluate import Evaluate
 
@@ -119,8 +119,7 @@ def _check_sections(params: Params) -> list[str]:
                 f"{train.devices} devices"
             )
         faults += _check_source(name, section.data)
-        if isinstance(section.data, Data):
-            faults += data_faults(name, section.data)
+        faults += data_faults(name, section.data)
         faults += _check_crop(name, section) + _check_evaluate(name, section)
     return faults
 

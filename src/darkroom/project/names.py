@@ -184,13 +184,14 @@ class MissingFileError(DataError):
     """A required file is missing.
 
     Attributes:
+        stem: Its name, perhaps without a suffix.
         wanted: The names that it may have.
     """
 
     def __init__(self, stem: str, wanted: Sequence[str], *, file: object, found: str, fix: str):
         what, expected = f"{stem} is missing", " or ".join(wanted)
         super().__init__(what, file=file, found=found, expected=expected, fix=fix)
-        self.wanted = tuple(wanted)
+        self.stem, self.wanted = stem, tuple(wanted)
 
 
 def pick_name(

@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from darkroom.errors import ParamsError
-from darkroom.index.formats.adapter import load_adapter
-from darkroom.params.data import KAGGLE, SAMPLE, URLS, AnyData
+from darkroom.index.assembly.build import required_files
+from darkroom.params.data import KAGGLE, SAMPLE, URLS, Data
 from darkroom.project import files, processes
 from darkroom.project.names import MissingFileError, list_names
 from darkroom.raw.sample import draw_banknotes, draw_carvana, draw_celeba
@@ -35,13 +34,13 @@ SAMPLE_SEED = 2017  # the year of the Carvana challenge; another seed would be a
 def run(context: Context, *, policy: RetryPolicy = RetryPolicy()) -> None:  # noqa: B008  (it is frozen)
     """Draw a competition's sample, or take its raw files from Kaggle, addresses or a folder."""
     paths = context.paths
-    data: AnyData = context.section.data
+    data: Data = context.section.data
 
     refuse_foreign_files(paths.raw)
     source = None if data.source == SAMPLE else _fetch_source(data, paths.raw, policy)
     with files.atomic_folder(paths.raw) as folder:
         if source is None:
-            _draw(data.format, folder)
+            _draw(str(data.sample), folder)
         else:
             copy_files(*source, folder)
         count, size = write_manifest(folder)
@@ -50,11 +49,10 @@ def run(context: Context, *, policy: RetryPolicy = RetryPolicy()) -> None:  # no
     print(f"{context.name}: {count} raw files, {size / 1e6:.1f} MB, from {data.source}")
 
 
-def _fetch_source(data: AnyData, raw: Path, policy: RetryPolicy) -> tuple[Path, list[str]]:
+def _fetch_source(data: Data, raw: Path, policy: RetryPolicy) -> tuple[Path, list[str]]:
     """Return the folder that holds the raw files, after a download if needed, and their names."""
-    adapter = load_adapter(data.format)
     if data.source in (KAGGLE, URLS):
-        selection = Selection(lambda names: adapter.required_files(names, data), raw, policy)
+        selection = Selection(lambda names: required_files(names, data), raw, policy)
         if data.source == KAGGLE and data.kaggle is not None:
             return fetch_kaggle(data.kaggle, selection)
         urls = [UrlFile(each.name, each.url, each.sha256) for each in data.urls]
@@ -62,18 +60,12 @@ def _fetch_source(data: AnyData, raw: Path, policy: RetryPolicy) -> tuple[Path, 
     source = source_folder(data.source)
     refuse_overlap(source, raw)
     try:
-        return source, adapter.required_files(list_names(source), data)
+        return source, required_files(list_names(source), data)
     except MissingFileError as missing:
         refuse_nested(source, missing.wanted)
         raise
 
 
-def _draw(format: str, folder: Path) -> None:
-    if format not in DRAWN:
-        raise ParamsError(
-            f"there is no sample of the format {format}",
-            found="data.source: sample",
-            expected="the folder that holds the raw files",
-        )
-    print(f"drawing the {format} sample", file=sys.stderr)
-    DRAWN[format](folder, SAMPLE_SEED, workers=processes.cores())
+def _draw(sample: str, folder: Path) -> None:
+    print(f"drawing the {sample} sample", file=sys.stderr)
+    DRAWN[sample](folder, SAMPLE_SEED, workers=processes.cores())

@@ -1,8 +1,8 @@
 """index: raw tables and archive listings -> one row an image."""
 
-from darkroom.index.formats.adapter import load_adapter
+from darkroom.index.assembly.build import build_index
 from darkroom.index.table import write_index
-from darkroom.params.data import AnyData
+from darkroom.params.data import Data
 from darkroom.raw.archives import Archives
 from darkroom.stages._context import Context, require
 
@@ -10,11 +10,14 @@ from darkroom.stages._context import Context, require
 def run(context: Context) -> None:
     """Write the index of a competition: its raw files as one table of images."""
     name, paths = context.name, context.paths
-    data: AnyData = context.section.data
+    data: Data = context.section.data
 
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
-    index = load_adapter(data.format).build_index(archives, data)
+    index = build_index(archives, data)
     write_index(index, paths.index, paths.card)
 
     counts = index.rows["part"].value_counts()
     print(f"{name}: {index.card.task}, {counts['train']} training and {counts['test']} test images")
+    for what, count in index.card.declared.items():
+        if not what.endswith("images"):  # what was left out, or is not as usual
+            print(f"{name}: {count} {what}")

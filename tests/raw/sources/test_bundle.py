@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import DataError, RemoteError, ResourceError
-from darkroom.index.formats import celeba
-from darkroom.params.data import CelebaData
+from darkroom.index.assembly.build import build_index, required_files
+from darkroom.params.data import Data
 from darkroom.project.names import MissingFileError, pick_name
 from darkroom.raw import limits
 from darkroom.raw.archives import Archives
@@ -18,17 +18,22 @@ from darkroom.raw.sources.bundle import Bundle, BundleArchive, fetch_bundle
 from darkroom.raw.sources.plan import Selection
 from darkroom.remote import disk_space, https
 from darkroom.remote.retry import RetryPolicy
-from tests.index.formats.test_celeba import IDS, PARTS, mirror
+from tests.support import tiny
 from tests.support.loopback import Kaggle, Status
 from tests.support.packed import zip_of
 
+IDS = [f"{n:06}.jpg" for n in range(1, 7)]
+PARTS = ["0", "0", "2", "1", "0", "2"]
+ATTRIBUTES = "image_id,Young,Male\n" + "".join(
+    f"{name},{(-1, 1)[place % 2]},{(1, -1)[place % 3 > 0]}\n" for place, name in enumerate(IDS)
+)
 FACES = "img_align_celeba/img_align_celeba"
 PARTITION = "image_id,partition\n" + "".join(
     f"{name},{part}\n" for name, part in zip(IDS, PARTS, strict=True)
 )
 CELEBA = {
     **{f"{FACES}/{name}": name.encode() * 100 for name in reversed(IDS)},
-    "list_attr_celeba.csv": mirror().encode(),
+    "list_attr_celeba.csv": ATTRIBUTES.encode(),
     "list_bbox_celeba.csv": b"not needed\n",
     "list_eval_partition.csv": PARTITION.encode(),
     "__MACOSX/._x": b"junk",
@@ -63,14 +68,13 @@ def test_the_mirror_of_celeba_is_indexed_after_its_split(tmp_path: Path) -> None
     with BundleArchive(path) as archive:
         offered = list(archive.sizes)
     assert sorted(offered) == sorted([*WANTED, "list_bbox_celeba.csv"])
-    wanted = celeba.required_files(offered, CelebaData(format="celeba", source="raw"))
+    data = Data.model_validate(tiny.mirrored("celeba") | {"source": "raw"})
+    wanted = required_files(offered, data)
     assert wanted == WANTED
     raw = tmp_path / "raw"
     ticks = split(path, wanted, raw)
     assert file_names(raw) == WANTED
-    index = celeba.build_index(
-        Archives(raw, tmp_path / "spool"), CelebaData(format="celeba", source="raw")
-    )
+    index = build_index(Archives(raw, tmp_path / "spool"), data)
     assert sorted(index.rows["id"]) == IDS
     assert index.rows["image"].iloc[0] == f"img_align_celeba.zip/{FACES}/{IDS[0]}"
     archives = Archives(raw, tmp_path / "spool")

@@ -11,8 +11,8 @@ from urllib3.exceptions import MaxRetryError
 from urllib3.exceptions import SSLError as BrokenTLS
 
 from darkroom.errors import RemoteError
-from darkroom.index.formats import banknotes
-from darkroom.params.data import BanknotesData
+from darkroom.index.assembly.build import build_index, required_files
+from darkroom.params.data import Data
 from darkroom.raw.archives import Archives
 from darkroom.raw.sources.plan import Selection
 from darkroom.raw.sources.servers import UrlFile, fetch_urls
@@ -20,6 +20,7 @@ from darkroom.remote.retry import RetryPolicy
 from tests.support import tiny
 from tests.support.loopback import Kaggle, Page, Redirect, Status
 
+DATA = Data.model_validate(tiny.shipped("banknotes"))
 QUICK = RetryPolicy(tries=3, sleep=lambda _: None)
 TRAINING, VALIDATION = "training_labels.csv", "validation_labels.csv"
 
@@ -51,7 +52,7 @@ def urls(server: Kaggle, sha256: dict[str, str] | None = None) -> list[UrlFile]:
 def select(tmp_path: Path) -> Selection:
     def choose(names: object) -> list[str]:
         assert isinstance(names, list)
-        return banknotes.required_files(names, BanknotesData(format="banknotes", source="raw"))
+        return required_files(names, DATA)
 
     return Selection(choose, tmp_path / "raw", QUICK)
 
@@ -72,9 +73,7 @@ def test_only_wanted_addresses_are_fetched_and_only_once(
     server.requests.clear()
     assert fetch_urls(urls(server), select(tmp_path)) == (folder, names)
     assert server.requests == []
-    index = banknotes.build_index(
-        Archives(folder, tmp_path / "spool"), BanknotesData(format="banknotes", source="raw")
-    )
+    index = build_index(Archives(folder, tmp_path / "spool"), DATA)
     assert len(index.rows) == 42
 
 

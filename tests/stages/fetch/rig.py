@@ -9,16 +9,18 @@ from tests.support.loopback import Kaggle
 
 
 def project(format: str, **data: object) -> Path:
-    """Make the current folder one of a raw format, or "csv"; return where its raw files lie.
+    """Make the current folder one of a raw format, or "table"; return where its raw files lie.
 
     They are to come from Kaggle.
     """
     root = Path.cwd()
-    if format == "csv":
+    if format == "table":
         tiny.project(root, "binary")
     else:
         tiny.imitation(root, format)
-    change = {"source": "kaggle", **data}
+    if format == "celeba":
+        data = tiny.mirrored("celeba") | data
+    change = {**data, "source": "kaggle"}
     tiny.edit(root, lambda params: params[tiny.NAME]["data"].update(change))
     return root / "source"
 
@@ -28,7 +30,7 @@ def file_bodies(source: Path) -> dict[str, bytes]:
 
 
 def files_in_folders(source: Path) -> dict[str, bytes]:
-    """Return the raw files of a CSV project, the images as single files in folders."""
+    """Return the raw files of a project with tables, the images as single files in folders."""
     found = {name: (source / name).read_bytes() for name in ("train.csv", "test.csv")}
     for part in ("train", "test"):
         with zipfile.ZipFile(source / f"{part}.zip") as archive:
@@ -42,7 +44,7 @@ def paths(**templates: str) -> None:
 
     def change(params: tiny.Params) -> None:
         for part, template in templates.items():
-            params[tiny.NAME]["data"][part]["image_path"] = template
+            params[tiny.NAME]["data"][part]["image"] = template
 
     tiny.edit(Path(), change)
 

@@ -23,6 +23,17 @@ def carvana(kaggle: Kaggle) -> tuple[Kaggle, dict[str, bytes]]:
     return kaggle, normal
 
 
+def in_hq() -> None:
+    """Take the large pictures."""
+
+    def change(params: tiny.Params) -> None:
+        data = params[tiny.NAME]["data"]
+        data["train"]["files"] = "train_hq/train/{car}_{view}.jpg"
+        data["test"]["files"] = "test_hq/test/{car}_{view}.jpg"
+
+    tiny.edit(Path(), change)
+
+
 def test_carvana_is_downloaded_from_kaggle_once(
     carvana: tuple[Kaggle, dict[str, bytes]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -33,9 +44,10 @@ def test_carvana_is_downloaded_from_kaggle_once(
     assert {name: (raw / name).read_bytes() for name in normal} == normal
     listed = json.loads((raw / "manifest.json").read_text())["files"]
     assert [entry["name"] for entry in listed] == sorted(normal)
-    assert requested_names(kaggle) == ["test.zip", "train.zip", "train_masks.zip"]
+    names = ["sample_submission.csv", "test.zip", "train.zip", "train_masks.zip"]
+    assert requested_names(kaggle) == names
     output = capfd.readouterr()
-    assert output.out == f"tiny: 3 raw files, {megabytes:.1f} MB, from kaggle\n"
+    assert output.out == f"tiny: 4 raw files, {megabytes:.1f} MB, from kaggle\n"
     folder = tmp_path / "cache/competitions" / CARVANA
     assert f"to fetch from https://www.kaggle.com/competitions/{CARVANA}: " in output.err
     assert f"into {folder}: 0 bytes already there, " in output.err
@@ -54,7 +66,7 @@ def test_the_other_quality_fetches_only_missing_files(
     kaggle, _ = carvana
     assert fetch() == 0
     kaggle.requests.clear()
-    tiny.edit(Path(), lambda params: params[tiny.NAME]["data"].update(quality="hq"))
+    in_hq()
     assert fetch() == 0
     assert requested_names(kaggle) == ["test_hq.zip", "train_hq.zip"]
     assert kaggle.requests_of("ListDataFiles") == []
@@ -63,9 +75,10 @@ def test_the_other_quality_fetches_only_missing_files(
 
 def test_hq_alone(carvana: tuple[Kaggle, dict[str, bytes]]) -> None:
     kaggle, _ = carvana
-    tiny.edit(Path(), lambda params: params[tiny.NAME]["data"].update(quality="hq"))
+    in_hq()
     assert fetch() == 0
-    assert requested_names(kaggle) == ["test_hq.zip", "train_hq.zip", "train_masks.zip"]
+    names = ["sample_submission.csv", "test_hq.zip", "train_hq.zip", "train_masks.zip"]
+    assert requested_names(kaggle) == names
 
 
 def test_a_table_that_kaggle_packs_stays_packed(
@@ -111,7 +124,7 @@ def test_a_file_that_the_competition_lacks_is_named(
     assert (
         f"darkroom fetch tiny: https://www.kaggle.com/competitions/{CARVANA}: "
         "train_masks.zip is needed, and is not there\n  found: 29bb3ece3180_11.jpg, metadata.csv, "
-        "test.zip, test_hq.zip, train.zip, train_hq.zip\n  expected: train_masks.zip or "
+        "sample_submission.csv, test.zip, test_hq.zip, train.zip, train_hq.zip\n  expected: "
         in capfd.readouterr().err
     )
     assert requested_names(kaggle) == []
@@ -125,7 +138,7 @@ def test_the_earlier_raw_files_stay_when_kaggle_refuses(
     assert fetch() == 0
     before = tiny.tree(Path())
     kaggle.competitions[CARVANA].rules_accepted = False
-    tiny.edit(Path(), lambda params: params[tiny.NAME]["data"].update(quality="hq"))
+    in_hq()
     assert fetch() == 4
     assert f"competitions/{CARVANA}/rules" in capfd.readouterr().err
     assert tiny.tree(Path()) == before

@@ -118,7 +118,7 @@ def test_a_data_set_inside_a_folder_is_named(
 @pytest.mark.parametrize(
     ("format", "words"),
     [
-        ("csv", "set tiny.data.kaggle: a competition's name as in its address, or owner"),
+        ("table", "set tiny.data.kaggle: a competition's name as in its address, or owner"),
         ("banknotes", "found kaggle, but not what to fetch; set the source to urls"),
     ],
 )
@@ -131,17 +131,16 @@ def test_a_missing_name_is_reported(
     assert kaggle.requests == []
 
 
-def test_a_csv_data_set_names_the_zip_that_its_folder_becomes(
+def test_the_zip_that_a_folder_of_a_data_set_becomes_is_found(
     kaggle: Kaggle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    members = files_in_folders(project("csv", kaggle="me/fruit"))
+    members = files_in_folders(project("table", kaggle="me/fruit"))
     body = zip_of(tmp_path / "x.zip", members).read_bytes()
     kaggle.datasets["me/fruit"] = Dataset(bundle=body)
-    paths(test="test/{}.png")
-    assert fetch() == 3
-    output = capfd.readouterr().err
-    assert "write data.test.image_path: test.zip/{}.png or test.zip/test/{}.png" in output
-    paths(test="test.zip/test/{}.png")
+    paths(train="trains/{image}.png")
+    assert fetch() == 4
+    assert "trains.zip is needed, and is not there" in capfd.readouterr().err
+    paths(train="train/{image}.png", test="test/{0}.png")
     kaggle.requests.clear()
     assert fetch() == 0
     assert kaggle.requests_of("storage") == []

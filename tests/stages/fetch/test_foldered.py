@@ -30,8 +30,8 @@ def with_second_folder(members: dict[str, bytes]) -> dict[str, bytes]:
 @pytest.fixture
 def members(kaggle: Kaggle) -> dict[str, bytes]:
     """Return the files of the competition that is on Kaggle, by name."""
-    found = files_in_folders(project("csv", kaggle=SLUG))
-    paths(test="test.zip/test/{}.png")
+    found = files_in_folders(project("table", kaggle=SLUG))
+    paths(test="test.zip/test/{0}.png")
     kaggle.competitions[SLUG] = Competition(files=found | {"extra/unasked.txt": b"text"})
     return found
 
@@ -68,17 +68,11 @@ def test_a_cut_is_resumed(kaggle: Kaggle, members: dict[str, bytes]) -> None:
     tiny.run("index")
 
 
-def test_a_path_into_the_folder_is_refused_before_a_download(
-    kaggle: Kaggle, members: dict[str, bytes], capfd: pytest.CaptureFixture[str]
-) -> None:
-    paths(train="train/{}.png")
-    assert fetch() == 3
-    assert (
-        "found: train.zip, which is an archive\n"
-        "  expected: train, as data.train.image_path says\n"
-        "  to do: write data.train.image_path: train.zip/{}.png or train.zip/train/{}.png"
-    ) in capfd.readouterr().err
-    assert kaggle.requests_of("storage") == []
+def test_a_path_into_the_folder_finds_its_zip(kaggle: Kaggle, members: dict[str, bytes]) -> None:
+    paths(train="train/{image}.png", test="test/{0}.png")
+    assert fetch() == 0
+    assert requested_names(kaggle) == ["all.zip"]
+    tiny.run("index")
 
 
 def test_a_long_list_repeats_only_the_page_that_failed(
@@ -97,7 +91,7 @@ def test_archives_are_still_fetched_file_by_file(kaggle: Kaggle, members: dict[s
     source = Path("source")
     for part in ("train", "test"):
         kaggle.competitions[SLUG].files[f"{part}.zip"] = (source / f"{part}.zip").read_bytes()
-    paths(test="test.zip/{}.png")
+    paths(test="test.zip/{0}.png")
     assert fetch() == 0
     assert requested_names(kaggle) == ["test.csv", "test.zip", "train.csv", "train.zip"]
     assert not unpacked_folder().exists()
@@ -126,7 +120,7 @@ def test_a_folder_added_at_kaggle_later_is_named_with_what_to_do(
 ) -> None:
     assert fetch() == 0
     kaggle.competitions[SLUG].files |= with_second_folder(members)
-    paths(test="test2.zip/test2/{}.png")
+    paths(test="test2.zip/test2/{0}.png")
     assert fetch() == 4
     output = capfd.readouterr().err
     assert "Kaggle lists test2.zip, but the archive of all files lacks it" in output
@@ -144,7 +138,7 @@ def test_files_of_two_bundles_are_not_mixed(kaggle: Kaggle, members: dict[str, b
     assert fetch() == 0
     table = members["train.csv"].replace(b"yes", b"no ", 1)
     kaggle.competitions[SLUG].files["train.csv"] = table
-    paths(test="test2.zip/test2/{}.png")
+    paths(test="test2.zip/test2/{0}.png")
     assert fetch() == 0
     assert Path("data/raw", tiny.NAME, "train.csv").read_bytes() == table
 
@@ -167,7 +161,7 @@ def test_a_folder_with_a_reserved_name_is_refused(
 ) -> None:
     files = kaggle.competitions[SLUG].files
     files |= {name.replace("train/", "bundle/"): body for name, body in members.items()}
-    paths(train="bundle.zip/bundle/{}.png")
+    paths(train="bundle.zip/bundle/{image}.png")
     assert fetch() == 4
     assert "the download cache uses that name itself" in capfd.readouterr().err
     assert requested_names(kaggle) == []

@@ -103,7 +103,7 @@ def _fetch_competition_bundle(
         return bundle.folder, fetch_bundle(bundle, selection)
     except MissingFileError as missing:
         raise RemoteError(
-            f"Kaggle lists {missing.wanted[0]}, but the archive of all files lacks it",
+            f"Kaggle lists {missing.stem}, but the archive of all files lacks it",
             file=bundle.origin,
             found=summarise_names(plan.available_names(_listed_names(bundle.folder))),
             fix=f"delete {bundle.folder}, and run it again: the archive is then downloaded again; "

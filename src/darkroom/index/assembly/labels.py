@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from darkroom.errors import DataError
 from darkroom.index.table import LARGEST
+from darkroom.project.names import nearest_name
 from darkroom.raw.tables import Table, refuse_long, refuse_rows
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,30}")  # int() refuses thousands of digits
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 # How tables write absent and present, in lower case.
 _PAIRS = (("0", "1"), ("-1", "1"), ("0.0", "1.0"), ("false", "true"), ("no", "yes"))
+_COMMON = {text for pair in _PAIRS for text in pair}
 
 
 @dataclass(frozen=True)
@@ -47,30 +49,43 @@ class EncodedTargets:
 
 
 def encode_targets(
-    task: str, names: Sequence[str], tables: Mapping[str, TargetCells]
+    task: str,
+    names: Sequence[str],
+    tables: Mapping[str, TargetCells],
+    *,
+    values: Mapping[int | str, int | str | None] | None = None,
+    further: Sequence[str] = (),
 ) -> EncodedTargets:
     """Return the target cells as numbers.
 
     Args:
         task: "segmentation" (no targets), "multiclass", "binary", "multilabel" or "regression".
         names: The targets' names.
-        tables: Target cells by table.
+        tables: Target cells by table; those to learn from are called "train".
+        values: What cells mean: a class, or 0 or 1; None where unknown. Empty: what they hold.
+        further: Multiclass: classes that exist without an image to learn from.
 
     Raises:
         DataError: A cell is empty and must not be, or is not legal; the message names its row.
     """
+    pair = None
+    if values and task != "regression":
+        tables = {key: _translated(cells, names, values) for key, cells in tables.items()}
+        meanings = {meaning: str(text) for text, meaning in reversed(list(values.items()))}
+        pair = (meanings.get(0, "0"), meanings.get(1, "1"))
     for cells in tables.values():
-        _check_empty(cells, names)
+        _check_empty(cells, names, task)
     texts = _cells(tables.values())
-    trained = set(_cells(cells for cells in tables.values() if cells.complete))
+    trained = set(_cells(cells for key, cells in tables.items() if key == "train"))
+    trained = trained or set(texts)
     if task == "multiclass":
-        labels = set(texts)
         for cells in tables.values():
             for name, column in zip(names, cells.columns, strict=bool(cells.columns)):
                 refuse_long(cells.table, column, f"target {name}")
-            _check_blanks(cells, names, labels)
+            _check_blanks(cells, names, set(texts))
         _check_spelling(tables, names, trained)
-        classes = class_labels(labels)
+        _check_trained(tables, names, {*trained, *further})
+        classes = class_labels({*trained, *further})
         codes = {label: float(number) for number, label in enumerate(classes)}
         return EncodedTargets(_numbers(tables, names, codes), classes=classes)
     if task == "regression":
@@ -80,12 +95,12 @@ def encode_targets(
         return EncodedTargets(
             _numbers(tables, names, {cell: float(cell) for cell in texts if cell})
         )
-    pair = label_values(trained or texts)
+    written = ("0", "1") if pair else label_values(trained, free=task == "binary")
     for cells in tables.values():
-        _check_values(cells, names, pair.__contains__, f"{pair[0]} or {pair[1]}")
+        _check_values(cells, names, written.__contains__, f"{written[0]} or {written[1]}")
     return EncodedTargets(
-        _numbers(tables, names, {pair[0]: 0.0, pair[1]: 1.0}),
-        label_values=pair,
+        _numbers(tables, names, {written[0]: 0.0, written[1]: 1.0}),
+        label_values=pair or written,
     )
 
 
@@ -117,16 +132,24 @@ def class_labels(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(numbers[number] for number in sorted(numbers))
 
 
-def label_values(cells: Iterable[str]) -> tuple[str, str]:
+def label_values(cells: Iterable[str], *, free: bool = False) -> tuple[str, str]:
     """Return the texts for absent and present that fit the cells best, in the cells' own case.
 
     Knows 0/1, -1/1, 0.0/1.0, false/true and no/yes, in upper, lower or title case.
 
+    Args:
+        cells: The texts of all cells.
+        free: Whether two texts may be any: the latter in order is present.
+
     Example:
         >>> label_values(["Yes", "No", "Yes"])
         ('No', 'Yes')
+        >>> label_values(["dog", "cat"], free=True)
+        ('cat', 'dog')
     """
     texts = sorted({cell for cell in cells if cell})
+    if free and len(texts) == 2 and not any(text.lower() in _COMMON for text in texts):
+        return texts[0], texts[1]
     best = max(_PAIRS, key=lambda pair: sum(text.lower() in pair for text in texts))
     spelling = {text.lower(): text for text in texts}
     some = next((spelling[text] for text in best if text in spelling), "")
@@ -199,13 +222,47 @@ def _single_spaced(label: str) -> str:
     return " ".join(label.split())
 
 
-def _check_empty(cells: TargetCells, names: Sequence[str]) -> None:
+def _check_empty(cells: TargetCells, names: Sequence[str], task: str) -> None:
+    """Raise for empty cells of classes, and for columns of other tasks without any value."""
     if not cells.complete:
         return
     for name, column in zip(names, cells.columns, strict=True):
         empty = [place for place, cell in enumerate(column) if not cell.strip()]
-        what = f"target {name} is empty for images to train on"
-        refuse_rows(cells.table, empty, what, expected="a value in every row")
+        if task == "multiclass" or len(empty) == len(column):
+            what = f"target {name} is empty for images to train on"
+            expected = "a value in every row" if task == "multiclass" else "a value in some rows"
+            refuse_rows(cells.table, empty, what, expected=expected)
+
+
+def _check_trained(
+    tables: Mapping[str, TargetCells], names: Sequence[str], trained: Collection[str]
+) -> None:
+    """Raise if a table names a class that no row to train on has."""
+    for cells in tables.values():
+        for name, column in zip(names, cells.columns, strict=bool(cells.columns)):
+            odd = [place for place, cell in enumerate(column) if cell and cell not in trained]
+            if odd:
+                cell = column[odd[0]]
+                refuse_rows(
+                    cells.table,
+                    odd,
+                    f"target {name} holds {cell!r}, which no training row has",
+                    expected=f"one of {', '.join(sorted(trained))[:200]}",
+                    fix=f"is it {nearest_name(cell, trained)!r}? Correct it, or leave these rows "
+                    "out by where",
+                )
+
+
+def _translated(
+    cells: TargetCells, names: Sequence[str], values: Mapping[int | str, int | str | None]
+) -> TargetCells:
+    """Return the cells with their meaning in place of their text, "" where that is unknown."""
+    meanings = {
+        str(text): "" if meaning is None else str(meaning) for text, meaning in values.items()
+    }
+    _check_values(cells, names, meanings.__contains__, f"one of {', '.join(meanings)}"[:200])
+    columns = [[meanings.get(cell, cell) for cell in column] for column in cells.columns]
+    return TargetCells(cells.table, columns, cells.complete)
 
 
 def _check_values(

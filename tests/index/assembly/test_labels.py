@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from darkroom.errors import DataError
-from darkroom.index.formats.labels import (
+from darkroom.index.assembly.labels import (
     TargetCells,
     class_labels,
     encode_targets,
@@ -74,7 +74,7 @@ def test_absent_and_present_are_read_as_written(column: list[str], pair: tuple[s
         ("multiclass", ["dog", "dog "], "row 3: target y holds 'dog ', which is 'dog' apart from"),
         ("multiclass", ["a  b", "a b"], "row 2: target y holds 'a  b', which is 'a b' apart"),
         ("multiclass", ["a", " "], "row 3: target y is empty for images to train on"),
-        ("regression", ["", "1"], "row 2: target y is empty for images to train on"),
+        ("regression", ["", ""], "row 2: target y is empty for images to train on"),
         ("multiclass", ["a", ""], "row 3: target y is empty for images to train on"),
     ],
 )
@@ -93,6 +93,37 @@ def test_a_table_without_targets_gives_unknown_values() -> None:
         [True],
         [True],
     ]
+
+
+def test_an_empty_cell_is_unknown_but_for_classes() -> None:
+    coded = encode_targets("binary", ["y"], {"train": cells(["1", "", "0"])})
+    assert math.isnan(coded.numbers["train"][0][1])
+
+
+def test_cells_mean_what_values_say() -> None:
+    values: dict[int | str, int | str | None] = {"cat": 1, "dog": 0, "?": None}
+    train = cells(["dog", "?", "cat"])
+    coded = encode_targets("binary", ["y"], {"train": train}, values=values)
+    assert coded.label_values == ("dog", "cat")
+    assert coded.numbers["train"][0][::2] == [0.0, 1.0]
+    assert math.isnan(coded.numbers["train"][0][1])
+    with pytest.raises(DataError, match="row 3: target y holds 'fox'"):
+        encode_targets("binary", ["y"], {"train": cells(["cat", "fox"])}, values=values)
+
+
+def test_a_class_that_the_judge_alone_knows_is_an_output() -> None:
+    train = cells(["b", "a"])
+    assert encode_targets("multiclass", ["y"], {"train": train}, further=["c"]).classes == (
+        "a",
+        "b",
+        "c",
+    )
+
+
+def test_a_class_that_training_lacks_is_refused_with_the_nearest() -> None:
+    tables = {"train": cells(["cat", "dog"]), "valid": cells(["cat", "cats"])}
+    with pytest.raises(DataError, match="row 3: target y holds 'cats', which no training row has"):
+        encode_targets("multiclass", ["y"], tables)
 
 
 def test_blanks_of_the_test_table_are_found_too() -> None:

@@ -4,47 +4,18 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import DataError
-from darkroom.index.card import Card
-from darkroom.index.formats.rows import (
+from darkroom.index.assembly.rows import (
     assemble_index,
-    check_same_names,
     digests,
-    files_by_name,
     image_rows,
 )
+from darkroom.index.card import Card
 from darkroom.raw.archives import Archives
 from tests.support.packed import folder_of, zip_of
 
 
 def archives(tmp_path: Path) -> Archives:
     return Archives(tmp_path, tmp_path / "spool")
-
-
-def test_files_are_found_by_name_however_deep(tmp_path: Path) -> None:
-    zip_of(tmp_path / "t.zip", {"t/t/a.jpg": b"a", "b.jpg": b"b"})
-    paths = files_by_name(archives(tmp_path), "t.zip")
-    assert paths == {"a.jpg": "t.zip/t/t/a.jpg", "b.jpg": "t.zip/b.jpg"}
-
-
-def test_one_name_in_two_folders_is_refused(tmp_path: Path) -> None:
-    zip_of(tmp_path / "t.zip", {"x/a.jpg": b"a", "y/a.jpg": b"b"})
-    with pytest.raises(DataError, match=r"t\.zip: two files of one name") as caught:
-        files_by_name(archives(tmp_path), "t.zip")
-    assert "found: t.zip/x/a.jpg and t.zip/y/a.jpg" in str(caught.value)
-
-
-def test_what_has_no_partner_is_listed() -> None:
-    check_same_names(["a", "b"], ["b", "a"], listed_in="t.csv", held_in="t.zip")
-    with pytest.raises(DataError) as caught:
-        check_same_names(["a", "b"], ["b", *"cdefgh"], listed_in="t.csv", held_in="t.zip")
-    assert str(caught.value) == (
-        "t.csv: its names are not those in t.zip\n"
-        "  1 here and not in t.zip: a\n"
-        "  6 in t.zip and not here: c, d, e, f, g, …\n"
-        "  found: 2 here, 7 in t.zip\n"
-        "  expected: the same names in both\n"
-        "  to do: download both again, or remove what has no partner"
-    )
 
 
 def test_digests_are_those_of_the_bytes(tmp_path: Path) -> None:

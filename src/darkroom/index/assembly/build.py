@@ -1,0 +1,316 @@
+"""Build the index of a competition from its raw files and its data section."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from darkroom.errors import DataError
+from darkroom.images.rle import Runs
+from darkroom.index.assembly.gather import Gathered, gather, label_vocabulary
+from darkroom.index.assembly.masks import mask_cells
+from darkroom.index.assembly.part import Counts, Part, read_part, stems
+from darkroom.index.assembly.rows import assemble_index, image_rows
+from darkroom.index.assembly.sample import Sample, key_templates, read_sample
+from darkroom.index.assembly.targets import Targets, free_name, read_targets
+from darkroom.index.card import LABEL_KEY, TAKEN_SUFFIX, Card
+from darkroom.index.table import Index
+from darkroom.params.data import Data, Rows, TableFile, part_rows
+from darkroom.raw.archives import Archives
+from darkroom.raw.tables import table_files
+from darkroom.raw.templates import Template
+
+MAX_SAMPLE_LABELS = 10_000  # texts of a sample submission's cells that the card holds
+
+Images = dict[str, tuple[Part, Gathered]]
+
+
+def required_files(names: Collection[str], data: Data) -> list[str]:
+    """Return which of the names in a source folder the index needs: tables and containers.
+
+    All of them, if a template leaves the container to the cells.
+
+    Raises:
+        MissingFileError: One is not there; the message names the nearest.
+    """
+    needed: set[str] = set()
+    if data.like is not None:
+        needed.update(table_files(names, data.like, key="data.like"))
+    for key, rows in part_rows(data).items():
+        for entry in _tables(rows):
+            needed.update(table_files(names, entry.table, key=f"data.{key}.table"))
+        for name, text in _templates(rows):
+            containers = Template(text, f"data.{key}.{name}").containers(names)
+            if containers is None:
+                return sorted(names)
+            needed.update(containers)
+    return sorted(needed)
+
+
+def build_index(archives: Archives, data: Data) -> Index:
+    """Return the index; every path is checked, every target read, what is left out counted.
+
+    Raises:
+        DataError: A file, table, row or cell does not fit; the message names it, what was
+            expected and the nearest.
+        ParamsError: Keys of the section do not fit the files.
+    """
+    rows = part_rows(data)
+    own = {"train": data.train, "valid": data.valid or data.train, "test": data.test}
+    parts = {
+        key: read_part(archives, key, rows[key], own[key].model_fields_set, None)
+        for key in rows
+        if key != "test"
+    }
+    parts = _with_paths_as_ids(parts)
+    parts = {key: _without_unknown(part, data) for key, part in parts.items()}
+    labels = _labels(data, parts["train"])
+    sample = read_sample(archives, data, labels)
+    if sample is not None and sample.labels:
+        labels = sample.labels
+    parts["test"] = read_part(
+        archives,
+        "test",
+        rows["test"],
+        data.test.model_fields_set,
+        None if sample is None else sample.table,
+    )
+    images = {key: (part, gather(part)) for key, part in parts.items()}
+    if sample is not None:
+        images["test"] = _in_order(*images["test"], sample)
+    _check_ids(images)
+    return _assembled(archives, data, images, labels, sample)
+
+
+def _assembled(
+    archives: Archives, data: Data, images: Images, labels: Sequence[str], sample: Sample | None
+) -> Index:
+    keys = key_templates(data)
+    header = tuple(data.header) if sample is None else sample.header
+    masks: dict[str, list[str]] = {}
+    if data.task == "segmentation":
+        masks = {
+            key: mask_cells(archives, part, gathered, labels, data)
+            for key, (part, gathered) in images.items()
+        }
+        targets = Targets(tuple(map(free_name, labels)), {})
+    else:
+        in_rows = labels if images["train"][0].rows.label is not None else ()
+        targets = read_targets(data, images, in_rows, header[len(keys) :])
+        if not any(LABEL_KEY in key for key in keys):
+            targets = _named_by_order(targets, header[len(keys) :], images["train"][0].counts)
+    header = _expanded(header, targets)
+    frames = {
+        key: image_rows(
+            "test" if key == "test" else "train",
+            ids=gathered.ids,
+            images=[part.images[place] for place in gathered.first],
+            masks=masks.get(key),
+            groups=[part.groups[place] for place in gathered.first],
+            official=key if "valid" in images else "",
+            targets=_columns(targets, key),
+        )
+        for key, (part, gathered) in images.items()
+    }
+    train = [frame for key, frame in frames.items() if key != "test"]
+    declared = {"train images": sum(map(len, train)), "test images": len(frames["test"])}
+    declared |= _left_out(data, images, targets)
+    card = _card(data, targets, header, sample, declared, images["train"][0])
+    digests = {
+        image: digest
+        for part, _ in images.values()
+        for image, digest in zip(part.pictures.images, part.pictures.digests, strict=False)
+    }
+    return assemble_index(archives, train, frames["test"], card, digests)
+
+
+def _expanded(header: tuple[str, ...], targets: Targets) -> tuple[str, ...]:
+    """Return a header with the names of all targets or classes in place of a star."""
+    names = [name.removesuffix(TAKEN_SUFFIX) for name in targets.classes or targets.names]
+    return tuple(each for name in header for each in (names if name == "*" else [name]))
+
+
+def _columns(targets: Targets, key: str) -> dict[str, np.ndarray]:
+    if not targets.numbers:
+        return {}
+    return dict(zip(targets.names, targets.numbers[key].T, strict=True))
+
+
+def _card(
+    data: Data,
+    targets: Targets,
+    header: tuple[str, ...],
+    sample: Sample | None,
+    declared: dict[str, int],
+    train: Part,
+) -> Card:
+    runs = data.runs
+    values = {
+        int(value): None if name is None else str(name)
+        for value, name in data.values.items()
+        if data.task == "segmentation"
+    }
+    return Card(
+        task=data.task,
+        targets=targets.names,
+        classes=targets.classes,
+        declared=declared,
+        header=header,
+        label_values=targets.label_values,
+        metric=data.metric or "",
+        weights=dict(data.weights),
+        keys=key_templates(data),
+        separator=data.separator or " ",
+        runs=Runs(
+            runs.order,
+            runs.start,
+            runs.relative,
+            runs.empty,
+            (runs.size[0], runs.size[1]) if runs.size else None,
+        ),
+        soft=targets.soft,
+        values=tuple(values.items()),
+        unknown=None in values.values(),
+        pixels=train.pictures.cells,
+        sample_labels=_sample_labels(data, targets, sample),
+    )
+
+
+def _sample_labels(data: Data, targets: Targets, sample: Sample | None) -> tuple[str, ...]:
+    """Return the texts in the sample submission's only answer column that are no output."""
+    keys = key_templates(data)
+    is_long = any(LABEL_KEY in key for key in keys)
+    if sample is None or is_long or len(sample.header) != len(keys) + 1:
+        return ()
+    if data.task not in ("multiclass", "multilabel"):
+        return ()
+    outputs = {*targets.classes, *targets.names}
+    words: set[str] = set()
+    for cell in sample.table.column(len(keys)):
+        words.update([cell] if cell in outputs else cell.split(data.separator or " "))
+    return tuple(sorted(words - outputs))[:MAX_SAMPLE_LABELS]
+
+
+def _left_out(data: Data, images: Images, targets: Targets) -> dict[str, int]:
+    """Return the number of rows that a table states, and of what was left out."""
+    counts = Counts()
+    for part, _ in images.values():
+        counts.update(part.counts)
+    for key, numbers in targets.numbers.items():
+        if key != "test" and data.task != "multiclass":
+            counts[f"{key} targets that are unknown"] += int(np.isnan(numbers).sum())
+    stated = images["train"][0].table.declared
+    left_out = {what: count for what, count in sorted(counts.items()) if count}
+    return left_out if stated is None else {"images": stated} | left_out
+
+
+def _tables(rows: Rows) -> list[TableFile]:
+    listed = rows.table if isinstance(rows.table, list) else [rows.table]
+    return [
+        each if isinstance(each, TableFile) else TableFile(table=each)
+        for each in listed
+        if each is not None
+    ]
+
+
+def _templates(rows: Rows) -> list[tuple[str, str]]:
+    """Return the path templates of a part, with their keys."""
+    found = [("files", rows.files)] if rows.files is not None else []
+    if rows.image is not None:
+        listed = rows.image if isinstance(rows.image, list) else [rows.image]
+        found += [("image", text) for text in listed]
+    if isinstance(rows.mask, dict):
+        found += [(f"mask.{name}", text) for name, text in rows.mask.items()]
+    elif rows.mask is not None:
+        found.append(("mask", rows.mask))
+    return found
+
+
+def _with_paths_as_ids(parts: dict[str, Part]) -> dict[str, Part]:
+    """Return parts whose ids are whole paths, where they are files' names that come again."""
+    by_name = {
+        key: part
+        for key, part in parts.items()
+        if part.rows.id is None and part.ids == stems(part.images)
+    }
+    pairs = {pair for part in by_name.values() for pair in zip(part.ids, part.images, strict=True)}
+    if len({name for name, _ in pairs}) == len(pairs):
+        return parts
+    return parts | {key: replace(part, ids=part.images) for key, part in by_name.items()}
+
+
+def _without_unknown(part: Part, data: Data) -> Part:
+    """Return a part without the rows whose class is said to be unknown, and count these."""
+    unknown = {str(text) for text, meaning in data.values.items() if meaning is None}
+    targets = part.rows.targets if isinstance(part.rows.targets, list) else [part.rows.targets]
+    if data.task != "multiclass" or not unknown or len(targets) != 1:
+        return part
+    cells = part.table.column(targets[0])
+    left = [place for place, cell in enumerate(cells) if cell not in unknown]
+    part.counts[f"{part.key} rows of an unknown class"] += len(cells) - len(left)
+    return part.select(left)
+
+
+def _labels(data: Data, train: Part) -> tuple[str, ...]:
+    """Return the labels that rows of training or of the submission may name."""
+    if train.rows.label is not None:
+        return label_vocabulary(train)
+    named: Collection[object] = ()
+    if data.task == "segmentation":
+        named = train.rows.mask if isinstance(train.rows.mask, dict) else data.values.values()
+    elif any(LABEL_KEY in key for key in key_templates(data)):
+        targets = train.rows.targets
+        named = targets if isinstance(targets, list) else [targets]
+    return tuple(dict.fromkeys(str(name) for name in named if name is not None))
+
+
+def _in_order(part: Part, gathered: Gathered, sample: Sample) -> tuple[Part, Gathered]:
+    """Return the test images in the order of the sample submission.
+
+    Raises:
+        DataError: The sample submission names an image that the test part does not have.
+    """
+    places = dict(zip(gathered.ids, gathered.places, strict=True))
+    absent = [name for name in sample.ids if name not in places]
+    if absent:
+        raise DataError(
+            f"{len(absent)} ids of the sample submission are not of data.test",
+            file=sample.table.file,
+            details=absent,
+            found=f"ids of data.test such as {', '.join(gathered.ids[:3])}",
+            expected="the same ids in both",
+            fix="set data.test.id to what the submission names an image by",
+        )
+    if further := len(places) - len(sample.ids):
+        part.counts["test images that the sample submission does not name"] += further
+    return part, Gathered(list(sample.ids), [places[name] for name in sample.ids])
+
+
+def _check_ids(images: Images) -> None:
+    """Raise if an id of training comes again in the validation part."""
+    if "valid" not in images:
+        return
+    part, gathered = images["valid"]
+    trained = set(images["train"][1].ids)
+    twice = [place for place in gathered.first if part.ids[place] in trained]
+    if twice:
+        raise DataError(
+            f"{len(twice)} ids of the training table come again",
+            file=part.table.file,
+            row=part.table.lines[twice[0]],
+            details=[part.ids[place] for place in twice],
+            expected="an id once in all tables to train on",
+        )
+
+
+def _named_by_order(targets: Targets, answers: Sequence[str], counts: Counts) -> Targets:
+    """Return targets under the names of the submission's columns, where none is called alike."""
+    outputs = targets.classes or targets.names
+    if len(answers) != len(outputs) or len(answers) < 2 or set(answers) & set(outputs):
+        return targets
+    counts["answer columns that are matched by order, not by name"] += len(answers)
+    names = tuple(map(free_name, answers))
+    if targets.classes:
+        own = names if targets.soft else targets.names
+        return replace(targets, classes=tuple(answers), names=own)
+    return replace(targets, names=names)

@@ -1,0 +1,117 @@
+"""Gather the rows of one image, and the labels that rows of an image and a label name."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from darkroom.errors import DataError
+from darkroom.index.assembly.labels import class_labels
+from darkroom.index.assembly.part import Part, template_cells
+from darkroom.project.names import nearest_name
+from darkroom.raw.tables import check_unique, refuse_long, refuse_rows
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The images of a part, each with the positions of its rows.
+
+    Attributes:
+        ids: In the order of their first rows.
+        places: Of each image's rows.
+    """
+
+    ids: list[str]
+    places: list[list[int]]
+
+    @property
+    def first(self) -> list[int]:
+        """The position of each image's first row."""
+        return [several[0] for several in self.places]
+
+
+def gather(part: Part) -> Gathered:
+    """Return the rows of each image.
+
+    Raises:
+        DataError: Rows of one id are of different images or groups.
+    """
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(part.ids):
+        places.setdefault(name, []).append(place)
+    for what, cells in (("images", part.images), ("groups", part.groups)):
+        odd = [
+            place
+            for several in places.values()
+            for place in several
+            if cells[place] != cells[several[0]]
+        ]
+        what = f"rows of one id that are of different {what}"
+        refuse_rows(part.table, odd, what, expected="one image and one group for each id")
+    return Gathered(list(places), list(places.values()))
+
+
+def refuse_repeats(part: Part, gathered: Gathered, cells: Callable[[int], object]) -> None:
+    """Raise for images with several rows, unless these have the same cells: then count them.
+
+    Args:
+        part: Its rows.
+        gathered: Its images.
+        cells: From a row's position, what must be the same.
+
+    Raises:
+        DataError: Rows of an image differ; the message lists them.
+    """
+    for several in gathered.places:
+        if len(several) > 1 and any(cells(place) != cells(several[0]) for place in several):
+            check_unique(part.ids, part.table.lines, part.table.file)
+        if len(several) > 1:
+            part.counts[f"{part.key} rows that repeat another"] += len(several) - 1
+
+
+def label_vocabulary(part: Part, order: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the labels of a part's rows: as `order` has them, the rest by number or text.
+
+    Raises:
+        DataError: A row of the table names no label.
+    """
+    if part.rows.label is None:
+        return ()
+    cells = template_cells(part.table, part.rows.label, f"data.{part.key}.label")
+    empty = [place for place, cell in enumerate(cells) if not cell and place not in part.blank]
+    refuse_rows(part.table, empty, f"label {part.rows.label} is empty", expected="a label a row")
+    refuse_long(part.table, cells, f"label {part.rows.label}")
+    labels = class_labels(cells)
+    first = [label for label in order if label in labels]
+    return (*first, *(label for label in labels if label not in first))
+
+
+def label_cells(part: Part, labels: Collection[str]) -> list[str]:
+    """Return the label of each row, "" for files that no row names.
+
+    Raises:
+        DataError: A row names a label that training does not have; the message has the nearest.
+    """
+    if part.rows.label is None:
+        return ["" for _ in part.ids]
+    cells = template_cells(part.table, part.rows.label, f"data.{part.key}.label")
+    unknown = set(labels)
+    odd = [
+        place for place, cell in enumerate(cells) if cell not in unknown and place not in part.blank
+    ]
+    if odd:
+        refuse_unknown(part, odd, cells[odd[0]], labels, f"label {part.rows.label}")
+    return cells
+
+
+def refuse_unknown(
+    part: Part, places: Sequence[int], cell: str, labels: Collection[str], what: str
+) -> None:
+    """Raise DataError for rows with a label that training does not have."""
+    raise DataError(
+        f"{what} holds {cell!r}, which no training row has",
+        file=part.table.file,
+        row=part.table.lines[places[0]],
+        found=f"{len(places)} of {len(part.table.rows)} rows",
+        expected=f"one of {', '.join(sorted(labels))[:200]}",
+        fix=f"is it {nearest_name(cell, labels)!r}? Correct the cell, or leave its rows out by "
+        f"data.{part.key}.where",
+    )

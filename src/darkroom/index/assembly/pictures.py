@@ -1,0 +1,175 @@
+"""Where the image of each row lies: a file, several planes, or cells of a table."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from math import isqrt
+
+import numpy as np
+import numpy.typing as npt
+
+from darkroom.errors import DarkroomError, ParamsError
+from darkroom.index.card import PixelCells
+from darkroom.params.data import Rows, TableFile
+from darkroom.project.names import list_names
+from darkroom.raw.archives import Archives, digest_of
+from darkroom.raw.tables import Table, read_header, read_table, refuse_long
+from darkroom.raw.templates import Template
+
+PIXELS_PREFIX = "pixels:"
+
+Values = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The images of a part's rows.
+
+    Attributes:
+        images: As the index holds them: a path, a JSON list of paths, or "pixels:table.csv#17".
+        wanted: The path that was looked for, of each row, for messages.
+        places: The position of each row in its table, from 0.
+        cells: The columns and shape of pixels in cells.
+        digests: Of pixels in cells, one a row; () for files.
+    """
+
+    images: list[str]
+    wanted: list[str]
+    places: list[int]
+    cells: PixelCells | None = None
+    digests: list[str] = field(default_factory=list)
+
+    @property
+    def absent(self) -> list[int]:
+        """The positions of rows whose image is not there."""
+        return [place for place, image in enumerate(self.images) if not image]
+
+    def select(self, places: Sequence[int]) -> "Pictures":
+        """Return the images of some rows, given by position."""
+        return replace(
+            self,
+            images=[self.images[place] for place in places],
+            wanted=[self.wanted[place] for place in places],
+            places=[self.places[place] for place in places],
+            digests=[self.digests[place] for place in places] if self.digests else [],
+        )
+
+
+def find_pictures(
+    archives: Archives, key: str, rows: Rows, table: Table, positions: Mapping[int, int]
+) -> Pictures:
+    """Return the image of each row, "" where it is not there.
+
+    Args:
+        archives: The raw files.
+        key: "train", "valid" or "test".
+        rows: The part's keys.
+        table: The part's rows.
+        positions: By line of the part's table, the position of its row from 0.
+
+    Raises:
+        DataError: A cell is empty, a path leads out of the source, or two files fit one template.
+    """
+    if rows.pixels is not None:
+        return _pixel_cells(archives, key, rows, [positions[line] for line in table.lines])
+    if rows.image is None:
+        paths = table.column("*")
+        return Pictures(paths, paths, list(range(len(paths))))
+    texts = [rows.image] if isinstance(rows.image, str) else rows.image
+    planes = [_find_plane(archives, f"data.{key}.image", text, table) for text in texts]
+    wanted, images = planes[0]
+    if len(planes) > 1 or isinstance(rows.image, list):
+        found = list(zip(*(paths for _, paths in planes), strict=True))
+        images = [json.dumps(each, ensure_ascii=False) if all(each) else "" for each in found]
+        wanted = [
+            next((want[place] for want, paths in planes if not paths[place]), wanted[place])
+            for place in range(len(images))
+        ]
+    return Pictures(images, wanted, list(range(len(images))))
+
+
+def _find_plane(
+    archives: Archives, key: str, text: str, table: Table
+) -> tuple[list[str], list[str]]:
+    """Return the filled paths and the files that are there."""
+    template = Template(text, key)
+    if not template.fields:
+        raise ParamsError(
+            f"{key} names no column",
+            found=text,
+            expected=f"a template such as train/{{{table.header[0] or '0'}}}.jpg",
+            fix=f"write {{{text}}}" if text in table.header else "write columns in braces",
+        )
+    for name in template.fields:
+        cells = table.names(int(name) if name.isdecimal() else name)
+        refuse_long(table, cells, f"column {name}")
+    wanted = template.fill_paths(table)
+    return wanted, template.resolve(archives, wanted)
+
+
+def nearest_file(archives: Archives, path: str) -> object:
+    """Return what a message says is there instead of a filled path that means no file."""
+    top, _, rest = path.partition("/")
+    try:
+        containers = Template(f"{top}/x").containers(list_names(archives.root)) if rest else None
+        archives.size(f"{containers[0]}/{rest}" if containers else path)
+    except DarkroomError as error:
+        return error
+    return path
+
+
+def _pixel_cells(archives: Archives, key: str, rows: Rows, places: list[int]) -> Pictures:
+    """Return images whose pixels stand in columns of the part's table."""
+    entry = rows.table
+    if entry is None or isinstance(entry, list):
+        raise ParamsError(
+            f"data.{key}.pixels are columns of one table",
+            found="no table" if entry is None else f"{len(entry)} tables",
+            expected="table: train.csv",
+        )
+    named = entry if isinstance(entry, TableFile) else TableFile(table=entry)
+    header = read_header(archives, named.table, delimiter=named.delimiter, columns=named.columns)
+    patterns = [rows.pixels] if isinstance(rows.pixels, str) else rows.pixels or []
+    columns = tuple(name for name in header if any(fnmatchcase(name, each) for each in patterns))
+    if not columns:
+        raise ParamsError(
+            f"data.{key}.pixels: no column is like {', '.join(patterns)}",
+            found=", ".join(header)[:200],
+            expected="the columns of the pixels",
+        )
+    values = _read_pixels(archives, named, columns)
+    shape = _shape(key, rows.shape, values.shape[1])
+    return Pictures(
+        images=[f"{PIXELS_PREFIX}{named.table}#{place}" for place in places],
+        wanted=["" for _ in places],
+        places=places,
+        cells=PixelCells(columns, shape),
+        digests=[digest_of(np.ascontiguousarray(values[place]).tobytes()) for place in places],
+    )
+
+
+def _read_pixels(archives: Archives, named: TableFile, columns: tuple[str, ...]) -> Values:
+    """Return the pixels of each row, (rows, values) float32."""
+    table = read_table(archives, named.table, delimiter=named.delimiter, columns=named.columns)
+    cells = [table.column(name) for name in columns]
+    return np.array(
+        [
+            [float(value) for cell in row for value in cell.split()]
+            for row in zip(*cells, strict=True)
+        ],
+        np.float32,
+    )
+
+
+def _shape(key: str, shape: list[int] | None, pixels: int) -> tuple[int, int]:
+    """Return (height, width) of so many pixels."""
+    side = isqrt(pixels)
+    height, width = shape or (side, side)
+    if height * width != pixels:
+        raise ParamsError(
+            f"data.{key}.shape does not fit the pixels",
+            found=f"{pixels} pixels" + (f" for {height} x {width}" if shape else ", no square"),
+            expected="[height, width] of the image",
+        )
+    return height, width

@@ -1,0 +1,156 @@
+"""Assemble the rows of the index, with the digest of every file."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
+
+import numpy as np
+import pandas as pd
+
+from darkroom.errors import DataError
+from darkroom.index.card import Card
+from darkroom.index.table import COLUMNS, Index, check_index
+from darkroom.raw.archives import Archives, digest_of
+from darkroom.raw.masks import RLE_PREFIX
+
+_CHUNK = 64
+
+
+def image_rows(
+    part: str,
+    *,
+    ids: Sequence[str],
+    images: Sequence[str],
+    masks: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+    official: str = "",
+    targets: Mapping[str, Sequence[float] | np.ndarray] | None = None,
+) -> pd.DataFrame:
+    """Return index rows of one part ("train" or "test"), without digests."""
+    blank = [""] * len(ids)
+    columns: dict[str, object] = {
+        "id": ids,
+        "part": [part] * len(ids),
+        "image": images,
+        "mask": blank if masks is None else masks,
+        "group": blank if groups is None else groups,
+        "official": [official] * len(ids),
+    }
+    frame = pd.DataFrame(columns, dtype="str")
+    numbers = {name: np.asarray(values, np.float64) for name, values in (targets or {}).items()}
+    return pd.concat([frame, pd.DataFrame(numbers, index=frame.index)], axis=1)
+
+
+def assemble_index(
+    archives: Archives,
+    train: Sequence[pd.DataFrame],
+    test: pd.DataFrame,
+    card: Card,
+    digests_of_cells: Mapping[str, str] | None = None,
+) -> Index:
+    """Return the checked index: training rows sorted by id, test rows in the given order.
+
+    Args:
+        archives: The raw files.
+        train: Rows to learn from, by part.
+        test: Rows to predict.
+        card: Of the index.
+        digests_of_cells: Of images whose pixels stand in the cells of a table.
+
+    Raises:
+        DataError: The rows break a rule of the index, or an image is absent, damaged or empty.
+    """
+    ordered = pd.concat(train).sort_values("id", kind="stable")
+    together = pd.concat([ordered, test], ignore_index=True)
+    together["digest"] = pd.Series(
+        _digests_of_files(archives, together["image"], image_files, digests_of_cells or {}),
+        dtype="str",
+    )
+    together["mask_digest"] = pd.Series(
+        _digests_of_files(archives, together["mask"], mask_files, {}), dtype="str"
+    )
+    index = Index(
+        together[[*COLUMNS, *card.targets]]
+        if card.task != "segmentation"
+        else together[[*COLUMNS]],
+        card,
+    )
+    check_index(index)
+    return index
+
+
+def image_files(image: str) -> list[str]:
+    """Return the files that an image of the index names: one, or one a plane.
+
+    Example:
+        >>> image_files('["a_red.png", "a_green.png"]')
+        ['a_red.png', 'a_green.png']
+    """
+    return json.loads(image) if image[:1] == "[" else [image]
+
+
+def mask_files(mask: str) -> list[str]:
+    """Return the files that a mask of the index names, in order.
+
+    Example:
+        >>> mask_files('[["a.png", "b.png"], ["rle:column 1 3"]]')
+        ['a.png', 'b.png']
+    """
+    parts = [part for each in json.loads(mask) for part in each] if mask[:2] == "[[" else [mask]
+    return [part for part in parts if part and not part.startswith(RLE_PREFIX)]
+
+
+def _digests_of_files(
+    archives: Archives,
+    cells: Iterable[str],
+    files_of: Callable[[str], list[str]],
+    known: Mapping[str, str],
+) -> list[str]:
+    """Return the digest of each cell's file, of several that of their digests, "" of none."""
+    files = [[] if cell in known else files_of(cell) for cell in cells]
+    named = [path for each in files for path in each]
+    digest_by_path = dict(zip(named, digests(archives, named), strict=True))
+    return [
+        known.get(cell) or united_digest([digest_by_path[path] for path in each])
+        for cell, each in zip(cells, files, strict=True)
+    ]
+
+
+def united_digest(each: Sequence[str]) -> str:
+    """Return the digest of several files from theirs: of one its own, of none ""."""
+    return digest_of("".join(each).encode()) if len(each) > 1 else "".join(each)
+
+
+def digests(archives: Archives, members: Iterable[str]) -> list[str]:
+    """Return the first 32 hex digits of the sha256 of each file's bytes, in the order given.
+
+    Reads in order of names, which is nearly always the archive's, on several threads: hashing
+    and reading release the interpreter lock.
+
+    Raises:
+        DataError: A file is absent, damaged or empty.
+    """
+    paths = list(members)
+    ordered = sorted(set(paths))
+    chunks = [ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK)]
+    with ThreadPoolExecutor(min(4, cpu_count() or 1)) as threads:
+        digest_of = dict(
+            pair
+            for pairs in threads.map(lambda chunk: [_digest(archives, p) for p in chunk], chunks)
+            for pair in pairs
+        )
+    return [digest_of[path] for path in paths]
+
+
+def _digest(archives: Archives, path: str) -> tuple[str, str]:
+    data = archives.read(path)
+    if not data:
+        raise DataError(
+            "an empty file",
+            file=archives.root / path,
+            found="0 bytes",
+            expected="a picture",
+            fix="download it again, or remove it and its row",
+        )
+    return path, digest_of(data)

@@ -1,0 +1,311 @@
+"""The targets of each image: columns, one-hot or soft columns, labels in a cell, or label rows."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+import numpy.typing as npt
+
+from darkroom.errors import DataError, ParamsError
+from darkroom.index.assembly.gather import (
+    Gathered,
+    label_cells,
+    refuse_repeats,
+    refuse_unknown,
+)
+from darkroom.index.assembly.labels import (
+    TargetCells,
+    class_labels,
+    encode_targets,
+    is_number,
+)
+from darkroom.index.assembly.part import PATH, SAMPLE_ID, Part, fields
+from darkroom.index.card import TAKEN_SUFFIX
+from darkroom.index.table import COLUMNS
+from darkroom.params.data import Data, Rows
+from darkroom.raw.tables import Table, refuse_rows
+
+# Later tables add the fold and the facts of each image to the index's columns.
+RESERVED_NAMES = (
+    *COLUMNS,
+    "fold",
+    *("height", "width", "format", "mode", "bytes", "exif", "raw_low", "raw_high", "peak"),
+    *("mask_pixels", "mask_values", "stored_mask_digest", "thumb"),
+)
+ONE_HOT = "class"  # the target of one-hot columns
+_ROUNDING = 1e-3  # by which the shares of a row may miss 1
+
+Doubles = npt.NDArray[np.float64]
+Images = Mapping[str, tuple[Part, Gathered]]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The targets of all images.
+
+    Attributes:
+        names: Of the target columns.
+        numbers: By part, float64 (images, targets): class numbers, 0 or 1, shares, or measures;
+            NaN where unknown.
+        classes: Multiclass: the label of each class number.
+        label_values: Binary and multilabel: the texts for absent and present.
+        soft: Whether targets are shares of the classes.
+    """
+
+    names: tuple[str, ...]
+    numbers: dict[str, Doubles]
+    classes: tuple[str, ...] = ()
+    label_values: tuple[str, str] = ("0", "1")
+    soft: bool = False
+
+
+def read_targets(
+    data: Data, images: Images, labels: Sequence[str], answers: Sequence[str]
+) -> Targets:
+    """Return the targets of every part.
+
+    Args:
+        data: The section.
+        images: By part, its rows and images.
+        labels: Of rows that are of an image and a label, in the order of the outputs; or ().
+        answers: The value columns of the submission.
+
+    Raises:
+        DataError: A cell is no legal value, or a label that training does not have.
+        ParamsError: Parts name different targets.
+    """
+    if labels:
+        return _label_rows(data, images, labels)
+    columns = {key: _columns(part) for key, (part, _) in images.items()}
+    _check_widths(columns)
+    names = tuple(_name(images["train"][0].table, column) for column in columns["train"])
+    for key, (part, _) in images.items():
+        _check_order(key, [_name(part.table, column) for column in columns[key]], names)
+    cells = {}
+    for key, (part, gathered) in images.items():
+        texts = [part.table.column(column) for column in columns[key]]
+        if key == "test" and not texts and not part.rows.label:
+            refuse_repeats(part, gathered, lambda place: place)
+        refuse_repeats(part, gathered, lambda place, texts=texts: [c[place] for c in texts])  # type: ignore[misc]
+        table = part.table.select(gathered.first)
+        chosen = [[column[place] for place in gathered.first] for column in texts]
+        cells[key] = TargetCells(table, chosen, complete=key != "test")
+    if data.task == "multilabel" and data.separator is not None and len(names) == 1:
+        return _labels_in_cells(images, cells, data.separator, names[0])
+    if data.task == "multiclass" and len(names) > 1:
+        return _shares(cells, names)
+    further = answers if data.task == "multiclass" and len(answers) > 1 else ()
+    coded = encode_targets(data.task, names, cells, values=data.values, further=further)
+    numbers = {key: _array(coded.numbers[key]) for key in images}
+    return Targets(names, numbers, coded.classes, coded.label_values)
+
+
+def _array(columns: Sequence[Sequence[float]]) -> Doubles:
+    return np.array(columns, np.float64).T
+
+
+def _columns(part: Part) -> list[int | str]:
+    """Return the target columns of a part, patterns replaced by the columns that are like them."""
+    listed = part.rows.targets if isinstance(part.rows.targets, list) else [part.rows.targets]
+    header, used = part.table.header, _used_columns(part.rows, part.key)
+    columns: list[int | str] = []
+    for column in listed:
+        if isinstance(column, int) or column in header or not set(column) & set("*?["):
+            columns.append(column)
+            continue
+        like = [name for name in header if name not in used and fnmatchcase(name, column)]
+        if not like:
+            raise ParamsError(
+                f"data.{part.key}.targets: no column is like {column}",
+                found=", ".join(header)[:300],
+                expected="one column or more that no other key uses",
+            )
+        columns += [name for name in like if name not in columns]
+    return columns
+
+
+def _used_columns(rows: Rows, key: str) -> set[str]:
+    """Return the columns that other keys than targets name."""
+    texts = [rows.id, rows.group, rows.label, rows.rle, rows.files, *rows.cells.values()]
+    texts += rows.image if isinstance(rows.image, list) else [rows.image]
+    texts += rows.mask.values() if isinstance(rows.mask, dict) else [rows.mask]
+    used = {name for text in texts for name in fields(text, f"data.{key}")}
+    return {*used, *rows.where, *rows.cells, PATH, SAMPLE_ID, "", "id"}
+
+
+def _name(table: Table, column: int | str) -> str:
+    """Return a target's name: its header, with a suffix where the name is reserved."""
+    place = table.position(column)
+    return free_name(table.header[place] or f"column_{place}")
+
+
+def free_name(name: str) -> str:
+    """Return a target's name, with a suffix where a column of the index has it."""
+    return f"{name}{TAKEN_SUFFIX}" if name in RESERVED_NAMES else name
+
+
+def _check_widths(columns: Mapping[str, Sequence[int | str]]) -> None:
+    """Raise if a part names more or fewer targets than training."""
+    width = len(columns["train"])
+    for key, named in columns.items():
+        if len(named) not in ((0, width) if key == "test" else (width,)):
+            raise ParamsError(
+                f"data.{key}.targets has other targets than data.train.targets",
+                found=f"{len(named)}: {', '.join(map(str, named))}"[:300],
+                expected=f"{width}" + (", or none" if key == "test" else ""),
+            )
+
+
+def _check_order(key: str, names: Sequence[str], train: Sequence[str]) -> None:
+    """Raise if a part's targets are those of training, but at other positions.
+
+    Targets are matched by position, since a table may name them otherwise.
+    """
+    moved = [name for name, other in zip(names, train, strict=False) if name != other]
+    if set(moved) & set(train):
+        raise ParamsError(
+            f"data.{key}.targets are in another order than data.train.targets",
+            found=", ".join(names)[:300],
+            expected=", ".join(train)[:300],
+            fix="list the same columns in the same order",
+        )
+
+
+def _labels_in_cells(
+    images: Images, cells: Mapping[str, TargetCells], separator: str, column: str
+) -> Targets:
+    """Return a target a label that stands in the cells; an empty cell has none of them."""
+    words = {
+        key: [
+            [word.strip() for word in cell.split(separator) if word.strip()]
+            for cell in (each.columns[0] if each.columns else [""] * len(each.table.rows))
+        ]
+        for key, each in cells.items()
+    }
+    labels = class_labels(word for row in words["train"] for word in row)
+    if len(labels) < 2:
+        raise DataError(
+            f"target {column} holds fewer than two labels",
+            file=cells["train"].table.file,
+            found=", ".join(labels) or "none",
+            expected=f"labels separated by {separator!r}, as data.separator says",
+        )
+    places = {label: place for place, label in enumerate(labels)}
+    numbers = {}
+    for key, (part, gathered) in images.items():
+        few = part.select(gathered.first)
+        odd = [place for place, row in enumerate(words[key]) if set(row) - places.keys()]
+        if odd:
+            word = next(word for word in words[key][odd[0]] if word not in places)
+            refuse_unknown(few, odd, word, labels, f"target {column}")
+        twice = [place for place, row in enumerate(words[key]) if len(set(row)) < len(row)]
+        refuse_rows(few.table, twice, f"target {column} names a label twice in one cell")
+        known = bool(cells[key].columns)
+        numbers[key] = np.full((len(words[key]), len(labels)), 0.0 if known else math.nan)
+        for place, row in enumerate(words[key]):
+            numbers[key][place, [places[word] for word in row]] = 1.0
+        numbers[key][sorted(few.blank)] = math.nan
+    return Targets(tuple(map(free_name, labels)), numbers)
+
+
+def _shares(cells: Mapping[str, TargetCells], names: tuple[str, ...]) -> Targets:
+    """Return the class of one-hot columns, or the shares of soft ones."""
+    shares = {}
+    for key, each in cells.items():
+        if not each.columns:
+            shares[key] = np.full((len(each.table.rows), len(names)), math.nan)
+            continue
+        for name, column in zip(names, each.columns, strict=True):
+            odd = [
+                place
+                for place, cell in enumerate(column)
+                if not is_number(cell) or not 0 <= float(cell) <= 1
+            ]
+            what = f"target {name} is no share of a class"
+            refuse_rows(each.table, odd, what, expected="a number from 0 to 1")
+        values = np.array([[float(cell) for cell in column] for column in each.columns]).T
+        sums = values.sum(axis=1)
+        odd = np.flatnonzero(np.abs(sums - 1) > _ROUNDING).tolist()
+        refuse_rows(
+            each.table,
+            odd,
+            f"the shares of the classes sum to {sums[odd[0]]:g}" if odd else "",
+            expected="1 in each row",
+            fix="if an image may have several of them, the task is multilabel",
+        )
+        shares[key] = values / sums[:, None] if (sums != 1).any() else values
+    if any(
+        np.isin(values[~np.isnan(values)], (0, 1), invert=True).any() for values in shares.values()
+    ):
+        return Targets(names, shares, classes=names, soft=True)
+    numbers = {
+        key: np.where(np.isnan(values).any(axis=1), math.nan, np.nan_to_num(values).argmax(axis=1))[
+            :, None
+        ]
+        for key, values in shares.items()
+    }
+    return Targets((ONE_HOT,), numbers, classes=names)
+
+
+def _label_rows(data: Data, images: Images, labels: Sequence[str]) -> Targets:
+    """Return a target a label, from rows of an image and a label."""
+    places = {label: place for place, label in enumerate(labels)}
+    columns = {key: _columns(part) for key, (part, _) in images.items()}
+    values = None
+    if columns["train"]:
+        cells = {
+            key: TargetCells(
+                part.table,
+                [part.table.column(column) for column in columns[key][:1]],
+                complete=key != "test",
+            )
+            for key, (part, _) in images.items()
+        }
+        coded = encode_targets(data.task, [str(columns["train"][0])], cells, values=data.values)
+        values, label_values = coded.numbers, coded.label_values
+    else:
+        label_values = ("0", "1")
+    numbers = {}
+    for key, (part, gathered) in images.items():
+        named = (
+            [""] * len(part.ids)
+            if key == "test" and not columns[key]
+            else label_cells(part, labels)
+        )
+        present = values is None and bool(any(named))
+        matrix = np.full((len(gathered.ids), len(labels)), 0.0 if present else math.nan)
+        seen = np.zeros(matrix.shape, bool)
+        for image, several in enumerate(gathered.places):
+            for place in several:
+                if not named[place]:
+                    continue
+                value = 1.0 if values is None else values[key][0][place]
+                _put(part, matrix, seen, (image, places[named[place]]), place, value)
+        if key != "test" and values is not None:
+            part.counts[f"{key} images and labels without a row"] += int((~seen).sum())
+        numbers[key] = matrix
+    return Targets(tuple(map(free_name, labels)), numbers, label_values=label_values)
+
+
+def _put(
+    part: Part,
+    matrix: Doubles,
+    seen: npt.NDArray[np.bool_],
+    cell: tuple[int, int],
+    place: int,
+    value: float,
+) -> None:
+    """Write a value into its image and label; a repeated row must say the same."""
+    if seen[cell]:
+        if matrix[cell] != value and not (math.isnan(value) and math.isnan(matrix[cell])):
+            raise DataError(
+                "two rows of one image and label that differ",
+                file=part.table.file,
+                row=part.table.lines[place],
+                found=f"{part.ids[place]}: {value:g} here, {matrix[cell]:g} before",
+                expected="one value for each image and label",
+            )
+        part.counts[f"{part.key} rows that repeat another"] += 1
+    matrix[cell], seen[cell] = value, True

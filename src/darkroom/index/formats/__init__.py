@@ -1,1 +1,0 @@
-"""Raw layouts to index rows: one module a layout."""
