@@ -1,10 +1,16 @@
 """Templates of texts and paths: filled from columns, matched with what is there."""
 
+import itertools
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
+from unicodedata import normalize
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from darkroom.errors import DataError, ParamsError
 from darkroom.raw.archives import Archives
@@ -220,3 +226,119 @@ def test_a_star_in_the_first_part_means_several_archives(tmp_path: Path) -> None
             "test-jpg-additional.zip/test-jpg-additional/b.jpg",
         ]
         assert [name for name, _ in image.paths(archives)] == sorted(image.resolve(archives, paths))
+
+
+def test_an_archive_in_a_folder_is_read_by_its_name(tmp_path: Path) -> None:
+    zip_of(tmp_path / "data/train.zip", PICTURES)
+    archives = Archives(tmp_path, tmp_path / "u")
+    files = Template("data/train.zip/train/{label}/{n}.jpg", KEY)
+    assert [path for path, _ in files.paths(archives)] == [f"data/train.zip/{p}" for p in PICTURES]
+    image = Template("data/train.zip/train/{0}/*.jpg", KEY)
+    paths = image.fill_paths(table(("label",), ["dog"], ["cow"]))
+    assert image.resolve(archives, paths) == ["data/train.zip/train/dog/1.jpg", ""]
+    assert files.containers(["data", "train.csv"]) == ["data"]
+
+
+def test_cells_may_name_the_folders(tmp_path: Path) -> None:
+    folder_of(tmp_path, PICTURES)
+    archives = Archives(tmp_path, tmp_path / "u")
+    image = Template("{0}", KEY)
+    assert image.containers(["train", "x.csv"]) is None
+    rows = table(("file",), ["train/dog/1.jpg"], ["test/dog/1.jpg"], ["1.jpg"])
+    assert image.resolve(archives, image.fill_paths(rows)) == ["train/dog/1.jpg", "", ""]
+    rows = table(("file",), ["test/1.jpg"])
+    fixed = Template("test/{file}", KEY)
+    with pytest.raises(DataError, match="test is missing"):
+        fixed.resolve(archives, fixed.fill_paths(table(("file",), ["1.jpg"])))
+
+
+@pytest.mark.parametrize("there", ["train", "train.tgz"])
+def test_an_archive_that_was_unpacked_or_packed_otherwise_is_told(there: str) -> None:
+    with pytest.raises(DataError) as caught:
+        Template("train.zip/{id}.jpg", KEY).containers([there, "test.zip"])
+    assert f"train.zip is missing\n  found: {there}, " in str(caught.value)
+    assert "to do: write train/ for train.zip/ in data.train.image" in str(caught.value)
+
+
+def test_no_file_that_fits_is_refused_with_some_that_are_there(tmp_path: Path) -> None:
+    folder_of(tmp_path, PICTURES)
+    with pytest.raises(DataError) as caught:
+        Template("train/{label}.jpg", "data.train.files").paths(Archives(tmp_path, tmp_path / "u"))
+    assert "no file is like data.train.files" in str(caught.value)
+    assert "found: train/cat/1.jpg, train/dog/1.jpg\n  expected: train/{label}.jpg" in str(
+        caught.value
+    )
+
+
+def test_a_file_of_two_readings_is_refused(tmp_path: Path) -> None:
+    folder_of(tmp_path, {"train/a_b_c.jpg": b"1"})
+    with pytest.raises(DataError, match="fits a text in two ways"):
+        Template("train/{a}_{b}.jpg", KEY).paths(Archives(tmp_path, tmp_path / "u"))
+
+
+def test_two_files_of_one_path_are_refused(tmp_path: Path) -> None:
+    zip_of(tmp_path / "train.zip", {"train/a.jpg": b"1", "a.jpg": b"2", "b.jpg": b"3"})
+    archives = Archives(tmp_path, tmp_path / "u")
+    image = Template("train/{n}.jpg", KEY)
+    with pytest.raises(DataError, match="a path that means two files"):
+        image.paths(archives)
+    with pytest.raises(DataError, match="a path that means two files"):
+        image.resolve(archives, ["train/a.jpg"])
+    assert image.resolve(archives, ["train/b.jpg"]) == ["train.zip/b.jpg"]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_that_look_alike_are_one(tmp_path: Path, form: Literal["NFC", "NFD"]) -> None:
+    zip_of(tmp_path / "train.zip", {normalize(form, "é.jpg"): b"1"})
+    archives = Archives(tmp_path, tmp_path / "u")
+    image = Template("train/{n}.jpg", KEY)
+    for cell in ("NFC", "NFD"):
+        (path,) = image.resolve(archives, [normalize(cell, "train/é.jpg")])
+        assert archives.read(path) == b"1"
+    assert len(image.paths(archives)) == 1
+
+
+@pytest.mark.parametrize(
+    ("template", "fault", "fix"),
+    [
+        ("/data/train/{a}.png", "an absolute path", "write it relative to data.source; if the"),
+        ("../train/{a}.png", "a path with ..", "if the files lie elsewhere, change data.source"),
+        ("./train/{a}.png", "a path with ./", "write train/{a}.png"),
+        ("train//{a}.png", "a path with ./ or //", "write train/{a}.png"),
+        ("train\\{a}.png", "a path with a backslash", "write train/{a}.png"),
+        ("C:/train/{a}.png", "a path with a drive letter", "write it relative to data.source"),
+    ],
+)
+def test_a_template_that_leads_elsewhere_is_refused(template: str, fault: str, fix: str) -> None:
+    with pytest.raises(ParamsError) as caught:
+        Template(template, KEY).containers(["train"])
+    assert f"{KEY} must be a path inside data.source\n  found: {fault}" in str(caught.value)
+    assert fix in str(caught.value)
+
+
+def _readings(template: str, text: str) -> int:
+    """Count the values of the fields that a text may have, by trying them all."""
+    fields = dict.fromkeys(re.findall(r"{(\w)}", template))
+    parts = {text[a:b] for a in range(len(text)) for b in range(a + 1, len(text) + 1)}
+    parts = {part for part in parts if "/" not in part}
+    count = 0
+    for values in itertools.product(sorted(parts), repeat=len(fields)):
+        filled = template.replace("*", "[^/]+")
+        for name, value in zip(fields, values, strict=True):
+            filled = filled.replace("{" + name + "}", value)
+        count += bool(re.fullmatch(filled, text))
+    return count
+
+
+@given(
+    template=st.lists(st.sampled_from(["{a}", "{b}", "x", "y", "/", "*"]), min_size=1, max_size=5),
+    text=st.text("xy/", min_size=1, max_size=6),
+)
+def test_readings_are_those_of_all_values_tried(template: list[str], text: str) -> None:
+    pattern = "".join(template)
+    count = _readings(pattern, text)
+    if count > 1:
+        with pytest.raises(DataError, match="in two ways"):
+            Template(pattern).match(text)
+    else:
+        assert (Template(pattern).match(text) is not None) == (count == 1)

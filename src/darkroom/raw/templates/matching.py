@@ -54,18 +54,23 @@ Reading = dict[str, str]
 
 
 class Component:
-    """The pattern of one component of a path."""
+    """The pattern of one component of a path.
+
+    Attributes:
+        tokens: What it consists of.
+        literals: The literal texts before, between and after the fields and stars, "" where none.
+    """
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         self.tokens = tuple(tokens)
-        self._literals = [""]  # before, between and after the variables
+        self.literals = [""]
         self._variables: list[Field | Star] = []
         for token in tokens:
             if isinstance(token, str):
-                self._literals[-1] += token
+                self.literals[-1] += token
             else:
                 self._variables.append(token)
-                self._literals.append("")
+                self.literals.append("")
 
     @classmethod
     def of_pattern(cls, text: str) -> "Component":
@@ -79,14 +84,9 @@ class Component:
         return "".join(each if isinstance(each, str) else each.text for each in self.tokens)
 
     @property
-    def ends(self) -> tuple[str, str]:
-        """The literal text before the first variable, and that after the last."""
-        return self._literals[0], self._literals[-1]
-
-    @property
     def literal(self) -> str | None:
         """The text, if it has neither fields nor stars."""
-        return None if self._variables else self._literals[0]
+        return None if self._variables else self.literals[0]
 
     @property
     def fields(self) -> list[Field]:
@@ -110,8 +110,8 @@ class Component:
     def _leftmost(self, text: str) -> list[tuple[int, int]] | None:
         """Return the place of each variable, the earliest possible; None if it does not fit."""
         if not self._variables:
-            return [] if text == self._literals[0] else None
-        first, *inner, last = self._literals
+            return [] if text == self.literals[0] else None
+        first, *inner, last = self.literals
         start, end = len(first), len(text) - len(last)
         if end <= start or not text.startswith(first) or not text.endswith(last):
             return None
@@ -126,9 +126,9 @@ class Component:
 
     def _rightmost(self, text: str) -> list[tuple[int, int]]:
         """Return the place of each variable, the latest possible, of a text that fits."""
-        start, end = len(self._literals[0]), len(text) - len(self._literals[-1])
+        start, end = len(self.literals[0]), len(text) - len(self.literals[-1])
         places = []
-        for literal in self._literals[-2:0:-1]:
+        for literal in self.literals[-2:0:-1]:
             place = text.rfind(literal, start, end - 1)
             places.append((place + len(literal), end))
             end = place

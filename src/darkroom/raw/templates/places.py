@@ -1,5 +1,6 @@
 """Find raw files by a path whose first folder may be packed, and whose `*` are unknown."""
 
+import re
 import sys
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
@@ -7,12 +8,15 @@ from pathlib import Path
 from unicodedata import normalize
 
 from darkroom.errors import DataError
-from darkroom.project.names import CONTAINER_SUFFIXES, list_names, pick_name
+from darkroom.project.names import CONTAINER_SUFFIXES, MissingFileError, list_names, pick_name
 from darkroom.raw.archives import Archives
 from darkroom.raw.templates.matching import Component
 
 BARE = "."
 """The container of the files that lie in the source folder itself."""
+
+_WORD = re.compile(r"[^\W_]+")
+_INNER_WORD = re.compile(r"(?<=[\W_])[^\W_]+(?=[\W_])")  # whole in every text that has the literal
 
 
 def stem_of(name: str) -> str:
@@ -60,10 +64,11 @@ def find_containers(names: Collection[str], top: str | Component, key: str) -> l
         )
     twins = [name for name in sorted(names) if stem_of(name) == stem_of(top.literal)]
     if not chosen and twins:
-        raise DataError(
-            f"{top.literal} is missing",
+        raise MissingFileError(
+            top.literal,
+            [top.literal],
+            file=None,
             found=f"{twins[0]}, {'unpacked' if twins[0] == stem_of(twins[0]) else 'packed'}",
-            expected=f"{top.literal}, as {key} says",
             fix=f"write {stem_of(top.literal)}/ for {top.literal}/ in {key}: then either will do",
         )
     return chosen or [pick_name(names, top.literal, suffixes=[*CONTAINER_SUFFIXES, ""], key=key)]
@@ -147,10 +152,14 @@ class Listing:
             self._parts[depth] = [parts for parts in map(_split, self.paths) if len(parts) == depth]
         rows = self._parts[depth]
         numbers: Collection[int] = range(len(rows))
-        for place, component in enumerate(components):
-            for numbered in self._narrowed(depth, place, component):
-                if len(numbered) < len(numbers):
-                    numbers = numbered
+        ranges = [
+            each
+            for place, component in enumerate(components)
+            for each in self._ranges(depth, place, component)
+        ]
+        if ranges:
+            table, begin, end = min(ranges, key=lambda each: each[2] - each[1])
+            numbers = [number for _, number in table[begin:end]]
         fitting = (
             "/".join(rows[number])
             for number in numbers
@@ -158,27 +167,41 @@ class Listing:
         )
         return sorted({self.find(name) for name in fitting})
 
-    def _narrowed(self, depth: int, place: int, component: Component) -> Iterator[list[int]]:
-        """Yield the rows of `_parts` whose component begins, or ends, as a pattern does."""
-        first, last = component.ends
-        for kind, end in (("first", first), ("last", last[::-1])):
-            if end:
+    def _ranges(
+        self, depth: int, place: int, component: Component
+    ) -> Iterator[tuple[list[tuple[str, int]], int, int]]:
+        """Yield ranges of tables that hold all rows whose component may fit a pattern's."""
+        first, inner, last = component.literals[0], component.literals[1:-1], component.literals[-1]
+        ends = [("first", first, "\U0010ffff"), ("last", last[::-1], "\U0010ffff")]
+        words = [("word", word, "") for literal in inner for word in _INNER_WORD.findall(literal)]
+        for kind, text, more in ends + words:
+            if text:
                 table = self._table(depth, place, kind)
-                begin = bisect_left(table, (end,))
-                over = bisect_left(table, (end + chr(sys.maxunicode),))
-                yield [number for _, number in table[begin:over]]
+                begin = bisect_left(table, (text, -1))
+                yield table, begin, bisect_left(table, (text + more, sys.maxsize), begin)
 
     def _table(self, depth: int, place: int, kind: str) -> list[tuple[str, int]]:
+        """Return what the rows' components begin with, or end with, or hold as words, sorted."""
         key = (depth, place, kind)
         if key not in self._tables:
-            texts = (parts[place] for parts in self._parts[depth])
-            turned = (text if kind == "first" else text[::-1] for text in texts)
-            self._tables[key] = sorted((text, number) for number, text in enumerate(turned))
+            texts = enumerate(parts[place] for parts in self._parts[depth])
+            match kind:
+                case "first":
+                    pairs = [(text, number) for number, text in texts]
+                case "last":
+                    pairs = [(text[::-1], number) for number, text in texts]
+                case _:
+                    pairs = [(word, number) for number, text in texts for word in _words(text)]
+            self._tables[key] = sorted(pairs)
         return self._tables[key]
 
 
 def _split(name: str) -> list[str]:
     return name.split("/")
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text))
 
 
 def two_files(pattern: str, files: Sequence[str]) -> DataError:

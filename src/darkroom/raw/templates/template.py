@@ -10,7 +10,12 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 
 from darkroom.errors import DataError, ParamsError
-from darkroom.project.names import list_names, path_fault
+from darkroom.project.names import (
+    CONTAINER_SUFFIXES,
+    MissingFileError,
+    list_names,
+    path_fault,
+)
 from darkroom.raw.archives import Archives
 from darkroom.raw.parts import with_parts
 from darkroom.raw.tables.table import Table
@@ -303,9 +308,13 @@ class Template:
         """
         listings: dict[str, list[Listing]] = {}
         found = []
+        inner = self._inner_archive(archives)
         for path in paths:
             top, is_deeper, name = path.partition("/")
-            top, name = (top, name) if is_deeper else (BARE, path)
+            if inner:
+                top, name = inner, path[len(inner) + 1 :]
+            elif not is_deeper:
+                top, name = BARE, path
             if path and top not in listings:
                 listings[top] = list(self._listings_of(archives, top))
             several = {
@@ -319,6 +328,18 @@ class Template:
             return listing.search(name)
         return [file for file in [listing.find(name)] if file]
 
+    def _inner_archive(self, archives: Archives) -> str:
+        """Return the archive in a folder that the template begins with: "data/train.zip"; or ""."""
+        names: list[str] = []
+        for component in self._components[:-1]:
+            if component.literal is None:
+                return ""
+            names.append(component.literal)
+            path = archives.root.joinpath(*names)
+            if len(names) > 1 and path.is_file() and path.name.endswith(CONTAINER_SUFFIXES):
+                return "/".join(names)
+        return ""
+
     def _listings(self, archives: Archives) -> Iterator[Listing]:
         """Yield the files of each container that the template's first part may mean."""
         top, *deeper = self._components
@@ -326,7 +347,8 @@ class Template:
             yield Listing(archives, BARE, BARE)
             return
         if top.literal is not None:
-            yield from self._listings_of(archives, top.literal)
+            inner = self._inner_archive(archives)
+            yield from self._listings_of(archives, inner or top.literal)
             return
         for name in list_names(archives.root):
             known = next((each for each in (stem_of(name), name) if top.fits(each)), "")
@@ -335,11 +357,17 @@ class Template:
 
     def _listings_of(self, archives: Archives, top: str) -> Iterator[Listing]:
         """Yield the files of each container that a filled path's first part means."""
-        if top == BARE:
-            yield Listing(archives, BARE, BARE)
+        if top == BARE or "/" in top:
+            yield Listing(archives, top, top, exact=True)
             return
         pattern = Component.of_pattern(top) if self.has_star else Component([top])
-        for name in find_containers(list_names(archives.root), pattern, self.key):
+        try:
+            names = find_containers(list_names(archives.root), pattern, self.key)
+        except MissingFileError:
+            if not self._components[0].fields:
+                raise
+            return  # a cell names a folder that is not there: so its file is not there
+        for name in names:
             known = next(each for each in (stem_of(name), name, top) if pattern.fits(each))
             exact = pattern.literal is not None and known != stem_of(name)
             yield Listing(archives, name, known, exact=exact)
