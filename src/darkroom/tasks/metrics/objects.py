@@ -1,0 +1,88 @@
+"""Metrics of objects matched one to one, and of stacks of masks.
+
+An object of the truth is matched at a level if an object of the answer overlaps it with a greater
+IoU. Objects of one image do not overlap, so from one half on, no two can match the same.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from darkroom.tasks.metrics.masks import IOU_LEVELS
+
+Array = NDArray[Any]
+Ints = NDArray[np.int64]
+Doubles = NDArray[np.float64]
+
+_F2 = (5.0, 4.0)  # (1 + b²) TP / ((1 + b²) TP + b² FN + FP) with b = 2
+OBJECT_METRICS = ("iou_precision", "f2_iou")
+
+
+def count_objects(truth: Array, answer: Array) -> Ints:
+    """Return how many objects match, are invented and are missed, int64 (10, 3): a row a level.
+
+    Args:
+        truth: The number of each pixel's object, (H, W): 0 for background, else 1 to N.
+        answer: Likewise.
+    """
+    rows, columns = (int(part.max(initial=0)) + 1 for part in (truth, answer))
+    pairs = truth.ravel().astype(np.int64) * columns + answer.ravel()
+    shared = np.bincount(pairs, minlength=rows * columns).reshape(rows, columns)
+    areas, answered = shared.sum(axis=1)[1:], shared.sum(axis=0)[1:]
+    # Numbers may be missing.
+    truths, answers = np.count_nonzero(areas), np.count_nonzero(answered)
+    union = np.maximum(areas[:, None] + answered[None] - shared[1:, 1:], 1)
+    best = (shared[1:, 1:] / union).max(axis=1, initial=0.0)
+    matched = np.array([(best > level).sum() for level in IOU_LEVELS], np.int64)
+    return np.stack([matched, answers - matched, truths - matched], axis=1)
+
+
+def object_scores(name: str, counts: Ints) -> Doubles:
+    """Return the score of each image, (n, ...), from counts (n, ..., 10, 3): the mean over levels.
+
+    "iou_precision": matched / (matched + invented + missed) (2018 Data Science Bowl). "f2_iou":
+    F2 of them (Airbus Ship Detection Challenge, 2018). 1 where there is nothing at all.
+
+    Example:
+        >>> object_scores("iou_precision", np.array([[[1, 1, 0]] * 10]))
+        array([0.5])
+    """
+    matched, invented, missed = np.moveaxis(counts, -1, 0).astype(np.float64)
+    if name == "f2_iou":
+        part, whole = _F2[0] * matched, _F2[0] * matched + _F2[1] * missed + invented
+    else:
+        part, whole = matched, matched + missed + invented
+    scores = np.where(whole > 0, part / np.maximum(whole, 1), 1.0)
+    return np.asarray(scores.mean(axis=-1), np.float64)
+
+
+def stack_distance(truth: Array, answer: Array) -> float:
+    """Return the Hausdorff distance of two stacks (slices, H, W), divided by that of a cube's ends.
+
+    The greatest distance of a pixel of one to the nearest of the other, in a stack of side 1: 0 to
+    1; 1 where one of them is empty (UW-Madison GI Tract Image Segmentation, 2022).
+    """
+    if not truth.any() or not answer.any():
+        return 1.0
+    box = tuple(slice(int(i.min()), int(i.max()) + 1) for i in np.nonzero(truth | answer))
+    spacing = [1 / side for side in truth.shape]
+    a, b = truth[box] > 0, answer[box] > 0
+    there = distance_transform_edt(~b, sampling=spacing)[a].max()
+    back = distance_transform_edt(~a, sampling=spacing)[b].max()
+    return float(max(there, back) / np.sqrt(3))
+
+
+def stack_name(image_id: str) -> str:
+    """Return the stack of a slice: its id without the last run of digits.
+
+    Example:
+        >>> stack_name("case2_day0_slice_0001")
+        'case2_day0_slice_'
+    """
+    ends = [i + 1 for i, letter in enumerate(image_id) if letter.isdigit()]
+    if not ends:
+        return image_id
+    stem = image_id[: ends[-1]].rstrip("0123456789")
+    return stem + image_id[ends[-1] :]
