@@ -22,7 +22,9 @@ from darkroom.errors import DataError
 from darkroom.index.table import read_index
 from darkroom.models.build import build_network
 from darkroom.models.device import choose_device
-from darkroom.prediction import scoring, thresholds
+from darkroom.prediction import thresholds
+from darkroom.prediction.masks.counts import MaskRules
+from darkroom.prediction.masks.scores import score_masks
 from darkroom.prediction.predict import predict
 from darkroom.prediction.scoring import LabelledPredictions
 from darkroom.prediction.tta import TTA
@@ -79,11 +81,11 @@ class Bench:
         )
         device = choose_device("cpu")
         predictions = predict(nets, batches, "segmentation", device, tta=tta)
-        evaluation = scoring.score_masks(
+        evaluation = score_masks(
             [LabelledPredictions(rows, rows, predictions)],
             self.shards,
             self.archives,
-            threshold=None,
+            rules=MaskRules(threshold="auto"),
             progress=lambda _done: None,
         )
         return evaluation.curves["threshold"]["dice"].to_numpy(np.float64)

@@ -16,6 +16,8 @@ from darkroom.index.card import Card
 from darkroom.prediction import label_scores, scoring, thresholds
 from darkroom.prediction.deciding import OutOfFold, choose
 from darkroom.prediction.decision import Decision
+from darkroom.prediction.masks import scores
+from darkroom.prediction.masks.counts import MaskRules
 from darkroom.prediction.predict import Prediction
 from darkroom.prediction.scoring import LabelledPredictions
 from darkroom.raw.archives import Archives, digest_of
@@ -69,7 +71,9 @@ def test_masks_are_scored_at_their_original_size(tmp_path: Path, archives: Archi
         LabelledPredictions(index_rows("b"), index_rows("a", "d"), predicted("b", wrong)),
     ]
     counts: list[int] = []
-    evaluation = scoring.score_masks(folds, shards, archives, threshold=0.5, progress=counts.append)
+    evaluation = scores.score_masks(
+        folds, shards, archives, rules=MaskRules(threshold=0.5), progress=counts.append
+    )
     assert evaluation.per_image["id"].tolist() == ["a", "b"]
     assert evaluation.per_image["score"].tolist() == [1, 0]
     assert evaluation.per_image["covered"].tolist() == [0.5, 0.5]
@@ -85,8 +89,12 @@ def test_a_mask_that_was_swapped_after_the_index_is_refused(
     rows = index_rows("a").assign(mask_digest=digest_of(png(TOP)))
     folds = [LabelledPredictions(rows, index_rows("b"), predicted("a", [[[[0.75] * 4] * 4]]))]
     with pytest.raises(DataError, match=r"m\.zip/a\.png: not the file that was indexed"):
-        scoring.score_masks(
-            folds, store(tmp_path / "s"), archives, threshold=0.5, progress=lambda _: None
+        scores.score_masks(
+            folds,
+            store(tmp_path / "s"),
+            archives,
+            rules=MaskRules(threshold=0.5),
+            progress=lambda _: None,
         )
 
 
@@ -96,8 +104,8 @@ def test_the_mean_mask_is_that_of_the_training_images(tmp_path: Path, archives: 
 
     def baseline(*training: str) -> float | None:
         fold = LabelledPredictions(index_rows("a"), index_rows(*training), predicted("a", nothing))
-        evaluation = scoring.score_masks(
-            [fold], shards, archives, threshold=None, progress=lambda _: None
+        evaluation = scores.score_masks(
+            [fold], shards, archives, rules=MaskRules(threshold="auto"), progress=lambda _: None
         )
         return evaluation.metrics["baseline_mean_mask"]
 
@@ -114,7 +122,7 @@ def test_the_mean_of_one_mask_is_that_mask_with_any_fit(tmp_path: Path, fit: Fit
     rows = [StoredImage("a", black, pack_mask(fit_mask(disc, 160, 160, fit)), 240, 480)]
     path = tmp_path / shard_name("train", 0)
     write_shard(path, rows, ShardFormat(160, 160, fit, "raw"))
-    evaluation = scoring.score_masks(
+    evaluation = scores.score_masks(
         [
             LabelledPredictions(
                 index_rows("a"),
@@ -124,7 +132,7 @@ def test_the_mean_of_one_mask_is_that_mask_with_any_fit(tmp_path: Path, fit: Fit
         ],
         Store(tmp_path, "train"),
         Archives(tmp_path / "raw", tmp_path / "spool"),
-        threshold=0.5,
+        rules=MaskRules(threshold=0.5),
         progress=lambda _: None,
     )
     baseline = evaluation.metrics["baseline_mean_mask"]
@@ -136,8 +144,8 @@ def test_what_was_cropped_away_is_background(tmp_path: Path, archives: Archives)
     shards = store(tmp_path / "s", "crop")
     full = np.ones((1, 1, 4, 4))  # columns 2 to 5 of 8
     fold = LabelledPredictions(index_rows("a"), index_rows("b"), predicted("a", full))
-    evaluation = scoring.score_masks(
-        [fold], shards, archives, threshold=0.5, progress=lambda _: None
+    evaluation = scores.score_masks(
+        [fold], shards, archives, rules=MaskRules(threshold=0.5), progress=lambda _: None
     )
     assert evaluation.per_image["score"].tolist() == pytest.approx([2 * 8 / (16 + 16)])
 
@@ -226,7 +234,7 @@ def test_segmentation_chooses_the_threshold_of_the_highest_mean() -> None:
     mask = np.array([[1, 1], [0, 0]], np.uint8)
     one = thresholds.dice_curve(np.array([[0.3, 0.3], [0.1, 0.1]], np.float32), mask)
     two = thresholds.dice_curve(np.array([[0.8, 0.2], [0.2, 0.2]], np.float32), mask)
-    evaluation = scoring.evaluate_segmentation(
+    evaluation = scores.evaluate_segmentation(
         ["a", "b"], np.stack([one, two]), np.array([0.5, 0.5])
     )
     # from 0.2 up to 0.3 image a is perfect and b has one pixel of two: 2 / 3
@@ -243,7 +251,7 @@ def test_segmentation_chooses_the_threshold_of_the_highest_mean() -> None:
 
 def test_segmentation_at_a_given_threshold_and_beside_the_mean_mask() -> None:
     curves = np.tile(np.linspace(0, 1, 255), (3, 1))
-    evaluation = scoring.evaluate_segmentation(
+    evaluation = scores.evaluate_segmentation(
         list("abc"), curves, np.array([0.0, 1.0, 0.5]), threshold=0.5, mean_mask_dice=curves / 2
     )
     assert evaluation.threshold == 0.5

@@ -11,6 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from darkroom.images import sheets
+from darkroom.images.objects import Cleanup
 from darkroom.images.sheets import Pixels
 from darkroom.index.card import Card
 from darkroom.index.split import check_split
@@ -19,8 +20,11 @@ from darkroom.params.evaluate import Evaluate
 from darkroom.prediction import best_and_worst
 from darkroom.prediction.decision import Decision, write_decision
 from darkroom.prediction.label_scores import Evaluation
-from darkroom.prediction.scoring import LabelledPredictions, score_labels, score_masks
+from darkroom.prediction.masks.counts import MaskRules
+from darkroom.prediction.masks.scores import score_masks
+from darkroom.prediction.scoring import LabelledPredictions, score_labels
 from darkroom.prediction.tables import as_csv
+from darkroom.prediction.thresholds import THRESHOLDS
 from darkroom.prediction.tiles import Tiles
 from darkroom.prediction.tta import TTA
 from darkroom.project import files, fingerprint
@@ -31,10 +35,11 @@ from darkroom.raw.archives import Archives
 from darkroom.stages import _folds, _leaks
 from darkroom.stages._context import Context, require
 from darkroom.stages._folds import TrainedFolds
-from darkroom.stages._inputs import mask_form, read_part
+from darkroom.stages._inputs import mask_classes, mask_form, read_part
 from darkroom.stages._split import read_split
 from darkroom.store.store import Store
 from darkroom.tasks.answers import Floats
+from darkroom.tasks.metrics.specs import get_metric
 
 SHOWN = 8  # images of each kind, best and worst, on the page
 
@@ -58,11 +63,14 @@ def run(context: Context) -> None:
     has_answers = is_labelled and test[list(card.targets)].notna().all(axis=None)
     leaked_test = _leaked(context, test, train) if has_answers else {}
     digests = {"card": index.sha256, "split": split_sha256} | shards.digests | test_shards.digests
+    levels = _mask_rules(card, choice).levels.tolist() if card.task == "segmentation" else []
     digest = fingerprint.stage_fingerprint(
         "evaluate",
         {
             "folds": context.folds,
             "evaluate": choice.model_dump(exclude={"accelerator", "threshold"}),
+            # What is counted at all thresholds serves any.
+            "levels": levels if len(levels) < len(THRESHOLDS) else None,
         },
         [*map(paths.model, context.folds)],
         digests,
@@ -79,7 +87,8 @@ def run(context: Context) -> None:
         page = _page(context, evaluation, trained, train, shards, card)
         context.require_unchanged()
         sheets.write_jpeg(paths.evaluation_sheet, page)
-        _write(paths, evaluation, metrics, replace(evaluation.decision, tta=tta))
+        cleanup = {key: getattr(choice, key) for key in ("min_area", "fill_holes", "separate")}
+        _write(paths, evaluation, metrics, replace(evaluation.decision, tta=tta, **cleanup))
     discard_others(place)
     shutil.rmtree(paths.unpacked, ignore_errors=True)
     defined = {key: value for key, value in evaluation.metrics.items() if value is not None}
@@ -125,10 +134,22 @@ def _score(
             out_of_fold,
             shards,
             archives,
-            threshold=0.5 if choice.threshold is None else choice.threshold,
+            rules=_mask_rules(card, choice),
             progress=bar.update,
-            form=mask_form(card),
         )
+
+
+def _mask_rules(card: Card, choice: Evaluate) -> MaskRules:
+    """Return what is counted of masks."""
+    return MaskRules(
+        spec=get_metric(card.metric, card.task),
+        names=card.targets,
+        form=mask_form(card),
+        classes=mask_classes(card),
+        cleanup=Cleanup(choice.min_area, choice.fill_holes, choice.separate),
+        size=card.runs.size,
+        threshold=choice.threshold,
+    )
 
 
 def _labelled(

@@ -1,0 +1,1 @@
+"""Masks at their final size: counts of pixels, objects and stacks, scores and thresholds."""

@@ -1,0 +1,214 @@
+"""Counts of predicted masks against their raw masks, at their final size.
+
+Pixels are counted an image, a class and a threshold at a time, so that memory grows with the images
+by a few kilobytes each. Where counting is cheap, it is done at all of THRESHOLDS; where each
+threshold costs (objects, cleaned masks, stacks), at fifteen of them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from darkroom.images.geometry import Fit, cv2, fit_mask, restore
+from darkroom.images.objects import NO_CLEANUP, Cleanup, clean_mask, find_objects
+from darkroom.prediction import thresholds
+from darkroom.prediction.decision import DEFAULT_THRESHOLD
+from darkroom.prediction.masks.stacks import Stacks
+from darkroom.prediction.parts import Arrays
+from darkroom.prediction.scoring import LabelledPredictions
+from darkroom.prediction.thresholds import THRESHOLDS, Floats
+from darkroom.raw.archives import Archives
+from darkroom.raw.masks import ONE_MASK, MaskForm, read_masks, read_objects
+from darkroom.store.store import Store
+from darkroom.tasks.metrics.objects import OBJECT_METRICS, count_objects
+from darkroom.tasks.metrics.specs import METRICS, MetricSpec
+from darkroom.tasks.planes import OVERLAPPING, MaskClasses
+
+Array = NDArray[Any]
+
+STACKED = "dice_hausdorff"
+_FEW = np.arange(15, len(THRESHOLDS), 16)  # every 1/16
+
+
+@dataclass(frozen=True)
+class MaskRules:
+    """What is counted, and how masks are made of probabilities.
+
+    Attributes:
+        spec: The metric.
+        names: Of the mask classes; () for one.
+        form: How the raw masks are read.
+        classes: How the classes share the pixels.
+        cleanup: What is done to a mask before it is scored.
+        size: (height, width) of the submission's masks, px; None: that of each image.
+        threshold: A number, taken to the nearest 1/256; "auto": the best for the metric, one a
+            class. None: one half for the Dice of one class, else "auto".
+    """
+
+    spec: MetricSpec = METRICS["dice"]
+    names: tuple[str, ...] = ()
+    form: MaskForm = ONE_MASK
+    classes: MaskClasses = OVERLAPPING
+    cleanup: Cleanup = NO_CLEANUP
+    size: tuple[int, int] | None = None
+    threshold: float | Literal["auto"] | None = None
+
+    @property
+    def planes(self) -> int:
+        """The number of classes."""
+        return max(1, len(self.names))
+
+    @property
+    def fixed(self) -> float | None:
+        """The threshold that is not chosen; None: it is."""
+        if self.classes.exclusive:
+            return DEFAULT_THRESHOLD  # a pixel has the most probable class
+        if self.threshold == "auto":
+            return None
+        if self.threshold is None and self.spec.threshold == "half" and self.planes == 1:
+            return DEFAULT_THRESHOLD
+        return float(self.threshold) if self.threshold is not None else None
+
+    @property
+    def levels(self) -> NDArray[np.intp]:
+        """The positions in THRESHOLDS that are counted."""
+        fixed = None if self.fixed is None else np.array([thresholds.index_of(self.fixed)])
+        if self.classes.exclusive:
+            assert fixed is not None
+            return fixed
+        is_cheap = self.spec.name not in (*OBJECT_METRICS, STACKED)
+        if is_cheap and not self.cleanup.changes_masks:
+            return np.arange(len(THRESHOLDS))
+        return _FEW if fixed is None else fixed
+
+
+def count_fold(
+    fold: LabelledPredictions, shards: Store, archives: Archives, rules: MaskRules, done: int
+) -> Iterator[Arrays]:
+    """Yield the counts of each batch of a fold, but for its first rows, which are done.
+
+    Of each image: `hits` and `answered`, int32 (K, T), pixels of its answer at each level;
+    `mean_hits` and `mean_answered`, those of the mean mask; `areas`, int64 (K,), of its truth;
+    `pixels`, how many are known; `covered`, the share that its masks cover. `objects`, int32 (T,
+    10, 3), and `distances`, float64 (K, T), for the metrics that need them.
+    """
+    if done == len(fold.rows):
+        return
+    mean_mask = _mean_mask(shards, fold.training)[: rules.planes]
+    stacks = Stacks(fold.rows["id"].tolist()) if rules.spec.name == STACKED else None
+    columns = fold.rows[["image", "mask", "mask_digest"]].iloc[done:]
+    paths = columns.itertuples(index=False, name=None)
+    for batch in fold.predictions:
+        images: list[dict[str, Any]] = []
+        sizes = batch.originals.tolist()
+        for probabilities, (height, width), image_id in zip(
+            batch.probabilities, sizes, batch.ids, strict=True
+        ):
+            image, mask, digest = next(paths)
+            options = {"form": rules.form, "name": image, "digest": digest}
+            raw = read_masks(archives, mask, height, width, **options)
+            truth, is_known = _truth(raw.planes, raw.unknown, rules)
+            restored, mean = (
+                _restored(stored, height, width, shards.fit, rules.size)
+                for stored in (probabilities, mean_mask)
+            )
+            counts = _counts(restored, truth, is_known, rules)
+            constant = _counts(mean, truth, is_known, replace(rules, cleanup=NO_CLEANUP))
+            counts |= {f"mean_{key}": value for key, value in constant.items()}
+            counts["areas"] = truth.sum(axis=(1, 2), dtype=np.int64)
+            counts["pixels"] = truth[0].size if is_known is None else int(is_known.sum())
+            counts["covered"] = float(truth.mean())
+            if rules.spec.name in OBJECT_METRICS:
+                labels = read_objects(archives, mask, height, width, **options)
+                counts["objects"] = _count_objects(restored, _resized(labels, rules.size), rules)
+            if stacks is not None:
+                answers = [_masks(restored, THRESHOLDS[i], rules) for i in rules.levels]
+                counts["distances"] = stacks.add(image_id, truth, answers)
+            images.append(counts)
+        yield {key: np.array([one[key] for one in images]) for key in images[0]}
+
+
+def _truth(planes: Array, unknown: Array | None, rules: MaskRules) -> tuple[Array, Array | None]:
+    """Return masks uint8 (K, H, W) at their final size, and which pixels are known, (H, W)."""
+    if rules.size is not None:
+        size = rules.size
+        planes = np.stack([fit_mask(plane, *size, "stretch") for plane in planes])
+        unknown = None if unknown is None else fit_mask(unknown, *size, "stretch")
+    is_known = None if unknown is None else unknown == 0
+    if rules.classes.exclusive and not rules.classes.background:
+        of_a_class = planes.any(axis=0)
+        is_known = of_a_class if is_known is None else is_known & of_a_class
+    return planes if is_known is None else planes * is_known.astype(np.uint8), is_known
+
+
+def _resized(labels: NDArray[np.int32], size: tuple[int, int] | None) -> NDArray[np.int32]:
+    if size is None:
+        return labels
+    shape = (size[1], size[0])
+    return np.stack([cv2.resize(part, shape, interpolation=cv2.INTER_NEAREST) for part in labels])
+
+
+def _restored(
+    stored: Floats, height: int, width: int, fit: Fit, size: tuple[int, int] | None
+) -> Floats:
+    """Return probabilities (K, H, W) at their final size."""
+    planes = [restore(plane, height, width, fit, size=size) for plane in stored]
+    # Rounding in the interpolation can leave 0..1 by a little.
+    return np.stack([np.clip(plane, 0, 1) for plane in planes])
+
+
+def _masks(restored: Floats, threshold: float, rules: MaskRules) -> NDArray[np.uint8]:
+    """Return the masks (K, H, W) of an answer, uint8 of 0 and 1."""
+    masks = rules.classes.decode(restored, threshold)
+    if not rules.cleanup.changes_masks:
+        return masks
+    return np.stack([clean_mask(mask, rules.cleanup) for mask in masks])
+
+
+def _counts(
+    restored: Floats, truth: Array, is_known: Array | None, rules: MaskRules
+) -> dict[str, Any]:
+    """Return `hits` and `answered`, int32 (K, T), of probabilities (K, H, W)."""
+    if len(rules.levels) == len(THRESHOLDS):
+        pairs = []
+        for plane, mask in zip(restored, truth, strict=True):
+            flat = (plane, mask) if is_known is None else (plane[is_known], mask[is_known])
+            pairs.append(thresholds.counts_above(*flat))
+        hits = np.array([true[1:] for _, true in pairs])
+        answered = np.array([(false + true)[1:] for false, true in pairs])
+    else:
+        thresholds.require_probabilities(restored)
+        answers = np.stack([_masks(restored, THRESHOLDS[i], rules) for i in rules.levels], axis=1)
+        if is_known is not None:
+            answers = answers * is_known.astype(np.uint8)
+        hits = (answers & truth[:, None]).sum(axis=(2, 3))
+        answered = answers.sum(axis=(2, 3), dtype=np.int64)
+    return {"hits": hits.astype(np.int32), "answered": answered.astype(np.int32)}
+
+
+def _count_objects(
+    restored: Floats, labels: NDArray[np.int32], rules: MaskRules
+) -> NDArray[np.int32]:
+    """Return the objects matched, invented and missed, int32 (T, 10, 3), of all classes."""
+    counts = []
+    for i in rules.levels:
+        masks = rules.classes.decode(restored, THRESHOLDS[i])
+        pairs = zip(labels, masks, strict=True)
+        each = [count_objects(t, find_objects(mask, rules.cleanup)) for t, mask in pairs]
+        counts.append(np.sum(each, axis=0))
+    return np.array(counts, np.int32)
+
+
+def _mean_mask(shards: Store, training: pd.DataFrame) -> Floats:
+    """Return the mean of the training masks, float32 (K, H, W), at the stored size."""
+    number_of = {image_id: number for number, image_id in enumerate(shards.ids)}
+    total = np.zeros((shards.planes, shards.height, shards.width), np.float64)
+    for image_id in training["id"]:
+        mask = shards.mask(number_of[image_id])
+        assert mask is not None, "a training row without a mask is refused by the index"
+        total += mask
+    return (total / len(training)).astype(np.float32)

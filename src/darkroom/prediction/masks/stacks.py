@@ -1,0 +1,71 @@
+"""Stacks of slices, whose masks are compared as one volume once their last slice is there."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from darkroom.errors import DataError
+from darkroom.tasks.metrics.objects import stack_distance, stack_name
+
+Array = NDArray[Any]
+
+
+class Stacks:
+    """Holds the slices of stacks that are not complete; see `stack_name`.
+
+    Ids that are in order keep the slices of a stack together, so that few are held.
+
+    Args:
+        ids: All slices that will come.
+    """
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._missing = Counter(map(stack_name, ids))
+        self._slices: dict[str, list[tuple[int, Array, Array]]] = {}
+
+    def add(self, image_id: str, truth: Array, answers: Sequence[Array]) -> NDArray[np.float64]:
+        """Return the distances of a slice's stack, float64 (K, T), if it is the last of it.
+
+        NaN if it is not, and where truth and answer of a class are empty in all slices.
+
+        Args:
+            image_id: Of the slice; the last number in it is its place.
+            truth: uint8 (K, H, W) of 0 and 1.
+            answers: One at each of T thresholds, likewise.
+
+        Raises:
+            DataError: The slices of the stack differ in size.
+        """
+        stack = stack_name(image_id)
+        slices = self._slices.setdefault(stack, [])
+        # By planes and thresholds, packed: a stack may hold hundreds of slices.
+        slices.append((_place(image_id), truth, np.stack(answers, axis=1)))
+        self._missing[stack] -= 1
+        distances = np.full((len(truth), len(answers)), np.nan)
+        if self._missing[stack]:
+            return distances
+        ordered = sorted(self._slices.pop(stack), key=lambda one: one[0])
+        sizes = {one[1].shape for one in ordered}
+        if len(sizes) > 1:
+            raise DataError(
+                "dice_hausdorff: the slices of a stack differ in size",
+                found=f"{stack}: {', '.join(f'{h} x {w}' for _, h, w in sorted(sizes))}",
+                expected="one size",
+            )
+        truths = np.stack([one[1] for one in ordered], axis=1)  # (K, slices, H, W)
+        found = np.stack([one[2] for one in ordered], axis=2)  # (K, T, slices, H, W)
+        for k, volume in enumerate(truths):
+            for t, answer in enumerate(found[k]):
+                if volume.any() or answer.any():
+                    distances[k, t] = stack_distance(volume, answer)
+        return distances
+
+
+def _place(image_id: str) -> int:
+    """Return the last number in a slice's id."""
+    stem, start = image_id.rstrip(), stack_name(image_id)
+    digits = "".join(c if c.isdigit() else " " for c in stem).split()
+    return int(digits[-1]) if digits and start != image_id else 0
