@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from darkroom.images.geometry import cv2
-from darkroom.images.objects import Cleanup, clean_mask, find_objects
+from darkroom.images.objects import Cleanup, clean_mask, find_objects, plane_objects
 
 Mask = npt.NDArray[np.uint8]
 SEPARATE = Cleanup(separate=True)
@@ -118,6 +118,29 @@ def test_a_rough_edge_does_not_part_an_object() -> None:
     rough = np.hypot(y - 40, x - 40) <= 28 + rng.uniform(-1.5, 1.5, (80, 80))
     labels = find_objects(clean_mask(rough, Cleanup(min_area=20, fill_holes=True)), SEPARATE)
     assert np.unique(labels).tolist() == [0, 1]
+
+
+def test_a_thorn_that_is_hardly_thicker_than_its_stem_stays() -> None:
+    mask = discs(40, (20, 12, 9))
+    mask[20, 12:32] = 1
+    mask[19:22, 30] = 1  # a cross: its middle lies 1.4 px from the background, the stem 1
+    assert numbers(mask, SEPARATE) == [0, 1]
+
+
+def test_of_two_rings_around_a_hole_one_fills_it() -> None:
+    rings = np.stack(
+        [
+            discs(31, (15, 15, 14)) - discs(31, (15, 15, 12)),
+            discs(31, (15, 15, 8)) - discs(31, (15, 15, 5)),
+        ]
+    ).astype(np.bool_)
+    cleanup = Cleanup(fill_holes=True)
+    outer, inner = (plane > 0 for plane in plane_objects(rings, cleanup, exclusive=True))
+    assert np.array_equal(outer | inner, discs(31, (15, 15, 14)))
+    assert not (outer & inner).any()
+    assert np.array_equal(inner & rings[1], rings[1])
+    both = plane_objects(rings, cleanup, exclusive=False)
+    assert np.array_equal(both[1] > 0, discs(31, (15, 15, 8)))
 
 
 def test_a_mask_of_ones_is_one_object() -> None:

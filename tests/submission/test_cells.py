@@ -177,6 +177,11 @@ def test_a_probability_a_column_in_the_order_of_the_header() -> None:
     assert cells(card, [[0.5, 0.9]], metric="mean_column_auc") == [["0.9", "0.5"]]
 
 
+def test_class_probabilities_that_do_not_sum_to_1_are_scaled() -> None:
+    card = Card("multiclass", ("y",), ("a", "b"), header=("id", "a", "b"))
+    assert cells(card, [[0.25, 0.25]], metric="log_loss") == [["0.5", "0.5"]]
+
+
 @given(hnp.arrays(np.float32, (2, 130), elements=st.floats(0, 8, width=32)))
 def test_class_probabilities_sum_to_1_as_they_are_written(logits: np.ndarray) -> None:
     names = tuple(map(str, range(130)))
@@ -289,11 +294,17 @@ def test_exclusive_classes_are_compared_at_the_original_size() -> None:
 @pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
 def test_masks_of_another_size_come_from_probabilities(fit: Fit) -> None:
     card = Card("segmentation", header=("id", "rle"), runs=Runs("row", size=(4, 4)))
-    chances = np.zeros((1, 1, 8, 8), np.float32)
-    chances[:, :, :, :3] = 1  # the second of four columns is half full
-    chances[:, :, :, 2] = 0.75
-    assert cells(card, chances, [(16, 16)], fit=fit) == [["1 1 5 1 9 1 13 1"]]
-    assert cells(card, chances, [(16, 16)], fit=fit, threshold=0.3) == [["1 2 5 2 9 2 13 2"]]
+    chances = np.zeros((1, 1, 16, 16), np.float32)
+    chances[:, :, :, :4] = 1
+    chances[:, :, :, [4, 7]] = 0.9  # the second of four columns holds 0.45 on average
+    assert cells(card, chances, [(32, 32)], fit=fit) == [["1 1 5 1 9 1 13 1"]]
+    assert cells(card, chances, [(32, 32)], fit=fit, threshold=0.4) == [["1 2 5 2 9 2 13 2"]]
+
+
+def test_masks_of_another_size_are_empty_outside_of_a_crop() -> None:
+    card = Card("segmentation", header=("id", "rle"), runs=Runs("row", size=(2, 8)))
+    stored = np.ones((1, 1, 4, 4), np.float32)  # of an image of 8 x 16 px, columns 4 to 11
+    assert cells(card, stored, [(8, 16)], fit="crop") == [["3 4 11 4"]]
 
 
 OBJECTS = Card("segmentation", header=("id", "rle"), runs=Runs(empty="-1"))

@@ -310,6 +310,8 @@ def test_a_judge_finds_rows_and_columns_by_name(tmp_path: Path) -> None:
     data = b"rle_mask,img\n1 2,c.jpg\n,a.jpg\n12 1,b.jpg\n"
     assert check_masks(tmp_path / "x.csv", data, ours=False).ok
     assert not check_masks(tmp_path / "x.csv", data).ok
+    faults = faults_of(check_masks(tmp_path / "x.csv", b"rle_mask,img\n", []))
+    assert faults == ["row 1: the header is 'rle_mask,img', expected 'img,rle_mask'"]
     wrong = data.replace(b"12 1", b"12 2")
     (fault,) = check_masks(tmp_path / "x.csv", wrong, ours=False).faults
     assert str(fault).startswith("row 4: rle_mask: a run goes past the last pixel, 12")
@@ -352,7 +354,7 @@ OBJECTS = Card("segmentation", header=("img", "rle"), runs=Runs("column", empty=
 @pytest.mark.parametrize(
     ("rows", "faults"),
     [
-        ("a,1 2\na,9 4\nb,-1\n", []),
+        ("a,1 2\na,3 4\nb,-1\n", []),
         ("a,1 2\n", ["'b' is missing"]),
         ("a,1 2\na,-1\nb,-1\n", ["row 3: an empty mask beside other rows of 'a'"]),
         ("a,-1\na,-1\nb,1 1\n", ["row 2: an empty mask beside other rows of 'a'"]),

@@ -57,7 +57,7 @@ def row_encoder(card: Card, metric: MetricSpec, decision: Decision, fit: Fit) ->
         case _:
             answers = partial(decision.answers, card.task)
             texts = partial(_answers, card=card, content=content, answers=answers)
-    return partial(_label_rows, card=card, texts=texts, columns=_columns(card))
+    return partial(_label_rows, card=card, texts=texts, columns=answer_columns(card))
 
 
 def legal_values(values: Floats, metric: MetricSpec) -> tuple[Floats, int]:
@@ -69,11 +69,6 @@ def legal_values(values: Floats, metric: MetricSpec) -> tuple[Floats, int]:
     if metric.name != "rmsle":
         return values, 0
     return np.maximum(values, np.float32(0)), int(np.count_nonzero(values < 0))
-
-
-def _columns(card: Card) -> list[int]:
-    """Return which of an image's cells stands in which column, or in which of its rows."""
-    return list(range(len(card.outputs))) if card.long else answer_columns(card)
 
 
 def _label_rows(
@@ -104,7 +99,7 @@ def _mask_rows(
     encode: Callable[[Floats, Sizes], Iterator[list[list[str]]]],
 ) -> Iterator[Rows]:
     """Yield the rows of each image of probabilities (N, K, h, w)."""
-    labels, columns = row_labels(card), _columns(card)
+    labels, columns = row_labels(card), answer_columns(card)
     for image_id, planes in zip(ids, encode(probabilities, originals), strict=True):
         if card.long:
             yield [
