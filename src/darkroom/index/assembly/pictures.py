@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from darkroom.errors import DarkroomError, ParamsError
-from darkroom.index.card import PixelCells
 from darkroom.params.data import Rows, TableFile
 from darkroom.project.names import list_names
 from darkroom.raw.archives import Archives, digest_of
+from darkroom.raw.images.cells import PixelCells
 from darkroom.raw.tables import Table, read_header, read_table, refuse_long
 from darkroom.raw.templates import Template
 
