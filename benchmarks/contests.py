@@ -160,12 +160,12 @@ def parameters(recipe: str, source: Path, changes: Mapping[str, Any]) -> dict[st
     }
 
 
-def run_stages(params: Mapping[str, Any], work: Path) -> str:
-    """Run every verb of the only competition in a folder; return what fails says, or ""."""
+def run_stages(params: Mapping[str, Any], work: Path, verbs: Sequence[str] = VERBS) -> str:
+    """Run verbs of the only competition in a folder; return what the one that fails says, or ""."""
     (work / "params.yaml").write_text(yaml.safe_dump(dict(params), sort_keys=False))
     (name,) = params["competitions"]
     with contextlib.chdir(work), (work / "log.txt").open("w") as log:
-        for verb in VERBS:
+        for verb in verbs:
             out = io.StringIO()
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
                 code = cli.main([verb, name, *(("--fold", "0") if verb == "train" else ())])
@@ -175,11 +175,20 @@ def run_stages(params: Mapping[str, Any], work: Path) -> str:
     return ""
 
 
-def run_trial(name: str, seed: int, work: Path) -> Trial:
-    """Draw a contest into an empty folder, run every stage there, and judge the submission."""
+def run_trial(name: str, seed: int, work: Path, changes: Mapping[str, Any] | None = None) -> Trial:
+    """Draw a contest into an empty folder, run every stage there, and judge the submission.
+
+    Args:
+        name: Of the contest.
+        seed: Of the drawing.
+        work: The folder.
+        changes: To the recipe's `data`, such as another metric.
+    """
     contest = load_contest(name)
     contest.draw(work, seed)
-    params = parameters(RECIPE_OF[name], work / "raw", DRAWN_OTHERWISE.get(name, {}))
+    params = parameters(
+        RECIPE_OF[name], work / "raw", {**DRAWN_OTHERWISE.get(name, {}), **(changes or {})}
+    )
     began = time.perf_counter()
     fault = run_stages(params, work)
     seconds = time.perf_counter() - began
@@ -226,16 +235,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", help="of contests (all)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--metric", help="to learn and to write by, instead of the recipe's")
     parser.add_argument("--work", type=Path, help="where to keep the projects (nowhere)")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    changes = {"metric": options.metric} if options.metric else {}
     trials: list[Trial] = []
     for name in options.names or contest_names():
         for seed in options.seeds:
             with tempfile.TemporaryDirectory() as folder:
-                work = options.work / f"{name}-{seed}" if options.work else Path(folder)
+                work = options.work.resolve() / f"{name}-{seed}" if options.work else Path(folder)
                 work.mkdir(parents=True, exist_ok=True)
-                trials.append(run_trial(name, seed, work))
+                trials.append(run_trial(name, seed, work, changes))
             print("\n".join(table(trials)[0 if len(trials) == 1 else -1 :]), flush=True)
     return int(not all(each.passed for each in trials))
 

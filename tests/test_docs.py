@@ -3,8 +3,14 @@
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+
+from darkroom.params.data import Data, Rows
+from darkroom.params.data_rules import data_faults
+from darkroom.tasks.metrics.specs import METRICS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -13,6 +19,9 @@ PATH = re.compile(r"`((?:src|tests|docs|benchmarks|recipes)/[\w./]*\w/?)`")
 TEST = re.compile(r"`(tests/[\w./]+\.py)::(\w+)`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 TARGET = re.compile(r"`make ([a-z-]+(?: [a-z-]+)*)`")
+
+
+CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 
 
 def page_id(page: Path) -> str:
@@ -75,3 +84,57 @@ def test_the_tree_in_the_architecture_is_the_tree() -> None:
             entries = {name for name in entries if (ROOT / top / name).is_dir()}
             listed = [name for name in listed if not name.endswith(".py")]
         assert sorted(listed) == sorted(entries)
+
+
+def _competitions() -> str:
+    return (ROOT / "docs/competitions.md").read_text()
+
+
+def test_the_table_of_metrics_names_all_and_says_what_they_write() -> None:
+    table = _competitions().split("<!-- metrics -->")[1].split("<!-- /metrics -->")[0]
+    written = {
+        "labels": "answers",
+        "probabilities": "probabilities",
+        "ranking": "a ranking",
+        "scored_label": "the best class and its probability",
+        "values": "numbers",
+        "masks": "a mask a row",
+        "objects": "an object a row",
+    }
+    listed = {}
+    for row in table.strip().splitlines()[2:]:
+        names, tasks, best, holds = (cell.strip() for cell in row.strip("|").split("|"))
+        for name in CODE.findall(names):
+            listed[name] = (sorted(tasks.split(", ")), best)
+            assert holds.startswith(written[METRICS[name].writes]), name
+    assert listed == {each.name: (sorted(each.tasks), each.best) for each in METRICS.values()}
+
+
+def test_the_example_of_a_competition_is_valid() -> None:
+    section = yaml.safe_load(_competitions().split("```yaml\n")[1].split("```")[0])["severstal"]
+    assert data_faults("severstal", Data.model_validate(section["data"])) == []
+
+
+def test_keys_of_a_competition_that_the_page_shows_are_valid() -> None:
+    shown = 0
+    for code in CODE.findall(_competitions()):
+        if not re.match(r"[a-z]+: ", code) or "..." in code:
+            continue
+        (key, value), *_ = yaml.safe_load(code).items()
+        if key in ("split", "task"):
+            continue
+        shown += 1
+        if key == "test":
+            Rows.model_validate(value)
+        elif key in Data.model_fields and key not in ("train", "runs"):
+            _data(**{key: value})
+        elif key == "runs":
+            _data(runs=value)
+        else:
+            Rows.model_validate({key: value})
+    assert shown > 40
+
+
+def _data(**keys: Any) -> Data:
+    required = {"source": "x", "task": "multiclass", "train": {"table": "t.csv", "image": "{a}"}}
+    return Data.model_validate(required | keys)
