@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from darkroom.params.section import Number, Section
 
@@ -10,7 +11,7 @@ from darkroom.params.section import Number, Section
 def _rising(levels: list[float]) -> list[float]:
     low, high = levels
     if low >= high:
-        raise ValueError("lo must be less than hi")
+        raise PydanticCustomError("levels", "two numbers, the first less than the second")
     return levels
 
 
