@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from darkroom.tasks.metrics.labels import class_numbers, split_truth
 
@@ -175,8 +174,13 @@ def _mean_of_columns(
 
 
 def _auc(present: Array, scores: Array) -> float | None:
+    # Here, not above: its import takes a second, and index and check need no area.
+    from sklearn.metrics import roc_auc_score  # noqa: PLC0415
+
     return float(roc_auc_score(present, scores)) if 0 < present.sum() < len(present) else None
 
 
 def _average_precision(present: Array, scores: Array) -> float | None:
+    from sklearn.metrics import average_precision_score  # noqa: PLC0415
+
     return float(average_precision_score(present, scores)) if present.any() else None

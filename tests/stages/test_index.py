@@ -1,0 +1,22 @@
+"""What the stage index refuses before anything is decoded or learned."""
+
+from pathlib import Path
+
+import pytest
+
+from darkroom.cli.main import main
+from tests.support import tiny
+
+
+def test_a_header_without_room_for_the_answers_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tiny.project(tmp_path, "multiclass")
+    tiny.edit(root, lambda params: params["tiny"]["data"].update(metric="log_loss"))
+    monkeypatch.chdir(root)
+    tiny.run("fetch")
+    assert main(["index", "tiny"]) != 0
+    message = capsys.readouterr().err
+    assert "the submission's header has no room for what log_loss counts" in message
+    assert "expected: a column for each of 3: " in message
+    assert not (root / "data/index/tiny.csv").exists()
