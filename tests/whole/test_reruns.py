@@ -34,7 +34,7 @@ def _table() -> dict[str, list[str]]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project whose every stage has run, as far as DVC can tell."""
     place = tmp_path_factory.mktemp("project")
-    for name in (".dvcignore", "dvc.yaml", "params.yaml", "src"):
+    for name in (".dvcignore", "dvc.yaml", "params.yaml", "src", "metrics"):
         source = ROOT / name
         ignored = shutil.ignore_patterns("__pycache__")
         if source.is_dir():

@@ -40,7 +40,7 @@ FOOTPRINTS = {
     "index": Footprint(("data",), ("raw",), ("index",)),
     "split": Footprint(("seed", "split"), ("index",), ("split",)),
     "preprocess": Footprint(("preprocess",), ("raw", "index"), ("processed",)),
-    "fold": Footprint((), ("split",), ("fold",)),
+    "fold": Footprint((), ("index", "split"), ("fold",)),
     "audit": Footprint((), ("index", "split", "processed"), ("audit",)),
     "transfer": Footprint(("transfer",), ("source",), ("weights",)),
     "train": Footprint(("seed", "model", "train"), ("index", "split", "weights", "processed")),

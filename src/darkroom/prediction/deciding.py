@@ -238,7 +238,8 @@ def _f_curve(data: OutOfFold) -> Doubles:
     """Return F-beta of labels at each threshold, from counts."""
     hits, answered, positives = _counts(data)
     if data.spec.average == "micro":
-        return _f(data, hits.sum(axis=0), answered.sum(axis=0), positives.sum(axis=0))
+        whole = answered.sum(axis=0), positives.sum(axis=0)
+        return np.where(sum(whole) > 0, _f(data, hits.sum(axis=0), *whole), -np.inf)
     scores, occurs = _f(data, hits, answered, positives[:, None]), answered + positives[:, None] > 0
     count, total = occurs.sum(axis=0), np.where(occurs, scores, 0).sum(axis=0)
     return np.where(count > 0, total / np.maximum(count, 1), -np.inf)

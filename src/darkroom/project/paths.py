@@ -7,6 +7,8 @@ from pathlib import Path
 PARAMS = "params.yaml"
 CHECKED = Path("data/params.json")
 """What the stage `params` writes, and every other stage waits for."""
+OWN_METRICS = Path("metrics")
+"""Where metrics of the user's own lie; DVC watches it."""
 DROPPED = Path(".darkroom/dropped")
 """Where it puts aside what earlier parameters left."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from darkroom.params.competition import Params
 from darkroom.params.file import read_params
 from darkroom.project import files
-from darkroom.project.paths import CHECKED, DROPPED, PARAMS, Layout
+from darkroom.project.paths import CHECKED, DROPPED, OWN_METRICS, PARAMS, Layout
 
 _FOLD = re.compile(r"fold(\d+)(?:\.csv)?")
 
@@ -26,6 +26,7 @@ def run() -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, place)  # models may be a link to another disk
         print(f"{path} is of earlier parameters: moved to {place}")
+    OWN_METRICS.mkdir(exist_ok=True)  # a dependency of `fold`, for metrics of the user's own
     # The same bytes each time: an edit reruns the stages whose parameters it touches, not all.
     files.write(CHECKED, '{"checked": "params.yaml"}\n')
 

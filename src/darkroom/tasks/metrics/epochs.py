@@ -90,11 +90,9 @@ def _best(
         return spec.score(task, truth, decode_class(predictions, 0.5), weights)
     if task in LABEL_TASKS:
         levels = _THRESHOLDS if spec.threshold == "auto" else np.array([0.5], np.float32)
-        scores = [
-            score
-            for level in levels
-            if (score := spec.score(task, truth, predictions > level, weights)) is not None
-        ]
+        answers = [(predictions > level).astype(np.uint8) for level in levels]
+        every = [spec.score(task, truth, answer, weights) for answer in answers]
+        scores = [score for score in every if score is not None]
         best = max if spec.best == "max" else min
         return best(scores) if scores else None
     grades = np.asarray(truth, np.float64).reshape(-1)

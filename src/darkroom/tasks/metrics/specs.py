@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from darkroom.errors import ParamsError
 from darkroom.project.names import nearest_name
 from darkroom.tasks.metrics import labels, probabilities, values
+from darkroom.tasks.metrics.own import is_own, load_own
 
 Array = NDArray[Any]
 Best = Literal["max", "min"]
@@ -178,6 +179,7 @@ _FAMILIES: tuple[tuple[str, Callable[[str, re.Match[str]], MetricSpec]], ...] = 
     ),
 )
 
+_OWN_TOP = 5  # answers of a ranking for a metric of the user's own
 _DEFAULTS = {"segmentation": "dice", "regression": "rmse"}
 
 
@@ -186,16 +188,23 @@ def get_metric(name: str, task: str) -> MetricSpec:
 
     Args:
         name: A key of `METRICS`, or one like it with another k or beta, such as map@10 and
-            macro_f2; "" for the task's usual one: dice, rmse, else accuracy.
+            macro_f2; "" for the task's usual one: dice, rmse, else accuracy; or a function of the
+            user's own, `metrics/mine.py:score`.
         task: A name of `darkroom.tasks.table.TASKS`.
 
     Raises:
-        ParamsError: There is no such metric, or it is not defined for the task.
+        ParamsError: There is no such metric, it is not defined for the task, or its file is
+            invalid.
 
     Example:
         >>> get_metric("map@10", "multiclass").top
         10
     """
+    if is_own(name):
+        own = load_own(name, task)
+        threshold = "auto" if own.writes == "labels" else "half"
+        scores = {task: own.score}
+        return _spec(name, own.best, own.writes, scores, top=_OWN_TOP, threshold=threshold)  # type: ignore[arg-type]
     name = name or _DEFAULTS.get(task, "accuracy")
     spec = METRICS.get(name) or _of_family(name)
     if spec is not None and task in spec.tasks:
