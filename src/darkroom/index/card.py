@@ -80,8 +80,8 @@ class Card:
 
     @property
     def planes(self) -> int:
-        """Segmentation: the number of mask classes."""
-        return max(1, len(self.targets))
+        """The number of mask classes; 1 for other tasks, whose images have no mask."""
+        return max(1, len(self.targets)) if self.task == "segmentation" else 1
 
     @property
     def value_planes(self) -> dict[int, int | None] | None:
@@ -182,7 +182,7 @@ def check_card(card: Card, reserved: Sequence[str]) -> None:
 def _check_targets(card: Card) -> None:
     several = max(1, len(card.targets))
     if card.task == "segmentation":
-        legal = len(card.targets) != 1
+        legal = len(card.targets) != 1 or bool(card.values)
         expected: object = "no names for one mask class, else one each"
     elif card.task == "multiclass" and card.soft:
         legal, expected = card.targets == card.classes, counted(card.classes)

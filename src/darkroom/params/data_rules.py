@@ -169,8 +169,8 @@ def _value_faults(at: str, data: Data) -> list[str]:
     odd_keys = [key for key in data.values if not isinstance(key, int) or not 0 <= key < 65536]
     if odd_keys:
         return [f"{at}.values: found {odd_keys[0]!r}; a picture's values are 0 to 65535"]
-    if len(meanings) < 2 or not all(isinstance(each, str) for each in meanings):
-        return [f"{at}.values: names {len(meanings)} classes by text; two or more are needed"]
+    if not meanings or not all(isinstance(each, str) for each in meanings):
+        return [f"{at}.values: names no class; write texts, such as {{0: sky, 1: road}}"]
     return []
 
 

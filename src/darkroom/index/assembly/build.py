@@ -16,6 +16,7 @@ from darkroom.index.assembly.targets import Targets, free_name, read_targets
 from darkroom.index.card import LABEL_KEY, TAKEN_SUFFIX, Card
 from darkroom.index.table import Index
 from darkroom.params.data import Data, Rows, TableFile, part_rows
+from darkroom.project.names import nearest_name
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables import table_files
 from darkroom.raw.templates import Template
@@ -98,6 +99,7 @@ def _assembled(
         in_rows = labels if images["train"][0].rows.label is not None else ()
         targets = read_targets(data, images, in_rows, header[len(keys) :])
         if not any(LABEL_KEY in key for key in keys):
+            _refuse_separators(data, targets, images["train"][0])
             targets = _named_by_order(targets, header[len(keys) :], images["train"][0].counts)
     header = _expanded(header, targets)
     frames = {
@@ -204,6 +206,21 @@ def _left_out(data: Data, images: Images, targets: Targets) -> dict[str, int]:
     return left_out if stated is None else {"images": stated} | left_out
 
 
+def _refuse_separators(data: Data, targets: Targets, train: Part) -> None:
+    """Raise if a label holds what separates labels in a cell of the submission."""
+    is_ranking = data.metric is not None and data.metric.startswith("map@")
+    separator = data.separator or (" " if is_ranking else "\n")  # no name holds a line break
+    odd = [name for name in targets.classes or targets.names if separator in name]
+    if odd:
+        raise DataError(
+            "a label holds the separator of labels",
+            file=train.table.file,
+            found=repr(odd[0]),
+            expected=f"labels without {separator!r}",
+            fix="set data.separator to what the judge has between labels, or rename the label",
+        )
+
+
 def _tables(rows: Rows) -> list[TableFile]:
     listed = rows.table if isinstance(rows.table, list) else [rows.table]
     return [
@@ -304,8 +321,23 @@ def _check_ids(images: Images) -> None:
 
 
 def _named_by_order(targets: Targets, answers: Sequence[str], counts: Counts) -> Targets:
-    """Return targets under the names of the submission's columns, where none is called alike."""
+    """Return targets under the names of the submission's columns, where none is called alike.
+
+    Raises:
+        DataError: Some are called alike, and a class or target is not in the header.
+    """
     outputs = targets.classes or targets.names
+    known = set(answers) & {name.removesuffix(TAKEN_SUFFIX) for name in outputs}
+    absent = [name for name in outputs if name.removesuffix(TAKEN_SUFFIX) not in answers]
+    if len(answers) > 1 and known and absent:
+        near = nearest_name(absent[0], answers)
+        raise DataError(
+            "the submission's header lacks what is learned",
+            found=f"{len(absent)}: {', '.join(absent)[:300]}",
+            expected=f"a column each; the header has {', '.join(answers)[:300]}",
+            fix=f"is {absent[0]!r} the column {near!r}? Rename it in the table or by data.values, "
+            "or leave its rows out by data.train.where",
+        )
     if len(answers) != len(outputs) or len(answers) < 2 or set(answers) & set(outputs):
         return targets
     counts["answer columns that are matched by order, not by name"] += len(answers)

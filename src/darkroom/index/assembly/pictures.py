@@ -6,20 +6,13 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from math import isqrt
 
-import numpy as np
-import numpy.typing as npt
-
 from darkroom.errors import DarkroomError, ParamsError
 from darkroom.params.data import Rows, TableFile
 from darkroom.project.names import list_names
-from darkroom.raw.archives import Archives, digest_of
-from darkroom.raw.images.cells import PixelCells
-from darkroom.raw.tables import Table, read_header, read_table, refuse_long
+from darkroom.raw.archives import Archives
+from darkroom.raw.images.cells import PREFIX, PixelCells, cells_digests
+from darkroom.raw.tables import Table, read_header, read_pixels, refuse_long
 from darkroom.raw.templates import Template
-
-PIXELS_PREFIX = "pixels:"
-
-Values = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -138,38 +131,29 @@ def _pixel_cells(archives: Archives, key: str, rows: Rows, places: list[int]) ->
             found=", ".join(header)[:200],
             expected="the columns of the pixels",
         )
-    values = _read_pixels(archives, named, columns)
-    shape = _shape(key, rows.shape, values.shape[1])
-    return Pictures(
-        images=[f"{PIXELS_PREFIX}{named.table}#{place}" for place in places],
-        wanted=["" for _ in places],
-        places=places,
-        cells=PixelCells(columns, shape),
-        digests=[digest_of(np.ascontiguousarray(values[place]).tobytes()) for place in places],
-    )
+    if named.columns is not None or named.delimiter is not None:
+        raise ParamsError(
+            f"data.{key}.pixels are columns of a table with a header and its usual delimiter",
+            found=f"columns or delimiter of {named.table}",
+            expected=f"table: {named.table}",
+            fix="write the names of the columns into its first line",
+        )
+    count = read_pixels(archives, named.table, columns).shape[1]
+    cells = PixelCells(columns, _shape(key, rows.shape, count, len(columns)))
+    images = [f"{PREFIX}{named.table}#{place}" for place in places]
+    digests = cells_digests(archives, images, cells)
+    return Pictures(images, images, places, cells, digests)
 
 
-def _read_pixels(archives: Archives, named: TableFile, columns: tuple[str, ...]) -> Values:
-    """Return the pixels of each row, (rows, values) float32."""
-    table = read_table(archives, named.table, delimiter=named.delimiter, columns=named.columns)
-    cells = [table.column(name) for name in columns]
-    return np.array(
-        [
-            [float(value) for cell in row for value in cell.split()]
-            for row in zip(*cells, strict=True)
-        ],
-        np.float32,
-    )
-
-
-def _shape(key: str, shape: list[int] | None, pixels: int) -> tuple[int, int]:
-    """Return (height, width) of so many pixels."""
+def _shape(key: str, shape: list[int] | None, values: int, columns: int) -> tuple[int, int]:
+    """Return (height, width) of images of so many values; a column of several is a channel."""
+    pixels = values // columns if columns < values else values
     side = isqrt(pixels)
     height, width = shape or (side, side)
-    if height * width != pixels:
+    if values % (height * width):
         raise ParamsError(
             f"data.{key}.shape does not fit the pixels",
-            found=f"{pixels} pixels" + (f" for {height} x {width}" if shape else ", no square"),
+            found=f"{pixels:,} values" + (f" for {height} x {width}" if shape else ", no square"),
             expected="[height, width] of the image",
         )
     return height, width

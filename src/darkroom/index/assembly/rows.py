@@ -1,6 +1,5 @@
 """Assemble the rows of the index, with the digest of every file."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
@@ -12,7 +11,8 @@ from darkroom.errors import DataError
 from darkroom.index.card import Card
 from darkroom.index.table import COLUMNS, Index, check_index
 from darkroom.raw.archives import Archives, digest_of
-from darkroom.raw.masks import RLE_PREFIX
+from darkroom.raw.images.reader import paths_of
+from darkroom.raw.masks import RLE_PREFIX, joined_digest, mask_parts
 
 _CHUNK = 64
 
@@ -64,30 +64,16 @@ def assemble_index(
     ordered = pd.concat(train).sort_values("id", kind="stable")
     together = pd.concat([ordered, test], ignore_index=True)
     together["digest"] = pd.Series(
-        _digests_of_files(archives, together["image"], image_files, digests_of_cells or {}),
+        _digests_of_files(archives, together["image"], paths_of, digests_of_cells or {}),
         dtype="str",
     )
     together["mask_digest"] = pd.Series(
         _digests_of_files(archives, together["mask"], mask_files, {}), dtype="str"
     )
-    index = Index(
-        together[[*COLUMNS, *card.targets]]
-        if card.task != "segmentation"
-        else together[[*COLUMNS]],
-        card,
-    )
+    targets = () if card.task == "segmentation" else card.targets
+    index = Index(together[[*COLUMNS, *targets]], card)
     check_index(index)
     return index
-
-
-def image_files(image: str) -> list[str]:
-    """Return the files that an image of the index names: one, or one a plane.
-
-    Example:
-        >>> image_files('["a_red.png", "a_green.png"]')
-        ['a_red.png', 'a_green.png']
-    """
-    return json.loads(image) if image[:1] == "[" else [image]
 
 
 def mask_files(mask: str) -> list[str]:
@@ -97,7 +83,7 @@ def mask_files(mask: str) -> list[str]:
         >>> mask_files('[["a.png", "b.png"], ["rle:column 1 3"]]')
         ['a.png', 'b.png']
     """
-    parts = [part for each in json.loads(mask) for part in each] if mask[:2] == "[[" else [mask]
+    parts = [part for each in mask_parts(mask) for part in each]
     return [part for part in parts if part and not part.startswith(RLE_PREFIX)]
 
 
@@ -112,14 +98,9 @@ def _digests_of_files(
     named = [path for each in files for path in each]
     digest_by_path = dict(zip(named, digests(archives, named), strict=True))
     return [
-        known.get(cell) or united_digest([digest_by_path[path] for path in each])
+        known.get(cell) or joined_digest([digest_by_path[path] for path in each])
         for cell, each in zip(cells, files, strict=True)
     ]
-
-
-def united_digest(each: Sequence[str]) -> str:
-    """Return the digest of several files from theirs: of one its own, of none ""."""
-    return digest_of("".join(each).encode()) if len(each) > 1 else "".join(each)
 
 
 def digests(archives: Archives, members: Iterable[str]) -> list[str]:

@@ -149,7 +149,8 @@ def _refuse_two_readings(
         (one, other)
         for one in labels
         for other in labels
-        if one != other and (one.endswith(other) or one.startswith(other))
+        if one != other
+        and any(a.endswith(b) or a.startswith(b) for a, b in ((one, other), (other, one)))
     ]
     for one, other in ends:
         pattern = re.compile(_pattern("\n".join(keys), [other]))

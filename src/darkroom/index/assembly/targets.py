@@ -96,7 +96,8 @@ def read_targets(
         return _labels_in_cells(images, cells, data.separator, names[0])
     if data.task == "multiclass" and len(names) > 1:
         return _shares(cells, names)
-    further = answers if data.task == "multiclass" and len(answers) > 1 else ()
+    trained = {cell for texts in cells["train"].columns for cell in texts}
+    further = answers if data.task == "multiclass" and len(trained & set(answers)) > 1 else ()
     coded = encode_targets(data.task, names, cells, values=data.values, further=further)
     numbers = {key: _array(coded.numbers[key]) for key in images}
     return Targets(names, numbers, coded.classes, coded.label_values)
