@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -93,6 +94,7 @@ class Trial:
     Attributes:
         contest: Its name.
         seed: Of the drawing.
+        metric: The name that the params have.
         score: The judge's; None: refused, or a stage failed.
         baseline: The score of the answer that never looks.
         want: The score to reach.
@@ -103,6 +105,7 @@ class Trial:
 
     contest: str
     seed: int
+    metric: str
     score: float | None
     baseline: float
     want: float
@@ -186,42 +189,50 @@ def run_trial(name: str, seed: int, work: Path, changes: Mapping[str, Any] | Non
     """
     contest = load_contest(name)
     contest.draw(work, seed)
-    params = parameters(
-        RECIPE_OF[name], work / "raw", {**DRAWN_OTHERWISE.get(name, {}), **(changes or {})}
-    )
+    own = {**DRAWN_OTHERWISE.get(name, {}), **(changes or {})}
+    params = parameters(RECIPE_OF[name], work / "raw", own)
+    (section,) = params["competitions"]
     began = time.perf_counter()
     fault = run_stages(params, work)
     seconds = time.perf_counter() - began
     score = None
     if not fault:
+        submission = work / f"submissions/{section}.csv.gz"
         try:
-            score = float(
-                contest.judge(
-                    work / f"submissions/{params['competitions'][0]}.csv.gz", work / "answers"
-                )
-            )
+            score = float(contest.judge(submission, work / "answers"))
         except Exception as error:  # the judge's own class of refusals is in its folder
             fault = f"refused: {error}"
-    better = contest.better == "max"
-    passed = score is not None and (score >= contest.want if better else score <= contest.want)
+    is_max = contest.better == "max"
+    passed = score is not None and (score >= contest.want if is_max else score <= contest.want)
     baseline = float(contest.baseline(work / "answers"))
-    return Trial(name, seed, score, baseline, contest.want, seconds, passed, fault)
+    metric = params[section]["data"]["metric"]
+    return Trial(name, seed, metric, score, baseline, contest.want, seconds, passed, fault)
 
 
 def table(trials: Iterable[Trial]) -> list[str]:
-    """Return the lines of a Markdown table."""
+    """Return the lines of a Markdown table, one a contest, with the scores of its seeds."""
     lines = [
-        "| contest | seed | score | baseline | want | seconds | |",
+        "| contest | judged by | scores | baseline | wanted | seconds | passed |",
         "|---|---|---|---|---|---|---|",
     ]
-    for each in trials:
-        score = "-" if each.score is None else f"{each.score:.4f}"
-        verdict = "passed" if each.passed else each.fault.replace("\n", " ")[:120] or "short"
+    for name, group in groupby(trials, key=lambda each: each.contest):
+        tried = list(group)
+        scores = ", ".join("-" if each.score is None else f"{each.score:.3f}" for each in tried)
+        seconds = sum(each.seconds for each in tried) / len(tried)
+        passed = sum(each.passed for each in tried)
         lines.append(
-            f"| {each.contest} | {each.seed} | {score} | {each.baseline:.4f} | {each.want:g} "
-            f"| {each.seconds:.1f} | {verdict} |"
+            f"| {name} | {tried[0].metric} | {scores} | {tried[0].baseline:.3f} "
+            f"| {tried[0].want:g} | {seconds:.0f} | {passed} of {len(tried)} |"
         )
     return lines
+
+
+def line(trial: Trial) -> str:
+    """Return what is told while contests are tried."""
+    score = "-" if trial.score is None else f"{trial.score:.4f}"
+    verdict = "passed" if trial.passed else trial.fault or "short"
+    head = f"{trial.contest}, seed {trial.seed}: {score}, wanted {trial.want:g}"
+    return f"{head}, {trial.seconds:.0f} s: {verdict}"
 
 
 def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,7 +258,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 work = options.work.resolve() / f"{name}-{seed}" if options.work else Path(folder)
                 work.mkdir(parents=True, exist_ok=True)
                 trials.append(run_trial(name, seed, work, changes))
-            print("\n".join(table(trials)[0 if len(trials) == 1 else -1 :]), flush=True)
+            print(line(trials[-1]), flush=True)
+    print("\n".join(["", *table(trials)]))
     return int(not all(each.passed for each in trials))
 
 
