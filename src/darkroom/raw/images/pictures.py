@@ -15,7 +15,7 @@ from darkroom.images import codec
 from darkroom.images.codec import Header, Pixels
 from darkroom.images.geometry import RGB
 from darkroom.images.levels import Levels, auto_levels, check_finite, to_bytes
-from darkroom.raw.images import dicom, npy
+from darkroom.raw.images import dicom, npy, tiff
 
 Sufficient = Callable[[int, int], tuple[int, int]]
 """Height and width of an original -> those at which decoding it loses nothing."""
@@ -85,6 +85,11 @@ def read_samples(
             return _array(data, name)
         if dicom.is_dicom(data, name):
             return _frame(data, name, levels)
+        layout = tiff.large_layout(data, name=name, more_than=codec.MAX_PIXELS)
+        if layout is not None:
+            size = (layout.height, layout.width)
+            wanted = sufficient(*size) if sufficient else size
+            return Samples(*tiff.read_reduced(data, layout, name=name, at_least=wanted))
     header = codec.read_header(data, name=name)
     deep = codec.decode_deep(data, name=name, colours=levels is not None)
     if deep is not None:

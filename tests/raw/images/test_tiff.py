@@ -1,0 +1,189 @@
+"""Large TIFFs in parts: the means of blocks, whatever the parts and their compression."""
+
+import io
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from darkroom.errors import DataError
+from darkroom.images import codec
+from darkroom.raw.images import pictures, tiff
+from darkroom.raw.images.pictures import read_samples
+
+HEIGHT, WIDTH = 83, 101
+_ROWS, _COLUMNS = np.mgrid[:HEIGHT, :WIDTH]
+PICTURE = np.stack([_ROWS * 3, _COLUMNS * 2, (_ROWS + _COLUMNS)], 2).astype(np.uint8)
+
+
+def saved(pixels: np.ndarray, **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "TIFF", **options)
+    return file.getvalue()
+
+
+def by_hand(
+    pixels: np.ndarray, *, tile: int = 16, separate: bool = False, order: str = "<"
+) -> bytes:
+    """Return an uncompressed TIFF of tiles, which Pillow does not write."""
+    height, width, samples = pixels.shape
+    rows, columns = -(-height // tile), -(-width // tile)
+    padded = np.pad(
+        pixels, ((0, rows * tile - height), (0, columns * tile - width), (0, 0)), mode="edge"
+    )
+    planes = [padded[:, :, k : k + 1] for k in range(samples)] if separate else [padded]
+    parts = [
+        plane[row * tile :, column * tile :][:tile, :tile].tobytes()
+        for plane in planes
+        for row in range(rows)
+        for column in range(columns)
+    ]
+    starts = np.cumsum([8, *(len(part) for part in parts)]).tolist()
+    tags = {
+        256: (4, [width]),
+        257: (4, [height]),
+        258: (3, [8] * samples),
+        259: (3, [1]),
+        262: (3, [2 if samples >= 3 else 1]),
+        277: (3, [samples]),
+        284: (3, [2 if separate else 1]),
+        322: (3, [tile]),
+        323: (3, [tile]),
+        324: (4, starts[:-1]),
+        325: (4, [len(part) for part in parts]),
+    }
+    directory, behind = b"", b""
+    after = starts[-1] + 2 + 12 * len(tags) + 4
+    for tag, (kind, values) in tags.items():
+        packed = struct.pack(f"{order}{len(values)}{'H' if kind == 3 else 'L'}", *values)
+        if len(packed) > 4:
+            packed, behind = struct.pack(f"{order}L", after + len(behind)), behind + packed
+        directory += struct.pack(f"{order}HHL", tag, kind, len(values)) + packed.ljust(4, b"\0")
+    magic = b"II*\0" if order == "<" else b"MM\0*"
+    head = magic + struct.pack(f"{order}L", starts[-1])
+    count = struct.pack(f"{order}H", len(tags))
+    return head + b"".join(parts) + count + directory + bytes(4) + behind
+
+
+def means(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Return the rounded mean of each block, in the plainest way."""
+    height, width, _ = pixels.shape
+    rows = [
+        [
+            pixels[y : y + size, x : x + size].reshape(-1, 3).astype(float).mean(axis=0)
+            for x in range(0, width, size)
+        ]
+        for y in range(0, height, size)
+    ]
+    return np.floor(np.array(rows) + 0.5).astype(np.uint8)
+
+
+GREY = np.repeat(PICTURE[:, :, :1], 3, axis=2)
+RGBA = np.concatenate([PICTURE, PICTURE[:, :, :1]], axis=2)
+FILES: dict[str, tuple[bytes, np.ndarray]] = {
+    "strips": (saved(PICTURE, tiffinfo={278: 5}), PICTURE),
+    "one strip": (saved(PICTURE), PICTURE),
+    "lzw, strips of 1 row": (saved(PICTURE, compression="tiff_lzw", tiffinfo={278: 1}), PICTURE),
+    "deflate and predictor": (
+        saved(PICTURE, compression="tiff_adobe_deflate", tiffinfo={278: 7, 317: 2}),
+        PICTURE,
+    ),
+    "grey": (saved(PICTURE[:, :, 0], tiffinfo={278: 9}), GREY),
+    "rgba": (saved(RGBA, compression="tiff_lzw", tiffinfo={278: 6}), PICTURE),
+    "big": (saved(PICTURE, big_tiff=True, tiffinfo={278: 8}), PICTURE),
+    "tiles": (by_hand(PICTURE), PICTURE),
+    "tiles, big-endian": (by_hand(PICTURE, order=">"), PICTURE),
+    "tiles, a channel behind the other": (by_hand(PICTURE, separate=True), PICTURE),
+    "tiles of four channels apart": (by_hand(RGBA, separate=True), PICTURE),
+    "tiles, grey": (by_hand(PICTURE[:, :, :1]), GREY),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("divisor", [2, 4, 8])
+def test_each_pixel_is_the_mean_of_its_block(name: str, divisor: int) -> None:
+    data, pixels = FILES[name]
+    layout = tiff.large_layout(data, name="a.tif", more_than=1000)
+    assert layout is not None
+    at_least = (HEIGHT // divisor, WIDTH // divisor)
+    reduced, header = tiff.read_reduced(data, layout, name="a.tif", at_least=at_least)
+    assert np.array_equal(reduced, means(pixels, divisor))
+    assert (header.height, header.width, header.format) == (HEIGHT, WIDTH, "TIFF")
+
+
+def test_jpeg_in_tiff_is_read_as_the_whole_is() -> None:
+    data = saved(PICTURE, compression="jpeg", quality=95, tiffinfo={278: 16})
+    layout = tiff.large_layout(data, name="a.tif", more_than=1000)
+    assert layout is not None
+    reduced, _ = tiff.read_reduced(data, layout, name="a.tif", at_least=(40, 40))
+    whole = codec.decode_image(data)
+    assert np.abs(reduced.astype(int) - means(whole, 2)).max() <= 2
+
+
+def test_smaller_pictures_and_other_files_are_left_to_pillow() -> None:
+    assert tiff.large_layout(saved(PICTURE), name="a", more_than=HEIGHT * WIDTH) is None
+    assert tiff.large_layout(b"\x89PNG\r\n", name="a", more_than=0) is None
+    assert tiff.large_layout(b"II*\0\0\0\0\0", name="a", more_than=0) is None
+
+
+def test_pictures_beyond_the_limit_are_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "MAX_PIXELS", 5000)
+    data = by_hand(PICTURE)
+    samples = read_samples(data, name="a.tif", sufficient=lambda *_: (20, 20))
+    assert np.array_equal(samples.values, means(PICTURE, 4))
+    assert pictures.count_channels(data, name="a.tif") == 3
+    with pytest.raises(DataError, match=r"at more than half[\s\S]*preprocess\.height"):
+        read_samples(data, name="a.tif")
+
+
+def edited(data: bytes, tag: int, value: int) -> bytes:
+    """Return a little-endian file with another value of a tag of one value."""
+    (start,) = struct.unpack("<L", data[4:8])
+    at = data.index(struct.pack("<H", tag), start + 2)
+    return data[: at + 4] + struct.pack("<LL", 1, value) + data[at + 12 :]
+
+
+TILES = by_hand(PICTURE)
+REFUSED = {
+    "more rows": (edited(TILES, 257, 60_000), "does not hold"),
+    "too wide": (edited(TILES, 256, 2**31 - 1), "does not hold"),
+    "cut": (TILES[: len(TILES) // 2], "a.tif"),
+    "16 bits": (saved(np.zeros((60, 60), np.uint16)), "not read in parts"),
+    "rotated": (saved(PICTURE, tiffinfo={274: 6}), "not read in parts"),
+    "palette": (edited(TILES, 262, 3), "not read in parts"),
+    "several": (
+        saved(PICTURE, save_all=True, append_images=[Image.fromarray(PICTURE)] * 3),
+        "several pictures",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_other_kinds_and_lies_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "MAX_PIXELS", 3000)
+    data, words = REFUSED[name]
+    with pytest.raises(DataError, match=words):
+        read_samples(data, name="a.tif", sufficient=lambda *_: (8, 8))
+
+
+def test_parts_that_share_bytes_are_refused() -> None:
+    """Else 30 kB would claim 131,072 x 131,072 px and take hours."""
+    (start,) = struct.unpack("<L", TILES[4:8])
+    at = TILES.index(struct.pack("<HH", 324, 4), start)
+    count, offsets = struct.unpack("<LL", TILES[at + 4 : at + 12])
+    shared = struct.pack("<L", 8) * count
+    data = TILES[:offsets] + shared + TILES[offsets + len(shared) :]
+    longer = bytearray(data)
+    counts = TILES.index(struct.pack("<HH", 325, 4), start)
+    (lengths,) = struct.unpack("<L", TILES[counts + 8 : counts + 12])
+    longer[lengths : lengths + 4 * count] = struct.pack("<L", 20_000) * count
+    with pytest.raises(DataError, match="does not hold"):
+        tiff.large_layout(bytes(longer), name="a.tif", more_than=1000)
+
+
+def test_strips_as_large_as_pictures_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiff, "MAX_PART_PIXELS", 4000)
+    with pytest.raises(DataError, match=r"strips or tiles of 101 x 83 px[\s\S]*tiles of 512"):
+        tiff.large_layout(saved(PICTURE), name="a.tif", more_than=1000)
