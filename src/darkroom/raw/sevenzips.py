@@ -15,13 +15,17 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from darkroom.errors import DarkroomError, DataError, ResourceError
-from darkroom.project.names import safe_name, sizes_by_name
+from darkroom.project.names import file_kind, safe_name, sizes_by_name
 from darkroom.raw import limits
 from darkroom.raw.gunzip import unpack_once
 from darkroom.raw.tars import BLOCK_BYTES
 
 MAX_IN_MEMORY_BYTES = 4 * 2**20
 
+_FOR_7ZIP = {
+    "PasswordRequired": "it is encrypted",
+    "UnsupportedCompressionMethodError": "packed in a way that py7zr can't unpack",
+}
 _UNPACK = "is it the right one? Then unpack it yourself into a folder of its name"
 
 
@@ -75,7 +79,7 @@ def _fault(member: Any) -> str:
     """Return why a member can't be read ("a link"), or ""."""
     if member.is_symlink or member.is_junction:
         return "a link"
-    return "a device, pipe or folder" if member.is_socket else ""
+    return file_kind(member.st_fmt or 0)
 
 
 class _Archive:
@@ -108,14 +112,14 @@ class _Archive:
         self._file.close()
         # A hostile header reaches py7zr's code anywhere: TypeError, KeyError, struct.error, ...
         if isinstance(error, Exception) and not isinstance(error, (DarkroomError, OSError)):
-            is_locked = kind is not None and kind.__name__ == "PasswordRequired"
+            known = _FOR_7ZIP.get(kind.__name__ if kind else "")
             raise DataError(
-                "it is encrypted" if is_locked else "can't be read",
+                known or "can't be read",
                 file=self._path,
                 found=error if str(error) else type(error).__name__,
                 expected="a complete 7z archive without a password",
-                fix="unpack it yourself into a folder of its name"
-                if is_locked
+                fix="unpack it by 7-Zip into a folder of its name"
+                if known
                 else "download it again; it is damaged or cut short",
             ) from error
 
