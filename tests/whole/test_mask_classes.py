@@ -18,9 +18,10 @@ from tests.support import tiny
 from tests.support.packed import zip_of
 
 CLASSES = ("square", "bar")
+SQUARE = np.array([[[1]], [[0]]], np.uint8)  # and no bar
 NAMES = [f"{number:02}" for number in range(12)]
 TESTS = ["t0", "t1"]
-KINDS = ("rows", "files", "values", "full")
+KINDS = ("rows", "files", "values", "full", "one")
 
 
 def scene(number: int) -> tuple[tiny.Pixels, tiny.Pixels]:
@@ -34,6 +35,10 @@ def scene(number: int) -> tuple[tiny.Pixels, tiny.Pixels]:
     image[..., 0] += masks[0] * 180
     image[..., 2] += masks[1] * 180
     return image.astype(np.uint8), masks
+
+
+def labels_of(kind: str) -> list[str]:
+    return {"full": ["ground", *CLASSES], "one": ["square"]}.get(kind, [*CLASSES])
 
 
 def values_of(masks: tiny.Pixels) -> tiny.Pixels:
@@ -81,13 +86,18 @@ def draw(root: Path, kind: str, **train: Any) -> Path:
     else:
         zip_of(
             source / "masks.zip",
-            {f"{name}.png": tiny.png(values_of(mask)) for name, mask in masks.items()},
+            {
+                f"{name}.png": tiny.png(values_of(mask * (kind != "one" or SQUARE)))
+                for name, mask in masks.items()
+            },
         )
         rows["mask"] = "masks/{name}.png"
         data["values"] = {7: "square", 9: "bar", 255: None}
         if kind == "full":
             data["values"] = {0: "ground"} | data["values"]
-    labels = ["ground", *CLASSES] if kind == "full" else CLASSES
+        if kind == "one":
+            del data["values"][9]
+    labels = labels_of(kind)
     sample = [f"{name}_{label},\n" for name in TESTS for label in labels]
     tiny.put(source / "sample.csv", "id,rle\n" + "".join(sample))
     settings: tiny.Params = {
@@ -128,18 +138,22 @@ def test_classes_are_stored_as_planes_and_read_alike_from_any_form(project: Any,
     root = project(kind, "fetch", "index", "split", "preprocess", "audit")
     store = Store(root / "data/processed/tiny", "train")
     whole = np.stack([scene(number)[1] for number in range(len(NAMES))])
-    unknown = kind in ("values", "full")
-    assert store.planes == 2 + unknown + (kind == "full")
+    unknown = kind in ("values", "full", "one")
+    assert store.planes == len(labels_of(kind)) + unknown
     card = read_index(root / "data/index/tiny.csv", root / "data/index/tiny.json").card
-    assert (card.exclusive, card.background) == (unknown, kind == "values")
+    assert (card.exclusive, card.background) == (unknown, kind in ("values", "one"))
     planes = store.masks(range(len(NAMES)))[:, int(kind == "full") :, 2:14]
-    areas = planes[:, :2].sum(axis=(2, 3)).tolist()
+    count = 1 if kind == "one" else 2
+    areas = planes[:, :count].sum(axis=(2, 3)).tolist()
     # Half as large on either side: a quarter of the pixels, all but along the edges.
-    assert np.allclose(areas, whole[..., 2:].sum(axis=(2, 3)) / 4, atol=14)
+    assert np.allclose(areas, whole[:, :count, :, 2:].sum(axis=(2, 3)) / 4, atol=14)
     report = json.loads((root / "reports/tiny/audit.json").read_text())
+    assert ("unknown" in report["masks"]) == unknown
+    if kind == "one":
+        assert report["masks"]["empty"]["count"] == 3
+        return
     shown = report["masks"]["classes"]
     assert {name: shown[name]["images"] for name in CLASSES} == {"square": 9, "bar": 9}
-    assert ("unknown" in report["masks"]) == unknown
 
 
 @pytest.mark.slow
@@ -147,10 +161,12 @@ def test_classes_are_stored_as_planes_and_read_alike_from_any_form(project: Any,
 def test_classes_are_learned_judged_and_written(project: Any, kind: str) -> None:
     root = project(kind)
     _, description = load_model(root / "models/tiny/fold0")
-    labels = ["ground", *CLASSES] if kind == "full" else list(CLASSES)
+    labels = labels_of(kind)
     assert description["targets"] == labels
-    assert description.get("exclusive", False) == (kind in ("values", "full"))
-    assert description["model"]["outputs"] == 3 - (kind in ("rows", "files"))
+    exclusive = kind in ("values", "full", "one")
+    assert description.get("exclusive", False) == exclusive
+    background = kind in ("values", "one")
+    assert description["model"]["outputs"] == len(labels) + background
     text = gzip.decompress((root / "submissions/tiny.csv.gz").read_bytes()).decode()
     cells = dict(list(csv.reader(text.splitlines()))[1:])
     assert sorted(cells) == sorted(f"{name}_{label}" for name in TESTS for label in labels)
@@ -158,7 +174,7 @@ def test_classes_are_learned_judged_and_written(project: Any, kind: str) -> None
         masks = np.stack([rle.decode(cells[f"{name}_{label}"], 24, 32) for label in labels])
         if kind == "full":
             assert (masks.sum(axis=0) == 1).all(), "every pixel has a class"
-        if kind == "values":
+        if background:
             assert masks.sum(axis=0).max() <= 1
 
 

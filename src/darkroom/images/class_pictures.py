@@ -55,12 +55,12 @@ def draw_masks(image: Pixels, planes: Pixels, classes: int) -> Pixels:
     Args:
         image: uint8 (H, W, C).
         planes: (K, H, W) of 0 and 1, or with a plane more, of unknown pixels.
-        classes: K; 0 or 1: a single mask.
+        classes: K; 0 or 1: a single mask, of which only the outline is drawn.
     """
-    if classes < 2 and len(planes) == 1:
+    if classes < 2:
         return sheets.outline(image, planes[0])
     plain = sheets.as_rgb(image).astype(np.float32)
-    masks = planes[: max(1, classes)].astype(bool)
+    masks = planes[:classes].astype(bool)
     colours = np.array([class_colour(number) for number in range(len(masks))], np.float32)
     count = masks.sum(axis=0)[..., None]
     mean = np.tensordot(masks.astype(np.float32), colours, (0, 0)) / np.maximum(count, 1)
@@ -91,8 +91,9 @@ def compare_masks(
         answer: (K, H, W) of 0 and 1.
         height: Of the result, px; None keeps the image's own.
     """
-    if len(truth) == 1:
-        return sheets.compare(image, truth[0], answer[0], height=height)
+    if len(answer) == 1:
+        known = (truth[-1] == 0) if len(truth) > 1 else np.ones(image.shape[:2], bool)
+        return sheets.compare(image, truth[0] * known, answer[0] * known, height=height)
     masks, answers = truth[: len(answer)] > 0, answer > 0
     known = np.ones(masks.shape[1:], bool)
     if len(truth) > len(answer):
@@ -120,7 +121,7 @@ def mask_panels(image: Pixels, truth: Pixels, answer: Pixels) -> Pixels:
     Of a single mask, only the comparison.
     """
     errors = compare_masks(image, truth, answer)
-    if len(truth) == 1:
+    if len(answer) == 1:
         return errors
     pictures = [draw_masks(image, truth, len(answer)), draw_masks(image, answer, len(answer))]
     along = 0 if image.shape[1] > 1.5 * image.shape[0] else 1

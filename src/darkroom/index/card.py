@@ -28,7 +28,7 @@ class Card:
     Attributes:
         task: "segmentation", "multilabel", "multiclass", "binary" or "regression".
         targets: Names of the target columns, in the order of the model's outputs. Segmentation:
-            the mask classes where there are several, () for one. Multiclass with soft labels: the
+            the mask classes; () for one without a name. Multiclass with soft labels: the
             classes.
         classes: Multiclass only: the label of each class number, as the submission writes it.
         declared: Counts that the raw files state or that reading them gave ("train images", "test

@@ -116,8 +116,8 @@ class Train(FitConfig):
     class_weights: Literal["balanced"] | Annotated[list[Weight], Field(min_length=1)] | None = (
         Field(
             None,
-            description="cross_entropy: one a class; bce: of each label's positives; balanced: "
-            "from the training images.",
+            description="cross_entropy: one a class; bce: of each label's positives; masks: one a "
+            "class, where the background weighs 1; balanced: from the training images.",
         )
     )
     augment: Preset | list[dict[str, Any]] = Field(

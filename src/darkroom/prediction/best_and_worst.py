@@ -87,7 +87,7 @@ def draw_page(
 
 
 def _legend(card: Card) -> tuple[tuple[str, sheets.Colour], ...]:
-    if not card.targets:
+    if card.planes == 1:
         return sheets.COMPARE_LEGEND
     return (*class_legend(card.targets), *ERRORS_LEGEND)
 

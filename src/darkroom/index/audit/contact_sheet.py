@@ -97,7 +97,7 @@ def contact_sheet(
         tile_height=tile_height,
         title=name,
         text=text,
-        legend=class_pictures.class_legend(classes),
+        legend=class_pictures.class_legend(classes) if len(classes) > 1 else (),
     )
 
 

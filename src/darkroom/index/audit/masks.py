@@ -22,8 +22,8 @@ def mask_report(train: pd.DataFrame, card: Card) -> Report:
 
     Returns:
         For one class: images, without, values, empty, full, share. For several, in place of the
-        share: classes, each with its images and share, the images of each by fold, and the share
-        that is unknown, where pixels may be.
+        share: classes, each with its images and share, and the images of each by fold. Where
+        pixels may be unknown, their share.
     """
     cells = train["mask_pixels"].fillna("-1").astype(str)
     has_mask = ~cells.str.startswith("-")
@@ -39,7 +39,9 @@ def mask_report(train: pd.DataFrame, card: Card) -> Report:
         "empty": listed(masked.loc[(covered == 0).all(axis=1), "id"]),
         "full": listed(masked.loc[(covered == area).any(axis=1), "id"]),
     }
-    if not card.targets:
+    if card.unknown:
+        report["unknown"] = _spread(shares[:, -1])
+    if card.planes == 1:
         return report | {"share": _spread(shares[:, 0])}
     folds = masked["fold"].to_numpy()
     report["classes"] = {
@@ -53,7 +55,7 @@ def mask_report(train: pd.DataFrame, card: Card) -> Report:
         }
         for k, name in enumerate(card.targets)
     }
-    return report | ({"unknown": _spread(shares[:, -1])} if card.unknown else {})
+    return report
 
 
 def listed(ids: "pd.Series[str]") -> Report:

@@ -1,7 +1,8 @@
 """Build the augmentation of training images: a preset, or transforms of albumentations by name.
 
 Masks are moved with nearest-neighbour sampling, so their values stay exactly 0 and 1, and are never
-recoloured. The result is a pure function of the image and a seed, whatever was called before and
+recoloured. What a transform leaves empty is background; of exclusive classes without one it is
+unknown. The result is a pure function of the image and a seed, whatever was called before and
 in which process.
 """
 

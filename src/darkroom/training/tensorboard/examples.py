@@ -84,7 +84,7 @@ def _labelled(task: Task, one: Example, names: Sequence[str]) -> list[Tile]:
 
 
 def _legend(one: Example, names: Sequence[str]) -> Sequence[tuple[str, sheets.Colour]]:
-    if len(one.truth) == 1:
+    if len(one.prediction) == 1:
         return sheets.COMPARE_LEGEND
     classes = [*names, *map(str, range(len(names), len(one.prediction)))]
     return (*class_pictures.class_legend(classes), *class_pictures.ERRORS_LEGEND)
@@ -98,7 +98,7 @@ def _mask_row(task: Task, one: Example) -> list[Tile]:
     height = min(TILE_PX, len(one.image))
     errors = class_pictures.compare_masks(one.image, one.truth, answer, height=height)
     caption = f"{task.monitor.name} {score / count:.3f}"
-    if len(one.truth) > 1:
+    if len(one.prediction) > 1:
         classes = len(one.prediction)
         return [
             (one.image, one.id, None),
