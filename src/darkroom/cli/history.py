@@ -52,7 +52,7 @@ def run(context: Context, offline: bool = False) -> None:
     agreement = [(series, table.format_agreement(rows, series)) for series in SERIES]
     for _, line in agreement:
         print(line)
-    print(table.LEGEND)
+    print(table.legend(metric))
     if any(row.metric != metric for row in rows):
         print(f"local scores of another metric than {metric} are not compared")
     _draw(paths, rows, agreement)

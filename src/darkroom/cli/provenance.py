@@ -11,7 +11,7 @@ from pathlib import Path
 
 from darkroom.errors import ArtifactError
 
-TRACKED = ("params.yaml", "dvc.yaml", "dvc.lock", "src")
+TRACKED = ("params.yaml", "dvc.yaml", "dvc.lock", "src", "metrics")
 _IGNORED = "!!"  # of git's short status
 
 

@@ -56,9 +56,11 @@ def _headline(scores: Mapping[str, float | None]) -> str:
     """Return the first metric beside its baseline, which does not look at the images."""
     name, value = next(iter(scores.items()))
     baseline = next(
-        (scores[key] for form in BASELINES if (key := form.format(name)) in scores), None
+        (scores[key] for form in BASELINES if scores.get(key := form.format(name)) is not None),
+        None,
     )
     beside = "" if baseline is None else f" (baseline: {baseline:.4f})"
     leaked = scores.get("leaked_images")
     mark = f", {leaked} of them LEAKED: its first weights have learned them" if leaked else ""
-    return f"{name} {value:.4f}{beside} on {scores['images']} images{mark}"
+    shown = "is not defined" if value is None else f"{value:.4f}"
+    return f"{name} {shown}{beside} on {scores['images']} images{mark}"

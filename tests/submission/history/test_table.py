@@ -12,10 +12,10 @@ from darkroom.remote.kaggle.api import Status
 from darkroom.submission.history.file import HistoryRow
 from darkroom.submission.history.table import (
     DIRTY,
-    LEGEND,
     Agreement,
     format_agreement,
     format_table,
+    legend,
     measure_agreement,
     paired_scores,
     spearman,
@@ -130,7 +130,16 @@ def test_only_scores_of_one_metric_are_compared() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", [LEGEND, DIRTY])
+def test_a_gap_above_0_means_that_the_leaderboard_is_better() -> None:
+    rows = [replace(row(0.5, 0.25), metric="log_loss"), replace(row(0.5, 0.75), metric="log_loss")]
+    gaps = [line.split()[-2] for line in format_table(rows, 80).splitlines()[1:3]]
+    assert gaps == ["+0.25000", "-0.25000"]
+    assert "gap +0.00000" in format_agreement(rows, "public")
+    assert legend("log_loss (leaked)").startswith("gap: local minus leaderboard,")
+    assert legend("dice").startswith("gap: leaderboard minus local,")
+
+
+@pytest.mark.parametrize("text", [legend("dice"), legend("rmse"), DIRTY])
 def test_the_notes_fit_a_narrow_terminal(text: str) -> None:
     assert len(text) <= 80
 

@@ -3,7 +3,7 @@
 import pytest
 
 from darkroom.errors import ParamsError
-from darkroom.params.data_rules import METRIC_TASKS, metric_fault
+from darkroom.params.data_rules import LOWER_IS_BETTER, METRIC_TASKS, metric_fault
 from darkroom.tasks.metrics.specs import METRICS, get_metric
 from darkroom.tasks.table import TASKS
 
@@ -48,6 +48,7 @@ def test_the_usual_metric_of_a_task(task: str, name: str) -> None:
 def test_lower_is_better_for_errors_only() -> None:
     lower = {name for name, spec in METRICS.items() if spec.best == "min"}
     assert lower == {"log_loss", "weighted_log_loss", "rmse", "mae", "rmsle", "mcrmse"}
+    assert lower == set(LOWER_IS_BETTER)
     assert METRICS["rmse"].is_better(1, 2)
     assert METRICS["dice"].is_better(2, 1)
 

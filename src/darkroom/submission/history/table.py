@@ -10,13 +10,15 @@ from typing import Literal
 import pandas as pd
 
 from darkroom.submission.history.file import HistoryRow
+from darkroom.tasks.metrics.own import is_lower_better
 
 Series = Literal["public", "private"]
 
 COLUMNS = ("#", "time (UTC)", "commit", "local", "public", "private", "gap", "message")
 RIGHT_ALIGNED = ("#", "local", "public", "private", "gap")
+LEAKED = " (leaked)"  # behind a metric's name
 MIN_MESSAGE = 8  # characters, in however narrow a terminal
-LEGEND = "gap: leaderboard minus local, mean ± spread; rank correlation 1: the same order"
+LEGEND = "gap: {} minus {}, mean ± spread; rank correlation 1: the same order"
 DIRTY = "*: made from files that were not committed"
 
 
@@ -31,10 +33,23 @@ def format_table(rows: Sequence[HistoryRow], width: int) -> str:
     return "\n".join(text)
 
 
+def legend(metric: str) -> str:
+    """Return a line that explains the gap: above 0 the leaderboard's score is the better one."""
+    names = ("leaderboard", "local")
+    return LEGEND.format(*(names[::-1] if _is_lower_better(metric) else names))
+
+
+def _is_lower_better(metric: str) -> bool:
+    return is_lower_better(metric.removesuffix(LEAKED))
+
+
 def format_agreement(rows: Sequence[HistoryRow], series: Series) -> str:
     """Return a line on how far the local scores agree with those of a leaderboard."""
     pairs = paired_scores(rows, series)
-    agreement = measure_agreement([local for _, local, _ in pairs], [score for *_, score in pairs])
+    sign = -1 if rows and _is_lower_better(rows[-1].metric) else 1
+    agreement = measure_agreement(
+        [sign * local for _, local, _ in pairs], [sign * score for *_, score in pairs]
+    )
     words = [f"{series:<7}  {agreement.count} of {len(rows)} compared"]
     if agreement.mean is not None:
         spread = "" if agreement.spread is None else f" ± {agreement.spread:.5f}"
@@ -64,7 +79,8 @@ def paired_scores(rows: Sequence[HistoryRow], series: Series) -> list[tuple[int,
 def _cells(number: int, row: HistoryRow, rows: Sequence[HistoryRow]) -> tuple[str, ...]:
     gap = ""
     if row.local is not None and row.public is not None and row.metric == rows[-1].metric:
-        gap = f"{row.public - row.local:+.5f}"
+        sign = -1 if _is_lower_better(row.metric) else 1
+        gap = f"{sign * (row.public - row.local):+.5f}"
     return (
         str(number),
         f"{row.time:%Y-%m-%d %H:%M}",
@@ -119,7 +135,7 @@ class Agreement:
 
     Attributes:
         count: Submissions that have both scores.
-        mean: Of leaderboard minus local score; None without any.
+        mean: Of leaderboard minus local score, both so that more is better; None without any.
         spread: Sample standard deviation of that difference; None with fewer than 2.
         rank: Spearman's correlation, 1: both put the submissions in the same order, -1: in the
             opposite; None with fewer than 3, or if one of the lists holds a single value.

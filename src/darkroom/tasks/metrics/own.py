@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.errors import ParamsError
+from darkroom.params.data_rules import LOWER_IS_BETTER
 from darkroom.project.paths import OWN_METRICS
 
 Array = NDArray[Any]
@@ -119,6 +120,24 @@ def own_digest(name: str) -> str:
         ParamsError: The file can't be read.
     """
     return hashlib.sha256(_read(Path(name.partition(":")[0]))).hexdigest() if is_own(name) else ""
+
+
+def is_lower_better(name: str) -> bool:
+    """Return whether less of a metric is better, by its name or its file's BEST.
+
+    The file is read, not run; one that is gone says nothing.
+
+    Example:
+        >>> is_lower_better("rmse"), is_lower_better("macro_f1")
+        (True, False)
+    """
+    if not is_own(name):
+        return name in LOWER_IS_BETTER
+    try:
+        text = Path(name.partition(":")[0]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return re.search(r"^BEST\s*=\s*[\"']min[\"']", text, re.MULTILINE) is not None
 
 
 def _read(path: Path) -> bytes:
