@@ -21,7 +21,7 @@ from darkroom.stages._inputs import mask_classes
 from darkroom.store.loader import Loader, loader
 from darkroom.store.store import Store
 from darkroom.tasks.losses.build import balanced_mask_weights, balanced_weights, build_loss
-from darkroom.tasks.metrics.epochs import EpochMetric
+from darkroom.tasks.metrics.epochs import EpochMetric, MaskEpochMetric
 from darkroom.tasks.metrics.specs import column_weights, get_metric
 from darkroom.training import distributed
 from darkroom.training.augment.build import build_augmentation
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from darkroom.params.competition import Competition
 
 GIVEN = "given"
+_MASK_METRICS = ("iou", "mean_iou", "global_dice", "mask_iou_precision")  # of counts, as Dice is
 _MASKS_AT_ONCE = 16
 _TRAINING_PER_VALIDATION = 4  # loader processes
 
@@ -237,6 +238,8 @@ def known_share(targets: NDArray[Any] | None) -> float | None:
 def epoch_metric(card: Card, val_targets: NDArray[Any] | None) -> EpochMetric | None:
     """Return the metric by which epochs are compared; None: the first of the task's.
 
+    Epochs of metrics of objects and of stacks are compared by Dice: their own take too long.
+
     Args:
         card: What the judge counts.
         val_targets: Of the images to validate on.
@@ -246,6 +249,8 @@ def epoch_metric(card: Card, val_targets: NDArray[Any] | None) -> EpochMetric | 
         DataError: The metric is not defined for these images.
     """
     spec = get_metric(card.metric, card.task)
+    if spec.name in _MASK_METRICS:
+        return MaskEpochMetric(spec, card.task, classes=mask_classes(card))
     if not card.metric or card.metric == "accuracy" or val_targets is None:
         return None
     metric = EpochMetric(spec, card.task, column_weights(spec, card.outputs, card.weights))

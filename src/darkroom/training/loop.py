@@ -20,7 +20,6 @@ from darkroom.training.module import (
     batch_seed,
     check_finite,
     targets_of,
-    to_array,
 )
 from darkroom.training.step import OptimizerStep
 
@@ -165,7 +164,8 @@ class Loop:
                 self._check(numbers[0], batch)
                 totals.add(numbers, sums.counts)
                 if self.module.metric is not None:
-                    parts.append((batch.ids, to_array(targets_of(batch)), to_array(probabilities)))
+                    arrays = self.module.metric.arrays(probabilities, targets_of(batch))
+                    parts.append((batch.ids, *arrays))
                 self.call("on_validation_batch", batch, probabilities)
                 if checkpoints.is_interrupted(self, number):
                     break

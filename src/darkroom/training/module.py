@@ -5,10 +5,8 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -219,12 +217,6 @@ def targets_of(batch: Batch) -> Tensor:
     if batch.targets is None:
         raise DataError("training images have no masks", details=batch.ids)
     return batch.targets
-
-
-def to_array(values: Tensor) -> NDArray[Any]:
-    """Return a tensor's values on the CPU."""
-    array: NDArray[Any] = values.detach().cpu().numpy()
-    return array
 
 
 def reseed(device: torch.device, seed: int) -> None:

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from darkroom.errors import DataError
-from darkroom.tasks.metrics.epochs import EpochMetric
+from darkroom.tasks.metrics.epochs import EpochMetric, MaskEpochMetric
 from darkroom.tasks.metrics.specs import get_metric
+from darkroom.tasks.planes import MaskClasses
 
 
 def epoch_metric(name: str, task: str) -> EpochMetric:
@@ -30,6 +32,28 @@ def test_a_kappa_of_numbers_is_that_of_the_best_cuts() -> None:
     assert epoch_metric("quadratic_kappa", "regression").score(truth, found) == 1
     classes = epoch_metric("quadratic_kappa", "multiclass")
     assert classes.score(np.array([0, 1]), np.eye(2, dtype=np.float32)) == 1
+
+
+def test_masks_are_counted_over_all_images() -> None:
+    truth = torch.tensor([[[[1, 1, 0]]], [[[0, 0, 1]]]], dtype=torch.uint8)
+    found = torch.tensor([[[[0.4, 0.3, 0.1]]], [[[0.3, 0.0, 0.3]]]])
+    metric = MaskEpochMetric(get_metric("mean_iou", "segmentation"), "segmentation")
+    parts = [([str(i)], *metric.arrays(found[[i]], truth[[i]])) for i in range(2)]
+    # Above 1/4 or 1/8: all three pixels of the truth, and one too many.
+    assert metric.score_parts(parts) == 3 / 4
+    with pytest.raises(DataError, match="found: 1 images without a mask"):
+        metric.score(*metric.arrays(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)))
+
+
+def test_exclusive_masks_are_of_the_most_probable_class() -> None:
+    # Two classes, and a plane of unknown pixels.
+    truth = torch.tensor([[[[1, 0, 0]], [[0, 1, 0]], [[0, 0, 1]]]], dtype=torch.uint8)
+    found = torch.tensor([[[[0.6, 0.3, 0.9]], [[0.4, 0.7, 0.1]]]])
+    classes = MaskClasses(exclusive=True)
+    metric = MaskEpochMetric(
+        get_metric("mean_iou", "segmentation"), "segmentation", classes=classes
+    )
+    assert metric.score(*metric.arrays(found, truth)) == 1
 
 
 def test_the_order_of_images_and_parts_does_not_matter() -> None:

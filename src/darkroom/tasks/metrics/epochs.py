@@ -1,4 +1,4 @@
-"""The score of an epoch's validation predictions, whole, by which epochs are compared.
+"""The score of all validation predictions of an epoch, by which epochs are compared.
 
 A metric that needs a threshold is taken at the best common one, and a kappa of numbers with the
 best cuts: as `evaluate` will choose them. At one half instead, macro F1 would prefer the epoch
@@ -11,21 +11,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from darkroom.errors import DataError
 from darkroom.tasks.answers import decode_class, decode_grade
 from darkroom.tasks.metrics.cuts import best_cuts
+from darkroom.tasks.metrics.masks import masks_score
 from darkroom.tasks.metrics.specs import LABEL_TASKS, Best, MetricSpec
+from darkroom.tasks.planes import OVERLAPPING, MaskClasses
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
 
 # Every 1/64: epochs differ by more than what lies between.
+_MASK_LEVELS = tuple(k / 8 for k in range(1, 8))
 _THRESHOLDS = np.arange(1, 64, dtype=np.float32) / 64
 
 
-Part = tuple[list[str], Array, Floats]
+Part = tuple[list[str], Array, Array]
 """Ids of n images, their truth and their predictions."""
 
 
@@ -53,6 +58,10 @@ class EpochMetric:
         """Whether more or less is better."""
         return self.spec.best
 
+    def arrays(self, probabilities: Tensor, targets: Tensor) -> tuple[Array, Array]:
+        """Return what is kept of a batch for `score`: truth and predictions, on the CPU."""
+        return targets.detach().cpu().numpy(), probabilities.detach().cpu().numpy()
+
     def score_parts(self, parts: Sequence[Part]) -> float:
         """Return the score of all parts, whatever their order: images are put in that of ids."""
         ids = [image_id for part_ids, *_ in parts for image_id in part_ids]
@@ -60,7 +69,7 @@ class EpochMetric:
         truth, predictions = (np.concatenate([part[side] for part in parts]) for side in (1, 2))
         return self.score(truth[order], predictions[order])
 
-    def score(self, truth: Array, predictions: Floats) -> float:
+    def score(self, truth: Array, predictions: Array) -> float:
         """Return the score of predictions.
 
         Args:
@@ -79,6 +88,54 @@ class EpochMetric:
                 fix="split otherwise (split.by: stratify, or fewer folds), or name another metric",
             )
         return score
+
+
+@dataclass(frozen=True)
+class MaskEpochMetric(EpochMetric):
+    """A metric of masks that is counted over all validation images: at the best of seven levels.
+
+    Attributes:
+        classes: How mask classes share the pixels.
+    """
+
+    classes: MaskClasses = OVERLAPPING
+
+    def arrays(self, probabilities: Tensor, targets: Tensor) -> tuple[Array, Array]:
+        """Return the areas (N, K) of masks, and hits and answered pixels (N, K, T, 2), int64.
+
+        Args:
+            probabilities: float32 (N, K, H, W).
+            targets: uint8 (N, K, H, W), or with one plane more, of unknown pixels.
+        """
+        masks, known = self.classes.split_unknown(targets, probabilities.shape[1])
+        truth = masks > 0 if known is None else (masks > 0) & known
+        counts = []
+        for level in (None,) if self.classes.exclusive else _MASK_LEVELS:
+            answer = self.classes.answers(probabilities) if level is None else probabilities > level
+            answer = answer if known is None else answer & known
+            hits = (answer & truth).sum((2, 3))
+            counts.append(torch.stack([hits, answer.sum((2, 3))], dim=2))
+        return truth.sum((2, 3)).cpu().numpy(), torch.stack(counts, dim=2).cpu().numpy()
+
+    def score(self, truth: Array, predictions: Array) -> float:
+        """Return the score of counts; see `arrays`.
+
+        Raises:
+            DataError: No image shows any class, nor does an answer.
+        """
+        scores = [
+            masks_score(self.name, predictions[:, :, t, 0], predictions[:, :, t, 1], truth)
+            for t in range(predictions.shape[2])
+        ]
+        defined = [score for score in scores if score is not None]
+        if not defined:
+            raise DataError(
+                f"data.metric: {self.name} is not defined on the validation images",
+                found=f"{len(truth)} images without a mask",
+                expected="images that show what is to be predicted",
+                fix="split otherwise, or name another metric",
+            )
+        return max(defined)
 
 
 def _best(
