@@ -61,7 +61,7 @@ def small_bombs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 HARMLESS = (  # what is left of the names, flags, methods and modes
     *("flags_8.zip", "name_deep.tar", "name_deep.zip", "name_long.tar", "name_long.zip"),
-    *("name_deep.7z", "name_long.7z"),
+    *("name_deep.7z", "name_long.7z", "name_longer.7z"),
 )
 
 

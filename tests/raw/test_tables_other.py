@@ -11,7 +11,7 @@ import pytest
 
 from darkroom.errors import DataError
 from darkroom.raw.archives import Archives
-from darkroom.raw.tables import Table, join_tables, read_header, read_table
+from darkroom.raw.tables import Table, join_tables, read_header, read_table, table_files
 
 
 def read(
@@ -254,3 +254,17 @@ def test_tables_that_can_not_be_joined_are_refused(
     with pytest.raises(DataError) as caught:
         pair(tmp_path, left, right)
     assert words in str(caught.value)
+
+
+def test_a_name_without_a_suffix_finds_any_kind_of_table(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train.csv").write_bytes(b"id\n1\n")
+    archives = Archives(tmp_path, tmp_path)
+    assert read_table(archives, "train").rows == [["1"]]
+    assert table_files(["train", "train.json.zip"], "train") == ["train.json.zip"]
+    (tmp_path / "train.tsv").write_bytes(b"id\n1\n")
+    with pytest.raises(DataError) as caught:
+        read_table(archives, "train")
+    assert "train is two tables here\n  found: train.csv and train.tsv" in str(caught.value)
+    with pytest.raises(DataError, match="test is missing"):
+        read_table(archives, "test")

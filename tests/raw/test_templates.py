@@ -167,6 +167,12 @@ INSIDE = {name.removeprefix("train/"): data for name, data in PICTURES.items()}
         ),
         (lambda folder: zip_of(folder / "train.zip", PICTURES), "train.zip/train"),
         (lambda folder: zip_of(folder / "train.zip", INSIDE), "train.zip"),
+        (
+            lambda folder: zip_of(
+                folder / "train.zip", {f"train/{n}": d for n, d in PICTURES.items()}
+            ),
+            "train.zip/train/train",
+        ),
         (lambda folder: tar_of(folder / "train.tar.gz", PICTURES), "train.tar.gz/train"),
     ],
 )

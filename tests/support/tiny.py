@@ -225,16 +225,6 @@ def shipped(name: str) -> Params:
     return data
 
 
-def mirrored(name: str) -> Params:
-    """Return the data section of CelebA, with the tables of its copy on Kaggle."""
-    data = shipped(name)
-    tables = ["list_attr_celeba.csv", "list_eval_partition.csv"]
-    for part in ("train", "test"):
-        image = "img_align_celeba/img_align_celeba/{image_id}"
-        data[part] = data[part] | {"table": tables, "image": image}
-    return data
-
-
 def carvana(source: Path) -> Params:
     """Draw two cars and one to predict, 16 views each; return the section's data and split."""
     train = [f"{car}_{view:02}" for car in ("0" * 12, "a" * 12) for view in range(1, 17)]

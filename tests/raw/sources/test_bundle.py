@@ -68,7 +68,7 @@ def test_the_mirror_of_celeba_is_indexed_after_its_split(tmp_path: Path) -> None
     with BundleArchive(path) as archive:
         offered = list(archive.sizes)
     assert sorted(offered) == sorted([*WANTED, "list_bbox_celeba.csv"])
-    data = Data.model_validate(tiny.mirrored("celeba") | {"source": "raw"})
+    data = Data.model_validate(tiny.shipped("celeba") | {"source": "raw"})
     wanted = required_files(offered, data)
     assert wanted == WANTED
     raw = tmp_path / "raw"

@@ -19,7 +19,7 @@ def project(format: str, **data: object) -> Path:
     else:
         tiny.imitation(root, format)
     if format == "celeba":
-        data = tiny.mirrored("celeba") | data
+        data = tiny.shipped("celeba") | data
     change = {**data, "source": "kaggle"}
     tiny.edit(root, lambda params: params[tiny.NAME]["data"].update(change))
     return root / "source"

@@ -1,7 +1,7 @@
 """Find a table among the raw files, whatever it is packed in, and read it by its kind."""
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from darkroom.errors import DataError
 from darkroom.project.names import (
@@ -23,6 +23,9 @@ from darkroom.raw.tables.text import open_records, read_text_table
 from darkroom.raw.templates.places import find_containers, find_member
 
 SUFFIXES = ("", ".zip", ".gz", ".7z", FIRST_PART)
+"""Of what a table is packed in."""
+
+_KINDS = (".csv", ".tsv", ".txt", ".parquet", ".json")
 
 
 def read_table(
@@ -40,8 +43,8 @@ def read_table(
 
     Args:
         archives: The raw files.
-        name: The table's name, without the suffix of what it is packed in; or its path in a folder
-            or an archive.
+        name: The table's name, without the suffix of what it is packed in, and without that of its
+            kind where there is one table of that name; or its path in a folder or an archive.
         delimiter: One character between cells; " " is one blank or more. None: what the file's
             name says: a comma, a tab (.tsv), or in .txt what its first lines have, else blanks.
         columns: The names of the columns of a table without a header.
@@ -112,7 +115,29 @@ def table_files(names: Collection[str], name: str, key: str = "") -> list[str]:
     """
     if "/" in name:
         return with_parts(names, find_containers(names, name.split("/")[0], key or name))
-    return with_parts(names, [pick_name(names, name, suffixes=SUFFIXES, key=key)])
+    return with_parts(names, [_find_table(names, name, key=key)])
+
+
+def _find_table(names: Collection[str], name: str, *, file: object = None, key: str = "") -> str:
+    """Return the file of a table; without a suffix in its name, any kind of table will do."""
+    if not name.lower().endswith(_KINDS):
+        kinds = [f"{name}{kind}" for kind in _KINDS]
+        packed = [[f"{kind}{suffix}" for suffix in SUFFIXES] for kind in kinds]
+        there = [next((each for each in several if each in names), "") for several in packed]
+        if len(several := list(filter(None, there))) > 1:
+            raise DataError(
+                f"{name} is two tables here",
+                file=file,
+                found=" and ".join(several),
+                expected=f"one of them, for {key or name}",
+                fix=f"write {several[0]} in {key}" if key else f"write {several[0]}",
+            )
+        if several:
+            return several[0]
+        if PurePath(name).suffix == "":
+            suffixes = [kind + packing for packing in SUFFIXES[:2] for kind in _KINDS]
+            return pick_name(names, name, suffixes=suffixes, file=file, key=key)
+    return pick_name(names, name, suffixes=SUFFIXES, file=file, key=key)
 
 
 def read_bytes(archives: Archives, name: str) -> tuple[str, bytes]:
@@ -127,7 +152,7 @@ def read_bytes(archives: Archives, name: str) -> tuple[str, bytes]:
     if "/" in name:
         member = find_member(archives, name) or name  # the archive says what is there instead
         return str(folder / member), archives.read(member)
-    path = folder / pick_name(list_names(folder), name, suffixes=SUFFIXES, file=folder)
+    path = folder / _find_table(list_names(folder), name, file=folder)
     with read_errors(path), path.open("rb") as file:
         kind = describe_bytes(file.read(512))
     if kind == "a gzip file" and not path.name.endswith(TAR_SUFFIXES):

@@ -126,8 +126,10 @@ class Listing:
             self._add(path[start:], path[start:] if container == BARE else path)
         inner = f"{stem_of(container)}/"
         for path in [] if exact else members:
-            if path.startswith(inner, start):
-                self._add(path[start + len(inner) :], path)
+            name = path[start:]
+            while name.startswith(inner):  # some are packed twice
+                name = name.removeprefix(inner)
+                self._add(name, path)
 
     def _add(self, name: str, path: str) -> None:
         for form in {name, normalize("NFC", name)}:  # é may be one character or two
