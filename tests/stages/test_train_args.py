@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from darkroom.errors import ParamsError
+from darkroom.errors import DataError, ParamsError
+from darkroom.index.card import Card
 from darkroom.params.competition import Competition
 from darkroom.params.model import SmallCnn, UNet
 from darkroom.params.train import Train
@@ -66,3 +68,31 @@ def test_validation_has_a_quarter_of_the_loader_processes(
     train = Train(epochs=1, batch_size=2, lr=0.1, workers=workers)
     loaders = _train_args.train_loaders(store, [0, 1], [2, 3], None, train, 1)
     assert [each.num_workers for each in loaders] == [workers, validation]
+
+
+def test_the_metric_of_the_judge_compares_epochs() -> None:
+    truth = np.array([[1.0], [0.0]], np.float32)
+    assert _train_args.epoch_metric(Card("binary", ("y",)), truth) is None, "the task's own"
+    assert _train_args.epoch_metric(Card("binary", ("y",), metric="accuracy"), truth) is None
+    metric = _train_args.epoch_metric(Card("binary", ("y",), metric="roc_auc"), truth)
+    assert metric is not None
+    assert (metric.name, metric.best) == ("roc_auc", "max")
+    masks = _train_args.epoch_metric(Card("segmentation", metric="mean_iou"), None)
+    assert masks is not None
+    assert _train_args.epoch_metric(Card("segmentation", metric="f2_iou"), None) is None
+
+
+def test_what_the_truth_does_not_allow_is_refused_before_an_epoch_is_trained() -> None:
+    with pytest.raises(DataError, match="roc_auc is not defined on the validation images"):
+        _train_args.epoch_metric(
+            Card("binary", ("y",), metric="roc_auc"), np.ones((3, 1), np.float32)
+        )
+    weighted = Card("multilabel", ("any", "some"), metric="weighted_log_loss", weights={"amy": 2})
+    with pytest.raises(ParamsError, match=r"no such label or target(?s:.*)did you mean any"):
+        _train_args.epoch_metric(weighted, np.ones((3, 2), np.float32))
+
+
+def test_the_share_of_known_targets() -> None:
+    assert _train_args.known_share(np.array([[1.0, np.nan], [0.0, 1.0]])) == 0.75
+    assert _train_args.known_share(np.array([[1.0]])) is None
+    assert _train_args.known_share(np.array([1, 2])) is None
