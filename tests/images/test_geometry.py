@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import darkroom
+from darkroom.images import geometry
 from darkroom.images.geometry import (
     FITS,
     Box,
@@ -211,3 +212,18 @@ def test_what_is_left_beside_exclusive_classes_is_of_none() -> None:
     stored = fit_classes(full, 8, 8, "pad")
     assert stored[0, 2:6].all()
     assert stored.sum() == 4 * 8
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("shape", [(160, 240), (163, 245)])
+def test_large_masks_are_made_smaller_first(
+    fit: Fit, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    mask = ((rows - 70) ** 2 + (columns - 110) ** 2 < 55**2).astype(np.uint8)
+    plain = fit_mask(mask, 20, 30, fit)
+    monkeypatch.setattr(geometry, "_WHOLE_PIXELS", 1000)
+    large = fit_mask(mask, 20, 30, fit)
+    assert plain.sum() > 100
+    # Blocks of 8 px lie within stored pixels of 8; else a few on the outline differ.
+    assert (large != plain).sum() <= (0 if shape == (160, 240) else 3)

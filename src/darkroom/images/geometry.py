@@ -35,6 +35,8 @@ NEARLY = 0.99
 _ROUNDING = np.float32(1e-4)
 _HALF = np.float32(0.5 - 1e-4)
 
+_WHOLE_PIXELS = 2**27  # of a mask; larger ones are made smaller before they become floats
+
 
 @dataclass(frozen=True)
 class Box:
@@ -159,9 +161,29 @@ def fit_mask(mask: Pixels, height: int, width: int, fit: Fit) -> Pixels:
     source = mask[placement.source.slices]
     if source.shape == (placement.stored.height, placement.stored.width):
         return _placed(source, placement.stored, height, width)
-    covered = _resize(source.astype(np.float32), placement.stored.height, placement.stored.width)
+    covered = _covered_share(source, placement.stored.height, placement.stored.width)
     labels = (covered >= _HALF).astype(np.uint8)
     return _placed(labels, placement.stored, height, width)
+
+
+def _covered_share(mask: Pixels, height: int, width: int) -> NDArray[np.float32]:
+    """Return the share of each pixel's area that a mask covers, float32 (height, width)."""
+    if mask.size > _WHOLE_PIXELS:  # as float32 it would take gigabytes
+        for divisor in DIVISORS:
+            rows, columns = (-(-side // divisor) for side in mask.shape)
+            if can_reduce(mask.shape[0], divisor, height) and can_reduce(
+                mask.shape[1], divisor, width
+            ):
+                reduced = np.empty((rows, columns), np.float32)
+                for row in range(rows):
+                    band = mask[row * divisor : (row + 1) * divisor]
+                    sums = np.add.reduceat(band.sum(axis=0), np.arange(0, mask.shape[1], divisor))
+                    reduced[row] = sums / band.shape[0]
+                reduced[:, :-1] /= divisor
+                reduced[:, -1] /= mask.shape[1] - (columns - 1) * divisor
+                whole, to = Box(0, 0, *mask.shape), Box(0, 0, height, width)
+                return np.asarray(_resize_reduced(reduced, whole, divisor, to), np.float32)
+    return _resize(mask.astype(np.float32), height, width)
 
 
 def fit_classes(masks: Pixels, height: int, width: int, fit: Fit) -> Pixels:
@@ -268,7 +290,7 @@ def _placed(resized: NDArray[Any], box: Box, height: int, width: int) -> NDArray
     return whole
 
 
-def _resize_reduced(pixels: Pixels, source: Box, divisor: int, to: Box) -> Pixels:
+def _resize_reduced(pixels: NDArray[Any], source: Box, divisor: int, to: Box) -> Pixels:
     """Return the box `source` of an original, decoded at 1/divisor, at the size of `to`.
 
     A reduced pixel stands for `divisor` pixels of the original, also where the original or the box
