@@ -299,11 +299,14 @@ def test_grades_are_those_of_training(tmp_path: Path) -> None:
     assert [fault.row for fault in report.faults] == [4, 5]
 
 
-def test_a_cell_of_the_competitions_own_sample_is_legal(tmp_path: Path) -> None:
-    card = Card("multiclass", ("y",), ("a", "b"), header=("id", "y"))
-    assert values_report(tmp_path, card, ["a", "?"], sample_cells=["?"]).ok
-    number = Card("regression", ("y",), header=("id", "y"))
-    assert values_report(tmp_path, number, ["", "1"], sample_cells=[""]).facts["least"] == 1
+def test_labels_that_only_the_competitions_own_sample_has_are_legal(tmp_path: Path) -> None:
+    header = ("id", "y")
+    card = Card("multiclass", ("y",), ("a", "b"), header=header, sample_labels=("?",))
+    assert values_report(tmp_path, card, ["a", "?"]).ok
+    assert values_report(tmp_path, card, ["a ? b", "?"], "map@3").ok
+    card = Card("multilabel", ("a", "b"), header=header, sample_labels=("", "?"))
+    assert values_report(tmp_path, card, ["a ?", ""]).ok
+    assert not values_report(tmp_path, card, ["a !"]).ok
 
 
 def test_a_judge_finds_rows_and_columns_by_name(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Evaluate and predict go on where they were killed, to the same bytes."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +69,44 @@ def prepare(project: Project, kind: str) -> Path:
         tiny.run("preprocess", "train")
     tiny.run("evaluate", "predict")
     return root
+
+
+def speckled(_networks: Any, images: Any, *_: Any) -> Any:
+    """Return probabilities with many small objects: noise of images, folded."""
+    return (9 * images[:, :1]).cos() / 2 + 0.5
+
+
+def prepare_objects(project: Project) -> Path:
+    """Return a project whose submission has a row for each object."""
+    root = project("masks")
+
+    def change(params: dict[str, Any]) -> None:
+        sections = params["tiny"]
+        sections["data"]["metric"] = "iou_precision"
+        sections["evaluate"]["min_area"] = 4
+        sections["predict"]["batch_size"] = 2
+
+    tiny.edit(root, change)
+    tiny.run("index", "split", "preprocess", "train", "evaluate", "predict")
+    return root
+
+
+def test_a_killed_run_goes_on_where_an_image_has_several_rows(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(predict, "_average", speckled)
+    root = prepare_objects(project)
+    expected = outputs(root, "predict")
+    facts = json.loads(expected["tiny.json"])
+    assert facts["images"] == 5 < facts["rows"]
+    assert main(["check", "tiny"]) == 0
+    with killed_after(2, monkeypatch), pytest.raises(Killed):
+        main(["predict", "tiny"])
+    with counting_batches(monkeypatch) as sizes:
+        assert main(["predict", "tiny"]) == 0
+    assert sizes == [1]
+    assert outputs(root, "predict") == expected
+    assert "going on after 4 of 5 images" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from darkroom.errors import ArtifactError
-from darkroom.index.card import Card
 from darkroom.index.table import Index, read_index
 from darkroom.project.checked_json import read_json
 from darkroom.project.files import file_sha256
 from darkroom.project.paths import Layout
-from darkroom.raw.archives import Archives
-from darkroom.raw.tables import read_table
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import read_part
 from darkroom.submission.cell_checks import Known
@@ -25,8 +22,7 @@ def run(context: Context, file: Path | None = None) -> None:
     """Check a submission and print the result; raise ArtifactError if it has faults."""
     paths = context.paths
     path = file or require(paths.submission, "predict", context.name)
-    like = getattr(context.section.data, "like", None)
-    report = check_file(paths, path, ours=file is None, like=like)
+    report = check_file(paths, path, ours=file is None)
     if not report.ok:
         raise ArtifactError(
             f"{report.fault_count} faults in {report.rows} rows",
@@ -36,7 +32,8 @@ def run(context: Context, file: Path | None = None) -> None:
     if file is None:
         require_predicted(paths)
     measured = "".join(f", {what} {value:.4g}" for what, value in report.facts.items())
-    print(f"{path}: valid: {report.rows} rows, every id once, every value legal{measured}")
+    ids = "every id" if "objects an image" in report.facts else "every id once"
+    print(f"{path}: valid: {report.rows} rows, {ids}, every value legal{measured}")
 
 
 def require_predicted(paths: Layout) -> None:
@@ -54,46 +51,33 @@ def require_predicted(paths: Layout) -> None:
         )
 
 
-def check_file(paths: Layout, path: Path, *, ours: bool = True, like: str | None = None) -> Report:
+def check_file(paths: Layout, path: Path, *, ours: bool = True) -> Report:
     """Return the result of checking a submission against the index of its competition.
 
     Args:
         paths: Where the competition's files lie.
         path: The submission.
         ours: Whether it is Darkroom's own file, whose rows and columns have an order.
-        like: The competition's sample submission, a raw file, whose cells are legal in any other.
     """
     index = read_index(paths.index, paths.card)
     metric = get_metric(index.card.metric, index.card.task)
     test = index.rows.loc[index.rows["part"] == "test", "id"].tolist()
-    cells = frozenset[str]() if ours or like is None else _sample_cells(paths, like, index.card)
-    known = _known(paths, index, metric, cells)
+    known = _known(paths, index, metric)
     return check_submission(path, index.card, metric, test, known, ours=ours)
 
 
-def _known(paths: Layout, index: Index, metric: MetricSpec, cells: frozenset[str]) -> Known:
+def _known(paths: Layout, index: Index, metric: MetricSpec) -> Known:
     """Return what the index and the stored images say of the answers."""
     card, train = index.card, index.rows[index.rows["part"] == "train"]
     content = cell_content(card, metric)
     if content == "runs" and card.runs.size is None:
         shards, _ = read_part(paths, index, "test")
         sizes = [(int(height), int(width)) for height, width in shards.originals]
-        return Known(dict(zip(shards.ids, sizes, strict=True)), sample_cells=cells)
+        return Known(dict(zip(shards.ids, sizes, strict=True)))
     if content == "grade":
         grades = np.unique(train[list(card.targets)].to_numpy(np.float64).ravel())
         known = grades[np.isfinite(grades)].astype(np.int64)
         texts = tuple(map(str, range(int(known.min()), int(known.max()) + 1)))
-        return Known(grades=texts, sample_cells=cells)
+        return Known(grades=texts)
     empty = content == "labels" and bool((train[list(card.targets)] == 0).all(axis=1).any())
-    return Known(sample_cells=cells, empty_labels=empty)
-
-
-def _sample_cells(paths: Layout, like: str, card: Card) -> frozenset[str]:
-    """Return the texts in the value cells of a sample submission; none if it is not there.
-
-    Its columns may have other names than the submission's, but not another order.
-    """
-    if not paths.raw.is_dir():
-        return frozenset()
-    rows = read_table(Archives(paths.raw, paths.unpacked), like).rows
-    return frozenset(cell for row in rows for cell in row[len(card.keys) :])
+    return Known(empty_labels=empty)

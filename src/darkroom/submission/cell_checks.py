@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -31,14 +31,11 @@ class Known:
     Attributes:
         sizes: Masks: (height, width) of each id's image, px.
         grades: Regression that is judged by whole grades: their texts.
-        sample_cells: Texts in the value cells of the competition's own sample: legal, whatever
-            they are.
         empty_labels: Whether a training image may have no label at all.
     """
 
     sizes: Mapping[str, Size] = field(default_factory=dict)
     grades: Sequence[str] = ()
-    sample_cells: Collection[str] = ()
     empty_labels: bool = False
 
 
@@ -65,26 +62,27 @@ def cell_check(card: Card, metric: MetricSpec, ids: Sequence[str], known: Known)
         DataError: The card has no room for what the metric counts.
         ValueError: A size that the masks need is absent.
     """
-    texts, sample = label_texts(card), frozenset(known.sample_cells)
+    # A judge may know labels that training does not have: its own sample shows some of them.
+    texts = tuple(dict.fromkeys([*label_texts(card), *card.sample_labels]))
     match content := cell_content(card, metric):
         case "runs":
             if card.runs.size is None and (name := _first_absent(ids, known.sizes)) is not None:
                 raise ValueError(f"no size is given for {name}")
-            return _Masks(card.runs, known.sizes, sample, metric.writes == "objects")
+            return _Masks(card.runs, known.sizes, metric.writes == "objects")
         case "number":
-            return _Numbers(sample, low=0 if metric.name == "rmsle" else -math.inf)
+            return _Numbers(low=0 if metric.name == "rmsle" else -math.inf)
         case "probability":
-            return _Numbers(sample, low=0, high=1)
+            return _Numbers(low=0, high=1)
         case "class" | "flag" | "grade":
             words = {"class": texts, "flag": card.label_values, "grade": tuple(known.grades)}
-            return _Words(words[content], sample)
+            return _Words(words[content])
         case "labels":
-            least = 0 if known.empty_labels else 1
-            return _Words(texts, sample, card.separator, least, len(texts))
+            least = 0 if known.empty_labels or "" in texts else 1
+            return _Words(texts, card.separator, least, len(texts))
         case "ranking":
-            return _Words(texts, sample, card.separator, most=metric.top)
+            return _Words(texts, card.separator, most=metric.top)
         case "scored label":
-            return _Words(texts, sample, card.separator, scored=True)
+            return _Words(texts, card.separator, scored=True)
 
 
 def _first_absent(names: Sequence[str], sizes: Mapping[str, Size]) -> str | None:
@@ -97,7 +95,6 @@ class _Words:
 
     Attributes:
         labels: Those allowed.
-        sample: Cells that are legal, whatever they hold.
         separator: Between several; None: a cell is one label.
         least: How many there must be.
         most: How many there may be.
@@ -105,7 +102,6 @@ class _Words:
     """
 
     labels: tuple[str, ...]
-    sample: frozenset[str]
     separator: str | None = None
     least: int = 1
     most: int = 1
@@ -120,7 +116,7 @@ class _Words:
         fault = self._fault(words)
         if fault is None:
             self.counts.update(words[:1] if self.scored else words)
-        return None if value in self.sample else fault
+        return fault
 
     def finish(self) -> Sequence[Fault]:
         return ()
@@ -168,7 +164,6 @@ class _Words:
 class _Numbers:
     """Cells of a finite number from `low` to `high`."""
 
-    sample: frozenset[str]
     low: float = -math.inf
     high: float = math.inf
     least: float = math.inf
@@ -180,7 +175,7 @@ class _Numbers:
         number = _number(value)
         legal = math.isfinite(number) and self.low <= number <= self.high
         if not legal:
-            return None if value in self.sample else f"{quote(value)} is not {self._expected()}"
+            return f"{quote(value)} is not {self._expected()}"
         self.least, self.greatest = min(self.least, number), max(self.greatest, number)
         self.total += number
         self.count += 1
@@ -207,7 +202,6 @@ class _Masks:
 
     runs: rle.Runs
     sizes: Mapping[str, Size]
-    sample: frozenset[str]
     objects: bool
     count: int = 0
     empty: int = 0
@@ -219,7 +213,7 @@ class _Masks:
         try:
             bounds = rle.bounds_from_text(value, height * width, self.runs)
         except DataError as error:
-            return None if value in self.sample else one_line(error)
+            return one_line(error)
         self.empty += not bounds.size
         if self.objects:
             self.masks.setdefault((image_id, key), []).append((row, bounds))
