@@ -216,9 +216,9 @@ def _starts(numbers: Bounds, pixels: int, runs: Runs) -> Bounds:
     """Return the first pixel of each run, from 0."""
     if not runs.relative:
         return numbers[::2] - runs.start
-    past = np.flatnonzero(numbers > pixels)  # before their sum could overflow
-    if past.size:
-        raise _fault(f"a run goes past the last pixel of {pixels}", numbers, past[0] // 2)
+    huge = np.flatnonzero(numbers > pixels)  # before their sum could overflow
+    if huge.size:
+        raise _fault(f"a run goes past the last pixel of {pixels}", numbers, huge[0] // 2)
     starts: Bounds = np.cumsum(numbers)[::2] - runs.start
     return starts
 
