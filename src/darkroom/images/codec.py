@@ -139,7 +139,7 @@ def decode_deep(data: bytes, *, name: str = "image", colours: bool = True) -> ND
                 return np.asarray(picture)[:, :, None]
         # Pillow keeps the high bytes of RGB. OpenCV does not notice damage, but Pillow has.
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
+        if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] < 3:
             return None
         return np.ascontiguousarray(pixels[:, :, 2::-1])
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import simplejpeg
 
 from darkroom.errors import DataError, ResourceError
 from darkroom.raw.images import pictures
@@ -95,6 +96,14 @@ def test_colours_of_8_bits_are_kept() -> None:
     assert np.array_equal(samples.values, pixels)
 
 
+def test_luminance_and_chroma_become_rgb() -> None:
+    rows, columns = np.mgrid[:48, :64]
+    rgb = np.stack([rows * 5, columns * 3, 255 - rows * 5], axis=2).astype(np.uint8)
+    ybr = pydicom.pixels.processing.convert_color_space(rgb, "RGB", "YBR_FULL")
+    samples = read_samples(dicom(ybr, PhotometricInterpretation="YBR_FULL"), name="a.dcm")
+    assert np.abs(samples.values.astype(int) - rgb).max() <= 2
+
+
 def test_a_file_without_preamble_is_known_by_its_name() -> None:
     data = dicom(WindowCenter=40, WindowWidth=81)
     assert pictures.read_samples(data[132:], name="a.DCM").header.height == 2
@@ -143,6 +152,42 @@ def test_a_compression_that_cannot_be_decoded_says_what_to_install() -> None:
     jpeg.save_as(file, enforce_file_format=True)
     with pytest.raises(DataError, match=r"(?s)nothing here decodes.*JPEG Lossless.*install "):
         read_samples(file.getvalue(), name="a.dcm")
+
+
+def compressed(syntax: str, frame: bytes, values: np.ndarray, **tags: Any) -> bytes:
+    """Return a DICOM whose picture is one compressed frame."""
+    dataset = pydicom.dcmread(io.BytesIO(dicom(values, **tags)))
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.PixelData = pydicom.encaps.encapsulate([frame])
+    file = io.BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+def test_compressed_pictures_are_decoded() -> None:
+    grey = np.arange(48 * 64, dtype=np.uint32).reshape(48, 64) // 13
+    values = grey.astype(np.uint8)
+    jpeg = simplejpeg.encode_jpeg(values[:, :, None].copy(), 95, "GRAY", colorsubsampling="Gray")
+    plain = {"RescaleIntercept": 0, "WindowCenter": 128, "WindowWidth": 256}
+    data = compressed(pydicom.uid.JPEGBaseline8Bit, jpeg, values, **plain)
+    assert np.abs(np.array(bytes_of(data)) - values).max() <= 6
+    dataset = pydicom.dcmread(io.BytesIO(dicom(values, **plain)))
+    dataset.compress(pydicom.uid.RLELossless)
+    file = io.BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    assert np.array_equal(bytes_of(file.getvalue()), values)
+
+
+def test_a_frame_far_larger_than_the_header_claims_is_refused() -> None:
+    values = np.zeros((48, 64), np.uint8)
+    huge = bytearray(simplejpeg.encode_jpeg(values[:, :, None].copy(), 90, "GRAY", "Gray"))
+    size = huge.index(b"\xff\xc0") + 5
+    huge[size : size + 4] = b"\xff\xff\xff\xff"  # 65,535 x 65,535
+    tracemalloc.start()
+    with pytest.raises(DataError, match="cannot decode"):
+        read_samples(compressed(pydicom.uid.JPEGBaseline8Bit, bytes(huge), values), name="a.dcm")
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
 
 
 def test_without_pydicom_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
