@@ -9,7 +9,8 @@ from torch import Tensor
 
 from darkroom.images import sheets
 from darkroom.images.codec import decode_jpeg_fast
-from darkroom.tasks.table import TASKS
+from darkroom.tasks.planes import MaskClasses
+from darkroom.tasks.table import TASKS, get_task
 from darkroom.training.tensorboard import tables
 from darkroom.training.tensorboard.confusion import Confusion, count, picture
 from tests.training.tensorboard.rig import batch, loop, read, validate, writer
@@ -85,3 +86,29 @@ def test_too_many_classes_for_a_picture(tmp_path: Path) -> None:
     assert confusion._counts is None
     assert read(events).Tags()["images"] == []
     picture(TASKS["multiclass"], np.ones((200, 200), np.int64), ())
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_exclusive_mask_classes_are_a_table_of_their_pixels(background: bool) -> None:
+    task = get_task("segmentation", classes=MaskClasses(True, background))
+    # Truth: a, b, none, unknown; found: a, a, b, b. Without a background none is unknown too.
+    truth = torch.tensor([[[[1, 0, 0, 0]], [[0, 1, 0, 0]], [[0, 0, 0, 1]]]])
+    found = torch.tensor([[[[0.9, 0.7, 0.1, 0.0]], [[0.0, 0.2, 0.6, 0.9]]]])
+    expected = [[0, 0, 1], [0, 1, 0], [0, 1, 0]] if background else [[1, 0], [1, 0]]
+    counts = count(task, found, truth)
+    assert counts.tolist() == expected
+    page = picture(task, counts.numpy(), ("a", "b"))
+    assert page.shape[0] > 0
+
+
+def test_overlapping_mask_classes_are_a_bar_each_without_unknown_pixels() -> None:
+    truth = torch.tensor([[[[1, 0, 0]], [[1, 1, 0]], [[0, 0, 1]]]])
+    found = torch.tensor([[[[0.9, 0.7, 0.9]], [[0.0, 0.8, 0.9]]]])
+    counts = count(TASKS["segmentation"], found, truth)
+    assert counts.tolist() == [[[0, 1], [0, 1]], [[0, 0], [1, 1]]]
+
+
+def test_gaps_of_labels_are_not_counted() -> None:
+    truth = torch.tensor([[1.0, torch.nan], [0.0, 1.0]])
+    counts = count(TASKS["multilabel"], torch.full((2, 2), 0.9), truth)
+    assert counts.tolist() == [[[0, 1], [0, 1]], [[0, 0], [0, 1]]]

@@ -87,3 +87,19 @@ def test_of_very_many_labels_only_the_first(tmp_path: Path) -> None:
     data = batch(torch.zeros(2, 70)), torch.rand(2, 70)
     validate(Curves(log, TASKS["multilabel"]), loop("multilabel"), data)
     assert len([tag for tag in read(log).Tags()["tensors"] if "precision" in tag]) == 64
+
+
+def test_a_curve_a_mask_class_without_unknown_pixels(tmp_path: Path) -> None:
+    log = writer(tmp_path)
+    truth = torch.tensor([[[[1, 0, 1, 0]], [[0, 1, 1, 0]], [[0, 0, 1, 0]]]], dtype=torch.uint8)
+    found = torch.tensor([[[[0.9, 0.2, 0.9, 0.1]], [[0.1, 0.4, 0.1, 0.6]]]])
+    curves = Curves(log, TASKS["segmentation"], ("road", "car"))
+    curves.on_validation_start(loop())
+    curves.on_validation_batch(loop(), batch(truth), found)
+    assert curves._counts is not None
+    assert curves._counts.shape == (2, 2, 257)
+    assert curves._counts.sum(dim=(1, 2)).tolist() == [3, 3]
+    assert curves._counts[0, 1].nonzero().tolist() == [[230]], "0.9 of 256"
+    curves.on_epoch_end(loop())
+    tags = [tag for tag in read(log).Tags()["tensors"] if "precision" in tag]
+    assert tags == ["precision and recall/road", "precision and recall/car"]

@@ -67,42 +67,41 @@ def count(task: Task, probabilities: Tensor, targets: Tensor) -> Tensor:
     exclusive classes.
     """
     if task.name == "multiclass":
-        classes = probabilities.shape[1]
-        targets = targets if targets.ndim == 1 else targets.argmax(dim=1)
-        pairs = targets * classes + probabilities.argmax(dim=1)
-        return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    if task.masks:
-        probabilities, targets = pixels_of(task, probabilities, targets)
-        if task.classes.exclusive:
-            return _count_exclusive(task, probabilities, targets)
-    predicted, truth = probabilities > 0.5, targets > 0.5
-    counted = (predicted & truth, predicted, truth)
-    both, positive, present = (flags.sum(dim=0) for flags in counted)
-    absent = len(truth) - present
-    rows = [absent - (positive - both), positive - both, present - both, both]
-    return torch.stack(rows, dim=1).reshape(-1, 2, 2)
+        numbers = targets if targets.ndim == 1 else targets.argmax(dim=1)
+        return _table(numbers, probabilities.argmax(dim=1), probabilities.shape[1])
+    if not task.masks:
+        return _yes_and_no(probabilities > 0.5, targets > 0.5, ~targets.isnan(), (0,))
+    masks, certain = task.classes.split_unknown(targets, probabilities.shape[1])
+    answers, truth = task.classes.answers(probabilities), masks > 0
+    if task.classes.exclusive:
+        return _table_of_masks(task, answers, truth, certain)
+    known = torch.ones_like(truth) if certain is None else certain.expand_as(truth)
+    return _yes_and_no(answers, truth, known, (0, 2, 3))
 
 
-def pixels_of(task: Task, probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return probabilities and truth (P, K) of the P known pixels of masks (N, K, H, W)."""
-    masks, known = task.classes.split_unknown(targets, probabilities.shape[1])
-    rows = [each.movedim(1, -1).flatten(0, 2) for each in (probabilities, masks)]
-    if known is not None:
-        rows = [each[known.flatten()] for each in rows]
-    return rows[0], rows[1]
+def _table(truth: Tensor, predicted: Tensor, classes: int) -> Tensor:
+    pairs = truth * classes + predicted
+    return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def _count_exclusive(task: Task, probabilities: Tensor, targets: Tensor) -> Tensor:
-    """Return the table of exclusive classes from pixels (P, K)."""
+def _table_of_masks(task: Task, answers: Tensor, truth: Tensor, known: Tensor | None) -> Tensor:
+    """Return the table of exclusive classes (N, K, H, W), bool."""
     first = int(task.classes.background)
-    count = probabilities.shape[1] + first
-    answers = task.classes.greatest(probabilities[:, :, None, None])[:, :, 0, 0]
     # A pixel of no class is background: none of its flags is the greatest.
-    truth, predicted = (
-        torch.where(flags.any(dim=1), flags.int().argmax(dim=1) + first, 0)
-        for flags in (targets > 0, answers)
-    )
-    return torch.bincount(truth * count + predicted, minlength=count**2).reshape(count, count)
+    numbers = [
+        torch.where(flags.any(dim=1), flags.to(torch.uint8).argmax(dim=1) + first, 0)
+        for flags in (truth, answers)
+    ]
+    rows = [each.flatten() if known is None else each[known[:, 0]] for each in numbers]
+    return _table(rows[0], rows[1], truth.shape[1] + first)
+
+
+def _yes_and_no(predicted: Tensor, truth: Tensor, known: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Return int64 (K, 2, 2) of flags whose dimension 1 is K, summed over the others, `dims`."""
+    counted = (predicted & truth & known, predicted & known, truth & known, known)
+    both, positive, present, total = (flags.sum(dim=dims) for flags in counted)
+    rows = [total - present - (positive - both), positive - both, present - both, both]
+    return torch.stack(rows, dim=1).reshape(-1, 2, 2)
 
 
 def picture(task: Task, counts: NDArray[np.int64], names: Sequence[str]) -> Pixels:

@@ -1,5 +1,6 @@
 """Precision and recall at every threshold, of each label or class, or of the pixels of masks."""
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,6 @@ from darkroom.store.loader import Batch
 from darkroom.tasks.table import Task
 from darkroom.training.callbacks import Callback
 from darkroom.training.tensorboard import writer
-from darkroom.training.tensorboard.confusion import pixels_of
 from darkroom.training.tensorboard.writer import EventWriter
 
 if TYPE_CHECKING:
@@ -50,15 +50,27 @@ class Curves(Callback):
     def on_validation_batch(self, loop: "Loop", batch: Batch, probabilities: Tensor) -> None:
         """Count the batch."""
         assert batch.targets is not None
-        probabilities, truth = probabilities, batch.targets
+        truth = batch.targets
         if self.task.masks:
-            probabilities, truth = pixels_of(self.task, probabilities, truth)
-        elif self.task.name == "multiclass":
-            drawn = min(MOST, probabilities.shape[1])
-            truth = (truth if truth.ndim == 1 else truth.argmax(dim=1))[:, None]
-            truth = truth == torch.arange(drawn, device=truth.device)
-        counts = histogram(probabilities[:, :MOST], truth[:, :MOST], self.steps)
+            counts = self._count_pixels(probabilities, truth)
+        else:
+            probabilities = probabilities[:, :MOST]
+            if self.task.name == "multiclass":
+                truth = (truth if truth.ndim == 1 else truth.argmax(dim=1))[:, None]
+                truth = truth == torch.arange(probabilities.shape[1], device=truth.device)
+            counts = histogram(probabilities, truth[:, :MOST], self.steps)
         self._counts = counts if self._counts is None else self._counts + counts
+
+    def _count_pixels(self, probabilities: Tensor, targets: Tensor) -> Tensor:
+        """Return the histograms of masks, class by class: those of a batch may be large."""
+        masks, known = self.task.classes.split_unknown(targets, probabilities.shape[1])
+        counts = []
+        pairs = zip(probabilities.unbind(1), masks.unbind(1), strict=True)
+        for chances, mask in itertools.islice(pairs, MOST):
+            pixels = [each[known[:, 0]] if known is not None else each for each in (chances, mask)]
+            flat = [each.reshape(-1, 1) for each in pixels]
+            counts.append(histogram(flat[0], flat[1], self.steps))
+        return torch.cat(counts)
 
     def on_epoch_end(self, loop: "Loop") -> None:
         """Write the curves."""
