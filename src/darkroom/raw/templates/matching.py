@@ -71,6 +71,8 @@ class Component:
             else:
                 self._variables.append(token)
                 self.literals.append("")
+        fields = ((n, each) for n, each in enumerate(self._variables) if isinstance(each, Field))
+        self._keys = [(place, field.key) for place, field in fields]
 
     @classmethod
     def of_pattern(cls, text: str) -> "Component":
@@ -97,15 +99,14 @@ class Component:
         """Return whether a text has a reading, whatever the fields' values."""
         return self._leftmost(text) is not None
 
-    def read(self, text: str) -> tuple[int, list[tuple[Field, str]]]:
-        """Return 0, 1 or 2 for no, one, or perhaps several readings; and the values of the one."""
+    def read(self, text: str) -> tuple[int, list[tuple[str, str]]]:
+        """Return 0, 1 or 2 for no, one, or perhaps several readings; and the fields of the one."""
         left = self._leftmost(text)
         if left is None:
             return 0, []
         if len(left) > 1 and left != self._rightmost(text):
             return 2, []
-        places = zip(self._variables, left, strict=True)
-        return 1, [(each, text[a:b]) for each, (a, b) in places if isinstance(each, Field)]
+        return 1, [(key, text[slice(*left[place])]) for place, key in self._keys]
 
     def _leftmost(self, text: str) -> list[tuple[int, int]] | None:
         """Return the place of each variable, the earliest possible; None if it does not fit."""
@@ -171,8 +172,13 @@ class Component:
         yield from follow(0, 0, values)
 
 
-def readings(components: Sequence[Component], text: str) -> list[Reading]:
+def readings(components: Sequence[Component], cuts: Sequence[Field], text: str) -> list[Reading]:
     """Return the readings of a text: none, the only one, or two of several.
+
+    Args:
+        components: The patterns of its components.
+        cuts: Those fields of them that are a part of a column.
+        text: The text.
 
     Raises:
         TooManyReadingsError: It takes too long to find out.
@@ -188,12 +194,11 @@ def readings(components: Sequence[Component], text: str) -> list[Reading]:
             return []
         if count > 1:
             unclear.append((component, part))
-        for field, value in pairs:
-            if values.setdefault(field.key, value) != value:
+        for key, value in pairs:
+            if values.setdefault(key, value) != value:
                 return []
-    cuts = [field for component in components for field in component.fields if field.cut]
     if not unclear:
-        return _distinct([values], cuts)
+        return _distinct([values], cuts) if cuts else [values]
     return _distinct(_combined(unclear, values, iter(range(MAX_STEPS))), cuts)
 
 

@@ -9,7 +9,7 @@ characters, in patterns of paths and of cells. Neither a field nor `*` matches a
 import re
 from collections.abc import Collection, Iterator, Sequence
 
-from darkroom.errors import DataError, ParamsError
+from darkroom.errors import MAX_DETAILS, DataError, ParamsError
 from darkroom.project.names import (
     CONTAINER_SUFFIXES,
     MissingFileError,
@@ -71,6 +71,7 @@ class Template:
         self._components = _components(self._tokens)
         fields = [token for token in self._tokens if isinstance(token, Field)]
         self.fields = tuple(dict.fromkeys(field.name for field in fields))
+        self._cuts = [field for field in fields if field.cut is not None]
         self._whole = {field.name for field in fields if field.cut is None}
         self.has_star = STAR in self._tokens
         if len(fields) > MAX_FIELDS:
@@ -176,27 +177,36 @@ class Template:
         """
         self._check_matching()
         cells = table.column(column)
-        found = {cell: self._readings(cell) for cell in dict.fromkeys(cells)}
+        columns: dict[str, list[str]] = {name: [] for name in self.fields}
+        odd: dict[int, list[int]] = {0: [], 2: []}  # rows of cells without a reading, or of two
+        texts: dict[str, str] = {}  # each once: millions of rows have the same few labels
+        for row, cell in enumerate(cells):
+            found = self._readings(cell)
+            if len(found) == 1:
+                for name, value in found[0].items():
+                    columns[name].append(texts.setdefault(value, value))
+            else:
+                odd[len(found)].append(row)
         for count, what in ((0, "cells that do not fit {}"), (2, "cells that fit {} in two ways")):
-            odd = [row for row, cell in enumerate(cells) if len(found[cell]) == count]
-            if odd:
-                cell = cells[odd[0]]
+            if rows := odd[count]:
                 raise DataError(
-                    f"{len(odd)} {what.format(self.key)}",
+                    f"{len(rows)} {what.format(self.key)}",
                     file=table.file,
-                    row=table.lines[odd[0]],
-                    details=[f"row {table.lines[row]}: {cells[row]!r}" for row in odd],
-                    found=_both(found[cell]) if count else repr(cell),
+                    row=table.lines[rows[0]],
+                    details=[
+                        f"row {table.lines[row]}: {cells[row]!r}" for row in rows[:MAX_DETAILS]
+                    ],
+                    found=_both(self._readings(cells[rows[0]])) or repr(cells[rows[0]]),
                     expected=self.text,
                     fix=_MORE
                     if count
                     else "correct the template; rows that are no data can be left out by `where`",
                 )
-        return {name: [found[cell][0][name] for cell in cells] for name in self.fields}
+        return columns
 
     def _readings(self, text: str) -> list[Reading]:
         try:
-            return readings(self._components, text)
+            return readings(self._components, self._cuts, text)
         except TooManyReadingsError:
             raise DataError(
                 f"{self.key} fits a text in too many ways",
