@@ -73,12 +73,12 @@ DRAWN_OTHERWISE: dict[str, dict[str, Any]] = {
 _LABELS: dict[str, dict[str, Any]] = {
     "preprocess": {"height": 48, "width": 48},
     "model": {"name": "small_cnn", "width": 16, "depth": 3},
-    "train": {"epochs": 10, "batch_size": 16, "lr": 0.01},
+    "train": {"epochs": 6, "batch_size": 16, "lr": 0.01},
 }
 _MASKS: dict[str, dict[str, Any]] = {
     "preprocess": {"height": 64, "width": 64},
     "model": {"name": "unet", "width": 8, "depth": 3},
-    "train": {"epochs": 12, "batch_size": 8, "lr": 0.01},
+    "train": {"epochs": 8, "batch_size": 8, "lr": 0.01},
 }
 SMALL: dict[str, dict[str, dict[str, Any]]] = {
     "segmentation": _MASKS,
