@@ -157,10 +157,20 @@ def test_pictures_of_few_bits_in_16_are_refused_before_preprocessing(archives: A
     assert plan_channels(archives, [path("dark.png")], "auto") == (3,)
 
 
+@pytest.mark.parametrize("name", ["plane.npy", "six.npy", "float.tif"])
+def test_values_that_need_levels_are_refused_before_preprocessing(
+    archives: Archives, name: str
+) -> None:
+    images = [path("red.png"), path(name)]
+    with pytest.raises(DataError, match=rf"(?s){name}.*do not fit into bytes.*levels: auto"):
+        plan_channels(archives, images, None)
+
+
 def test_broken_images_do_not_stop_the_plan(archives: Archives) -> None:
     assert plan_channels(archives, [path("broken.png"), path("six.npy")], "auto") == (6,)
     assert plan_channels(archives, [path("broken.png")], None) == (3,)
-    assert plan_channels(archives, [path("plane.npy")], None) == (3,)
+    assert plan_channels(archives, [path("plane.npy")], "auto") == (3,)
+    assert plan_channels(archives, [path("broken.png", "broken.png")], None) == (3, 3)
 
 
 def test_digests_of_all_files_are_compared(archives: Archives) -> None:

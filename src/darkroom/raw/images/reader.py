@@ -3,16 +3,18 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from darkroom.errors import DataError
 from darkroom.images import codec
 from darkroom.images.codec import Header, Pixels
 from darkroom.images.geometry import RGB
-from darkroom.images.levels import ADVICE, Levels, value_range
+from darkroom.images.levels import ADVICE, Levels, to_bytes, value_range
 from darkroom.raw.archives import Archives, digest_of
-from darkroom.raw.images import pictures
+from darkroom.raw.images import npy, pictures
 from darkroom.raw.images.cells import PixelCells, check_bytes, is_in_cells, read_cells
 from darkroom.raw.images.pictures import Samples, Sufficient
 
@@ -20,6 +22,14 @@ _TRIED = 16  # images that say how many channels all have
 _TWELVE_BITS = 2**12
 
 Files = Sequence[tuple[str, bytes]]  # paths and bytes
+
+
+class _Deep(NamedTuple):
+    """The samples of an array, or of a picture of more than 8 bits."""
+
+    path: str
+    values: NDArray[Any]
+    has_high_byte: bool
 
 
 @dataclass(frozen=True)
@@ -149,15 +159,15 @@ def plan_channels(
     are tried, else its own.
 
     Raises:
-        DataError: Pictures of 16 bits use 12 of them or fewer, and there are no levels: their high
-            bytes, which would be stored, are nearly black. Or a table holds values that are no
-            bytes.
+        DataError: There are no levels, and files or tables hold values that need them; or pictures
+            of 16 bits use 12 of them or fewer: their high bytes, which would be stored, are
+            nearly black.
     """
     if levels is None:
         check_bytes(archives, images, cells)
     places = np.linspace(0, len(images) - 1, min(_TRIED, len(images))).round().astype(int)
     counts: list[tuple[int, ...]] = []
-    peaks: list[tuple[float, str]] = []
+    deep: list[_Deep] = []
     for image in dict.fromkeys(images[place] for place in places.tolist()):
         try:
             if is_in_cells(image):
@@ -167,9 +177,37 @@ def plan_channels(
             files = _read_files(archives, image, "")
             counts.append(_count_channels(files, levels, is_list=_is_list(image)))
             if levels is None:
-                peaks += _deep_peaks(files)
+                deep += _deep_values(files)
         except DataError:  # preprocess reports those of all images together
             continue
+    _check_deep(deep)
+    alike = [each for each in counts if len(each) == len(counts[0])]
+    if not alike:
+        return (RGB,) * max(1, len(paths_of(images[0])))
+    return tuple(map(max, zip(*alike, strict=True)))
+
+
+def _deep_values(files: Files) -> list[_Deep]:
+    """Return the samples of arrays, and of pictures of more than 8 bits."""
+    deep = []
+    for path, data in files:
+        if npy.is_array(data):
+            deep.append(_Deep(path, pictures.read_samples(data, name=path).values, False))
+        elif pictures.is_picture(data, path):
+            values = codec.decode_deep(data, name=path)
+            if values is not None:
+                deep.append(_Deep(path, values, values.dtype == np.uint16))
+    return deep
+
+
+def _check_deep(deep: Sequence[_Deep]) -> None:
+    """Refuse samples that need levels where there are none: see `plan_channels`."""
+    peaks: list[tuple[float, str]] = []
+    for each in deep:
+        if each.has_high_byte:
+            peaks.append((value_range(each.values)[1], each.path))
+        else:
+            to_bytes(each.values, None, name=each.path)
     if peaks and max(peaks)[0] < _TWELVE_BITS:
         peak, path = max(peaks)
         raise DataError(
@@ -179,8 +217,6 @@ def plan_channels(
             expected="values up to 65535, or levels",
             fix=ADVICE,
         )
-    alike = [each for each in counts if len(each) == len(counts[0])]
-    return tuple(map(max, zip(*alike, strict=True))) if alike else (RGB,)
 
 
 def _count_channels(files: Files, levels: Levels, *, is_list: bool) -> tuple[int, ...]:
@@ -196,17 +232,6 @@ def _count_channels(files: Files, levels: Levels, *, is_list: bool) -> tuple[int
 
 def _is_list(image: str) -> bool:
     return image.startswith('["')
-
-
-def _deep_peaks(files: Files) -> list[tuple[float, str]]:
-    """Return the greatest value of each picture of 16 bits, with its path."""
-    peaks = []
-    for path, data in files:
-        if pictures.is_picture(data, path):
-            deep = codec.decode_deep(data, name=path)
-            if deep is not None:
-                peaks.append((value_range(deep)[1], path))
-    return peaks
 
 
 def _read_files(archives: Archives, image: str, digest: str) -> Files:
