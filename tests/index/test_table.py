@@ -119,6 +119,55 @@ def test_a_training_mask_must_be_there_and_legal() -> None:
 
 
 @pytest.mark.parametrize(
+    ("mask", "is_right"),
+    [
+        ('[["m.zip/a.gif"], []]', True),
+        ('[["rle:column 1 3", "rle:column 9 1"], ["m.zip/a.gif"]]', True),
+        ('[["m.zip/a.gif"]]', False),
+        ('[["rle:column 0 3"], []]', False),
+        ('[[""], []]', False),
+        ('["a", "b"]', False),
+        ("[[]", False),
+        ("m.zip/a.gif", False),
+    ],
+)
+def test_a_mask_of_two_classes_is_a_list_of_two_lists(mask: str, is_right: bool) -> None:
+    card = replace(MASKS, targets=("round", "square"), header=("id", "round", "square"))
+    frame = masked().rows.assign(mask=[mask, "[[], []]", ""])
+    if is_right:
+        check_index(Index(frame, card))
+    else:
+        assert "a mask is no JSON list of 2 lists" in refused(Index(frame, card))
+
+
+def test_a_class_that_the_judge_has_a_column_for_needs_no_image() -> None:
+    card = Card("multiclass", ("y",), ("a", "b", "c"), header=("id", "a", "b", "c"))
+    frame = rows(["a", "b", "x"], ["train", "train", "test"]).assign(y=[0.0, 1.0, np.nan])
+    check_index(Index(frame, card))
+    words = refused(Index(frame, replace(card, header=("id", "class"))))
+    assert "classes of y without a training image: c" in words
+
+
+def test_some_targets_may_be_unknown_but_for_classes() -> None:
+    card = Card("multilabel", ("y", "z"), header=("id", "y", "z"))
+    frame = rows(["a", "b", "x"], ["train", "train", "test"])
+    frame = frame.assign(y=[0.0, np.nan, np.nan], z=[np.nan, 1.0, np.nan])
+    check_index(Index(frame, card))
+    words = refused(Index(frame.assign(z=np.nan), card))
+    assert "target z is unknown for all training images" in words
+
+
+def test_shares_of_classes_sum_to_one() -> None:
+    card = Card("multiclass", ("y", "z"), ("y", "z"), header=("id", "y", "z"), soft=True)
+    frame = rows(["a", "b", "x"], ["train", "train", "test"])
+    frame = frame.assign(y=[0.25, 1.0, np.nan], z=[0.75, 0.0, np.nan])
+    check_index(Index(frame, card))
+    assert "do not sum to 1" in refused(Index(frame.assign(z=[0.7, 0.0, np.nan]), card))
+    words = refused(Index(frame.assign(y=[1.5, 1.0, np.nan]), card))
+    assert "target y is no share, 0 to 1" in words
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"task": "detection"}, "unknown task\n  found: detection\n  expected: segmentation |"),

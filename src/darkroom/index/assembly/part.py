@@ -155,6 +155,8 @@ def _read_rows(
 ) -> tuple[Table, frozenset[int]]:
     """Return the part's rows, and the positions of files that no row of the table names."""
     table = read_tables(archives, rows)
+    if table is not None and table.encoding != "utf-8":
+        counts[f"{key} rows read as {table.encoding}"] += len(table.rows)
     if rows.files is None:
         if table is not None:
             return table, frozenset()
