@@ -84,6 +84,7 @@ def test_pixels_of_parquet(tmp_path: Path) -> None:
         (b"p0,p1\n1,2\n3,\n", "row 3: no number in column p1\n  found: ''"),
         (b"p0,p1\n1,2\n\n3,NA\n", "row 4: no number in column p1\n  found: 'NA'"),
         (b"p0,p1\n1,2\nnan,3\n", "row 3: no number in column p0\n  found: 'nan'"),
+        (b"x,p0,p1\n1\n3,4,5\n", "row 2: a row of another length"),
         (b"p0,p1\n1,2\n3\n", "row 3: a row of another length"),
         (b"p0,p1\n1 2,3\n4,5\n", "row 3: a row of more or fewer pixels\n"),
         (b"p0,q1\n1,2\n", "no column 'p1'"),

@@ -165,6 +165,9 @@ def test_a_damaged_parquet_is_refused(tmp_path: Path) -> None:
     data = parquet(tmp_path / "x", a=pa.array(range(1000)))
     assert "can't be read" in refused(tmp_path, "t.parquet", data[:-5])
     assert "can't be read" in refused(tmp_path, "t.parquet", data[:4] + bytes(400) + data[404:])
+    data = parquet(tmp_path / "x", name=pa.array(["text"]))
+    for old, new in ((b"name", b"na\xffe"), (b"text", b"te\xfft")):
+        assert "can't be read" in refused(tmp_path, "t.parquet", data.replace(old, new))
     with pytest.raises(DataError, match="names its columns"):
         read(tmp_path, "t.parquet", data, columns=["a"])
 

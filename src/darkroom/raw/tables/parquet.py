@@ -1,6 +1,7 @@
 """Tables in Parquet, by pyarrow: numbers as a CSV of them shows them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,17 +26,21 @@ def read_parquet_table(data: bytes, file: str, choice: Columns) -> Table:
         DataError: It is damaged, or unpacks to more than any table of images.
     """
     table = open_parquet(data, file)
-    header = _plain_names(table.schema_arrow)
+    with _errors(file):
+        header = _plain_names(table.schema_arrow)
     places = choice.places(header)
     names = header if places is None else [header[place] for place in places]
-    columns = [_cells(column) for column in read_columns(table, names, file)]
+    with _errors(file):
+        columns = [_cells(column) for column in read_columns(table, names, file)]
     rows = list(map(list, zip(*columns, strict=True))) if columns else []
     return choice.table(file, header, rows, list(range(1, len(rows) + 1)))
 
 
 def read_parquet_header(data: bytes, file: str) -> tuple[str, ...]:
     """Return the names of the columns of a table in Parquet that `read_parquet_table` reads."""
-    return tuple(_plain_names(open_parquet(data, file).schema_arrow))
+    table = open_parquet(data, file)
+    with _errors(file):
+        return tuple(_plain_names(table.schema_arrow))
 
 
 def read_columns(table: pq.ParquetFile, names: Sequence[str], file: str) -> list[pa.ChunkedArray]:
@@ -43,24 +48,21 @@ def read_columns(table: pq.ParquetFile, names: Sequence[str], file: str) -> list
 
     Raises:
         DataError: They are damaged.
+        KeyError: There is no such column.
     """
-    try:
+    with _errors(file):
         read = table.read(columns=list(names))
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(file, error) from error
     return [read.column(name) for name in names]
 
 
 def open_parquet(data: bytes, file: str) -> pq.ParquetFile:
     """Return a table in Parquet, opened and checked against the limits."""
-    try:
+    with _errors(file):
         head = pq.ParquetFile(pa.BufferReader(data))
         schema = head.schema_arrow
         # A text that each row repeats stays one text.
         texts = [name for name in schema.names if _is_text(schema.field(name).type)]
         table = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(file, error) from error
     check_header(schema.names, file)
     limits.refuse_rows(head.metadata.num_rows, file)
     groups = map(head.metadata.row_group, range(head.metadata.num_row_groups))
@@ -69,14 +71,19 @@ def open_parquet(data: bytes, file: str) -> pq.ParquetFile:
     return table
 
 
-def _damaged(file: str, error: Exception) -> DataError:
-    return DataError(
-        "can't be read",
-        file=file,
-        found=error,
-        expected="a table in Parquet",
-        fix="download it again; it is damaged or cut short",
-    )
+@contextmanager
+def _errors(file: str) -> Iterator[None]:
+    """Turn what pyarrow raises at a damaged file into a DataError: names may be no UTF-8, too."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
+        raise DataError(
+            "can't be read",
+            file=file,
+            found=error,
+            expected="a table in Parquet",
+            fix="download it again; it is damaged or cut short",
+        ) from error
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -25,7 +25,7 @@ Values = NDArray[np.uint8] | NDArray[np.float32]
 
 _CHUNK_ROWS = 1000  # of cells of many values, which as texts take ten times their room
 _HEAD_BYTES = 2**20
-_ERRORS = (pa.ArrowException, ValueError, KeyError)
+_ERRORS = (pa.ArrowException, ValueError, LookupError)
 
 
 def read_pixels(
