@@ -7,10 +7,13 @@ import pandas as pd
 import pytest
 
 from darkroom.images import sheets
+from darkroom.images.class_pictures import ERRORS_LEGEND, class_legend, mask_panels
 from darkroom.index.card import Card
 from darkroom.prediction import best_and_worst
 from darkroom.prediction.decision import Decision
 from darkroom.prediction.label_scores import Evaluation
+from darkroom.store.shard import ShardFormat
+from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, shard_name, write_shard
 from tests.support import drawn
 
 SCORES = {"a": 0.5, "b": 0.9, "c": 0.1, "d": 0.7, "e": 0.1}
@@ -100,3 +103,34 @@ def test_classes_are_captioned_with_the_colour_of_right_and_wrong(
     assert arguments["captions"] == ["002\ngreen 70%, is blue", "000\nred 80%"]
     assert arguments["marks"] == [sheets.EXCESS, sheets.RIGHT]
     assert arguments["legend"] == ()
+
+
+def test_several_mask_classes_are_shown_as_truth_answer_and_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks = np.zeros((2, 8, 9), np.uint8)
+    masks[0, :4], masks[1, 4:6] = 1, 1
+    image = np.full((8, 9, 3), 90, np.uint8)
+    row = StoredImage("a", pack_image(image, "raw", 95), pack_mask(masks), 8, 9)
+    write_shard(
+        tmp_path / shard_name("train", 0), [row], ShardFormat(8, 9, "stretch", "raw", planes=2)
+    )
+    prediction = np.array([[[0.4]], [[0.5]]], np.float32) * np.ones((2, 8, 9), np.float32)
+    arguments = captured(monkeypatch)
+    values = ((1, "road"), (2, "car"))
+    card = Card("segmentation", ("road", "car"), header=("id", "rle"), values=values)
+    best_and_worst.draw_page(
+        "town",
+        Evaluation({"dice": 0.5}, scores(a=0.5)),
+        ["a"],
+        {"a": prediction},
+        pd.DataFrame({"id": ["a"]}),
+        card,
+        Store(tmp_path, "train"),
+    )
+    everywhere = np.stack([masks[0] * 0, masks[0] * 0 + 1])  # 0.5 is the greatest of 0.1, 0.4, 0.5
+    tiles = arguments["tiles"]
+    assert isinstance(tiles, list)
+    assert np.array_equal(tiles[0], mask_panels(image, masks, everywhere))
+    assert arguments["legend"] == (*class_legend(["road", "car"]), *ERRORS_LEGEND)
+    assert arguments["text"] == ["dice 0.5000", best_and_worst.PANELS]

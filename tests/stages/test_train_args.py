@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from darkroom.errors import DataError, ParamsError
 from darkroom.index.card import Card
@@ -12,6 +13,9 @@ from darkroom.params.competition import Competition
 from darkroom.params.model import SmallCnn, UNet
 from darkroom.params.train import Train
 from darkroom.stages import _train_args
+from darkroom.store.shard import ShardFormat
+from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, shard_name, write_shard
+from darkroom.tasks.losses.build import WeightedLoss
 from tests.support.drawn import discs
 
 
@@ -96,3 +100,24 @@ def test_the_share_of_known_targets() -> None:
     assert _train_args.known_share(np.array([[1.0, np.nan], [0.0, 1.0]])) == 0.75
     assert _train_args.known_share(np.array([[1.0]])) is None
     assert _train_args.known_share(np.array([1, 2])) is None
+
+
+def test_mask_classes_are_balanced_by_the_images_learned_from(tmp_path: Path) -> None:
+    masks = np.zeros((20, 3, 4, 5), np.uint8)
+    masks[:, 0, :2] = 1  # half of each image
+    masks[3, 1, 0, :2] = 1  # a tenth of one
+    masks[:, 2] = 1  # unknown, which is no class
+    image = pack_image(np.zeros((4, 5, 3), np.uint8), "raw", 95)
+    rows = [StoredImage(str(n), image, pack_mask(mask), 4, 5) for n, mask in enumerate(masks)]
+    format = ShardFormat(4, 5, "stretch", "raw", planes=3)
+    write_shard(tmp_path / shard_name("train", 0), rows, format)
+    values = ((1, "road"), (2, "car"), (255, None))
+    card = Card("segmentation", ("road", "car"), header=("id", "rle"), values=values, unknown=True)
+    train = Train(epochs=1, batch_size=2, lr=0.1, class_weights="balanced")
+    batches = _train_args.train_masks(Store(tmp_path, "train"), [3, *range(4, 20)])
+    loss = _train_args.train_loss(train, card, None, None, batches)
+    assert isinstance(loss, WeightedLoss)
+    assert loss.per_output is not None
+    assert loss.per_output.tolist() == pytest.approx([0.3 / 0.5, 0.3 / 0.1])
+    logits, targets = torch.zeros(2, 3, 4, 5), torch.from_numpy(masks[:2])
+    assert float(loss(logits, targets)) == 0, "nothing of these is known"

@@ -81,3 +81,9 @@ def test_a_task_of_exclusive_classes_has_its_own_answers() -> None:
     assert task.monitor.name == "dice"
     assert task.activate(torch.zeros(1, 3, 2, 2)).shape == (1, 2, 2, 2)
     assert get_task("segmentation") is TASKS["segmentation"]
+
+
+@pytest.mark.parametrize("classes", [BACKED, FULL])
+def test_a_pixel_beyond_a_crop_has_no_class(classes: MaskClasses) -> None:
+    chances = np.array([[[0.6, 0.0]], [[0.3, 0.0]]], np.float32)
+    assert classes.decode(chances, 0.5).tolist() == [[[1, 0]], [[0, 0]]]

@@ -19,6 +19,7 @@ from darkroom.tasks.table import Task, get_task
 
 COLUMNS = 4
 PANEL_COLUMNS = 2  # of tiles that show truth, answer and errors
+PANELS = "In each tile the truth, the answer, and where they differ."
 FIGURES = 4
 
 
@@ -62,6 +63,7 @@ def draw_page(
     number_of = {image_id: number for number, image_id in enumerate(shards.ids)}
     threshold = evaluation.decision.threshold_array(len(card.outputs) or 1)
     task = get_task(card.task, classes=MaskClasses(card.exclusive, card.background))
+    has_panels = task.masks and card.planes > 1
     tiles, captions, colours = [], [], []
     for image_id in ids:
         number = number_of[image_id]
@@ -78,9 +80,9 @@ def draw_page(
     return sheets.grid(
         tiles,
         captions,
-        columns=COLUMNS if len(card.targets) < 2 or not task.masks else PANEL_COLUMNS,
+        columns=PANEL_COLUMNS if has_panels else COLUMNS,
         title=f"{name}: the worst, then the best",
-        text=[" · ".join(figures[:FIGURES])],
+        text=[" · ".join(figures[:FIGURES]), *([PANELS] if has_panels else [])],
         legend=_legend(card) if task.masks else (),
         marks=colours,
     )

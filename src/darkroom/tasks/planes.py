@@ -57,13 +57,15 @@ class MaskClasses:
         return (probabilities > limits).astype(np.uint8)
 
     def greatest(self, probabilities: Tensor) -> Tensor:
-        """Return which of exclusive classes (..., K, H, W) each pixel has, bool."""
+        """Return which of exclusive classes (..., K, H, W) each pixel has, bool.
+
+        Where all are 0, as beyond a crop, it has none.
+        """
         most, first = probabilities.max(dim=-3, keepdim=True)
         numbers = torch.arange(probabilities.shape[-3], device=probabilities.device)
         answer = first == numbers[:, None, None]
-        if self.background:
-            answer &= most > 1 - probabilities.sum(dim=-3, keepdim=True)
-        return answer
+        rest = 1 - probabilities.sum(dim=-3, keepdim=True) if self.background else 0
+        return answer & (most > rest)
 
     def answers(self, probabilities: Tensor) -> Tensor:
         """Return the answer of probabilities (N, K, H, W) at the threshold one half, bool."""
