@@ -117,10 +117,14 @@ def _filled(mask: Bytes) -> Bytes:
 
 def _numbered(labels: Labels, min_area: int) -> Labels:
     """Return labels without those of few pixels, numbered by their first pixel along the rows."""
-    numbers, first, areas = np.unique(labels, return_index=True, return_counts=True)
-    stays = (numbers > 0) & (areas >= min_area)
-    numbers = numbers[stays][np.argsort(first[stays], kind="stable")]
-    lookup = np.zeros(int(labels.max(initial=0)) + 1, np.int32)
+    flat = labels.ravel()
+    areas = np.bincount(flat, minlength=1)
+    first = np.zeros(areas.size, np.intp)
+    first[flat[::-1]] = np.arange(flat.size - 1, -1, -1)  # the last assignment is the first pixel
+    numbers = np.flatnonzero(areas >= max(1, min_area))
+    numbers = numbers[numbers > 0]
+    numbers = numbers[np.argsort(first[numbers], kind="stable")]
+    lookup = np.zeros(areas.size, np.int32)
     lookup[numbers] = np.arange(1, numbers.size + 1, dtype=np.int32)
     return np.asarray(lookup[labels], np.int32)
 

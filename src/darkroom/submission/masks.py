@@ -73,14 +73,17 @@ def _whole(
     fit: Fit,
     objects: bool,
 ) -> Iterator[list[list[str]]]:
-    runs = card.runs
+    runs, cleanup = card.runs, decision.cleanup
     for planes, (height, width) in zip(probabilities, originals, strict=True):
         whole = np.stack([restore(plane, height, width, fit, size=runs.size) for plane in planes])
         masks = decision.masks(whole, exclusive=card.exclusive, background=card.background)
-        labels = plane_objects(masks, decision.cleanup, exclusive=card.exclusive)
         if objects:
+            labels = plane_objects(masks, cleanup, exclusive=card.exclusive)
             texts = [rle.texts_from_labels(plane, runs) for plane in labels]
             yield [[text for text in some if text != runs.empty] or [runs.empty] for some in texts]
             continue
-        bounds = [rle.bounds_from_mask(plane > 0, runs.order) for plane in labels]
+        if cleanup.changes_masks:
+            labels = plane_objects(masks, cleanup, exclusive=card.exclusive)
+            masks = np.stack(labels) > 0
+        bounds = [rle.bounds_from_mask(mask, runs.order) for mask in masks]
         yield [[rle.text_from_bounds(each, runs)] for each in bounds]
