@@ -30,8 +30,6 @@ METRIC_TASKS: dict[str, tuple[TaskName, ...]] = {
 }
 """By name of a metric, the tasks that it goes with; each with a number exists for any number."""
 
-LOWER_IS_BETTER = ("log_loss", "weighted_log_loss", "rmse", "mae", "rmsle", "mcrmse")
-
 # A metric of any k or beta, and one of the table that it is like.
 _FAMILIES = (
     ("map@[1-9][0-9]{0,2}", "map@5"),

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 TaskName = Literal["segmentation", "multilabel", "multiclass", "binary", "regression"]
 
+LOWER_IS_BETTER = ("log_loss", "weighted_log_loss", "rmse", "mae", "rmsle", "mcrmse")  # metrics
+
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Positive = Annotated[Number, Field(gt=0)]

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.errors import ParamsError
-from darkroom.params.data_rules import LOWER_IS_BETTER
+from darkroom.params.section import LOWER_IS_BETTER
 from darkroom.project.paths import OWN_METRICS
 
 Array = NDArray[Any]
