@@ -54,8 +54,8 @@ names, arguments, mark = json.loads(sys.argv[1])
 rng = np.random.default_rng(0)
 image = np.kron(rng.integers(30, 220, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
 image += rng.integers(0, 30, image.shape, dtype=np.uint8)
-mask = np.zeros(image.shape[:2], np.uint8)
-mask[12:36, 16:48] = 1
+mask = np.zeros((1, *image.shape[:2]), np.uint8)
+mask[0, 12:36, 16:48] = 1
 random.seed(mark)
 np.random.seed(mark)
 found = {}
@@ -95,7 +95,7 @@ def test_every_transform_does_the_same_in_every_process() -> None:
 def test_every_transform_passes_the_trial() -> None:
     for name in usable():
         made = build_augmentation([{name: ARGUMENTS.get(name, {})}], planes=1, size=SIZE)
-        image, mask = made(np.full((*SIZE, 3), 99, np.uint8), np.ones(SIZE, np.uint8), 1)
+        image, mask = made(np.full((*SIZE, 3), 99, np.uint8), np.ones((1, *SIZE), np.uint8), 1)
         assert image.shape == (*SIZE, 3), name
         assert mask is not None, name
         assert set(np.unique(mask)) <= {0, 1}, name
