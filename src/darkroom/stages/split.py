@@ -1,7 +1,10 @@
 """split: the index's training rows -> the fold that validates each of them."""
 
+import numpy as np
+import pandas as pd
+
 from darkroom.index.split import NEVER_VALIDATED, assign_folds
-from darkroom.index.table import read_index
+from darkroom.index.table import Index, read_index
 from darkroom.params.data import Split
 from darkroom.stages._context import Context
 from darkroom.stages._split import write_split
@@ -13,13 +16,14 @@ def run(context: Context) -> None:
     choices: Split = context.section.split
 
     index = read_index(paths.index, paths.card)
+    rows, targets = _training_targets(index)
     folds = assign_folds(
-        index.rows[index.rows["part"] == "train"],
+        rows,
         by=choices.by,
         count=choices.folds,
         seed=context.seed,
         task=index.card.task,
-        targets=() if index.card.task == "segmentation" else index.card.targets,
+        targets=targets,
         classes=index.card.classes,
     )
     write_split(paths, folds)
@@ -30,3 +34,17 @@ def run(context: Context) -> None:
         for fold, count in sizes.items()
     )
     print(f"{name}: {len(folds)} training images by {choices.by}: {summary}")
+
+
+def _training_targets(index: Index) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the training rows, and the names of the targets that folds may balance.
+
+    Of soft labels it is the class with the greatest share; masks have no column.
+    """
+    rows, card = index.rows[index.rows["part"] == "train"], index.card
+    if card.task == "segmentation":
+        return rows, ()
+    if not card.soft:
+        return rows, card.targets
+    first, shares = card.targets[0], rows[list(card.targets)].to_numpy(np.float64)
+    return rows.assign(**{first: shares.argmax(axis=1).astype(np.float64)}), (first,)
