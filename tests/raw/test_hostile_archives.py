@@ -140,7 +140,7 @@ def test_a_hostile_table_is_read_or_refused_in_words(tmp_path: Path, name: str, 
     (tmp_path / name).write_bytes(dict(hostile_tables())[name])
     begin = time.process_time()
     try:
-        read_table(Archives(tmp_path, tmp_path), name).unique_names("image")
+        read_table(Archives(tmp_path, tmp_path), name).names("image")
         message = ""
     except DataError as error:
         message = str(error)

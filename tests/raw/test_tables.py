@@ -54,7 +54,7 @@ def test_a_further_column_has_a_name_and_no_position(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"key,cell\na_x,1\nb_y,2\n")
     table = read(tmp_path, "t.csv").with_columns({"image": ["a", "b"], "label": ["x", "y"]})
     assert table.names("image") == table.column("image") == ["a", "b"]
-    assert table.unique_names("label") == ["x", "y"]
+    assert table.names("label") == ["x", "y"]
     with pytest.raises(DataError, match="no column 2"):
         table.names(2)
 
@@ -166,17 +166,18 @@ def test_names_must_differ_and_not_be_empty(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"img,n\na,1\nb,2\na,3\n,4\n")
     table = read(tmp_path, "t.csv")
     with pytest.raises(DataError, match=r"t\.csv, row 5: column img is empty") as caught:
-        table.unique_names("img")
+        table.names("img")
     assert "found: 1 of 4 rows: 5" in str(caught.value)
     (tmp_path / "t.csv").write_bytes(b"img,n\na,1\nb,2\na,3\n")
+    table = read(tmp_path, "t.csv")
     with pytest.raises(DataError, match="1 rows repeat an id\n  rows 2 and 4: a"):
-        read(tmp_path, "t.csv").unique_names("img")
+        tables.check_unique(table.names("img"), table.lines, table.file)
 
 
 def test_a_table_without_a_header_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"0.jpeg,1\n1.jpeg,0\n")
     with pytest.raises(DataError, match="row 1: the first row is data, not a header") as caught:
-        read(tmp_path, "t.csv").unique_names(0)
+        read(tmp_path, "t.csv").names(0)
     assert "found: 0.jpeg\n  expected: the names of the columns" in str(caught.value)
 
 

@@ -73,14 +73,6 @@ class Archives:
     def __reduce__(self) -> tuple[Callable[[Path, Path], "Archives"], tuple[Path, Path]]:
         return _shared, (self.root, self.unpack_folder)
 
-    def find(self, stem: str) -> str:
-        """Return the container with that stem: "train" gives "train.zip" or a folder "train".
-
-        Raises:
-            DataError: There is none; the message lists what is there.
-        """
-        return pick_name(list_names(self.root), stem, file=self.root)
-
     def paths(self, container: str) -> list[str]:
         """Return the paths of a container's members, sorted: "train.zip/train/x.jpg", ...
 

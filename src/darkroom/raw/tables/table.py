@@ -97,19 +97,12 @@ class Table:
             places=(*places, *(-1 for _ in columns)),  # they have no position in the file
         )
 
-    def unique_names(self, column: int | str) -> list[str]:
-        """Return a column of file names or ids, none of them empty or repeated.
+    def names(self, column: int | str) -> list[str]:
+        """Return a column of file names or ids, none of them empty.
 
         Raises:
-            DataError: A cell is empty or repeated (the message lists the rows); or the header is
-                missing.
+            DataError: A cell is empty (the message lists the rows); or the header is missing.
         """
-        cells = self.names(column)
-        check_unique(cells, self.lines, self.file)
-        return cells
-
-    def names(self, column: int | str) -> list[str]:
-        """Return a column of file names or ids, none of them empty; see `unique_names`."""
         place = self.position(column)
         if _IMAGE_NAME.search(self.header[place]):
             raise DataError(
@@ -118,7 +111,7 @@ class Table:
                 row=1,
                 found=self.header[place],
                 expected="the names of the columns",
-                fix="put a line of column names before it",
+                fix="name the columns in `columns`, or put a line of column names before it",
             )
         cells = [row[place] for row in self.rows]
         what = f"column {self.header[place] or place} is empty"
