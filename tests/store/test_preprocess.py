@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from darkroom.index.assembly.targets import RESERVED_NAMES
+from darkroom.index.table import RESERVED_NAMES
 from darkroom.raw.archives import Archives, digest_of
 from darkroom.store.preprocess import (
     ImageFacts,

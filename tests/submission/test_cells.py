@@ -238,6 +238,27 @@ def test_a_header_without_room_for_the_answers_is_refused(card: Card, metric: st
         rows(card, np.zeros((1, 2)), metric=metric)
 
 
+@pytest.mark.parametrize(
+    ("card", "metric"),
+    [
+        (Card("multilabel", ("big cat", "dog"), header=("id", "y")), "samples_f1"),
+        (Card("multiclass", ("y",), ("big cat", "dog"), header=("id", "y")), "top3_accuracy"),
+        (Card("multiclass", ("y",), ("big cat", "dog"), header=("id", "y")), "gap"),
+    ],
+)
+def test_a_label_with_the_separator_of_labels_is_refused(card: Card, metric: str) -> None:
+    with pytest.raises(DataError, match=r"'big cat'\n  expected: labels without ' '"):
+        rows(card, [[0.9, 0.1]], metric=metric)
+    other = Card(**{**vars(card), "separator": ";"})
+    assert cells(other, [[0.9, 0.1]], metric=metric)[0][0].startswith("big cat")
+
+
+def test_labels_with_names_of_the_index_are_written_as_they_are() -> None:
+    names = ("width_target", "mode_target", "fold_target", "tall_target")
+    card = Card("multilabel", names, header=("id", "y"))
+    assert cells(card, np.ones((1, 4))) == [["width mode fold tall_target"]]
+
+
 def test_a_label_in_the_keys_of_a_class_without_a_name_is_refused() -> None:
     card = Card("segmentation", header=("id", "rle"), keys=("{id}_{label}",))
     with pytest.raises(DataError, match=r"a single mask class has no name(.|\n)*such as \{id\}_1"):

@@ -31,6 +31,13 @@ from darkroom.project import files
 from darkroom.project.checked_json import parse_json, read_bytes, write_json
 
 COLUMNS = ("id", "part", "image", "mask", "group", "official", "digest", "mask_digest")
+# Later tables add the fold and the facts of each image to the index's columns.
+RESERVED_NAMES = (
+    *COLUMNS,
+    "fold",
+    *("height", "width", "format", "mode", "bytes", "exif", "raw_low", "raw_high", "peak"),
+    *("mask_pixels", "mask_values", "stored_mask_digest", "thumb"),
+)
 
 _RLE = r"rle:(?:row|column)(?: [1-9][0-9]* [1-9][0-9]*)*"
 LARGEST = 1e15  # a target value: float32 must hold the squares of errors

@@ -5,7 +5,7 @@ from typing import Literal
 
 from darkroom.errors import DataError
 from darkroom.index.card import ID_KEY, LABEL_KEY, TAKEN_SUFFIX, Card, counted
-from darkroom.index.table import COLUMNS
+from darkroom.index.table import RESERVED_NAMES
 from darkroom.tasks.metrics.specs import MetricSpec
 
 _FIELD = re.compile(f"({re.escape(ID_KEY)}|{re.escape(LABEL_KEY)})")
@@ -23,9 +23,9 @@ def label_texts(card: Card) -> tuple[str, ...]:
         >>> label_texts(Card("multilabel", ("hat", "mask_target")))
         ('hat', 'mask')
     """
-    if card.task == "multiclass":
+    if card.task == "multiclass" and not card.soft:
         return card.classes
-    names = {f"{name}{TAKEN_SUFFIX}": name for name in COLUMNS}
+    names = {f"{name}{TAKEN_SUFFIX}": name for name in RESERVED_NAMES}
     return tuple(names.get(name, name) for name in card.targets)
 
 
@@ -53,8 +53,8 @@ def cell_content(card: Card, metric: MetricSpec) -> Holds:
     """Return what each value cell of a submission holds.
 
     Raises:
-        DataError: The header has no room for what the metric wants to see, or the keys name a
-            label and there is none.
+        DataError: The header has no room for what the metric wants to see; the keys name a label
+            and there is none; or several labels share a cell, and one holds what separates them.
     """
     if card.long and not card.outputs:
         raise DataError(
@@ -63,6 +63,13 @@ def cell_content(card: Card, metric: MetricSpec) -> Holds:
             expected=f"{ID_KEY} alone",
             fix=f"write what stands for the class, such as {ID_KEY}_1, in data.row",
         )
+    content = _content(card, metric)
+    if content in ("labels", "ranking", "scored label"):
+        _refuse_separators(card)
+    return content
+
+
+def _content(card: Card, metric: MetricSpec) -> Holds:
     columns = len(card.answers)
     each = card.long or columns == len(card.outputs)  # a cell for each output
     several = f"a column for each of {counted(card.outputs)}, or a row: keys with {LABEL_KEY}"
@@ -86,6 +93,18 @@ def cell_content(card: Card, metric: MetricSpec) -> Holds:
     if card.task == "multiclass":
         return "flag" if each else "class"
     return "flag" if each else "labels"
+
+
+def _refuse_separators(card: Card) -> None:
+    separator = card.separator
+    odd = [text for text in label_texts(card) if separator in text or not text.strip()]
+    if odd:
+        raise DataError(
+            "a label holds what separates labels in a cell of the submission",
+            found=repr(odd[0]),
+            expected=f"labels without {separator!r}",
+            fix="set data.separator to what the judge has between labels, or rename the label",
+        )
 
 
 def _no_room(card: Card, metric: MetricSpec, expected: str) -> DataError:

@@ -23,17 +23,10 @@ from darkroom.index.assembly.labels import (
 )
 from darkroom.index.assembly.part import PATH, SAMPLE_ID, Part, fields
 from darkroom.index.card import TAKEN_SUFFIX
-from darkroom.index.table import COLUMNS
+from darkroom.index.table import RESERVED_NAMES
 from darkroom.params.data import Data, Rows
 from darkroom.raw.tables import Table, refuse_rows
 
-# Later tables add the fold and the facts of each image to the index's columns.
-RESERVED_NAMES = (
-    *COLUMNS,
-    "fold",
-    *("height", "width", "format", "mode", "bytes", "exif", "raw_low", "raw_high", "peak"),
-    *("mask_pixels", "mask_values", "stored_mask_digest", "thumb"),
-)
 ONE_HOT = "class"  # the target of one-hot columns
 _ROUNDING = 1e-3  # by which the shares of a row may miss 1
 
@@ -143,7 +136,18 @@ def _name(table: Table, column: int | str) -> str:
 
 
 def free_name(name: str) -> str:
-    """Return a target's name, with a suffix where a column of the index has it."""
+    """Return a target's name, with a suffix where a column of the index has it.
+
+    Raises:
+        DataError: It is such a name with its suffix, which the submission would leave out.
+    """
+    if name.endswith(TAKEN_SUFFIX) and name.removesuffix(TAKEN_SUFFIX) in RESERVED_NAMES:
+        raise DataError(
+            "a target has a name that stands for another",
+            found=name,
+            expected=f"a name other than {', '.join(RESERVED_NAMES)}, each with {TAKEN_SUFFIX!r}",
+            fix="rename it in the tables",
+        )
     return f"{name}{TAKEN_SUFFIX}" if name in RESERVED_NAMES else name
 
 
