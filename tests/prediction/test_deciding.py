@@ -13,7 +13,7 @@ from darkroom.index.card import Card
 from darkroom.prediction import deciding
 from darkroom.prediction.deciding import OutOfFold, choose, constant_predictions, count_grades
 from darkroom.prediction.decision import Decision
-from darkroom.prediction.thresholds import THRESHOLDS
+from darkroom.prediction.thresholds import THRESHOLDS, best_index
 from darkroom.tasks.metrics.cuts import NEVER, best_cuts, middle_cuts
 from darkroom.tasks.metrics.labels import quadratic_kappa
 from darkroom.tasks.metrics.specs import METRICS, get_metric
@@ -25,6 +25,10 @@ def out_of_fold(metric: str, task: str, truth: Any, predictions: Any) -> OutOfFo
     return OutOfFold(
         get_metric(metric, task), task, np.asarray(truth), np.asarray(predictions, np.float32)
     )
+
+
+def own_thresholds(data: OutOfFold) -> Decision:
+    return deciding.by_label(data, best_index(deciding.common_curve(data)))
 
 
 def rare_labels(seed: int, images: int = 600) -> Case:
@@ -69,13 +73,13 @@ def test_labels_of_few_examples_share_the_common_threshold() -> None:
     truth[:, 2] = 0
     truth[:9, 2] = 1
     data = out_of_fold("macro_f1", "multilabel", truth, found)
-    threshold = deciding._by_label(data).threshold
+    threshold = own_thresholds(data).threshold
     assert isinstance(threshold, tuple)
     common = THRESHOLDS[np.argmax(deciding.common_curve(data))]
     assert threshold[2] == common
     truth[9, 2] = 1
     data = out_of_fold("macro_f1", "multilabel", truth, found)
-    own = deciding._by_label(data).threshold
+    own = own_thresholds(data).threshold
     assert isinstance(own, tuple)
     assert own[2] != THRESHOLDS[np.argmax(deciding.common_curve(data))]
 
@@ -85,7 +89,7 @@ def test_thresholds_by_label_never_score_less_than_the_common_one(name: str) -> 
     for seed in range(3):
         data = out_of_fold(name, "multilabel", *rare_labels(seed, images=120))
         common = Decision(float(THRESHOLDS[np.argmax(deciding.common_curve(data))]))
-        own = data.score(deciding._by_label(data))
+        own = data.score(own_thresholds(data))
         assert own is not None
         assert own >= (data.score(common) or 0) - 1e-12
 

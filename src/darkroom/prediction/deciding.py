@@ -14,6 +14,7 @@ calibrated alike, up to 0.01 less from thirty positives on. Cross-fitting decide
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -33,12 +34,13 @@ from darkroom.tasks.metrics.probabilities import class_shares
 from darkroom.tasks.metrics.specs import MetricSpec
 
 Array = NDArray[Any]
-Choice = Callable[["OutOfFold"], Decision]
+Proposals = Callable[["OutOfFold"], list[Decision]]
 
 LEAST_EXAMPLES = 10  # of a label, present and absent, to choose its threshold by
 _MOST_TRIED = 2e7  # images x labels x thresholds of a round, for F of samples
 _ROUNDS = 10
 _LARGEST_GRADE = 1000
+_ROWS_AT_ONCE = 16384
 
 
 @dataclass(frozen=True)
@@ -73,15 +75,24 @@ class OutOfFold:
         """Return some of the images."""
         return replace(self, truth=self.truth[rows], predictions=self.predictions[rows])
 
-    def cross_fitted(self, choice: Choice) -> float | None:
-        """Return the score of answers that a choice on the other half of the images makes."""
+    def cross_fitted(self, propose: "Proposals") -> list[float | None]:
+        """Return the score of each proposal, when each half of the images is decided by the other.
+
+        None where there are not two images.
+        """
         odd = np.arange(len(self.predictions)) % 2 == 1
         if not odd.any():
-            return None
-        answers = self.answers(choice(self))  # of the right shape
-        for half in (odd, ~odd):
-            answers[half] = self.take(half).answers(choice(self.take(~half)))
-        return self._score_answers(answers)
+            return [None] * len(propose(self))
+        halves = [
+            [self.take(half).answers(decision) for decision in propose(self.take(~half))]
+            for half in (odd, ~odd)
+        ]
+        scores = []
+        for first, second in zip(*halves, strict=True):
+            answers = np.empty((len(odd), *first.shape[1:]), first.dtype)
+            answers[odd], answers[~odd] = first, second
+            scores.append(self._score_answers(answers))
+        return scores
 
     def sign(self, score: float | None) -> float:
         """Return a score so that more is better; one that is not defined is the worst."""
@@ -125,16 +136,21 @@ def choose(
             better.
         grades: How many grades there are, 0 to grades - 1, where the metric is of grades.
     """
-    candidates = _candidates(data, threshold, some_label, grades)
-    if len(candidates) == 1 and isinstance(threshold, float | int):
-        decision = candidates[0](data)
-        return Chosen(decision, data.score(decision))
-    scores = [data.cross_fitted(choice) if len(candidates) > 1 else None for choice in candidates]
+    lowest = _lowest(data) if grades else 0
+    propose = partial(
+        _propose, threshold=threshold, some_label=some_label, grades=grades, lowest=lowest
+    )
+    decisions = propose(data)
+    is_chosen = data.spec.writes == "labels" and (
+        grades > 0 or len(decisions) > 1 or is_automatic(data, threshold)
+    )
+    if not is_chosen:
+        return Chosen(decisions[0], data.score(decisions[0]))
+    scores = data.cross_fitted(propose)
     best = int(np.argmax([data.sign(score) for score in scores]))  # of equals the simplest
-    decision = candidates[best](data)
-    is_chosen = data.spec.writes == "labels" and (decision.cuts or is_automatic(data, threshold))
-    fitted = data.cross_fitted(candidates[best]) if is_chosen else None
-    return Chosen(decision, data.score(decision), fitted)
+    decision = decisions[best]
+    is_fitted = bool(decision.cuts) or is_automatic(data, threshold)
+    return Chosen(decision, data.score(decision), scores[best] if is_fitted else None)
 
 
 def is_automatic(data: OutOfFold, threshold: float | str | None) -> bool:
@@ -144,48 +160,40 @@ def is_automatic(data: OutOfFold, threshold: float | str | None) -> bool:
     return threshold == "auto" or (threshold is None and data.spec.threshold == "auto")
 
 
-def _candidates(
+def _propose(
     data: OutOfFold,
+    *,
     threshold: float | Literal["auto"] | None,
     some_label: Literal["always", "never", "auto"],
     grades: int,
-) -> list[Choice]:
-    """Return the ways to decide, the simplest first."""
+    lowest: int,
+) -> list[Decision]:
+    """Return what may be decided by these images, the simplest first; always as many."""
     if data.task in WITHOUT_THRESHOLD:
-        return _grade_candidates(data, grades)
+        return _propose_grades(data, grades, lowest)
     if not is_automatic(data, threshold):
         number = threshold if isinstance(threshold, float | int) else DEFAULT_THRESHOLD
-        fixed = Decision(float(THRESHOLDS[thresholds.index_of(number)]))
-        choices: list[Choice] = [lambda _: fixed]
+        decisions = [Decision(float(THRESHOLDS[thresholds.index_of(number)]))]
     else:
-        choices = [_common]
+        common = thresholds.best_index(common_curve(data))
+        decisions = [Decision(float(THRESHOLDS[common]))]
         if data.spec.average is not None and data.predictions.shape[1] > 1:
-            choices.append(_by_label)
+            decisions.append(by_label(data, common))
     if some_label == "never" or data.predictions.shape[1] < 2:
-        return choices
-    filled = [_filled(choice) for choice in choices]
-    return filled if some_label == "always" else [*choices, *filled]
+        return decisions
+    filled = [replace(decision, at_least_one=True) for decision in decisions]
+    return filled if some_label == "always" else [*decisions, *filled]
 
 
-def _filled(choice: Choice) -> Choice:
-    return lambda data: replace(choice(data), at_least_one=True)
-
-
-def _grade_candidates(data: OutOfFold, grades: int) -> list[Choice]:
-    lowest = _lowest(data) if grades else 0
-    # The greatest class, or the nearest grade.
-    cuts = middle_cuts(lowest, grades) if grades and data.task == "regression" else ()
-    simple = Decision(None, cuts=cuts)
+def _propose_grades(data: OutOfFold, grades: int, lowest: int) -> list[Decision]:
+    """Return the greatest class or the nearest grade, and the best cuts if there are grades."""
     if not grades:
-        return [lambda _: simple]
-
-    def fitted(some: OutOfFold) -> Decision:
-        values, truth = expected_grade(some.predictions), _grades(some)
-        known = ~np.isnan(truth)
-        cuts = best_cuts(values[known], truth[known].astype(np.int64), lowest, grades)
-        return Decision(None, cuts=cuts)
-
-    return [lambda _: simple, fitted]
+        return [Decision(None)]
+    simple = middle_cuts(lowest, grades) if data.task == "regression" else ()
+    values, truth = expected_grade(data.predictions), _grades(data)
+    known = ~np.isnan(truth)
+    cuts = best_cuts(values[known], truth[known].astype(np.int64), lowest, grades)
+    return [Decision(None, cuts=simple), Decision(None, cuts=cuts)]
 
 
 def _grades(data: OutOfFold) -> Doubles:
@@ -201,13 +209,13 @@ def _lowest(data: OutOfFold) -> int:
     return int(np.nanmin(_grades(data))) if data.task == "regression" else 0
 
 
-def _common(data: OutOfFold) -> Decision:
-    return Decision(float(THRESHOLDS[thresholds.best_index(common_curve(data))]))
+def by_label(data: OutOfFold, common: int) -> Decision:
+    """Return a threshold a label, where it has enough examples; else the common one.
 
-
-def _by_label(data: OutOfFold) -> Decision:
-    """Return a threshold a label, where it has enough examples; else the common one."""
-    common = thresholds.best_index(common_curve(data))
+    Args:
+        data: F-beta of several labels.
+        common: The position of the common threshold in THRESHOLDS.
+    """
     present, known = split_truth(data.truth)
     examples = np.minimum((present & known).sum(axis=0), (~present & known).sum(axis=0))
     labels = np.flatnonzero(examples >= LEAST_EXAMPLES).tolist()
@@ -230,8 +238,30 @@ def common_curve(data: OutOfFold) -> Doubles:
         return label_curve(data.predictions, data.truth)["accuracy"].to_numpy(np.float64)
     if data.task == "multilabel" and data.spec.average in ("macro", "micro"):
         return _f_curve(data)
+    if data.task == "multilabel" and data.spec.average == "samples":
+        return _samples_curve(data)
     scores = [data.sign(data.score(Decision(float(t)))) for t in THRESHOLDS]
     return np.array(scores, np.float64)
+
+
+def _samples_curve(data: OutOfFold) -> Doubles:
+    """Return the mean F-beta of images at each threshold, from counts by image and level."""
+    present, known = split_truth(data.truth)
+    rows = np.flatnonzero(known.any(axis=1))
+    total = np.zeros(len(THRESHOLDS))
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = rows[start : start + _ROWS_AT_ONCE]
+        levels = np.ceil(data.predictions[part] * np.float32(thresholds.LEVELS)).astype(np.int64)
+        cells = levels + np.arange(len(part))[:, None] * (thresholds.LEVELS + 1)
+        above = []
+        for flags in (present[part] & known[part], known[part]):
+            size = len(part) * (thresholds.LEVELS + 1)
+            table = np.bincount(cells[flags], minlength=size).reshape(len(part), -1)
+            # Above k/256 are the levels from k + 1 on.
+            above.append(table[:, ::-1].cumsum(axis=1)[:, ::-1][:, 2:])
+        truths = (present[part] & known[part]).sum(axis=1)[:, None]
+        total += _f(data, above[0], above[1], truths).sum(axis=0)
+    return total / len(rows) if len(rows) else np.full(len(THRESHOLDS), -np.inf)
 
 
 def _f_curve(data: OutOfFold) -> Doubles:

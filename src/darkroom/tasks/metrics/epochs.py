@@ -25,9 +25,8 @@ from darkroom.tasks.planes import OVERLAPPING, MaskClasses
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
 
-# Every 1/64: epochs differ by more than what lies between.
+_STEPS = 64  # between the thresholds 0 and 1: epochs differ by more than what lies between
 _MASK_LEVELS = tuple(k / 8 for k in range(1, 8))
-_THRESHOLDS = np.arange(1, 64, dtype=np.float32) / 64
 
 
 Part = tuple[list[str], Array, Array]
@@ -146,12 +145,9 @@ def _best(
     if task == "multiclass":
         return spec.score(task, truth, decode_class(predictions, 0.5), weights)
     if task in LABEL_TASKS:
-        levels = _THRESHOLDS if spec.threshold == "auto" else np.array([0.5], np.float32)
-        answers = [(predictions > level).astype(np.uint8) for level in levels]
-        every = [spec.score(task, truth, answer, weights) for answer in answers]
-        scores = [score for score in every if score is not None]
-        best = max if spec.best == "max" else min
-        return best(scores) if scores else None
+        if spec.threshold == "half":
+            return spec.score(task, truth, (predictions > 0.5).astype(np.uint8), weights)
+        return _best_of_levels(spec, task, truth, predictions, weights)
     grades = np.asarray(truth, np.float64).reshape(-1)
     known = ~np.isnan(grades)
     if not known.any():
@@ -160,6 +156,26 @@ def _best(
     values = predictions.reshape(-1).astype(np.float64)
     cuts = best_cuts(values[known], whole, int(whole.min()), int(whole.max()) + 1)
     return spec.score(task, truth, decode_grade(predictions, cuts), weights)
+
+
+def _best_of_levels(
+    spec: MetricSpec, task: str, truth: Array, predictions: Floats, weights: Array | None
+) -> float | None:
+    """Return the score at the best common threshold: of every 1/16, then of those 1/64 around."""
+    sign, found = (1 if spec.best == "max" else -1), dict[int, float]()
+
+    def try_levels(levels: range) -> None:
+        for level in levels:
+            answers = (predictions > level / _STEPS).astype(np.uint8)
+            score = spec.score(task, truth, answers, weights)
+            if score is not None:
+                found[level] = sign * score
+
+    try_levels(range(4, _STEPS, 4))
+    if found:
+        best = max(found, key=lambda level: found[level])
+        try_levels(range(best - 3, best + 4))
+    return sign * max(found.values()) if found else None
 
 
 def _describe(task: str, truth: Array) -> str:

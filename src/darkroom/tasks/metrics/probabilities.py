@@ -51,10 +51,13 @@ def class_log_loss(
         probabilities: (n, K).
         weights: Of the classes, (K,): an image weighs what its class does. None: all the same.
     """
-    shares = class_shares(truth, probabilities.shape[1])
-    if not len(shares):
+    if not len(probabilities):
         return None
     p = np.clip(np.asarray(probabilities, np.float64), CLIP, 1 - CLIP)
+    if np.ndim(truth) == 1 and weights is None:  # thousands of classes: the true one alone
+        own = np.take_along_axis(p, class_numbers(truth)[:, None], axis=1)[:, 0]
+        return float(-np.log(own / p.sum(axis=1)).mean())
+    shares = class_shares(truth, probabilities.shape[1])
     losses = -shares * np.log(p / p.sum(axis=1, keepdims=True))
     if weights is None:
         return float(losses.sum(axis=1).mean())
