@@ -109,7 +109,7 @@ DAMAGED = [
         put("reports/tiny/decision.json", '{"threshold": NaN}'),
         "decision.json: it is damaged",
     ),
-    ("split", replace("data/index/tiny.json", '_order": "', '_order": "x'), "or was edited"),
+    ("split", replace("data/index/tiny.json", '"order": "', '"order": "x'), "or was edited"),
     ("predict", replace("data/index/tiny.json", '"header": [', '"header": ["x",'), "or was edited"),
     ("check", replace("submissions/tiny.json", '"rows": 5', '"rows": 6'), "or was edited"),
     ("check", put("submissions/tiny.csv.gz", HTML), "faults in"),

@@ -127,6 +127,9 @@ def _faults(info: Mapping[str, Any]) -> list[str]:
     for key, holds in _KINDS.items():
         if key in info and not holds(info[key]):
             faults.append(f"{key}: {json.dumps(info[key], default=str)}")
+    for key in ("mean", "std"):
+        if not faults and len(info.get(key, ())) not in (0, info.get("channels", 3)):
+            faults.append(f"{key}: {json.dumps(info[key])}")
     return faults
 
 
