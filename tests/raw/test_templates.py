@@ -276,6 +276,31 @@ def test_no_file_that_fits_is_refused_with_some_that_are_there(tmp_path: Path) -
     )
 
 
+def test_no_field_and_no_star_is_the_folder_inside_of_the_archive(tmp_path: Path) -> None:
+    zip_of(tmp_path / "train.zip", {"train/stray.jpg": b"1", "train/cat/1.jpg": b"2"})
+    archives = Archives(tmp_path, tmp_path / "u")
+    files = Template("train/{label}/{n}.jpg", KEY)
+    assert files.paths(archives) == [("train.zip/train/cat/1.jpg", {"label": "cat", "n": "1"})]
+    star = Template("train/*/{n}.jpg", KEY)
+    assert star.resolve(archives, ["train/*/stray.jpg", "train/*/1.jpg"]) == [
+        "",
+        "train.zip/train/cat/1.jpg",
+    ]
+    inner = Template("train/train/{label}/{n}.jpg", KEY)
+    assert len(inner.paths(archives)) == 1
+
+
+def test_files_of_other_suffixes_are_told(tmp_path: Path) -> None:
+    names = ["cat/1.jpg", "cat/2.JPG", "dog/3.jpeg", "dog/note", "x.txt"]
+    zip_of(tmp_path / "train.zip", {f"train/{name}": b"1" for name in names})
+    archives = Archives(tmp_path, tmp_path / "u")
+    files = Template("train/{label}/{n}.jpg", KEY)
+    assert [path for path, _ in files.paths(archives)] == ["train.zip/train/cat/1.jpg"]
+    others = ["train.zip/train/cat/2.JPG", "train.zip/train/dog/3.jpeg"]
+    assert files.other_suffixes(archives) == others
+    assert Template("train/{label}/{n}", KEY).other_suffixes(archives) == []
+
+
 def test_a_file_of_two_readings_is_refused(tmp_path: Path) -> None:
     folder_of(tmp_path, {"train/a_b_c.jpg": b"1"})
     with pytest.raises(DataError, match="fits a text in two ways"):

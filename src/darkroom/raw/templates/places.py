@@ -124,7 +124,7 @@ class Listing:
         start = len(container) + 1
         for path in members:
             self._add(path[start:], path[start:] if container == BARE else path)
-        inner = f"{stem_of(container)}/"
+        self._inner = inner = "" if exact else f"{stem_of(container)}/"
         for path in [] if exact else members:
             name = path[start:]
             while name.startswith(inner):  # some are packed twice
@@ -135,6 +135,15 @@ class Listing:
         for form in {name, normalize("NFC", name)}:  # é may be one character or two
             if self.paths.setdefault(form, path) != path:
                 self._twins[form] = (self.paths[form], path)
+
+    def names(self, first: Component) -> list[str]:
+        """Return the paths to match with a pattern that begins with some component.
+
+        Only a literal one means an inner folder of the container's own name: no field or `*` does.
+        """
+        if not self._inner or f"{first.literal}/" == self._inner:
+            return list(self.paths)
+        return [name for name in self.paths if not name.startswith(self._inner)]
 
     def find(self, name: str) -> str:
         """Return the file of a path below the container; "" if there is none.
@@ -166,6 +175,7 @@ class Listing:
             "/".join(rows[number])
             for number in numbers
             if all(map(Component.fits, components, rows[number]))
+            and (components[0].literal is not None or f"{rows[number][0]}/" != self._inner)
         )
         return sorted({self.find(name) for name in fitting})
 

@@ -8,6 +8,7 @@ characters, in patterns of paths and of cells. Neither a field nor `*` matches a
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import PurePath
 
 from darkroom.errors import MAX_DETAILS, DataError, ParamsError
 from darkroom.project.names import (
@@ -280,7 +281,7 @@ class Template:
         found: dict[str, Reading] = {}
         examples: list[str] = []
         for listing in self._listings(archives):
-            for name in listing.paths:
+            for name in listing.names(self._components[-1 if listing.top == BARE else 1]):
                 path = name if listing.top == BARE else f"{listing.top}/{name}"
                 reading = self._only(path, self._readings(path))
                 if reading is not None:
@@ -297,6 +298,20 @@ class Template:
                 fix="correct the template: a field or * is one character or more, and no slash",
             )
         return sorted(found.items())
+
+    def other_suffixes(self, archives: Archives) -> list[str]:
+        """Return the files that would match but for their suffix, sorted: a.JPG for {id}.jpg."""
+        suffix = PurePath(self.text).suffix
+        if "{" in suffix or "*" in suffix or not suffix:
+            return []
+        others = []
+        for listing in self._listings(archives):
+            for name in listing.names(self._components[-1 if listing.top == BARE else 1]):
+                whole = name if listing.top == BARE else f"{listing.top}/{name}"
+                stem, dot, end = whole.rpartition(".")
+                if dot and f".{end}" != suffix and "/" not in end:
+                    others += [listing.paths[name]] if self._readings(stem + suffix) else []
+        return sorted(others)
 
     def resolve(self, archives: Archives, paths: Sequence[str]) -> list[str]:
         """Return the file that each filled path means, "" where there is none.
