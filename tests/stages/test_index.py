@@ -20,3 +20,19 @@ def test_a_header_without_room_for_the_answers_is_refused_at_once(
     assert "the submission's header has no room for what log_loss counts" in message
     assert "expected: a column for each of 3: " in message
     assert not (root / "data/index/tiny.csv").exists()
+
+
+def test_a_metric_of_ones_own_without_room_is_refused_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tiny.project(tmp_path, "multiclass")
+    tiny.edit(root, lambda params: params["tiny"]["data"].update(metric="metrics/mine.py:score"))
+    (root / "metrics").mkdir(exist_ok=True)
+    file = root / "metrics/mine.py"
+    file.write_text("def score(truth, predictions):\n    return 1.0\n")
+    monkeypatch.chdir(root)
+    tiny.run("fetch", "index", "split", "fold")
+    file.write_text('WRITES = "probabilities"\n' + file.read_text())
+    assert main(["fold", "tiny", "--fold", "0"]) != 0
+    words = "the submission's header has no room for what metrics/mine.py:score counts"
+    assert words in capsys.readouterr().err

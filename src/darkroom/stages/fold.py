@@ -6,12 +6,17 @@ depends on the folder as a whole, because in DVC a dependency cannot come and go
 """
 
 import json
+from typing import Any
 
+from darkroom.index.card import card_from_values
+from darkroom.index.table import COLUMNS
 from darkroom.project import files
 from darkroom.project.checked_json import read_json
 from darkroom.stages._context import Context
 from darkroom.stages._split import read_split, require_fold
+from darkroom.submission.form import cell_content
 from darkroom.tasks.metrics.own import is_own, own_digest
+from darkroom.tasks.metrics.specs import get_metric
 
 
 def run(context: Context, fold: int = 0) -> None:
@@ -22,7 +27,21 @@ def run(context: Context, fold: int = 0) -> None:
     validated = int((folds == fold).sum())
     counts = {"fold": fold, "train": len(folds) - validated, "validate": validated}
     fix = f"run `dvc repro -sf index@{name}`"
-    metric = read_json(paths.card, absent="it is not there", fix=fix).get("metric", "")
-    digest = {"metric_sha256": own_digest(metric)} if is_own(metric) else {}
+    values = read_json(paths.card, absent="it is not there", fix=fix)
+    metric = values.get("metric", "")
+    digest = {}
+    if is_own(metric):
+        _require_room(values)
+        digest = {"metric_sha256": own_digest(metric)}
     files.write(paths.fold_counts(fold), json.dumps(counts | digest) + "\n")
     print(f"{name}, fold {fold}: trains on {counts['train']} images, validates on {validated}")
+
+
+def _require_room(values: dict[str, Any]) -> None:
+    """Raise if the submission has no room for what a metric of the user's own counts.
+
+    The index has looked for others: it does not depend on the user's file.
+    """
+    own = {key: value for key, value in values.items() if key not in ("rows", "sha256")}
+    card = card_from_values(own, COLUMNS)
+    cell_content(card, get_metric(card.metric, card.task))

@@ -6,9 +6,8 @@ from darkroom.params.data import Data
 from darkroom.raw.archives import Archives
 from darkroom.stages._context import Context, require
 from darkroom.submission.form import cell_content
+from darkroom.tasks.metrics.own import is_own
 from darkroom.tasks.metrics.specs import get_metric
-
-OWN = ".py:"  # in the name of a user's own metric, whose file is no input of this stage
 
 
 def run(context: Context) -> None:
@@ -19,7 +18,7 @@ def run(context: Context) -> None:
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
     index = build_index(archives, data)
     card = index.card
-    if OWN not in card.metric:  # refused now, not after the training
+    if not is_own(card.metric):  # else `fold` looks: that file is no input of this stage
         cell_content(card, get_metric(card.metric, card.task))
     write_index(index, paths.index, paths.card)
 
