@@ -140,6 +140,14 @@ def test_keys_of_evaluate_apply_to_the_task(
     assert f"{name}.evaluate.{words}" in _message(raw)
 
 
+def test_exclusive_mask_classes_have_no_threshold(raw: dict[str, Any]) -> None:
+    raw["carvana"]["data"] |= {"values": {0: "back", 1: "car"}, "row": "{id}_{label}"}
+    raw["carvana"]["evaluate"]["threshold"] = "auto"
+    paramfile.validate_params(raw)
+    raw["carvana"]["evaluate"]["threshold"] = 0.3
+    assert "carvana.evaluate.threshold: found 0.3, but of exclusive classes" in _message(raw)
+
+
 def test_the_source_kaggle_needs_a_name(raw: dict[str, Any]) -> None:
     raw["carvana"]["data"].update(source="kaggle", kaggle=None)
     assert (

@@ -9,7 +9,7 @@ from darkroom.params.data_rules import data_faults
 from darkroom.params.evaluate import Evaluate
 
 MASK_KEYS = ("scales", "tiles", "min_area", "fill_holes", "separate")  # of the section evaluate
-OBJECT_METRICS = ("iou_precision", "f2_iou")  # a function of the user's own may count objects too
+OBJECT_METRICS = ("iou_precision", "f2_iou")
 
 
 def broken_rules(params: Params) -> list[str]:
@@ -169,9 +169,13 @@ def _check_evaluate(name: str, section: Competition) -> list[str]:
                 faults.append(
                     f"{name}.evaluate.{key}: is for masks, and the task is {task}; remove it"
                 )
+    elif is_set and section.data.values:
+        faults.append(
+            f"{name}.evaluate.threshold: found {evaluate.threshold}, but of exclusive classes "
+            "(data.values) a pixel has the most probable one; remove it"
+        )
     metric = section.data.metric or "dice"
-    counts_objects = metric in OBJECT_METRICS or ".py:" in metric
-    if evaluate.separate and task == "segmentation" and not counts_objects:
+    if evaluate.separate and task == "segmentation" and metric not in OBJECT_METRICS:
         faults.append(
             f"{name}.evaluate.separate: is for metrics that count objects, "
             f"{' and '.join(OBJECT_METRICS)}, and the metric is {metric}; remove it"
