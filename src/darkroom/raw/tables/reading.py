@@ -122,8 +122,8 @@ def _find_table(names: Collection[str], name: str, *, file: object = None, key: 
     """Return the file of a table; without a suffix in its name, any kind of table will do."""
     if not name.lower().endswith(_KINDS):
         kinds = [f"{name}{kind}" for kind in _KINDS]
-        packed = [[f"{kind}{suffix}" for suffix in SUFFIXES] for kind in kinds]
-        there = [next((each for each in several if each in names), "") for several in packed]
+        forms = [[f"{kind}{suffix}" for suffix in SUFFIXES] for kind in kinds]
+        there = [next((each for each in several if each in names), "") for several in forms]
         if len(several := list(filter(None, there))) > 1:
             raise DataError(
                 f"{name} is two tables here",
@@ -134,7 +134,8 @@ def _find_table(names: Collection[str], name: str, *, file: object = None, key: 
             )
         if several:
             return several[0]
-        if PurePath(name).suffix == "":
+        packed = [f"{name}{suffix}" for suffix in SUFFIXES[1:]]
+        if not PurePath(name).suffix and not set(packed) & set(names):
             suffixes = [kind + packing for packing in SUFFIXES[:2] for kind in _KINDS]
             return pick_name(names, name, suffixes=suffixes, file=file, key=key)
     return pick_name(names, name, suffixes=SUFFIXES, file=file, key=key)
