@@ -80,6 +80,7 @@ def test_what_a_part_leaves_out_is_of_train() -> None:
     assert (parts["valid"].targets, parts["valid"].missing) == ("label", "skip")
     test = parts["test"]
     assert (test.table, test.where, test.targets) == (None, {}, [])
+    assert test.missing == "refuse", "a row that is asked for may not vanish"
     assert (test.group, test.id, test.image) == ("car", "{id}.jpg", "test/{id}.jpg")
 
 

@@ -39,6 +39,14 @@ RESERVED_NAMES = (
     *("mask_pixels", "mask_values", "stored_mask_digest", "thumb"),
 )
 
+# Later tables add the fold and the facts of each image to the index's columns.
+RESERVED_NAMES = (
+    *COLUMNS,
+    "fold",
+    *("height", "width", "format", "mode", "bytes", "exif", "raw_low", "raw_high", "peak"),
+    *("mask_pixels", "mask_values", "stored_mask_digest", "thumb"),
+)
+
 _RLE = r"rle:(?:row|column)(?: [1-9][0-9]* [1-9][0-9]*)*"
 LARGEST = 1e15  # a target value: float32 must hold the squares of errors
 
@@ -245,11 +253,10 @@ def _check_targets(rows: pd.DataFrame, card: Card) -> None:
             odd = values.notna() & ~values.between(0, 1)
             _refuse_rows(rows, odd, f"target {name} is no share, 0 to 1", show=name)
             continue
-        legal = range(len(card.classes)) if card.task == "multiclass" else range(2)
-        odd = values.notna() & ~values.isin(legal)
-        _refuse_rows(
-            rows, odd, f"target {name} is not one of {legal.start} to {legal[-1]}", show=name
-        )
+        last = len(card.classes) - 1 if card.task == "multiclass" else 1
+        is_legal = values.isin(range(last + 1)) if card.classes else values.between(0, 1)
+        odd = values.notna() & ~is_legal  # a label may be a share, 0 to 1
+        _refuse_rows(rows, odd, f"target {name} is not one of 0 to {last}", show=name)
         if card.task == "binary":  # of several labels a small sample may lack a rare one
             _check_trained(rows, name, card.label_values)
         if card.task == "multiclass":
@@ -266,7 +273,7 @@ def _check_trained(
 ) -> None:
     """Raise for classes without a training image, unless the judge has a column for them."""
     train = rows[(rows["part"] == "train") & rows["official"].isin(["", "train"])]
-    seen = set(train[target].dropna())
+    seen = set(train[target].dropna().round())
     absent = [label for number, label in enumerate(labels) if number not in seen]
     if absent := [label for label in absent if len(answers) < 2 or label not in answers]:
         raise DataError(

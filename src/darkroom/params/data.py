@@ -15,7 +15,7 @@ METRIC_PATTERN = r"^([a-z][a-z0-9_.]*(@[1-9][0-9]?)?|[^:]+\.py:[A-Za-z_][A-Za-z0
 # What another key says instead, where a part inherits keys from train. Rows may be files that are
 # joined to a table; the others exclude each other.
 ALTERNATIVES = (("table", "files"), ("image", "pixels"), ("mask", "rle"))
-OF_TEST = ("image", "pixels", "shape", "id", "cells", "label", "group", "missing", "runs")
+OF_TEST = ("image", "pixels", "shape", "id", "cells", "label", "group", "runs")
 
 Column = Annotated[
     str | int, Field(description="A column by its name, or by its position counted from 0.")
@@ -204,7 +204,7 @@ class Data(Source):
     test: Rows = Field(
         Rows(),
         description="The images to predict, in this order. It has train's image, pixels, id, "
-        "cells, label, group, missing and runs where it leaves them out; without table and files "
+        "cells, label, group and runs where it leaves them out; without table and files "
         "its rows are those of `like`.",
     )
     like: str | None = Field(

@@ -109,6 +109,8 @@ def _target_faults(at: str, part: str, rows: Rows, data: Data) -> list[str]:
         return [f"{at}.{masks[0]}: is for segmentation, and the task is {data.task}; remove it"]
     if part != "test" and not has_targets and not (rows.label and data.task == "multilabel"):
         return [f"{at}.targets: this key is missing: the column to predict, or several"]
+    if rows.label is not None and isinstance(rows.targets, list) and len(rows.targets) > 1:
+        return [f"{at}.targets: found {rows.targets}; beside label it is one column, of the values"]
     if rows.label is not None and data.task not in ("multilabel", "regression"):
         return [
             f"{at}.label: gathers several labels of an image, and the task is {data.task}; for one "

@@ -39,11 +39,13 @@ def run(context: Context) -> None:
 def _training_targets(index: Index) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return the training rows, and the names of the targets that folds may balance.
 
-    Of soft labels it is the class with the greatest share; masks have no column.
+    Of soft labels it is the class with the greatest share, or the nearest; masks have no column.
     """
     rows, card = index.rows[index.rows["part"] == "train"], index.card
     if card.task == "segmentation":
         return rows, ()
+    if card.task == "binary":
+        return rows.assign(**{card.targets[0]: rows[card.targets[0]].round()}), card.targets
     if not card.soft:
         return rows, card.targets
     first, shares = card.targets[0], rows[list(card.targets)].to_numpy(np.float64)

@@ -112,6 +112,10 @@ def test_of_two_texts_the_latter_in_order_is_present(tmp_path: Path) -> None:
     index = index_of(draw(tmp_path, ["dog", "cat"]), task="binary")
     assert index.card.label_values == ("cat", "dog")
     assert index.rows["label"].tolist()[:2] == [1.0, 0.0]
+    words = refused(tmp_path, task="binary", header=["id", "Cat"])
+    assert "named like the label that means absent\n  found: 'Cat'; 'dog' is taken" in words
+    index = index_of(tmp_path, task="binary", header=["id", "Cat"], values={"cat": 1, "dog": 0})
+    assert index.card.label_values == ("dog", "cat")
 
 
 def test_the_header_names_the_targets_in_any_order_and_nothing_else(tmp_path: Path) -> None:

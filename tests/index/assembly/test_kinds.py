@@ -115,7 +115,12 @@ def test_the_sample_names_a_column_a_class(tmp_path: Path) -> None:
     words = refused(tmp_path, **SAMPLED)
     assert "the submission's header lacks what is learned\n  found: 1: x\n" in words
     assert "a column each; the header has y, w, v" in words
-    write(tmp_path, {"train.csv": table, "sample.csv": "name,p,q\n9,0,1\n"}, {})
+    write(tmp_path, {"train.csv": table, "sample.csv": "name,Y,X\n9,0,1\n"}, {})
+    index = index_of(tmp_path, **SAMPLED)
+    assert (index.card.classes, column(index, "kind")) == (("X", "Y"), [0.0, 1.0, 0.0])
+    write(tmp_path, {"sample.csv": "name,p,q\n9,0,1\n"}, {})
+    assert "found: 2: x, y\n" in refused(tmp_path, **SAMPLED)
+    write(tmp_path, {"train.csv": "id,kind\n1,0\n2,1\n"}, {})
     assert index_of(tmp_path, **SAMPLED).card.classes == ("p", "q")
 
 
@@ -317,6 +322,14 @@ def test_several_files_of_one_mask(tmp_path: Path) -> None:
     index = index_of(tmp_path, train=train, **MASKED)
     assert column(index, "mask") == ['[["s/a/m/1.png", "s/a/m/2.png"]]', "s/b/m/1.png", "[[]]"]
     assert [len(digest) for digest in column(index, "mask_digest")] == [32, 32, 0]
+    assert index.card.declared["train masks that are not there"] == 1
+
+
+def test_a_file_that_two_patterns_fit_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, {}, {"s": "1.png 1_2.png", "m": "1_a.png 1_2_a.png", "t": "9.png"})
+    train = {"files": "s/{id}.png", "mask": "m/{id}_*.png"}
+    words = refused(tmp_path, train=train, **MASKED)
+    assert "m/1_2_a.png: a mask of two images\n  found: 1 (row 1) and 1_2 (row 2)" in words
 
 
 def test_a_file_a_class(tmp_path: Path) -> None:

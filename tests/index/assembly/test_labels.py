@@ -100,6 +100,17 @@ def test_an_empty_cell_is_unknown_but_for_classes() -> None:
     assert math.isnan(coded.numbers["train"][0][1])
 
 
+def test_labels_may_be_shares() -> None:
+    coded = encode_targets("multilabel", ["y"], {"train": cells(["0.3", "1", "0"])})
+    assert coded.numbers["train"] == [[0.3, 1.0, 0.0]]
+    assert coded.label_values == ("0", "1")
+    with pytest.raises(DataError, match=r"row 2: target y holds '0\.3'"):
+        encode_targets("multilabel", ["y"], {"train": cells(["0.3", "1.5"])})
+    tables = {"train": cells(["0.3", "1"]), "valid": cells(["2", "1"])}
+    with pytest.raises(DataError, match="row 2: target y holds '2'"):
+        encode_targets("binary", ["y"], tables)
+
+
 def test_cells_mean_what_values_say() -> None:
     values: dict[int | str, int | str | None] = {"cat": 1, "dog": 0, "?": None}
     train = cells(["dog", "?", "cat"])

@@ -1,5 +1,6 @@
 """Build the index of a competition from its raw files and its data section."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -100,6 +101,7 @@ def _assembled(
         targets = read_targets(data, images, in_rows, header[len(keys) :])
         if not any(LABEL_KEY in key for key in keys):
             _refuse_separators(data, targets, images["train"][0])
+            _refuse_absent_word(data, targets, header[len(keys) :])
             targets = _named_by_order(targets, header[len(keys) :], images["train"][0].counts)
     header = _expanded(header, targets)
     frames = {
@@ -204,6 +206,18 @@ def _left_out(data: Data, images: Images, targets: Targets) -> dict[str, int]:
     stated = images["train"][0].table.declared
     left_out = {what: count for what, count in sorted(counts.items()) if count}
     return left_out if stated is None else {"images": stated} | left_out
+
+
+def _refuse_absent_word(data: Data, targets: Targets, answers: Sequence[str]) -> None:
+    """Raise if the only answer is called like what stands for absent: it may ask for that."""
+    absent, present = targets.label_values
+    if data.task == "binary" and not data.values and _plain(absent) == _plain(answers[0]):
+        raise DataError(
+            "the submission's column is named like the label that means absent",
+            found=f"{answers[0]!r}; {present!r} is taken as present, being the later in order",
+            expected="the label that the judge asks for",
+            fix=f"say it by data.values: {{{present}: 0, {absent}: 1}}",
+        )
 
 
 def _refuse_separators(data: Data, targets: Targets, train: Part) -> None:
@@ -321,26 +335,44 @@ def _check_ids(images: Images) -> None:
 
 
 def _named_by_order(targets: Targets, answers: Sequence[str], counts: Counts) -> Targets:
-    """Return targets under the names of the submission's columns, where none is called alike.
+    """Return targets under the names of the submission's columns.
+
+    They are matched by name; else without case, blanks and hyphens; and by order where no name
+    fits, of measures, labels and classes that are numbers.
 
     Raises:
-        DataError: Some are called alike, and a class or target is not in the header.
+        DataError: A class or target is not in the header.
     """
-    outputs = targets.classes or targets.names
-    known = set(answers) & {name.removesuffix(TAKEN_SUFFIX) for name in outputs}
-    absent = [name for name in outputs if name.removesuffix(TAKEN_SUFFIX) not in answers]
-    if len(answers) > 1 and known and absent:
-        near = nearest_name(absent[0], answers)
+    outputs = [name.removesuffix(TAKEN_SUFFIX) for name in targets.classes or targets.names]
+    if len(answers) < 2 or set(outputs) == set(answers):
+        return targets
+    absent = [name for name in outputs if name not in answers]
+    plain = {_plain(answer): answer for answer in answers}
+    is_alike = len(plain) == len(answers) and {_plain(name) for name in outputs} <= plain.keys()
+    if is_alike and len(outputs) == len(answers):
+        return _renamed(targets, [plain[_plain(name)] for name in outputs])
+    is_numbered = all(name.isdecimal() for name in outputs)
+    by_order = len(outputs) == len(answers) == len(absent)
+    if not by_order or (targets.classes and not is_numbered):
+        near = nearest_name(absent[0], answers) if absent else None
         raise DataError(
             "the submission's header lacks what is learned",
             found=f"{len(absent)}: {', '.join(absent)[:300]}",
             expected=f"a column each; the header has {', '.join(answers)[:300]}",
-            fix=f"is {absent[0]!r} the column {near!r}? Rename it in the table or by data.values, "
-            "or leave its rows out by data.train.where",
+            fix=f"is {absent[0] if absent else ''!r} the column {near!r}? Rename it in the table "
+            "or by data.values, or leave its rows out by data.train.where",
         )
-    if len(answers) != len(outputs) or len(answers) < 2 or set(answers) & set(outputs):
-        return targets
     counts["answer columns that are matched by order, not by name"] += len(answers)
+    return _renamed(targets, answers)
+
+
+def _plain(name: str) -> str:
+    """Return a name without case, blanks, hyphens and underscores."""
+    return re.sub(r"[\s_-]", "", name).casefold()
+
+
+def _renamed(targets: Targets, answers: Sequence[str]) -> Targets:
+    """Return targets under the names of the submission's columns, in their own order."""
     names = tuple(map(free_name, answers))
     if targets.classes:
         own = names if targets.soft else targets.names

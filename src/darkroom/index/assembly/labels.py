@@ -95,6 +95,12 @@ def encode_targets(
         return EncodedTargets(
             _numbers(tables, names, {cell: float(cell) for cell in texts if cell})
         )
+    if pair is None and _are_shares(trained):
+        for cells in tables.values():
+            _check_values(cells, names, _is_share, "a number from 0 to 1")
+        return EncodedTargets(
+            _numbers(tables, names, {cell: float(cell) for cell in texts if cell})
+        )
     written = ("0", "1") if pair else label_values(trained, free=task == "binary")
     for cells in tables.values():
         _check_values(cells, names, written.__contains__, f"{written[0]} or {written[1]}")
@@ -165,6 +171,16 @@ def is_number(cell: str) -> bool:
 def is_representable(cell: str) -> bool:
     """Return whether float32 can hold a sum of squares of such numbers, as losses need."""
     return abs(float(cell)) <= LARGEST
+
+
+def _is_share(cell: str) -> bool:
+    return is_number(cell) and 0 <= float(cell) <= 1
+
+
+def _are_shares(cells: Collection[str]) -> bool:
+    """Return whether cells are soft labels: numbers from 0 to 1, not all of them whole."""
+    texts = [cell for cell in cells if cell]
+    return all(map(_is_share, texts)) and any(float(cell) not in (0, 1) for cell in texts)
 
 
 def _check_blanks(cells: TargetCells, names: Sequence[str], labels: set[str]) -> None:

@@ -51,6 +51,8 @@ def mask_cells(
     if rows.rle is None and "*" in str(rows.mask) and not any(parts):
         raise DataError("no file is like the masks", found=rows.mask, expected="one or more")
     several = rows.mask is not None and "*" in rows.mask
+    if several:
+        part.counts[f"{part.key} masks that are not there"] += parts.count([])
     return [
         _json([each]) if len(each) > 1 or (several and not each) else (each[0] if each else empty)
         for each in parts
@@ -90,7 +92,9 @@ def _mask_files(archives: Archives, part: Part, text: str) -> list[list[str]]:
     table = _with_id(part, template)
     wanted = template.fill_paths(table)
     if "*" in text:
-        return template.files(archives, wanted)
+        files = template.files(archives, wanted)
+        _refuse_shared(part, table, files)
+        return files
     found = template.resolve(archives, wanted)
     absent = [place for place, path in enumerate(wanted) if path and not found[place]]
     if absent:
@@ -105,6 +109,23 @@ def _mask_files(archives: Archives, part: Part, text: str) -> list[list[str]]:
             f"data.{part.key}.where",
         )
     return [[path] if path else [] for path in found]
+
+
+def _refuse_shared(part: Part, table: Table, files: Sequence[list[str]]) -> None:
+    """Raise if a star takes one file for the masks of two images: 1_*.png is 1_2_a.png too."""
+    owners: dict[str, int] = {}
+    for place, several in enumerate(files):
+        for file in several:
+            other = owners.setdefault(file, place)
+            if part.ids[other] != part.ids[place]:
+                raise DataError(
+                    "a mask of two images",
+                    file=file,
+                    found=f"{part.ids[other]} (row {table.lines[other]}) and {part.ids[place]} "
+                    f"(row {table.lines[place]})",
+                    expected="files of one image each",
+                    fix=f"write more of the name into data.{part.key}.mask, so that * is less",
+                )
 
 
 def _with_id(part: Part, template: Template) -> Table:
