@@ -137,7 +137,8 @@ def test_a_competition_needs_no_python(raw: Any) -> None:
             "test": {"table": "test.csv", "image": "test.zip/{image}"},
             "header": ["img", "rle_mask"],
             "values": {0: "sky", 1: "road", 255: None},
-        }
+        },
+        "evaluate": {},
     }
     data = file.validate_params(raw).section("nuclei").data
     assert data.train.mask == "masks.zip/{1}"
