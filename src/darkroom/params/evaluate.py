@@ -28,7 +28,7 @@ class Evaluate(Section):
         description="A pixel or label is present if its probability is greater: a number in 0..1, "
         "taken to the nearest multiple of 1/256; or `auto` chooses what is best for the metric on "
         "the validation images, one a label where that is better. Left out: 0.5 where the metric "
-        "is accuracy or dice, else auto.",
+        "is accuracy, or dice of one class; else auto. Exclusive mask classes have none.",
     )
     accelerator: Accelerator = "auto"
     tta: list[Transform] = Field(

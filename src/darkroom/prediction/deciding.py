@@ -234,7 +234,7 @@ def common_curve(data: OutOfFold) -> Doubles:
 
     float64 (255,); minus infinity where it is not defined.
     """
-    if data.spec.name == "accuracy":
+    if data.spec.name == "accuracy" and not np.isnan(data.truth).any():
         return label_curve(data.predictions, data.truth)["accuracy"].to_numpy(np.float64)
     if data.task == "multilabel" and data.spec.average in ("macro", "micro"):
         return _f_curve(data)
@@ -270,9 +270,10 @@ def _f_curve(data: OutOfFold) -> Doubles:
     if data.spec.average == "micro":
         whole = answered.sum(axis=0), positives.sum(axis=0)
         return np.where(sum(whole) > 0, _f(data, hits.sum(axis=0), *whole), -np.inf)
-    scores, occurs = _f(data, hits, answered, positives[:, None]), answered + positives[:, None] > 0
-    count, total = occurs.sum(axis=0), np.where(occurs, scores, 0).sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), -np.inf)
+    known = split_truth(data.truth)[1].any(axis=0)
+    if not known.any():
+        return np.full(len(THRESHOLDS), -np.inf)
+    return np.asarray(_f(data, hits, answered, positives[:, None])[known].mean(axis=0))
 
 
 def _counts(data: OutOfFold) -> tuple[Doubles, Doubles, Doubles]:

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from darkroom.errors import DataError
 from darkroom.images.objects import Cleanup
 from darkroom.index.card import Card
 from darkroom.prediction.decision import Decision
 from darkroom.prediction.label_scores import Evaluation
+from darkroom.prediction.masks import counts
 from darkroom.prediction.masks.counts import MaskRules
 from darkroom.prediction.masks.scores import score_masks
+from darkroom.prediction.masks.stacks import refuse_parted_stacks
 from darkroom.prediction.predict import Prediction
 from darkroom.prediction.scoring import LabelledPredictions
 from darkroom.raw.archives import Archives
@@ -96,6 +99,12 @@ def two(name: str, **options: Any) -> MaskRules:
     return MaskRules(METRICS[name], ("a", "b"), MaskForm(2, None), **options)
 
 
+def baseline_of(evaluation: Evaluation, name: str) -> float:
+    value = evaluation.metrics[f"baseline_{name}"]
+    assert value is not None
+    return value
+
+
 def plain_score(name: str, truth: Masks, answer: Masks) -> float | None:
     """Return a metric of masks (n, K, H, W) from its definition."""
     hits, answered, areas = (p.sum(axis=(2, 3)) for p in (truth & answer, answer, truth))
@@ -115,6 +124,9 @@ def test_the_score_is_that_of_the_decision(tmp_path: Path, name: str) -> None:
     for level in np.arange(8, 256, 8) / 256:
         common = Decision(float(level)).answers("segmentation", found)
         assert (plain_score(name, truth, common) or 0) <= score + 1e-9
+    fitted = evaluation.metrics[f"{name}_cross_fitted"]
+    assert fitted is not None
+    assert baseline_of(evaluation, name) < fitted <= score
     assert isinstance(evaluation.threshold, tuple)
     assert evaluation.curves["classes"]["threshold"].tolist() == list(evaluation.threshold)
     baseline = evaluation.metrics[f"baseline_{name}"]
@@ -246,3 +258,19 @@ def test_one_mask_of_one_class_is_counted_as_before(tmp_path: Path) -> None:
     answer = evaluation.decision.answers("segmentation", found)
     assert evaluation.metrics["dice"] == pytest.approx(plain_score("dice", truth, answer))
     assert list(evaluation.metrics)[:2] == ["dice", "dice_median"]
+
+
+def test_a_stack_in_two_folds_is_refused() -> None:
+    refuse_parted_stacks([["a_1", "a_2"], ["b_1"]])
+    with pytest.raises(DataError, match="found: 1 stacks, such as a_"):
+        refuse_parted_stacks([["a_1", "b_1"], ["a_2"]])
+
+
+def test_a_filled_hole_leaves_out_another_class() -> None:
+    ring = np.zeros((2, SIDE, SIDE), np.float32)
+    ring[0, 1:6, 1:6] = 0.9
+    ring[0, 3, 3], ring[1, 3, 3] = 0.1, 0.9
+    classes = MaskClasses(exclusive=True, background=True)
+    rules = two("dice", classes=classes, cleanup=Cleanup(fill_holes=True))
+    answer = counts._masks(ring, 0.5, rules)
+    assert answer.sum(axis=(1, 2)).tolist() == [24, 1]

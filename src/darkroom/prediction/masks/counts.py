@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from darkroom.images.geometry import Fit, cv2, fit_mask, restore
-from darkroom.images.objects import NO_CLEANUP, Cleanup, clean_mask, find_objects
+from darkroom.images.objects import NO_CLEANUP, Cleanup, plane_objects
 from darkroom.prediction import thresholds
 from darkroom.prediction.decision import DEFAULT_THRESHOLD
 from darkroom.prediction.masks.stacks import Stacks
@@ -166,7 +166,9 @@ def _masks(restored: Floats, threshold: float, rules: MaskRules) -> NDArray[np.u
     masks = rules.classes.decode(restored, threshold)
     if not rules.cleanup.changes_masks:
         return masks
-    return np.stack([clean_mask(mask, rules.cleanup) for mask in masks])
+    # As the submission writes them: what is filled leaves out what another class has.
+    planes = plane_objects(masks > 0, rules.cleanup, exclusive=rules.classes.exclusive)
+    return (np.stack(planes) > 0).astype(np.uint8)
 
 
 def _counts(
@@ -197,8 +199,8 @@ def _count_objects(
     counts = []
     for i in rules.levels:
         masks = rules.classes.decode(restored, THRESHOLDS[i])
-        pairs = zip(labels, masks, strict=True)
-        each = [count_objects(t, find_objects(mask, rules.cleanup)) for t, mask in pairs]
+        found = plane_objects(masks > 0, rules.cleanup, exclusive=rules.classes.exclusive)
+        each = [count_objects(*pair) for pair in zip(labels, found, strict=True)]
         counts.append(np.sum(each, axis=0))
     return np.array(counts, np.int32)
 

@@ -16,6 +16,7 @@ from darkroom.prediction import thresholds
 from darkroom.prediction.decision import Decision
 from darkroom.prediction.label_scores import Evaluation, Metrics
 from darkroom.prediction.masks.counts import STACKED, MaskRules, count_fold
+from darkroom.prediction.masks.stacks import refuse_parted_stacks
 from darkroom.prediction.parts import Arrays, extended, joined, rows_of
 from darkroom.prediction.scoring import LabelledPredictions
 from darkroom.prediction.thresholds import THRESHOLDS, Doubles
@@ -49,6 +50,8 @@ def score_masks(
     """
     ids: list[str] = []
     counted: list[Arrays] = []
+    if rules.spec.name == STACKED:
+        refuse_parted_stacks([fold.rows["id"].tolist() for fold in folds])
     for fold in folds:
         # A stack is scored when its last slice is: half of one can't be gone on from.
         journal = None if rules.spec.name == STACKED else fold.journal
@@ -89,6 +92,8 @@ def evaluate_masks(ids: Sequence[str], counts: Arrays, rules: MaskRules) -> Eval
     decision = Decision(threshold[0] if len(set(threshold)) == 1 else threshold)
     score = _score(counts, places, name)
     metrics: Metrics = {name: score, f"baseline_{name}": _baseline(counts, rules)}
+    if rules.fixed is None and len(ids) > 1:
+        metrics[f"{name}_cross_fitted"] = _cross_fitted(counts, rules)
     half = np.full_like(places, np.argmin(np.abs(levels - 0.5)))
     metrics[f"{name}_at_half"] = _score(counts, half, name)
     dice = _at(image_scores("dice", counts["hits"], counts["answered"], counts["areas"]), places)
@@ -128,6 +133,23 @@ def choose_levels(counts: Arrays, rules: MaskRules) -> NDArray[np.intp]:
         if planes > 1 and not np.isnan(curves[k]).all():
             places[k] = _best(np.nan_to_num(curves[k], nan=-np.inf), levels)
     return places
+
+
+def _cross_fitted(counts: Arrays, rules: MaskRules) -> float | None:
+    """Return the score when each half of the images has the thresholds of the other half."""
+    odd = np.arange(len(counts["areas"])) % 2 == 1
+    parts = []
+    for half in (odd, ~odd):
+        places = choose_levels({key: value[~half] for key, value in counts.items()}, rules)
+        own = {key: value[half] for key, value in counts.items()}
+        for key in ("hits", "answered", "distances"):
+            if key in own:
+                own[key] = _at(own[key], places)[:, :, None]
+        if "objects" in own:
+            own["objects"] = own["objects"][:, [places[0]]]
+        parts.append(own)
+    whole = joined(parts)
+    return _score(whole, np.zeros(whole["areas"].shape[1], np.intp), rules.spec.name)
 
 
 def _best(curve: Doubles, levels: Doubles) -> int:

@@ -64,6 +64,23 @@ class Stacks:
         return distances
 
 
+def refuse_parted_stacks(folds: Sequence[Sequence[str]]) -> None:
+    """Raise DataError if the slices of a stack lie in several folds: each would be half a volume.
+
+    Args:
+        folds: The ids of each.
+    """
+    names = [set(map(stack_name, ids)) for ids in folds]
+    counts = Counter(name for of_fold in names for name in of_fold)
+    if parted := sorted(name for name, count in counts.items() if count > 1):
+        raise DataError(
+            "dice_hausdorff: the slices of a stack are validated by several folds",
+            found=f"{len(parted)} stacks, such as {parted[0]}",
+            expected="all slices of a stack in one fold",
+            fix="set data.train.group to what names the stack, and split.by: group",
+        )
+
+
 def _place(image_id: str) -> int:
     """Return the last number in a slice's id."""
     stem, start = image_id.rstrip(), stack_name(image_id)

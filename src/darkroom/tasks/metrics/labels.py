@@ -36,15 +36,18 @@ def label_f(truth: Array, answers: Array, *, beta: float = 1.0, average: Average
         truth: float64 (n, K), NaN where unknown.
         answers: 0 or 1, (n, K).
         beta: A missed label costs beta² times what a false one costs.
-        average: "macro": the mean over the labels that occur, in truth or answers. "micro": of the
-            counts of all labels. "samples": the mean over images with a known label; one
-            without any label in truth and answers counts 0.
+        average: "macro": the mean over the labels, 0 for one that neither truth nor answers have.
+            "micro": of the counts of all labels. "samples": the mean over images with a known
+            label; one without any label in truth and answers counts 0.
     """
     present, known = split_truth(truth)
     given = (answers > 0) & known
     axis = {"macro": 0, "micro": None, "samples": 1}[average]
     hits, truths, answered = ((a & b).sum(axis) for a, b in _pairs(present & known, given))
-    counted = known.any(axis=1) if average == "samples" else truths + answered > 0
+    if average == "micro":
+        counted = truths + answered > 0
+    else:
+        counted = known.any(axis=1 if average == "samples" else 0)
     return _mean_f(hits, truths, answered, beta, counted)
 
 
