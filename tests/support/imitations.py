@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import f1_score, roc_auc_score
@@ -337,9 +338,8 @@ def imet_2020(root: Path, rng: np.random.Generator) -> Rows:
 
 
 def invasive(root: Path, rng: np.random.Generator) -> Rows:
-    """train.7z and test.7z (here zips: the same names) with <part>/<name>.jpg; tables in zips."""
-    import py7zr  # an extra
-
+    """train.7z and test.7z with <part>/<name>.jpg; tables in zips."""
+    py7zr = pytest.importorskip("py7zr")  # an extra
     kinds = dealt(rng, 90, 2)
     for part, first, last in (("train", 0, 60), ("test", 60, 90)):
         root.mkdir(parents=True, exist_ok=True)
