@@ -1,5 +1,7 @@
 """Objects in masks that can be drawn by hand, and rules that hold for any mask."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from darkroom.images.geometry import cv2
-from darkroom.images.objects import Cleanup, clean_mask, find_objects, plane_objects
+from darkroom.images.objects import Cleanup, find_objects, plane_objects
 
 Mask = npt.NDArray[np.uint8]
 SEPARATE = Cleanup(separate=True)
@@ -24,6 +26,10 @@ def discs(size: int, *circles: tuple[int, int, int]) -> Mask:
 
 def numbers(mask: Mask, cleanup: Cleanup) -> list[int]:
     return sorted(set(find_objects(mask, cleanup).ravel().tolist()))
+
+
+def clean_mask(mask: npt.NDArray[Any], cleanup: Cleanup) -> Mask:
+    return (find_objects(mask, cleanup) > 0).view(np.uint8)
 
 
 def test_objects_are_numbered_by_their_first_pixel_along_the_rows() -> None:
@@ -60,9 +66,10 @@ def test_objects_of_fewer_pixels_are_dropped(area: int, left: int) -> None:
     assert clean_mask(mask, Cleanup(min_area=area)).sum() == left
 
 
-def test_without_cleanup_a_mask_is_itself() -> None:
-    mask = discs(21, (10, 10, 9))
-    assert np.array_equal(clean_mask(mask > 0, Cleanup(separate=True)), mask)
+def test_what_may_change_a_mask() -> None:
+    assert not Cleanup(min_area=1, separate=True).changes_masks
+    assert Cleanup(min_area=2).changes_masks
+    assert Cleanup(fill_holes=True).changes_masks
 
 
 def test_a_hole_is_filled_before_areas_are_counted() -> None:

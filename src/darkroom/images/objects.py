@@ -75,18 +75,6 @@ def find_objects(mask: Mask, cleanup: Cleanup = NO_CLEANUP) -> Labels:
     return _numbered(labels, cleanup.min_area)
 
 
-def clean_mask(mask: Mask, cleanup: Cleanup) -> Bytes:
-    """Return a mask (H, W) of 0 and 1, uint8, after its cleanup.
-
-    Example:
-        >>> clean_mask(np.array([[1, 0, 1, 1]], np.uint8), Cleanup(min_area=2)).tolist()
-        [[0, 0, 1, 1]]
-    """
-    if not cleanup.changes_masks:
-        return np.ascontiguousarray(mask).view(np.uint8)
-    return (find_objects(mask, cleanup) > 0).view(np.uint8)
-
-
 def plane_objects(
     masks: npt.NDArray[np.bool_], cleanup: Cleanup, *, exclusive: bool
 ) -> list[Labels]:
