@@ -39,14 +39,6 @@ RESERVED_NAMES = (
     *("mask_pixels", "mask_values", "stored_mask_digest", "thumb"),
 )
 
-# Later tables add the fold and the facts of each image to the index's columns.
-RESERVED_NAMES = (
-    *COLUMNS,
-    "fold",
-    *("height", "width", "format", "mode", "bytes", "exif", "raw_low", "raw_high", "peak"),
-    *("mask_pixels", "mask_values", "stored_mask_digest", "thumb"),
-)
-
 _RLE = r"rle:(?:row|column)(?: [1-9][0-9]* [1-9][0-9]*)*"
 LARGEST = 1e15  # a target value: float32 must hold the squares of errors
 

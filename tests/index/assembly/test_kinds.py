@@ -61,6 +61,10 @@ def test_a_folder_a_class_needs_no_table(tmp_path: Path) -> None:
     assert column(index, "image") == [f"train.zip/{n}.jpg" for n in ("cat/1", "cat/2", "dog/3")]
     assert column(index, "kind") == [0.0, 0.0, 1.0]
     assert column(index, "id", "test") == ["5.jpg", "7.jpg"]
+    assert index.card.declared == {"train images": 3, "test images": 2}
+    write(tmp_path, {}, {"test": "6.JPG 8.jpeg"})
+    declared = index_of(tmp_path, **FOLDERS).card.declared
+    assert declared["test files left out for another suffix"] == 2
 
 
 def test_names_that_come_again_in_other_folders_are_told_apart_by_their_path(

@@ -100,7 +100,6 @@ def _assembled(
         in_rows = labels if images["train"][0].rows.label is not None else ()
         targets = read_targets(data, images, in_rows, header[len(keys) :])
         if not any(LABEL_KEY in key for key in keys):
-            _refuse_separators(data, targets, images["train"][0])
             _refuse_absent_word(data, targets, header[len(keys) :])
             targets = _named_by_order(targets, header[len(keys) :], images["train"][0].counts)
     header = _expanded(header, targets)
@@ -217,21 +216,6 @@ def _refuse_absent_word(data: Data, targets: Targets, answers: Sequence[str]) ->
             found=f"{answers[0]!r}; {present!r} is taken as present, being the later in order",
             expected="the label that the judge asks for",
             fix=f"say it by data.values: {{{present}: 0, {absent}: 1}}",
-        )
-
-
-def _refuse_separators(data: Data, targets: Targets, train: Part) -> None:
-    """Raise if a label holds what separates labels in a cell of the submission."""
-    is_ranking = data.metric is not None and data.metric.startswith("map@")
-    separator = data.separator or (" " if is_ranking else "\n")  # no name holds a line break
-    odd = [name for name in targets.classes or targets.names if separator in name]
-    if odd:
-        raise DataError(
-            "a label holds the separator of labels",
-            file=train.table.file,
-            found=repr(odd[0]),
-            expected=f"labels without {separator!r}",
-            fix="set data.separator to what the judge has between labels, or rename the label",
         )
 
 

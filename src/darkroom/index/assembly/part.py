@@ -165,16 +165,20 @@ def _read_rows(
                 f"data.{key} lacks its rows", expected="table, files, or data.like for the test"
             )
         return sample, frozenset()
-    listed = _listed_files(archives, rows.files, f"data.{key}.files")
+    listed = _listed_files(archives, key, rows.files, counts)
     if table is None:
         return listed, frozenset()
     return _joined(listed, table, key, rows, counts)
 
 
-def _listed_files(archives: Archives, text: str, key: str) -> Table:
-    """Return a table of the files that match a template: its fields, and the path in `PATH`."""
-    template = Template(text, key)
+def _listed_files(archives: Archives, key: str, text: str, counts: Counts) -> Table:
+    """Return a table of the files that match a template: its fields, and the path in `PATH`.
+
+    Files that would match but for their suffix (.JPG, .jpeg) are counted.
+    """
+    template = Template(text, f"data.{key}.files")
     found = template.paths(archives)
+    counts[f"{key} files left out for another suffix"] += len(template.other_suffixes(archives))
     names = tuple(template.fields)
     rows = [[*(fields[name] for name in names), path] for path, fields in found]
     return Table(text, (*names, PATH), rows, list(range(1, len(rows) + 1)))
