@@ -147,7 +147,9 @@ def _files_by_class(
     by_class = []
     for name in classes:
         template = Template(masks[name], f"data.{part.key}.mask.{name}")
-        files = template.files(archives, template.fill_paths(_with_id(first, template)))
+        table = _with_id(first, template)
+        files = template.files(archives, template.fill_paths(table))
+        _refuse_shared(first, table, files)
         if not any(files):
             raise DataError(
                 f"no file is like data.{part.key}.mask.{name}",
