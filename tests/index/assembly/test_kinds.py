@@ -319,14 +319,6 @@ def test_run_lengths_that_contradict_each_other(
     assert words in refused(tmp_path, train=train, **MASKED)
 
 
-def test_files_of_other_suffixes_are_counted(tmp_path: Path) -> None:
-    write(tmp_path, {}, {"train": "cat/1.jpg cat/2.JPG dog/3.jpeg dog/4.jpg", "test": "7.jpg"})
-    index = index_of(tmp_path, **FOLDERS)
-    assert column(index, "id") == ["1", "4"]
-    assert index.card.declared["train files of another suffix"] == 2
-    assert "test files of another suffix" not in index.card.declared
-
-
 def test_several_files_of_one_mask(tmp_path: Path) -> None:
     files = "a/i/a.png a/m/1.png a/m/2.png b/i/b.png b/m/1.png c/i/c.png"
     write(tmp_path, {}, {"s": files, "t": "9.png"})
@@ -342,14 +334,6 @@ def test_a_file_that_two_patterns_fit_is_refused(tmp_path: Path) -> None:
     train = {"files": "s/{id}.png", "mask": "m/{id}_*.png"}
     words = refused(tmp_path, train=train, **MASKED)
     assert "m/1_2_a.png: a mask of two images\n  found: 1 (row 1) and 1_2 (row 2)" in words
-
-
-def test_a_file_a_class_that_two_images_fit_is_refused(tmp_path: Path) -> None:
-    masks = "1_a.png 1_2_a.png 1_2_b.gif 7_a.png"
-    write(tmp_path, {}, {"s": "1.png 1_2.png 7.png", "m": masks, "t": "9.png"})
-    train = {"files": "s/{id}.png", "mask": {"a": "m/{id}_*.png", "b": "m/{id}_*.gif"}}
-    words = refused(tmp_path, train=train, **MASKED | {"header": ["id", "a", "b"]})
-    assert "m/1_2_a.png: a mask of two images" in words
 
 
 def test_a_file_a_class_that_two_images_fit_is_refused(tmp_path: Path) -> None:
