@@ -39,6 +39,7 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
         ({"metric": "macrof1"}, "found 'macrof1'; there is no such metric; did you mean 'macro"),
         ({"metric": "rmse"}, "the task is multiclass, and it is for regression"),
         ({"metric": "f1", "weights": {"x": 2}}, "a.data.weights: the metric f1 has none"),
+        ({"weights": {"x": 2}}, "a.data.weights: the task's usual metric has none"),
         ({"train": TRAIN | {"pixels": "p*"}}, "a.data.train: has image and pixels"),
         ({"train": {"image": "{x}", "targets": "y"}}, "a.data.train: lacks its rows; write table"),
         ({"train": {"table": "a.csv", "targets": "y"}}, "a.data.train.image: this key is missing"),

@@ -51,8 +51,12 @@ def data_faults(name: str, data: Data) -> list[str]:
         )
     if data.metric is not None and (fault := metric_fault(data.metric, data.task)):
         faults.append(f"{at}.metric: found {data.metric!r}; {fault}")
-    if data.weights and data.metric and ".py:" not in data.metric and "weighted" not in data.metric:
-        faults.append(f"{at}.weights: the metric {data.metric} has none; remove them")
+    if data.weights and "weighted" not in (data.metric or ""):
+        named = f"the metric {data.metric}" if data.metric else "the task's usual metric"
+        faults.append(
+            f"{at}.weights: {named} has none; remove them, or name a weighted metric such as "
+            "weighted_log_loss"
+        )
     if not data.header and data.like is None:
         faults.append(
             f"{at}.like: this key is missing: the sample submission, such as "
