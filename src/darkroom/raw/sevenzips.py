@@ -112,14 +112,14 @@ class _Archive:
         self._file.close()
         # A hostile header reaches py7zr's code anywhere: TypeError, KeyError, struct.error, ...
         if isinstance(error, Exception) and not isinstance(error, (DarkroomError, OSError)):
-            known = _FOR_7ZIP.get(kind.__name__ if kind else "")
+            obstacle = _FOR_7ZIP.get(kind.__name__ if kind else "")
             raise DataError(
-                known or "can't be read",
+                obstacle or "can't be read",
                 file=self._path,
                 found=error if str(error) else type(error).__name__,
                 expected="a complete 7z archive without a password",
                 fix="unpack it by 7-Zip into a folder of its name"
-                if known
+                if obstacle
                 else "download it again; it is damaged or cut short",
             ) from error
 

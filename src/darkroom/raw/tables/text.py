@@ -65,7 +65,7 @@ def open_records(
 def usual_delimiter(data: bytes, file: str) -> str:
     """Return what separates the cells, by the file's name and, in a .txt, its first lines."""
     name = file.lower()
-    usual = next((known for end, known in _SUFFIXES.items() if name.endswith(end)), ",")
+    usual = next((separator for end, separator in _SUFFIXES.items() if name.endswith(end)), ",")
     if usual != BLANKS:
         return usual
     first = [line.strip() for line in islice(open_lines(data), 4)]

@@ -213,11 +213,11 @@ def _combined(
         yield from _combined(others, reading, steps)
 
 
-def _distinct(found: Iterable[Reading], cuts: Sequence[Field]) -> list[Reading]:
+def _distinct(candidates: Iterable[Reading], cuts: Sequence[Field]) -> list[Reading]:
     """Return the first two different readings in which the cut fields agree with the whole."""
     keys = {field.key for field in cuts}
     two: list[Reading] = []
-    for reading in found:
+    for reading in candidates:
         if all(
             field.cut_from(reading.get(field.name, "")) == reading[field.key]
             for field in cuts

@@ -182,12 +182,12 @@ class Template:
         odd: dict[int, list[int]] = {0: [], 2: []}  # rows of cells without a reading, or of two
         texts: dict[str, str] = {}  # each once: millions of rows have the same few labels
         for row, cell in enumerate(cells):
-            found = self._readings(cell)
-            if len(found) == 1:
-                for name, value in found[0].items():
+            several = self._readings(cell)
+            if len(several) == 1:
+                for name, value in several[0].items():
                     columns[name].append(texts.setdefault(value, value))
             else:
-                odd[len(found)].append(row)
+                odd[len(several)].append(row)
         for count, what in ((0, "cells that do not fit {}"), (2, "cells that fit {} in two ways")):
             if rows := odd[count]:
                 raise DataError(
@@ -216,15 +216,15 @@ class Template:
                 fix=_MORE,
             ) from None
 
-    def _only(self, text: str, found: Sequence[Reading]) -> Reading | None:
-        if len(found) > 1:
+    def _only(self, text: str, several: Sequence[Reading]) -> Reading | None:
+        if len(several) > 1:
             raise DataError(
                 f"{self.key} fits a text in two ways",
-                found=f"{text}: {_both(found)}",
+                found=f"{text}: {_both(several)}",
                 expected=f"one way to read it as {self.text}",
                 fix=_MORE,
             )
-        return found[0] if found else None
+        return several[0] if several else None
 
     def _check_matching(self) -> None:
         """Raise ParamsError for a field whose value no text can tell."""
@@ -278,7 +278,7 @@ class Template:
         """
         self.check_path()
         self._check_matching()
-        found: dict[str, Reading] = {}
+        fields: dict[str, Reading] = {}
         examples: list[str] = []
         for listing in self._listings(archives):
             for name in listing.names(self._components[-1 if listing.top == BARE else 1]):
@@ -286,10 +286,10 @@ class Template:
                 reading = self._only(path, self._readings(path))
                 if reading is not None:
                     actual = listing.find(name)
-                    found[actual] = reading
+                    fields[actual] = reading
                 elif len(examples) < 3:
                     examples.append(path)
-        if not found:
+        if not fields:
             raise DataError(
                 f"no file is like {self.key}",
                 file=archives.root,
@@ -297,7 +297,7 @@ class Template:
                 expected=self.text,
                 fix="correct the template: a field or * is one character or more, and no slash",
             )
-        return sorted(found.items())
+        return sorted(fields.items())
 
     def other_suffixes(self, archives: Archives) -> list[str]:
         """Return the files that would match but for their suffix, sorted: a.JPG for {id}.jpg."""
@@ -319,11 +319,11 @@ class Template:
         Raises:
             DataError: A path means two files; the message has both.
         """
-        found = self.files(archives, paths)
-        for path, several in zip(paths, found, strict=True):
+        files = self.files(archives, paths)
+        for path, several in zip(paths, files, strict=True):
             if len(several) > 1:
                 raise two_files(path, several)
-        return [several[0] if several else "" for several in found]
+        return [several[0] if several else "" for several in files]
 
     def files(self, archives: Archives, paths: Sequence[str]) -> list[list[str]]:
         """Return the files that each filled path means, sorted: several, or none, by a `*`.
@@ -332,7 +332,7 @@ class Template:
             DataError: A path without a star means two files, or its first part two containers.
         """
         listings: dict[str, list[Listing]] = {}
-        found = []
+        files = []
         inner = self._inner_archive(archives)
         for path in paths:
             top, is_deeper, name = path.partition("/")
@@ -345,8 +345,8 @@ class Template:
             several = {
                 file for listing in listings.get(top, ()) for file in self._find(listing, name)
             }
-            found.append(sorted(several))
-        return found
+            files.append(sorted(several))
+        return files
 
     def _find(self, listing: Listing, name: str) -> list[str]:
         if self.has_star and "*" in name:
@@ -376,9 +376,9 @@ class Template:
             yield from self._listings_of(archives, inner or top.literal)
             return
         for name in list_names(archives.root):
-            known = next((each for each in (stem_of(name), name) if top.fits(each)), "")
-            if known and is_container(archives.root / name):
-                yield Listing(archives, name, known)
+            alias = next((each for each in (stem_of(name), name) if top.fits(each)), "")
+            if alias and is_container(archives.root / name):
+                yield Listing(archives, name, alias)
 
     def _listings_of(self, archives: Archives, top: str) -> Iterator[Listing]:
         """Yield the files of each container that a filled path's first part means."""
@@ -393,9 +393,9 @@ class Template:
                 raise
             return  # a cell names a folder that is not there: so its file is not there
         for name in names:
-            known = next(each for each in (stem_of(name), name, top) if pattern.fits(each))
-            exact = pattern.literal is not None and known != stem_of(name)
-            yield Listing(archives, name, known, exact=exact)
+            alias = next(each for each in (stem_of(name), name, top) if pattern.fits(each))
+            exact = pattern.literal is not None and alias != stem_of(name)
+            yield Listing(archives, name, alias, exact=exact)
 
 
 def _tokens(text: str, key: str) -> Iterator[Token]:
@@ -442,5 +442,5 @@ def _components(tokens: Sequence[Token]) -> list[Component]:
     return list(map(Component, components))
 
 
-def _both(found: Sequence[Reading]) -> str:
-    return " or ".join(str(reading) for reading in found)
+def _both(several: Sequence[Reading]) -> str:
+    return " or ".join(str(reading) for reading in several)
