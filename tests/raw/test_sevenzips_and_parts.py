@@ -59,7 +59,7 @@ def test_a_7z_is_read_by_name(
 
 
 def test_a_7z_is_unpacked_once_and_anew_when_it_changes(
-    raw: Archives, monkeypatch: pytest.MonkeyPatch
+    raw: Archives, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sevenzips, "MAX_IN_MEMORY_BYTES", 0)
     calls: list[Path] = []
@@ -75,6 +75,7 @@ def test_a_7z_is_unpacked_once_and_anew_when_it_changes(
         archives = Archives(raw.root, raw.unpack_folder)
         assert [len(archives.read(name)) for name in archives.paths("train.7z")] == [1000, 0, 513]
     assert len(calls) == 1
+    assert capsys.readouterr().err == f"unpacking train.7z, once: {path.stat().st_size} bytes\n"
     path.unlink()
     sevenzip_of(path, {"train/a.jpg": b"new"})
     assert Archives(raw.root, raw.unpack_folder).read("train.7z/train/a.jpg") == b"new"

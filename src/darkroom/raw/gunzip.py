@@ -4,6 +4,7 @@ A small one is unpacked into memory; a large one into a file, once for all proce
 """
 
 import hashlib
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,6 +65,7 @@ def unpack_once(path: Path, unpack_folder: Path, write: Callable[[BinaryIO], Non
     files.make_folder(unpack_folder, private=True)
     with files.lock(unpack_folder):  # one process unpacks, the others wait
         if not target.exists():
+            print(f"unpacking {path.name}, once: {status.st_size:,} bytes", file=sys.stderr)
             _write(path, target, write)
     return target
 
