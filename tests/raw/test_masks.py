@@ -9,11 +9,10 @@ import pytest
 from PIL import Image
 
 from darkroom.errors import DataError
-from darkroom.raw.archives import Archives, digest_of
+from darkroom.raw.archives import Archives, digest_of, joined_digest
 from darkroom.raw.masks import (
     MaskForm,
     RawMasks,
-    joined_digest,
     read_masks,
     read_objects,
     refuse_opposite_masks,

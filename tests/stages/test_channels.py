@@ -7,7 +7,7 @@ import pytest
 
 from darkroom.cli.main import main
 from darkroom.index.table import Index, read_index, write_index
-from darkroom.raw.images.reader import joined_digest
+from darkroom.raw.archives import joined_digest
 from darkroom.store.store import Store
 from tests.support import tiny
 

@@ -92,19 +92,19 @@ def compare_masks(
         height: Of the result, px; None keeps the image's own.
     """
     if len(answer) == 1:
-        known = (truth[-1] == 0) if len(truth) > 1 else np.ones(image.shape[:2], bool)
-        return sheets.compare(image, truth[0] * known, answer[0] * known, height=height)
+        valid = (truth[-1] == 0) if len(truth) > 1 else np.ones(image.shape[:2], bool)
+        return sheets.compare(image, truth[0] * valid, answer[0] * valid, height=height)
     masks, answers = truth[: len(answer)] > 0, answer > 0
-    known = np.ones(masks.shape[1:], bool)
+    valid = np.ones(masks.shape[1:], bool)
     if len(truth) > len(answer):
-        known = truth[-1] == 0
-    some, found = masks.any(axis=0) & known, answers.any(axis=0) & known
+        valid = truth[-1] == 0
+    some, answered = masks.any(axis=0) & valid, answers.any(axis=0) & valid
     same = (masks == answers).all(axis=0)
     areas: list[tuple[NDArray[np.bool_], Colour, float]] = [
         (some & same, sheets.RIGHT, 0.35),
-        (found & ~some, sheets.EXCESS, 0.9),
-        (some & ~found, sheets.MISSED, 0.9),
-        (some & found & ~same, CONFUSED, 0.9),
+        (answered & ~some, sheets.EXCESS, 0.9),
+        (some & ~answered, sheets.MISSED, 0.9),
+        (some & answered & ~same, CONFUSED, 0.9),
     ]
     grey = np.clip(_grey(sheets.as_rgb(image).astype(np.float32)) + 0.5, 0, 255)
     return sheets.tint(np.repeat(grey.astype(np.uint8), 3, axis=2), areas, height=height)

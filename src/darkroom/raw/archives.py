@@ -9,7 +9,7 @@ first.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -227,6 +227,16 @@ def digest_of(data: bytes) -> str:
         'e3b0c44298fc1c149afbf4c8996fb924'
     """
     return hashlib.sha256(data).hexdigest()[:DIGEST_CHARACTERS]
+
+
+def joined_digest(digests: Sequence[str]) -> str:
+    """Return the digest of several files from those of each; of one, its own; of none, "".
+
+    Example:
+        >>> joined_digest([digest_of(b"")]) == digest_of(b"")
+        True
+    """
+    return digest_of("".join(digests).encode()) if len(digests) > 1 else "".join(digests)
 
 
 def _advice(label: str, kind: str) -> str:

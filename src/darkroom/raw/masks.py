@@ -6,7 +6,7 @@ union of its parts. Or it is a path whose values are the classes.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from darkroom.images import rle
 from darkroom.images.codec import decode_mask, decode_mask_values
 from darkroom.images.labels import planes_from_values
 from darkroom.images.objects import find_objects
-from darkroom.raw.archives import Archives, digest_of
+from darkroom.raw.archives import Archives, digest_of, joined_digest
 
 RLE_PREFIX = "rle:"
 RUN_LENGTHS = "run lengths"
@@ -93,8 +93,8 @@ def read_masks(
         width: Of the image, px.
         form: How many classes there are, and how files hold them.
         name: Of the image, for messages.
-        digest: Of the mask's file, as the index has it; of several, see `joined_digest`; "": none
-            is compared.
+        digest: Of the mask's file, as the index has it; of several, `joined_digest` of them; "":
+            none is compared.
 
     Raises:
         DataError: A file is absent, broken, not the one that was indexed, of another size than its
@@ -161,11 +161,6 @@ def mask_parts(mask: str) -> list[list[str]]:
         return [[mask]]
     parts: list[list[str]] = json.loads(mask)
     return parts
-
-
-def joined_digest(digests: Sequence[str]) -> str:
-    """Return the digest of several files from those of each; of one, its own; of none, ""."""
-    return digest_of("".join(digests).encode()) if len(digests) > 1 else "".join(digests)
 
 
 Part = tuple[NDArray[np.uint8], str]

@@ -82,11 +82,11 @@ class MaskClasses:
             count: K.
         """
         masks = targets[:, :count]
-        known = None if targets.shape[1] == count else targets[:, count:] == 0
+        valid = None if targets.shape[1] == count else targets[:, count:] == 0
         if self.exclusive and not self.background:
             of_a_class = masks.amax(dim=1, keepdim=True) > 0
-            known = of_a_class if known is None else known & of_a_class
-        return masks, known
+            valid = of_a_class if valid is None else valid & of_a_class
+        return masks, valid
 
 
 OVERLAPPING = MaskClasses()

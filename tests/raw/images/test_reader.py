@@ -12,8 +12,8 @@ from PIL import Image
 
 from darkroom.errors import DataError
 from darkroom.images import codec
-from darkroom.raw.archives import Archives, digest_of
-from darkroom.raw.images.reader import ImageReader, joined_digest, plan_channels
+from darkroom.raw.archives import Archives, digest_of, joined_digest
+from darkroom.raw.images.reader import ImageReader, plan_channels
 from tests.support.hostile_images import png as raw_png
 from tests.support.packed import zip_of
 

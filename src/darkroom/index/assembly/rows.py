@@ -10,9 +10,9 @@ import pandas as pd
 from darkroom.errors import DataError
 from darkroom.index.card import Card
 from darkroom.index.table import COLUMNS, Index, check_index
-from darkroom.raw.archives import Archives, digest_of
+from darkroom.raw.archives import Archives, digest_of, joined_digest
 from darkroom.raw.images.reader import paths_of
-from darkroom.raw.masks import RLE_PREFIX, joined_digest, mask_parts
+from darkroom.raw.masks import RLE_PREFIX, mask_parts
 
 _CHUNK = 64
 

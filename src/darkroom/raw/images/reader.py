@@ -13,7 +13,7 @@ from darkroom.images import codec
 from darkroom.images.codec import Header, Pixels
 from darkroom.images.geometry import RGB
 from darkroom.images.levels import ADVICE, Levels, to_bytes, value_range
-from darkroom.raw.archives import Archives, digest_of
+from darkroom.raw.archives import Archives, digest_of, joined_digest
 from darkroom.raw.images import npy, pictures
 from darkroom.raw.images.cells import PixelCells, check_bytes, is_in_cells, read_cells
 from darkroom.raw.images.pictures import Samples, Sufficient
@@ -137,16 +137,6 @@ def paths_of(image: str) -> list[str]:
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise DataError("not a list of paths", found=image, expected='such as ["a.png", "b.png"]')
     return paths
-
-
-def joined_digest(digests: Sequence[str]) -> str:
-    """Return the digest of an image, as the index has it, from those of its files.
-
-    Example:
-        >>> joined_digest([digest_of(b"")]) == digest_of(b"")
-        True
-    """
-    return digests[0] if len(digests) == 1 else digest_of("".join(digests).encode())
 
 
 def plan_channels(

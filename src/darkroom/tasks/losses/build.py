@@ -119,19 +119,7 @@ def build_loss(
         >>> round(float(loss(torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 4, 4))), 4)
         1.0931
     """
-    labels = task in ("multilabel", "multiclass", "binary")
-    if label_smoothing and not labels:
-        raise _unsupported("label_smoothing", task, "0")
-    if not 0 <= label_smoothing < 1:
-        raise ParamsError(
-            "label_smoothing is out of range", found=label_smoothing, expected="0 or more, below 1"
-        )
-    if class_weights is not None and task == "regression":
-        raise _unsupported("class_weights", task, "null")
-    if scale is not None and task != "regression":
-        raise _unsupported("scale", task, "None")
-    _check_numbers("class_weights", class_weights, "0 or more, and one above 0", _is_weighting)
-    _check_numbers("scale", scale, "numbers above 0", lambda numbers: min(numbers) > 0)
+    _check_arguments(task, label_smoothing, class_weights, scale)
     fixed: dict[str, object] = {"smoothing": label_smoothing} if label_smoothing else {}
     if task == "segmentation":
         fixed = {"classes": mask_classes}
@@ -145,6 +133,27 @@ def build_loss(
         uncounted=int(mask_classes.background),
         known_share=known_share,
     )
+
+
+def _check_arguments(
+    task: str,
+    label_smoothing: float,
+    class_weights: Sequence[float] | None,
+    scale: Sequence[float] | None,
+) -> None:
+    labels = task in ("multilabel", "multiclass", "binary")
+    if label_smoothing and not labels:
+        raise _unsupported("label_smoothing", task, "0")
+    if not 0 <= label_smoothing < 1:
+        raise ParamsError(
+            "label_smoothing is out of range", found=label_smoothing, expected="0 or more, below 1"
+        )
+    if class_weights is not None and task == "regression":
+        raise _unsupported("class_weights", task, "null")
+    if scale is not None and task != "regression":
+        raise _unsupported("scale", task, "None")
+    _check_numbers("class_weights", class_weights, "0 or more, and one above 0", _is_weighting)
+    _check_numbers("scale", scale, "numbers above 0", lambda numbers: min(numbers) > 0)
 
 
 def balanced_weights(

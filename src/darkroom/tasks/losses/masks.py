@@ -32,15 +32,15 @@ def bce(
 ) -> Tensor:
     """Return the cross-entropy of the pixels, averaged; of a softmax for exclusive classes."""
     if classes.exclusive:
-        shares, known = _shares(masks, logits, classes)
+        shares, valid = _shares(masks, logits, classes)
         entropy = -(_weighed(shares, weights) * F.log_softmax(logits.float(), dim=1)).sum(1)
-        return _pixel_mean(entropy, known)
-    scores, truth, known = _flat(logits, masks, classes)
-    if known is None and weights is None:
+        return _pixel_mean(entropy, valid)
+    scores, truth, valid = _flat(logits, masks, classes)
+    if valid is None and weights is None:
         return F.binary_cross_entropy_with_logits(scores, truth)
     yes = None if weights is None else _of_planes(weights, scores)
     entropy = F.binary_cross_entropy_with_logits(scores, truth, pos_weight=yes, reduction="none")
-    return _pixel_mean(entropy, known)
+    return _pixel_mean(entropy, valid)
 
 
 def dice(
@@ -55,10 +55,10 @@ def dice(
     Dice is 2 Σpg / (Σp² + Σg²) as Milletari et al. 2016 ("V-Net") write it. The 1 added above
     and below keeps an empty mask finite, and rewards answering nothing there.
     """
-    scores, truth, known = _flat(logits, masks, classes)
-    found = _left_in(_found(scores, classes), known)
-    overlap = 2 * (found * truth).sum((1, 2)) + 1
-    size = found.square().sum((1, 2)) + truth.square().sum((1, 2)) + 1
+    scores, truth, valid = _flat(logits, masks, classes)
+    probs = _where_valid(_probs(scores, classes), valid)
+    overlap = 2 * (probs * truth).sum((1, 2)) + 1
+    size = probs.square().sum((1, 2)) + truth.square().sum((1, 2)) + 1
     return _class_mean(1 - overlap / size, weights)
 
 
@@ -98,17 +98,17 @@ def focal(
         alpha: What the mask weighs, 0 to 1; the background weighs 1 - alpha. None: both 1.
     """
     if classes.exclusive:
-        shares, known = _shares(masks, logits, classes)
+        shares, valid = _shares(masks, logits, classes)
         shares = _weighed(shares, weights)
         if alpha is not None and classes.background:
             shares = torch.cat([(1 - alpha) * shares[:, :1], alpha * shares[:, 1:]], dim=1)
-        return _pixel_mean(categorical_focal(logits.float(), shares, gamma=gamma), known)
-    scores, truth, known = _flat(logits, masks, classes)
+        return _pixel_mean(categorical_focal(logits.float(), shares, gamma=gamma), valid)
+    scores, truth, valid = _flat(logits, masks, classes)
     yes = 1.0 if weights is None else _of_planes(weights, scores)
     if alpha is None:
-        return _pixel_mean(binary_focal(scores, truth, gamma=gamma, yes=yes), known)
+        return _pixel_mean(binary_focal(scores, truth, gamma=gamma, yes=yes), valid)
     loss = binary_focal(scores, truth, gamma=gamma, yes=alpha * yes, no=1 - alpha)
-    return _pixel_mean(loss, known)
+    return _pixel_mean(loss, valid)
 
 
 def tversky(
@@ -133,12 +133,12 @@ def tversky(
         alpha: What a false positive costs.
         beta: What a false negative costs; more than alpha finds more, and more that is not there.
     """
-    scores, truth, known = _flat(logits, masks, classes)
+    scores, truth, valid = _flat(logits, masks, classes)
     # 1 - sigmoid(x) would round to 0 long before sigmoid(-x) does.
-    found = _left_in(_found(scores, classes), known)
+    probs = _where_valid(_probs(scores, classes), valid)
     left = -torch.expm1(scores) if classes.exclusive else torch.sigmoid(-scores)
-    right = (found * truth).sum((1, 2)) + 1
-    alarmed, missed = (found * (1 - truth)).sum((1, 2)), (left * truth).sum((1, 2))
+    right = (probs * truth).sum((1, 2)) + 1
+    alarmed, missed = (probs * (1 - truth)).sum((1, 2)), (left * truth).sum((1, 2))
     return _class_mean(1 - right / (right + alpha * alarmed + beta * missed), weights)
 
 
@@ -155,14 +155,14 @@ def lovasz(
     what the IoU loses when its pixel turns wrong after those before it. Of exclusive classes the
     errors are those of the softmax's probabilities: Lovász-Softmax.
     """
-    scores, planes, known = _flat(logits, masks, classes)
+    scores, planes, valid = _flat(logits, masks, classes)
     truth = planes.flatten(1).to(torch.uint8)
     if classes.exclusive:
         errors = (truth.float() - scores.flatten(1).exp()).abs()
     else:
         errors = 1 - scores.flatten(1) * (2 * truth.float() - 1)
-    if known is not None:  # behind all errors, where it weighs nothing
-        errors = errors.masked_fill(~known.flatten(1), -1.0)
+    if valid is not None:  # behind all errors, where it weighs nothing
+        errors = errors.masked_fill(~valid.flatten(1), -1.0)
     order = errors.detach().argsort(dim=1, descending=True, stable=True)
     steps = torch.zeros_like(errors).scatter(1, order, _iou_steps(truth.gather(1, order)))
     return _class_mean((F.relu(errors) * steps).sum(1), weights)
@@ -204,27 +204,27 @@ def boundary(
         width: How far from the edge, in pixels, on either side.
         strength: What is added there to a weight of 1.
     """
-    scores, truth, known = _flat(logits, masks, classes)
+    scores, truth, valid = _flat(logits, masks, classes)
     count = logits.shape[1] - classes.background
     near = boundary_weights(
         masks[:, :count], width=width, strength=strength, joint=classes.exclusive
     )
-    found = _left_in(_found(scores, classes), known)
+    probs = _where_valid(_probs(scores, classes), valid)
     of_planes = near.expand(-1, count, -1, -1).flatten(0, 1)
-    overlap = 2 * (of_planes * found * truth).sum((1, 2)) + 1
-    size = (of_planes * (found.square() + truth)).sum((1, 2)) + 1
+    overlap = 2 * (of_planes * probs * truth).sum((1, 2)) + 1
+    size = (of_planes * (probs.square() + truth)).sum((1, 2)) + 1
     area = _class_mean(1 - overlap / size, weights)
     if classes.exclusive:
         shares, certain = _shares(masks, logits, classes)
         entropy = -(_weighed(shares, weights) * F.log_softmax(logits.float(), dim=1)).sum(1)
         return _pixel_mean(near[:, 0] * entropy, certain) + area
-    if known is None and weights is None:
+    if valid is None and weights is None:
         return F.binary_cross_entropy_with_logits(scores, truth, weight=of_planes) + area
     yes = None if weights is None else _of_planes(weights, scores)
     entropy = F.binary_cross_entropy_with_logits(
         scores, truth, weight=of_planes, pos_weight=yes, reduction="none"
     )
-    return _pixel_mean(entropy, known) + area
+    return _pixel_mean(entropy, valid) + area
 
 
 def boundary_weights(masks: Tensor, *, width: int, strength: float, joint: bool = False) -> Tensor:
@@ -260,34 +260,34 @@ def _flat(
     pixels count, bool (N K, H, W); None: all. Truth is 0 in the others.
     """
     scores, count = logits.float(), logits.shape[1] - classes.background
-    masks, known = classes.split_unknown(targets, count)
+    masks, valid = classes.split_unknown(targets, count)
     if classes.exclusive:
         scores = F.log_softmax(scores, dim=1)[:, int(classes.background) :]
     truth = masks.flatten(0, 1).float()
-    if known is None:
+    if valid is None:
         return scores.flatten(0, 1), truth, None
-    known = known.expand(-1, count, -1, -1).flatten(0, 1)
-    return scores.flatten(0, 1), truth * known, known
+    valid = valid.expand(-1, count, -1, -1).flatten(0, 1)
+    return scores.flatten(0, 1), truth * valid, valid
 
 
-def _found(scores: Tensor, classes: MaskClasses) -> Tensor:
+def _probs(scores: Tensor, classes: MaskClasses) -> Tensor:
     """Return the probabilities of the scores of `_flat`."""
     return scores.exp() if classes.exclusive else torch.sigmoid(scores)
 
 
-def _left_in(found: Tensor, known: Tensor | None) -> Tensor:
-    return found if known is None else found * known
+def _where_valid(probs: Tensor, valid: Tensor | None) -> Tensor:
+    return probs if valid is None else probs * valid
 
 
 def _shares(targets: Tensor, logits: Tensor, classes: MaskClasses) -> tuple[Tensor, Tensor | None]:
     """Return the truth of each channel of exclusive logits, float32, and which pixels count."""
     count = logits.shape[1] - classes.background
-    masks, known = classes.split_unknown(targets, count)
-    shares = masks.float() if known is None else masks * known.float()
+    masks, valid = classes.split_unknown(targets, count)
+    shares = masks.float() if valid is None else masks * valid.float()
     if classes.background:
         rest = 1 - shares.sum(1, keepdim=True)
-        shares = torch.cat([rest if known is None else rest * known, shares], dim=1)
-    return shares, None if known is None else known[:, 0]
+        shares = torch.cat([rest if valid is None else rest * valid, shares], dim=1)
+    return shares, None if valid is None else valid[:, 0]
 
 
 def _weighed(shares: Tensor, weights: Tensor | None) -> Tensor:
@@ -303,11 +303,11 @@ def _of_planes(weights: Tensor, planes: Tensor) -> Tensor:
     return weights.repeat(len(planes) // len(weights))[:, None, None]
 
 
-def _pixel_mean(losses: Tensor, known: Tensor | None) -> Tensor:
+def _pixel_mean(losses: Tensor, valid: Tensor | None) -> Tensor:
     """Return the mean over planes (M, H, W) of the means of their known pixels."""
-    if known is None:
+    if valid is None:
         return losses.mean()
-    return ((losses * known).sum((1, 2)) / known.sum((1, 2)).clamp(min=1)).mean()
+    return ((losses * valid).sum((1, 2)) / valid.sum((1, 2)).clamp(min=1)).mean()
 
 
 def _class_mean(losses: Tensor, weights: Tensor | None) -> Tensor:

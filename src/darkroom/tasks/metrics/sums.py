@@ -49,10 +49,10 @@ def count_dice(
         >>> count_dice(torch.tensor([[[[0.9, 0.8], [0.1, 0.2]]]]), masks)
         (tensor(0.5000), 1)
     """
-    truth, known = classes.split_unknown(masks, probabilities.shape[1])
+    truth, valid = classes.split_unknown(masks, probabilities.shape[1])
     predicted, truth = classes.answers(probabilities), truth > 0
-    if known is not None:
-        predicted, truth = predicted & known, truth & known
+    if valid is not None:
+        predicted, truth = predicted & valid, truth & valid
     overlap, size = (predicted & truth).sum((2, 3)), predicted.sum((2, 3)) + truth.sum((2, 3))
     return torch.where(size == 0, 1.0, 2 * overlap / size.clamp(min=1)).sum(), size.numel()
 
@@ -66,8 +66,8 @@ def count_right_labels(
     set: to count them waits for the device.
     """
     if gaps:
-        known = ~labels.isnan()
-        probabilities, labels = probabilities[known], labels[known]
+        valid = ~labels.isnan()
+        probabilities, labels = probabilities[valid], labels[valid]
     return ((probabilities > 0.5) == (labels > 0.5)).sum(), labels.numel()
 
 

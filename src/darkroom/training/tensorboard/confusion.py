@@ -75,8 +75,8 @@ def count(task: Task, probabilities: Tensor, targets: Tensor) -> Tensor:
     answers, truth = task.classes.answers(probabilities), masks > 0
     if task.classes.exclusive:
         return _table_of_masks(task, answers, truth, certain)
-    known = torch.ones_like(truth) if certain is None else certain.expand_as(truth)
-    return _yes_and_no(answers, truth, known, (0, 2, 3))
+    valid = torch.ones_like(truth) if certain is None else certain.expand_as(truth)
+    return _yes_and_no(answers, truth, valid, (0, 2, 3))
 
 
 def _table(truth: Tensor, predicted: Tensor, classes: int) -> Tensor:
@@ -84,7 +84,7 @@ def _table(truth: Tensor, predicted: Tensor, classes: int) -> Tensor:
     return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def _table_of_masks(task: Task, answers: Tensor, truth: Tensor, known: Tensor | None) -> Tensor:
+def _table_of_masks(task: Task, answers: Tensor, truth: Tensor, valid: Tensor | None) -> Tensor:
     """Return the table of exclusive classes (N, K, H, W), bool."""
     first = int(task.classes.background)
     # A pixel of no class is background: none of its flags is the greatest.
@@ -92,13 +92,13 @@ def _table_of_masks(task: Task, answers: Tensor, truth: Tensor, known: Tensor | 
         torch.where(flags.any(dim=1), flags.to(torch.uint8).argmax(dim=1) + first, 0)
         for flags in (truth, answers)
     ]
-    rows = [each.flatten() if known is None else each[known[:, 0]] for each in numbers]
+    rows = [each.flatten() if valid is None else each[valid[:, 0]] for each in numbers]
     return _table(rows[0], rows[1], truth.shape[1] + first)
 
 
-def _yes_and_no(predicted: Tensor, truth: Tensor, known: Tensor, dims: tuple[int, ...]) -> Tensor:
+def _yes_and_no(predicted: Tensor, truth: Tensor, valid: Tensor, dims: tuple[int, ...]) -> Tensor:
     """Return int64 (K, 2, 2) of flags whose dimension 1 is K, summed over the others, `dims`."""
-    counted = (predicted & truth & known, predicted & known, truth & known, known)
+    counted = (predicted & truth & valid, predicted & valid, truth & valid, valid)
     both, positive, present, total = (flags.sum(dim=dims) for flags in counted)
     rows = [total - present - (positive - both), positive - both, present - both, both]
     return torch.stack(rows, dim=1).reshape(-1, 2, 2)

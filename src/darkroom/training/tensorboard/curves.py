@@ -63,11 +63,11 @@ class Curves(Callback):
 
     def _count_pixels(self, probabilities: Tensor, targets: Tensor) -> Tensor:
         """Return the histograms of masks, class by class: those of a batch may be large."""
-        masks, known = self.task.classes.split_unknown(targets, probabilities.shape[1])
+        masks, valid = self.task.classes.split_unknown(targets, probabilities.shape[1])
         counts = []
         pairs = zip(probabilities.unbind(1), masks.unbind(1), strict=True)
         for chances, mask in itertools.islice(pairs, MOST):
-            pixels = [each[known[:, 0]] if known is not None else each for each in (chances, mask)]
+            pixels = [each[valid[:, 0]] if valid is not None else each for each in (chances, mask)]
             flat = [each.reshape(-1, 1) for each in pixels]
             counts.append(histogram(flat[0], flat[1], self.steps))
         return torch.cat(counts)
