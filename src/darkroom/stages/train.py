@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from torch import nn
 
 from darkroom.index.card import Card
 from darkroom.index.split import check_split
@@ -68,6 +69,11 @@ class _Inputs:
         return None if self.targets is None else self.targets[self.val_rows]
 
     @property
+    def known_share(self) -> float | None:
+        """The share of known targets; None where all are."""
+        return _train_args.known_share(self.targets)
+
+    @property
     def train_targets(self) -> NDArray[Any] | None:
         """The targets of the images to learn from; None for masks."""
         return None if self.targets is None else self.targets[self.train_rows]
@@ -86,15 +92,8 @@ def run(
     parts = _parts(context, fold, inputs)
     result_fingerprint = fingerprint.parts_fingerprint(parts)
 
-    arguments = _train_args.network_arguments(
-        section,
-        card,
-        inputs.train_targets,
-        str(paths.first_weights(fold) / _leaks.WEIGHTS),
-        channels=shards.channels,
-    )
+    arguments = _network_arguments(context, fold, inputs)
     metric = _train_args.epoch_metric(card, inputs.val_targets)
-    known = _train_args.known_share(inputs.targets)
     net = build_network(**arguments, seed=context.seed)
     # Validation sees whole images, whatever windows are cut for training.
     check_size(net, shards.height, shards.width)
@@ -114,18 +113,11 @@ def run(
             *loaders,
             train,
             task=card.task,
-            loss=_train_args.train_loss(
-                train,
-                card,
-                inputs.train_targets,
-                arguments.get("scale"),
-                _train_args.train_masks(shards, inputs.train_rows),
-                known,
-            ),
+            loss=_loss(train, inputs, arguments.get("scale")),
             mixup=_train_args.train_mixup(train, card),
             classes=mask_classes(card),
             metric=metric,
-            gaps=known is not None,
+            gaps=inputs.known_share is not None,
             seed=context.seed,
             work_dir=work,
             mean=description["mean"],
@@ -137,9 +129,7 @@ def run(
                     paths.runs(fold, result_fingerprint),
                     card.task,
                     loaders[1],
-                    names=card.classes or card.targets,
-                    hyperparameters=_hyperparameters(context, fold, shards),
-                    classes=mask_classes(card),
+                    **_board(context, fold, inputs),
                 ),
             ],
         )
@@ -218,6 +208,35 @@ def _parts(context: Context, fold: int, inputs: _Inputs) -> dict[str, Any]:
     is_given = section.model.weights == _train_args.GIVEN
     first_weights = [paths.first_weights(fold)] if is_given else []
     return fingerprint.stage_parts("train", choices, first_weights, inputs.digests)
+
+
+def _network_arguments(context: Context, fold: int, inputs: _Inputs) -> dict[str, Any]:
+    """Return the arguments of `build_network`, but for the seed."""
+    return _train_args.network_arguments(
+        context.section,
+        inputs.card,
+        inputs.train_targets,
+        str(context.paths.first_weights(fold) / _leaks.WEIGHTS),
+        channels=inputs.shards.channels,
+    )
+
+
+def _loss(train: Train, inputs: _Inputs, scale: Sequence[float] | None) -> nn.Module:
+    """Return the loss; `scale` is one of the network's arguments."""
+    masks = _train_args.train_masks(inputs.shards, inputs.train_rows)
+    return _train_args.train_loss(
+        train, inputs.card, inputs.train_targets, scale, masks, inputs.known_share
+    )
+
+
+def _board(context: Context, fold: int, inputs: _Inputs) -> dict[str, Any]:
+    """Return what TensorBoard says of this training."""
+    card = inputs.card
+    return {
+        "names": card.classes or card.targets,
+        "hyperparameters": _hyperparameters(context, fold, inputs.shards),
+        "classes": mask_classes(card),
+    }
 
 
 def _hyperparameters(context: Context, fold: int, shards: Store) -> dict[str, Any]:
