@@ -47,6 +47,12 @@ def test_a_metric_of_ones_own(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert model["metrics"][f"{name}/val"] == rows[f"{name}/val"].min()
     digest = json.loads((folder / "data/start/tiny/fold0/fold.json").read_text())["metric_sha256"]
     assert len(digest) == 64
+    (facts,) = (folder / "submissions").rglob("*.json")
+    before = json.loads(facts.read_text())["fingerprint"]
+    with (folder / "metrics/mine.py").open("a") as file:
+        file.write("# of probabilities\n")
+    tiny.run("predict")
+    assert json.loads(facts.read_text())["fingerprint"] != before, "its half-done rows are others"
     capsys.readouterr()
     tiny.put(folder / "metrics/mine.py", "def score(truth, predictions):\n    return 1 / 0\n")
     assert main(["train", "tiny", "--fold", "0"]) == 2

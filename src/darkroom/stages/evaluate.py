@@ -39,7 +39,7 @@ from darkroom.stages._inputs import mask_classes, mask_form, read_part
 from darkroom.stages._split import read_split
 from darkroom.store.store import Store
 from darkroom.tasks.answers import Floats
-from darkroom.tasks.metrics.own import is_own, own_digest
+from darkroom.tasks.metrics.own import own_digests
 from darkroom.tasks.metrics.specs import get_metric
 
 SHOWN = 8  # images of each kind, best and worst, on the page
@@ -64,8 +64,6 @@ def run(context: Context) -> None:
     has_answers = is_labelled and test[list(card.targets)].notna().all(axis=None)
     leaked_test = _leaked(context, test, train) if has_answers else {}
     digests = {"card": index.sha256, "split": split_sha256} | shards.digests | test_shards.digests
-    if is_own(card.metric):
-        digests["metric"] = own_digest(card.metric)
     levels = _mask_rules(card, choice).levels.tolist() if card.task == "segmentation" else []
     digest = fingerprint.stage_fingerprint(
         "evaluate",
@@ -76,7 +74,7 @@ def run(context: Context) -> None:
             "levels": levels if len(levels) < len(THRESHOLDS) else None,
         },
         [*map(paths.model, context.folds)],
-        digests,
+        digests | own_digests(card.metric),
     )
     place = trained.work_folder(context, "evaluate", digest)
     with half_done(place) as folder:

@@ -15,7 +15,7 @@ from darkroom.project.checked_json import read_json
 from darkroom.stages._context import Context
 from darkroom.stages._split import read_split, require_fold
 from darkroom.submission.form import cell_content
-from darkroom.tasks.metrics.own import is_own, own_digest
+from darkroom.tasks.metrics.own import is_own, own_digests
 from darkroom.tasks.metrics.specs import get_metric
 
 
@@ -32,7 +32,7 @@ def run(context: Context, fold: int = 0) -> None:
     digest = {}
     if is_own(metric):
         _require_room(values)
-        digest = {"metric_sha256": own_digest(metric)}
+        digest = {"metric_sha256": own_digests(metric)["metric"]}
     files.write(paths.fold_counts(fold), json.dumps(counts | digest) + "\n")
     print(f"{name}, fold {fold}: trains on {counts['train']} images, validates on {validated}")
 

@@ -15,6 +15,7 @@ from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import read_part
 from darkroom.submission.cells import legal_values, row_encoder
 from darkroom.submission.writer import Writer
+from darkroom.tasks.metrics.own import own_digests
 from darkroom.tasks.metrics.specs import get_metric
 
 
@@ -35,7 +36,7 @@ def run(context: Context) -> None:
         "predict",
         {"folds": context.folds},
         [paths.decision, *map(paths.model, context.folds)],
-        {"card": index.sha256, **shards.digests},
+        {"card": index.sha256, **shards.digests, **own_digests(card.metric)},
     )
     to_rows = row_encoder(card, metric, decision, shards.fit)
     facts = {"fingerprint": digest, "threshold": decision.threshold, "folds": list(context.folds)}

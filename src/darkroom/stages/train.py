@@ -28,7 +28,7 @@ from darkroom.stages._context import Context
 from darkroom.stages._inputs import mask_classes, read_part
 from darkroom.stages._split import read_split, require_fold
 from darkroom.store.store import Store
-from darkroom.tasks.metrics.own import is_own, own_digest
+from darkroom.tasks.metrics.own import own_digests
 from darkroom.training import distributed
 from darkroom.training.callbacks import Callback
 from darkroom.training.fit import FitResult, fit
@@ -172,7 +172,7 @@ def _read_inputs(context: Context, fold: int) -> _Inputs:
             "card": index.sha256,
             "split": split_sha256,
             **shards.digests,
-            **({"metric": own_digest(index.card.metric)} if is_own(index.card.metric) else {}),
+            **own_digests(index.card.metric),
         },
     )
 

@@ -7,7 +7,7 @@ import pytest
 
 from darkroom.errors import ParamsError
 from darkroom.tasks.metrics.epochs import EpochMetric
-from darkroom.tasks.metrics.own import own_digest
+from darkroom.tasks.metrics.own import own_digests
 from darkroom.tasks.metrics.specs import get_metric
 
 NAME = "metrics/mine.py:score"
@@ -53,12 +53,12 @@ def test_answers_are_what_it_gets_unless_it_says_otherwise() -> None:
 
 def test_an_edit_is_seen() -> None:
     write("def score(truth, predictions):\n    return 1\n")
-    before = own_digest(NAME)
+    before = own_digests(NAME)
     assert get_metric(NAME, "binary").score("binary", TRUTH, FOUND) == 1
     write("def score(truth, predictions):\n    return 2\n")
     assert get_metric(NAME, "binary").score("binary", TRUTH, FOUND) == 2
-    assert own_digest(NAME) != before
-    assert own_digest("accuracy") == ""
+    assert own_digests(NAME) != before
+    assert own_digests("accuracy") == {}
 
 
 def test_none_is_not_defined() -> None:

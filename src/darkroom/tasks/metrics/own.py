@@ -113,13 +113,15 @@ def load_own(name: str, task: str) -> OwnMetric:
     return OwnMetric(name, best, writes, lambda *arrays: _call(str(path), function, arrays))
 
 
-def own_digest(name: str) -> str:
-    """Return the sha256 of the file of a metric; "" if it is none of the user's own.
+def own_digests(name: str) -> dict[str, str]:
+    """Return {"metric": the sha256 of a metric's file}, {} if it is none of the user's own.
 
     Raises:
         ParamsError: The file can't be read.
     """
-    return hashlib.sha256(_read(Path(name.partition(":")[0]))).hexdigest() if is_own(name) else ""
+    if not is_own(name):
+        return {}
+    return {"metric": hashlib.sha256(_read(Path(name.partition(":")[0]))).hexdigest()}
 
 
 def is_lower_better(name: str) -> bool:
