@@ -125,16 +125,49 @@ def test_the_sample_names_a_column_a_class(tmp_path: Path) -> None:
     write(tmp_path, {"sample.csv": "name,p,q\n9,0,1\n"}, {})
     assert "found: 2: x, y\n" in refused(tmp_path, **SAMPLED)
     write(tmp_path, {"train.csv": "id,kind\n1,0\n2,1\n"}, {})
-    assert index_of(tmp_path, **SAMPLED).card.classes == ("p", "q")
+    assert "found: 2: 0, 1\n  expected: a column each; the header has p, q\n" in refused(
+        tmp_path, **SAMPLED
+    )
+    assert index_of(tmp_path, **SAMPLED, values={0: "q", 1: "p"}).card.classes == ("p", "q")
 
 
-def test_measures_are_matched_by_order_where_no_name_fits(tmp_path: Path) -> None:
-    tables = {"train.csv": "id,X_mean,Y_mean\n1,1,2\n2,3,4\n", "sample.csv": "name,X,Y\n9,,\n"}
+@pytest.mark.parametrize(
+    ("labels", "answers", "classes"),
+    [
+        ("0 2 10", "c0 c10 c2", "c0 c2 c10"),
+        ("0 1 2", "p_02 p_01 p_00", "p_00 p_01 p_02"),
+        ("k1x k2x", "2 1", "1 2"),
+        ("10 11", "c11 c10", "c10 c11"),
+        ("10 11", "c1 c0", ""),
+        ("0 1", "c1 c2", ""),
+        ("cat dog", "p_dog p_cat", "p_cat p_dog"),
+        ("cat dog", "Dog Cat", "Cat Dog"),
+        ("cat dog", "q p", ""),
+        ("oldcat newcat", "newdog olddog", ""),
+    ],
+)
+def test_columns_of_the_header_are_matched_by_name_or_number_never_by_order(
+    tmp_path: Path, labels: str, answers: str, classes: str
+) -> None:
+    rows = "".join(f"{n},{label}\n" for n, label in enumerate(labels.split(), 1))
+    sample = f"name,{answers.replace(' ', ',')}\n9{',0' * len(answers.split())}\n"
+    write(tmp_path, {"train.csv": "id,kind\n" + rows, "sample.csv": sample}, PICTURES)
+    if classes:
+        index = index_of(tmp_path, **SAMPLED)
+        assert index.card.classes == tuple(classes.split())
+        trained = [index.card.classes[int(kind)] for kind in column(index, "kind")]
+        assert trained == classes.split()  # the labels above are in the order of these
+    else:
+        words = refused(tmp_path, **SAMPLED)
+        assert f"a column each; the header has {answers.replace(' ', ', ')}\n" in words
+
+
+def test_measures_are_matched_by_what_their_names_do_not_share(tmp_path: Path) -> None:
+    tables = {"train.csv": "id,X_mean,Y_mean\n1,1,2\n2,3,4\n", "sample.csv": "name,Y,X\n9,,\n"}
     write(tmp_path, tables, PICTURES)
     train = SAMPLED["train"] | {"targets": ["X_mean", "Y_mean"]}
     index = index_of(tmp_path, **SAMPLED | {"task": "regression", "train": train})
     assert index.card.targets == ("X", "Y")
-    assert index.card.declared["answer columns that are matched by order, not by name"] == 2
 
 
 def test_columns_of_one_hot_and_of_soft_labels(tmp_path: Path) -> None:

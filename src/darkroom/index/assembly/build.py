@@ -1,6 +1,5 @@
 """Build the index of a competition from its raw files and its data section."""
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from darkroom.errors import DataError
 from darkroom.images.rle import Runs
+from darkroom.index.assembly.answers import named_as_answers, refuse_absent_word
 from darkroom.index.assembly.gather import Gathered, gather, label_vocabulary
 from darkroom.index.assembly.masks import mask_cells
 from darkroom.index.assembly.part import Counts, Part, read_part, stems
@@ -17,7 +17,6 @@ from darkroom.index.assembly.targets import Targets, free_name, read_targets
 from darkroom.index.card import LABEL_KEY, TAKEN_SUFFIX, Card
 from darkroom.index.table import Index
 from darkroom.params.data import Data, Rows, TableFile, part_rows
-from darkroom.project.names import nearest_name
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables import table_files
 from darkroom.raw.templates import Template
@@ -100,8 +99,8 @@ def _assembled(
         in_rows = labels if images["train"][0].rows.label is not None else ()
         targets = read_targets(data, images, in_rows, header[len(keys) :])
         if not any(LABEL_KEY in key for key in keys):
-            _refuse_absent_word(data, targets, header[len(keys) :])
-            targets = _named_by_order(targets, header[len(keys) :], images["train"][0].counts)
+            refuse_absent_word(data, targets, header[len(keys) :])
+            targets = named_as_answers(targets, header[len(keys) :])
     header = _expanded(header, targets)
     frames = {
         key: image_rows(
@@ -207,18 +206,6 @@ def _left_out(data: Data, images: Images, targets: Targets) -> dict[str, int]:
     return left_out if stated is None else {"images": stated} | left_out
 
 
-def _refuse_absent_word(data: Data, targets: Targets, answers: Sequence[str]) -> None:
-    """Raise if the only answer is called like what stands for absent: it may ask for that."""
-    absent, present = targets.label_values
-    if data.task == "binary" and not data.values and _plain(absent) == _plain(answers[0]):
-        raise DataError(
-            "the submission's column is named like the label that means absent",
-            found=f"{answers[0]!r}; {present!r} is taken as present, being the later in order",
-            expected="the label that the judge asks for",
-            fix=f"say it by data.values: {{{present}: 0, {absent}: 1}}",
-        )
-
-
 def _tables(rows: Rows) -> list[TableFile]:
     listed = rows.table if isinstance(rows.table, list) else [rows.table]
     return [
@@ -316,49 +303,3 @@ def _check_ids(images: Images) -> None:
             details=[part.ids[place] for place in twice],
             expected="an id once in all tables to train on",
         )
-
-
-def _named_by_order(targets: Targets, answers: Sequence[str], counts: Counts) -> Targets:
-    """Return targets under the names of the submission's columns.
-
-    They are matched by name; else without case, blanks and hyphens; and by order where no name
-    fits, of measures, labels and classes that are numbers.
-
-    Raises:
-        DataError: A class or target is not in the header.
-    """
-    outputs = [name.removesuffix(TAKEN_SUFFIX) for name in targets.classes or targets.names]
-    if len(answers) < 2 or set(outputs) == set(answers):
-        return targets
-    absent = [name for name in outputs if name not in answers]
-    plain = {_plain(answer): answer for answer in answers}
-    is_alike = len(plain) == len(answers) and {_plain(name) for name in outputs} <= plain.keys()
-    if is_alike and len(outputs) == len(answers):
-        return _renamed(targets, [plain[_plain(name)] for name in outputs])
-    is_numbered = all(name.isdecimal() for name in outputs)
-    by_order = len(outputs) == len(answers) == len(absent)
-    if not by_order or (targets.classes and not is_numbered):
-        near = nearest_name(absent[0], answers) if absent else None
-        raise DataError(
-            "the submission's header lacks what is learned",
-            found=f"{len(absent)}: {', '.join(absent)[:300]}",
-            expected=f"a column each; the header has {', '.join(answers)[:300]}",
-            fix=f"is {absent[0] if absent else ''!r} the column {near!r}? Rename it in the table "
-            "or by data.values, or leave its rows out by data.train.where",
-        )
-    counts["answer columns that are matched by order, not by name"] += len(answers)
-    return _renamed(targets, answers)
-
-
-def _plain(name: str) -> str:
-    """Return a name without case, blanks, hyphens and underscores."""
-    return re.sub(r"[\s_-]", "", name).casefold()
-
-
-def _renamed(targets: Targets, answers: Sequence[str]) -> Targets:
-    """Return targets under the names of the submission's columns, in their own order."""
-    names = tuple(map(free_name, answers))
-    if targets.classes:
-        own = names if targets.soft else targets.names
-        return replace(targets, classes=tuple(answers), names=own)
-    return replace(targets, names=names)

@@ -1,0 +1,110 @@
+"""Give targets the names of the submission's columns; refuse columns that fit none."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from darkroom.errors import DataError
+from darkroom.index.assembly.targets import Targets, free_name
+from darkroom.index.card import TAKEN_SUFFIX
+from darkroom.params.data import Data
+from darkroom.project.names import nearest_name
+
+_DIGITS = "0123456789"
+
+
+def refuse_absent_word(data: Data, targets: Targets, answers: Sequence[str]) -> None:
+    """Raise if the only answer is called like what stands for absent: it may ask for that."""
+    absent, present = targets.label_values
+    if data.task == "binary" and not data.values and _plain(absent) == _plain(answers[0]):
+        raise DataError(
+            "the submission's column is named like the label that means absent",
+            found=f"{answers[0]!r}; {present!r} is taken as present, being the later in order",
+            expected="the label that the judge asks for",
+            fix=f"say it by data.values: {{{present}: 0, {absent}: 1}}",
+        )
+
+
+def named_as_answers(targets: Targets, answers: Sequence[str]) -> Targets:
+    """Return targets under the names of the submission's columns, never by their order alone.
+
+    They are matched by name; else without case, blanks and hyphens; else by what is left without
+    a beginning and end that all of them share: class 4 is c4, and X_mean is X.
+
+    Args:
+        targets: Of all parts.
+        answers: The value columns of the submission; a single one has any name.
+
+    Raises:
+        DataError: A class or target is not in the header.
+    """
+    outputs = [name.removesuffix(TAKEN_SUFFIX) for name in targets.classes or targets.names]
+    if len(answers) < 2 or set(outputs) == set(answers):
+        return targets
+    plain = [_plain(name) for name in outputs], [_plain(answer) for answer in answers]
+    for own, others in (plain, (_cores(outputs, answers), _cores(answers, outputs))):
+        by_form = dict(zip(others, answers, strict=True))
+        is_one_each = len(by_form) == len(answers) and len(set(own)) == len(own)
+        if is_one_each and set(own) == by_form.keys():
+            return _renamed(targets, [by_form[form] for form in own])
+    absent = [name for name in outputs if name not in answers]
+    near = nearest_name(absent[0], answers) if absent else None
+    raise DataError(
+        "the submission's header lacks what is learned"
+        if absent
+        else "the submission's header has columns that are not learned",
+        found=f"{len(absent)}: {', '.join(absent)[:300]}"
+        if absent
+        else ", ".join(name for name in answers if name not in outputs)[:300],
+        expected=f"a column each; the header has {', '.join(answers)[:300]}",
+        fix=f"is {absent[0]!r} the column {near!r}? Rename it in the table or by data.values, or "
+        "leave its rows out by data.train.where"
+        if absent
+        else f"learn them too; data.train.targets has {', '.join(outputs)[:300]}",
+    )
+
+
+def _cores(names: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return names without what they all begin and end with, numbers as other names have them.
+
+    That the names share words is no reason to match them: unless they are numbers, the others
+    must share a part of these words, or have none.
+    """
+    front, back = _shared(names)
+    cores = [name[len(front) : len(name) - len(back)] for name in names]
+    if all(core.isdecimal() for core in cores):
+        return [core.lstrip("0") or "0" for core in cores]
+    head, tail = _shared(others)
+    alike = (front.endswith(head) or head.endswith(front)) and (
+        back.startswith(tail) or tail.startswith(back)
+    )
+    return [_plain(core) for core in cores] if alike else list(names)
+
+
+def _shared(names: Sequence[str]) -> tuple[str, str]:
+    """Return what all names begin and end with, but for digits: 10 and 11 do not share 1."""
+    front = _beginning(names).rstrip(_DIGITS)
+    rest = [name[len(front) :] for name in names]
+    return front, _beginning([name[::-1] for name in rest]).rstrip(_DIGITS)[::-1]
+
+
+def _beginning(names: Sequence[str]) -> str:
+    """Return the longest text that all names begin with."""
+    least, greatest = min(names), max(names)
+    pairs = zip(least, greatest, strict=False)
+    length = next((place for place, (a, b) in enumerate(pairs) if a != b), len(least))
+    return least[:length]
+
+
+def _plain(name: str) -> str:
+    """Return a name without case, blanks, hyphens and underscores."""
+    return re.sub(r"[\s_-]", "", name).casefold()
+
+
+def _renamed(targets: Targets, answers: Sequence[str]) -> Targets:
+    """Return targets under the names of the submission's columns, in their own order."""
+    names = tuple(map(free_name, answers))
+    if targets.classes:
+        own = names if targets.soft else targets.names
+        return replace(targets, classes=tuple(answers), names=own)
+    return replace(targets, names=names)
