@@ -307,6 +307,24 @@ def test_files_joined_to_a_table_that_lists_some_of_them(tmp_path: Path) -> None
     assert "train.csv, row 4: rows whose image no file of data.train.files is" in words
 
 
+def test_a_row_of_the_table_is_of_every_file_that_shares_its_fields(tmp_path: Path) -> None:
+    rows = "n,kind\n1,x\n2,y\n"
+    views = {"im": "left/1.png right/1.png left/2.png right/2.png right/3.png", "t": "9.png"}
+    write(tmp_path, {"train.csv": rows}, views)
+    train = {
+        "files": "im/{view}/{n}.png",
+        "table": "train.csv",
+        "targets": "kind",
+        "id": "{view}{n}",
+    }
+    keys: dict[str, Any] = {"test": {"files": "t/{n}.png", "id": "n"}, "header": ["id", "kind"]}
+    train["where"] = {"kind": "?"}
+    index = index_of(tmp_path, task="multiclass", train=train, **keys)
+    assert column(index, "id") == ["left1", "left2", "right1", "right2"]
+    assert column(index, "kind") == [0.0, 1.0, 0.0, 1.0]
+    assert index.card.declared["train files that no row names"] == 1
+
+
 MASKED: dict[str, Any] = {
     "task": "segmentation",
     "test": {"files": "t/{id}.png"},

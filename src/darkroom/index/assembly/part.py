@@ -205,9 +205,11 @@ def _joined(
     joined: list[list[str]] = []
     lines: list[int] = []
     blank: set[int] = set()
+    used: set[tuple[str, ...]] = set()
     for line, row in zip(files.lines, files.rows, strict=True):
         cells = tuple(row[files.position(name)] for name in shared)
-        matches = places.pop(cells, [])
+        matches = places.get(cells, [])
+        used.add(cells)
         if not matches:
             blank.add(len(joined))
             joined.append([*row, *("" for _ in further)])
@@ -215,7 +217,9 @@ def _joined(
         for place in matches:
             joined.append([*row, *(table.rows[place][column] for column in further)])
             lines.append(table.lines[place])
-    absent = sorted(place for several in places.values() for place in several)
+    absent = sorted(
+        place for cells, several in places.items() if cells not in used for place in several
+    )
     if absent and rows.missing == "refuse":
         what = f"rows whose image no file of data.{key}.files is"
         fix = f"correct the template, or set data.{key}.missing to skip"
