@@ -92,7 +92,7 @@ def read_part(
     if absent := pictures.absent:
         if rows.missing == "refuse" or is_sample or len(absent) == len(table.rows):
             _refuse_absent(archives, table, pictures, key)
-        left = [place for place in range(len(table.rows)) if place not in set(absent)]
+        left = sorted(set(range(len(table.rows))) - set(absent))
         counts[f"{key} rows without their image"] += len(absent)
         table, pictures = table.select(left), pictures.select(left)
         blank = frozenset(new for new, old in enumerate(left) if old in blank)
