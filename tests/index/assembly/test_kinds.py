@@ -318,8 +318,7 @@ def test_a_row_of_the_table_is_of_every_file_that_shares_its_fields(tmp_path: Pa
         "id": "{view}{n}",
     }
     keys: dict[str, Any] = {"test": {"files": "t/{n}.png", "id": "n"}, "header": ["id", "kind"]}
-    train["where"] = {"kind": "?"}
-    index = index_of(tmp_path, task="multiclass", train=train, **keys)
+    index = index_of(tmp_path, task="multiclass", train=train | {"where": {"kind": "?"}}, **keys)
     assert column(index, "id") == ["left1", "left2", "right1", "right2"]
     assert column(index, "kind") == [0.0, 1.0, 0.0, 1.0]
     assert index.card.declared["train files that no row names"] == 1
