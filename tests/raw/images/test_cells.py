@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from darkroom.errors import DataError
+from darkroom.images.levels import Levels
 from darkroom.raw.archives import Archives, digest_of
 from darkroom.raw.images.cells import PixelCells, cells_digests
 from darkroom.raw.images.reader import ImageReader, plan_channels
@@ -94,3 +95,13 @@ def test_what_is_not_there_is_refused(
     cells = PixelCells(SIX.columns, shape)
     with pytest.raises(DataError, match=words):
         ImageReader(archives(tmp_path, train=DIGITS), cells=cells).read(image)
+
+
+@pytest.mark.parametrize(("levels", "white"), [((0.0, 1.0), 255), ("auto", 255), (None, 1)])
+def test_levels_apply_to_a_table_that_happens_to_hold_bytes(
+    tmp_path: Path, levels: Levels, white: int
+) -> None:
+    raw_files = archives(tmp_path, test=DIGITS.replace("9,8,7,6,5,4", "0,1,0,1,1,0"))
+    reader = ImageReader(raw_files, levels=levels, cells=SIX)
+    pixels = reader.read("pixels:test.csv#1").pixels
+    assert pixels[:, :, 0].tolist() == [[0, white, 0], [white, white, 0]]

@@ -113,6 +113,8 @@ class ImageReader:
         _compare(digest_of(data), digest, image)
         height, width, _ = values.shape
         header = Header("cells", str(values.dtype), height, width, frames=1, exif=1)
+        if self.levels is not None:  # of bytes too, which another table may not hold
+            values = values.astype(np.float32)
         return [(image, data)], [Samples(values, header)]
 
 
