@@ -95,3 +95,9 @@ def test_what_a_part_says_in_another_way_is_not_inherited() -> None:
 @pytest.mark.parametrize("metric", ["map@7", "top3_accuracy", "macro_f1", "metrics/mine.py:score"])
 def test_a_metric_that_goes_with_classes(metric: str) -> None:
     assert metric_fault(metric, "multiclass") == ""
+
+
+def test_masks_have_no_metric_of_ones_own() -> None:
+    data = section(task="segmentation", train=RLE, metric="metrics/mine.py:score")
+    words = "a.data.metric: found 'metrics/mine.py:score'; a function of yours can't score masks"
+    assert words in "\n".join(data_faults("a", data))

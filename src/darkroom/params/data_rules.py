@@ -4,7 +4,7 @@ import re
 from difflib import get_close_matches
 
 from darkroom.params.data import ALTERNATIVES, SAMPLE, Data, Rows, part_rows
-from darkroom.params.section import TaskName
+from darkroom.params.section import TaskName, is_own_metric
 
 ID_KEY, LABEL_KEY = "{id}", "{label}"
 _LABELS: tuple[TaskName, ...] = ("multiclass", "multilabel", "binary")
@@ -191,13 +191,15 @@ def metric_fault(metric: str, task: TaskName) -> str:
         >>> metric_fault("macrof1", "multiclass")
         "there is no such metric; did you mean 'macro_f1'?"
     """
-    if ".py:" in metric:
-        return ""
+    fitting = [name for name, others in METRIC_TASKS.items() if task in others]
+    if is_own_metric(metric):
+        if task != "segmentation":
+            return ""
+        return f"a function of yours can't score masks; for them are {', '.join(fitting)}"
     like = next((name for form, name in _FAMILIES if re.fullmatch(form, metric)), metric)
     tasks = METRIC_TASKS.get(like, ())
     if task in tasks:
         return ""
-    fitting = [name for name, others in METRIC_TASKS.items() if task in others]
     near = get_close_matches(metric, fitting, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; for it are {', '.join(fitting)}"
     if not tasks:

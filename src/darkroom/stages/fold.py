@@ -10,12 +10,13 @@ from typing import Any
 
 from darkroom.index.card import card_from_values
 from darkroom.index.table import COLUMNS
+from darkroom.params.section import is_own_metric
 from darkroom.project import files
 from darkroom.project.checked_json import read_json
 from darkroom.stages._context import Context
 from darkroom.stages._split import read_split, require_fold
 from darkroom.submission.form import cell_content
-from darkroom.tasks.metrics.own import is_own, own_digests
+from darkroom.tasks.metrics.own import own_digests
 from darkroom.tasks.metrics.specs import get_metric
 
 
@@ -30,7 +31,7 @@ def run(context: Context, fold: int = 0) -> None:
     values = read_json(paths.card, absent="it is not there", fix=fix)
     metric = values.get("metric", "")
     digest = {}
-    if is_own(metric):
+    if is_own_metric(metric):
         _require_room(values)
         digest = {"metric_sha256": own_digests(metric)["metric"]}
     files.write(paths.fold_counts(fold), json.dumps(counts | digest) + "\n")

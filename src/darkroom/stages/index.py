@@ -3,10 +3,10 @@
 from darkroom.index.assembly.build import build_index
 from darkroom.index.table import write_index
 from darkroom.params.data import Data
+from darkroom.params.section import is_own_metric
 from darkroom.raw.archives import Archives
 from darkroom.stages._context import Context, require
 from darkroom.submission.form import cell_content
-from darkroom.tasks.metrics.own import is_own
 from darkroom.tasks.metrics.specs import get_metric
 
 
@@ -18,7 +18,7 @@ def run(context: Context) -> None:
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
     index = build_index(archives, data)
     card = index.card
-    if not is_own(card.metric):  # else `fold` looks: that file is no input of this stage
+    if not is_own_metric(card.metric):  # else `fold` looks: that file is no input of this stage
         cell_content(card, get_metric(card.metric, card.task))
     write_index(index, paths.index, paths.card)
 

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.errors import ParamsError
-from darkroom.params.section import LOWER_IS_BETTER
+from darkroom.params.section import LOWER_IS_BETTER, is_own_metric
 from darkroom.project.paths import OWN_METRICS
 
 Array = NDArray[Any]
@@ -58,11 +58,6 @@ class OwnMetric:
     best: str
     writes: str
     score: Callable[[Array, Array], float | None]
-
-
-def is_own(name: str) -> bool:
-    """Return whether a metric's name is that of a function in a file."""
-    return ".py:" in name
 
 
 def load_own(name: str, task: str) -> OwnMetric:
@@ -119,7 +114,7 @@ def own_digests(name: str) -> dict[str, str]:
     Raises:
         ParamsError: The file can't be read.
     """
-    if not is_own(name):
+    if not is_own_metric(name):
         return {}
     return {"metric": hashlib.sha256(_read(Path(name.partition(":")[0]))).hexdigest()}
 
@@ -133,7 +128,7 @@ def is_lower_better(name: str) -> bool:
         >>> is_lower_better("rmse"), is_lower_better("macro_f1")
         (True, False)
     """
-    if not is_own(name):
+    if not is_own_metric(name):
         return name in LOWER_IS_BETTER
     try:
         text = Path(name.partition(":")[0]).read_text(encoding="utf-8")

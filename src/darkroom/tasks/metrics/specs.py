@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.errors import ParamsError
+from darkroom.params.section import is_own_metric
 from darkroom.project.names import nearest_name
 from darkroom.tasks.metrics import labels, probabilities, values
-from darkroom.tasks.metrics.own import is_own, load_own
+from darkroom.tasks.metrics.own import load_own
 
 Array = NDArray[Any]
 Best = Literal["max", "min"]
@@ -200,7 +201,7 @@ def get_metric(name: str, task: str) -> MetricSpec:
         >>> get_metric("map@10", "multiclass").top
         10
     """
-    if is_own(name):
+    if is_own_metric(name):
         own = load_own(name, task)
         threshold = "auto" if own.writes == "labels" else "half"
         scores = {task: own.score}
