@@ -52,17 +52,6 @@ def is_dicom(data: bytes, name: str) -> bool:
     return data[PREFIX_AT : PREFIX_AT + 4] == PREFIX or name.lower().endswith(SUFFIXES)
 
 
-def read_size(data: bytes, *, name: str, most_pixels: int) -> tuple[int, int]:
-    """Return height and width, px; no pixel is decoded.
-
-    Raises:
-        As `read_frame`.
-    """
-    dataset = _dataset(data, name, stop_before_pixels=True)
-    _check_claims(dataset, name, most_pixels)
-    return int(dataset.Rows), int(dataset.Columns)
-
-
 def read_frame(data: bytes, *, name: str, most_pixels: int, windowed: bool = True) -> Frame:
     """Return the picture of a DICOM file.
 
@@ -93,7 +82,7 @@ def read_frame(data: bytes, *, name: str, most_pixels: int, windowed: bool = Tru
     return Frame(values[:, :, None], window, kind == "MONOCHROME1", mode)
 
 
-def _dataset(data: bytes, name: str, *, stop_before_pixels: bool = False) -> Any:
+def _dataset(data: bytes, name: str) -> Any:
     """Return pydicom's data set of a file, in which pixels are not decoded yet."""
     if importlib.util.find_spec("pydicom") is None:
         raise ResourceError(
@@ -106,9 +95,7 @@ def _dataset(data: bytes, name: str, *, stop_before_pixels: bool = False) -> Any
     if _DEFLATED in data[:_META_BYTES]:
         raise _undecodable(name, "Deflated Explicit VR Little Endian", "")
     has_preamble = data[PREFIX_AT : PREFIX_AT + 4] == PREFIX
-    return pydicom.dcmread(
-        io.BytesIO(data), stop_before_pixels=stop_before_pixels, force=not has_preamble
-    )
+    return pydicom.dcmread(io.BytesIO(data), force=not has_preamble)
 
 
 def _check_claims(dataset: Any, name: str, most_pixels: int) -> None:

@@ -14,7 +14,6 @@ Doubles = NDArray[np.float64]
 
 IOU_LEVELS = np.arange(0.5, 1.0, 0.05)  # of the instance metrics of COCO, DSB 2018 and Airbus
 BY_IMAGE = ("dice", "iou", "mask_iou_precision", "dice_hausdorff")
-COUNTED = (*BY_IMAGE[:3], "global_dice", "mean_iou")
 
 
 def image_scores(name: str, hits: Array, answered: Array, areas: Array) -> Doubles:

@@ -73,10 +73,6 @@ class MetricSpec:
         options = {"weights": weights} if self.weighted else {}
         return self.scores[task](truth, predictions, **options)
 
-    def is_better(self, score: float, than: float) -> bool:
-        """Return whether a score is better than another one."""
-        return score > than if self.best == "max" else score < than
-
 
 def _each(tasks: tuple[str, ...], score: Score) -> dict[str, Score]:
     return dict.fromkeys(tasks, score)
