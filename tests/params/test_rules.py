@@ -8,7 +8,7 @@ import yaml
 
 from darkroom.errors import ParamsError
 from darkroom.params import file as paramfile
-from darkroom.params.rules import OBJECT_METRICS
+from darkroom.params.section import OBJECT_METRICS
 from darkroom.tasks.metrics.specs import METRICS, get_metric
 
 ROOT = Path(__file__).parents[2]

@@ -7,9 +7,9 @@ from darkroom.params.competition import NAME, Competition, Params
 from darkroom.params.data import KAGGLE, URLS, Source
 from darkroom.params.data_rules import data_faults
 from darkroom.params.evaluate import Evaluate
+from darkroom.params.section import OBJECT_METRICS
 
 MASK_KEYS = ("scales", "tiles", "min_area", "fill_holes", "separate")  # of the section evaluate
-OBJECT_METRICS = ("iou_precision", "f2_iou")
 
 
 def broken_rules(params: Params) -> list[str]:

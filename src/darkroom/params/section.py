@@ -8,6 +8,7 @@ TaskName = Literal["segmentation", "multilabel", "multiclass", "binary", "regres
 
 # What several rooms ask of a metric by its name; tests hold the table of metrics to it.
 LOWER_IS_BETTER = ("log_loss", "weighted_log_loss", "rmse", "mae", "rmsle", "mcrmse")
+OBJECT_METRICS = ("iou_precision", "f2_iou")  # whose submissions have a row for each object
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[Number, Field(ge=0, le=1)]

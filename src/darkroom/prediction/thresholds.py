@@ -72,14 +72,14 @@ def choose(curve: Doubles, threshold: float | None) -> int:
     return best_index(curve) if threshold is None else index_of(threshold)
 
 
-def best_index(curve: Doubles) -> int:
-    """Return the index in THRESHOLDS of the highest score; of equals the nearest to 1/2.
+def best_index(curve: Doubles, levels: Doubles = THRESHOLDS) -> int:
+    """Return the position in `levels` of the highest score; of equals the nearest to 1/2.
 
     Of two equally near, the lower one. Scores are sums over many images, so scores that differ
     only by rounding count as equal.
     """
     highest = np.flatnonzero(curve >= curve.max() - 1e-12)
-    return int(highest[np.argmin(np.abs(THRESHOLDS[highest] - 0.5))])
+    return int(highest[np.argmin(np.abs(levels[highest] - 0.5))])
 
 
 def index_of(threshold: float) -> int:

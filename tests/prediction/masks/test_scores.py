@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from darkroom.errors import DataError
 from darkroom.images.objects import Cleanup
 from darkroom.index.card import Card
+from darkroom.params.section import OBJECT_METRICS
 from darkroom.prediction.decision import Decision
 from darkroom.prediction.label_scores import Evaluation
 from darkroom.prediction.masks import counts
@@ -187,7 +188,7 @@ def test_exclusive_classes_leave_unknown_pixels_out(tmp_path: Path) -> None:
     assert evaluation.threshold == 0.5
 
 
-@pytest.mark.parametrize("name", objects.OBJECT_METRICS)
+@pytest.mark.parametrize("name", OBJECT_METRICS)
 def test_objects_are_counted_after_their_cleanup(tmp_path: Path, name: str) -> None:
     truth = np.zeros((2, 1, SIDE, SIDE), np.uint8)
     truth[0, 0, :3, :3] = truth[0, 0, 5:, 5:] = 1  # two objects; the second image has none

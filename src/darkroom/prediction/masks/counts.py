@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from darkroom.images.geometry import Fit, cv2, fit_mask, restore
 from darkroom.images.objects import NO_CLEANUP, Cleanup, plane_objects
+from darkroom.params.section import OBJECT_METRICS
 from darkroom.prediction import thresholds
 from darkroom.prediction.decision import DEFAULT_THRESHOLD
 from darkroom.prediction.masks.stacks import Stacks
@@ -24,7 +25,7 @@ from darkroom.prediction.thresholds import THRESHOLDS, Floats
 from darkroom.raw.archives import Archives
 from darkroom.raw.masks import ONE_MASK, MaskForm, read_masks, read_objects
 from darkroom.store.store import Store
-from darkroom.tasks.metrics.objects import OBJECT_METRICS, count_objects
+from darkroom.tasks.metrics.objects import count_objects
 from darkroom.tasks.metrics.specs import METRICS, MetricSpec
 from darkroom.tasks.planes import OVERLAPPING, MaskClasses
 

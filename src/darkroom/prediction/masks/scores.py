@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from darkroom.params.section import OBJECT_METRICS
 from darkroom.prediction import thresholds
 from darkroom.prediction.decision import Decision
 from darkroom.prediction.label_scores import Evaluation, Metrics
@@ -23,7 +24,7 @@ from darkroom.prediction.thresholds import THRESHOLDS, Doubles
 from darkroom.raw.archives import Archives
 from darkroom.store.store import Store
 from darkroom.tasks.metrics.masks import class_scores, image_scores, masks_score
-from darkroom.tasks.metrics.objects import OBJECT_METRICS, object_scores
+from darkroom.tasks.metrics.objects import object_scores
 
 Array = NDArray[Any]
 
@@ -124,14 +125,14 @@ def choose_levels(counts: Arrays, rules: MaskRules) -> NDArray[np.intp]:
     levels, planes = THRESHOLDS[rules.levels], counts["areas"].shape[1]
     if rules.fixed is not None:
         return np.full(planes, np.argmin(np.abs(levels - rules.fixed)))
-    common = _best(_common_curve(counts, rules), levels)
+    common = thresholds.best_index(_common_curve(counts, rules), levels)
     places = np.full(planes, common)
     if rules.spec.name in OBJECT_METRICS:
         return places  # objects of all classes count together
     curves = _class_curves(counts, rules.spec.name)
     for k in np.flatnonzero((counts["areas"] > 0).sum(axis=0) >= LEAST_IMAGES):
         if planes > 1 and not np.isnan(curves[k]).all():
-            places[k] = _best(np.nan_to_num(curves[k], nan=-np.inf), levels)
+            places[k] = thresholds.best_index(np.nan_to_num(curves[k], nan=-np.inf), levels)
     return places
 
 
@@ -150,12 +151,6 @@ def _cross_fitted(counts: Arrays, rules: MaskRules) -> float | None:
         parts.append(own)
     whole = joined(parts)
     return _score(whole, np.zeros(whole["areas"].shape[1], np.intp), rules.spec.name)
-
-
-def _best(curve: Doubles, levels: Doubles) -> int:
-    """Return the position of the highest score; of equals the nearest to 1/2."""
-    highest = np.flatnonzero(curve >= curve.max() - 1e-12)
-    return int(highest[np.argmin(np.abs(levels[highest] - 0.5))])
 
 
 def _common_curve(counts: Arrays, rules: MaskRules) -> Doubles:

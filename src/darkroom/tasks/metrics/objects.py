@@ -17,7 +17,6 @@ Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 
 _F2 = (5.0, 4.0)  # (1 + b²) TP / ((1 + b²) TP + b² FN + FP) with b = 2
-OBJECT_METRICS = ("iou_precision", "f2_iou")
 
 
 def count_objects(truth: Array, answer: Array) -> Ints:
