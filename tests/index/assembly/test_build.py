@@ -177,6 +177,18 @@ def test_an_official_validation_table(tmp_path: Path) -> None:
     assert "valid.csv, row 2: target label holds 'z', which no training row has" in words
 
 
+def test_a_validation_table_without_the_group_is_refused(tmp_path: Path) -> None:
+    draw(tmp_path, ["dog", "cat", "dog"])
+    (tmp_path / "valid.csv").write_text("img,label\n002,dog\n")
+    train = TRAIN | {"group": "car", "where": {"img": "!002"}}
+    words = refused(tmp_path, train=train, valid={"table": "valid.csv", "where": {}})
+    assert "valid.csv: data.valid has no columns for the group" in words
+    assert "expected: car\n" in words
+    valid: dict[str, Any] = {"table": "valid.csv", "where": {}, "group": None}
+    index = index_of(tmp_path, train=train, valid=valid)
+    assert index.rows["group"].tolist() == ["0", "1", "", "", ""]
+
+
 def test_test_labels_that_are_known_are_kept(tmp_path: Path) -> None:
     draw(tmp_path, ["x", "y"])
     (tmp_path / "test.csv").write_text("img,label\nb,y\na,\n")

@@ -307,8 +307,18 @@ def stems(images: Sequence[str]) -> list[str]:
 
 
 def _groups(key: str, rows: Rows, table: Table, *, is_own: bool) -> list[str]:
-    if rows.group is None or not (is_own or _has(table, rows.group, f"data.{key}.group")):
+    if rows.group is None:
         return [""] * len(table.rows)
+    if not (is_own or _has(table, rows.group, f"data.{key}.group")):
+        if key == "test":
+            return [""] * len(table.rows)
+        raise DataError(
+            f"data.{key} has no columns for the group that it inherits from data.train",
+            file=table.file,
+            found=", ".join(map(repr, table.header))[:300],
+            expected=str(rows.group),
+            fix=f"set data.{key}.group to its own column; null, if no group is in both parts",
+        )
     return template_cells(table, rows.group, f"data.{key}.group")
 
 
