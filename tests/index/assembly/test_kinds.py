@@ -114,7 +114,11 @@ def test_the_sample_names_a_column_a_class(tmp_path: Path) -> None:
     write(tmp_path, {"train.csv": table, "sample.csv": "name,y,w,x\n9,0,0,1\n"}, PICTURES)
     index = index_of(tmp_path, **SAMPLED)
     assert index.card.classes == ("w", "x", "y")
+    assert index.card.declared["answer columns without a training image, such as w"] == 1
     assert column(index, "kind") == [1.0, 2.0, 1.0]
+    write(tmp_path, {"sample.csv": "name,y,Usage,x\n9,0,Private,1\n"}, {})
+    words = refused(tmp_path, **SAMPLED)
+    assert "sample.csv, row 2: column Usage holds 'Private', and no training image is Us" in words
     write(tmp_path, {"train.csv": table + "8,v\n", "sample.csv": "name,y,w,v\n9,0,0,1\n"}, {})
     words = refused(tmp_path, **SAMPLED)
     assert "the submission's header lacks what is learned\n  found: 1: x\n" in words

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from darkroom.errors import DataError
+from darkroom.index.assembly.labels import is_number
+from darkroom.index.assembly.sample import Sample
 from darkroom.index.assembly.targets import Targets, free_name
 from darkroom.index.card import TAKEN_SUFFIX
 from darkroom.params.data import Data
 from darkroom.project.names import nearest_name
+from darkroom.raw.tables import Table, refuse_rows
 
 _DIGITS = "0123456789"
 
@@ -62,6 +65,36 @@ def named_as_answers(targets: Targets, answers: Sequence[str]) -> Targets:
         if absent
         else f"learn them too; data.train.targets has {', '.join(outputs)[:300]}",
     )
+
+
+def untrained_answers(targets: Targets, answers: Sequence[str], sample: Sample | None) -> list[str]:
+    """Return the classes of the header's columns that no image to learn from has.
+
+    Raises:
+        DataError: The sample submission holds words in such a column: it is no class.
+    """
+    if len(answers) < 2 or not targets.classes or targets.soft:
+        return []
+    parts = [numbers for key, numbers in targets.numbers.items() if key != "test"]
+    trained = {targets.classes[int(number)] for part in parts for number in part[:, 0]}
+    untrained = [name for name in answers if name not in trained]
+    if sample is not None:
+        for name in untrained:
+            _refuse_words(sample.table, name)
+    return untrained
+
+
+def _refuse_words(table: Table, name: str) -> None:
+    cells = table.column(name)
+    places = [place for place, cell in enumerate(cells) if cell and not is_number(cell)]
+    if places:
+        refuse_rows(
+            table,
+            places,
+            f"column {name} holds {cells[places[0]]!r}, and no training image is {name}",
+            expected="a number in the column of a class",
+            fix="remove the column from the sample submission, if the judge wants no answer there",
+        )
 
 
 def _cores(names: Sequence[str], others: Sequence[str]) -> list[str]:

@@ -7,7 +7,11 @@ import numpy as np
 
 from darkroom.errors import DataError
 from darkroom.images.rle import Runs
-from darkroom.index.assembly.answers import named_as_answers, refuse_absent_word
+from darkroom.index.assembly.answers import (
+    named_as_answers,
+    refuse_absent_word,
+    untrained_answers,
+)
 from darkroom.index.assembly.gather import Gathered, gather, label_vocabulary
 from darkroom.index.assembly.masks import mask_cells
 from darkroom.index.assembly.part import Counts, Part, read_part, stems
@@ -101,6 +105,9 @@ def _assembled(
         if not any(LABEL_KEY in key for key in keys):
             refuse_absent_word(data, targets, header[len(keys) :])
             targets = named_as_answers(targets, header[len(keys) :])
+            if untrained := untrained_answers(targets, header[len(keys) :], sample):
+                what = f"answer columns without a training image, such as {untrained[0]}"
+                images["train"][0].counts[what[:200]] += len(untrained)
     header = _expanded(header, targets)
     frames = {
         key: image_rows(
