@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.cli.main import main
+from darkroom.index.card import UNLIKE_LABELS
 from tests.support import tiny
 
 
@@ -36,3 +37,22 @@ def test_a_metric_of_ones_own_without_room_is_refused_before_the_training(
     assert main(["fold", "tiny", "--fold", "0"]) != 0
     words = "the submission's header has no room for what metrics/mine.py:score counts"
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("metric", "is_told"), [("accuracy", True), ("roc_auc", False)])
+def test_a_sample_of_other_words_than_will_be_written_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    metric: str,
+    is_told: bool,
+) -> None:
+    root = tiny.project(tmp_path, "binary")
+    tests = (root / "source/test.csv").read_text().split()[1:]
+    sample = "image,green\n" + "".join(f"{line.split(',')[0]},0\n" for line in tests)
+    tiny.put(root / "source/sample.csv", sample)
+    changes = {"metric": metric, "like": "sample.csv", "header": []}
+    tiny.edit(root, lambda params: params["tiny"]["data"].update(changes))
+    monkeypatch.chdir(root)
+    tiny.run("fetch", "index")
+    assert (f"tiny: 5 {UNLIKE_LABELS}\n" in capsys.readouterr().out) is is_told

@@ -19,6 +19,8 @@ ID_KEY, LABEL_KEY = "{id}", "{label}"  # in the templates of a submission's key 
 
 # Characters that break a line of the submission, or its encoding.
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+UNLIKE_LABELS = "answers of the sample submission, and none is a label of training"
+"""A count of `Card.declared`: then the judge may expect other words than will be written."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """index: raw tables and archive listings -> one row an image."""
 
 from darkroom.index.assembly.build import build_index
+from darkroom.index.card import UNLIKE_LABELS
 from darkroom.index.table import write_index
 from darkroom.params.data import Data
 from darkroom.params.section import is_own_metric
@@ -18,8 +19,11 @@ def run(context: Context) -> None:
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
     index = build_index(archives, data)
     card = index.card
+    content = None
     if not is_own_metric(card.metric):  # else `fold` looks: that file is no input of this stage
-        cell_content(card, get_metric(card.metric, card.task))
+        content = cell_content(card, get_metric(card.metric, card.task))
+    if card.task == "binary" and content != "flag":  # a sample of probabilities has no labels
+        card.declared.pop(UNLIKE_LABELS, None)
     write_index(index, paths.index, paths.card)
 
     counts = index.rows["part"].value_counts()

@@ -10,6 +10,7 @@ from darkroom.images.rle import Runs
 from darkroom.index.assembly.answers import (
     named_as_answers,
     refuse_absent_word,
+    sample_words,
     untrained_answers,
 )
 from darkroom.index.assembly.gather import Gathered, gather, label_vocabulary
@@ -18,14 +19,12 @@ from darkroom.index.assembly.part import Counts, Part, read_part, stems
 from darkroom.index.assembly.rows import assemble_index, image_rows
 from darkroom.index.assembly.sample import Sample, key_templates, read_sample
 from darkroom.index.assembly.targets import Targets, free_name, read_targets
-from darkroom.index.card import LABEL_KEY, TAKEN_SUFFIX, Card
+from darkroom.index.card import LABEL_KEY, TAKEN_SUFFIX, UNLIKE_LABELS, Card
 from darkroom.index.table import Index
 from darkroom.params.data import Data, Rows, TableFile, part_rows
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables import table_files
 from darkroom.raw.templates import Template
-
-MAX_SAMPLE_LABELS = 10_000  # texts of a sample submission's cells that the card holds
 
 Images = dict[str, tuple[Part, Gathered]]
 
@@ -124,6 +123,8 @@ def _assembled(
     train = [frame for key, frame in frames.items() if key != "test"]
     declared = {"train images": sum(map(len, train)), "test images": len(frames["test"])}
     declared |= _left_out(data, images, targets)
+    if unlike := sample_words(data, targets, sample)[1]:
+        declared[UNLIKE_LABELS] = unlike
     card = _card(data, targets, header, sample, declared, images["train"][0])
     digests = {
         image: digest
@@ -181,23 +182,8 @@ def _card(
         values=tuple(values.items()),
         unknown=None in values.values(),
         pixels=train.pictures.cells,
-        sample_labels=_sample_labels(data, targets, sample),
+        sample_labels=sample_words(data, targets, sample)[0],
     )
-
-
-def _sample_labels(data: Data, targets: Targets, sample: Sample | None) -> tuple[str, ...]:
-    """Return the texts in the sample submission's only answer column that are no output."""
-    keys = key_templates(data)
-    is_long = any(LABEL_KEY in key for key in keys)
-    if sample is None or is_long or len(sample.header) != len(keys) + 1:
-        return ()
-    if data.task not in ("multiclass", "multilabel"):
-        return ()
-    outputs = {*targets.classes, *targets.names}
-    words: set[str] = set()
-    for cell in sample.table.column(len(keys)):
-        words.update([cell] if cell in outputs else cell.split(data.separator or " "))
-    return tuple(sorted(words - outputs))[:MAX_SAMPLE_LABELS]
 
 
 def _left_out(data: Data, images: Images, targets: Targets) -> dict[str, int]:

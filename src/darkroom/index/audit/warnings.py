@@ -4,6 +4,8 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
+from darkroom.index.card import UNLIKE_LABELS
+
 Report = dict[str, Any]
 
 
@@ -51,6 +53,11 @@ def _counts(report: Report) -> Iterator[str]:
     for name, declared in report["counts"]["declared"].items():
         if name in counts and counts[name] != declared:
             yield f"{counts[name]} {name} are there, {declared} are declared."
+    if count := report["counts"]["declared"].get(UNLIKE_LABELS):
+        yield (
+            f"{count} {UNLIKE_LABELS}: if the judge expects other words than training has, say "
+            "what they mean in data.values."
+        )
 
 
 def _near(report: Report) -> Iterator[str]:
