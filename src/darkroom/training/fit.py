@@ -121,26 +121,11 @@ def fit(
         dtype = AMP_DTYPES[precision]
         module = _train_module(net, target, loss, config, mean, std, mixup, device, dtype, metric)
         module.gaps = gaps
-        step = OptimizerStep(
-            module.net,
-            config,
-            batches=len(train_loader),
-            best=module.monitor.best,
-            fp16=module.amp_dtype == torch.float16,
-        )
-        loop = Loop(
-            module,
-            step,
-            train_loader,
-            val_loader,
-            config,
-            seed=seed,
-            callbacks=[best, *callbacks, Progress()],
-        )
-        identity = _identity(module, train_loader, config, seed)
+        observers = [best, *callbacks, Progress()]
+        loop = _training_loop(module, train_loader, val_loader, config, seed, observers)
         checkpoints = Checkpoints(
             checkpoint_path(work_dir),
-            identity,
+            _identity(module, train_loader, config, seed),
             every_steps=config.checkpoint_steps,
             signals=signals,
         )
@@ -182,6 +167,25 @@ def _train_module(
         compiled=_compiled(net) if config.compile else None,
         metric=metric,
     )
+
+
+def _training_loop(
+    module: TrainModule,
+    train_loader: Loader,
+    val_loader: Loader,
+    config: FitConfig,
+    seed: int,
+    callbacks: Sequence[Callback],
+) -> Loop:
+    """Return the loop over epochs, with an optimizer for the network on its device."""
+    step = OptimizerStep(
+        module.net,
+        config,
+        batches=len(train_loader),
+        best=module.monitor.best,
+        fp16=module.amp_dtype == torch.float16,
+    )
+    return Loop(module, step, train_loader, val_loader, config, seed=seed, callbacks=callbacks)
 
 
 def _compiled(net: nn.Module) -> nn.Module:

@@ -124,12 +124,11 @@ def build_loss(
     if task == "segmentation":
         fixed = {"classes": mask_classes}
     terms = read_terms(task, loss, fixed)
-    if scale is not None:
-        return WeightedLoss(terms, per_output=scale, name="scale", known_share=known_share)
+    numbers, name = (class_weights, "class_weights") if scale is None else (scale, "scale")
     return WeightedLoss(
         terms,
-        per_output=class_weights,
-        name="class_weights",
+        per_output=numbers,
+        name=name,
         uncounted=int(mask_classes.background),
         known_share=known_share,
     )
