@@ -12,7 +12,7 @@ from darkroom.errors import ArtifactError
 from darkroom.images.rle import Runs
 from darkroom.index.card import Card
 from darkroom.submission import check as module
-from darkroom.submission.cell_checks import Known
+from darkroom.submission.cell_checks import Limits
 from darkroom.submission.check import Report, check_submission
 from darkroom.submission.writer import Writer
 from darkroom.tasks.metrics.specs import get_metric
@@ -25,10 +25,16 @@ MASKS = Card("segmentation", header=("img", "rle_mask"))
 
 
 def check(
-    path: Path, card: Card, ids: Sequence[str], metric: str = "", *, ours: bool = True, **known: Any
+    path: Path,
+    card: Card,
+    ids: Sequence[str],
+    metric: str = "",
+    *,
+    ours: bool = True,
+    **limits: Any,
 ) -> Report:
     spec = get_metric(metric, card.task)
-    return check_submission(path, card, spec, ids, Known(**known), ours=ours)
+    return check_submission(path, card, spec, ids, Limits(**limits), ours=ours)
 
 
 def check_masks(path: Path, data: bytes, ids: Sequence[str] = IDS, **options: Any) -> Report:

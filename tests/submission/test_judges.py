@@ -20,7 +20,7 @@ from darkroom.index.card import Card, answer_columns
 from darkroom.params import file as paramfile
 from darkroom.prediction.decision import Decision
 from darkroom.raw.archives import Archives
-from darkroom.submission.cell_checks import Known
+from darkroom.submission.cell_checks import Limits
 from darkroom.submission.cells import row_encoder
 from darkroom.submission.check import Report, check_submission
 from darkroom.submission.form import cell_content, label_texts
@@ -126,8 +126,8 @@ class Entry:
     def check(self, path: Path, *, ours: bool = False) -> Report:
         form, card = self.form, self.form.card
         sizes = dict.fromkeys(form.ids, form.size)
-        known = Known(sizes, GRADES)
-        return check_submission(path, card, form.metric, form.ids, known, ours=ours)
+        limits = Limits(sizes, GRADES)
+        return check_submission(path, card, form.metric, form.ids, limits, ours=ours)
 
 
 @pytest.fixture(

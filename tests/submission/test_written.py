@@ -12,7 +12,7 @@ from darkroom.images.rle import Runs
 from darkroom.index.card import Card, check_card
 from darkroom.index.table import COLUMNS
 from darkroom.prediction.decision import Decision
-from darkroom.submission.cell_checks import Known
+from darkroom.submission.cell_checks import Limits
 from darkroom.submission.cells import legal_values, row_encoder
 from darkroom.submission.check import check_submission
 from darkroom.submission.writer import Writer
@@ -98,7 +98,7 @@ def test_what_is_written_passes_the_check(
         with Writer(path, card.header) as writer:
             for rows in row_encoder(card, metric, decision, "stretch")(ids, values, SIZES):
                 writer.write_lines(writer.lines(rows), 1)
-        known = Known(dict(zip(ids, SIZES, strict=True)))
-        report = check_submission(path, card, metric, ids, known)
+        limits = Limits(dict(zip(ids, SIZES, strict=True)))
+        report = check_submission(path, card, metric, ids, limits)
         assert report.faults == ()
         assert report.rows >= len(ids)

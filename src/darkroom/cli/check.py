@@ -11,7 +11,7 @@ from darkroom.project.files import file_sha256
 from darkroom.project.paths import Layout
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import read_part
-from darkroom.submission.cell_checks import Known
+from darkroom.submission.cell_checks import Limits
 from darkroom.submission.check import Report, check_submission
 from darkroom.submission.form import cell_content
 from darkroom.submission.writer import facts_path
@@ -62,22 +62,22 @@ def check_file(paths: Layout, path: Path, *, ours: bool = True) -> Report:
     index = read_index(paths.index, paths.card)
     metric = get_metric(index.card.metric, index.card.task)
     test = index.rows.loc[index.rows["part"] == "test", "id"].tolist()
-    known = _known(paths, index, metric)
-    return check_submission(path, index.card, metric, test, known, ours=ours)
+    limits = _limits(paths, index, metric)
+    return check_submission(path, index.card, metric, test, limits, ours=ours)
 
 
-def _known(paths: Layout, index: Index, metric: MetricSpec) -> Known:
+def _limits(paths: Layout, index: Index, metric: MetricSpec) -> Limits:
     """Return what the index and the stored images say of the answers."""
     card, train = index.card, index.rows[index.rows["part"] == "train"]
     content = cell_content(card, metric)
     if content == "runs" and card.runs.size is None:
         shards, _ = read_part(paths, index, "test")
         sizes = [(int(height), int(width)) for height, width in shards.originals]
-        return Known(dict(zip(shards.ids, sizes, strict=True)))
+        return Limits(dict(zip(shards.ids, sizes, strict=True)))
     if content == "grade":
         grades = np.unique(train[list(card.targets)].to_numpy(np.float64).ravel())
-        known = grades[np.isfinite(grades)].astype(np.int64)
-        texts = tuple(map(str, range(int(known.min()), int(known.max()) + 1)))
-        return Known(grades=texts)
+        finite = grades[np.isfinite(grades)].astype(np.int64)
+        texts = tuple(map(str, range(int(finite.min()), int(finite.max()) + 1)))
+        return Limits(grades=texts)
     empty = content == "labels" and bool((train[list(card.targets)] == 0).all(axis=1).any())
-    return Known(empty_labels=empty)
+    return Limits(empty_labels=empty)

@@ -191,8 +191,8 @@ def _propose_grades(data: OutOfFold, grades: int, lowest: int) -> list[Decision]
         return [Decision(None)]
     simple = middle_cuts(lowest, grades) if data.task == "regression" else ()
     values, truth = expected_grade(data.predictions), _grades(data)
-    known = ~np.isnan(truth)
-    cuts = best_cuts(values[known], truth[known].astype(np.int64), lowest, grades)
+    is_known = ~np.isnan(truth)
+    cuts = best_cuts(values[is_known], truth[is_known].astype(np.int64), lowest, grades)
     return [Decision(None, cuts=simple), Decision(None, cuts=cuts)]
 
 
@@ -216,12 +216,12 @@ def by_label(data: OutOfFold, common: int) -> Decision:
         data: F-beta of several labels.
         common: The position of the common threshold in THRESHOLDS.
     """
-    present, known = split_truth(data.truth)
-    examples = np.minimum((present & known).sum(axis=0), (~present & known).sum(axis=0))
+    present, is_known = split_truth(data.truth)
+    examples = np.minimum((present & is_known).sum(axis=0), (~present & is_known).sum(axis=0))
     labels = np.flatnonzero(examples >= LEAST_EXAMPLES).tolist()
     indices = np.full(data.predictions.shape[1], common)
     if data.spec.average == "samples":
-        _ascend_samples(data, present, known, labels, indices)
+        _ascend_samples(data, present, is_known, labels, indices)
     else:
         _ascend_counts(data, labels, indices)
     if (indices == common).all():
@@ -246,20 +246,20 @@ def common_curve(data: OutOfFold) -> Doubles:
 
 def _samples_curve(data: OutOfFold) -> Doubles:
     """Return the mean F-beta of images at each threshold, from counts by image and level."""
-    present, known = split_truth(data.truth)
-    rows = np.flatnonzero(known.any(axis=1))
+    present, is_known = split_truth(data.truth)
+    rows = np.flatnonzero(is_known.any(axis=1))
     total = np.zeros(len(THRESHOLDS))
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         part = rows[start : start + _ROWS_AT_ONCE]
         levels = np.ceil(data.predictions[part] * np.float32(thresholds.LEVELS)).astype(np.int64)
         cells = levels + np.arange(len(part))[:, None] * (thresholds.LEVELS + 1)
         above = []
-        for flags in (present[part] & known[part], known[part]):
+        for flags in (present[part] & is_known[part], is_known[part]):
             size = len(part) * (thresholds.LEVELS + 1)
             table = np.bincount(cells[flags], minlength=size).reshape(len(part), -1)
             # Above k/256 are the levels from k + 1 on.
             above.append(table[:, ::-1].cumsum(axis=1)[:, ::-1][:, 2:])
-        truths = (present[part] & known[part]).sum(axis=1)[:, None]
+        truths = (present[part] & is_known[part]).sum(axis=1)[:, None]
         total += _f(data, above[0], above[1], truths).sum(axis=0)
     return total / len(rows) if len(rows) else np.full(len(THRESHOLDS), -np.inf)
 
@@ -270,22 +270,22 @@ def _f_curve(data: OutOfFold) -> Doubles:
     if data.spec.average == "micro":
         whole = answered.sum(axis=0), positives.sum(axis=0)
         return np.where(sum(whole) > 0, _f(data, hits.sum(axis=0), *whole), -np.inf)
-    known = split_truth(data.truth)[1].any(axis=0)
-    if not known.any():
+    is_known = split_truth(data.truth)[1].any(axis=0)
+    if not is_known.any():
         return np.full(len(THRESHOLDS), -np.inf)
-    return np.asarray(_f(data, hits, answered, positives[:, None])[known].mean(axis=0))
+    return np.asarray(_f(data, hits, answered, positives[:, None])[is_known].mean(axis=0))
 
 
 def _counts(data: OutOfFold) -> tuple[Doubles, Doubles, Doubles]:
     """Return hits (K, 255), answers (K, 255) and positives (K,) of the known labels."""
-    present, known = split_truth(data.truth)
+    present, is_known = split_truth(data.truth)
     hits, answered = [], []
     for k in range(data.predictions.shape[1]):
-        rows = known[:, k]
+        rows = is_known[:, k]
         false, true = thresholds.counts_above(data.predictions[rows, k], present[rows, k])
         hits.append(true[1:])
         answered.append((true + false)[1:])
-    positives = (present & known).sum(axis=0)
+    positives = (present & is_known).sum(axis=0)
     return (
         np.array(hits, np.float64),
         np.array(answered, np.float64),
@@ -318,21 +318,21 @@ def _ascend_counts(data: OutOfFold, labels: Sequence[int], indices: Array) -> No
 
 
 def _ascend_samples(
-    data: OutOfFold, present: Array, known: Array, labels: Sequence[int], indices: Array
+    data: OutOfFold, present: Array, is_known: Array, labels: Sequence[int], indices: Array
 ) -> None:
     """Set the threshold of each of `labels` that is best for the mean F of images, in turn."""
     tried = np.arange(3, len(THRESHOLDS), 4)  # every 64th
     if present.size * len(tried) > _MOST_TRIED:
         return
-    rows, truths = known.any(axis=1), (present & known).sum(axis=1)
-    above = (data.predictions > THRESHOLDS[indices].astype(np.float32)) & known
+    rows, truths = is_known.any(axis=1), (present & is_known).sum(axis=1)
+    above = (data.predictions > THRESHOLDS[indices].astype(np.float32)) & is_known
     for _ in range(_ROUNDS):
         before = indices.copy()
         for k in labels:
             hits = (above & present).sum(axis=1) - (above[:, k] & present[:, k])
             answered = above.sum(axis=1) - above[:, k]
             options = np.union1d(tried, indices[k])
-            each = (data.predictions[:, [k]] > THRESHOLDS[options].astype(np.float32)) & known[
+            each = (data.predictions[:, [k]] > THRESHOLDS[options].astype(np.float32)) & is_known[
                 :, [k]
             ]
             scores = _f(
@@ -344,7 +344,7 @@ def _ascend_samples(
             curve = scores[rows].mean(axis=0)
             if curve.max() > curve[options.searchsorted(indices[k])] + 1e-12:
                 indices[k] = options[curve.argmax()]
-            above[:, k] = (data.predictions[:, k] > np.float32(THRESHOLDS[indices[k]])) & known[
+            above[:, k] = (data.predictions[:, k] > np.float32(THRESHOLDS[indices[k]])) & is_known[
                 :, k
             ]
         if (indices == before).all():
@@ -361,15 +361,15 @@ def constant_predictions(data: OutOfFold, training: Array) -> Floats:
         data: Of n images.
         training: The targets of the training images, (m, K): class numbers are (m, 1).
     """
-    known = np.asarray(training, np.float64)
-    if data.task == "multiclass" and known.shape[1] == 1:
-        known = class_shares(known[:, 0], data.predictions.shape[1])
+    targets = np.asarray(training, np.float64)
+    if data.task == "multiclass" and targets.shape[1] == 1:
+        targets = class_shares(targets[:, 0], data.predictions.shape[1])
     if data.spec.name == "mae":
-        constant = np.nanmedian(known, axis=0)
+        constant = np.nanmedian(targets, axis=0)
     elif data.spec.name == "rmsle":
-        constant = np.expm1(np.nanmean(np.log1p(np.maximum(known, 0)), axis=0))
+        constant = np.expm1(np.nanmean(np.log1p(np.maximum(targets, 0)), axis=0))
     else:
-        constant = np.nanmean(known, axis=0)
+        constant = np.nanmean(targets, axis=0)
     return np.tile(constant.astype(np.float32), (len(data.predictions), 1))
 
 

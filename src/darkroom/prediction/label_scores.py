@@ -151,7 +151,7 @@ def evaluate_multilabel(
     """
     curve = label_curve(probabilities, truth)
     predicted = decision.answers("multilabel", probabilities) > 0
-    present, known = split_truth(truth)
+    present, is_known = split_truth(truth)
     table = label_table(probabilities, predicted, truth, training_shares, names)
     if isinstance(decision.threshold, tuple):
         table["threshold"] = decision.threshold
@@ -170,8 +170,8 @@ def evaluate_multilabel(
         **_single_threshold(decision),
         "images": len(ids),
     }
-    wrong = (predicted != present) & known
-    shares_wrong = wrong.sum(axis=1) / np.maximum(1, known.sum(axis=1))
+    wrong = (predicted != present) & is_known
+    shares_wrong = wrong.sum(axis=1) / np.maximum(1, is_known.sum(axis=1))
     wrong_names = [" ".join(np.array(names, object)[row]) for row in wrong]
     per_image = pd.DataFrame({"id": list(ids), "score": 1 - shares_wrong, "wrong": wrong_names})
     curves = {"threshold": curve, "attributes": table}

@@ -81,8 +81,8 @@ def score_labels(
     targets = list(card.targets)
     predicted = joined([part for fold in folds for part in _predicted(fold)])["probabilities"]
     rows = pd.concat([fold.rows for fold in folds])
-    known = rows[targets].notna().any(axis=1).to_numpy()
-    truth = rows[targets].to_numpy(np.float64)[known]
+    is_known = rows[targets].notna().any(axis=1).to_numpy()
+    truth = rows[targets].to_numpy(np.float64)[is_known]
     training = pd.concat([fold.training for fold in folds])[targets].to_numpy(np.float64)
     spec = get_metric(card.metric, card.task)
     is_numbered = card.task == "multiclass" and not card.soft
@@ -90,7 +90,7 @@ def score_labels(
         spec,
         card.task,
         truth[:, 0].astype(np.int64) if is_numbered else truth,
-        predicted[known],
+        predicted[is_known],
         column_weights(spec, card.outputs, card.weights),
     )
     grades = count_grades(data, card, training)
@@ -108,7 +108,7 @@ def score_labels(
             fix="train more folds, split otherwise, or name another metric",
         )
     evaluation = _EVALUATE[card.task](
-        rows["id"].to_numpy()[known].tolist(), data, training, card, chosen.decision
+        rows["id"].to_numpy()[is_known].tolist(), data, training, card, chosen.decision
     )
     constant = replace(data, predictions=constant_predictions(data, training))
     baseline = choose(constant, threshold, some_label=some_label, grades=grades).score

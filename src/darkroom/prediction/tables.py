@@ -73,11 +73,11 @@ def label_table(
         training_shares: float64 (K,), the share of training images with each label.
         names: Of the K labels.
     """
-    present, known = split_truth(truth)
-    images, positives = known.sum(axis=0), present.sum(axis=0)
+    present, is_known = split_truth(truth)
+    images, positives = is_known.sum(axis=0), present.sum(axis=0)
     baseline = np.broadcast_to(training_shares > 0.5, present.shape)
     average_precision = [
-        average_precision_score(present[known[:, k], k], probabilities[known[:, k], k])
+        average_precision_score(present[is_known[:, k], k], probabilities[is_known[:, k], k])
         if positives[k]
         else np.nan
         for k in range(len(names))
@@ -87,10 +87,10 @@ def label_table(
             "attribute": list(names),
             "images": images,
             "positives": positives,
-            "accuracy": ratio(((predicted == present) & known).sum(axis=0), images),
-            "baseline_accuracy": ratio(((baseline == present) & known).sum(axis=0), images),
-            "f1": _f1(predicted & known, present),
-            "baseline_f1": _f1(baseline & known, present),
+            "accuracy": ratio(((predicted == present) & is_known).sum(axis=0), images),
+            "baseline_accuracy": ratio(((baseline == present) & is_known).sum(axis=0), images),
+            "f1": _f1(predicted & is_known, present),
+            "baseline_f1": _f1(baseline & is_known, present),
             "average_precision": average_precision,
             "baseline_average_precision": positives / np.maximum(1, images),
         }
@@ -103,9 +103,9 @@ def label_curve(probabilities: Floats, truth: npt.NDArray[np.generic]) -> pd.Dat
     Labels that are unknown, NaN in the truth, are left out, and so is a label without a known one.
     """
     accuracy, f1 = [], []
-    present, known = split_truth(truth)
+    present, is_known = split_truth(truth)
     for k in range(probabilities.shape[1]):
-        rows = known[:, k]
+        rows = is_known[:, k]
         false_positives, true_positives = (
             counts[1:]
             for counts in thresholds.counts_above(probabilities[rows, k], present[rows, k])

@@ -89,21 +89,21 @@ def open_zip(path: Path) -> zipfile.ZipFile:
 
 
 def _no_end(path: Path, size: int) -> DataError:
-    found = f"{size:,} bytes"
+    length = f"{size:,} bytes"
     if is_part(path.name):
         names = part_names(path)
         following = f"{path.name[:-3]}{len(names) + 1:03}"
         return DataError(
             "the zip in parts has no end",
             file=path,
-            found=f"{found} in {len(names)} parts, the last of them {names[-1]}",
+            found=f"{length} in {len(names)} parts, the last of them {names[-1]}",
             expected=f"a part {following}, or a complete last one",
             fix=f"download {following} and what follows; if there is none, {names[-1]} again",
         )
     return DataError(
         "the zip has no end",
         file=path,
-        found=found,
+        found=length,
         expected="a complete file",
         fix=f"download it again; if it is the first of its parts, {join_advice(path.name)}",
     )

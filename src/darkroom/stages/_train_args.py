@@ -167,7 +167,7 @@ def train_loss(
     train_targets: NDArray[Any] | None,
     scale: Sequence[float] | None,
     masks: Iterator[NDArray[np.uint8]],
-    known: float | None = None,
+    share: float | None = None,
 ) -> nn.Module:
     """Return the loss.
 
@@ -178,7 +178,7 @@ def train_loss(
         scale: One of `network_arguments`.
         masks: Of the images learned from, uint8 (n, K or K + 1, H, W); read where classes are
             balanced.
-        known: See `known_share`.
+        share: Of the targets that is known; see `known_share`.
     """
     choice: str | Mapping[str, float | Mapping[str, float]]
     if isinstance(train.loss, str):
@@ -203,7 +203,7 @@ def train_loss(
         class_weights=weights,
         scale=scale,
         mask_classes=mask_classes(card),
-        known_share=known,
+        known_share=share,
     )
 
 

@@ -25,8 +25,8 @@ _SHOWN_LABELS = 12
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of the answers beside the card.
+class Limits:
+    """What answers are held against beside the card.
 
     Attributes:
         sizes: Masks: (height, width) of each id's image, px.
@@ -39,7 +39,7 @@ class Known:
     empty_labels: bool = False
 
 
-NOTHING_KNOWN = Known()
+NO_LIMITS = Limits()
 
 
 class CellCheck(Protocol):
@@ -55,7 +55,7 @@ class CellCheck(Protocol):
         """Return figures of all cells."""
 
 
-def cell_check(card: Card, metric: MetricSpec, ids: Sequence[str], known: Known) -> CellCheck:
+def cell_check(card: Card, metric: MetricSpec, ids: Sequence[str], limits: Limits) -> CellCheck:
     """Return the check of what a submission's cells hold.
 
     Raises:
@@ -66,18 +66,18 @@ def cell_check(card: Card, metric: MetricSpec, ids: Sequence[str], known: Known)
     texts = tuple(dict.fromkeys([*label_texts(card), *card.sample_labels]))
     match content := cell_content(card, metric):
         case "runs":
-            if card.runs.size is None and (name := _first_absent(ids, known.sizes)) is not None:
+            if card.runs.size is None and (name := _first_absent(ids, limits.sizes)) is not None:
                 raise ValueError(f"no size is given for {name}")
-            return _Masks(card.runs, known.sizes, metric.writes == "objects")
+            return _Masks(card.runs, limits.sizes, metric.writes == "objects")
         case "number":
             return _Numbers(low=0 if metric.name == "rmsle" else -math.inf)
         case "probability":
             return _Numbers(low=0, high=1)
         case "class" | "flag" | "grade":
-            words = {"class": texts, "flag": card.label_values, "grade": tuple(known.grades)}
+            words = {"class": texts, "flag": card.label_values, "grade": tuple(limits.grades)}
             return _Words(words[content])
         case "labels":
-            least = 0 if known.empty_labels or "" in texts else 1
+            least = 0 if limits.empty_labels or "" in texts else 1
             return _Words(texts, card.separator, least, len(texts))
         case "ranking":
             return _Words(texts, card.separator, most=metric.top)

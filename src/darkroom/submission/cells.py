@@ -121,11 +121,11 @@ def _answers(
     answers: Callable[[Floats], NDArray[Any]],
 ) -> Iterator[Sequence[str]]:
     """Yield label texts: of one class, of several labels in a cell, or of yes and no."""
-    found = answers(predictions)
+    rows = answers(predictions)
     texts, (absent, present) = label_texts(card), card.label_values
     if card.task == "multiclass" and content == "flag":
-        found = found[:, None] == np.arange(len(texts))
-    for values in found:
+        rows = rows[:, None] == np.arange(len(texts))
+    for values in rows:
         match content:
             case "class":
                 yield [texts[values]]

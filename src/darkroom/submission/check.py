@@ -7,7 +7,7 @@ from pathlib import Path
 from darkroom.errors import ArtifactError
 from darkroom.index.card import Card
 from darkroom.project.names import describe_bytes
-from darkroom.submission.cell_checks import NOTHING_KNOWN, CellCheck, Known, cell_check, quote
+from darkroom.submission.cell_checks import NO_LIMITS, CellCheck, Limits, cell_check, quote
 from darkroom.submission.form import key_cells, row_labels
 from darkroom.submission.lines import Fault, Line, read_lines, split_fields
 from darkroom.tasks.metrics.specs import MetricSpec
@@ -51,7 +51,7 @@ def check_submission(
     card: Card,
     metric: MetricSpec,
     ids: Iterable[str],
-    known: Known = NOTHING_KNOWN,
+    limits: Limits = NO_LIMITS,
     *,
     ours: bool = True,
 ) -> Report:
@@ -65,7 +65,7 @@ def check_submission(
         card: The form of the submission.
         metric: What the judge counts decides what cells hold.
         ids: Those expected, in the order expected, once each.
-        known: What else is known of the answers.
+        limits: What else answers are held against.
         ours: Whether it is Darkroom's own file, whose rows and columns have an order. Judges find
             both by name.
 
@@ -75,7 +75,7 @@ def check_submission(
         ValueError: A size that the masks need is absent.
     """
     names = list(ids)
-    checker = _Checker(card, names, cell_check(card, metric, names, known), ours)
+    checker = _Checker(card, names, cell_check(card, metric, names, limits), ours)
     checker.may_repeat = metric.writes == "objects"
     try:
         _refuse_other_files(path)

@@ -91,10 +91,10 @@ def answer_caption(
         return line if is_right else f"{line}, is {name(int(truth))}", is_right
     if answer.dtype != np.uint8:
         return ", ".join(f"{a:.4g} (is {t:.4g})" for a, t in zip(answer, truth, strict=True)), None
-    known = ~np.isnan(np.asarray(truth, np.float64))
-    wrong = np.flatnonzero((answer != (np.asarray(truth) > 0.5)) & known)
+    is_known = ~np.isnan(np.asarray(truth, np.float64))
+    wrong = np.flatnonzero((answer != (np.asarray(truth) > 0.5)) & is_known)
     if not len(wrong):
-        return f"{known.sum()} of {known.sum()} right", True
+        return f"{is_known.sum()} of {is_known.sum()} right", True
     # A plus for a label that was added, a minus for one that was missed.
     errors = " ".join(f"{'+' if answer[i] else '−'}{name(int(i))}" for i in wrong)
-    return f"{known.sum() - len(wrong)} of {known.sum()}: {errors}", False
+    return f"{is_known.sum() - len(wrong)} of {is_known.sum()}: {errors}", False

@@ -161,6 +161,6 @@ def get_task(
         metrics = _error_metrics(1.0 if scale is None else scale, gaps=gaps)
         return replace(task, metrics=metrics)
     if gaps and name in ("multilabel", "binary"):
-        known = replace(task.monitor, sum_and_count=partial(count_right_labels, gaps=True))
-        return replace(task, metrics=(known, *task.metrics[1:]))
+        monitor = replace(task.monitor, sum_and_count=partial(count_right_labels, gaps=True))
+        return replace(task, metrics=(monitor, *task.metrics[1:]))
     return task

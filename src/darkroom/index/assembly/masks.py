@@ -95,8 +95,8 @@ def _mask_files(archives: Archives, part: Part, text: str) -> list[list[str]]:
         files = template.files(archives, wanted)
         _refuse_shared(part, table, files)
         return files
-    found = template.resolve(archives, wanted)
-    absent = [place for place, path in enumerate(wanted) if path and not found[place]]
+    paths = template.resolve(archives, wanted)
+    absent = [place for place, path in enumerate(wanted) if path and not paths[place]]
     if absent:
         raise DataError(
             f"{len(absent)} rows without their mask",
@@ -108,7 +108,7 @@ def _mask_files(archives: Archives, part: Part, text: str) -> list[list[str]]:
             fix=f"correct {key} or the table; rows of other files can be left out by "
             f"data.{part.key}.where",
         )
-    return [[path] if path else [] for path in found]
+    return [[path] if path else [] for path in paths]
 
 
 def _refuse_shared(part: Part, table: Table, files: Sequence[list[str]]) -> None:

@@ -73,8 +73,8 @@ def find_pictures(
     planes = [_find_plane(archives, f"data.{key}.image", text, table) for text in texts]
     wanted, images = planes[0]
     if len(planes) > 1 or isinstance(rows.image, list):
-        found = list(zip(*(paths for _, paths in planes), strict=True))
-        images = [json.dumps(each, ensure_ascii=False) if all(each) else "" for each in found]
+        stacks = list(zip(*(paths for _, paths in planes), strict=True))
+        images = [json.dumps(each, ensure_ascii=False) if all(each) else "" for each in stacks]
         wanted = [
             next((want[place] for want, paths in planes if not paths[place]), wanted[place])
             for place in range(len(images))

@@ -91,14 +91,14 @@ def _digests_of_files(
     archives: Archives,
     cells: Iterable[str],
     files_of: Callable[[str], list[str]],
-    known: Mapping[str, str],
+    known_digests: Mapping[str, str],
 ) -> list[str]:
     """Return the digest of each cell's file, of several that of their digests, "" of none."""
-    files = [[] if cell in known else files_of(cell) for cell in cells]
+    files = [[] if cell in known_digests else files_of(cell) for cell in cells]
     named = [path for each in files for path in each]
     digest_by_path = dict(zip(named, digests(archives, named), strict=True))
     return [
-        known.get(cell) or joined_digest([digest_by_path[path] for path in each])
+        known_digests.get(cell) or joined_digest([digest_by_path[path] for path in each])
         for cell, each in zip(cells, files, strict=True)
     ]
 

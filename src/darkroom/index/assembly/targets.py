@@ -207,8 +207,8 @@ def _labels_in_cells(
             refuse_unknown(few, odd, word, labels, f"target {column}")
         twice = [place for place, row in enumerate(words[key]) if len(set(row)) < len(row)]
         refuse_rows(few.table, twice, f"target {column} names a label twice in one cell")
-        known = bool(cells[key].columns)
-        numbers[key] = np.full((len(words[key]), len(labels)), 0.0 if known else math.nan)
+        has_columns = bool(cells[key].columns)
+        numbers[key] = np.full((len(words[key]), len(labels)), 0.0 if has_columns else math.nan)
         for place, row in enumerate(words[key]):
             numbers[key][place, [places[word] for word in row]] = 1.0
         numbers[key][sorted(few.blank)] = math.nan

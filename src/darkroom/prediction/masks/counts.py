@@ -200,8 +200,8 @@ def _count_objects(
     counts = []
     for i in rules.levels:
         masks = rules.classes.decode(restored, THRESHOLDS[i])
-        found = plane_objects(masks > 0, rules.cleanup, exclusive=rules.classes.exclusive)
-        each = [count_objects(*pair) for pair in zip(labels, found, strict=True)]
+        answers = plane_objects(masks > 0, rules.cleanup, exclusive=rules.classes.exclusive)
+        each = [count_objects(*pair) for pair in zip(labels, answers, strict=True)]
         counts.append(np.sum(each, axis=0))
     return np.array(counts, np.int32)
 

@@ -56,9 +56,9 @@ class Stacks:
                 expected="one size",
             )
         truths = np.stack([one[1] for one in ordered], axis=1)  # (K, slices, H, W)
-        found = np.stack([one[2] for one in ordered], axis=2)  # (K, T, slices, H, W)
+        volumes = np.stack([one[2] for one in ordered], axis=2)  # (K, T, slices, H, W)
         for k, volume in enumerate(truths):
-            for t, answer in enumerate(found[k]):
+            for t, answer in enumerate(volumes[k]):
                 if volume.any() or answer.any():
                     distances[k, t] = stack_distance(volume, answer)
         return distances

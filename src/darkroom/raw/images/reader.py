@@ -236,13 +236,13 @@ def _read_files(archives: Archives, image: str, digest: str) -> Files:
     return files
 
 
-def _compare(found: str, digest: str, name: str) -> None:
+def _compare(actual: str, digest: str, name: str) -> None:
     """Raise DataError unless an image has the digest that the index has, or that is ""."""
-    if digest and found != digest:
+    if digest and actual != digest:
         raise DataError(
             "not the image that was indexed",
             file=name,
-            found=f"sha256 {found}…",
+            found=f"sha256 {actual}…",
             expected=f"sha256 {digest}…, as the index says",
             fix="run the fetch and index stages again if it was replaced on purpose",
         )

@@ -71,12 +71,12 @@ def refuse_other_delimiter(
             raise _other_delimiter(file, 1, header[0], other, delimiter)
 
 
-def _other_delimiter(file: str, row: int, found: str, other: str, delimiter: str) -> DataError:
+def _other_delimiter(file: str, row: int, line: str, other: str, delimiter: str) -> DataError:
     return DataError(
         f"the cells are separated by {DELIMITERS[other]}",
         file=file,
         row=row,
-        found=repr(found[:80]),
+        found=repr(line[:80]),
         expected=f"cells separated by {DELIMITERS.get(delimiter, repr(delimiter))}",
         fix=f"write delimiter: {json.dumps(other)}, or save it as expected",
     )

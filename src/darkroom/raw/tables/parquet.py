@@ -51,8 +51,8 @@ def read_columns(table: pq.ParquetFile, names: Sequence[str], file: str) -> list
         KeyError: There is no such column.
     """
     with _errors(file):
-        read = table.read(columns=list(names))
-    return [read.column(name) for name in names]
+        part = table.read(columns=list(names))
+    return [part.column(name) for name in names]
 
 
 def open_parquet(data: bytes, file: str) -> pq.ParquetFile:

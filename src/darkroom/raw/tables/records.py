@@ -68,13 +68,13 @@ def _records(content: Any, file: str) -> Sequence[Record]:
         lists = {name: value for name, value in content.items() if _is_records(value)}
     if len(lists) == 1 and _is_records(next(iter(lists.values()))):
         return next(iter(lists.values()))
-    found = type(content).__name__
+    kind = type(content).__name__
     if isinstance(content, dict):
-        found = f"the keys {', '.join(content)[:200]}" if content else "no keys"
+        kind = f"the keys {', '.join(content)[:200]}" if content else "no keys"
     raise DataError(
         f"{len(lists)} lists of records" if len(lists) > 1 else "no table in JSON",
         file=file,
-        found=found,
+        found=kind,
         expected=_LISTS,
         fix="save the list of images as a table: CSV, Parquet, or JSON that is one list of objects",
     )

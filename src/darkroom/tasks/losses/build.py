@@ -62,7 +62,7 @@ class WeightedLoss(nn.Module):
         """
         options: dict[str, Tensor] = {}
         if self.known_share is not None:
-            options["known"] = ~targets.isnan()
+            options["is_known"] = ~targets.isnan()
             targets = targets.nan_to_num(0.0)
         if self.per_output is None:
             parts = [weight * loss(logits, targets, **options) for weight, loss in self.terms]

@@ -6,7 +6,7 @@ a batch: torch's own mean divides by the weights that a batch happens to hold.
 Values are in the table's units. Their errors are divided by `scale`, float32 (K,), where it is
 given, so that a learning rate means the same in any units.
 
-Of labels and values some may be unknown. `known`, bool (N, K), says which are not: the others
+Of labels and values some may be unknown. `is_known`, bool (N, K), says which are not: the others
 cost nothing, and the sum of the rest is still divided by all, so that a loss does not depend on
 how the gaps fall into batches. `darkroom.tasks.losses.build` divides by the share that is known.
 
@@ -26,7 +26,7 @@ def bce(
     weights: Tensor | None = None,
     *,
     smoothing: float = 0.0,
-    known: Tensor | None = None,
+    is_known: Tensor | None = None,
 ) -> Tensor:
     """Return the cross-entropy of independent yes/no labels, averaged over all.
 
@@ -35,15 +35,15 @@ def bce(
         labels: float32 (N, K), 0 to 1.
         weights: What a yes weighs, one a label, float32 (K,); a no weighs 1.
         smoothing: Labels are drawn so far towards one half.
-        known: Which labels are known, bool (N, K); None: all.
+        is_known: Which labels are known, bool (N, K); None: all.
     """
     smooth = _smooth(labels.float(), smoothing, answers=2)
-    if known is None:
+    if is_known is None:
         return F.binary_cross_entropy_with_logits(logits.float(), smooth, pos_weight=weights)
     losses = F.binary_cross_entropy_with_logits(
         logits.float(), smooth, pos_weight=weights, reduction="none"
     )
-    return _mean(losses, known)
+    return _mean(losses, is_known)
 
 
 def label_focal(
@@ -54,7 +54,7 @@ def label_focal(
     gamma: float = 2.0,
     alpha: float | None = None,
     smoothing: float = 0.0,
-    known: Tensor | None = None,
+    is_known: Tensor | None = None,
 ) -> Tensor:
     """Return the focal loss of independent yes/no labels, averaged over all (Lin et al. 2017).
 
@@ -65,7 +65,7 @@ def label_focal(
         gamma: How fast labels fade that are right already; 0 is `bce`.
         alpha: What a yes weighs, 0 to 1, where a no weighs 1 - alpha. None: both 1.
         smoothing: As for `bce`.
-        known: As for `bce`.
+        is_known: As for `bce`.
     """
     truth = _smooth(labels.float(), smoothing, answers=2)
     yes = 1.0 if weights is None else weights
@@ -73,7 +73,7 @@ def label_focal(
         losses = binary_focal(logits.float(), truth, gamma=gamma, yes=yes)
     else:
         losses = binary_focal(logits.float(), truth, gamma=gamma, yes=alpha * yes, no=1 - alpha)
-    return _mean(losses, known)
+    return _mean(losses, is_known)
 
 
 def cross_entropy(
@@ -119,17 +119,25 @@ def class_focal(
 
 
 def mse(
-    predicted: Tensor, values: Tensor, scale: Tensor | None = None, *, known: Tensor | None = None
+    predicted: Tensor,
+    values: Tensor,
+    scale: Tensor | None = None,
+    *,
+    is_known: Tensor | None = None,
 ) -> Tensor:
     """Return the mean squared error."""
-    return F.mse_loss(*_errors(predicted, values, scale, known))
+    return F.mse_loss(*_errors(predicted, values, scale, is_known))
 
 
 def l1(
-    predicted: Tensor, values: Tensor, scale: Tensor | None = None, *, known: Tensor | None = None
+    predicted: Tensor,
+    values: Tensor,
+    scale: Tensor | None = None,
+    *,
+    is_known: Tensor | None = None,
 ) -> Tensor:
     """Return the mean absolute error."""
-    return F.l1_loss(*_errors(predicted, values, scale, known))
+    return F.l1_loss(*_errors(predicted, values, scale, is_known))
 
 
 def huber(
@@ -138,7 +146,7 @@ def huber(
     scale: Tensor | None = None,
     *,
     delta: float = 1.0,
-    known: Tensor | None = None,
+    is_known: Tensor | None = None,
 ) -> Tensor:
     """Return half the squared error up to `delta`, and from there on the tangent of it.
 
@@ -148,7 +156,7 @@ def huber(
         >>> float(huber(torch.tensor([[3.0]]), torch.tensor([[1.0]])))
         1.5
     """
-    return F.huber_loss(*_errors(predicted, values, scale, known), delta=delta)
+    return F.huber_loss(*_errors(predicted, values, scale, is_known), delta=delta)
 
 
 def binary_focal(
@@ -195,15 +203,15 @@ def _smooth(shares: Tensor, smoothing: float, *, answers: int) -> Tensor:
     return shares * (1 - smoothing) + smoothing / answers
 
 
-def _mean(losses: Tensor, known: Tensor | None) -> Tensor:
-    return losses.mean() if known is None else torch.where(known, losses, 0.0).mean()
+def _mean(losses: Tensor, is_known: Tensor | None) -> Tensor:
+    return losses.mean() if is_known is None else torch.where(is_known, losses, 0.0).mean()
 
 
 def _errors(
-    predicted: Tensor, values: Tensor, scale: Tensor | None, known: Tensor | None
+    predicted: Tensor, values: Tensor, scale: Tensor | None, is_known: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     # The difference comes first: it is exact where the two are near, whatever the scale.
     errors = predicted.float() - values.float()
     errors = errors if scale is None else errors / scale
-    errors = errors if known is None else torch.where(known, errors, 0.0)
+    errors = errors if is_known is None else torch.where(is_known, errors, 0.0)
     return errors, torch.zeros_like(errors)

@@ -106,12 +106,12 @@ class MaskEpochMetric(EpochMetric):
             probabilities: float32 (N, K, H, W).
             targets: uint8 (N, K, H, W), or with one plane more, of unknown pixels.
         """
-        masks, known = self.classes.split_unknown(targets, probabilities.shape[1])
-        truth = masks > 0 if known is None else (masks > 0) & known
+        masks, is_known = self.classes.split_unknown(targets, probabilities.shape[1])
+        truth = masks > 0 if is_known is None else (masks > 0) & is_known
         counts = []
         for level in (None,) if self.classes.exclusive else _MASK_LEVELS:
             answer = self.classes.answers(probabilities) if level is None else probabilities > level
-            answer = answer if known is None else answer & known
+            answer = answer if is_known is None else answer & is_known
             hits = (answer & truth).sum((2, 3))
             counts.append(torch.stack([hits, answer.sum((2, 3))], dim=2))
         return truth.sum((2, 3)).cpu().numpy(), torch.stack(counts, dim=2).cpu().numpy()
@@ -149,12 +149,12 @@ def _best(
             return spec.score(task, truth, (predictions > 0.5).astype(np.uint8), weights)
         return _best_of_levels(spec, task, truth, predictions, weights)
     grades = np.asarray(truth, np.float64).reshape(-1)
-    known = ~np.isnan(grades)
-    if not known.any():
+    is_known = ~np.isnan(grades)
+    if not is_known.any():
         return None
-    whole = np.maximum(np.rint(grades[known]), 0).astype(np.int64)
+    whole = np.maximum(np.rint(grades[is_known]), 0).astype(np.int64)
     values = predictions.reshape(-1).astype(np.float64)
-    cuts = best_cuts(values[known], whole, int(whole.min()), int(whole.max()) + 1)
+    cuts = best_cuts(values[is_known], whole, int(whole.min()), int(whole.max()) + 1)
     return spec.score(task, truth, decode_grade(predictions, cuts), weights)
 
 
@@ -162,29 +162,29 @@ def _best_of_levels(
     spec: MetricSpec, task: str, truth: Array, predictions: Floats, weights: Array | None
 ) -> float | None:
     """Return the score at the best common threshold: of every 1/16, then of those 1/64 around."""
-    sign, found = (1 if spec.best == "max" else -1), dict[int, float]()
+    sign, scores = (1 if spec.best == "max" else -1), dict[int, float]()
 
     def try_levels(levels: range) -> None:
         for level in levels:
             answers = (predictions > level / _STEPS).astype(np.uint8)
             score = spec.score(task, truth, answers, weights)
             if score is not None:
-                found[level] = sign * score
+                scores[level] = sign * score
 
     try_levels(range(4, _STEPS, 4))
-    if found:
-        best = max(found, key=lambda level: found[level])
+    if scores:
+        best = max(scores, key=lambda level: scores[level])
         try_levels(range(best - 3, best + 4))
-    return sign * max(found.values()) if found else None
+    return sign * max(scores.values()) if scores else None
 
 
 def _describe(task: str, truth: Array) -> str:
     values = np.asarray(truth, np.float64)
-    known = values[~np.isnan(values)]
-    if not len(known):
+    targets = values[~np.isnan(values)]
+    if not len(targets):
         return f"{len(values)} images, none with a known target"
     if task == "regression":
-        return f"{len(values)} images, values from {known.min():g} to {known.max():g}"
-    kinds, counts = np.unique(known, return_counts=True)
+        return f"{len(values)} images, values from {targets.min():g} to {targets.max():g}"
+    kinds, counts = np.unique(targets, return_counts=True)
     pairs = [f"{count} of {kind:g}" for kind, count in zip(kinds, counts, strict=True)]
     return f"{len(values)} images: {', '.join(pairs[:8])}"

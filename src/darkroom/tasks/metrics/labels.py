@@ -22,9 +22,9 @@ def label_accuracy(truth: Array, answers: Array) -> float | None:
         >>> label_accuracy(np.array([[1, 0], [1, np.nan]]), np.array([[1, 1], [1, 0]]))
         0.6666666666666666
     """
-    present, known = split_truth(truth)
-    right = ((answers > 0) == present) & known
-    return _ratio(right.sum(), known.sum())
+    present, is_known = split_truth(truth)
+    right = ((answers > 0) == present) & is_known
+    return _ratio(right.sum(), is_known.sum())
 
 
 def label_f(truth: Array, answers: Array, *, beta: float = 1.0, average: Average) -> float | None:
@@ -40,30 +40,30 @@ def label_f(truth: Array, answers: Array, *, beta: float = 1.0, average: Average
             "micro": of the counts of all labels. "samples": the mean over images with a known
             label; one without any label in truth and answers counts 0.
     """
-    present, known = split_truth(truth)
-    given = (answers > 0) & known
+    present, is_known = split_truth(truth)
+    positive = (answers > 0) & is_known
     axis = {"macro": 0, "micro": None, "samples": 1}[average]
-    hits, truths, answered = ((a & b).sum(axis) for a, b in _pairs(present & known, given))
+    hits, truths, answered = ((a & b).sum(axis) for a, b in _pairs(present & is_known, positive))
     if average == "micro":
         counted = truths + answered > 0
     else:
-        counted = known.any(axis=1 if average == "samples" else 0)
+        counted = is_known.any(axis=1 if average == "samples" else 0)
     return _mean_f(hits, truths, answered, beta, counted)
 
 
 def class_accuracy(truth: Array, answers: Array) -> float | None:
     """Return the share of images whose class is right."""
-    classes, given = _known_classes(truth, answers)
-    return _ratio((classes == given).sum(), len(classes))
+    classes, answers = _known_classes(truth, answers)
+    return _ratio((classes == answers).sum(), len(classes))
 
 
 def class_balanced_accuracy(truth: Array, answers: Array) -> float | None:
     """Return the mean over the classes in the truth of the share that is right."""
-    classes, given = _known_classes(truth, answers)
+    classes, answers = _known_classes(truth, answers)
     if not len(classes):
         return None
     counts = np.bincount(classes)
-    right = np.bincount(classes[classes == given], minlength=len(counts))
+    right = np.bincount(classes[classes == answers], minlength=len(counts))
     return float((right[counts > 0] / counts[counts > 0]).mean())
 
 
@@ -72,13 +72,13 @@ def class_f(truth: Array, answers: Array, *, beta: float = 1.0, average: Average
 
     "micro" is the accuracy. Of a binary task, absent and present are the two classes.
     """
-    classes, given = _known_classes(truth, answers)
+    classes, answers = _known_classes(truth, answers)
     if average != "macro" or not len(classes):
-        return _ratio((classes == given).sum(), len(classes))
-    count = int(max(classes.max(), given.max())) + 1
+        return _ratio((classes == answers).sum(), len(classes))
+    count = int(max(classes.max(), answers.max())) + 1
     hits, truths, answered = (
         np.bincount(numbers, minlength=count)
-        for numbers in (classes[classes == given], classes, given)
+        for numbers in (classes[classes == answers], classes, answers)
     )
     return _mean_f(hits, truths, answered, beta, truths + answered > 0)
 
@@ -99,21 +99,21 @@ def quadratic_kappa(truth: Array, answers: Array) -> float | None:
     """
     soft = truth.ndim == 2 and truth.shape[1] > 1
     actual = (class_numbers(truth) if soft else truth.reshape(-1)).astype(np.float64)
-    given = answers.reshape(-1).astype(np.float64)
-    known = ~np.isnan(actual)
-    actual, given = actual[known], given[known]
+    grades = answers.reshape(-1).astype(np.float64)
+    is_known = ~np.isnan(actual)
+    actual, grades = actual[is_known], grades[is_known]
     if not len(actual):
         return None
-    observed = ((actual - given) ** 2).mean()
-    expected = actual.var() + given.var() + (actual.mean() - given.mean()) ** 2
+    observed = ((actual - grades) ** 2).mean()
+    expected = actual.var() + grades.var() + (actual.mean() - grades.mean()) ** 2
     return float(1 - observed / expected) if expected > 0 else None
 
 
 def split_truth(truth: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which labels are present, and which are known, both bool of the truth's shape."""
     values = np.asarray(truth, np.float64)
-    known = ~np.isnan(values)
-    return np.where(known, values, 0.0) > 0.5, known
+    is_known = ~np.isnan(values)
+    return np.where(is_known, values, 0.0) > 0.5, is_known
 
 
 def class_numbers(truth: Array) -> NDArray[np.int64]:
@@ -132,13 +132,13 @@ def class_numbers(truth: Array) -> NDArray[np.int64]:
 def _known_classes(truth: Array, answers: Array) -> tuple[Array, Array]:
     """Return class numbers (n,) of truth and answers, of the images whose truth is known."""
     values = np.asarray(truth, np.float64)
-    known = ~np.isnan(values if values.ndim == 1 else values[:, 0])
-    given = answers.reshape(-1)[known].astype(np.int64)
-    return class_numbers(values[known]), given
+    is_known = ~np.isnan(values if values.ndim == 1 else values[:, 0])
+    answers = answers.reshape(-1)[is_known].astype(np.int64)
+    return class_numbers(values[is_known]), answers
 
 
-def _pairs(present: Array, given: Array) -> tuple[tuple[Array, Array], ...]:
-    return (present, given), (present, present), (given, given)
+def _pairs(present: Array, answer: Array) -> tuple[tuple[Array, Array], ...]:
+    return (present, answer), (present, present), (answer, answer)
 
 
 def _mean_f(hits: Array, truths: Array, answered: Array, beta: float, counted: Any) -> float | None:

@@ -30,13 +30,13 @@ def label_log_loss(
         weights: What a label's images weigh in the mean, (K,); None: all the same.
     """
     values = np.asarray(truth, np.float64)
-    known = ~np.isnan(values)
-    if not known.any():
+    is_known = ~np.isnan(values)
+    if not is_known.any():
         return None
     p = np.clip(np.asarray(probabilities, np.float64), CLIP, 1 - CLIP)
     losses = -(values * np.log(p) + (1 - values) * np.log1p(-p))
-    each = np.broadcast_to(1.0 if weights is None else weights, losses.shape)[known]
-    return float(np.average(losses[known], weights=each))
+    each = np.broadcast_to(1.0 if weights is None else weights, losses.shape)[is_known]
+    return float(np.average(losses[is_known], weights=each))
 
 
 def class_log_loss(
@@ -102,10 +102,10 @@ def label_precision_at(truth: Array, probabilities: Array, *, top: int) -> float
     Of an image: the sum of the precisions at each right label among the k most probable, divided
     by k or the number of its labels, whichever is less. An unknown label is not ranked.
     """
-    present, known = split_truth(truth)
-    order = ranked(np.where(known, probabilities, -np.inf), top)
-    hits = np.take_along_axis(present & known, order, axis=1)
-    counts = (present & known).sum(axis=1)
+    present, is_known = split_truth(truth)
+    order = ranked(np.where(is_known, probabilities, -np.inf), top)
+    hits = np.take_along_axis(present & is_known, order, axis=1)
+    counts = (present & is_known).sum(axis=1)
     if not counts.any():
         return None
     precision = hits.cumsum(axis=1) / np.arange(1, hits.shape[1] + 1)
@@ -167,9 +167,9 @@ def class_shares(truth: Array, classes: int) -> Doubles:
 def _mean_of_columns(
     score: Callable[[Array, Array], float | None], truth: Array, probabilities: Array
 ) -> float | None:
-    present, known = split_truth(truth)
+    present, is_known = split_truth(truth)
     scores = [
-        score(present[known[:, k], k], probabilities[known[:, k], k])
+        score(present[is_known[:, k], k], probabilities[is_known[:, k], k])
         for k in range(probabilities.shape[1])
     ]
     defined = [value for value in scores if value is not None]

@@ -55,9 +55,9 @@ def r2(truth: Array, values: Array) -> float | None:
     actual, errors = np.asarray(truth, np.float64), _errors(truth, values)
     scores = []
     for column, error in zip(actual.T, errors.T, strict=True):
-        known = column[~np.isnan(column)]
-        if len(known) > 1 and known.min() < known.max():
-            spread = ((known - known.mean()) ** 2).sum()
+        targets = column[~np.isnan(column)]
+        if len(targets) > 1 and targets.min() < targets.max():
+            spread = ((targets - targets.mean()) ** 2).sum()
             scores.append(1 - np.nansum(error**2) / spread)
     return float(np.mean(scores)) if scores else None
 
@@ -68,9 +68,9 @@ def weighted_r2(truth: Array, values: Array, *, weights: Doubles | None = None) 
     The mean that they are compared with is the weighted one too (CSIRO Image2Biomass, 2025).
     """
     actual, errors = np.asarray(truth, np.float64), _errors(truth, values)
-    known = ~np.isnan(actual)
-    each = np.broadcast_to(1.0 if weights is None else weights, actual.shape)[known]
-    actual, errors = actual[known], errors[known]
+    is_known = ~np.isnan(actual)
+    each = np.broadcast_to(1.0 if weights is None else weights, actual.shape)[is_known]
+    actual, errors = actual[is_known], errors[is_known]
     if not each.sum() or actual.min() == actual.max():
         return None
     spread = (each * (actual - np.average(actual, weights=each)) ** 2).sum()
