@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from darkroom.errors import ArtifactError, DataError
 from darkroom.index.card import Card, Runs
-from darkroom.index.table import COLUMNS, Index, check_index, read_index, write_index
+from darkroom.index.table import (
+    COLUMNS,
+    Index,
+    check_index,
+    hard_labels,
+    read_index,
+    write_index,
+)
 from darkroom.project.checked_json import write_json
 
 CARD = Card(
@@ -334,3 +341,21 @@ def test_an_index_whose_header_has_other_names_is_not_read(tmp_path: Path) -> No
     with pytest.raises(ArtifactError, match="not the card of an index") as caught:
         read_index(*paths)
     assert "the submission's header does not have the names of the targets" in str(caught.value)
+
+
+def test_soft_classes_are_hardened_by_their_greatest_share() -> None:
+    shares = [[0.7, 0.3], [0.4, 0.6], [0.45, 0.55], [np.nan, np.nan]]
+    soft = pd.DataFrame(shares, columns=["a", "b"])
+    card = Card(task="multiclass", targets=("a", "b"), classes=("a", "b"), soft=True)
+    hard, columns = hard_labels(soft, card)
+    assert columns == ("a",)
+    np.testing.assert_array_equal(hard["a"], [0, 1, 1, np.nan])
+    assert hard_labels(soft, Card(task="segmentation", targets=("a", "b")))[1] == ()
+
+
+@pytest.mark.parametrize("task", ["multilabel", "binary"])
+def test_a_soft_label_is_there_above_one_half(task: str) -> None:
+    soft = pd.DataFrame({"a": [0.3, 0.5, 0.51, np.nan]})
+    hard, columns = hard_labels(soft, Card(task=task, targets=("a",)))
+    assert columns == ("a",)
+    np.testing.assert_array_equal(hard["a"], [0, 0, 1, np.nan])

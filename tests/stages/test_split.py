@@ -6,13 +6,10 @@ import pandas as pd
 import pytest
 
 from darkroom.errors import ArtifactError
-from darkroom.index.card import Card
-from darkroom.index.table import Index
 from darkroom.project import files
 from darkroom.project.checked_json import write_json
 from darkroom.project.paths import Layout
 from darkroom.stages._split import read_split, write_split
-from darkroom.stages.split import _training_targets
 
 
 def test_ids_of_a_split_stay_text(tmp_path: Path) -> None:
@@ -68,14 +65,3 @@ def test_a_split_of_other_columns_is_refused(tmp_path: Path, text: str, words: s
     assert f"{paths.split}: it is damaged\n  found: " in str(caught.value)
     assert words in str(caught.value)
     assert "to do: run `dvc repro -sf split@cars`" in str(caught.value)
-
-
-def test_soft_labels_are_balanced_by_their_greatest_share() -> None:
-    shares = [[0.7, 0.3], [0.4, 0.6], [0.45, 0.55], [0.1, 0.9], [0.2, 0.8]]
-    rows = pd.DataFrame(shares, columns=["a", "b"]).assign(part=["train"] * 4 + ["test"])
-    card = Card(task="multiclass", targets=("a", "b"), classes=("a", "b"), soft=True)
-    balanced, targets = _training_targets(Index(rows, card))
-    assert targets == ("a",)
-    assert balanced["a"].tolist() == [0, 1, 1, 1]
-    masks = Card(task="segmentation", targets=("road", "car"))
-    assert _training_targets(Index(rows, masks))[1] == ()

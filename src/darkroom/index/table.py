@@ -129,6 +129,34 @@ def read_index(table: Path, card: Path) -> Index:
     return Index(rows, expected, hashlib.sha256(card_data).hexdigest())
 
 
+def hard_labels(rows: pd.DataFrame, card: Card) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return rows whose soft labels are hard ones, and their columns; () for masks.
+
+    Of shares of classes it is the number of the class with the greatest, in the first class's
+    column; of a label it is 1 above 0.5, else 0. NaN stays NaN.
+
+    Args:
+        rows: Of an index.
+        card: Its card.
+
+    Example:
+        >>> rows = pd.DataFrame({"a": [0.7, 0.2], "b": [0.3, 0.8]})
+        >>> card = Card(task="multiclass", targets=("a", "b"), classes=("a", "b"), soft=True)
+        >>> hard_labels(rows, card)[0]["a"].tolist()
+        [0.0, 1.0]
+    """
+    if card.task == "segmentation":
+        return rows, ()
+    if card.task in ("multilabel", "binary"):
+        values = rows[[*card.targets]]
+        return rows.assign(**(values > 0.5).astype(np.float64).where(values.notna())), card.targets
+    if not card.soft:
+        return rows, card.targets
+    shares = rows[[*card.targets]].to_numpy(np.float64)
+    classes = np.where(np.isnan(shares).any(axis=1), np.nan, shares.argmax(axis=1))
+    return rows.assign(**{card.targets[0]: classes}), card.targets[:1]
+
+
 def _target_columns(card: Card) -> tuple[str, ...]:
     """Return the columns of targets; those of mask classes are in `mask`."""
     return () if card.task == "segmentation" else card.targets

@@ -8,7 +8,7 @@ from darkroom.errors import ArtifactError
 from darkroom.images import sheets
 from darkroom.index.audit import contact_sheet
 from darkroom.index.audit.report import Report, build_report
-from darkroom.index.table import Index, read_index
+from darkroom.index.table import Index, hard_labels, read_index
 from darkroom.project import files
 from darkroom.project.paths import Layout
 from darkroom.stages._context import Context, require
@@ -60,11 +60,13 @@ def _contact_sheet(
 ) -> sheets.Pixels:
     """Return the sheet of images spread over the training part, then some of the test part."""
     card, fold_of = index.card, folds.set_index("id")["fold"]
-    by = card.targets[0] if card.task in ("multiclass", "binary") else None
+    has_classes = card.task in ("multiclass", "binary")
     images, masks, captions = [], [], []
     for part, count in (("train", SHOWN_TRAIN), ("test", SHOWN_TEST)):
-        store, rows = read_part(paths, index, part)
-        for row in contact_sheet.choose_rows(rows, count, by=by if part == "train" else None):
+        store, part_rows = read_part(paths, index, part)
+        rows, targets = hard_labels(part_rows, card)
+        by = targets[0] if has_classes and part == "train" else None
+        for row in contact_sheet.choose_rows(rows, count, by=by):
             image_row = rows.iloc[row]
             images.append(store.image(row))
             masks.append(store.mask(row))
@@ -72,7 +74,7 @@ def _contact_sheet(
                 contact_sheet.caption(
                     image_row,
                     task=card.task,
-                    targets=() if card.task == "segmentation" else card.targets,
+                    targets=targets,
                     classes=card.classes,
                     fold=int(fold_of[image_row["id"]]) if part == "train" else None,
                 )

@@ -237,6 +237,31 @@ def test_balance_of_classes_a_part_and_a_fold() -> None:
     assert build_report(index, facts, folds)["warnings"] == ["Fold 0 has no image of ten."]
 
 
+def test_soft_classes_count_by_their_greatest_share() -> None:
+    index, facts, folds = tables("multiclass")
+    five = np.where(index.rows["y"] == 0, 0.9, index.rows["y"] * 0.4)  # NaN in test
+    rows = index.rows.drop(columns="y").assign(five=five, ten=1 - five)
+    card = replace(index.card, targets=("five", "ten"), soft=True)
+    report = build_report(Index(rows, card), facts, folds)
+    assert report["targets"] == {
+        "train": {"the greatest share": {"five": 4, "ten": 4}},
+        "test": {"the greatest share": {"five": 0, "ten": 0}},
+    }
+    assert report["warnings"] == []
+    facts["height"] = np.where(np.arange(len(facts)) % 2 == 0, 20, 24)
+    shortcut = build_report(Index(rows, card), facts, folds)["size_shortcut"]
+    assert (shortcut["target"], shortcut["accuracy"]) == ("the greatest share", 1)
+
+
+def test_soft_labels_count_as_there_above_one_half() -> None:
+    index, facts, folds = tables("multilabel")
+    index.rows["y"] = index.rows["y"] * 0.4 + 0.3  # 0.3 and 0.7
+    card = replace(index.card, label_values=("no", "yes"))
+    report = build_report(Index(index.rows, card), facts, folds)
+    assert report["targets"]["train"] == {"y": {"no": 4, "yes": 4}}
+    assert report["warnings"] == []
+
+
 def test_a_class_that_is_only_trained_on() -> None:
     index, facts, folds = tables("multiclass")
     index.rows.loc[:7, "y"] = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 2.0, 2.0]

@@ -17,9 +17,10 @@ from darkroom.index.audit import duplicates, shortcuts
 from darkroom.index.audit.masks import MOST_LISTED, listed, mask_report, rounded
 from darkroom.index.audit.warnings import warnings
 from darkroom.index.card import Card
-from darkroom.index.table import Index
+from darkroom.index.table import Index, hard_labels
 
 MOST_SIZES = 50
+SOFT_CLASSES = "the greatest share"
 SIXTEEN_BITS = "I;16"  # Pillow's modes begin so; the high byte is stored
 NARROW_PEAK = 64
 DARK_PEAK = 16
@@ -139,9 +140,13 @@ def _range(rows: pd.DataFrame) -> Report:
 
 
 def _balance(rows: pd.DataFrame, card: Card) -> Report:
-    """Return for each target the images a class or value, or the spread of its numbers."""
+    """Return for each target the images a class or value, or the spread of its numbers.
+
+    Soft labels count as the hard ones that they are nearest to.
+    """
     result: Report = {}
-    for target in card.targets:
+    rows, targets = hard_labels(rows, card)
+    for target in targets:
         values = rows[target].dropna()
         if card.task == "regression":
             figures = values.agg(["mean", "std", "min", "max"]).to_dict()
@@ -150,7 +155,8 @@ def _balance(rows: pd.DataFrame, card: Card) -> Report:
         else:
             names = card.classes or card.label_values
             counts = values.astype(int).value_counts().to_dict()
-            result[target] = {name: int(counts.get(k, 0)) for k, name in enumerate(names)}
+            title = SOFT_CLASSES if card.soft else target
+            result[title] = {name: int(counts.get(k, 0)) for k, name in enumerate(names)}
     return result
 
 
@@ -200,13 +206,14 @@ def _shortcut(train: pd.DataFrame, card: Card) -> Report | None:
     """Return how well size alone predicts the target that it predicts best, if any can be."""
     if card.task == "regression" or not (train["fold"] >= 0).any():
         return None
-    values = train[list(card.targets)]
+    rows, targets = hard_labels(train, card)
+    values = rows[list(targets)]
     complete = values.notna().all(axis=1)
     guess = shortcuts.best_guess_from_size(
         train.loc[complete, ["height", "width"]].to_numpy(np.int64),
         values[complete].to_numpy(np.float64),
         train.loc[complete, "fold"].to_numpy(np.int64),
-        card.targets,
+        [SOFT_CLASSES] if card.soft else targets,
     )
     report = {**asdict(guess), "gives_away": guess.gives_away}
     return {k: rounded(v) if isinstance(v, float) else v for k, v in report.items()}
