@@ -160,7 +160,7 @@ def read_decision(path: Path, name: str, task: str, labels: int | None = None) -
             cuts=tuple(values["cuts"]),
             tta=TTA(tuple(values["tta"]), tuple(values["scales"]), tiles),
         )
-        _check(decision, task, labels)
+        _check_legal(decision, task, labels)
         return decision
     except (ParamsError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(
@@ -179,7 +179,7 @@ def _as_threshold(value: object) -> Threshold | None:
     raise ValueError(f"threshold {value!r}")
 
 
-def _check(decision: Decision, task: str, labels: int | None) -> None:
+def _check_legal(decision: Decision, task: str, labels: int | None) -> None:
     """Raise ValueError unless all values are legal for a task."""
     threshold = decision.threshold
     if (task in WITHOUT_THRESHOLD) != (threshold is None):

@@ -184,7 +184,7 @@ def _read_parts(
     several = sum(not part.startswith(RLE_PREFIX) for parts in by_class for part in parts) > 1
     digests: list[str] = []
 
-    def read(part: str) -> Part:
+    def read_part(part: str) -> Part:
         if part.startswith(RLE_PREFIX):
             return _decode_runs(part, height, width, name), RUN_LENGTHS
         data = archives.read(part, digest="" if several else digest)
@@ -195,7 +195,7 @@ def _read_parts(
         return pixels, values
 
     for parts in by_class:
-        yield map(read, parts)
+        yield map(read_part, parts)
     if digests and joined_digest(digests) != digest:
         raise DataError(
             "not the mask files that were indexed",

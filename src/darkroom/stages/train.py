@@ -108,6 +108,8 @@ def run(
         _unfinished.report_others(work, training, parts)
     # Of several ranks the first takes the lock, and the others wait with it.
     with half_done(work, leads=leads, agree=distributed.broadcast):
+        events = paths.runs(fold, result_fingerprint)
+        board = make_callbacks(events, card.task, loaders[1], **_board(context, fold, inputs))
         result = fit(
             net,
             *loaders,
@@ -123,15 +125,7 @@ def run(
             mean=description["mean"],
             std=description["std"],
             scale=arguments.get("scale"),
-            callbacks=[
-                _unfinished.Described(work, training, parts),
-                *make_callbacks(
-                    paths.runs(fold, result_fingerprint),
-                    card.task,
-                    loaders[1],
-                    **_board(context, fold, inputs),
-                ),
-            ],
+            callbacks=[_unfinished.Described(work, training, parts), *board],
         )
         if not leads:  # rank 0 writes
             return

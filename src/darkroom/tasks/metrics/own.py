@@ -86,7 +86,7 @@ def load_own(name: str, task: str) -> OwnMetric:
             expected="the name of a metric of masks, such as dice",
         )
     path = Path(match["file"])
-    module = _run(str(path), _read(path))
+    module = _run(str(path), _source(path))
     function = getattr(module, match["function"], None)
     if not callable(function):
         raise ParamsError(
@@ -116,7 +116,7 @@ def own_digests(name: str) -> dict[str, str]:
     """
     if not is_own_metric(name):
         return {}
-    return {"metric": hashlib.sha256(_read(Path(name.partition(":")[0]))).hexdigest()}
+    return {"metric": hashlib.sha256(_source(Path(name.partition(":")[0]))).hexdigest()}
 
 
 def is_lower_better(name: str) -> bool:
@@ -137,7 +137,7 @@ def is_lower_better(name: str) -> bool:
     return re.search(r"^BEST\s*=\s*[\"']min[\"']", text, re.MULTILINE) is not None
 
 
-def _read(path: Path) -> bytes:
+def _source(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
