@@ -70,7 +70,10 @@ class _Inputs:
 
     @property
     def known_share(self) -> float | None:
-        """The share of known targets; None where all are."""
+        """The share of known targets of all images; None where all are known.
+
+        Gaps of the images to validate on count as well: their loss is computed likewise.
+        """
         return _train_args.known_share(self.targets)
 
     @property

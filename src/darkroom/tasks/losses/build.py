@@ -107,8 +107,8 @@ def build_loss(
         scale: Regression: errors are divided by these, one a value, so that a learning rate
             means the same whatever the units.
         mask_classes: How mask classes share the pixels.
-        known_share: Of the training targets, where some are unknown, NaN; see `WeightedLoss`. Not
-            for classes and masks.
+        known_share: Of the targets of all images, where some are unknown, NaN; see
+            `WeightedLoss`. Not for classes and masks.
 
     Raises:
         ParamsError: A name or an option that the task's losses do not have, or an invalid
