@@ -96,6 +96,16 @@ def test_what_the_truth_does_not_allow_is_refused_before_an_epoch_is_trained() -
         _train_args.epoch_metric(weighted, np.ones((3, 2), np.float32))
 
 
+def test_a_fold_that_knows_nothing_of_a_target_is_refused_by_name() -> None:
+    card = Card("regression", ("width", "depth"))
+    targets = np.array([[1.0, np.nan], [2.0, 3.0]], np.float32)
+    _train_args.require_known(targets, card, 1)
+    _train_args.require_known(None, card, 1)
+    _train_args.require_known(np.array([0, 1]), Card("multiclass", ("y",)), 1)
+    with pytest.raises(DataError, match=r"^fold 1 can't be trained: .* known value of depth\n"):
+        _train_args.require_known(targets[:1], card, 1)
+
+
 def test_the_share_of_known_targets() -> None:
     assert _train_args.known_share(np.array([[1.0, np.nan], [0.0, 1.0]])) == 0.75
     assert _train_args.known_share(np.array([[1.0]])) is None

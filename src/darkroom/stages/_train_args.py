@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from darkroom.errors import ParamsError
+from darkroom.errors import DataError, ParamsError
 from darkroom.images.geometry import RGB
 from darkroom.index.card import Card
 from darkroom.models.names import LABEL_NAMES, MASK_NAMES
@@ -124,6 +124,28 @@ def target_array(rows: pd.DataFrame, card: Card) -> NDArray[Any] | None:
     if card.task == "multiclass" and not card.soft:
         return rows[card.targets[0]].to_numpy(np.int64)
     return rows[list(card.targets)].to_numpy(np.float32)
+
+
+def require_known(targets: NDArray[Any] | None, card: Card, fold: int) -> None:
+    """Raise DataError if the images to learn from know no value of a target.
+
+    Args:
+        targets: Theirs, of `target_array`.
+        card: Which names them.
+        fold: That they are the training images of.
+    """
+    if targets is None or targets.dtype.kind != "f":
+        return
+    unknown = np.isnan(targets).all(axis=0)
+    if unknown.any():
+        names = [name for name, is_unknown in zip(card.targets, unknown, strict=True) if is_unknown]
+        raise DataError(
+            f"fold {fold} can't be trained: its training images have no known value of {names[0]}",
+            found=f"{len(targets)} training images; unknown in all: {', '.join(names[:20])}",
+            expected="one known value or more of each target",
+            fix="split otherwise (split.by, split.folds, seed), or remove the target from "
+            "data.train.targets",
+        )
 
 
 def network_arguments(

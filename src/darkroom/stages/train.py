@@ -157,12 +157,15 @@ def _read_inputs(context: Context, fold: int) -> _Inputs:
         first_images, may_leak = _leaks.read_first_images(paths, fold)
         _leaks.check_training(rows, train_rows, val_rows, first_images, may_leak)
     own_images = learned.image_codes(rows["digest"].to_numpy()[train_rows])
+    targets = _train_args.target_array(rows, index.card)
+    learned_from = None if targets is None else targets[train_rows]
+    _train_args.require_known(learned_from, index.card, fold)
     return _Inputs(
         card=index.card,
         shards=shards,
         train_rows=train_rows,
         val_rows=val_rows,
-        targets=_train_args.target_array(rows, index.card),
+        targets=targets,
         images=np.union1d(first_images, own_images),
         may_leak=may_leak,
         digests={

@@ -301,6 +301,19 @@ def test_the_spread_of_numbers() -> None:
     assert report["size_shortcut"] is None
 
 
+@pytest.mark.parametrize("task", ["regression", "multilabel"])
+def test_a_fold_whose_training_images_know_nothing_of_a_target(task: str) -> None:
+    index, facts, folds = tables(task)
+    folds["fold"] = [0, 0, 1, 1, 1, 1, -1, -1]
+    index.rows.loc[[0, 1, 6, 7], "y"] = np.nan
+    card = replace(index.card, label_values=("no", "yes"))
+    warnings = build_report(Index(index.rows, card), facts, folds)["warnings"]
+    unlearned = "Fold 1 can't be trained: no training image of it has a known value of y."
+    assert warnings[0] == unlearned
+    index.rows.loc[6, "y"] = 1.0
+    assert unlearned not in build_report(Index(index.rows, card), facts, folds)["warnings"]
+
+
 def test_size_that_gives_the_class_away() -> None:
     index, facts, folds = tables("binary", train=40)
     facts["height"] = np.where(np.arange(len(facts)) % 2 == 0, 20, 24)

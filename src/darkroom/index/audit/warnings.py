@@ -15,7 +15,18 @@ def warnings(report: Report) -> list[str]:
     First what makes a score untrue (leaks, contradictions), then what makes it easier than
     it looks (shortcuts), then what is missing or odd.
     """
-    parts = (_leaks, _shortcut, _counts, _near, _masks, _classes, _targets, _ranges, _pictures)
+    parts = (
+        _leaks,
+        _shortcut,
+        _counts,
+        _near,
+        _masks,
+        _classes,
+        _unlearned,
+        _targets,
+        _ranges,
+        _pictures,
+    )
     return [sentence for part in parts for sentence in part(report)]
 
 
@@ -113,6 +124,25 @@ def _classes(report: Report) -> Iterator[str]:
                 f"Blanks around {_many(len(blank), 'class label')} of {target} (such as "
                 f"{blank[0]!r}): the submission will repeat them."
             )
+
+
+def _unlearned(report: Report) -> Iterator[str]:
+    """Warn of folds whose training images know no value of a target: training refuses them."""
+    train, folds = report.get("targets", {}).get("train", {}), report.get("targets_by_fold", {})
+    count = {name: _known(values) for name, values in train.items()}
+    for fold, targets in folds.items():
+        own = {name: _known(values) for name, values in targets.items()}
+        unlearned = [name for name in count if count[name] == own[name]]
+        if unlearned and fold != "-1":
+            yield (
+                f"Fold {fold} can't be trained: no training image of it has a known value of "
+                f"{_first(unlearned)}."
+            )
+
+
+def _known(values: Report) -> int:
+    """Return how many images have a known value of a target."""
+    return int(values["images"]) if "mean" in values else sum(values.values())
 
 
 def _targets(report: Report) -> Iterator[str]:
