@@ -15,6 +15,7 @@ DATA: dict[str, Any] = {
     "like": "sample_submission.csv",
 }
 RLE = {"table": "train.csv", "image": "train/{id}.jpg", "rle": "runs"}
+PIXELS = {"table": "train.csv", "pixels": "p*", "targets": "label", "shape": [2, 3]}
 
 
 def section(**changes: Any) -> Data:
@@ -26,6 +27,9 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
     assert data_faults("a", section(task="segmentation", train=RLE)) == []
     long = TRAIN | {"label": "kind"}
     assert data_faults("a", section(task="regression", train=long, row="{id}_{label}")) == []
+    pixels = {"table": "test.csv", "shape": [2, 3]}
+    assert data_faults("a", section(train=PIXELS, test={"table": "test.csv"})) == []
+    assert data_faults("a", section(train=PIXELS, valid=pixels, test=pixels)) == []
     by_files = {"files": "train/{label}/{n}.jpg", "targets": "label"}
     assert data_faults("a", section(train=by_files, test={"image": "test/{file}"})) == []
 
@@ -47,6 +51,10 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
         ({"train": TRAIN | {"rle": "x"}}, "a.data.train.rle: is for segmentation"),
         ({"train": TRAIN | {"label": "x"}}, "a.data.train.label: gathers several labels"),
         ({"train": TRAIN | {"shape": [2, 3]}}, "a.data.train.shape: is of pixels"),
+        (
+            {"train": PIXELS, "test": {"shape": [3, 2]}},
+            "a.data.test.shape: all parts have the shape of train; set it there alone",
+        ),
         ({"row": "{label}"}, "a.data.row: found '{label}', which lacks the image"),
         ({"row": "{id}_{label}"}, "but an image has no several labels; set a.data.train.label"),
         (

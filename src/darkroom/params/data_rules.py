@@ -89,6 +89,8 @@ def _part_faults(at: str, part: str, rows: Rows, data: Data) -> list[str]:
         )
     if rows.shape is not None and rows.pixels is None:
         faults.append(f"{at}.shape: is of pixels, which are not set; remove it")
+    elif part != "train" and rows.shape != data.train.shape:
+        faults.append(f"{at}.shape: all parts have the shape of train; set it there alone")
     if rows.table is None and isinstance(rows.mask, dict) and not rows.mask:
         faults.append(f"{at}.mask: has no class; write {{road: masks/{{id}}_road.png}}")
     return faults + _target_faults(at, part, rows, data)
