@@ -30,6 +30,7 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
     pixels = {"table": "test.csv", "shape": [2, 3]}
     assert data_faults("a", section(train=PIXELS, test={"table": "test.csv"})) == []
     assert data_faults("a", section(train=PIXELS, valid=pixels, test=pixels)) == []
+    assert data_faults("a", section(train=TRAIN | {"id": "x"})) == []
     by_files = {"files": "train/{label}/{n}.jpg", "targets": "label"}
     assert data_faults("a", section(train=by_files, test={"image": "test/{file}"})) == []
 
@@ -55,6 +56,7 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
             {"train": PIXELS, "test": {"shape": [3, 2]}},
             "a.data.test.shape: all parts have the shape of train; set it there alone",
         ),
+        ({"test": {"id": "x"}}, "a.data.test.id: the rows are those of data.like, whose ids"),
         ({"row": "{label}"}, "a.data.row: found '{label}', which lacks the image"),
         ({"row": "{id}_{label}"}, "but an image has no several labels; set a.data.train.label"),
         (

@@ -83,6 +83,11 @@ def _part_faults(at: str, part: str, rows: Rows, data: Data) -> list[str]:
             faults.append(
                 f"{at}: lacks its rows; write table, or files, or data.like, whose rows it then has"
             )
+        elif data.test.id is not None:
+            faults.append(
+                f"{at}.id: the rows are those of data.like, whose ids data.row says; remove it, or "
+                "write table"
+            )
     if rows.image is None and rows.pixels is None and rows.files is None:
         faults.append(
             f"{at}.image: this key is missing: where a row's image lies, such as train/{{id}}.jpg"
