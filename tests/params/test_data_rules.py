@@ -17,6 +17,8 @@ DATA: dict[str, Any] = {
 RLE = {"table": "train.csv", "image": "train/{id}.jpg", "rle": "runs"}
 PIXELS = {"table": "train.csv", "pixels": "p*", "targets": "label", "shape": [2, 3]}
 
+MASK = {"table": "train.csv", "image": "train/{id}.jpg", "mask": "masks/{id}.png"}
+
 
 def section(**changes: Any) -> Data:
     return Data.model_validate(DATA | changes)
@@ -31,6 +33,10 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
     assert data_faults("a", section(train=PIXELS, test={"table": "test.csv"})) == []
     assert data_faults("a", section(train=PIXELS, valid=pixels, test=pixels)) == []
     assert data_faults("a", section(train=TRAIN | {"id": "x"})) == []
+    rows = {"runs": {"order": "row"}}
+    assert data_faults("a", section(task="segmentation", train=RLE | rows, valid={})) == []
+    for metric in ("map@5", "gap", "top3_accuracy", "metrics/mine.py:score"):
+        assert data_faults("a", section(separator=" ", metric=metric)) == []
     by_files = {"files": "train/{label}/{n}.jpg", "targets": "label"}
     assert data_faults("a", section(train=by_files, test={"image": "test/{file}"})) == []
 
@@ -65,6 +71,16 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
         ),
         ({"task": "binary", "values": {"x": "y"}}, "found 'y'; a label's cell means 0, 1 or null"),
         ({"task": "binary", "separator": " "}, "a.data.separator: is for several labels"),
+        ({"separator": " "}, "a.data.separator: a cell holds one class; remove it, or name"),
+        ({"separator": " ", "metric": "log_loss"}, "a.data.separator: a cell holds one class"),
+        (
+            {"task": "segmentation", "train": MASK | {"runs": {"order": "row"}}},
+            "a.data.train.runs: is of run lengths in a table; set rle",
+        ),
+        (
+            {"task": "segmentation", "train": RLE | {"runs": {"size": [4, 5]}}},
+            "a.data.train.runs.size: run lengths are read at the image's own size",
+        ),
         ({"runs": {"order": "row"}}, "a.data.runs: is for segmentation"),
         ({"task": "segmentation"}, "a.data.train.targets: the task is segmentation"),
         (

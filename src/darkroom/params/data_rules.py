@@ -98,6 +98,15 @@ def _part_faults(at: str, part: str, rows: Rows, data: Data) -> list[str]:
         faults.append(f"{at}.shape: all parts have the shape of train; set it there alone")
     if rows.table is None and isinstance(rows.mask, dict) and not rows.mask:
         faults.append(f"{at}.mask: has no class; write {{road: masks/{{id}}_road.png}}")
+    own = {"train": data.train, "valid": data.valid, "test": data.test}[part]
+    if own is not None and own.runs is not None:
+        if rows.rle is None:
+            faults.append(f"{at}.runs: is of run lengths in a table; set rle, or remove it")
+        elif own.runs.size is not None:
+            faults.append(
+                f"{at}.runs.size: run lengths are read at the image's own size; that of the "
+                "submission's masks is data.runs.size"
+            )
     return faults + _target_faults(at, part, rows, data)
 
 
@@ -157,9 +166,20 @@ def _form_faults(at: str, data: Data) -> list[str]:
     faults += _value_faults(at, data)
     if data.separator is not None and task in ("segmentation", "regression", "binary"):
         faults.append(f"{at}.separator: is for several labels, and the task is {task}; remove it")
+    elif data.separator is not None and task == "multiclass" and not _is_ranking(data.metric):
+        faults.append(
+            f"{at}.separator: a cell holds one class; remove it, or name the metric that counts "
+            "several, such as map@5"
+        )
     if task != "segmentation" and "runs" in data.model_fields_set:
         faults.append(f"{at}.runs: is for segmentation, and the task is {task}; remove it")
     return faults
+
+
+def _is_ranking(metric: str | None) -> bool:
+    """Return whether a metric may want several classes in a cell, best first, or their scores."""
+    named = metric or ""
+    return is_own_metric(named) or named == "gap" or named.startswith(("map@", "top"))
 
 
 def _value_faults(at: str, data: Data) -> list[str]:
