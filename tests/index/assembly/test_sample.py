@@ -15,8 +15,8 @@ from darkroom.raw.archives import Archives
 WORDS = st.text("ab_.-1", min_size=1, max_size=5)
 
 
-def read(folder: Path, keys: list[str], labels: list[str], row: str) -> Sample:
-    (folder / "s.csv").write_text("key,value\n" + "".join(f"{key},0\n" for key in keys))
+def read(folder: Path, keys: list[str], labels: list[str], row: str, name: str = "key") -> Sample:
+    (folder / "s.csv").write_text(f"{name},value\n" + "".join(f"{key},0\n" for key in keys))
     data = Data.model_validate(
         {
             "source": "raw",
@@ -57,6 +57,12 @@ def test_the_labels_have_the_order_of_the_sample(tmp_path: Path) -> None:
     sample = read(tmp_path, ["2_b", "2_a", "1_b", "1_a"], ["a", "b"], "{id}_{label}")
     assert (sample.ids, sample.labels) == (["2", "1"], ("b", "a"))
     assert sample.header == ("key", "value")
+
+
+def test_a_column_of_keys_that_is_called_id_gives_the_id_of_an_image(tmp_path: Path) -> None:
+    sample = read(tmp_path, ["2_b", "2_a", "1_b", "1_a"], ["a", "b"], "{id}_{label}", "id")
+    assert sample.table.column("id") == ["2", "1"]
+    assert sample.header == ("id", "value")
 
 
 def test_an_unknown_label_is_named_with_those_of_training(tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from darkroom.errors import DataError
 from darkroom.index.assembly.part import SAMPLE_ID
 from darkroom.index.card import ID_KEY, LABEL_KEY
-from darkroom.params.data import Data
+from darkroom.params.data import Data, part_rows
 from darkroom.project.names import nearest_name
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables import Table, read_table, refuse_rows
@@ -18,8 +18,8 @@ class Sample:
     """A sample submission.
 
     Attributes:
-        table: One row an image, in the order of the file, with its id in `SAMPLE_ID` and, where
-            the file has no such column, in `id` too.
+        table: One row an image, in the order of the file, with its id in `SAMPLE_ID`, and in `id`
+            unless that is a column of answers or of cells that data.test.cells takes apart.
         header: Of the submission.
         ids: Of the images, in the order of their first rows.
         labels: In the order of the first image's rows; () if a row is of all labels.
@@ -75,9 +75,14 @@ def read_sample(archives: Archives, data: Data, labels: Collection[str]) -> Samp
     elif len(first) < len(ids) and data.task != "segmentation":  # there, a row an object
         twice = [place for place, name in enumerate(ids) if first[name] != place]
         refuse_rows(table, twice, "ids that come again", expected="one row an image")
+    header = table.header
     table = table.select(list(first.values()))
+    if "id" in header[: len(keys)] and "id" not in part_rows(data)["test"].cells:
+        # {id} of a path means the id that data.row takes from this column's cells.
+        names = ["" if name == "id" else name for name in header]
+        table = replace(table, header=tuple(names))
     further = {SAMPLE_ID: list(first)} | ({} if "id" in table.header else {"id": list(first)})
-    return Sample(table.with_columns(further), tuple(table.header), list(first), order)
+    return Sample(table.with_columns(further), tuple(header), list(first), order)
 
 
 def _read_keys(
