@@ -18,6 +18,7 @@ RLE = {"table": "train.csv", "image": "train/{id}.jpg", "rle": "runs"}
 PIXELS = {"table": "train.csv", "pixels": "p*", "targets": "label", "shape": [2, 3]}
 
 MASK = {"table": "train.csv", "image": "train/{id}.jpg", "mask": "masks/{id}.png"}
+VALUES: dict[str, Any] = {"task": "segmentation", "train": MASK, "values": {0: "x"}}
 
 
 def section(**changes: Any) -> Data:
@@ -27,6 +28,8 @@ def section(**changes: Any) -> Data:
 def test_a_section_that_says_enough_has_no_faults() -> None:
     assert data_faults("a", section()) == []
     assert data_faults("a", section(task="segmentation", train=RLE)) == []
+    assert data_faults("a", section(**VALUES, test={"mask": "test_masks/{id}.png"})) == []
+    assert data_faults("a", section(**VALUES)) == []
     long = TRAIN | {"label": "kind"}
     assert data_faults("a", section(task="regression", train=long, row="{id}_{label}")) == []
     pixels = {"table": "test.csv", "shape": [2, 3]}
@@ -69,6 +72,15 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
             {"task": "segmentation", "train": RLE, "values": {0: "x"}},
             "a.data.values: are of mask pictures",
         ),
+        (
+            VALUES | {"test": {"mask": {"p": "masks/{id}.png"}}},
+            "without label (data.test), or remove them",
+        ),
+        (
+            VALUES | {"valid": {"mask": {"x": "masks/{id}.png"}}},
+            "without label (data.valid), or remove them",
+        ),
+        (VALUES | {"valid": {"rle": "runs"}}, "without label (data.valid), or remove them"),
         ({"task": "binary", "values": {"x": "y"}}, "found 'y'; a label's cell means 0, 1 or null"),
         ({"task": "binary", "separator": " "}, "a.data.separator: is for several labels"),
         ({"separator": " "}, "a.data.separator: a cell holds one class; remove it, or name"),

@@ -194,11 +194,14 @@ def _value_faults(at: str, data: Data) -> list[str]:
             odd = next(each for each in data.values.values() if each not in (0, 1, None))
             return [f"{at}.values: found {odd!r}; a label's cell means 0, 1 or null (unknown)"]
         return []
-    if not isinstance(data.train.mask, str) or data.train.label is not None:
-        return [
-            f"{at}.values: are of mask pictures that hold all classes; write mask: "
-            "masks/{id}.png without label, or remove them"
-        ]
+    for part, rows in part_rows(data).items():
+        has_masks = part != "test" or rows.mask is not None or rows.rle is not None
+        if has_masks and (not isinstance(rows.mask, str) or rows.label is not None):
+            where = "" if part == "train" else f" (data.{part})"
+            return [
+                f"{at}.values: are of mask pictures that hold all classes; write mask: "
+                f"masks/{{id}}.png without label{where}, or remove them"
+            ]
     odd_keys = [key for key in data.values if not isinstance(key, int) or not 0 <= key < 65536]
     if odd_keys:
         return [f"{at}.values: found {odd_keys[0]!r}; a picture's values are 0 to 65535"]

@@ -419,6 +419,20 @@ def test_a_file_a_class(tmp_path: Path) -> None:
     assert "no file is like data.train.mask.b" in refused(tmp_path, train=train, **keys)
 
 
+@pytest.mark.parametrize("names", ["a", "ac", "abc"])
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_files_of_other_classes_than_those_of_training_are_refused(
+    tmp_path: Path, part: str, names: str
+) -> None:
+    write(tmp_path, {}, {"s": "1.png", "v": "2.png", "m": "1_a.png 1_b.png", "t": "9.png"})
+    train = {"files": "s/{id}.png", "mask": {name: f"m/{{id}}_{name}.png" for name in "ab"}}
+    other = {"files": "v/{id}.png", "mask": {name: f"m/{{id}}_{name}.png" for name in names}}
+    keys = MASKED | {"header": ["id", "a", "b"], "train": train, part: other}
+    words = refused(tmp_path, **keys)
+    assert f"data.{part}.mask names other classes than the training masks" in words
+    assert f"found: {', '.join(names)}\n  expected: a, b" in words
+
+
 def test_classes_as_values_of_a_picture(tmp_path: Path) -> None:
     write(tmp_path, {}, {"s": "1.png", "m": "1.png", "t": "9.png"})
     train = {"files": "s/{id}.png", "mask": "m/{id}.png"}

@@ -143,6 +143,12 @@ def _files_by_class(
     classes: Sequence[str],
 ) -> list[str]:
     """Return masks of a file a class; a file that is not there is an empty mask, and counted."""
+    if set(masks) != set(classes):
+        raise DataError(
+            f"data.{part.key}.mask names other classes than the training masks",
+            found=", ".join(masks),
+            expected=", ".join(classes) or "one template, as there is one class",
+        )
     first = part.select([several[0] for several in gathered.places])
     by_class = []
     for name in classes:
