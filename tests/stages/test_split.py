@@ -1,14 +1,21 @@
 """The split and its digest: read as written, or refused with what to do."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from darkroom.errors import ArtifactError
+from darkroom.errors import ArtifactError, DataError
+from darkroom.index.card import Card
+from darkroom.index.table import COLUMNS, Index, write_index
+from darkroom.params.competition import Competition
+from darkroom.params.data import Split
 from darkroom.project import files
 from darkroom.project.checked_json import write_json
 from darkroom.project.paths import Layout
+from darkroom.stages import split
+from darkroom.stages._context import Context
 from darkroom.stages._split import read_split, write_split
 
 
@@ -65,3 +72,28 @@ def test_a_split_of_other_columns_is_refused(tmp_path: Path, text: str, words: s
     assert f"{paths.split}: it is damaged\n  found: " in str(caught.value)
     assert words in str(caught.value)
     assert "to do: run `dvc repro -sf split@cars`" in str(caught.value)
+
+
+@pytest.mark.parametrize("groups", ["", "ab"])
+def test_a_stack_in_two_folds_is_refused_before_anything_is_trained(
+    tmp_path: Path, groups: str
+) -> None:
+    paths, ids = Layout("scans", tmp_path), [f"{case}_{place}" for case in "ab" for place in "123"]
+    rows = pd.DataFrame(dict.fromkeys(COLUMNS, ""), index=range(7))
+    rows = rows.assign(id=[*ids, "c_1"], part=["train"] * 6 + ["test"], image="x.png")
+    rows["digest"] = [f"{number:032x}" for number in range(7)]
+    rows.loc[:5, "mask"] = "rle:column 1 3"
+    if groups:
+        rows["group"] = rows["id"].str[0]
+    card = Card("segmentation", metric="dice_hausdorff", header=("id", "rle"))
+    write_index(Index(rows, card), paths.index, paths.card)
+    parts: Any = {"split": Split(by="group", folds=2)}
+    section = Competition.model_construct(**parts)
+    context = Context(seed=1, folds=(0,), section=section, paths=paths)
+    if groups:
+        split.run(context)
+        assert read_split(paths)[0]["fold"].nunique() == 2
+        return
+    with pytest.raises(DataError, match=r"2 stacks, such as a_(?s:.*)split.by: group"):
+        split.run(context)
+    assert not paths.split.exists()

@@ -3,6 +3,7 @@
 from darkroom.index.split import NEVER_VALIDATED, assign_folds
 from darkroom.index.table import hard_labels, read_index
 from darkroom.params.data import Split
+from darkroom.prediction.masks.stacks import STACKED, refuse_parted_stacks
 from darkroom.stages._context import Context
 from darkroom.stages._split import write_split
 
@@ -24,6 +25,8 @@ def run(context: Context) -> None:
         targets=targets,
         classes=index.card.classes,
     )
+    if index.card.metric == STACKED:
+        refuse_parted_stacks([part["id"].tolist() for _, part in folds.groupby("fold")])
     write_split(paths, folds)
 
     sizes = folds["fold"].value_counts().sort_index()

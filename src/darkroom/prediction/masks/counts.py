@@ -18,7 +18,7 @@ from darkroom.images.objects import NO_CLEANUP, Cleanup, plane_objects
 from darkroom.params.section import OBJECT_METRICS
 from darkroom.prediction import thresholds
 from darkroom.prediction.decision import DEFAULT_THRESHOLD
-from darkroom.prediction.masks.stacks import Stacks
+from darkroom.prediction.masks.stacks import STACKED, Stacks
 from darkroom.prediction.parts import Arrays
 from darkroom.prediction.scoring import LabelledPredictions
 from darkroom.prediction.thresholds import THRESHOLDS, Floats
@@ -31,7 +31,6 @@ from darkroom.tasks.planes import OVERLAPPING, MaskClasses
 
 Array = NDArray[Any]
 
-STACKED = "dice_hausdorff"
 _FEW = np.arange(15, len(THRESHOLDS), 16)  # every 1/16
 
 

@@ -16,8 +16,8 @@ from darkroom.params.section import OBJECT_METRICS
 from darkroom.prediction import thresholds
 from darkroom.prediction.decision import Decision
 from darkroom.prediction.label_scores import Evaluation, Metrics
-from darkroom.prediction.masks.counts import STACKED, MaskRules, count_fold
-from darkroom.prediction.masks.stacks import refuse_parted_stacks
+from darkroom.prediction.masks.counts import MaskRules, count_fold
+from darkroom.prediction.masks.stacks import STACKED
 from darkroom.prediction.parts import Arrays, extended, joined, rows_of
 from darkroom.prediction.scoring import LabelledPredictions
 from darkroom.prediction.thresholds import THRESHOLDS, Doubles
@@ -51,8 +51,6 @@ def score_masks(
     """
     ids: list[str] = []
     counted: list[Arrays] = []
-    if rules.spec.name == STACKED:
-        refuse_parted_stacks([fold.rows["id"].tolist() for fold in folds])
     for fold in folds:
         # A stack is scored when its last slice is: half of one can't be gone on from.
         journal = None if rules.spec.name == STACKED else fold.journal

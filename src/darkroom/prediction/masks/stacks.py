@@ -12,6 +12,8 @@ from darkroom.tasks.metrics.objects import stack_distance, stack_name
 
 Array = NDArray[Any]
 
+STACKED = "dice_hausdorff"
+
 
 class Stacks:
     """Holds the slices of stacks that are not complete; see `stack_name`.
@@ -68,16 +70,17 @@ def refuse_parted_stacks(folds: Sequence[Sequence[str]]) -> None:
     """Raise DataError if the slices of a stack lie in several folds: each would be half a volume.
 
     Args:
-        folds: The ids of each.
+        folds: The ids of each, and of the images that none validates.
     """
     names = [set(map(stack_name, ids)) for ids in folds]
     counts = Counter(name for of_fold in names for name in of_fold)
     if parted := sorted(name for name, count in counts.items() if count > 1):
         raise DataError(
-            "dice_hausdorff: the slices of a stack are validated by several folds",
+            f"{STACKED}: the slices of a stack lie in several folds",
             found=f"{len(parted)} stacks, such as {parted[0]}",
             expected="all slices of a stack in one fold",
-            fix="set data.train.group to what names the stack, and split.by: group",
+            fix="set split.by: group, and data.train.group to what names a stack, such as "
+            'group: "{case}"',
         )
 
 
