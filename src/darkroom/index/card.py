@@ -8,14 +8,13 @@ from typing import Any, get_args
 from darkroom.errors import DataError
 from darkroom.images.rle import USUAL
 from darkroom.images.rle import Runs as Runs
-from darkroom.params.section import TaskName
+from darkroom.params.section import ID_KEY, LABEL_KEY, TaskName
 from darkroom.project.names import nearest_name
 from darkroom.raw.images.cells import PixelCells
 
 TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
 ORDERS = ("row", "column")
 TAKEN_SUFFIX = "_target"  # of a target whose name is that of another column of the index
-ID_KEY, LABEL_KEY = "{id}", "{label}"  # in the templates of a submission's key cells
 
 # Characters that break a line of the submission, or its encoding.
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from darkroom.params.section import Positive, Section, TaskName
+from darkroom.params.section import ID_KEY, Positive, Section, TaskName
 
 SAMPLE, KAGGLE, URLS = "sample", "kaggle", "urls"  # the sources that are not folders
 MAX_LETTERS = 120  # of a file's or folder's name on disk
@@ -215,7 +215,7 @@ class Data(Source):
         [], description="The submission's header, where there is no sample submission."
     )
     row: str | list[str] = Field(
-        "{id}",
+        ID_KEY,
         description="The key of a submission's row, of {id} and {label}; a list where several "
         "columns are the key.",
     )

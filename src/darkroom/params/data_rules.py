@@ -4,9 +4,8 @@ import re
 from difflib import get_close_matches
 
 from darkroom.params.data import ALTERNATIVES, SAMPLE, Data, Rows, part_rows
-from darkroom.params.section import TaskName, is_own_metric
+from darkroom.params.section import ID_KEY, LABEL_KEY, TaskName, is_own_metric
 
-ID_KEY, LABEL_KEY = "{id}", "{label}"
 _LABELS: tuple[TaskName, ...] = ("multiclass", "multilabel", "binary")
 _CLASSES: tuple[TaskName, ...] = ("multiclass", "binary")
 _FLAGS: tuple[TaskName, ...] = ("multilabel", "binary")

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 TaskName = Literal["segmentation", "multilabel", "multiclass", "binary", "regression"]
 
+ID_KEY, LABEL_KEY = "{id}", "{label}"  # in the templates of a submission's key cells
+
 # What several rooms ask of a metric by its name; tests hold the table of metrics to it.
 LOWER_IS_BETTER = ("log_loss", "weighted_log_loss", "rmse", "mae", "rmsle", "mcrmse")
 OBJECT_METRICS = ("iou_precision", "f2_iou")  # whose submissions have a row for each object

@@ -4,8 +4,9 @@ import re
 from typing import Literal
 
 from darkroom.errors import DataError
-from darkroom.index.card import ID_KEY, LABEL_KEY, TAKEN_SUFFIX, Card, counted
+from darkroom.index.card import TAKEN_SUFFIX, Card, counted
 from darkroom.index.table import RESERVED_NAMES
+from darkroom.params.section import ID_KEY, LABEL_KEY
 from darkroom.tasks.metrics.specs import MetricSpec
 
 _FIELD = re.compile(f"({re.escape(ID_KEY)}|{re.escape(LABEL_KEY)})")

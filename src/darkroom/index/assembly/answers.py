@@ -8,8 +8,9 @@ from darkroom.errors import DataError
 from darkroom.index.assembly.labels import is_number
 from darkroom.index.assembly.sample import Sample, key_templates
 from darkroom.index.assembly.targets import Targets, free_name
-from darkroom.index.card import LABEL_KEY, TAKEN_SUFFIX
+from darkroom.index.card import TAKEN_SUFFIX
 from darkroom.params.data import Data
+from darkroom.params.section import LABEL_KEY
 from darkroom.project.names import nearest_name
 from darkroom.raw.tables import Table, refuse_rows
 

@@ -19,9 +19,10 @@ from darkroom.index.assembly.part import Counts, Part, read_part, stems
 from darkroom.index.assembly.rows import assemble_index, image_rows
 from darkroom.index.assembly.sample import Sample, key_templates, read_sample
 from darkroom.index.assembly.targets import Targets, free_name, read_targets
-from darkroom.index.card import LABEL_KEY, TAKEN_SUFFIX, UNLIKE_LABELS, Card
+from darkroom.index.card import TAKEN_SUFFIX, UNLIKE_LABELS, Card
 from darkroom.index.table import Index
 from darkroom.params.data import Data, Rows, TableFile, part_rows
+from darkroom.params.section import LABEL_KEY
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables import table_files
 from darkroom.raw.templates import Template

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from darkroom.errors import DataError
 from darkroom.index.assembly.part import SAMPLE_ID
-from darkroom.index.card import ID_KEY, LABEL_KEY
 from darkroom.params.data import Data, part_rows
+from darkroom.params.section import ID_KEY, LABEL_KEY
 from darkroom.project.names import nearest_name
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables import Table, read_table, refuse_rows
