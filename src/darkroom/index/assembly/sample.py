@@ -95,10 +95,10 @@ def _read_keys(
     matches = [pattern.fullmatch(text) for text in joined]
     odd = [place for place, match in enumerate(matches) if match is None]
     if odd:
-        found = joined[odd[0]].replace("\n", ", ")
+        key_text = joined[odd[0]].replace("\n", ", ")
         near = (
             nearest_name(
-                found,
+                key_text,
                 [
                     key.replace(ID_KEY, "").replace(LABEL_KEY, each)
                     for key in keys
@@ -113,21 +113,21 @@ def _read_keys(
             f"{len(odd)} of {len(joined)} rows whose key is not like data.row",
             file=table.file,
             row=table.lines[odd[0]],
-            found=repr(found),
+            found=repr(key_text),
             expected=f"{', '.join(keys)}{hint}",
             fix=f"correct data.row, or the labels of training{f': the nearest is {near}' if near else ''}",  # noqa: E501
         )
-    found_keys = [match.groupdict() for match in matches if match is not None]
-    _refuse_two_readings(table, keys, joined, found_keys, labels)
-    return [each["id"] for each in found_keys], [each.get("label") or "" for each in found_keys]
+    readings = [match.groupdict() for match in matches if match is not None]
+    _refuse_two_readings(table, keys, joined, readings, labels)
+    return [each["id"] for each in readings], [each.get("label") or "" for each in readings]
 
 
 def _pattern(text: str, labels: Collection[str]) -> str:
-    """Return the regular expression of key templates, whose label is one of those known."""
-    known = "|".join(
+    """Return the regular expression of key templates, whose label is one of `labels`."""
+    choices = "|".join(
         re.escape(label) for label in sorted(labels, key=lambda each: (-len(each), each))
     )
-    fields = {"id": "[^\n]+", "label": known or "[^\n]+"}
+    fields = {"id": "[^\n]+", "label": choices or "[^\n]+"}
     seen: set[str] = set()
     parts = []
     for piece in re.split(r"(\{id\}|\{label\})", text):
@@ -146,7 +146,7 @@ def _refuse_two_readings(
     table: Table,
     keys: Sequence[str],
     joined: Sequence[str],
-    found: Sequence[dict[str, str]],
+    readings: Sequence[dict[str, str]],
     labels: Collection[str],
 ) -> None:
     """Raise if a key can be read with two labels, such as "a_b" and "b"."""
@@ -157,15 +157,19 @@ def _refuse_two_readings(
         if one != other
         and any(a.endswith(b) or a.startswith(b) for a, b in ((one, other), (other, one)))
     ]
+    places_of: dict[str | None, list[int]] = {}
+    for place, reading in enumerate(readings):
+        places_of.setdefault(reading.get("label"), []).append(place)
     for one, other in ends:
         pattern = re.compile(_pattern("\n".join(keys), [other]))
-        for place, reading in enumerate(found):
-            if reading.get("label") == one and (match := pattern.fullmatch(joined[place])):
+        for place in places_of.get(one, []):
+            if match := pattern.fullmatch(joined[place]):
+                own = readings[place]["id"]
                 raise DataError(
                     "a key that can be read in two ways",
                     file=table.file,
                     row=table.lines[place],
-                    found=f"id {reading['id']!r} with {one!r}, or {match['id']!r} with {other!r}",
+                    found=f"id {own!r} with {one!r}, or {match['id']!r} with {other!r}",
                     expected="one reading of data.row",
                     fix="rename one of the labels in the tables",
                 )
