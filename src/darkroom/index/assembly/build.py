@@ -211,15 +211,15 @@ def _tables(rows: Rows) -> list[TableFile]:
 
 def _templates(rows: Rows) -> list[tuple[str, str]]:
     """Return the path templates of a part, with their keys."""
-    found = [("files", rows.files)] if rows.files is not None else []
+    templates = [("files", rows.files)] if rows.files is not None else []
     if rows.image is not None:
         listed = rows.image if isinstance(rows.image, list) else [rows.image]
-        found += [("image", text) for text in listed]
+        templates += [("image", text) for text in listed]
     if isinstance(rows.mask, dict):
-        found += [(f"mask.{name}", text) for name, text in rows.mask.items()]
+        templates += [(f"mask.{name}", text) for name, text in rows.mask.items()]
     elif rows.mask is not None:
-        found.append(("mask", rows.mask))
-    return found
+        templates.append(("mask", rows.mask))
+    return templates
 
 
 def _with_paths_as_ids(parts: dict[str, Part]) -> dict[str, Part]:

@@ -177,10 +177,10 @@ def _listed_files(archives: Archives, key: str, text: str, counts: Counts) -> Ta
     Files that would match but for their suffix (.JPG, .jpeg) are counted.
     """
     template = Template(text, f"data.{key}.files")
-    found = template.paths(archives)
+    files = template.paths(archives)
     counts[f"{key} files left out for another suffix"] += len(template.other_suffixes(archives))
     names = tuple(template.fields)
-    rows = [[*(fields[name] for name in names), path] for path, fields in found]
+    rows = [[*(fields[name] for name in names), path] for path, fields in files]
     return Table(text, (*names, PATH), rows, list(range(1, len(rows) + 1)))
 
 
