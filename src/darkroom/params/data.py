@@ -106,7 +106,9 @@ class RunLengths(Section):
     relative: bool = Field(
         False, description="Whether a start counts from the end of the run before."
     )
-    empty: str = Field("", description='The cell of an empty mask: "", "-1", "1 0" or "-".')
+    empty: Literal["", "-1", "-", "1 0", "0 0"] = Field(
+        "", description='The cell of an empty mask: "", "-1", "-", "1 0" or "0 0".'
+    )
     size: Size | None = Field(
         None, description="[height, width] of the masks, px, where it is not the image's."
     )
@@ -128,7 +130,7 @@ AnyTable = str | TableFile
 class Rows(Section):
     """Where the rows of a part come from, and what an image and a target are."""
 
-    table: AnyTable | list[AnyTable] | None = Field(
+    table: AnyTable | Annotated[list[AnyTable], Field(min_length=1)] | None = Field(
         None,
         description="The file that lists the rows: .csv, .tsv, .txt, .parquet, .json (COCO), "
         "also in a .zip or .gz. Of a list, further tables are joined to the first on the columns "
@@ -152,7 +154,7 @@ class Rows(Section):
     missing: Literal["refuse", "skip"] = Field(
         "refuse", description="skip: leave out rows whose image is not there, and count them."
     )
-    image: str | list[str] | None = Field(
+    image: str | Annotated[list[str], Field(min_length=1)] | None = Field(
         None,
         description="Where the image lies, a template of columns: train/{id[0]}/{id}.jpg; {3} is "
         "a column by position, * what is not known. A list: planes, stacked as channels.",
@@ -176,7 +178,7 @@ class Rows(Section):
         description="Where rows are of an image and a label: the column that names the target or "
         "mask class.",
     )
-    mask: str | dict[str, str] | None = Field(
+    mask: str | Annotated[dict[str, str], Field(min_length=1)] | None = Field(
         None,
         description="Where the mask lies, a template; * may match several files. "
         "{road: ..., car: ...}: a file a class.",

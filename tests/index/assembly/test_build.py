@@ -217,6 +217,14 @@ def test_masks_by_file(tmp_path: Path) -> None:
     assert "train.csv, row 3: 1 rows whose data.train.mask is not a path inside" in words
 
 
+def test_one_file_for_all_masks_is_refused(tmp_path: Path) -> None:
+    draw(tmp_path, ["001", "000"])
+    for mask in ("train.zip/t/000.png", {"a": "train.zip/t/000.png", "b": "x/{label}.png"}):
+        train = MASKED | {"mask": mask}
+        with pytest.raises(ParamsError, match=r"names no column\n  found: train.zip/t/000\.png"):
+            index_of(tmp_path, task="segmentation", train=train, header=["id", "rle"])
+
+
 def test_masks_by_run_lengths(tmp_path: Path) -> None:
     train = RUNS | {"runs": {"order": "row"}}
     data: dict[str, Any] = {"task": "segmentation", "train": train, "header": ["id", "rle"]}

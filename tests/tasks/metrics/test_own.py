@@ -71,6 +71,7 @@ def test_none_is_not_defined() -> None:
     [
         ("def other(t, p): ...\n", "the file has no such function"),
         ("score = 3\n", "the file has no such function"),
+        ("raise SystemExit(0)\n", "row 1: .*the file can't be run.*SystemExit: 0"),
         ("def score(:\n", "mine.py, row 1: .*the file can't be run"),
         ("x = 1\nimport nothing_of_this_name\n", "row 2: .*ModuleNotFoundError"),
         ('BEST = "most"\ndef score(t, p): ...\n', "BEST is invalid.*found: most"),
@@ -93,6 +94,9 @@ def test_a_file_that_is_no_metric_is_refused(text: str, words: str) -> None:
         ("truth[0] = 0", "row 2: .*read-only.*copy an array before changing it"),
         ("predictions += 1", "row 2: .*read-only"),
         ("return missing(truth)", "row 2: .*NameError"),
+        ("raise SystemExit(0)", "row 2: .*the function failed.*SystemExit: 0"),
+        ("return 10**400", "returns no score.*found: an integer beyond"),
+        ("return 10**5000", "returns no score.*found: an integer beyond"),
     ],
 )
 def test_a_function_that_gives_no_score_is_refused(body: str, words: str) -> None:

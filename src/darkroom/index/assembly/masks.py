@@ -7,7 +7,7 @@ from darkroom.errors import DataError, one_line
 from darkroom.images.rle import Runs, normalise
 from darkroom.index.assembly.gather import Gathered, label_cells
 from darkroom.index.assembly.part import Part
-from darkroom.index.assembly.pictures import nearest_file
+from darkroom.index.assembly.pictures import nearest_file, path_template
 from darkroom.params.data import Data, RunLengths
 from darkroom.raw.archives import Archives
 from darkroom.raw.masks import RLE_PREFIX
@@ -88,7 +88,7 @@ def _run_lengths(part: Part, column: int | str, runs: RunLengths) -> list[str]:
 def _mask_files(archives: Archives, part: Part, text: str) -> list[list[str]]:
     """Return the files of each row's mask; [] for a row whose cell is empty."""
     key = f"data.{part.key}.mask"
-    template = Template(text, key)
+    template = path_template(text, key, part.table)
     table = _with_id(part, template)
     wanted = template.fill_paths(table)
     if "*" in text:
@@ -152,7 +152,7 @@ def _files_by_class(
     first = part.select([several[0] for several in gathered.places])
     by_class = []
     for name in classes:
-        template = Template(masks[name], f"data.{part.key}.mask.{name}")
+        template = path_template(masks[name], f"data.{part.key}.mask.{name}", part.table)
         table = _with_id(first, template)
         files = template.files(archives, template.fill_paths(table))
         _refuse_shared(first, table, files)

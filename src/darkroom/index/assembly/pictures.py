@@ -86,19 +86,29 @@ def _find_plane(
     archives: Archives, key: str, text: str, table: Table
 ) -> tuple[list[str], list[str]]:
     """Return the filled paths and the files that are there."""
-    template = Template(text, key)
-    if not template.fields:
-        raise ParamsError(
-            f"{key} names no column",
-            found=text,
-            expected=f"a template such as train/{{{table.header[0] or '0'}}}.jpg",
-            fix=f"write {{{text}}}" if text in table.header else "write columns in braces",
-        )
+    template = path_template(text, key, table)
     for name in template.fields:
         cells = table.names(int(name) if name.isdecimal() else name)
         refuse_long(table, cells, f"column {name}")
     wanted = template.fill_paths(table)
     return wanted, template.resolve(archives, wanted)
+
+
+def path_template(text: str, key: str, table: Table) -> Template:
+    """Return the template of a path that each row has of its own.
+
+    Raises:
+        ParamsError: It names no column, so that all rows would have one file.
+    """
+    template = Template(text, key)
+    if template.fields:
+        return template
+    raise ParamsError(
+        f"{key} names no column",
+        found=text,
+        expected=f"a template such as train/{{{table.header[0] or '0'}}}.jpg",
+        fix=f"write {{{text}}}" if text in table.header else "write columns in braces",
+    )
 
 
 def nearest_file(archives: Archives, path: str) -> object:

@@ -156,7 +156,7 @@ def _run(file: str, source: bytes) -> ModuleType:
     module.__file__ = file
     try:
         exec(compile(source, file, "exec"), module.__dict__)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # exit(0) would end the stage as if it were done
         raise _failed("the file can't be run", file, error) from error
     return module
 
@@ -172,22 +172,27 @@ def _call(file: str, function: Callable[..., Any], arrays: tuple[Array, ...]) ->
         view.flags.writeable = False
     try:
         value = function(*views)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failed("the function failed", file, error) from error
     if value is None:
         return None
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value):
+    try:
+        is_finite = is_number and math.isfinite(value)
+        shown = f"{type(value).__name__} {value!r}"[:200]
+    except (OverflowError, ValueError):  # an integer beyond floats, or too long to be shown
+        is_finite, shown = False, "an integer beyond 1.8e308"
+    if not is_finite:
         raise ParamsError(
             "data.metric: the function returns no score",
             file=file,
-            found=f"{type(value).__name__} {value!r}",
+            found=shown,
             expected="a finite number, or None where it is not defined",
         )
     return float(value)
 
 
-def _failed(what: str, file: str, error: Exception) -> ParamsError:
+def _failed(what: str, file: str, error: BaseException) -> ParamsError:
     """Return an error that names the line of the user's file."""
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file
