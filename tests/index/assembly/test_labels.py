@@ -25,7 +25,7 @@ def cells(*columns: list[str], complete: bool = True) -> TargetCells:
 def test_classes_are_ordered_as_numbers_or_as_text() -> None:
     assert class_labels(["10", "2", "", "2", "-1"]) == ("-1", "2", "10")
     assert class_labels(["10", "2", "b"]) == ("10", "2", "b")
-    with pytest.raises(DataError, match="two labels for one number\n  found: 01 and 1"):
+    with pytest.raises(DataError, match="two labels are one number\n  found: 01 and 1"):
         class_labels(["1", "01"])
 
 
@@ -39,6 +39,22 @@ def test_multiclass_numbers_follow_the_classes() -> None:
     assert coded.numbers["train"] == [[1.0, 0.0]]
     assert math.isnan(coded.numbers["test"][0][0])
     assert coded.numbers["test"][0][1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (["1", "1.0", "2.5"], "two labels are one number\n  found: 1 and 1.0"),
+        (["+1", "1"], "two labels are one number\n  found: +1 and 1"),
+        (["caf\u00e9", "cafe\u0301", "tea"], "two labels look alike"),
+    ],
+)
+def test_a_class_is_not_written_in_two_ways(labels: list[str], words: str) -> None:
+    with pytest.raises(DataError) as caught:
+        class_labels(labels)
+    assert words in str(caught.value)
+    # Among words a number is a name, and letters of another case are another letter.
+    assert class_labels(["1", "1.0", "a", "A"]) == ("1", "1.0", "A", "a")
 
 
 @pytest.mark.parametrize(

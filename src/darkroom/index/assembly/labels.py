@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from unicodedata import normalize
 
 from darkroom.errors import DataError
 from darkroom.index.table import LARGEST
@@ -116,26 +117,36 @@ def class_labels(labels: Iterable[str]) -> tuple[str, ...]:
     They are ordered as numbers if all are whole numbers ("2" before "10"), else as text.
 
     Raises:
-        DataError: Two labels are the same number ("1" and "01").
+        DataError: Two labels are the same number ("1" and "01", "1" and "1.0" where all are
+            numbers), or the same letters in two forms of Unicode.
 
     Example:
         >>> class_labels(["10", "2", "", "10"])
         ('2', '10')
     """
     texts = sorted({label for label in labels if label})
-    if not all(_INTEGER.fullmatch(text) for text in texts):
-        return tuple(texts)
-    numbers: dict[int, str] = {}
-    for text in texts:
-        if int(text) in numbers:
+    _refuse_twins([normalize("NFC", text) for text in texts], texts, "look alike, as é and é do")
+    if all(_INTEGER.fullmatch(text) for text in texts):
+        numbers = [int(text) for text in texts]
+        _refuse_twins(numbers, texts, "are one number")
+        return tuple(text for _, text in sorted(zip(numbers, texts, strict=True)))
+    if all(map(is_number, texts)):
+        _refuse_twins([float(text) for text in texts], texts, "are one number")
+    return tuple(texts)
+
+
+def _refuse_twins(keys: Sequence[str | float], labels: Sequence[str], why: str) -> None:
+    """Raise if two labels have one key, and so are one class written in two ways."""
+    first: dict[str | float, str] = {}
+    for key, label in zip(keys, labels, strict=True):
+        if key in first:
             raise DataError(
-                "two labels for one number",
-                found=f"{numbers[int(text)]} and {text}",
+                f"two labels {why}",
+                found=f"{first[key]} and {label}",
                 expected="one text a class",
                 fix="write the class in one way",
             )
-        numbers[int(text)] = text
-    return tuple(numbers[number] for number in sorted(numbers))
+        first[key] = label
 
 
 def label_values(cells: Iterable[str], *, free: bool = False) -> tuple[str, str]:
