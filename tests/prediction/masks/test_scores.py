@@ -160,7 +160,11 @@ def test_a_given_threshold_is_taken_and_several_classes_choose_theirs(tmp_path: 
     assert fixed.metrics["dice"] == pytest.approx(
         plain_score("dice", truth, (found > 102 / 256).astype(np.uint8))
     )
-    assert isinstance(evaluate(tmp_path / "b", truth, found, two("dice")).threshold, tuple)
+    chosen = evaluate(tmp_path / "b", truth, found, two("dice"))
+    assert isinstance(chosen.threshold, tuple)
+    assert chosen.metrics["dice_at_half"] == pytest.approx(
+        plain_score("dice", truth, (found > 0.5).astype(np.uint8))
+    )
     assert MaskRules().fixed == 0.5, "of one class"
 
 
@@ -208,6 +212,7 @@ def test_objects_are_counted_after_their_cleanup(tmp_path: Path, name: str) -> N
     )
     assert specks.metrics[f"baseline_{name}"] == 0.5, "nothing: right where there is none"
     assert specks.per_image["score"].tolist()[1] == 0
+    assert f"{name}_at_half" not in specks.metrics, "one level alone is counted"
 
 
 def test_masks_are_cleaned_before_they_are_counted(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from darkroom.params.section import OBJECT_METRICS
 from darkroom.prediction import thresholds
-from darkroom.prediction.decision import Decision
+from darkroom.prediction.decision import DEFAULT_THRESHOLD, Decision
 from darkroom.prediction.label_scores import Evaluation, Metrics
 from darkroom.prediction.masks.counts import MaskRules, count_fold
 from darkroom.prediction.masks.stacks import STACKED
@@ -93,8 +93,9 @@ def evaluate_masks(ids: Sequence[str], counts: Arrays, rules: MaskRules) -> Eval
     metrics: Metrics = {name: score, f"baseline_{name}": _baseline(counts, rules)}
     if rules.fixed is None and len(ids) > 1:
         metrics[f"{name}_cross_fitted"] = _cross_fitted(counts, rules)
-    half = np.full_like(places, np.argmin(np.abs(levels - 0.5)))
-    metrics[f"{name}_at_half"] = _score(counts, half, name)
+    if rules.fixed is None:
+        half = np.full_like(places, np.flatnonzero(levels == DEFAULT_THRESHOLD))
+        metrics[f"{name}_at_half"] = _score(counts, half, name)
     dice = _at(image_scores("dice", counts["hits"], counts["answered"], counts["areas"]), places)
     metrics |= {"dice": float(dice.mean())} if name != "dice" else {}
     metrics |= {"threshold": threshold[0]} if isinstance(decision.threshold, float) else {}
