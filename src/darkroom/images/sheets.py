@@ -32,7 +32,7 @@ EXCESS: Colour = (255, 92, 56)
 MISSED: Colour = (255, 214, 64)
 # The mark of an answer that is right, is wrong, or is neither.
 ANSWER_MARKS: dict[bool | None, Colour | None] = {True: RIGHT, False: EXCESS, None: None}
-COMPARE_LEGEND = (("found", RIGHT), ("too much", EXCESS), ("missed", MISSED))
+COMPARE_LEGEND = (("correct", RIGHT), ("false positive", EXCESS), ("false negative", MISSED))
 
 GAP_PX = 12
 MARGIN_PX = 20

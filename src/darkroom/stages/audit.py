@@ -39,7 +39,9 @@ def run(context: Context) -> None:
     files.write(paths.audit, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
 
     warnings = report["warnings"]
-    print(f"{name}: {len(warnings)} warnings" if warnings else f"{name}: nothing odd")
+    plural = "s" if len(warnings) > 1 else ""
+    count = f"{len(warnings)} warning{plural}" if warnings else "nothing odd"
+    print(f"{name}: {count}")
     for warning in warnings:
         print(f"  {warning}")
 
