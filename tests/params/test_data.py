@@ -24,7 +24,9 @@ def test_the_cell_of_an_empty_mask_is_no_mask(empty: str) -> None:
         RunLengths.model_validate({"empty": empty})
 
 
-@pytest.mark.parametrize("key", ["image", "table", "mask"])
-def test_a_list_of_nothing_is_refused(key: str) -> None:
+@pytest.mark.parametrize(
+    "rows", [{"image": []}, {"table": []}, {"mask": {}}, {"pixels": []}, {"where": {"x": []}}]
+)
+def test_a_list_of_nothing_is_refused(rows: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match="at least 1 item"):
-        Rows.model_validate({key: {} if key == "mask" else []})
+        Rows.model_validate(rows)

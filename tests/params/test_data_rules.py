@@ -14,11 +14,15 @@ DATA: dict[str, Any] = {
     "train": TRAIN,
     "like": "sample_submission.csv",
 }
+TEST_TABLE = {"table": "test.csv", "image": "test/{id}.jpg"}
 RLE = {"table": "train.csv", "image": "train/{id}.jpg", "rle": "runs"}
 PIXELS = {"table": "train.csv", "pixels": "p*", "targets": "label", "shape": [2, 3]}
 
 MASK = {"table": "train.csv", "image": "train/{id}.jpg", "mask": "masks/{id}.png"}
 VALUES: dict[str, Any] = {"task": "segmentation", "train": MASK, "values": {0: "x"}}
+
+
+MASKS: dict[str, Any] = {"task": "segmentation", "train": MASK}
 
 
 def section(**changes: Any) -> Data:
@@ -40,6 +44,10 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
     assert data_faults("a", section(task="segmentation", train=RLE | rows, valid={})) == []
     for metric in ("map@5", "gap", "top3_accuracy", "metrics/mine.py:score"):
         assert data_faults("a", section(separator=" ", metric=metric)) == []
+    assert data_faults("a", section(like=None, header=["", "y"], test=TEST_TABLE)) == []
+    assert data_faults("a", section(task="multilabel", separator="\t")) == []
+    assert data_faults("a", section(test={"files": "test/*.png"})) == []
+    assert data_faults("a", section(task="binary", values={0: 0, 1: 1, "": 0, -1: None})) == []
     by_files = {"files": "train/{label}/{n}.jpg", "targets": "label"}
     assert data_faults("a", section(train=by_files, test={"image": "test/{file}"})) == []
 
@@ -67,6 +75,11 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
         ),
         ({"test": {"id": "x"}}, "a.data.test.id: the rows are those of data.like, whose ids"),
         ({"row": "{label}"}, "a.data.row: found '{label}', which lacks the image"),
+        ({"row": "{id}{x}"}, "a.data.row: found '{id}{x}'; its fields are {id} and {label} alone"),
+        ({"row": "{id}*"}, "a.data.row: found '{id}*'; its fields are {id} and {label} alone"),
+        ({"row": "{id[0]}{id}"}, "a.data.row: found '{id[0]}{id}'; its fields are"),
+        ({"row": ["{id}", "{id}"]}, "a.data.row: '{id}' comes twice; of several columns each has"),
+        ({"row": []}, "a.data.row: found [], which lacks the image"),
         ({"row": "{id}_{label}"}, "but an image has no several labels; set a.data.train.label"),
         (
             {"task": "segmentation", "train": RLE, "values": {0: "x"}},
@@ -82,6 +95,40 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
         ),
         (VALUES | {"valid": {"rle": "runs"}}, "without label (data.valid), or remove them"),
         ({"task": "binary", "values": {"x": "y"}}, "found 'y'; a label's cell means 0, 1 or null"),
+        (
+            {"task": "binary", "values": {0: 1, 1: 1}},
+            "a.data.values: say which text means 0 and which means 1",
+        ),
+        (VALUES | {"values": {0: ""}}, "a.data.values: '' is no name; write one line of text"),
+        ({"values": {"0": "a", 0: "b"}}, "a.data.values: '0' comes twice, as a number and as a"),
+        (
+            MASKS | {"train": MASK | {"mask": {"": "m/{id}.png"}}},
+            "a.data.train.mask: '' is no name",
+        ),
+        (
+            MASKS | {"train": MASK | {"mask": {"p": "m/{id}.png", "q": "m/{id}.png"}}},
+            "a.data.train.mask: 'm/{id}.png' is the mask of two classes; a template each",
+        ),
+        (
+            MASKS | {"valid": {"mask": {"a\nb": "m/{id}.png"}}},
+            "a.data.valid.mask: 'a\\nb' is no name; write one line of text",
+        ),
+        (
+            {"like": None, "header": ["id", "id"]},
+            "a.data.header: the column 'id' comes twice; a name each",
+        ),
+        ({"like": None, "header": ["id", "x\ny"]}, "a.data.header: 'x\\ny' is no name"),
+        (
+            {"train": TRAIN | {"image": ["a/{id}.png", "a/{id}.png"]}},
+            "a.data.train.image: 'a/{id}.png' comes twice; a plane each",
+        ),
+        (
+            {"train": {"files": "train/0.png", "targets": "label"}},
+            "a.data.train.files: found 'train/0.png', which is one file; write what differs",
+        ),
+        ({"task": "multilabel", "separator": "\n"}, "a.data.separator: found '\\n', which breaks"),
+        ({"metric": "/etc/x.py:f"}, "a function of yours lies in the folder metrics"),
+        ({"metric": "metrics/../x.py:f"}, "a function of yours lies in the folder metrics"),
         ({"task": "binary", "separator": " "}, "a.data.separator: is for several labels"),
         ({"separator": " "}, "a.data.separator: a cell holds one class; remove it, or name"),
         ({"separator": " ", "metric": "log_loss"}, "a.data.separator: a cell holds one class"),

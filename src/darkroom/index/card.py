@@ -1,6 +1,5 @@
 """The card of an index: what its rows mean, what the judge counts, how a submission is written."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_args
@@ -8,16 +7,13 @@ from typing import Any, get_args
 from darkroom.errors import DataError
 from darkroom.images.rle import USUAL
 from darkroom.images.rle import Runs as Runs
-from darkroom.params.section import ID_KEY, LABEL_KEY, TaskName
+from darkroom.params.section import ID_KEY, LABEL_KEY, TaskName, is_writable
 from darkroom.project.names import nearest_name
 from darkroom.raw.images.cells import PixelCells
 
 TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
 ORDERS = ("row", "column")
 TAKEN_SUFFIX = "_target"  # of a target whose name is that of another column of the index
-
-# Characters that break a line of the submission, or its encoding.
-_UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 UNLIKE_LABELS = "answers of the sample submission, and none is a label of training"
 """A count of `Card.declared`: then the judge may expect other words than will be written."""
 
@@ -237,11 +233,6 @@ def card_from_values(values: dict[str, Any], reserved: Sequence[str]) -> Card:
     card = Card(**values)
     check_card(card, reserved)
     return card
-
-
-def is_writable(value: object) -> bool:
-    """Return whether a value is a line of text that a submission can hold."""
-    return isinstance(value, str) and not _UNWRITABLE.search(value)
 
 
 def counted(names: Sequence[object]) -> str:

@@ -25,8 +25,8 @@ from darkroom.index.card import (
     check_card,
     counted,
     expect,
-    is_writable,
 )
+from darkroom.params.section import is_writable
 from darkroom.project import files
 from darkroom.project.checked_json import parse_json, read_bytes, write_json
 

@@ -28,7 +28,7 @@ Delimiter = Annotated[
     ),
 ]
 Pattern = Annotated[str | int, Field(description="A pattern of cells; ! in front excludes.")]
-Patterns = Pattern | list[Pattern]
+Patterns = Pattern | Annotated[list[Pattern], Field(min_length=1)]
 Size = Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(min_length=2, max_length=2)]
 
 
@@ -159,7 +159,7 @@ class Rows(Section):
         description="Where the image lies, a template of columns: train/{id[0]}/{id}.jpg; {3} is "
         "a column by position, * what is not known. A list: planes, stacked as channels.",
     )
-    pixels: str | list[str] | None = Field(
+    pixels: str | Annotated[list[str], Field(min_length=1)] | None = Field(
         None, description="Instead of image: the columns that hold pixels, such as pixel*."
     )
     shape: Size | None = Field(

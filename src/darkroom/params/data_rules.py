@@ -1,10 +1,14 @@
 """Rules about several keys of a `data` section, checked before any raw file is read."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import PurePosixPath
 
 from darkroom.params.data import ALTERNATIVES, SAMPLE, Data, Rows, part_rows
-from darkroom.params.section import ID_KEY, LABEL_KEY, TaskName, is_own_metric
+from darkroom.params.section import ID_KEY, LABEL_KEY, TaskName, is_own_metric, is_writable
+from darkroom.project.paths import OWN_METRICS
 
 _LABELS: tuple[TaskName, ...] = ("multiclass", "multilabel", "binary")
 _CLASSES: tuple[TaskName, ...] = ("multiclass", "binary")
@@ -65,7 +69,7 @@ def data_faults(name: str, data: Data) -> list[str]:
         faults.append(f"{at}.header: data.like gives the header; remove one of the two")
     for part, rows in part_rows(data).items():
         faults += _part_faults(f"{at}.{part}", part, rows, data)
-    return faults + _form_faults(at, data)
+    return faults + _name_faults(at, data) + _row_faults(at, data) + _form_faults(at, data)
 
 
 def _part_faults(at: str, part: str, rows: Rows, data: Data) -> list[str]:
@@ -91,12 +95,17 @@ def _part_faults(at: str, part: str, rows: Rows, data: Data) -> list[str]:
         faults.append(
             f"{at}.image: this key is missing: where a row's image lies, such as train/{{id}}.jpg"
         )
+    if rows.files is not None and not set(rows.files) & set("{*"):
+        faults.append(
+            f"{at}.files: found {rows.files!r}, which is one file; write what differs between "
+            "files in braces: train/{label}/{n}.jpg"
+        )
+    if isinstance(rows.image, list) and (template := _repeated(rows.image)):
+        faults.append(f"{at}.image: {template!r} comes twice; a plane each")
     if rows.shape is not None and rows.pixels is None:
         faults.append(f"{at}.shape: is of pixels, which are not set; remove it")
     elif part != "train" and rows.shape != data.train.shape:
         faults.append(f"{at}.shape: all parts have the shape of train; set it there alone")
-    if rows.table is None and isinstance(rows.mask, dict) and not rows.mask:
-        faults.append(f"{at}.mask: has no class; write {{road: masks/{{id}}_road.png}}")
     own = {"train": data.train, "valid": data.valid, "test": data.test}[part]
     if own is not None and own.runs is not None:
         if rows.rle is None:
@@ -138,13 +147,58 @@ def _target_faults(at: str, part: str, rows: Rows, data: Data) -> list[str]:
     return []
 
 
+def _keys(data: Data) -> list[str]:
+    return [data.row] if isinstance(data.row, str) else data.row
+
+
+def _name_faults(at: str, data: Data) -> list[str]:
+    """Check the names that a submission may repeat: of its columns, of classes."""
+    faults = []
+    if (twice := _repeated(data.header)) is not None:
+        faults.append(f"{at}.header: the column {twice!r} comes twice; a name each")
+    masks = {
+        f"{part}.mask": rows.mask
+        for part, rows in part_rows(data).items()
+        if isinstance(rows.mask, dict) and (part == "train" or rows.mask != data.train.mask)
+    }
+    for key, templates in masks.items():
+        if template := _repeated([*templates.values()]):
+            faults.append(f"{at}.{key}: {template!r} is the mask of two classes; a template each")
+    names = {key: [*templates] for key, templates in masks.items()}
+    names |= {"values": [each for each in data.values.values() if isinstance(each, str)]}
+    names |= {"header": data.header[len(_keys(data)) :]}
+    for key, several in names.items():
+        odd = [name for name in several if not name.strip() or not is_writable(name)]
+        faults += [f"{at}.{key}: {name!r} is no name; write one line of text" for name in odd[:1]]
+    if (twice := _repeated(map(str, data.values))) is not None:
+        faults.append(f"{at}.values: {twice!r} comes twice, as a number and as a text; remove one")
+    return faults
+
+
+def _repeated(names: Iterable[str]) -> str | None:
+    """Return the first name that comes again."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
+
+
+def _row_faults(at: str, data: Data) -> list[str]:
+    """Check the keys of a submission's rows: {id} and {label}, and text around them."""
+    keys = _keys(data)
+    if not any(ID_KEY in key for key in keys):
+        return [f'{at}.row: found {data.row!r}, which lacks the image; write "{{id}}" in it']
+    for key in keys:
+        text = key.replace(ID_KEY, "").replace(LABEL_KEY, "")
+        if set(text) & set("{}*"):
+            return [f"{at}.row: found {key!r}; its fields are {ID_KEY} and {LABEL_KEY} alone"]
+    if twice := _repeated(keys):
+        return [f"{at}.row: {twice!r} comes twice; of several columns each has a key of its own"]
+    return []
+
+
 def _form_faults(at: str, data: Data) -> list[str]:
     """Check the keys that say how masks, labels and rows of the submission are written."""
     faults = []
-    keys = [data.row] if isinstance(data.row, str) else data.row
+    keys = _keys(data)
     is_long = any(LABEL_KEY in key for key in keys)
-    if not any(ID_KEY in key for key in keys):
-        faults.append(f'{at}.row: found {data.row!r}, which lacks the image; write "{{id}}" in it')
     if data.header and len(data.header) <= len(keys):
         faults.append(
             f"{at}.header: found {data.header}; after the {len(keys)} columns of row it needs "
@@ -163,6 +217,8 @@ def _form_faults(at: str, data: Data) -> list[str]:
             f"{at}.train.label to the column that names them, or write {{id}} alone"
         )
     faults += _value_faults(at, data)
+    if data.separator is not None and not is_writable(data.separator.replace("\t", "")):
+        faults.append(f"{at}.separator: found {data.separator!r}, which breaks a line")
     if data.separator is not None and task in ("segmentation", "regression", "binary"):
         faults.append(f"{at}.separator: is for several labels, and the task is {task}; remove it")
     elif data.separator is not None and task == "multiclass" and not _is_ranking(data.metric):
@@ -192,6 +248,8 @@ def _value_faults(at: str, data: Data) -> list[str]:
         if data.task != "multiclass" and not meanings <= {0, 1}:
             odd = next(each for each in data.values.values() if each not in (0, 1, None))
             return [f"{at}.values: found {odd!r}; a label's cell means 0, 1 or null (unknown)"]
+        if data.task != "multiclass" and len(meanings) < 2:
+            return [f"{at}.values: say which text means 0 and which means 1"]
         return []
     for part, rows in part_rows(data).items():
         has_masks = part != "test" or rows.mask is not None or rows.rle is not None
@@ -222,6 +280,9 @@ def metric_fault(metric: str, task: TaskName) -> str:
     """
     fitting = [name for name, others in METRIC_TASKS.items() if task in others]
     if is_own_metric(metric):
+        parts = PurePosixPath(metric.partition(":")[0]).parts
+        if parts[0] != str(OWN_METRICS) or ".." in parts:
+            return f"a function of yours lies in the folder {OWN_METRICS}: metrics/mine.py:score"
         if task != "segmentation":
             return ""
         return f"a function of yours can't score masks; for them are {', '.join(fitting)}"

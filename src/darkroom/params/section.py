@@ -1,5 +1,6 @@
 """The base class of the sections of params.yaml, and the types that they share."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +12,9 @@ ID_KEY, LABEL_KEY = "{id}", "{label}"  # in the templates of a submission's key 
 # What several rooms ask of a metric by its name; tests hold the table of metrics to it.
 LOWER_IS_BETTER = ("log_loss", "weighted_log_loss", "rmse", "mae", "rmsle", "mcrmse")
 OBJECT_METRICS = ("iou_precision", "f2_iou")  # whose submissions have a row for each object
+
+# Characters that break a line of the submission, or its encoding.
+_UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[Number, Field(ge=0, le=1)]
@@ -25,6 +29,11 @@ Accelerator = Annotated[
 def is_own_metric(name: str) -> bool:
     """Return whether a metric is a function in a file of the user's: metrics/mine.py:score."""
     return ".py:" in name
+
+
+def is_writable(value: object) -> bool:
+    """Return whether a value is a line of text that a submission can hold."""
+    return isinstance(value, str) and not _UNWRITABLE.search(value)
 
 
 class Section(BaseModel):
