@@ -49,7 +49,7 @@ test-all: install ## Run every test, with more rounds of each scenario
 faults: install ## Attack every stage and file: kills, full disks, damage, odd environments; SEED=2 for others
 	$(PYTEST) tests/faults -m long --seed $(SEED)
 
-safety: install ## Take out each of forty lines that keep data safe, and see whether the tests notice
+safety: install ## Take out each of 54 lines that keep data safe, and see whether the tests notice
 	python -m tests.faults.safety_lines
 
 cov: install ## Measure what the fast tests cover, and hold it against the floor

@@ -292,6 +292,14 @@ def test_rows_of_other_files_are_left_out_and_counted(tmp_path: Path) -> None:
     assert "data.test.where.img leaves no row\n  found: 003, !a; the column holds a, b" in words
 
 
+def test_a_row_of_the_sample_submission_is_never_left_out(tmp_path: Path) -> None:
+    draw(tmp_path, ["dog", "cat"])
+    (tmp_path / "sample.csv").write_text("id,label\na,dog\nzz,dog\n")
+    test = {"image": "test.zip/{id}.png", "missing": "skip"}
+    words = refused(tmp_path, header=[], like="sample.csv", test=test)
+    assert "sample.csv, row 3: 1 rows without their image" in words
+
+
 def test_only_rows_that_are_like_a_pattern_are_taken(tmp_path: Path) -> None:
     draw(tmp_path, ["dog", "cat", "cat", "fox", "doe", "ant"])
     where = {"label": ["d*", "c*", "!doe"], "car": ["0", "1"]}
