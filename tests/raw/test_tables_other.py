@@ -99,6 +99,10 @@ def test_json_keeps_the_digits_of_numbers_and_may_be_latin_1(tmp_path: Path) -> 
         (b'[{"a": 1},\n{"a" 1}]', "row 2: can't be read"),
         (b"[" * 100_000, "nested too deeply"),
         (b"[]", "no table in JSON\n  found: list"),
+        (
+            json.dumps([{f"c{n}": 1} for n in range(1_100)]).encode(),
+            "nearly all cells of the table would be empty\n  found: 1,100 records of",
+        ),
         (b'{"a.jpg": "cat"}', "no table in JSON\n  found: the keys a.jpg"),
         (b'{"train": [{"a": 1}], "test": [{"a": 1}]}', "2 lists of records\n  found: the keys tra"),
         (b'{"images": [1]}', "images is no list of records"),
@@ -121,6 +125,36 @@ def test_json_keeps_the_digits_of_numbers_and_may_be_latin_1(tmp_path: Path) -> 
 )
 def test_what_is_no_list_of_images_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     assert words in refused(tmp_path, "t.json", content)
+
+
+def test_ids_that_pandas_wrote_as_floats_are_those_of_coco(tmp_path: Path) -> None:
+    notes = [{"image_id": 7.0, "category_id": 5.00}, {"image_id": "3", "category_id": 5}]
+    kinds = [{"id": 5.0, "name": "cat"}]
+    table = read(tmp_path, "t.json", {"images": IMAGES, "annotations": notes, "categories": kinds})
+    assert table.column("id") == ["7", "3"]
+    assert table.column("category_id") == ["5", "5"]
+    assert table.column("category_name") == ["cat", "cat"]
+
+
+def test_json_may_be_utf_16(tmp_path: Path) -> None:
+    text = json.dumps([{"name": "é"}], ensure_ascii=False)
+    for encoding in ("utf-16", "utf-16-le", "utf-8-sig"):
+        table = read(tmp_path, "t.json", text.encode(encoding))
+        assert table.rows == [["é"]]
+
+
+def test_a_column_that_holds_no_cells_is_said_to(tmp_path: Path) -> None:
+    table = read(tmp_path, "t.json", [{"id": 1, "label": {"name": "a"}, "boxes": [[1], [2]]}])
+    data = parquet(tmp_path / "x", id=pa.array([1]), label=pa.array([{"name": "a"}]))
+    for each in (table, read(tmp_path, "t.parquet", data)):
+        with pytest.raises(DataError, match="column 'label' holds no cells"):
+            each.position("label")
+
+
+def test_a_word_of_coco_is_led_to_its_columns(tmp_path: Path) -> None:
+    table = read(tmp_path, "t.json", [{"id": 1, "file_name": "a", "category_name": "b"}])
+    with pytest.raises(DataError, match="is it 'file_name' or 'category_name'"):
+        table.position("name")
 
 
 def parquet(path: Path, **columns: Any) -> bytes:
@@ -170,6 +204,12 @@ def test_a_damaged_parquet_is_refused(tmp_path: Path) -> None:
         assert "can't be read" in refused(tmp_path, "t.parquet", data.replace(old, new))
     with pytest.raises(DataError, match="names its columns"):
         read(tmp_path, "t.parquet", data, columns=["a"])
+    pq.write_table(pa.Table.from_arrays([pa.array([1])] * 2, names=["a", "a"]), tmp_path / "x")
+    assert "a column name comes twice" in refused(
+        tmp_path, "t.parquet", (tmp_path / "x").read_bytes()
+    )
+    data = parquet(tmp_path / "x", a=pa.array([], pa.int8()))
+    assert "a header and no rows" in refused(tmp_path, "t.parquet", data)
 
 
 def test_millions_of_rows_in_a_few_bytes_are_refused(tmp_path: Path) -> None:

@@ -24,9 +24,14 @@ MAX_COLUMNS = 100_000
 MAX_ROWS = 20_000_000
 """Rows of a table. The largest well-known challenges have some 5 million, one a label."""
 
+MAX_CELLS_A_BYTE = 4
+"""Cells by bytes of a table of records, each of which has a few of all columns: absent ones cost
+no byte. COCO's, whose images and categories are repeated, reach a quarter."""
+
 MAX_NAME_CHARACTERS = 1_000
 """Of an id, a label or a column's name. They are drawn, printed, and compared with each other."""
 
+_FEW_CELLS = 2**20
 _SMALL_BYTES = 2**22  # a few blank masks may compress better, and 4 GB take seconds
 
 
@@ -50,6 +55,18 @@ def refuse_rows(count: int, file: object) -> None:
             file=file,
             found=f"{count:,} rows",
             expected=f"at most {MAX_ROWS:,}",
+            fix="is it the right file?",
+        )
+
+
+def refuse_empty_cells(rows: int, columns: int, size_bytes: int, file: object) -> None:
+    """Raise DataError if a table of records would have far more cells than its file has values."""
+    if rows * columns > max(MAX_CELLS_A_BYTE * size_bytes, _FEW_CELLS):
+        raise DataError(
+            "nearly all cells of the table would be empty",
+            file=file,
+            found=f"{rows:,} records of {columns:,} different keys, in {size_bytes:,} bytes",
+            expected="records that share their keys",
             fix="is it the right file?",
         )
 

@@ -69,6 +69,7 @@ def _join(left: Table, right: Table) -> Table:
         ],
         places=(*(left.places or range(len(left.header))), *(-1 for _ in further)),
         left_out=(*left.left_out, *right.left_out),
+        no_cells=(*left.no_cells, *right.no_cells),
     )
 
 

@@ -33,7 +33,9 @@ def read_parquet_table(data: bytes, file: str, choice: Columns) -> Table:
     with _errors(file):
         columns = [_cells(column) for column in read_columns(table, names, file)]
     rows = list(map(list, zip(*columns, strict=True))) if columns else []
-    return choice.table(file, header, rows, list(range(1, len(rows) + 1)))
+    no_cells = tuple(name for name in table.schema_arrow.names if name not in header)
+    lines = list(range(1, len(rows) + 1))
+    return choice.table(file, header, rows, lines, no_cells=no_cells)
 
 
 def read_parquet_header(data: bytes, file: str) -> tuple[str, ...]:
@@ -60,11 +62,15 @@ def open_parquet(data: bytes, file: str) -> pq.ParquetFile:
     with _errors(file):
         head = pq.ParquetFile(pa.BufferReader(data))
         schema = head.schema_arrow
+    check_header(schema.names, file)
+    with _errors(file):
         # A text that each row repeats stays one text.
         texts = [name for name in schema.names if _is_text(schema.field(name).type)]
         table = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
-    check_header(schema.names, file)
-    limits.refuse_rows(head.metadata.num_rows, file)
+    rows = head.metadata.num_rows
+    if not rows:
+        raise DataError("a header and no rows", file=file, found="0 rows", expected="one an image")
+    limits.refuse_rows(rows, file)
     groups = map(head.metadata.row_group, range(head.metadata.num_row_groups))
     size = sum(group.total_byte_size for group in groups)
     limits.refuse_ratio(size, len(data), file, "is it the right file?")

@@ -8,13 +8,18 @@ Source:
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from darkroom.errors import DataError
+from darkroom.raw import limits
 from darkroom.raw.tables.table import Columns, Table, check_header
 
-Record = Mapping[str, Any]
+Record = Mapping[str, str | None]
+"""The cells of a record by column; None for what is nested, which is no cell."""
+
+_WHOLE = re.compile(r"(-?[0-9]+)\.0+")  # pandas writes ids so, once one of a column was missing
 
 _SHAPES = ("segmentation", "bbox", "keypoints")  # of objects, which are not our targets
 _IDS = ("id", "image_id"), ("id", "category_id")  # some call an image's own id "image_id"
@@ -22,7 +27,7 @@ _LISTS = "a list of records, or COCO's images, annotations and categories"
 
 
 def read_json_table(data: bytes, file: str, choice: Columns) -> Table:
-    """Read a table in JSON, UTF-8 or else Latin-1; see `darkroom.raw.tables.read_table`.
+    """Read a table in JSON, UTF-8, UTF-16 or else Latin-1; see `darkroom.raw.tables.read_table`.
 
     COCO's images are joined to their annotations, and these to their categories: one row an
     annotation, or one for an image that has none. Columns are the keys of images; those of
@@ -30,7 +35,8 @@ def read_json_table(data: bytes, file: str, choice: Columns) -> Table:
 
     Raises:
         DataError: It is no JSON, or no list of records; an image or a category comes twice; an
-            annotation is of an image or a category that is not listed.
+            annotation is of an image or a category that is not listed; records share so few
+            columns that most cells would be empty.
     """
     text, encoding = _decoded(data)
     try:
@@ -48,26 +54,27 @@ def read_json_table(data: bytes, file: str, choice: Columns) -> Table:
     except RecursionError as error:
         raise DataError("nested too deeply", file=file, expected=_LISTS) from error
     if isinstance(content, dict) and "images" in content:
-        records: Sequence[Record] = _joined(content, file)
+        records = _joined(content, file)
     else:
         records = _records(content, file)
-    return _table(records, file, choice, encoding)
+    return _table(records, file, choice, encoding, len(data))
 
 
 def _decoded(data: bytes) -> tuple[str, str]:
+    encoding = json.detect_encoding(data)
     try:
-        return data.decode("utf-8-sig"), "utf-8"
+        return data.decode(encoding), encoding.removesuffix("-sig")
     except UnicodeDecodeError:
         return data.decode("latin-1"), "latin-1"
 
 
-def _records(content: Any, file: str) -> Sequence[Record]:
+def _records(content: Any, file: str) -> list[Record]:
     """Return the only list of records of a file."""
     lists = {"": content}
     if isinstance(content, dict):
         lists = {name: value for name, value in content.items() if _is_records(value)}
     if len(lists) == 1 and _is_records(next(iter(lists.values()))):
-        return next(iter(lists.values()))
+        return _cells(next(iter(lists.values())))
     kind = type(content).__name__
     if isinstance(content, dict):
         kind = f"the keys {', '.join(content)[:200]}" if content else "no keys"
@@ -84,34 +91,61 @@ def _is_records(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
 
 
+def _cells(records: Iterable[Mapping[str, Any]]) -> list[Record]:
+    """Return the cells of records: each value becomes text once, however often it is joined."""
+    return [
+        {key: value if type(value) is str else _cell(value) for key, value in record.items()}
+        for record in records
+    ]
+
+
+def _cell(value: Any) -> str | None:
+    """Return the text of a value; None if it is nested."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        cells = [None if isinstance(each, list) else _cell(each) for each in value]
+        return None if None in cells else " ".join(map(str, cells))
+    return None if isinstance(value, dict) else str(value)
+
+
 def _joined(content: Mapping[str, Any], file: str) -> list[Record]:
     """Return COCO's images, each with its annotations and their categories."""
     lists = {}
     for name in ("images", "annotations", "categories"):
-        lists[name] = content.get(name) or []
-        if lists[name] and not _is_records(lists[name]):
+        records = content.get(name) or []
+        if records and not _is_records(records):
             raise DataError(
                 f"{name} is no list of records",
                 file=file,
-                found=type(content[name]).__name__,
+                found=type(records).__name__,
                 expected=_LISTS,
             )
+        lists[name] = _cells(records)
     images = _by_id(lists["images"], _IDS[0], "images", file)
     categories = _by_id(lists["categories"], _IDS[1], "categories", file)
     if not images:
         raise DataError("no images", file=file, found="an empty list", expected=_LISTS)
     taken = {key for image in images.values() for key in image}
+    columns = {name: _category_columns(category) for name, category in categories.items()}
     several: dict[str, list[Record]] = {name: [] for name in images}
     for number, annotation in enumerate(lists["annotations"], 1):
-        name = str(annotation.get("image_id"))
+        name = _id(annotation, "image_id")
         if name not in several:
             raise _unknown(file, number, "image_id", name, "images")
-        several[name].append(_annotation(annotation, categories, taken, file, number))
+        several[name].append(_annotation(annotation, columns, taken, file, number))
     return [
         {**image, **annotation}
         for name, image in images.items()
         for annotation in several[name] or [{}]
     ]
+
+
+def _id(record: Record, key: str) -> str:
+    """Return an id of a record; a whole number has no point."""
+    text = str(record.get(key))
+    whole = _WHOLE.fullmatch(text) if "." in text else None
+    return whole[1] if whole else text
 
 
 def _by_id(
@@ -121,7 +155,7 @@ def _by_id(
     by_id: dict[str, Record] = {}
     for number, record in enumerate(records, 1):
         key = next((key for key in keys if key in record), "")
-        name = str(record.get(key))
+        name = _id(record, key)
         if not key or name in by_id:
             raise DataError(
                 f"{what} have an id twice" if key else f"one of {what} has no id",
@@ -133,21 +167,30 @@ def _by_id(
     return by_id
 
 
+def _category_columns(category: Record) -> Record:
+    """Return the columns of a category, its id left out: that of an annotation says it."""
+    return {
+        f"category_{key.removeprefix('category_')}": cell
+        for key, cell in category.items()
+        if key not in _IDS[1]
+    }
+
+
 def _annotation(
     annotation: Record, categories: Mapping[str, Record], taken: set[str], file: str, number: int
 ) -> Record:
     """Return the columns of an annotation and its category."""
-    columns = {}
-    for key, value in annotation.items():
-        if key != "image_id" and key not in _SHAPES:
-            columns[f"annotation_{key}" if key == "id" or key in taken else key] = value
+    columns = {
+        f"annotation_{key}" if key == "id" or key in taken else key: cell
+        for key, cell in annotation.items()
+        if key != "image_id" and key not in _SHAPES
+    }
     if categories and "category_id" in annotation:
-        name = str(annotation["category_id"])
+        name = _id(annotation, "category_id")
         if name not in categories:
             raise _unknown(file, number, "category_id", name, "categories")
-        for key, value in categories[name].items():
-            if key not in _IDS[1]:
-                columns[f"category_{key.removeprefix('category_')}"] = value
+        columns.update(categories[name])
+        columns["annotation_category_id" if "category_id" in taken else "category_id"] = name
     return columns
 
 
@@ -161,22 +204,18 @@ def _unknown(file: str, number: int, key: str, name: str, what: str) -> DataErro
     )
 
 
-def _table(records: Sequence[Record], file: str, choice: Columns, encoding: str) -> Table:
-    nested = {key for record in records for key, value in record.items() if _is_nested(value)}
-    header = tuple(dict.fromkeys(key for record in records for key in record if key not in nested))
+def _table(
+    records: Sequence[Record], file: str, choice: Columns, encoding: str, size: int
+) -> Table:
+    keys = dict.fromkeys(key for shape in dict.fromkeys(map(tuple, records)) for key in shape)
+    nested = {key for record in records for key, cell in record.items() if cell is None}
+    header = tuple(key for key in keys if key not in nested)
     check_header(header, file)
+    limits.refuse_empty_cells(len(records), len(header), size, file)
     places = choice.places(header)
     names = header if places is None else [header[place] for place in places]
-    rows = [[_cell(record.get(name)) for name in names] for record in records]
-    return choice.table(file, header, rows, list(range(1, len(rows) + 1)), encoding=encoding)
-
-
-def _is_nested(value: Any) -> bool:
-    inner = value if isinstance(value, list) else ()
-    return isinstance(value, dict) or any(isinstance(each, (list, dict)) for each in inner)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return " ".join(map(_cell, value)) if isinstance(value, list) else str(value)
+    rows = [[record.get(name) or "" for name in names] for record in records]
+    lines = list(range(1, len(rows) + 1))
+    return choice.table(
+        file, header, rows, lines, encoding=encoding, no_cells=tuple(sorted(nested))
+    )

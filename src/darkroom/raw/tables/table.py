@@ -27,6 +27,7 @@ class Table:
         left_out: The names of the columns that were left out, in the file's order.
         declared: The number of rows that the file claims to have, if it does.
         encoding: Of the file's text.
+        no_cells: The names of columns that hold bytes, or what is nested, and are left out, too.
     """
 
     file: str
@@ -37,6 +38,7 @@ class Table:
     left_out: tuple[str, ...] = ()
     declared: int | None = None
     encoding: str = "utf-8"
+    no_cells: tuple[str, ...] = ()
 
     def position(self, column: int | str) -> int:
         """Return the place in `rows` of a column given by position in the file, or by name.
@@ -51,8 +53,16 @@ class Table:
             return self.places.index(column)
         elif not self.places and 0 <= column < len(self.header):
             return column
-        near = nearest_name(column, self.header) if isinstance(column, str) else None
-        is_it = f"is it {near!r}? Columns" if near else "columns"
+        if column in self.no_cells:
+            raise DataError(
+                f"column {column!r} holds no cells",
+                file=self.file,
+                found="bytes, or lists and records in one another",
+                expected="texts, numbers, or lists of these",
+                fix="name another column, or save this one as text",
+            )
+        near = self._nearest(column) if isinstance(column, str) else []
+        is_it = f"is it {' or '.join(map(repr, near))}? Columns" if near else "columns"
         raise DataError(
             f"no column {column!r}",
             file=self.file,
@@ -62,6 +72,12 @@ class Table:
             fix=f"{is_it} are given by name, or by position from 0; "
             "if there is only one, check the delimiter",
         )
+
+    def _nearest(self, column: str) -> list[str]:
+        """Return the columns that a name may mean: of "name", "category_name" and the like."""
+        ends = [name for name in self.header if column and name.endswith(f"_{column}")]
+        near = nearest_name(column, self.header)
+        return ends[:2] or ([near] if near else [])
 
     def column(self, column: int | str) -> list[str]:
         """Return the cells of a column given by position (from 0) or by name."""
@@ -146,11 +162,12 @@ class Columns:
         *,
         declared: int | None = None,
         encoding: str = "utf-8",
+        no_cells: tuple[str, ...] = (),
     ) -> Table:
         """Return a table of rows that hold the chosen columns alone; `header` has all."""
         places = self.places(header)
         if places is None:
-            return Table(file, tuple(header), rows, lines, declared=declared, encoding=encoding)
+            return Table(file, tuple(header), rows, lines, (), (), declared, encoding, no_cells)
         chosen = set(places)
         return Table(
             file,
@@ -161,6 +178,7 @@ class Columns:
             tuple(name for place, name in enumerate(header) if place not in chosen),
             declared,
             encoding,
+            no_cells,
         )
 
 
