@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.sparse import csr_array
 
 from darkroom.errors import ArtifactError, DataError, ParamsError
 
@@ -123,7 +124,7 @@ def _folds_without(
     small: set[float],
     classed: Doubles | None,
     units: Ints,
-    labels: Ints,
+    labels: csr_array,
     count: int,
     seed: int,
     classes: Sequence[str],
@@ -152,7 +153,7 @@ def _folds_without(
         few = few | (whole & small)
 
 
-def _balanced_folds(units: Ints, labels: Ints, count: int, rng: np.random.Generator) -> Ints:
+def _balanced_folds(units: Ints, labels: csr_array, count: int, rng: np.random.Generator) -> Ints:
     """Return the fold of each row, which is its unit's; images and labels are balanced."""
     sizes = np.bincount(units)
     if len(sizes) < count:
@@ -162,8 +163,9 @@ def _balanced_folds(units: Ints, labels: Ints, count: int, rng: np.random.Genera
             expected=f"at most {len(sizes)} folds" if len(sizes) > 1 else "2 groups or more",
             fix="lower split.folds" if len(sizes) > 1 else "group by a column that differs",
         )
-    summed = np.zeros((len(sizes), labels.shape[1]), np.int64)
-    np.add.at(summed, units, labels)
+    by_row = labels.tocoo()
+    places = (units[by_row.row], by_row.col)
+    summed = csr_array((by_row.data, places), shape=(len(sizes), labels.shape[1]))
     return balance_units(sizes, summed, count, rng)[units]
 
 
@@ -234,23 +236,30 @@ def _units(rows: pd.DataFrame) -> Ints:
     return np.unique(roots, return_inverse=True)[1].astype(np.int64)
 
 
-def _labels(rows: pd.DataFrame, targets: Sequence[str], task: str) -> Ints:
-    """Return int64 (rows, labels), 1 where a row has a label to balance over the folds.
+def _labels(rows: pd.DataFrame, targets: Sequence[str], task: str) -> csr_array:
+    """Return the labels to balance over the folds: int64 (rows, labels), 1 where a row has one.
 
-    A label is a class, an attribute that is present, or a decile of a number.
+    A label is a class, an attribute that is present, or a decile of a number. Of thousands of
+    classes a row has one, so the others take no room.
     """
-    columns: list[npt.NDArray[np.bool_]] = []
+    places, labels, count = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
     for target in targets:
         values = rows[target].to_numpy(np.float64)
+        has_label = values > 0 if task == "multilabel" else ~np.isnan(values)
         if task == "multilabel":
-            columns.append(values > 0)
-        elif task in ("multiclass", "binary"):
-            columns += [values == each for each in np.unique(values[~np.isnan(values)])]
+            numbers, width = np.zeros(has_label.sum(), np.int64), 1
+        elif task in CLASSED:
+            classes, numbers = np.unique(values[has_label], return_inverse=True)
+            width = len(classes)
         else:
             edges = np.unique(np.nanquantile(values, np.arange(1, QUANTILES) / QUANTILES))
-            decile = np.searchsorted(edges, values, side="right")
-            columns += [(decile == each) & ~np.isnan(values) for each in range(len(edges) + 1)]
-    return np.array(columns, np.int64).reshape(len(columns), len(rows)).T
+            numbers = np.searchsorted(edges, values[has_label], side="right")
+            width = len(edges) + 1
+        places.append(np.flatnonzero(has_label))
+        labels.append(count + numbers)
+        count += width
+    pairs = (np.concatenate(places), np.concatenate(labels))
+    return csr_array((np.ones(len(pairs[0]), np.int64), pairs), shape=(len(rows), count))
 
 
 def _check_validated(
@@ -280,15 +289,12 @@ def _check_training_sides(
 
     The index has seen to classes without any image: only those that the judge has a column for.
     """
-    values = target.to_numpy(np.float64)
-    numbers = sorted(set(values[~np.isnan(values)]))
-    absent = []
-    for each in numbers:
-        where = np.unique(fold_of[values == each])
-        if len(where) == 1 and where[0] != NEVER_VALIDATED:
-            absent.append(
-                f"{_name(each, classes)}: all its images are validated in fold {where[0]}"
-            )
+    folds = pd.Series(fold_of).groupby(target.to_numpy(np.float64)).agg(["min", "max"])
+    in_one_fold = folds[(folds["min"] == folds["max"]) & (folds["min"] != NEVER_VALIDATED)]
+    absent = [
+        f"{_name(each, classes)}: all its images are validated in fold {fold}"
+        for each, fold in zip(in_one_fold.index.tolist(), in_one_fold["min"], strict=True)
+    ]
     if absent:
         other = "set split.by to stratify, or " if by == "group" else ""
         raise DataError(
@@ -302,7 +308,7 @@ def _name(number: float, classes: Sequence[str]) -> str:
     return f"class {classes[int(number)] if classes else format(number, 'g')}"
 
 
-def balance_units(sizes: Ints, labels: Ints, count: int, rng: np.random.Generator) -> Ints:
+def balance_units(sizes: Ints, labels: csr_array, count: int, rng: np.random.Generator) -> Ints:
     """Return the fold (0 to count - 1) of each unit.
 
     A variant of iterative stratification (Sechidis et al., 2011): the rarest label is distributed
@@ -312,27 +318,35 @@ def balance_units(sizes: Ints, labels: Ints, count: int, rng: np.random.Generato
 
     Args:
         sizes: int64 (units,), the images of each unit.
-        labels: int64 (units, labels), how many images of a unit have each label.
+        labels: int64 (units, labels), how many images of a unit have each label, no pair twice.
         count: The number of folds.
         rng: Of the order of units of equal size.
     """
     order = rng.permutation(len(sizes))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
     fold_of = np.full(len(sizes), -1, np.int64)
-    left = labels.sum(axis=0)
+    by_label = labels.tocsc()
+    left = np.asarray(labels.sum(axis=0), np.int64)
     # count times what each fold still lacks: in integers, so that equal values compare equal
     missing, room = np.tile(left, (count, 1)), np.full(count, sizes.sum())
     # the rarer a label, the more one image weighs
     weight = (sizes.sum() << 20) // np.maximum(left, 1)
     while left.any():
         rarest = int(np.argmin(np.where(left > 0, left, left.max() + 1)))
-        pending = order[(fold_of[order] < 0) & (labels[order, rarest] > 0)]
-        for unit in pending[np.argsort(-labels[pending, rarest], kind="stable")]:
-            gain = missing @ (labels[unit] * weight)
+        column = slice(by_label.indptr[rarest], by_label.indptr[rarest + 1])
+        pending, images = by_label.indices[column], by_label.data[column]
+        for unit in pending[np.lexsort((rank[pending], -images))]:
+            if fold_of[unit] >= 0:
+                continue
+            row = slice(labels.indptr[unit], labels.indptr[unit + 1])
+            own, images = labels.indices[row], labels.data[row]
+            gain = missing[:, own] @ (images * weight[own])
             best = np.flatnonzero(gain == gain.max())
             fold_of[unit] = fold = best[np.argmax(room[best])]
-            missing[fold] -= count * labels[unit]
+            missing[fold, own] -= count * images
             room[fold] -= count * sizes[unit]
-            left -= labels[unit]
+            left[own] -= images
     pending = order[fold_of[order] < 0]
     for unit in pending[np.argsort(-sizes[pending], kind="stable")]:
         fold_of[unit] = fold = np.argmax(room)
