@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_args
+from unicodedata import normalize
 
 from darkroom.errors import DataError
 from darkroom.images.rle import USUAL
@@ -201,7 +202,17 @@ def _check_header(card: Card) -> None:
         widths.append(len(card.keys) + len(card.outputs))
     what = "the submission's header has the wrong number of columns"
     expected = " or ".join(map(str, widths))
-    expect(len(card.header) in widths, what, counted(card.header), expected)
+    if len(card.header) not in widths:
+        is_several = not card.long and len(card.outputs) > 1
+        raise DataError(
+            what,
+            found=counted(card.header),
+            expected=f"{expected} columns: {', '.join(card.keys)}, then the answers",
+            fix=f'if it has a row for each image and label, write row: "{ID_KEY}_{LABEL_KEY}", as '
+            f"its keys look; else a column for each of {', '.join(card.outputs)[:200]}"
+            if is_several
+            else "correct data.header, or data.row if the key has several columns",
+        )
     answer_columns(card)
 
 
@@ -233,6 +244,19 @@ def card_from_values(values: dict[str, Any], reserved: Sequence[str]) -> Card:
     card = Card(**values)
     check_card(card, reserved)
     return card
+
+
+def similar_labels(labels: Sequence[str]) -> list[list[str]]:
+    """Return the sets of labels that differ in the case or form of their letters alone.
+
+    Example:
+        >>> similar_labels(["cat", "dog", "Cat"])
+        [['cat', 'Cat']]
+    """
+    alike: dict[str, list[str]] = {}
+    for label in labels:
+        alike.setdefault(normalize("NFKC", label).casefold(), []).append(label)
+    return [names for names in alike.values() if len(names) > 1]
 
 
 def counted(names: Sequence[object]) -> str:

@@ -18,8 +18,8 @@ from darkroom.index.assembly.masks import mask_cells
 from darkroom.index.assembly.part import Counts, Part, read_part, stems
 from darkroom.index.assembly.rows import assemble_index, image_rows
 from darkroom.index.assembly.sample import Sample, key_templates, read_sample
-from darkroom.index.assembly.targets import Targets, free_name, read_targets
-from darkroom.index.card import TAKEN_SUFFIX, UNLIKE_LABELS, Card
+from darkroom.index.assembly.targets import Targets, free_name, read_targets, target_labels
+from darkroom.index.card import TAKEN_SUFFIX, UNLIKE_LABELS, Card, similar_labels
 from darkroom.index.table import Index
 from darkroom.params.data import Data, Rows, TableFile, part_rows
 from darkroom.params.section import LABEL_KEY
@@ -84,6 +84,7 @@ def build_index(archives: Archives, data: Data) -> Index:
     if sample is not None:
         images["test"] = _in_order(*images["test"], sample)
     _check_ids(images)
+    _check_files(images)
     return _assembled(archives, data, images, labels, sample)
 
 
@@ -196,6 +197,10 @@ def _left_out(data: Data, images: Images, targets: Targets) -> dict[str, int]:
         if key != "test" and data.task != "multiclass":
             counts[f"{key} targets that are unknown"] += int(np.isnan(numbers).sum())
     stated = images["train"][0].table.declared
+    names = targets.classes or targets.names
+    if alike := similar_labels(names) if data.task != "regression" else []:
+        what = "labels that differ in the case or form of letters alone, such as "
+        counts[f"{what}{', '.join(alike[0])}"[:200]] += sum(map(len, alike))
     left_out = {what: count for what, count in sorted(counts.items()) if count}
     return left_out if stated is None else {"images": stated} | left_out
 
@@ -255,8 +260,7 @@ def _labels(data: Data, train: Part) -> tuple[str, ...]:
     if data.task == "segmentation":
         named = train.rows.mask if isinstance(train.rows.mask, dict) else data.values.values()
     elif any(LABEL_KEY in key for key in key_templates(data)):
-        targets = train.rows.targets
-        named = targets if isinstance(targets, list) else [targets]
+        named = target_labels(data, train)
     return tuple(dict.fromkeys(str(name) for name in named if name is not None))
 
 
@@ -297,3 +301,27 @@ def _check_ids(images: Images) -> None:
             details=[part.ids[place] for place in twice],
             expected="an id once in all tables to train on",
         )
+
+
+def _check_files(images: Images) -> None:
+    """Count the training images that are test images, too.
+
+    Raises:
+        DataError: A template of files matches them, which says nothing of the part.
+    """
+    part, gathered = images["test"]
+    tested = {part.images[place] for place in gathered.first}
+    for key, (part, gathered) in images.items():
+        if key == "test":
+            continue
+        shared = [part.images[place] for place in gathered.first if part.images[place] in tested]
+        if shared and part.rows.files is not None:
+            raise DataError(
+                f"data.{key}.files matches {len(shared)} images of data.test",
+                details=shared,
+                found=part.rows.files,
+                expected="images to learn from alone",
+                fix=f"write the folder of that part into data.{key}.files; if the parts share a "
+                "folder, write table and image, so that a table names the rows",
+            )
+        part.counts["training images that are to be predicted, too"] += len(shared)

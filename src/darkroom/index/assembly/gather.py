@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from darkroom.errors import DataError
-from darkroom.index.assembly.labels import class_labels
+from darkroom.index.assembly.labels import class_labels, refuse_no_names
 from darkroom.index.assembly.part import Part, template_cells
 from darkroom.project.names import nearest_name
-from darkroom.raw.tables import check_unique, refuse_long, refuse_rows
+from darkroom.raw.tables import check_unique, refuse_rows
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def label_vocabulary(part: Part, order: Sequence[str] = ()) -> tuple[str, ...]:
     cells = template_cells(part.table, part.rows.label, f"data.{part.key}.label")
     empty = [place for place, cell in enumerate(cells) if not cell and place not in part.blank]
     refuse_rows(part.table, empty, f"label {part.rows.label} is empty", expected="a label a row")
-    refuse_long(part.table, cells, f"label {part.rows.label}")
+    refuse_no_names(part.table, cells, f"label {part.rows.label}")
     labels = class_labels(cells)
     first = [label for label in order if label in labels]
     return (*first, *(label for label in labels if label not in first))

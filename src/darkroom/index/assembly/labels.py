@@ -8,6 +8,7 @@ from unicodedata import normalize
 
 from darkroom.errors import DataError
 from darkroom.index.table import LARGEST
+from darkroom.params.section import is_writable
 from darkroom.project.names import nearest_name
 from darkroom.raw.tables import Table, refuse_long, refuse_rows
 
@@ -82,7 +83,7 @@ def encode_targets(
     if task == "multiclass":
         for cells in tables.values():
             for name, column in zip(names, cells.columns, strict=bool(cells.columns)):
-                refuse_long(cells.table, column, f"target {name}")
+                refuse_no_names(cells.table, column, f"target {name}")
             _check_blanks(cells, names, set(texts))
         _check_spelling(tables, names, trained)
         _check_trained(tables, names, {*trained, *further})
@@ -102,6 +103,9 @@ def encode_targets(
         return EncodedTargets(
             _numbers(tables, names, {cell: float(cell) for cell in texts if cell})
         )
+    for cells in tables.values() if task == "binary" else ():
+        for name, column in zip(names, cells.columns, strict=bool(cells.columns)):
+            refuse_no_names(cells.table, column, f"target {name}")
     written = ("0", "1") if pair else label_values(trained, free=task == "binary")
     for cells in tables.values():
         _check_values(cells, names, written.__contains__, f"{written[0]} or {written[1]}")
@@ -133,6 +137,23 @@ def class_labels(labels: Iterable[str]) -> tuple[str, ...]:
     if all(map(is_number, texts)):
         _refuse_twins([float(text) for text in texts], texts, "are one number")
     return tuple(texts)
+
+
+def refuse_no_names(table: Table, cells: Sequence[str], what: str) -> None:
+    """Raise for cells that are too long to name a class, or no line that a submission can hold.
+
+    Raises:
+        DataError: The message names the first row.
+    """
+    refuse_long(table, cells, what)
+    odd = [place for place, cell in enumerate(cells) if not is_writable(cell)]
+    refuse_rows(
+        table,
+        odd,
+        f"{what} holds {cells[odd[0]]!r}" if odd else "",
+        expected="a line of text, which the submission can repeat",
+        fix="is it the right column? Check the quotes; or write the label in one line",
+    )
 
 
 def _refuse_twins(keys: Sequence[str | float], labels: Sequence[str], why: str) -> None:

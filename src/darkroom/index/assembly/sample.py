@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from darkroom.errors import DataError
 from darkroom.index.assembly.part import SAMPLE_ID
 from darkroom.params.data import Data, part_rows
-from darkroom.params.section import ID_KEY, LABEL_KEY
+from darkroom.params.section import ID_KEY, LABEL_KEY, is_writable
 from darkroom.project.names import nearest_name
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables import Table, read_table, refuse_rows
@@ -59,6 +59,15 @@ def read_sample(archives: Archives, data: Data, labels: Collection[str]) -> Samp
             row=1,
             found=f"{len(table.header)} columns: {', '.join(table.header)}",
             expected=f"{len(keys)} for the key, as data.row says, and those of the answers",
+        )
+    if odd := [name for name in table.header if not is_writable(name)]:
+        raise DataError(
+            "a column's name is no line of text",
+            file=table.file,
+            row=1,
+            found=repr(odd[0])[:200],
+            expected="a name that the submission can repeat",
+            fix="is it the right file? Check the quotes",
         )
     cells = [table.column(place) for place in range(len(keys))]
     for place, column in enumerate(cells):

@@ -1,7 +1,7 @@
 """The targets of each image: columns, one-hot or soft columns, labels in a cell, or label rows."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -20,11 +20,13 @@ from darkroom.index.assembly.labels import (
     class_labels,
     encode_targets,
     is_number,
+    refuse_no_names,
 )
 from darkroom.index.assembly.part import PATH, SAMPLE_ID, Part, fields
 from darkroom.index.card import TAKEN_SUFFIX
 from darkroom.index.table import RESERVED_NAMES
 from darkroom.params.data import Data, Rows
+from darkroom.params.section import is_writable
 from darkroom.raw.tables import Table, refuse_rows
 
 ONE_HOT = "class"  # the target of one-hot columns
@@ -96,6 +98,26 @@ def read_targets(
     return Targets(names, numbers, coded.classes, coded.label_values)
 
 
+def target_labels(data: Data, part: Part) -> tuple[str, ...]:
+    """Return the names of a part's targets, as keys of the submission may have them.
+
+    They are its columns, or where cells hold several labels, these.
+
+    Raises:
+        DataError, ParamsError: A target has no column; or two labels are one.
+    """
+    columns = _columns(part)
+    if data.task == "multilabel" and data.separator is not None and len(columns) == 1:
+        rows = _words(part.table.column(columns[0]), data.separator)
+        return class_labels(word for row in rows for word in row)
+    return tuple(_title(part.table, column) for column in columns)
+
+
+def _words(cells: Sequence[str], separator: str) -> list[list[str]]:
+    """Return the labels in each cell."""
+    return [[word.strip() for word in cell.split(separator) if word.strip()] for cell in cells]
+
+
 def _array(columns: Sequence[Sequence[float]]) -> Doubles:
     return np.array(columns, np.float64).T
 
@@ -117,6 +139,13 @@ def _columns(part: Part) -> list[int | str]:
                 expected="one column or more that no other key uses",
             )
         columns += [name for name in like if name not in columns]
+    places = [part.table.position(column) for column in columns]
+    if twice := [column for n, column in enumerate(columns) if places[n] in places[:n]]:
+        raise ParamsError(
+            f"data.{part.key}.targets: a column comes twice",
+            found=", ".join(map(str, twice))[:300],
+            expected="each column once, by its name or its position",
+        )
     return columns
 
 
@@ -131,8 +160,23 @@ def _used_columns(rows: Rows, key: str) -> set[str]:
 
 def _name(table: Table, column: int | str) -> str:
     """Return a target's name: its header, with a suffix where the name is reserved."""
+    return free_name(_title(table, column))
+
+
+def _title(table: Table, column: int | str) -> str:
+    """Return a column's header, or its position where it has none."""
     place = table.position(column)
-    return free_name(table.header[place] or f"column_{place}")
+    name = table.header[place] or f"column_{place}"
+    if not is_writable(name):
+        raise DataError(
+            "the name of a target is no line of text",
+            file=table.file,
+            row=1,
+            found=repr(name)[:200],
+            expected="a name that the submission can repeat",
+            fix="rename the column in the table",
+        )
+    return name
 
 
 def free_name(name: str) -> str:
@@ -183,12 +227,11 @@ def _labels_in_cells(
 ) -> Targets:
     """Return a target a label that stands in the cells; an empty cell has none of them."""
     words = {
-        key: [
-            [word.strip() for word in cell.split(separator) if word.strip()]
-            for cell in (each.columns[0] if each.columns else [""] * len(each.table.rows))
-        ]
+        key: _words(each.columns[0] if each.columns else [""] * len(each.table.rows), separator)
         for key, each in cells.items()
     }
+    for key, each in cells.items():
+        refuse_no_names(each.table, [" ".join(row) for row in words[key]], f"target {column}")
     labels = class_labels(word for row in words["train"] for word in row)
     if len(labels) < 2:
         raise DataError(
@@ -198,6 +241,9 @@ def _labels_in_cells(
             expected=f"labels separated by {separator!r}, as data.separator says",
         )
     places = {label: place for place, label in enumerate(labels)}
+    if whole := [label for label in labels if _holds_labels(label, places)]:
+        what = f"labels that hold others, as if data.separator were wrong, such as {whole[0]!r}"
+        images["train"][0].counts[what[:200]] += len(whole)
     numbers = {}
     for key, (part, gathered) in images.items():
         few = part.select(gathered.first)
@@ -213,6 +259,14 @@ def _labels_in_cells(
             numbers[key][place, [places[word] for word in row]] = 1.0
         numbers[key][sorted(few.blank)] = math.nan
     return Targets(tuple(map(free_name, labels)), numbers)
+
+
+def _holds_labels(label: str, labels: Collection[str]) -> bool:
+    """Return whether a label is others with a usual separator between them: "a,b" of a and b."""
+    return any(
+        len(words) > 1 and all(word.strip() in labels for word in words)
+        for words in (label.split(separator) for separator in ",;| ")
+    )
 
 
 def _shares(cells: Mapping[str, TargetCells], names: tuple[str, ...]) -> Targets:

@@ -1,10 +1,9 @@
 """The warnings of an audit: sentences on what its numbers mean, the worst first."""
 
-import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
-from darkroom.index.card import UNLIKE_LABELS
+from darkroom.index.card import UNLIKE_LABELS, similar_labels
 
 Report = dict[str, Any]
 
@@ -21,6 +20,7 @@ def warnings(report: Report) -> list[str]:
         _counts,
         _near,
         _masks,
+        _alike,
         _classes,
         _unlearned,
         _targets,
@@ -104,20 +104,27 @@ def _masks(report: Report) -> Iterator[str]:
             yield f"Fold {fold} has no image that shows {_first(lacking)}."
 
 
+def _alike(report: Report) -> Iterator[str]:
+    """Warn of labels that may be one."""
+    names = {"": [*report.get("masks", {}).get("classes", {})]}
+    train = report.get("targets", {}).get("train", {})
+    if report["task"] == "multiclass":
+        names = {f" of {target}": [*counts] for target, counts in train.items()}
+    elif report["task"] == "multilabel":
+        names = {"": [*train]}
+    for where, labels in names.items():
+        if sets := similar_labels(labels):
+            yield (
+                f"{_many(len(sets), 'set')} of classes{where} that differ only in the case or "
+                f"form of their letters ({' and '.join(map(repr, sets[0]))}): are they one class?"
+            )
+
+
 def _classes(report: Report) -> Iterator[str]:
-    """Warn of labels that may be one class, and of blanks that the submission will repeat."""
+    """Warn of blanks that the submission will repeat."""
     if report["task"] != "multiclass":
         return
     for target, counts in report["targets"]["train"].items():
-        alike: dict[str, list[str]] = {}
-        for name in counts:
-            alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), []).append(name)
-        sets = [names for names in alike.values() if len(names) > 1]
-        if sets:
-            yield (
-                f"{_many(len(sets), 'set')} of classes of {target} that differ only in the case or "
-                f"form of their letters ({' and '.join(map(repr, sets[0]))}): are they one class?"
-            )
         blank = [name for name in counts if name != name.strip()]
         if blank:
             yield (
