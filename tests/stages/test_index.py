@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from darkroom.cli.main import main
-from darkroom.index.card import UNLIKE_LABELS
+from darkroom.index.card import UNLIKE_ANSWERS
+from darkroom.index.table import read_index
+from darkroom.project.paths import Layout
 from tests.support import tiny
 
 
@@ -39,20 +41,40 @@ def test_a_metric_of_ones_own_without_room_is_refused_before_the_training(
     assert words in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("metric", "is_told"), [("accuracy", True), ("roc_auc", False)])
+def sampled(root: Path, cell: str, **changes: object) -> None:
+    """Give a project a sample submission that holds a cell everywhere, and changes to its data."""
+    tests = (root / "source/test.csv").read_text().split()[1:]
+    rows = "".join(f"{line.split(',')[0]},{cell}\n" for line in tests)
+    tiny.put(root / "source/sample.csv", f"image,green\n{rows}")
+    data = {"like": "sample.csv", "header": [], **changes}
+    tiny.edit(root, lambda params: params["tiny"]["data"].update(data))
+
+
 def test_a_sample_of_other_words_than_will_be_written_is_told(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    metric: str,
-    is_told: bool,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tiny.project(tmp_path, "binary")
-    tests = (root / "source/test.csv").read_text().split()[1:]
-    sample = "image,green\n" + "".join(f"{line.split(',')[0]},0\n" for line in tests)
-    tiny.put(root / "source/sample.csv", sample)
-    changes = {"metric": metric, "like": "sample.csv", "header": []}
-    tiny.edit(root, lambda params: params["tiny"]["data"].update(changes))
     monkeypatch.chdir(root)
+    sampled(root, "maybe", metric="accuracy")
     tiny.run("fetch", "index")
-    assert (f"tiny: 5 {UNLIKE_LABELS}\n" in capsys.readouterr().out) is is_told
+    assert f"tiny: 5 {UNLIKE_ANSWERS}\n" in capsys.readouterr().out
+    sampled(root, "no", metric="accuracy")
+    tiny.run("fetch", "index")
+    assert UNLIKE_ANSWERS not in capsys.readouterr().out
+
+
+def test_a_sample_of_numbers_is_refused_where_words_would_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tiny.project(tmp_path, "binary")
+    monkeypatch.chdir(root)
+    sampled(root, "0", metric="accuracy")
+    tiny.run("fetch")
+    assert main(["index", "tiny"]) != 0
+    assert "column green of the sample submission holds numbers" in capsys.readouterr().err
+    sampled(root, "0", metric="roc_auc")
+    tiny.run("index")
+    sampled(root, "0", metric="accuracy", values={"no": 0, "yes": 1})
+    tiny.run("index")
+    layout = Layout("tiny", root)
+    assert read_index(layout.index, layout.card).card.label_values == ("0", "1")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from darkroom.errors import ArtifactError
 from darkroom.images.rle import Runs
-from darkroom.index.card import Card
+from darkroom.index.card import Card, CellsDigest
 from darkroom.submission import check as module
 from darkroom.submission.cell_checks import Limits
 from darkroom.submission.check import Report, check_submission
@@ -230,7 +230,33 @@ def test_probabilities_need_not_sum_to_1(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("id,b,a\n1,0.9,0.8\n")
     card = Card("multiclass", ("y",), ("a", "b"), header=("id", "b", "a"))
-    assert check(path, card, ["1"], "log_loss").ok
+    report = check(path, card, ["1"], "log_loss")
+    assert report.ok
+    assert report.facts["images whose probabilities do not sum to 1"] == 1
+
+
+def test_images_whose_classes_do_not_sum_to_1_are_counted(tmp_path: Path) -> None:
+    header = ("key", "p")
+    card = Card("multiclass", ("y",), ("a", "b"), header=header, keys=("{id}_{label}",))
+    path = tmp_path / "x.csv"
+    path.write_text("key,p\n1_a,0.25\n2_b,0\n2_a,0\n1_b,0.7504\n3_a,1\n3_b,1\n")
+    report = check(path, card, ["1", "2", "3"], "log_loss", ours=False)
+    assert report.ok
+    assert report.facts["images whose probabilities do not sum to 1"] == 2
+    path.write_text("key,p\n1_a,0.25\n1_b,0.75\n")
+    assert list(check(path, card, ["1"], "log_loss").facts) == ["least", "mean", "greatest"]
+
+
+def test_an_image_of_two_classes_or_none_is_no_answer(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("id,a,b,c\n1,0,1,0\n2,0,0,0\n3,1,1,0\n4,0,0,7\n")
+    card = Card("multiclass", ("y",), ("a", "b", "c"), header=("id", "a", "b", "c"))
+    assert faults_of(check(path, card, ["1", "2", "3", "4"], "accuracy")) == [
+        "row 5: c: '7' is not one of '0, 1'",
+        "row 3: '2' is of 0 classes, expected one",
+        "row 4: '3' is of 2 classes, expected one",
+        "row 5: '4' is of 0 classes, expected one",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -287,7 +313,7 @@ def test_rankings(tmp_path: Path, cell: str, fault: str | None) -> None:
 
 def test_a_label_with_its_score(tmp_path: Path) -> None:
     card = Card("multiclass", ("y",), ("a", "b"), header=("id", "y"))
-    report = values_report(tmp_path, card, ["a 0.5", "b 7", "a", "a b", "x 1", "0.5 a"], "gap")
+    report = values_report(tmp_path, card, ["a 0.5", "b 7", "a", "a b", "x 1", "0.5 a", ""], "gap")
     assert faults_of(report) == [
         "row 4: y: 1 words, expected a label and its score",
         "row 5: y: the score 'b' is not a finite number",
@@ -305,14 +331,20 @@ def test_grades_are_those_of_training(tmp_path: Path) -> None:
     assert [fault.row for fault in report.faults] == [4, 5]
 
 
-def test_labels_that_only_the_competitions_own_sample_has_are_legal(tmp_path: Path) -> None:
-    header = ("id", "y")
-    card = Card("multiclass", ("y",), ("a", "b"), header=header, sample_labels=("?",))
-    assert values_report(tmp_path, card, ["a", "?"]).ok
-    assert values_report(tmp_path, card, ["a ? b", "?"], "map@3").ok
-    card = Card("multilabel", ("a", "b"), header=header, sample_labels=("", "?"))
-    assert values_report(tmp_path, card, ["a ?", ""]).ok
-    assert not values_report(tmp_path, card, ["a !"]).ok
+def test_the_judges_own_sample_is_right_whatever_it_holds(tmp_path: Path) -> None:
+    digest = CellsDigest()
+    for row in (["id", "y"], ["0", "0.5"], ["1", ""], ["1", "?"]):
+        digest.add(row)
+    card = Card("multiclass", ("y",), ("a", "b"), header=("id", "y"), sample=digest.text)
+    path = tmp_path / "x.csv"
+    path.write_bytes(b'\xef\xbb\xbf"id",y\r\n0, 0.5\r\n1,\r\n\r\n1,?\r\n')
+    report = check(path, card, ["0", "1"], ours=False)
+    assert report == Report(4, (), 0, {}, is_sample=True)
+    for wrong in ("id,y\n0,0.5\n1,\n1,a\n", "id,y\n0,0.5\n1,\n", "id,y\n0,0.5\n1,a\n"):
+        path.write_text(wrong)
+        assert not check(path, card, ["0", "1"], ours=False).ok
+    path.write_text("id,y\n1,b\n0,a\n")
+    assert check(path, card, ["0", "1"], ours=False).ok
 
 
 def test_a_judge_finds_rows_and_columns_by_name(tmp_path: Path) -> None:

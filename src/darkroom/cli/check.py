@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from darkroom.errors import ArtifactError
 from darkroom.index.table import Index, read_index
 from darkroom.project.checked_json import read_json
@@ -11,7 +9,7 @@ from darkroom.project.files import file_sha256
 from darkroom.project.paths import Layout
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import read_part
-from darkroom.submission.cell_checks import Limits
+from darkroom.submission.cell_checks import Limits, training_limits
 from darkroom.submission.check import Report, check_submission
 from darkroom.submission.form import cell_content
 from darkroom.submission.writer import facts_path
@@ -31,6 +29,9 @@ def run(context: Context, file: Path | None = None) -> None:
         )
     if file is None:
         require_predicted(paths)
+    if report.is_sample:
+        print(f"{path}: valid: {report.rows} rows, the competition's own sample submission")
+        return
     measured = "".join(f", {what} {value:.4g}" for what, value in report.facts.items())
     ids = "every id" if "objects an image" in report.facts else "every id once"
     print(f"{path}: valid: {report.rows} rows, {ids}, every value legal{measured}")
@@ -68,16 +69,10 @@ def check_file(paths: Layout, path: Path, *, ours: bool = True) -> Report:
 
 def _limits(paths: Layout, index: Index, metric: MetricSpec) -> Limits:
     """Return what the index and the stored images say of the answers."""
-    card, train = index.card, index.rows[index.rows["part"] == "train"]
+    card = index.card
     content = cell_content(card, metric)
     if content == "runs" and card.runs.size is None:
         shards, _ = read_part(paths, index, "test")
         sizes = [(int(height), int(width)) for height, width in shards.originals]
         return Limits(dict(zip(shards.ids, sizes, strict=True)))
-    if content == "grade":
-        grades = np.unique(train[list(card.targets)].to_numpy(np.float64).ravel())
-        finite = grades[np.isfinite(grades)].astype(np.int64)
-        texts = tuple(map(str, range(int(finite.min()), int(finite.max()) + 1)))
-        return Limits(grades=texts)
-    empty = content == "labels" and bool((train[list(card.targets)] == 0).all(axis=1).any())
-    return Limits(empty_labels=empty)
+    return training_limits(card, content, index.rows)

@@ -1,6 +1,7 @@
 """The card of an index: what its rows mean, what the judge counts, how a submission is written."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_args
 from unicodedata import normalize
@@ -15,8 +16,9 @@ from darkroom.raw.images.cells import PixelCells
 TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
 ORDERS = ("row", "column")
 TAKEN_SUFFIX = "_target"  # of a target whose name is that of another column of the index
-UNLIKE_LABELS = "answers of the sample submission, and none is a label of training"
-"""A count of `Card.declared`: then the judge may expect other words than will be written."""
+_BETWEEN_CELLS, _BETWEEN_ROWS = "\x1f", "\x1e"
+UNLIKE_ANSWERS = "answers of the sample submission, and none is like what will be written"
+"""A count of `Card.declared`: then the judge may expect other words."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,7 @@ class Card:
             then exclusive.
         unknown: Segmentation: whether some pixels may be left out.
         pixels: Where pixels are, if they stand in tables.
-        sample_labels: Words in the answers of the judge's sample submission that are no output:
-            labels that training does not have, and "".
+        sample: The `CellsDigest` of the judge's sample submission; "" where there is none.
     """
 
     task: str
@@ -64,7 +65,7 @@ class Card:
     values: tuple[tuple[int, str | None], ...] = ()
     unknown: bool = False
     pixels: PixelCells | None = None
-    sample_labels: tuple[str, ...] = ()
+    sample: str = ""
 
     @property
     def exclusive(self) -> bool:
@@ -102,6 +103,31 @@ class Card:
     def answers(self) -> tuple[str, ...]:
         """The value columns of the submission's header."""
         return self.header[len(self.keys) :]
+
+
+class CellsDigest:
+    """A sha256 of the cells of a table, row by row, the header first; blanks around them aside.
+
+    Example:
+        >>> one, other = CellsDigest(), CellsDigest()
+        >>> one.add(["a", " b"]), other.add(["a", "b"])
+        (None, None)
+        >>> one.text == other.text
+        True
+    """
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+
+    def add(self, cells: Iterable[str]) -> None:
+        """Add a row."""
+        row = _BETWEEN_CELLS.join([cell.strip() for cell in cells])
+        self._sha256.update(f"{row}{_BETWEEN_ROWS}".encode("utf-8", "surrogatepass"))
+
+    @property
+    def text(self) -> str:
+        """The digest of the rows so far, in hexadecimal digits."""
+        return self._sha256.hexdigest()
 
 
 def answer_columns(card: Card) -> list[int]:
@@ -231,7 +257,7 @@ def card_from_values(values: dict[str, Any], reserved: Sequence[str]) -> Card:
     if sorted(values) != sorted(names):
         raise ValueError(f"keys {', '.join(sorted(values))}")
     values = dict(values)
-    lists = ("targets", "classes", "header", "label_values", "keys", "values", "sample_labels")
+    lists = ("targets", "classes", "header", "label_values", "keys", "values")
     for name in lists:
         if not isinstance(values[name], list):
             raise TypeError(f"{name}: not a list")

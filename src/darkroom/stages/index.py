@@ -1,13 +1,16 @@
 """index: raw tables and archive listings -> one row an image."""
 
 from darkroom.index.assembly.build import build_index
-from darkroom.index.card import UNLIKE_LABELS
+from darkroom.index.card import UNLIKE_ANSWERS
 from darkroom.index.table import write_index
 from darkroom.params.data import Data
 from darkroom.params.section import is_own_metric
 from darkroom.raw.archives import Archives
+from darkroom.raw.tables import read_table
 from darkroom.stages._context import Context, require
+from darkroom.submission.cell_checks import training_limits
 from darkroom.submission.form import cell_content
+from darkroom.submission.sample import unlike_answers
 from darkroom.tasks.metrics.specs import get_metric
 
 
@@ -19,11 +22,13 @@ def run(context: Context) -> None:
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
     index = build_index(archives, data)
     card = index.card
-    content = None
     if not is_own_metric(card.metric):  # else `fold` looks: that file is no input of this stage
-        content = cell_content(card, get_metric(card.metric, card.task))
-    if card.task == "binary" and content != "flag":  # a sample of probabilities has no labels
-        card.declared.pop(UNLIKE_LABELS, None)
+        metric = get_metric(card.metric, card.task)
+        content = cell_content(card, metric)
+        if data.like is not None:
+            limits = training_limits(card, content, index.rows)
+            if count := unlike_answers(card, metric, read_table(archives, data.like), limits):
+                card.declared[UNLIKE_ANSWERS] = count
     write_index(index, paths.index, paths.card)
 
     counts = index.rows["part"].value_counts()

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 
 from darkroom.errors import DataError, one_line
 from darkroom.images import rle
 from darkroom.index.card import Card
 from darkroom.project.names import nearest_name
-from darkroom.submission.form import cell_content, label_texts
+from darkroom.submission.form import Holds, cell_content, label_texts
 from darkroom.submission.lines import Fault
 from darkroom.tasks.metrics.specs import MetricSpec
 
@@ -22,6 +23,7 @@ Size = tuple[int, int]
 _NUMBER = re.compile(r"[+-]?(\d++\.?\d*+|\.\d++)([eE][+-]?\d++)?", re.ASCII)
 _SHOWN_CHARACTERS = 60
 _SHOWN_LABELS = 12
+_SUM_TOLERANCE = 1e-3  # of a thousand classes, each rounded to six digits
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,23 @@ class Limits:
 
 
 NO_LIMITS = Limits()
+
+
+def training_limits(card: Card, content: Holds, rows: pd.DataFrame) -> Limits:
+    """Return what the targets of training say of the answers; of masks nothing.
+
+    Args:
+        card: Of the index.
+        content: Of the submission's cells.
+        rows: Of the index.
+    """
+    if content not in ("grade", "labels"):
+        return NO_LIMITS
+    train = rows.loc[rows["part"] == "train", list(card.targets)].to_numpy(np.float64)
+    if content == "labels":
+        return Limits(empty_labels=bool((train == 0).all(axis=1).any()))
+    grades = np.unique(train[np.isfinite(train)].astype(np.int64))
+    return Limits(grades=tuple(map(str, range(int(grades.min()), int(grades.max()) + 1))))
 
 
 class CellCheck(Protocol):
@@ -62,8 +81,7 @@ def cell_check(card: Card, metric: MetricSpec, ids: Sequence[str], limits: Limit
         DataError: The card has no room for what the metric counts.
         ValueError: A size that the masks need is absent.
     """
-    # A judge may know labels that training does not have: its own sample shows some of them.
-    texts = tuple(dict.fromkeys([*label_texts(card), *card.sample_labels]))
+    texts = label_texts(card)
     match content := cell_content(card, metric):
         case "runs":
             if card.runs.size is None and (name := _first_absent(ids, limits.sizes)) is not None:
@@ -72,17 +90,20 @@ def cell_check(card: Card, metric: MetricSpec, ids: Sequence[str], limits: Limit
         case "number":
             return _Numbers(low=0 if metric.name == "rmsle" else -math.inf)
         case "probability":
-            return _Numbers(low=0, high=1)
-        case "class" | "flag" | "grade":
-            words = {"class": texts, "flag": card.label_values, "grade": tuple(limits.grades)}
-            return _Words(words[content])
+            return _Numbers(low=0, high=1, exclusive=card.task == "multiclass")
+        case "flag":
+            one_of = card.label_values[1] if card.task == "multiclass" else None
+            return _Words(card.label_values, one_of=one_of)
+        case "class" | "grade":
+            return _Words(texts if content == "class" else tuple(limits.grades))
         case "labels":
-            least = 0 if limits.empty_labels or "" in texts else 1
+            least = 0 if limits.empty_labels else 1
             return _Words(texts, card.separator, least, len(texts))
         case "ranking":
             return _Words(texts, card.separator, most=metric.top)
         case "scored label":
-            return _Words(texts, card.separator, scored=True)
+            # Who sees nothing to name may leave a cell empty: Google Landmark Recognition says so.
+            return _Words(texts, card.separator, least=0, scored=True)
 
 
 def _first_absent(names: Sequence[str], sizes: Mapping[str, Size]) -> str | None:
@@ -99,6 +120,7 @@ class _Words:
         least: How many there must be.
         most: How many there may be.
         scored: Whether a label's score stands behind it.
+        one_of: Of flags, a cell a class: the text of which an image has exactly one.
     """
 
     labels: tuple[str, ...]
@@ -106,7 +128,10 @@ class _Words:
     least: int = 1
     most: int = 1
     scored: bool = False
+    one_of: str | None = None
     counts: Counter[str] = field(default_factory=Counter)
+    first_row: dict[str, int] = field(default_factory=dict)
+    chosen: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._allowed = frozenset(self.labels)
@@ -116,10 +141,18 @@ class _Words:
         fault = self._fault(words)
         if fault is None:
             self.counts.update(words[:1] if self.scored else words)
+        if self.one_of is not None:
+            self.first_row.setdefault(image_id, row)
+            self.chosen[image_id] += value == self.one_of
         return fault
 
     def finish(self) -> Sequence[Fault]:
-        return ()
+        """Return a fault for each image that is not of exactly one class."""
+        return [
+            Fault(row, f"{quote(name)} is of {self.chosen[name]} classes, expected one")
+            for name, row in self.first_row.items()
+            if self.chosen[name] != 1
+        ]
 
     def facts(self) -> dict[str, float]:
         total = self.counts.total()
@@ -136,11 +169,11 @@ class _Words:
 
     def _fault(self, words: list[str]) -> str | None:
         labels = words
-        if self.scored:
+        if self.scored and words:
             if len(words) != 2:
                 return f"{len(words)} words, expected a label and its score"
             labels = words[:1]
-            if not math.isfinite(_number(words[1])):
+            if not math.isfinite(number_in(words[1])):
                 return f"the score {quote(words[1])} is not a finite number"
         for word in labels:
             if word not in self._allowed:
@@ -162,17 +195,25 @@ class _Words:
 
 @dataclass
 class _Numbers:
-    """Cells of a finite number from `low` to `high`."""
+    """Cells of a finite number from `low` to `high`.
+
+    Attributes:
+        exclusive: Whether they are the probabilities of classes: those of an image sum to 1.
+    """
 
     low: float = -math.inf
     high: float = math.inf
+    exclusive: bool = False
+    sums: dict[str, float] = field(default_factory=dict)
     least: float = math.inf
     greatest: float = -math.inf
     total: float = 0.0
     count: int = 0
 
     def fault(self, row: int, key: str, image_id: str, value: str) -> str | None:  # noqa: ARG002
-        number = _number(value)
+        number = number_in(value)
+        if self.exclusive:
+            self.sums[image_id] = self.sums.get(image_id, 0) + number
         legal = math.isfinite(number) and self.low <= number <= self.high
         if not legal:
             return f"{quote(value)} is not {self._expected()}"
@@ -188,7 +229,10 @@ class _Numbers:
         if not self.count:
             return {}
         mean = {"mean": self.total / self.count} if self.high == 1 else {}
-        return {"least": self.least, **mean, "greatest": self.greatest}
+        facts = {"least": self.least, **mean, "greatest": self.greatest}
+        # Some judges rescale these, others refuse them; zeros alone are no answer to either.
+        odd = sum(abs(total - 1) > _SUM_TOLERANCE for total in self.sums.values())
+        return facts | ({"images whose probabilities do not sum to 1": odd} if odd else {})
 
     def _expected(self) -> str:
         if self.high == 1:
@@ -256,8 +300,13 @@ def _overlap(masks: Sequence[tuple[int, rle.Bounds]]) -> tuple[int, int] | None:
     return first, second
 
 
-def _number(text: str) -> float:
-    """Return the number that a text holds, blanks around it left out; NaN if it is none."""
+def number_in(text: str) -> float:
+    """Return the number that a text holds, blanks around it left out; NaN if it is none.
+
+    Example:
+        >>> number_in(" 3e2"), number_in("1_000")
+        (300.0, nan)
+    """
     text = text.strip(" ")
     return float(text) if _NUMBER.fullmatch(text) else math.nan
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from darkroom.errors import ArtifactError
-from darkroom.index.card import Card
+from darkroom.index.card import Card, CellsDigest
 from darkroom.project.names import describe_bytes
 from darkroom.submission.cell_checks import NO_LIMITS, CellCheck, Limits, cell_check, quote
 from darkroom.submission.form import key_cells, row_labels
@@ -33,12 +33,14 @@ class Report:
         fault_count: All of them.
         facts: Of all cells, by what they hold: `empty share` of masks, `objects an image`, `least`
             and `greatest` number, `mean` probability, or `share of <label>` for each label text.
+        is_sample: Whether it is the judge's sample submission, which is right as it is.
     """
 
     rows: int
     faults: tuple[Fault, ...]
     fault_count: int
     facts: Mapping[str, float]
+    is_sample: bool = False
 
     @property
     def ok(self) -> bool:
@@ -89,7 +91,10 @@ def check_submission(
             fix="run the stage that makes it",
         ) from error
     checker.finish()
-    return Report(checker.rows, tuple(checker.faults), checker.fault_count, checker.cells.facts())
+    facts = checker.cells.facts()
+    if card.sample and checker.digest.text == card.sample:
+        return Report(checker.rows, (), 0, facts, is_sample=True)
+    return Report(checker.rows, tuple(checker.faults), checker.fault_count, facts)
 
 
 def _refuse_other_files(path: Path) -> None:
@@ -128,15 +133,20 @@ class _Checker:
         self.place = {key: place for place, key in enumerate(keys)}
         self.first_row: dict[str, int] = {}
         self.columns = list(range(len(self.card.header)))
+        self.digest = CellsDigest()
 
     def add_item(self, item: Line | Fault) -> None:
         if isinstance(item, Fault):
             self.add_fault(item.row, item.what)
-        elif item.number == 1:
-            self._check_header(item)
+            return
+        fields = split_fields(item.text)
+        if self.card.sample and item.text:
+            self.digest.add([item.text] if fields is None else fields)
+        if item.number == 1:
+            self._check_header(item, fields)
         else:
             self.rows += 1
-            self._check_row(item)
+            self._check_row(item, fields)
 
     def add_fault(self, row: int | None, what: str) -> None:
         self.fault_count += 1
@@ -150,8 +160,8 @@ class _Checker:
             if key not in self.first_row:
                 self.add_fault(None, f"{_shown(key)} is missing")
 
-    def _check_header(self, line: Line) -> None:
-        header, fields = self.card.header, split_fields(line.text)
+    def _check_header(self, line: Line, fields: list[str] | None) -> None:
+        header = self.card.header
         if fields == list(header):
             return
         if fields is not None and sorted(fields) == sorted(header) and not self.ours:
@@ -159,11 +169,10 @@ class _Checker:
             return
         self.add_fault(1, f"the header is {quote(line.text)}, expected {quote(','.join(header))}")
 
-    def _check_row(self, line: Line) -> None:
+    def _check_row(self, line: Line, fields: list[str] | None) -> None:
         if not line.text:
             self.add_fault(line.number, "an empty line")
             return
-        fields = split_fields(line.text)
         if fields is None:
             self.add_fault(line.number, f"quotes do not match in {quote(line.text)}")
             return

@@ -10,7 +10,7 @@ import pytest
 
 from darkroom.errors import DarkroomError
 from darkroom.index.assembly.build import build_index
-from darkroom.index.card import UNLIKE_LABELS
+from darkroom.index.card import CellsDigest
 from darkroom.index.table import Index, read_index, write_index
 from darkroom.params.data import Data
 from darkroom.params.data_rules import data_faults
@@ -96,14 +96,10 @@ def test_the_sample_gives_header_ids_and_order(tmp_path: Path) -> None:
     index = index_of(tmp_path, **SAMPLED)
     assert column(index, "id", "test") == ["9", "8"]
     assert index.card.header == ("name", "label")
-    assert index.card.sample_labels == ("", "z")
-    assert index.card.declared[UNLIKE_LABELS] == 1
-    write(tmp_path, {"sample.csv": "name,label\n9,z\n8,y\n"}, {})
-    assert UNLIKE_LABELS not in index_of(tmp_path, **SAMPLED).card.declared
-    write(tmp_path, {"sample.csv": "name,label\n9,\n8,\n"}, {})
-    assert UNLIKE_LABELS not in index_of(tmp_path, **SAMPLED).card.declared
-    write(tmp_path, {"sample.csv": "name,label\n9,0\n8,1\n"}, {})
-    assert index_of(tmp_path, **SAMPLED | {"task": "binary"}).card.declared[UNLIKE_LABELS] == 2
+    digest = CellsDigest()
+    for row in (["name", "label"], ["9", "z"], ["8", ""]):
+        digest.add(row)
+    assert index.card.sample == digest.text
     listed = SAMPLED | {"test": {"table": "test.csv", "image": "im/{k}.png"}}
     write(tmp_path, {"test.csv": "k\n3\n8\n9\n"}, {})
     index = index_of(tmp_path, **listed)
@@ -209,7 +205,6 @@ def test_several_labels_in_a_cell(tmp_path: Path) -> None:
     index = index_of(tmp_path, **keys)
     assert index.card.targets == ("x", "y", "z")
     assert index.rows[["x", "y", "z"]][:3].to_numpy().tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
-    assert index.card.sample_labels == ("q",)
     write(tmp_path, {"train.csv": "id,kind\n1,x x\n2,y\n"}, {})
     assert "row 2: target kind names a label twice in one cell" in refused(tmp_path, **keys)
 

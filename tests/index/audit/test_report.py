@@ -15,7 +15,7 @@ from PIL import Image
 
 from darkroom.errors import ArtifactError
 from darkroom.index.audit.report import build_report
-from darkroom.index.card import UNLIKE_LABELS, Card
+from darkroom.index.card import UNLIKE_ANSWERS, Card
 from darkroom.index.table import Index
 from tests.support.realdata import REALDATA, needs_realdata
 
@@ -51,9 +51,9 @@ def tables(task: str = "segmentation", train: int = 8, test: int = 4) -> Tables:
 
 def test_a_sample_without_a_label_of_training_is_a_warning() -> None:
     index, facts, folds = tables("multiclass")
-    index = Index(index.rows, replace(index.card, declared={UNLIKE_LABELS: 4}))
+    index = Index(index.rows, replace(index.card, declared={UNLIKE_ANSWERS: 4}))
     (warning,) = build_report(index, facts, folds)["warnings"]
-    assert warning.startswith("4 answers of the sample submission, and none is a label of training")
+    assert warning.startswith("4 answers of the sample submission, and none is like what will be")
     assert "say what they mean in data.values" in warning
 
 

@@ -10,12 +10,10 @@ from darkroom.index.assembly.sample import Sample, key_templates
 from darkroom.index.assembly.targets import Targets, free_name
 from darkroom.index.card import TAKEN_SUFFIX
 from darkroom.params.data import Data
-from darkroom.params.section import LABEL_KEY
 from darkroom.project.names import nearest_name
 from darkroom.raw.tables import Table, refuse_rows
 
 _DIGITS = "0123456789"
-MAX_SAMPLE_LABELS = 10_000  # texts of a sample submission's cells that the card holds
 
 
 def refuse_absent_word(data: Data, targets: Targets, answers: Sequence[str]) -> None:
@@ -86,6 +84,22 @@ def untrained_answers(targets: Targets, answers: Sequence[str], sample: Sample |
     return untrained
 
 
+def written_as_sample(data: Data, targets: Targets, sample: Sample | None) -> Targets:
+    """Return targets that are written as 0 and 1 where data.values says which is which.
+
+    So they are if the sample submission holds 0 or 1 and none of the texts of training.
+    """
+    if sample is None or not data.values or data.task not in ("binary", "multilabel"):
+        return targets
+    columns = [
+        sample.table.column(place) for place in range(len(key_templates(data)), len(sample.header))
+    ]
+    words = {cell.strip() for column in columns for cell in column} - {""}
+    if words and words <= {"0", "1"} and not words & {*targets.label_values}:
+        return replace(targets, label_values=("0", "1"))
+    return targets
+
+
 def _refuse_words(table: Table, name: str) -> None:
     cells = table.column(name)
     places = [place for place, cell in enumerate(cells) if cell and not is_number(cell)]
@@ -97,31 +111,6 @@ def _refuse_words(table: Table, name: str) -> None:
             expected="a number in the column of a class",
             fix="remove the column from the sample submission, if the judge wants no answer there",
         )
-
-
-def sample_words(
-    data: Data, targets: Targets, sample: Sample | None
-) -> tuple[tuple[str, ...], int]:
-    """Return what the sample submission's only answer column holds that is no label of training.
-
-    Returns:
-        Its words, none of a binary task. The number of answers, empty ones left out, if none of
-        them has a label of training; else 0.
-    """
-    keys = key_templates(data)
-    is_long = any(LABEL_KEY in key for key in keys)
-    if sample is None or is_long or len(sample.header) != len(keys) + 1:
-        return (), 0
-    if data.task not in ("multiclass", "multilabel", "binary"):
-        return (), 0
-    names = targets.label_values if data.task == "binary" else targets.classes or targets.names
-    outputs = {name.removesuffix(TAKEN_SUFFIX) for name in names} | {*targets.classes}
-    cells = sample.table.column(len(keys))
-    answers = [[cell] if cell in outputs else cell.split(data.separator or " ") for cell in cells]
-    words = {word for answer in answers for word in answer}
-    unlike = 0 if words & outputs else len([cell for cell in cells if cell.strip()])
-    further = sorted(words - outputs)[:MAX_SAMPLE_LABELS] if data.task != "binary" else []
-    return tuple(further), unlike
 
 
 def _cores(names: Sequence[str], others: Sequence[str]) -> list[str]:

@@ -10,8 +10,8 @@ from darkroom.images.rle import Runs
 from darkroom.index.assembly.answers import (
     named_as_answers,
     refuse_absent_word,
-    sample_words,
     untrained_answers,
+    written_as_sample,
 )
 from darkroom.index.assembly.gather import Gathered, gather, label_vocabulary
 from darkroom.index.assembly.masks import mask_cells
@@ -19,7 +19,7 @@ from darkroom.index.assembly.part import Counts, Part, read_part, stems
 from darkroom.index.assembly.rows import assemble_index, image_rows
 from darkroom.index.assembly.sample import Sample, key_templates, read_sample
 from darkroom.index.assembly.targets import Targets, free_name, read_targets, target_labels
-from darkroom.index.card import TAKEN_SUFFIX, UNLIKE_LABELS, Card, similar_labels
+from darkroom.index.card import TAKEN_SUFFIX, Card, similar_labels
 from darkroom.index.table import Index
 from darkroom.params.data import Data, Rows, TableFile, part_rows
 from darkroom.params.section import LABEL_KEY
@@ -103,6 +103,7 @@ def _assembled(
     else:
         in_rows = labels if images["train"][0].rows.label is not None else ()
         targets = read_targets(data, images, in_rows, header[len(keys) :])
+        targets = written_as_sample(data, targets, sample)
         if not any(LABEL_KEY in key for key in keys):
             refuse_absent_word(data, targets, header[len(keys) :])
             targets = named_as_answers(targets, header[len(keys) :])
@@ -125,8 +126,6 @@ def _assembled(
     train = [frame for key, frame in frames.items() if key != "test"]
     declared = {"train images": sum(map(len, train)), "test images": len(frames["test"])}
     declared |= _left_out(data, images, targets)
-    if unlike := sample_words(data, targets, sample)[1]:
-        declared[UNLIKE_LABELS] = unlike
     card = _card(data, targets, header, sample, declared, images["train"][0])
     digests = {
         image: digest
@@ -184,7 +183,7 @@ def _card(
         values=tuple(values.items()),
         unknown=None in values.values(),
         pixels=train.pictures.cells,
-        sample_labels=sample_words(data, targets, sample)[0],
+        sample="" if sample is None else sample.digest,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from darkroom.errors import DataError
 from darkroom.index.assembly.part import SAMPLE_ID
+from darkroom.index.card import CellsDigest
 from darkroom.params.data import Data, part_rows
 from darkroom.params.section import ID_KEY, LABEL_KEY, is_writable
 from darkroom.project.names import nearest_name
@@ -23,12 +24,14 @@ class Sample:
         header: Of the submission.
         ids: Of the images, in the order of their first rows.
         labels: In the order of the first image's rows; () if a row is of all labels.
+        digest: The `CellsDigest` of the whole file.
     """
 
     table: Table
     header: tuple[str, ...]
     ids: list[str]
     labels: tuple[str, ...]
+    digest: str
 
 
 def key_templates(data: Data) -> tuple[str, ...]:
@@ -84,14 +87,16 @@ def read_sample(archives: Archives, data: Data, labels: Collection[str]) -> Samp
     elif len(first) < len(ids) and data.task != "segmentation":  # there, a row an object
         twice = [place for place, name in enumerate(ids) if first[name] != place]
         refuse_rows(table, twice, "ids that come again", expected="one row an image")
-    header = table.header
+    header, digest = table.header, CellsDigest()
+    for row in (header, *table.rows):
+        digest.add(row)
     table = table.select(list(first.values()))
     if "id" in header[: len(keys)] and "id" not in part_rows(data)["test"].cells:
         # {id} of a path means the id that data.row takes from this column's cells.
         names = ["" if name == "id" else name for name in header]
         table = replace(table, header=tuple(names))
     further = {SAMPLE_ID: list(first)} | ({} if "id" in table.header else {"id": list(first)})
-    return Sample(table.with_columns(further), tuple(header), list(first), order)
+    return Sample(table.with_columns(further), tuple(header), list(first), order, digest.text)
 
 
 def _read_keys(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from darkroom.index.card import UNLIKE_LABELS, similar_labels
+from darkroom.index.card import UNLIKE_ANSWERS, similar_labels
 
 Report = dict[str, Any]
 
@@ -64,10 +64,10 @@ def _counts(report: Report) -> Iterator[str]:
     for name, declared in report["counts"]["declared"].items():
         if name in counts and counts[name] != declared:
             yield f"{counts[name]} {name} are there, {declared} are declared."
-    if count := report["counts"]["declared"].get(UNLIKE_LABELS):
+    if count := report["counts"]["declared"].get(UNLIKE_ANSWERS):
         yield (
-            f"{count} {UNLIKE_LABELS}: if the judge expects other words than training has, say "
-            "what they mean in data.values."
+            f"{count} {UNLIKE_ANSWERS}: if the judge expects other words than training has, say "
+            "what they mean in data.values; of masks, look at data.runs."
         )
 
 
