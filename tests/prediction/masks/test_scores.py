@@ -1,5 +1,6 @@
 """Masks at their final size by every metric, against counting by hand."""
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from darkroom.prediction.label_scores import Evaluation
 from darkroom.prediction.masks import counts
 from darkroom.prediction.masks.counts import MaskRules
 from darkroom.prediction.masks.scores import score_masks
-from darkroom.prediction.masks.stacks import refuse_parted_stacks
+from darkroom.prediction.masks.stacks import Stacks, refuse_parted_stacks
 from darkroom.prediction.predict import Prediction
 from darkroom.prediction.scoring import LabelledPredictions
 from darkroom.raw.archives import Archives
@@ -264,6 +265,22 @@ def test_one_mask_of_one_class_is_counted_as_before(tmp_path: Path) -> None:
     answer = evaluation.decision.answers("segmentation", found)
     assert evaluation.metrics["dice"] == pytest.approx(plain_score("dice", truth, answer))
     assert list(evaluation.metrics)[:2] == ["dice", "dice_median"]
+
+
+def test_slices_that_wait_for_their_stack_take_a_bit_a_pixel() -> None:
+    rng = np.random.default_rng(6)
+    truth, answers = rng.random((9, 1, 50, 51)) < 0.1, rng.random((9, 15, 1, 50, 51)) < 0.1
+    ids = [f"case1_slice_{n}" for n in range(9)]
+    stacks = Stacks(ids)
+    tracemalloc.start()
+    for n in range(8):
+        assert np.isnan(stacks.add(ids[n], truth[n].view(np.uint8), [*answers[n]])).all()
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 8 * 50 * (15 * 7 + 51) * 1.1  # 15 answers of 51 bits a row, and their truth
+    distances = stacks.add(ids[8], truth[8].view(np.uint8), [*answers[8]])
+    expected = [objects.stack_distance(truth[:, 0], answers[:, t, 0]) for t in range(15)]
+    assert distances.tolist() == [expected]
 
 
 def test_a_stack_in_two_folds_is_refused() -> None:

@@ -43,8 +43,9 @@ class Stacks:
         """
         stack = stack_name(image_id)
         slices = self._slices.setdefault(stack, [])
-        # By planes and thresholds, packed: a stack may hold hundreds of slices.
-        slices.append((_place(image_id), truth, np.stack(answers, axis=1)))
+        # By planes and thresholds, packed to bits: a stack may hold hundreds of slices.
+        packed = np.packbits(np.stack(answers, axis=1), axis=-1)
+        slices.append((_place(image_id), truth, packed))
         self._missing[stack] -= 1
         distances = np.full((len(truth), len(answers)), np.nan)
         if self._missing[stack]:
@@ -58,9 +59,10 @@ class Stacks:
                 expected="one size",
             )
         truths = np.stack([one[1] for one in ordered], axis=1)  # (K, slices, H, W)
-        volumes = np.stack([one[2] for one in ordered], axis=2)  # (K, T, slices, H, W)
         for k, volume in enumerate(truths):
-            for t, answer in enumerate(volumes[k]):
+            for t in range(len(answers)):
+                packed = np.stack([one[2][k, t] for one in ordered])
+                answer = np.unpackbits(packed, axis=-1, count=truth.shape[-1])
                 if volume.any() or answer.any():
                     distances[k, t] = stack_distance(volume, answer)
         return distances

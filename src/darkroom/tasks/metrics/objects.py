@@ -26,14 +26,16 @@ def count_objects(truth: Array, answer: Array) -> Ints:
         truth: The number of each pixel's object, (H, W): 0 for background, else 1 to N.
         answer: Likewise.
     """
-    rows, columns = (int(part.max(initial=0)) + 1 for part in (truth, answer))
-    pairs = truth.ravel().astype(np.int64) * columns + answer.ravel()
-    shared = np.bincount(pairs, minlength=rows * columns).reshape(rows, columns)
-    areas, answered = shared.sum(axis=1)[1:], shared.sum(axis=0)[1:]
+    columns = int(answer.max(initial=0)) + 1
+    pairs = truth.astype(np.int64) * columns + answer
+    # Of those that meet alone: thousands of specks meet few objects.
+    pairs, shared = np.unique(pairs[(truth > 0) & (answer > 0)], return_counts=True)
+    own, other = np.divmod(pairs, columns)
+    areas, answered = np.bincount(truth.ravel()), np.bincount(answer.ravel())
+    best = np.zeros(len(areas))
+    np.maximum.at(best, own, shared / (areas[own] + answered[other] - shared))
     # Numbers may be missing.
-    truths, answers = np.count_nonzero(areas), np.count_nonzero(answered)
-    union = np.maximum(areas[:, None] + answered[None] - shared[1:, 1:], 1)
-    best = (shared[1:, 1:] / union).max(axis=1, initial=0.0)
+    truths, answers = np.count_nonzero(areas[1:]), np.count_nonzero(answered[1:])
     matched = np.array([(best > level).sum() for level in IOU_LEVELS], np.int64)
     return np.stack([matched, answers - matched, truths - matched], axis=1)
 
