@@ -1,6 +1,7 @@
 """What the stage index refuses before anything is decoded or learned."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,64 @@ def sampled(root: Path, cell: str, **changes: object) -> None:
     tiny.put(root / "source/sample.csv", f"image,green\n{rows}")
     data = {"like": "sample.csv", "header": [], **changes}
     tiny.edit(root, lambda params: params["tiny"]["data"].update(data))
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("", "its file can't be read"),
+        ("def score(truth, predictions:", "SyntaxError"),
+        ("def other(truth, predictions):\n    return 1.0\n", "the file has no such function"),
+        ("BEST = 3\ndef score(truth, predictions):\n    return 1.0\n", "BEST is invalid"),
+    ],
+)
+def test_a_file_of_a_metric_that_can_not_be_used_is_refused_at_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    source: str,
+    words: str,
+) -> None:
+    root = tiny.project(tmp_path, "multiclass")
+    tiny.edit(root, lambda params: params["tiny"]["data"].update(metric="metrics/mine.py:score"))
+    if source:
+        tiny.put(root / "metrics/mine.py", source)
+    monkeypatch.chdir(root)
+    tiny.run("fetch")
+    assert main(["index", "tiny"]) != 0
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "words"),
+    [
+        (
+            "multiclass",
+            {"metric": "quadratic_kappa"},
+            "quadratic_kappa counts how far grades are apart, which these classes do not say",
+        ),
+        (
+            "multilabel",
+            {"metric": "weighted_log_loss", "weights": {"zz": 2}},
+            "data.weights: there is no such label or target\n  found: zz",
+        ),
+    ],
+)
+def test_targets_that_do_not_go_with_the_metric_are_refused_at_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    changes: dict[str, Any],
+    words: str,
+) -> None:
+    root = tiny.project(tmp_path, kind)
+    tiny.edit(root, lambda params: params["tiny"]["data"].update(changes))
+    monkeypatch.chdir(root)
+    tiny.run("fetch")
+    assert main(["index", "tiny"]) != 0
+    assert words in capsys.readouterr().err
+    assert not (root / "data/index/tiny.csv").exists()
 
 
 def test_a_sample_of_other_words_than_will_be_written_is_told(

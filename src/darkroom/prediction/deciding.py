@@ -11,17 +11,14 @@ than the common one, one chosen on five 0.00 to 0.06 with a spread as large; whe
 calibrated alike, up to 0.01 less from thirty positives on. Cross-fitting decides between the two.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom.errors import DataError
 from darkroom.index.card import Card
 from darkroom.prediction import thresholds
 from darkroom.prediction.decision import DEFAULT_THRESHOLD, WITHOUT_THRESHOLD, Decision
@@ -29,6 +26,7 @@ from darkroom.prediction.tables import label_curve
 from darkroom.prediction.thresholds import THRESHOLDS, Doubles, Floats
 from darkroom.tasks.answers import expected_grade
 from darkroom.tasks.metrics.cuts import best_cuts, middle_cuts
+from darkroom.tasks.metrics.domain import refuse_other_classes, refuse_other_grades
 from darkroom.tasks.metrics.labels import split_truth
 from darkroom.tasks.metrics.probabilities import class_shares
 from darkroom.tasks.metrics.specs import MetricSpec
@@ -39,7 +37,6 @@ Proposals = Callable[["OutOfFold"], list[Decision]]
 LEAST_EXAMPLES = 10  # of a label, present and absent, to choose its threshold by
 _MOST_TRIED = 2e7  # images x labels x thresholds of a round, for F of samples
 _ROUNDS = 10
-_LARGEST_GRADE = 1000
 _ROWS_AT_ONCE = 16384
 
 
@@ -383,25 +380,9 @@ def count_grades(data: OutOfFold, card: Card, training: Array) -> int:
     if data.spec.name != "quadratic_kappa":
         return 0
     if card.task == "multiclass":
-        numbers = [
-            int(text) if re.fullmatch("-?[0-9]{1,9}", text) else None for text in card.classes
-        ]
-        steps = [b - a for a, b in pairwise(n for n in numbers if n is not None)]
-        if None in numbers or set(steps) != {1}:
-            raise DataError(
-                "quadratic_kappa counts how far grades are apart, which these classes do not say",
-                found=", ".join(card.classes[:20]),
-                expected="whole numbers that follow each other, such as 0, 1, 2",
-                fix="name the classes so, or set data.task: regression to learn them as numbers",
-            )
+        refuse_other_classes(card.classes)
         return len(card.classes)
     grades = np.concatenate([np.ravel(data.truth), np.ravel(training)])
     grades = grades[~np.isnan(grades)]
-    if (grades != np.round(grades)).any() or grades.min() < 0 or grades.max() > _LARGEST_GRADE:
-        raise DataError(
-            "quadratic_kappa counts how far grades are apart, and these targets are no grades",
-            found=f"values from {grades.min():g} to {grades.max():g}",
-            expected=f"whole numbers from 0 to {_LARGEST_GRADE}",
-            fix="name another data.metric, such as rmse",
-        )
+    refuse_other_grades(grades)
     return int(grades.max()) + 1

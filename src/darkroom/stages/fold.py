@@ -41,7 +41,7 @@ def run(context: Context, fold: int = 0) -> None:
 def _require_room(values: dict[str, Any]) -> None:
     """Raise if the submission has no room for what a metric of the user's own counts.
 
-    The index has looked for others: it does not depend on the user's file.
+    The index has looked, too, but it does not run again when the user's file changes.
     """
     own = {key: value for key, value in values.items() if key not in ("rows", "sha256")}
     card = card_from_values(own, COLUMNS)

@@ -1,5 +1,7 @@
 """index: raw tables and archive listings -> one row an image."""
 
+import numpy as np
+
 from darkroom.index.assembly.build import build_index
 from darkroom.index.card import UNLIKE_ANSWERS
 from darkroom.index.table import write_index
@@ -11,7 +13,8 @@ from darkroom.stages._context import Context, require
 from darkroom.submission.cell_checks import training_limits
 from darkroom.submission.form import cell_content
 from darkroom.submission.sample import unlike_answers
-from darkroom.tasks.metrics.specs import get_metric
+from darkroom.tasks.metrics.domain import refuse_undefined
+from darkroom.tasks.metrics.specs import column_weights, get_metric
 
 
 def run(context: Context) -> None:
@@ -22,13 +25,24 @@ def run(context: Context) -> None:
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
     index = build_index(archives, data)
     card = index.card
-    if not is_own_metric(card.metric):  # else `fold` looks: that file is no input of this stage
-        metric = get_metric(card.metric, card.task)
-        content = cell_content(card, metric)
-        if data.like is not None:
-            limits = training_limits(card, content, index.rows)
-            if count := unlike_answers(card, metric, read_table(archives, data.like), limits):
-                card.declared[UNLIKE_ANSWERS] = count
+    # A metric of the user's own is no input of this stage, and changes none of its outputs: `fold`
+    # looks again when its file changes.
+    metric = get_metric(card.metric, card.task)
+    content = cell_content(card, metric)
+    if card.task != "segmentation":
+        train = index.rows[index.rows["part"] == "train"]
+        refuse_undefined(
+            metric,
+            card.task,
+            truth=train[[*card.targets]].to_numpy(np.float64),
+            ids=train["id"].tolist(),
+            classes=card.classes,
+            weights=column_weights(metric, card.outputs, card.weights),
+        )
+    if data.like is not None and not is_own_metric(card.metric):
+        limits = training_limits(card, content, index.rows)
+        if count := unlike_answers(card, metric, read_table(archives, data.like), limits):
+            card.declared[UNLIKE_ANSWERS] = count
     write_index(index, paths.index, paths.card)
 
     counts = index.rows["part"].value_counts()
