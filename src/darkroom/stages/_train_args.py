@@ -277,7 +277,7 @@ def epoch_metric(card: Card, val_targets: NDArray[Any] | None) -> EpochMetric | 
         return None
     metric = EpochMetric(spec, card.task, column_weights(spec, card.outputs, card.weights))
     # What the truth does not allow is better known before an epoch is trained.
-    constant = np.full((len(val_targets), len(card.outputs)), 0.5, np.float32)
+    constant = np.broadcast_to(np.float32(0.5), (len(val_targets), len(card.outputs)))
     metric.score(val_targets, constant)
     return metric
 

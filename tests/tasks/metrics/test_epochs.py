@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from darkroom.errors import DataError
-from darkroom.tasks.metrics.epochs import EpochMetric, MaskEpochMetric
+from darkroom.tasks.metrics.epochs import EpochMetric, MaskEpochMetric, Part
 from darkroom.tasks.metrics.specs import get_metric
 from darkroom.tasks.planes import MaskClasses
 
@@ -32,6 +32,21 @@ def test_a_kappa_of_numbers_is_that_of_the_best_cuts() -> None:
     assert epoch_metric("quadratic_kappa", "regression").score(truth, found) == 1
     classes = epoch_metric("quadratic_kappa", "multiclass")
     assert classes.score(np.array([0, 1]), np.eye(2, dtype=np.float32)) == 1
+
+
+@pytest.mark.parametrize("name", ["macro_f1", "balanced_accuracy", "quadratic_kappa", "gap"])
+def test_of_many_classes_only_what_counts_is_kept_of_a_batch(name: str) -> None:
+    metric, rng = epoch_metric(name, "multiclass"), np.random.default_rng(5)
+    truth = rng.integers(0, 100, 300)
+    scores = rng.integers(0, 9, (300, 100)).astype(np.float32)  # ties too
+    scores[np.arange(200), truth[:200]] += 5
+    shares = scores / scores.sum(axis=1, keepdims=True)
+    parts: list[Part] = []
+    for batch in (slice(150), slice(150, 300)):
+        kept = metric.arrays(torch.from_numpy(shares[batch]), torch.from_numpy(truth[batch]))
+        parts.append(([f"{n:03}" for n in range(300)[batch]], *kept))
+        assert sum(each.nbytes for each in kept) <= 150 * 16
+    assert 0 < metric.score_parts(parts[::-1]) == metric.score(truth, shares) < 1
 
 
 def test_masks_are_counted_over_all_images() -> None:
