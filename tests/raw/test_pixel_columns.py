@@ -82,6 +82,9 @@ def test_pixels_of_parquet(tmp_path: Path) -> None:
     ("data", "words"),
     [
         (b"p0,p1\n1,2\n3,\n", "row 3: no number in column p1\n  found: ''"),
+        (b"p0,p1\n1,2\n3,1_0\n", "row 3: no number in column p1\n  found: '1_0'"),
+        (b"p0,p1\n1,2\n0x10,3\n", "row 3: no number in column p0\n  found: '0x10'"),
+        ("p0,p1\n1,2\n3,\u0661\n".encode(), "row 3: no number in column p1\n  found: '\u0661'"),
         (b"p0,p1\n1,2\n\n3,NA\n", "row 4: no number in column p1\n  found: 'NA'"),
         (b"p0,p1\n1,2\nnan,3\n", "row 3: no number in column p0\n  found: 'nan'"),
         (b"x,p0,p1\n1\n3,4,5\n", "row 2: a row of another length"),

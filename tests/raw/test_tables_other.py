@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from darkroom.errors import DataError
+from darkroom.errors import DataError, ParamsError
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables import Table, join_tables, read_header, read_table, table_files
 
@@ -309,5 +309,8 @@ def test_a_name_without_a_suffix_finds_any_kind_of_table(tmp_path: Path) -> None
     with pytest.raises(DataError) as caught:
         read_table(archives, "train")
     assert "train is two tables here\n  found: train.csv and train.tsv" in str(caught.value)
+    for name in ("../t.csv", "/t.csv", "./t.csv"):
+        with pytest.raises(ParamsError, match=r"data\.train\.table must be a path inside"):
+            table_files(["t.csv"], name, "data.train.table")
     with pytest.raises(DataError, match="test is missing"):
         read_table(archives, "test")

@@ -234,6 +234,19 @@ def test_a_star_in_the_first_part_means_several_archives(tmp_path: Path) -> None
         assert [name for name, _ in image.paths(archives)] == sorted(image.resolve(archives, paths))
 
 
+@pytest.mark.parametrize("template", ["*/{id}.png", "**/{id}.png", "*n/{id}.png"])
+def test_a_star_in_the_first_part_means_no_table(tmp_path: Path, template: str) -> None:
+    folder_of(tmp_path / "train", {"1.png": b"1"})
+    zip_of(tmp_path / "own.zip", {"2.png": b"2"})
+    for name in ("manifest.json", "train.csv", "own"):
+        (tmp_path / name).write_bytes(b"id\n1\n")
+    archives = Archives(tmp_path, tmp_path)
+    rows = table(("id",), ["1"], ["2"], ["3"])
+    paths = Template(template, KEY)
+    expected = ["train/1.png", "own.zip/2.png", ""]
+    assert paths.resolve(archives, paths.fill_paths(rows)) == expected
+
+
 def test_an_archive_in_a_folder_is_read_by_its_name(tmp_path: Path) -> None:
     zip_of(tmp_path / "data/train.zip", PICTURES)
     archives = Archives(tmp_path, tmp_path / "u")

@@ -451,6 +451,15 @@ def test_planes_of_several_files(tmp_path: Path) -> None:
     assert "train.csv, row 3: 1 rows without their image\n  row 3: im/2_g.png" in words
 
 
+def test_a_star_is_said_to_stand_for_something(tmp_path: Path) -> None:
+    write(tmp_path, {"train.csv": "id,kind\n1,x\n2,y\n"}, {"im": "1.png 2.png"})
+    train = {"table": "train.csv", "image": "im/{id}*.png", "targets": "kind"}
+    words = refused(tmp_path, task="binary", train=train, test={}, like="train.csv")
+    assert "2 rows without their image\n  row 2: im/1*.png" in words
+    assert "nearest 1.png" in words
+    assert "* is one character or more, and no slash" in words
+
+
 def test_pixels_in_the_cells_of_a_table(tmp_path: Path) -> None:
     tables = {
         "train.csv": "label,p0,p1,p2,p3\n7,0,1,2,3\n8,4,5,6,255\n7,0,0,0,1\n",
@@ -471,3 +480,25 @@ def test_pixels_in_the_cells_of_a_table(tmp_path: Path) -> None:
     assert len(set(index.rows["digest"])) == 5
     words = refused(tmp_path, train=train | {"shape": [3, 3]}, **keys)
     assert "data.train.shape does not fit the pixels\n  found: 4 values for 3 x 3" in words
+
+
+def test_columns_of_pixels_have_one_order_in_all_parts(tmp_path: Path) -> None:
+    tables = {
+        "train.csv": "label,p0,p1,p2,p3\n7,0,1,2,3\n8,4,5,6,255\n",
+        "test.csv": "p3,x,p2,p1,p0,p9\n3,a,2,1,0,7\n",
+    }
+    write(tmp_path, tables, {})
+    train: dict[str, Any] = {"table": "train.csv", "pixels": "p*", "targets": "label"}
+    keys: dict[str, Any] = {"test": {"table": "test.csv"}, "header": ["id", "label"]}
+    index = index_of(tmp_path, train=train, task="binary", **keys)
+    assert column(index, "digest", "test") == column(index, "digest")[:1]
+    train = train | {"pixels": ["p2", "p[013]"]}
+    index = index_of(tmp_path, train=train, task="binary", **keys)
+    assert index.card.pixels is not None
+    assert index.card.pixels.columns == ("p2", "p0", "p1", "p3")
+    assert column(index, "digest", "test") == column(index, "digest")[:1]
+    words = refused(tmp_path, train=train | {"pixels": ["p0", "p*"]}, task="binary", **keys)
+    assert "data.train.pixels names a column twice\n  found: p0" in words
+    (tmp_path / "test.csv").write_text("p3,p2,p1\n3,2,1\n")
+    words = refused(tmp_path, train=train, task="binary", **keys)
+    assert "test.csv, row 1: a table lacks columns of pixels that train has: p0" in words

@@ -116,6 +116,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "more rows than pixels": ({"Rows": 200}, "cannot decode"),
     "no rows": ({"Rows": None}, "no Rows"),
     "no pixels": ({"PixelData": None}, "cannot decode"),
+    "slope of 0": ({"RescaleSlope": 0}, "all pixels one grey\n  found: a rescale slope of 0"),
     "several frames": ({"NumberOfFrames": 7}, "several pictures"),
     "palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, "not read"),
     "two samples": ({"SamplesPerPixel": 2}, "contradicts"),

@@ -64,16 +64,20 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "no pixels": (lambda: npy(np.zeros((0, 4))), "no picture"),
     "cut": (lambda: npy(PLANES)[:-1], "not of the size"),
     "longer": (lambda: npy(PLANES) + b"\0", "not of the size"),
-    "cut header": (lambda: npy(PLANES)[:40], "cannot decode"),
+    "cut header": (lambda: npy(PLANES)[:40], "header of the array is damaged\n  found: EOF"),
     "huge claim": (
         lambda: claimed("{'descr': '<f8', 'fortran_order': False, 'shape': (60000, 60000), }"),
+        "no picture",
+    ),
+    "large claim": (
+        lambda: claimed("{'descr': '<f8', 'fortran_order': False, 'shape': (6000, 6000), }"),
         "not of the size",
     ),
     "negative": (
         lambda: claimed("{'descr': '<f8', 'fortran_order': False, 'shape': (-2, -2), }"),
-        "cannot decode|no picture|not of the size",
+        r"no picture\n  found: shape \(-2, -2\)",
     ),
-    "code": (lambda: claimed("__import__('os').system('true')"), "cannot decode"),
+    "code": (lambda: claimed("__import__('os').system('true')"), "header of the array is damaged"),
     "several": (lambda: npz(a=PLANES, b=PLANES), "several arrays"),
     "damaged zip": (lambda: npz(a=PLANES)[:-30], "cannot decode"),
     "bomb": (lambda: npz(True, a=np.zeros((20_000, 20_000, 2), np.uint8)), "too large"),

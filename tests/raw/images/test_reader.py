@@ -100,6 +100,16 @@ def test_one_coloured_image_makes_its_place_three_channels(archives: Archives) -
         ImageReader(archives, (1, 1)).read(images[1])
 
 
+def test_the_commonest_number_of_planes_is_planned(tmp_path: Path) -> None:
+    """In whatever order they stand, the odd one is refused, and not the others."""
+    planes = np.zeros((6, 40, 30), np.uint8)
+    files = {f"{n}.npy": npy(planes[:6] if n == 3 else planes[:3]) for n in range(8)}
+    zip_of(tmp_path / "a.zip", files)
+    archives = Archives(tmp_path, tmp_path / "unpacked")
+    for names in (list(files), list(files)[::-1], ["3.npy", "0.npy", "1.npy"]):
+        assert plan_channels(archives, [path(name) for name in names], None) == (3,)
+
+
 REFUSED: dict[str, tuple[tuple[str, ...], tuple[int, ...], Any, str]] = {
     "sizes": (("grey.png", "small.png"), (1, 1), None, r"small\.png.*different sizes.*8 x 8 px"),
     "files": (("grey.png", "red.png"), (1,), None, "another number of files"),

@@ -62,11 +62,11 @@ def build_index(archives: Archives, data: Data) -> Index:
     """
     rows = part_rows(data)
     own = {"train": data.train, "valid": data.valid or data.train, "test": data.test}
-    parts = {
-        key: read_part(archives, key, rows[key], own[key].model_fields_set, None)
-        for key in rows
-        if key != "test"
-    }
+    parts = {"train": read_part(archives, "train", rows["train"], own["train"].model_fields_set)}
+    cells = parts["train"].pictures.cells
+    if "valid" in rows:
+        fields_set = own["valid"].model_fields_set
+        parts["valid"] = read_part(archives, "valid", rows["valid"], fields_set, None, cells)
     parts = _with_paths_as_ids(parts)
     parts = {key: _without_unknown(part, data) for key, part in parts.items()}
     labels = _labels(data, parts["train"])
@@ -79,6 +79,7 @@ def build_index(archives: Archives, data: Data) -> Index:
         rows["test"],
         data.test.model_fields_set,
         None if sample is None else sample.table,
+        cells,
     )
     images = {key: (part, gather(part)) for key, part in parts.items()}
     if sample is not None:

@@ -11,6 +11,7 @@ from darkroom.errors import DataError, ParamsError
 from darkroom.index.assembly.pictures import Pictures, find_pictures, nearest_file
 from darkroom.params.data import Rows, TableFile
 from darkroom.raw.archives import Archives
+from darkroom.raw.images.cells import PixelCells
 from darkroom.raw.tables import Table, join_tables, read_table, refuse_long, refuse_rows
 from darkroom.raw.templates import Template
 
@@ -60,7 +61,12 @@ class Part:
 
 
 def read_part(
-    archives: Archives, key: str, rows: Rows, own: Collection[str], sample: Table | None
+    archives: Archives,
+    key: str,
+    rows: Rows,
+    own: Collection[str],
+    sample: Table | None = None,
+    cells: PixelCells | None = None,
 ) -> Part:
     """Return the rows of a part, those left out counted.
 
@@ -71,6 +77,7 @@ def read_part(
         own: Names of the keys that it does not inherit: what they name must be there.
         sample: The sample submission with its ids in `SAMPLE_ID`, whose rows a part without a
             table and files has.
+        cells: The columns and shape of pixels in train, for another part.
 
     Raises:
         DataError: A file, column or cell does not fit; the message names table and row.
@@ -88,7 +95,7 @@ def read_part(
         if column in table.header or column.isdecimal() or "cells" in own:
             table = _taken_apart(table, column, text, f"data.{key}.cells.{column}")
     table, blank = _filtered(table, blank, late, key, counts)
-    pictures = find_pictures(archives, key, rows, table, positions)
+    pictures = find_pictures(archives, key, rows, table, positions, cells)
     if absent := pictures.absent:
         if rows.missing == "refuse" or is_sample or len(absent) == len(table.rows):
             _refuse_absent(archives, table, pictures, key)
@@ -362,13 +369,15 @@ def refuse_first_row(archives: Archives, key: str, rows: Rows, table: Table) -> 
 def _refuse_absent(archives: Archives, table: Table, pictures: Pictures, key: str) -> None:
     """Raise DataError for rows whose image is not there, naming the nearest file."""
     absent = pictures.absent
+    first = absent[0]
     raise DataError(
         f"{len(absent)} rows without their image",
         file=table.file,
-        row=table.lines[absent[0]],
+        row=table.lines[first],
         details=[f"row {table.lines[place]}: {pictures.wanted[place]}" for place in absent],
-        found=nearest_file(archives, pictures.wanted[absent[0]]),
-        expected="a file at each image's path",
+        found=nearest_file(archives, pictures.wanted[first]),
+        expected="a file at each image's path"
+        + ("; * is one character or more, and no slash" if "*" in pictures.wanted[first] else ""),
         fix=f"correct data.{key}.image or the table; rows of other files can be left out by "
         f"data.{key}.where, and all that are not there by missing: skip",
     )

@@ -1,18 +1,19 @@
 """Where the image of each row lies: a file, several planes, or cells of a table."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from math import isqrt
 
-from darkroom.errors import DarkroomError, ParamsError
+from darkroom.errors import DarkroomError, DataError, ParamsError
 from darkroom.params.data import Rows, TableFile
 from darkroom.project.names import list_names
 from darkroom.raw.archives import Archives
 from darkroom.raw.images.cells import PREFIX, PixelCells, cells_digests
 from darkroom.raw.tables import Table, read_header, read_pixels, refuse_long
-from darkroom.raw.templates import Template
+from darkroom.raw.templates import Template, is_container
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,12 @@ class Pictures:
 
 
 def find_pictures(
-    archives: Archives, key: str, rows: Rows, table: Table, positions: Mapping[int, int]
+    archives: Archives,
+    key: str,
+    rows: Rows,
+    table: Table,
+    positions: Mapping[int, int],
+    train: PixelCells | None = None,
 ) -> Pictures:
     """Return the image of each row, "" where it is not there.
 
@@ -60,12 +66,14 @@ def find_pictures(
         rows: The part's keys.
         table: The part's rows.
         positions: By line of the part's table, the position of its row from 0.
+        train: The columns and shape of pixels in train, which valid and test have, too.
 
     Raises:
         DataError: A cell is empty, a path leads out of the source, or two files fit one template.
     """
     if rows.pixels is not None:
-        return _pixel_cells(archives, key, rows, [positions[line] for line in table.lines])
+        places = [positions[line] for line in table.lines]
+        return _pixel_cells(archives, key, rows, places, train)
     if rows.image is None:
         paths = table.column("*")
         return Pictures(paths, paths, list(range(len(paths))))
@@ -116,13 +124,16 @@ def nearest_file(archives: Archives, path: str) -> object:
     top, _, rest = path.partition("/")
     try:
         containers = Template(f"{top}/x").containers(list_names(archives.root)) if rest else None
-        archives.size(f"{containers[0]}/{rest}" if containers else path)
+        folders = [name for name in containers or [] if is_container(archives.root / name)]
+        archives.size(f"{folders[0]}/{rest}" if folders else path)
     except DarkroomError as error:
         return error
     return path
 
 
-def _pixel_cells(archives: Archives, key: str, rows: Rows, places: list[int]) -> Pictures:
+def _pixel_cells(
+    archives: Archives, key: str, rows: Rows, places: list[int], train: PixelCells | None
+) -> Pictures:
     """Return images whose pixels stand in columns of the part's table."""
     entry = rows.table
     if entry is None or isinstance(entry, list):
@@ -133,14 +144,7 @@ def _pixel_cells(archives: Archives, key: str, rows: Rows, places: list[int]) ->
         )
     named = entry if isinstance(entry, TableFile) else TableFile(table=entry)
     header = read_header(archives, named.table, delimiter=named.delimiter, columns=named.columns)
-    patterns = [rows.pixels] if isinstance(rows.pixels, str) else rows.pixels or []
-    columns = tuple(name for name in header if any(fnmatchcase(name, each) for each in patterns))
-    if not columns:
-        raise ParamsError(
-            f"data.{key}.pixels: no column is like {', '.join(patterns)}",
-            found=", ".join(header)[:200],
-            expected="the columns of the pixels",
-        )
+    columns = _pixel_columns(key, rows, header)
     if named.columns is not None or named.delimiter is not None:
         raise ParamsError(
             f"data.{key}.pixels are columns of a table with a header and its usual delimiter",
@@ -148,11 +152,54 @@ def _pixel_cells(archives: Archives, key: str, rows: Rows, places: list[int]) ->
             expected=f"table: {named.table}",
             fix="write the names of the columns into its first line",
         )
-    count = read_pixels(archives, named.table, columns).shape[1]
-    cells = PixelCells(columns, _shape(key, rows.shape, count, len(columns)))
+    if key == "train":
+        count = read_pixels(archives, named.table, columns).shape[1]
+        train = PixelCells(columns, _shape(key, rows.shape, count, len(columns)))
+    cells = _cells_of_train(key, rows, columns, named.table, train)
     images = [f"{PREFIX}{named.table}#{place}" for place in places]
     digests = cells_digests(archives, images, cells)
     return Pictures(images, images, places, cells, digests)
+
+
+def _pixel_columns(key: str, rows: Rows, header: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of pixels in the order of the list; those of a pattern as in the file."""
+    patterns = [rows.pixels] if isinstance(rows.pixels, str) else rows.pixels or []
+    columns = [name for each in patterns for name in header if fnmatchcase(name, each)]
+    if not columns:
+        raise ParamsError(
+            f"data.{key}.pixels: no column is like {', '.join(patterns)}",
+            found=", ".join(header)[:200],
+            expected="the columns of the pixels",
+        )
+    if twice := [name for name, count in Counter(columns).items() if count > 1]:
+        raise ParamsError(
+            f"data.{key}.pixels names a column twice",
+            found=", ".join(twice)[:200],
+            expected="each column once, by its name or by one pattern",
+        )
+    return tuple(columns)
+
+
+def _cells_of_train(
+    key: str, rows: Rows, columns: Sequence[str], table: str, train: PixelCells | None
+) -> PixelCells:
+    """Return the columns and the shape of train, which the columns of another part must have."""
+    if train is None:
+        raise ParamsError(
+            f"data.{key} has pixels in a table, and data.train has files",
+            found=rows.pixels,
+            expected="data.train.pixels, too",
+        )
+    if absent := sorted(set(train.columns) - set(columns)):
+        raise DataError(
+            f"a table lacks columns of pixels that train has: {', '.join(absent[:5])[:200]}",
+            file=table,
+            row=1,
+            found=f"{len(columns)} columns like data.{key}.pixels: {', '.join(columns)[:200]}",
+            expected=f"{len(train.columns)}, in any order: {', '.join(train.columns)[:200]}",
+            fix="rename the columns in one of the tables",
+        )
+    return train
 
 
 def _shape(key: str, shape: list[int] | None, values: int, columns: int) -> tuple[int, int]:

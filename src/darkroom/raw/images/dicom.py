@@ -8,6 +8,7 @@ before pixels are decoded. See https://dicom.nema.org/medical/dicom/current/outp
 import importlib.util
 import io
 import logging
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -129,6 +130,15 @@ def _check_claims(dataset: Any, name: str, most_pixels: int) -> None:
             found=f"{kind}, {bits} bits",
             expected=f"{', '.join(_GREYS)}, or RGB or YBR of 8 bits",
             fix="convert it to one of these",
+        )
+    slope = _first(dataset.get("RescaleSlope"))
+    if kind in _GREYS and slope is not None and (slope == 0 or not math.isfinite(slope)):
+        raise DataError(
+            "the header makes all pixels one grey",
+            file=name,
+            found=f"a rescale slope of {slope:g}",
+            expected="another number than 0",
+            fix="download it again, or leave this image out (data.train.where)",
         )
     samples = 1 if kind in _GREYS else 3
     if int(dataset.get("SamplesPerPixel") or 1) != samples:

@@ -67,6 +67,7 @@ def read_array(data: bytes, *, name: str) -> NDArray[Any]:
     """
     data = _unzipped(data, name)
     shape, is_fortran, dtype, start = _header(data, name)
+    axis = channel_axis(shape, name)
     expected = math.prod(shape) * dtype.itemsize
     if len(data) - start != expected:
         raise DataError(
@@ -76,7 +77,6 @@ def read_array(data: bytes, *, name: str) -> NDArray[Any]:
             expected=f"{expected:,} bytes: {_words(shape)} of {dtype}",
             fix="download it again",
         )
-    axis = channel_axis(shape, name)
     flat = np.frombuffer(data, dtype, offset=start)
     array = flat.reshape(shape, order="F" if is_fortran else "C")
     array = array[:, :, None] if axis is None else np.moveaxis(array, axis, 2)
@@ -95,7 +95,7 @@ def channel_axis(shape: tuple[int, ...], name: str) -> int | None:
         >>> [channel_axis(shape, "a.npy") for shape in ((6, 273, 256), (64, 48, 3), (28, 28))]
         [0, 2, None]
     """
-    if 0 not in shape and math.prod(shape) <= MAX_BYTES:
+    if min(shape, default=0) > 0 and math.prod(shape) <= MAX_BYTES:
         if len(shape) == 2:
             return None
         if len(shape) == 3:
@@ -117,12 +117,21 @@ def channel_axis(shape: tuple[int, ...], name: str) -> int | None:
 def _header(data: bytes, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     """Return shape, Fortran order, dtype, and where the values begin."""
     file = io.BytesIO(data[:_HEADER_BYTES])
-    version = npy_format.read_magic(file)
-    if version[0] not in _NAMES:
+    try:
+        version = npy_format.read_magic(file)
+        if version[0] not in _NAMES:
+            raise DataError(
+                "an array of a version that is not read", file=name, found=f"version {version[0]}"
+            )
+        shape, is_fortran, dtype = _NAMES[version[0]](file)
+    except ValueError as error:
         raise DataError(
-            "an array of a version that is not read", file=name, found=f"version {version[0]}"
-        )
-    shape, is_fortran, dtype = _NAMES[version[0]](file)
+            "the header of the array is damaged",
+            file=name,
+            found=str(error)[:200],
+            expected="its shape, its dtype, and the order of its values",
+            fix="download it again",
+        ) from None
     if dtype.kind not in _KINDS:  # objects are pickled; others are no brightness
         raise DataError(
             "this array holds no numbers",

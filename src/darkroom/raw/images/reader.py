@@ -1,6 +1,7 @@
 """Read raw images: an index row names a file, several, or a row of a table; all become pixels."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -147,8 +148,8 @@ def plan_channels(
     """Return how many channels each file of an image has, from a few images, evenly spaced.
 
     A single file has 3, in grey too, unless it is an array of several planes; likewise the cells
-    of a table. Of a list of files, one has 1 where all its channels are equal in all images that
-    are tried, else its own.
+    of a table: the commonest number. Of a list of files, one has 1 where all its channels are equal
+    in all images that are tried, else its own.
 
     Raises:
         DataError: There are no levels, and files or tables hold values that need them; or pictures
@@ -176,7 +177,13 @@ def plan_channels(
     alike = [each for each in counts if len(each) == len(counts[0])]
     if not alike:
         return (RGB,) * max(1, len(paths_of(images[0])))
-    return tuple(map(max, zip(*alike, strict=True)))
+    return tuple(map(_commonest, zip(*alike, strict=True)))
+
+
+def _commonest(channels: Sequence[int]) -> int:
+    """Return the commonest number of channels; 1 only if there is no other: a picture in grey."""
+    counts = Counter(count for count in channels if count > 1)
+    return max(counts, key=lambda count: (counts[count], count), default=1)
 
 
 def _deep_values(files: Files) -> list[_Deep]:

@@ -87,7 +87,9 @@ def _read_csv(
     delimiter = delimiter or usual_delimiter(head, file)
     declared, header, records = open_records(head, file, delimiter, names)
     line, first = next(records)
-    if delimiter == BLANKS or declared is not None or line > 2:
+    # Of bytes, pyarrow takes hexadecimal numbers, too.
+    is_hex = b"0x" in data or b"0X" in data
+    if delimiter == BLANKS or declared is not None or line > 2 or is_hex:
         raise ValueError
     many = " " in first[header.index(columns[0])].strip()
     for kind in [pa.string()] if many else [pa.uint8(), pa.float32()]:
@@ -182,13 +184,10 @@ def _read_strictly(
     """Return the values of rows of cells, or raise DataError for the first that is no number."""
     values: list[NDArray[np.float32]] = []
     for line, cells in rows:
-        try:
-            row = np.array(" ".join(cells).split(), np.float32)
-        except ValueError:
-            row = np.zeros(0, np.float32)
-        if not row.size or not np.isfinite(row).all() or not all(map(str.strip, cells)):
+        row = _numbers(" ".join(cells))
+        if not row.size or not all(map(str.strip, cells)):
             column, cell = next(
-                pair for pair in zip(columns, cells, strict=True) if _is_bad(pair[1])
+                pair for pair in zip(columns, cells, strict=True) if not _numbers(pair[1]).size
             )
             raise DataError(
                 f"no number in column {column}",
@@ -211,9 +210,14 @@ def _read_strictly(
     return _smallest(np.stack(values))
 
 
-def _is_bad(cell: str) -> bool:
+def _numbers(text: str) -> NDArray[np.float32]:
+    """Return the numbers of a text; none, if one of its words is no finite number."""
+    none = np.zeros(0, np.float32)
+    if not text.isascii() or "_" in text:  # Python reads 1_0 as 10, and digits of any script
+        return none
     try:
-        values = np.array(cell.split(), np.float32)
+        with np.errstate(over="ignore"):
+            numbers = np.array(text.split(), np.float32)
     except ValueError:
-        return True
-    return not values.size or not bool(np.isfinite(values).all())
+        return none
+    return numbers if np.isfinite(numbers).all() else none

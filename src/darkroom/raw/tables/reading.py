@@ -20,7 +20,7 @@ from darkroom.raw.tables.parquet import MAGIC, read_parquet_header, read_parquet
 from darkroom.raw.tables.records import read_json_table
 from darkroom.raw.tables.table import Columns, Table
 from darkroom.raw.tables.text import open_records, read_text_table
-from darkroom.raw.templates.places import find_containers, find_member
+from darkroom.raw.templates.places import check_path, find_containers, find_member
 
 SUFFIXES = ("", ".zip", ".gz", ".7z", FIRST_PART)
 """Of what a table is packed in."""
@@ -112,7 +112,9 @@ def table_files(names: Collection[str], name: str, key: str = "") -> list[str]:
 
     Raises:
         MissingFileError: It is not there; the message names the nearest.
+        ParamsError: It is a path that leads out of the source folder.
     """
+    check_path(name, key or "a table", example="train.csv")
     if "/" in name:
         return with_parts(names, find_containers(names, name.split("/")[0], key or name))
     return with_parts(names, [_find_table(names, name, key=key)])

@@ -7,14 +7,21 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from unicodedata import normalize
 
-from darkroom.errors import DataError
-from darkroom.project.names import CONTAINER_SUFFIXES, MissingFileError, list_names, pick_name
+from darkroom.errors import DataError, ParamsError
+from darkroom.project.names import (
+    CONTAINER_SUFFIXES,
+    MissingFileError,
+    list_names,
+    path_fault,
+    pick_name,
+)
 from darkroom.raw.archives import Archives
 from darkroom.raw.templates.matching import Component
 
 BARE = "."
 """The container of the files that lie in the source folder itself."""
 
+_FIELD = re.compile(r"\{[^{}]*\}")
 _WORD = re.compile(r"[^\W_]+")
 _INNER_WORD = re.compile(r"(?<=[\W_])[^\W_]+(?=[\W_])")  # whole in every text that has the literal
 
@@ -28,6 +35,23 @@ def stem_of(name: str) -> str:
     """
     suffix = next((end for end in CONTAINER_SUFFIXES if name.endswith(end)), "")
     return name.removesuffix(suffix)
+
+
+def check_path(text: str, key: str, *, example: str) -> None:
+    """Raise ParamsError unless a path, or a template of one, stays inside the source folder."""
+    plain = text.replace("\\", "/").removeprefix("./")
+    fault = path_fault(_FIELD.sub("x", text))
+    if not fault and not text.startswith("./") and "//" not in text:
+        return
+    fix = "write it relative to data.source; if the files lie elsewhere, change data.source"
+    if not path_fault(_FIELD.sub("x", plain)):
+        fix = f"write {re.sub('/+', '/', plain)}"
+    raise ParamsError(
+        f"{key} must be a path inside data.source",
+        found=f"{fault or 'a path with ./ or //'}: {text}",
+        expected=f"such as {example}",
+        fix=fix,
+    )
 
 
 def find_containers(names: Collection[str], top: str | Component, key: str) -> list[str]:

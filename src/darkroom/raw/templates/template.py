@@ -32,6 +32,7 @@ from darkroom.raw.templates.matching import (
 from darkroom.raw.templates.places import (
     BARE,
     Listing,
+    check_path,
     find_containers,
     is_container,
     stem_of,
@@ -42,7 +43,6 @@ EXAMPLE = "train/{id}.png"
 MAX_FIELDS = 50
 
 _PIECE = re.compile(r"\{([^{}]*)\}|([*/])|([^{}*/]+)|(.)", re.DOTALL)
-_FIELD = re.compile(r"\{[^{}]*\}")
 _MORE = "write more of the text into the template, so that one way is left"
 _CUT = re.compile(r"(.*)\[(-?\d{1,6})?(:)?(-?\d{1,6})?\]", re.DOTALL)
 
@@ -240,19 +240,7 @@ class Template:
 
     def check_path(self) -> None:
         """Raise ParamsError unless the template is that of a path inside the source folder."""
-        plain = self.text.replace("\\", "/").removeprefix("./")
-        fault = path_fault(_FIELD.sub("x", self.text))
-        if not fault and not self.text.startswith("./") and "//" not in self.text:
-            return
-        fix = "write it relative to data.source; if the files lie elsewhere, change data.source"
-        if not path_fault(_FIELD.sub("x", plain)):
-            fix = f"write {re.sub('/+', '/', plain)}"
-        raise ParamsError(
-            f"{self.key} must be a path inside data.source",
-            found=f"{fault or 'a path with ./ or //'}: {self.text}",
-            expected=f"such as {EXAMPLE}",
-            fix=fix,
-        )
+        check_path(self.text, self.key, example=EXAMPLE)
 
     def containers(self, names: Collection[str]) -> list[str] | None:
         """Return which names of a source folder the template needs; None if cells name them.
@@ -393,6 +381,8 @@ class Template:
                 raise
             return  # a cell names a folder that is not there: so its file is not there
         for name in names:
+            if pattern.literal is None and not is_container(archives.root / name):
+                continue  # a table beside the folders
             alias = next(each for each in (stem_of(name), name, top) if pattern.fits(each))
             exact = pattern.literal is not None and alias != stem_of(name)
             yield Listing(archives, name, alias, exact=exact)
