@@ -1,5 +1,6 @@
 """What `check` takes from the index: labels, grades, sizes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -51,6 +52,13 @@ def test_grades_are_the_whole_numbers_between_those_of_training(tmp_path: Path) 
     assert report(paths, "1", "2").ok  # 2 lies between them
     assert [fault.row for fault in report(paths, "0", "5").faults] == [2, 3]
     assert not report(paths, "1", "2.5").ok
+
+
+def test_numbers_are_held_against_the_range_of_training(tmp_path: Path) -> None:
+    card = replace(GRADES, metric="rmse")
+    paths = project(tmp_path, card, [[1], [float("nan")], [4]])
+    assert report(paths, "1", "4").warnings == ()
+    assert report(paths, "1", "5").warnings[0].startswith("1 number is not between")
 
 
 def test_masks_of_a_size_of_their_own_need_no_image(tmp_path: Path) -> None:

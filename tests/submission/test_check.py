@@ -140,6 +140,35 @@ def test_each_fault_is_reported(tmp_path: Path, old: bytes, new: bytes, faults: 
     assert values_only == []
 
 
+@pytest.mark.parametrize(
+    ("data", "hint"),
+    [
+        (GOOD.replace(b",", b";"), "the cells must be parted by commas"),
+        (GOOD.replace(b",", b"\t"), "the cells must be parted by commas"),
+        (
+            b",img,rle_mask\n0,a.jpg,\n1,b.jpg,\n2,c.jpg,\n",
+            "leave the first column out; pandas does with index=False",
+        ),
+    ],
+)
+def test_a_fault_of_every_row_is_told_once(tmp_path: Path, data: bytes, hint: str) -> None:
+    (fault,) = plain(tmp_path, data)
+    assert fault.startswith("row 1: the header is ")
+    assert fault.endswith(f", expected 'img,rle_mask': {hint}")
+
+
+def test_a_file_without_a_header(tmp_path: Path) -> None:
+    faults = plain(tmp_path, GOOD.partition(b"\n")[2])
+    assert faults[0].endswith("expected 'img,rle_mask': it is a row, and there is no header")
+    assert faults[1:] == ["'a.jpg' is missing"]
+
+
+@pytest.mark.parametrize("key", ["b", " b.jpg", "b.jpg ", "test/b.jpg", "b.png", "b.jpg.jpg"])
+def test_the_id_that_is_meant_is_named(tmp_path: Path, key: str) -> None:
+    faults = plain(tmp_path, GOOD.replace(b"b.jpg", key.encode()))
+    assert faults[0] == f"row 3: {key!r} is not an id of the test set; is it 'b.jpg'?"
+
+
 def test_rows_out_of_order(tmp_path: Path) -> None:
     data = b"img,rle_mask\na.jpg,\nc.jpg,\nb.jpg,\n"
     message = "row 4: 'b.jpg' is out of order, it belongs before 'c.jpg'"
@@ -164,6 +193,9 @@ def test_damage_to_gzip(tmp_path: Path) -> None:
     assert "the gzip is damaged: Error -3" in zipped(tmp_path, bytes(broken))[0]
     assert zipped(tmp_path, data + data) == ["a second gzip member after the end of the gzip"]
     assert zipped(tmp_path, data + b"\0") == ["other bytes after the end of the gzip"]
+    missing = [f"{name!r} is missing" for name in IDS]
+    packed_twice = ["the gzip holds a gzip file, expected a table of text", *missing]
+    assert zipped(tmp_path, gzip.compress(data)) == packed_twice
 
 
 def test_a_decompression_bomb_of_one_line_is_not_read_whole(
@@ -232,7 +264,10 @@ def test_probabilities_need_not_sum_to_1(tmp_path: Path) -> None:
     card = Card("multiclass", ("y",), ("a", "b"), header=("id", "b", "a"))
     report = check(path, card, ["1"], "log_loss")
     assert report.ok
-    assert report.facts["images whose probabilities do not sum to 1"] == 1
+    assert report.warnings == (
+        "1 image has probabilities that do not sum to 1: some judges rescale them, others refuse "
+        "them",
+    )
 
 
 def test_images_whose_classes_do_not_sum_to_1_are_counted(tmp_path: Path) -> None:
@@ -242,9 +277,23 @@ def test_images_whose_classes_do_not_sum_to_1_are_counted(tmp_path: Path) -> Non
     path.write_text("key,p\n1_a,0.25\n2_b,0\n2_a,0\n1_b,0.7504\n3_a,1\n3_b,1\n")
     report = check(path, card, ["1", "2", "3"], "log_loss", ours=False)
     assert report.ok
-    assert report.facts["images whose probabilities do not sum to 1"] == 2
+    assert report.warnings[0].startswith("2 images have probabilities that do not sum to 1")
     path.write_text("key,p\n1_a,0.25\n1_b,0.75\n")
-    assert list(check(path, card, ["1"], "log_loss").facts) == ["least", "mean", "greatest"]
+    assert check(path, card, ["1"], "log_loss").warnings == ()
+
+
+def test_answers_where_probabilities_are_judged_are_warned_of(tmp_path: Path) -> None:
+    card = Card("binary", ("y",), header=("id", "y"))
+    words = "every cell is 0 or 1: answers, where probabilities are judged"
+    assert values_report(tmp_path, card, ["0", "1.0", "1"], "roc_auc").warnings == (words,)
+    assert values_report(tmp_path, card, ["0", "1", "0.999"], "roc_auc").warnings == ()
+
+
+def test_numbers_beyond_those_of_training_are_warned_of(tmp_path: Path) -> None:
+    card = Card("regression", ("y",), header=("id", "y"))
+    report = values_report(tmp_path, card, ["1", "100", "0.99", "101"], reach=(1.0, 100.0))
+    assert report.ok
+    assert report.warnings == ("2 numbers are not between those of training, 1 and 100",)
 
 
 def test_an_image_of_two_classes_or_none_is_no_answer(tmp_path: Path) -> None:
@@ -368,7 +417,10 @@ LONG = Card("segmentation", ("a", "b"), header=("id", "class", "rle"), keys=("{i
         ("x,a,\nx,b,1 2\ny,a,\n", ["'y,b' is missing"]),
         (
             "x,a,\nx,a,\ny,a,\ny,b,\n",
-            ["row 3: 'x,a' is already in row 2", "'x,b' is missing"],
+            [
+                "row 3: 'x,a' is already in row 2; write all runs of a mask in one cell",
+                "'x,b' is missing",
+            ],
         ),
         (
             "x,a,\nx,c,\nx,b,\ny,a,\ny,b,\n",

@@ -35,6 +35,8 @@ def run(context: Context, file: Path | None = None) -> None:
     measured = "".join(f", {what} {value:.4g}" for what, value in report.facts.items())
     ids = "every id" if "objects an image" in report.facts else "every id once"
     print(f"{path}: valid: {report.rows} rows, {ids}, every value legal{measured}")
+    for warning in report.warnings:
+        print(f"{path}: warning: {warning}")
 
 
 def require_predicted(paths: Layout) -> None:

@@ -39,6 +39,7 @@ _MAGIC = (
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"\x89PNG", "a PNG image"),
     (b"%PDF", "a PDF"),
+    (b"PAR1", "a Parquet table"),
     (b"\xff\xfe", "UTF-16 text"),
     (b"\xfe\xff", "UTF-16 text"),
 )

@@ -34,11 +34,13 @@ class Limits:
         sizes: Masks: (height, width) of each id's image, px.
         grades: Regression that is judged by whole grades: their texts.
         empty_labels: Whether a training image may have no label at all.
+        reach: Regression: the least and the greatest target of training.
     """
 
     sizes: Mapping[str, Size] = field(default_factory=dict)
     grades: Sequence[str] = ()
     empty_labels: bool = False
+    reach: tuple[float, float] = (-math.inf, math.inf)
 
 
 NO_LIMITS = Limits()
@@ -52,11 +54,13 @@ def training_limits(card: Card, content: Holds, rows: pd.DataFrame) -> Limits:
         content: Of the submission's cells.
         rows: Of the index.
     """
-    if content not in ("grade", "labels"):
+    if content not in ("grade", "labels", "number"):
         return NO_LIMITS
     train = rows.loc[rows["part"] == "train", list(card.targets)].to_numpy(np.float64)
     if content == "labels":
         return Limits(empty_labels=bool((train == 0).all(axis=1).any()))
+    if content == "number":
+        return Limits(reach=(float(np.nanmin(train)), float(np.nanmax(train))))
     grades = np.unique(train[np.isfinite(train)].astype(np.int64))
     return Limits(grades=tuple(map(str, range(int(grades.min()), int(grades.max()) + 1))))
 
@@ -73,6 +77,9 @@ class CellCheck(Protocol):
     def facts(self) -> dict[str, float]:
         """Return figures of all cells."""
 
+    def warnings(self) -> list[str]:
+        """Return what is legal, and hardly meant."""
+
 
 def cell_check(card: Card, metric: MetricSpec, ids: Sequence[str], limits: Limits) -> CellCheck:
     """Return the check of what a submission's cells hold.
@@ -88,9 +95,9 @@ def cell_check(card: Card, metric: MetricSpec, ids: Sequence[str], limits: Limit
                 raise ValueError(f"no size is given for {name}")
             return _Masks(card.runs, limits.sizes, metric.writes == "objects")
         case "number":
-            return _Numbers(low=0 if metric.name == "rmsle" else -math.inf)
+            return _Numbers(low=0 if metric.name == "rmsle" else -math.inf, reach=limits.reach)
         case "probability":
-            return _Numbers(low=0, high=1, exclusive=card.task == "multiclass")
+            return _Probabilities(exclusive=card.task == "multiclass")
         case "flag":
             one_of = card.label_values[1] if card.task == "multiclass" else None
             return _Words(card.label_values, one_of=one_of)
@@ -160,6 +167,9 @@ class _Words:
             return {"different labels": len(self.counts)} if total else {}
         return {f"share of {text}": self.counts[text] / total for text in self.labels if total}
 
+    def warnings(self) -> list[str]:
+        return []
+
     def _split(self, value: str) -> list[str]:
         if self.separator is None:
             return [value]
@@ -195,29 +205,24 @@ class _Words:
 
 @dataclass
 class _Numbers:
-    """Cells of a finite number from `low` to `high`.
-
-    Attributes:
-        exclusive: Whether they are the probabilities of classes: those of an image sum to 1.
-    """
+    """Cells of a finite number from `low` to `high`; those outside of `reach` are counted."""
 
     low: float = -math.inf
     high: float = math.inf
-    exclusive: bool = False
-    sums: dict[str, float] = field(default_factory=dict)
+    reach: tuple[float, float] = (-math.inf, math.inf)
     least: float = math.inf
     greatest: float = -math.inf
     total: float = 0.0
     count: int = 0
+    beyond: int = 0
 
     def fault(self, row: int, key: str, image_id: str, value: str) -> str | None:  # noqa: ARG002
         number = number_in(value)
-        if self.exclusive:
-            self.sums[image_id] = self.sums.get(image_id, 0) + number
         legal = math.isfinite(number) and self.low <= number <= self.high
         if not legal:
             return f"{quote(value)} is not {self._expected()}"
         self.least, self.greatest = min(self.least, number), max(self.greatest, number)
+        self.beyond += not self.reach[0] <= number <= self.reach[1]
         self.total += number
         self.count += 1
         return None
@@ -226,18 +231,63 @@ class _Numbers:
         return ()
 
     def facts(self) -> dict[str, float]:
-        if not self.count:
-            return {}
-        mean = {"mean": self.total / self.count} if self.high == 1 else {}
-        facts = {"least": self.least, **mean, "greatest": self.greatest}
-        # Some judges rescale these, others refuse them; zeros alone are no answer to either.
-        odd = sum(abs(total - 1) > _SUM_TOLERANCE for total in self.sums.values())
-        return facts | ({"images whose probabilities do not sum to 1": odd} if odd else {})
+        return {"least": self.least, "greatest": self.greatest} if self.count else {}
+
+    def warnings(self) -> list[str]:
+        if not self.beyond:
+            return []
+        low, high = self.reach
+        what = "1 number is" if self.beyond == 1 else f"{self.beyond} numbers are"
+        return [f"{what} not between those of training, {low:g} and {high:g}"]
 
     def _expected(self) -> str:
-        if self.high == 1:
-            return "a probability, 0 to 1"
         return "a finite number" if self.low < 0 else "a finite number of 0 or more"
+
+
+@dataclass
+class _Probabilities(_Numbers):
+    """Cells of a probability.
+
+    Attributes:
+        exclusive: Whether they are those of classes, which sum to 1 for an image.
+        sums: By image, if so.
+        whole: The number of cells that are 0 or 1.
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+    exclusive: bool = False
+    sums: dict[str, float] = field(default_factory=dict)
+    whole: int = 0
+
+    def fault(self, row: int, key: str, image_id: str, value: str) -> str | None:
+        fault = super().fault(row, key, image_id, value)
+        number = number_in(value)
+        self.whole += number in (0, 1)
+        if self.exclusive:
+            self.sums[image_id] = self.sums.get(image_id, 0) + number
+        return fault
+
+    def facts(self) -> dict[str, float]:
+        if not self.count:
+            return {}
+        mean = self.total / self.count
+        return {"least": self.least, "mean": mean, "greatest": self.greatest}
+
+    def warnings(self) -> list[str]:
+        warnings = []
+        if self.count and self.whole == self.count:
+            warnings.append("every cell is 0 or 1: answers, where probabilities are judged")
+        if odd := sum(abs(total - 1) > _SUM_TOLERANCE for total in self.sums.values()):
+            what = "1 image has" if odd == 1 else f"{odd} images have"
+            warnings.append(
+                f"{what} probabilities that do not sum to 1: some judges rescale them, "
+                "others refuse them"
+            )
+        return warnings
+
+    def _expected(self) -> str:
+        return "a probability, 0 to 1"
 
 
 @dataclass
@@ -284,6 +334,9 @@ class _Masks:
         if self.objects:
             facts["objects an image"] = (self.count - self.empty) / max(1, images)
         return facts
+
+    def warnings(self) -> list[str]:
+        return []
 
 
 def _overlap(masks: Sequence[tuple[int, rle.Bounds]]) -> tuple[int, int] | None:

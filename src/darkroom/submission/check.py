@@ -2,20 +2,20 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from darkroom.errors import ArtifactError
 from darkroom.index.card import Card, CellsDigest
 from darkroom.project.names import describe_bytes
 from darkroom.submission.cell_checks import NO_LIMITS, CellCheck, Limits, cell_check, quote
 from darkroom.submission.form import key_cells, row_labels
-from darkroom.submission.lines import Fault, Line, read_lines, split_fields
-from darkroom.tasks.metrics.specs import MetricSpec
+from darkroom.submission.lines import TEXT_KINDS, Fault, Line, read_lines, split_fields
+from darkroom.tasks.metrics.specs import MetricSpec, Writes
 
 MAX_FAULTS = 20
 _HEAD_BYTES = 512
 _BETWEEN = "\x1f"  # the cells of a key; no cell of ours holds a control character
-_CHECKED = ("text", "binary data", "an empty file")  # row by row
+_OTHER_MARKS = ";\t|"
 _FIXES = {
     "a zip archive": "unpack it, and check the .csv in it",
     "a gzip file": "rename it to end in .csv.gz",
@@ -33,6 +33,7 @@ class Report:
         fault_count: All of them.
         facts: Of all cells, by what they hold: `empty share` of masks, `objects an image`, `least`
             and `greatest` number, `mean` probability, or `share of <label>` for each label text.
+        warnings: What is legal, and hardly meant.
         is_sample: Whether it is the judge's sample submission, which is right as it is.
     """
 
@@ -40,6 +41,7 @@ class Report:
     faults: tuple[Fault, ...]
     fault_count: int
     facts: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
     is_sample: bool = False
 
     @property
@@ -77,8 +79,7 @@ def check_submission(
         ValueError: A size that the masks need is absent.
     """
     names = list(ids)
-    checker = _Checker(card, names, cell_check(card, metric, names, limits), ours)
-    checker.may_repeat = metric.writes == "objects"
+    checker = _Checker(card, names, cell_check(card, metric, names, limits), metric.writes, ours)
     try:
         _refuse_other_files(path)
         for item in read_lines(path):
@@ -91,17 +92,17 @@ def check_submission(
             fix="run the stage that makes it",
         ) from error
     checker.finish()
-    facts = checker.cells.facts()
+    facts, warnings = checker.cells.facts(), tuple(checker.cells.warnings())
     if card.sample and checker.digest.text == card.sample:
         return Report(checker.rows, (), 0, facts, is_sample=True)
-    return Report(checker.rows, tuple(checker.faults), checker.fault_count, facts)
+    return Report(checker.rows, tuple(checker.faults), checker.fault_count, facts, warnings)
 
 
 def _refuse_other_files(path: Path) -> None:
     """Raise ArtifactError for a known binary format, each row of which would have a fault."""
     with path.open("rb") as file:
         content = describe_bytes(file.read(_HEAD_BYTES))
-    if content in _CHECKED or path.name.endswith(".gz"):  # gzip is checked while it is read
+    if content in TEXT_KINDS or path.name.endswith(".gz"):  # gzip is checked while it is read
         return
     raise ArtifactError(
         "not a submission",
@@ -119,8 +120,8 @@ class _Checker:
     card: Card
     ids: list[str]
     cells: CellCheck
+    writes: Writes
     ours: bool
-    may_repeat: bool = False
     rows: int = 0
     fault_count: int = 0
     faults: list[Fault] = field(default_factory=list)
@@ -132,7 +133,8 @@ class _Checker:
         self.keys, self.labels = keys, len(labels)
         self.place = {key: place for place, key in enumerate(keys)}
         self.first_row: dict[str, int] = {}
-        self.columns = list(range(len(self.card.header)))
+        self.columns: list[int] | None = list(range(len(self.card.header)))
+        self.suffix = PurePath(self.ids[0]).suffix if self.ids else ""
         self.digest = CellsDigest()
 
     def add_item(self, item: Line | Fault) -> None:
@@ -156,7 +158,7 @@ class _Checker:
     def finish(self) -> None:
         for fault in self.cells.finish():
             self.add_fault(fault.row, fault.what)
-        for key in self.keys:
+        for key in self.keys if self.columns is not None else ():
             if key not in self.first_row:
                 self.add_fault(None, f"{_shown(key)} is missing")
 
@@ -167,9 +169,20 @@ class _Checker:
         if fields is not None and sorted(fields) == sorted(header) and not self.ours:
             self.columns = [fields.index(name) for name in header]
             return
-        self.add_fault(1, f"the header is {quote(line.text)}, expected {quote(','.join(header))}")
+        what = f"the header is {quote(line.text)}, expected {quote(','.join(header))}"
+        if fields is not None and fields[1:] == list(header):
+            what += ": leave the first column out; pandas does with index=False"
+            self.columns = None
+        elif sum(line.text.split(mark) == list(header) for mark in _OTHER_MARKS):
+            what += ": the cells must be parted by commas"
+            self.columns = None
+        elif fields is not None and _key(fields[: len(self.card.keys)]) in self.place:
+            what += ": it is a row, and there is no header"
+        self.add_fault(1, what)
 
     def _check_row(self, line: Line, fields: list[str] | None) -> None:
+        if self.columns is None:  # what is wrong with the header is so with every row
+            return
         if not line.text:
             self.add_fault(line.number, "an empty line")
             return
@@ -192,10 +205,12 @@ class _Checker:
 
     def _check_key(self, row: int, key: str) -> None:
         if key not in self.place:
-            self.add_fault(row, f"{_shown(key)} is not an id of the test set")
+            near = f"; is it {_shown(self._like(key))}?" if self._like(key) else ""
+            self.add_fault(row, f"{_shown(key)} is not an id of the test set{near}")
             return
-        if key in self.first_row and not self.may_repeat:
-            self.add_fault(row, f"{_shown(key)} is already in row {self.first_row[key]}")
+        if key in self.first_row and self.writes != "objects":
+            hint = "; write all runs of a mask in one cell" if self.writes == "masks" else ""
+            self.add_fault(row, f"{_shown(key)} is already in row {self.first_row[key]}{hint}")
             return
         self.first_row.setdefault(key, row)
         place = self.place[key]
@@ -203,6 +218,17 @@ class _Checker:
             after = _shown(self.keys[self.furthest])
             self.add_fault(row, f"{_shown(key)} is out of order, it belongs before {after}")
         self.furthest = max(self.furthest, place)
+
+    def _like(self, key: str) -> str:
+        """Return a key of which another is the same but for blanks, folder or suffix; or ""."""
+        path = PurePath(key.strip())
+        forms = (
+            key.strip(),
+            path.name,
+            path.stem,
+            *(each + self.suffix for each in (path.name, path.stem)),
+        )
+        return next((form for form in forms if form in self.place), "")
 
 
 def _key(cells: Sequence[str]) -> str:

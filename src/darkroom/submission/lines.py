@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from darkroom.project.names import describe_bytes
+
+TEXT_KINDS = ("text", "binary data", "an empty file")
+"""What bytes may be called that are checked row by row."""
 MAX_LINE_BYTES = 1 << 26  # six times the text of the worst 1918x1280 mask
 _CHUNK_BYTES = 1 << 20
 _MAGIC = b"\x1f\x8b"
@@ -86,9 +90,15 @@ def _read_gzip(file: IO[bytes]) -> Iterator[bytes | Fault]:
         yield Fault(None, "the name ends in .gz but the file is not gzip")
         return
     member = zlib.decompressobj(_GZIP)
+    begins = True
     while data and not member.eof:
         try:
-            yield member.decompress(data, _CHUNK_BYTES)
+            content = member.decompress(data, _CHUNK_BYTES)
+            if begins and (kind := describe_bytes(content)) not in TEXT_KINDS:
+                yield Fault(None, f"the gzip holds {kind}, expected a table of text")
+                return
+            begins = not content
+            yield content
         except zlib.error as error:
             yield Fault(None, f"the gzip is damaged: {error}")
             return
