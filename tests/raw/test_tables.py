@@ -59,6 +59,16 @@ def test_a_further_column_has_a_name_and_no_position(tmp_path: Path) -> None:
         table.names(2)
 
 
+def test_a_position_that_is_another_columns_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"id,0,1,3\na,b,c,d\n")
+    table = read(tmp_path, "t.csv")
+    assert table.column("1") == ["c"]  # a name, as it is in quotes
+    assert table.column(2) == ["c"]
+    assert table.column(3) == ["d"]  # both are one column
+    with pytest.raises(DataError, match=r"1 is two columns.*\n.*found: '0' at position 1"):
+        table.column(1)
+
+
 def test_cells_stay_what_they_are(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes('id;n\n007;NA\n" é";"1\n2"\n3;4\n'.encode())
     table = read(tmp_path, "t.csv", delimiter=";")

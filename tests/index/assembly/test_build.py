@@ -88,6 +88,19 @@ def test_binary_and_multilabel_and_regression(tmp_path: Path) -> None:
     assert index.rows["label"].tolist()[:2] == [1.25, -300.0]
 
 
+def test_columns_that_are_called_by_numbers(tmp_path: Path) -> None:
+    draw(tmp_path, ["x"] * 4)
+    (tmp_path / "train.csv").write_text("img,0,1\n000,0,1\n001,1,0\n002,0,1\n003,1,0\n")
+    (tmp_path / "sample.csv").write_text("id,1,0\na,0.5,0.5\nb,0.5,0.5\n")
+    keys: dict[str, Any] = TRAIN | {"targets": ["0", "1"]}
+    index = index_of(tmp_path, train=keys, like="sample.csv", header=[], metric="log_loss")
+    assert (index.card.classes, index.card.answers) == (("0", "1"), ("1", "0"))
+    keys |= {"targets": "0", "where": {"1": "1"}}
+    few = index_of(tmp_path, train=keys, task="regression")
+    assert few.rows["id"].tolist()[:2] == ["000", "002"]
+    assert "1 is two columns" in refused(tmp_path, train=TRAIN | {"targets": 1}, task="regression")
+
+
 def test_what_label_cells_mean(tmp_path: Path) -> None:
     draw(tmp_path, ["dog", "cat", "fox"])
     meanings = {"dog": 0, "fox": 0, "cat": 1}

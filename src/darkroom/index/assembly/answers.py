@@ -91,10 +91,8 @@ def written_as_sample(data: Data, targets: Targets, sample: Sample | None) -> Ta
     """
     if sample is None or not data.values or data.task not in ("binary", "multilabel"):
         return targets
-    columns = [
-        sample.table.column(place) for place in range(len(key_templates(data)), len(sample.header))
-    ]
-    words = {cell.strip() for column in columns for cell in column} - {""}
+    answers = slice(len(key_templates(data)), len(sample.header))
+    words = {cell.strip() for row in sample.table.rows for cell in row[answers]} - {""}
     if words and words <= {"0", "1"} and not words & {*targets.label_values}:
         return replace(targets, label_values=("0", "1"))
     return targets

@@ -254,7 +254,8 @@ def _filtered(
     for column, patterns in where.items():
         wanted = _compiled(each for each in patterns if not each.startswith("!"))
         unwanted = _compiled(each[1:] for each in patterns if each.startswith("!"))
-        cells = table.column(int(column) if column.isdecimal() else column)
+        is_name = column in table.header or not column.isdecimal()
+        cells = table.column(column if is_name else int(column))
         left = [
             place
             for place, cell in enumerate(cells)

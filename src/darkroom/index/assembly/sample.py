@@ -72,7 +72,7 @@ def read_sample(archives: Archives, data: Data, labels: Collection[str]) -> Samp
             expected="a name that the submission can repeat",
             fix="is it the right file? Check the quotes",
         )
-    cells = [table.column(place) for place in range(len(keys))]
+    cells = [[row[place] for row in table.rows] for place in range(len(keys))]
     for place, column in enumerate(cells):
         what = f"column {table.header[place]} is empty"
         refuse_rows(table, [row for row, cell in enumerate(column) if not cell], what)

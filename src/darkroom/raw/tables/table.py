@@ -44,15 +44,16 @@ class Table:
         """Return the place in `rows` of a column given by position in the file, or by name.
 
         Raises:
-            DataError: There is no such column; the message lists the columns.
+            DataError: There is no such column; the message lists the columns. Or a position is the
+                name of another column.
         """
         if isinstance(column, str):
             if column in self.header:
                 return self.header.index(column)
-        elif self.places and column >= 0 and column in self.places:
-            return self.places.index(column)
-        elif not self.places and 0 <= column < len(self.header):
-            return column
+        elif column >= 0 and column in (self.places or range(len(self.header))):
+            place = self.places.index(column) if self.places else column
+            self._refuse_other_name(column, place)
+            return place
         if column in self.no_cells:
             raise DataError(
                 f"column {column!r} holds no cells",
@@ -78,6 +79,20 @@ class Table:
         ends = [name for name in self.header if column and name.endswith(f"_{column}")]
         near = nearest_name(column, self.header)
         return ends[:2] or ([near] if near else [])
+
+    def _refuse_other_name(self, position: int, place: int) -> None:
+        """Raise if a column at another place has the position as its name."""
+        name = str(position)
+        if name in self.header and self.header.index(name) != place:
+            raise DataError(
+                f"{name} is two columns: the one at this position, and the one of this name",
+                file=self.file,
+                row=1,
+                found=f"{self.header[place]!r} at position {name}",
+                expected="one column",
+                fix=f'write "{name}" in quotes if the name is meant; within a template, name the '
+                "columns otherwise",
+            )
 
     def column(self, column: int | str) -> list[str]:
         """Return the cells of a column given by position (from 0) or by name."""

@@ -89,7 +89,7 @@ class Template:
             DataError: The table lacks a column, or a cell lacks the character of a field such as
                 {id[3]}.
         """
-        cells = {name: table.column(self._column(table, name)) for name in self.fields}
+        cells = {name: table.column(_column(name)) for name in self.fields}
         parts: list[list[str]] = []
         for token in self._tokens:
             if isinstance(token, Field):
@@ -97,22 +97,6 @@ class Template:
             else:
                 parts.append([token if isinstance(token, str) else token.text] * len(table.rows))
         return list(map("".join, zip(*parts, strict=True)))
-
-    def _column(self, table: Table, name: str) -> int | str:
-        """Return how a table knows a field's column: by position if it is a number."""
-        if not name.isdecimal():
-            return name
-        position = int(name)
-        if name in table.header and table.position(name) != position:
-            raise DataError(
-                f"{{{name}}} is two columns: the one of this name, and the one at this position",
-                file=table.file,
-                row=1,
-                found=f"{name!r} at position {table.position(name)}",
-                expected=f"one column for {self.key}",
-                fix="name the columns otherwise",
-            )
-        return position
 
     def _cut_cells(self, table: Table, field: Field, cells: list[str]) -> list[str]:
         if field.cut is None:
@@ -138,7 +122,7 @@ class Template:
         """
         empty = [False] * len(table.rows)
         for name in self.fields:
-            cells = table.column(self._column(table, name))
+            cells = table.column(_column(name))
             empty = [flag or not cell for flag, cell in zip(empty, cells, strict=True)]
         paths = [
             "" if flag else path for flag, path in zip(empty, self.fill_all(table), strict=True)
@@ -386,6 +370,11 @@ class Template:
             alias = next(each for each in (stem_of(name), name, top) if pattern.fits(each))
             exact = pattern.literal is not None and alias != stem_of(name)
             yield Listing(archives, name, alias, exact=exact)
+
+
+def _column(name: str) -> int | str:
+    """Return a field's column: by position if it is a number."""
+    return int(name) if name.isdecimal() else name
 
 
 def _tokens(text: str, key: str) -> Iterator[Token]:
