@@ -127,6 +127,19 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
             "a.data.train.files: found 'train/0.png', which is one file; write what differs",
         ),
         ({"task": "multilabel", "separator": "\n"}, "a.data.separator: found '\\n', which breaks"),
+        ({"values": {"a": None}}, "a.data.values: names no class"),
+        (
+            {"train": TRAIN | {"targets": {"": "x"}}},
+            "a.data.train.targets: '' is no name; write one line of text",
+        ),
+        (
+            {"task": "multilabel", "train": TRAIN | {"label": "k", "targets": {"x": "y"}}},
+            "beside label it is one column, of the values",
+        ),
+        ({"metric": "Accuracy"}, "found 'Accuracy'; there is no such metric; did you mean 'accur"),
+        ({"metric": "map@0"}, "there is no such metric; did you mean 'map@"),
+        ({"metric": ""}, "found ''; there is no such metric; for it are accuracy"),
+        ({"metric": "metrics/mine.py:"}, "a function of yours lies in the folder metrics"),
         ({"metric": "/etc/x.py:f"}, "a function of yours lies in the folder metrics"),
         ({"metric": "metrics/../x.py:f"}, "a function of yours lies in the folder metrics"),
         ({"task": "binary", "separator": " "}, "a.data.separator: is for several labels"),
@@ -177,7 +190,9 @@ def test_what_a_part_says_in_another_way_is_not_inherited() -> None:
     assert (parts["test"].table, parts["test"].image) == (None, None)
 
 
-@pytest.mark.parametrize("metric", ["map@7", "top3_accuracy", "macro_f1", "metrics/mine.py:score"])
+@pytest.mark.parametrize(
+    "metric", ["map@7", "map@999", "top3_accuracy", "macro_f1", "metrics/mine.py:score"]
+)
 def test_a_metric_that_goes_with_classes(metric: str) -> None:
     assert metric_fault(metric, "multiclass") == ""
 

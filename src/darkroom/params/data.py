@@ -10,7 +10,6 @@ from darkroom.params.section import ID_KEY, Positive, Section, TaskName
 
 SAMPLE, KAGGLE, URLS = "sample", "kaggle", "urls"  # the sources that are not folders
 MAX_LETTERS = 120  # of a file's or folder's name on disk
-METRIC_PATTERN = r"^([a-z][a-z0-9_.]*(@[1-9][0-9]?)?|[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*)$"
 
 # What another key says instead, where a part inherits keys from train. Rows may be files that are
 # joined to a table; the others exclude each other.
@@ -87,7 +86,6 @@ class Source(Section):
     urls: list[Url] = Field([], description="The files that `source: urls` fetches.")
     metric: str | None = Field(
         None,
-        pattern=METRIC_PATTERN,
         description="What the judge counts: a name such as macro_f1, or a function of your own, "
         "metrics/mine.py:score. Left out: dice, accuracy or rmse, by the task.",
     )
@@ -170,8 +168,10 @@ class Rows(Section):
         description="A column or a template. Left out: the only field of image, else the file's "
         "name without its suffix.",
     )
-    targets: Column | list[Column] = Field(
-        [], description="The columns to predict, also by patterns: c*"
+    targets: Column | list[Column] | Annotated[dict[str, Column], Field(min_length=1)] = Field(
+        [],
+        description="The columns to predict, also by patterns: c*. {target_1: age}: under the "
+        "names that the submission has for them.",
     )
     label: Column | None = Field(
         None,
@@ -231,6 +231,18 @@ class Data(Source):
         "left out of loss and metric.",
     )
     runs: RunLengths = Field(RunLengths(), description="How run lengths are read and written.")
+
+
+def target_columns(rows: Rows) -> list[str | int]:
+    """Return the columns of targets, patterns as they stand.
+
+    Example:
+        >>> target_columns(Rows(targets={"target_1": "age", "target_2": 4}))
+        ['age', 4]
+    """
+    if isinstance(rows.targets, dict):
+        return [*rows.targets.values()]
+    return rows.targets if isinstance(rows.targets, list) else [rows.targets]
 
 
 def part_rows(data: Data) -> dict[str, Rows]:

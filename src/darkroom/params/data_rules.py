@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
-from darkroom.params.data import ALTERNATIVES, SAMPLE, Data, Rows, part_rows
+from darkroom.params.data import ALTERNATIVES, SAMPLE, Data, Rows, part_rows, target_columns
 from darkroom.params.section import ID_KEY, LABEL_KEY, TaskName, is_own_metric, is_writable
 from darkroom.project.paths import OWN_METRICS
 
@@ -137,7 +137,7 @@ def _target_faults(at: str, part: str, rows: Rows, data: Data) -> list[str]:
         return [f"{at}.{masks[0]}: is for segmentation, and the task is {data.task}; remove it"]
     if part != "test" and not has_targets and not (rows.label and data.task == "multilabel"):
         return [f"{at}.targets: this key is missing: the column to predict, or several"]
-    if rows.label is not None and isinstance(rows.targets, list) and len(rows.targets) > 1:
+    if rows.label is not None and (isinstance(rows.targets, dict) or len(target_columns(rows)) > 1):
         return [f"{at}.targets: found {rows.targets}; beside label it is one column, of the values"]
     if rows.label is not None and data.task not in ("multilabel", "regression"):
         return [
@@ -165,6 +165,10 @@ def _name_faults(at: str, data: Data) -> list[str]:
         if template := _repeated([*templates.values()]):
             faults.append(f"{at}.{key}: {template!r} is the mask of two classes; a template each")
     names = {key: [*templates] for key, templates in masks.items()}
+    targets = {part: rows.targets for part, rows in part_rows(data).items()}
+    names |= {
+        f"{part}.targets": [*each] for part, each in targets.items() if isinstance(each, dict)
+    }
     names |= {"values": [each for each in data.values.values() if isinstance(each, str)]}
     names |= {"header": data.header[len(_keys(data)) :]}
     for key, several in names.items():
@@ -248,6 +252,8 @@ def _value_faults(at: str, data: Data) -> list[str]:
         if data.task != "multiclass" and not meanings <= {0, 1}:
             odd = next(each for each in data.values.values() if each not in (0, 1, None))
             return [f"{at}.values: found {odd!r}; a label's cell means 0, 1 or null (unknown)"]
+        if data.task == "multiclass" and not meanings:
+            return [f"{at}.values: names no class; write the classes of some texts"]
         if data.task != "multiclass" and len(meanings) < 2:
             return [f"{at}.values: say which text means 0 and which means 1"]
         return []
@@ -280,8 +286,9 @@ def metric_fault(metric: str, task: TaskName) -> str:
     """
     fitting = [name for name, others in METRIC_TASKS.items() if task in others]
     if is_own_metric(metric):
-        parts = PurePosixPath(metric.partition(":")[0]).parts
-        if parts[0] != str(OWN_METRICS) or ".." in parts:
+        file, _, function = metric.partition(":")
+        parts = PurePosixPath(file).parts
+        if parts[0] != str(OWN_METRICS) or ".." in parts or not function.isidentifier():
             return f"a function of yours lies in the folder {OWN_METRICS}: metrics/mine.py:score"
         if task != "segmentation":
             return ""
@@ -290,7 +297,7 @@ def metric_fault(metric: str, task: TaskName) -> str:
     tasks = METRIC_TASKS.get(like, ())
     if task in tasks:
         return ""
-    near = get_close_matches(metric, fitting, n=1)
+    near = get_close_matches(metric.lower(), fitting, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; for it are {', '.join(fitting)}"
     if not tasks:
         return f"there is no such metric{hint}"

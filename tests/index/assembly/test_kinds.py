@@ -10,7 +10,7 @@ import pytest
 
 from darkroom.errors import DarkroomError
 from darkroom.index.assembly.build import build_index
-from darkroom.index.card import CellsDigest
+from darkroom.index.card import CellsDigest, answer_columns
 from darkroom.index.table import Index, read_index, write_index
 from darkroom.params.data import Data
 from darkroom.params.data_rules import data_faults
@@ -176,6 +176,35 @@ def test_measures_are_matched_by_what_their_names_do_not_share(tmp_path: Path) -
     train = SAMPLED["train"] | {"targets": ["X_mean", "Y_mean"]}
     index = index_of(tmp_path, **SAMPLED | {"task": "regression", "train": train})
     assert index.card.targets == ("X", "Y")
+
+
+def test_targets_under_the_names_that_the_submission_has(tmp_path: Path) -> None:
+    tables = {"train.csv": "id,age,size\n1,1,2\n2,3,4\n", "sample.csv": "name,t1,t2\n9,,\n"}
+    write(tmp_path, tables, PICTURES)
+    measured = SAMPLED | {"task": "regression"}
+    by_column = measured | {"train": SAMPLED["train"] | {"targets": ["size", "age"]}}
+    words = refused(tmp_path, **by_column)
+    assert "found: 2: size, age\n  expected: a column each; the header has t1, t2\n" in words
+    assert "write data.train.targets: {t2: size, ...} with all columns" in words
+    named = SAMPLED["train"] | {"targets": {"t2": "size", "t1": 1}}
+    index = index_of(tmp_path, **measured | {"train": named})
+    assert (index.card.targets, index.card.header) == (("t2", "t1"), ("name", "t1", "t2"))
+    assert (column(index, "t2"), column(index, "t1")) == ([2.0, 4.0], [1.0, 3.0])
+    assert answer_columns(index.card) == [1, 0]
+    tables = {"train.csv": "id,cat,dog\n1,1,0\n2,0,1\n", "sample.csv": "name,t1,t2\n9,0,0\n"}
+    write(tmp_path, tables, {})
+    named["targets"] = {"t1": "dog", "t2": "cat"}
+    index = index_of(tmp_path, **SAMPLED | {"train": named})
+    assert (index.card.classes, column(index, "class")) == (("t1", "t2"), [1.0, 0.0])
+    write(tmp_path, {"sample.csv": "key,v\n9/t1,0\n9/t2,0\n"}, {})
+    test = {"image": "im/{id}.png"}
+    long = SAMPLED | {"task": "multilabel", "train": named, "row": "{id}/{label}", "test": test}
+    index = index_of(tmp_path, **long)
+    assert (column(index, "t1"), column(index, "t2")) == ([0.0, 1.0], [1.0, 0.0])
+    named["targets"] = {"t1": "c*", "t2": "dog"}
+    assert "no column 'c*'" in refused(tmp_path, **long)
+    named["targets"] = {"t1": "dog", "t2": "dog"}
+    assert "data.train.targets: a column comes twice" in refused(tmp_path, **long)
 
 
 def test_columns_of_one_hot_and_of_soft_labels(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from darkroom.index.assembly.labels import is_number
 from darkroom.index.assembly.sample import Sample, key_templates
 from darkroom.index.assembly.targets import Targets, free_name
 from darkroom.index.card import TAKEN_SUFFIX
-from darkroom.params.data import Data
+from darkroom.params.data import Data, target_columns
 from darkroom.project.names import nearest_name
 from darkroom.raw.tables import Table, refuse_rows
 
@@ -28,13 +28,14 @@ def refuse_absent_word(data: Data, targets: Targets, answers: Sequence[str]) -> 
         )
 
 
-def named_as_answers(targets: Targets, answers: Sequence[str]) -> Targets:
+def named_as_answers(data: Data, targets: Targets, answers: Sequence[str]) -> Targets:
     """Return targets under the names of the submission's columns, never by their order alone.
 
     They are matched by name; else without case, blanks and hyphens; else by what is left without
     a beginning and end that all of them share: class 4 is c4, and X_mean is X.
 
     Args:
+        data: The section.
         targets: Of all parts.
         answers: The value columns of the submission; a single one has any name.
 
@@ -50,20 +51,37 @@ def named_as_answers(targets: Targets, answers: Sequence[str]) -> Targets:
         is_one_each = len(by_form) == len(answers) and len(set(own)) == len(own)
         if is_one_each and set(own) == by_form.keys():
             return _renamed(targets, [by_form[form] for form in own])
+    raise _unlike_answers(data, outputs, answers)
+
+
+def _unlike_answers(data: Data, outputs: Sequence[str], answers: Sequence[str]) -> DataError:
+    """Return the error for a header whose columns can't be told to be what is learned."""
     absent = [name for name in outputs if name not in answers]
-    near = nearest_name(absent[0], answers) if absent else None
-    raise DataError(
-        "the submission's header lacks what is learned"
-        if absent
-        else "the submission's header has columns that are not learned",
-        found=f"{len(absent)}: {', '.join(absent)[:300]}"
-        if absent
-        else ", ".join(name for name in answers if name not in outputs)[:300],
+    if not absent:
+        return DataError(
+            "the submission's header has columns that are not learned",
+            found=", ".join(name for name in answers if name not in outputs)[:300],
+            expected=f"a column each; the header has {', '.join(answers)[:300]}",
+            fix=f"learn them too; data.train.targets has {', '.join(outputs)[:300]}",
+        )
+    free = [name for name in answers if name not in outputs]
+    near = nearest_name(absent[0], free or answers)
+    columns = target_columns(data.train)
+    is_one = len(columns) == 1 and not set(str(columns[0])) & set("*?[")
+    if data.train.label is not None or (is_one and data.separator is not None):
+        cure = "rename it in the table"
+    elif data.task == "multiclass" and is_one:
+        cure = (
+            f"write data.values: {{{absent[0]}: {near}, ...}} with all classes, or leave its rows "
+            "out by data.train.where"
+        )
+    else:
+        cure = f"write data.train.targets: {{{near}: {absent[0]}, ...}} with all columns"
+    return DataError(
+        "the submission's header lacks what is learned",
+        found=f"{len(absent)}: {', '.join(absent)[:300]}",
         expected=f"a column each; the header has {', '.join(answers)[:300]}",
-        fix=f"is {absent[0]!r} the column {near!r}? Rename it in the table or by data.values, or "
-        "leave its rows out by data.train.where"
-        if absent
-        else f"learn them too; data.train.targets has {', '.join(outputs)[:300]}",
+        fix=f"is {absent[0]!r} the column {near!r}? Then {cure}",
     )
 
 

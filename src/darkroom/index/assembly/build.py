@@ -21,7 +21,7 @@ from darkroom.index.assembly.sample import Sample, key_templates, read_sample
 from darkroom.index.assembly.targets import Targets, free_name, read_targets, target_labels
 from darkroom.index.card import TAKEN_SUFFIX, Card, similar_labels
 from darkroom.index.table import Index
-from darkroom.params.data import Data, Rows, TableFile, part_rows
+from darkroom.params.data import Data, Rows, TableFile, part_rows, target_columns
 from darkroom.params.section import LABEL_KEY
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables import table_files
@@ -107,7 +107,7 @@ def _assembled(
         targets = written_as_sample(data, targets, sample)
         if not any(LABEL_KEY in key for key in keys):
             refuse_absent_word(data, targets, header[len(keys) :])
-            targets = named_as_answers(targets, header[len(keys) :])
+            targets = named_as_answers(data, targets, header[len(keys) :])
             if untrained := untrained_answers(targets, header[len(keys) :], sample):
                 what = f"answer columns without a training image, such as {untrained[0]}"
                 images["train"][0].counts[what[:200]] += len(untrained)
@@ -243,7 +243,7 @@ def _with_paths_as_ids(parts: dict[str, Part]) -> dict[str, Part]:
 def _without_unknown(part: Part, data: Data) -> Part:
     """Return a part without the rows whose class is said to be unknown, and count these."""
     unknown = {str(text) for text, meaning in data.values.items() if meaning is None}
-    targets = part.rows.targets if isinstance(part.rows.targets, list) else [part.rows.targets]
+    targets = target_columns(part.rows)
     if data.task != "multiclass" or not unknown or len(targets) != 1:
         return part
     cells = part.table.column(targets[0])

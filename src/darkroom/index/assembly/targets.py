@@ -25,7 +25,7 @@ from darkroom.index.assembly.labels import (
 from darkroom.index.assembly.part import PATH, SAMPLE_ID, Part, fields
 from darkroom.index.card import TAKEN_SUFFIX
 from darkroom.index.table import RESERVED_NAMES
-from darkroom.params.data import Data, Rows
+from darkroom.params.data import Data, Rows, target_columns
 from darkroom.params.section import is_writable
 from darkroom.raw.tables import Table, refuse_rows
 
@@ -75,9 +75,9 @@ def read_targets(
         return _label_rows(data, images, labels)
     columns = {key: _columns(part) for key, (part, _) in images.items()}
     _check_widths(columns)
-    names = tuple(_name(images["train"][0].table, column) for column in columns["train"])
+    names = _names(images["train"][0], columns["train"])
     for key, (part, _) in images.items():
-        _check_order(key, [_name(part.table, column) for column in columns[key]], names)
+        _check_order(key, _names(part, columns[key]), names)
     cells = {}
     for key, (part, gathered) in images.items():
         texts = [part.table.column(column) for column in columns[key]]
@@ -110,7 +110,7 @@ def target_labels(data: Data, part: Part) -> tuple[str, ...]:
     if data.task == "multilabel" and data.separator is not None and len(columns) == 1:
         rows = _words(part.table.column(columns[0]), data.separator)
         return class_labels(word for row in rows for word in row)
-    return tuple(_title(part.table, column) for column in columns)
+    return _titles(part, columns)
 
 
 def _words(cells: Sequence[str], separator: str) -> list[list[str]]:
@@ -124,14 +124,15 @@ def _array(columns: Sequence[Sequence[float]]) -> Doubles:
 
 def _columns(part: Part) -> list[int | str]:
     """Return the target columns of a part, patterns replaced by the columns that are like them."""
-    listed = part.rows.targets if isinstance(part.rows.targets, list) else [part.rows.targets]
+    listed = target_columns(part.rows)
     header, used = part.table.header, _used_columns(part.rows, part.key)
     columns: list[int | str] = []
     for column in listed:
-        if isinstance(column, int) or column in header or not set(column) & set("*?["):
+        is_one = isinstance(part.rows.targets, dict) or isinstance(column, int)
+        if is_one or column in header or not set(str(column)) & set("*?["):
             columns.append(column)
             continue
-        like = [name for name in header if name not in used and fnmatchcase(name, column)]
+        like = [name for name in header if name not in used and fnmatchcase(name, str(column))]
         if not like:
             raise ParamsError(
                 f"data.{part.key}.targets: no column is like {column}",
@@ -158,9 +159,16 @@ def _used_columns(rows: Rows, key: str) -> set[str]:
     return {*used, *rows.where, *rows.cells, PATH, SAMPLE_ID, "", "id"}
 
 
-def _name(table: Table, column: int | str) -> str:
-    """Return a target's name: its header, with a suffix where the name is reserved."""
-    return free_name(_title(table, column))
+def _names(part: Part, columns: Sequence[int | str]) -> tuple[str, ...]:
+    """Return the targets' names, with a suffix where one is reserved."""
+    return tuple(map(free_name, _titles(part, columns)))
+
+
+def _titles(part: Part, columns: Sequence[int | str]) -> tuple[str, ...]:
+    """Return the names that targets are given, or else the headers of their columns."""
+    if isinstance(part.rows.targets, dict):
+        return tuple(part.rows.targets)
+    return tuple(_title(part.table, column) for column in columns)
 
 
 def _title(table: Table, column: int | str) -> str:
