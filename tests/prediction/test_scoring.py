@@ -348,6 +348,25 @@ def test_multilabel_by_hand() -> None:
     assert table.loc["Young", "baseline_f1"] == pytest.approx(2 * 2 / (4 + 2))
 
 
+def test_accuracy_is_of_all_known_labels_however_few_a_label_has() -> None:
+    probabilities = np.array([[0.9, 0.9], [0.2, 0.9], [0.2, 0.9], [0.2, 0.9]], np.float32)
+    truth = np.array([[1, 1], [0, np.nan], [1, np.nan], [1, np.nan]], np.float64)
+    evaluation = label_scores.evaluate_multilabel(
+        list("abcd"),
+        probabilities,
+        truth,
+        training_shares=np.array([0.7, 0.2]),
+        names=("often", "seldom"),
+        decision=Decision(0.5),
+    )
+    spec = get_metric("accuracy", "multilabel")
+    judged = spec.score("multilabel", truth, probabilities > 0.5)
+    assert evaluation.metrics["accuracy"] == judged == 3 / 5, "not the mean of 2 / 4 and 1 / 1"
+    assert evaluation.metrics["baseline_accuracy"] == 3 / 5
+    curve = evaluation.curves["threshold"].set_index("threshold")["accuracy"]
+    assert curve[0.5] == 3 / 5
+
+
 def test_multilabel_finds_a_threshold_away_from_a_half() -> None:
     rng = np.random.default_rng(7)
     truth = rng.integers(0, 2, (200, 5))

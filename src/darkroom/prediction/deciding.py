@@ -231,7 +231,7 @@ def common_curve(data: OutOfFold) -> Doubles:
 
     float64 (255,); minus infinity where it is not defined.
     """
-    if data.spec.name == "accuracy" and not np.isnan(data.truth).any():
+    if data.spec.name == "accuracy":
         return label_curve(data.predictions, data.truth)["accuracy"].to_numpy(np.float64)
     if data.task == "multilabel" and data.spec.average in ("macro", "micro"):
         return _f_curve(data)

@@ -22,6 +22,7 @@ from darkroom.prediction.tables import (
     label_curve,
     label_table,
     mean,
+    share_of_known,
 )
 from darkroom.prediction.thresholds import Doubles, Floats
 from darkroom.tasks.metrics import values as value_metrics
@@ -135,7 +136,7 @@ def evaluate_multilabel(
     names: Sequence[str],
     decision: Decision,
 ) -> Evaluation:
-    """Return means over labels.
+    """Return accuracy, of all known labels, and means over labels.
 
     A mean is over the labels for which the score is defined; a figure that ends in `_of` says
     how many they are.
@@ -155,9 +156,13 @@ def evaluate_multilabel(
     table = label_table(probabilities, predicted, truth, training_shares, names)
     if isinstance(decision.threshold, tuple):
         table["threshold"] = decision.threshold
+    right, baseline = (
+        float(share_of_known(table[name].to_numpy(np.float64), table["images"].to_numpy()))
+        for name in ("accuracy", "baseline_accuracy")
+    )
     metrics: Metrics = {
-        "accuracy": mean(table["accuracy"]),
-        "baseline_accuracy": mean(table["baseline_accuracy"]),
+        "accuracy": right,
+        "baseline_accuracy": baseline,
         "mean_average_precision": mean(table["average_precision"]),
         "baseline_mean_average_precision": mean(
             table.loc[table["average_precision"].notna(), "baseline_average_precision"]

@@ -98,11 +98,11 @@ def label_table(
 
 
 def label_curve(probabilities: Floats, truth: npt.NDArray[np.generic]) -> pd.DataFrame:
-    """Return mean accuracy and macro F1 at each of THRESHOLDS, for labels (n, K).
+    """Return accuracy and macro F1 at each of THRESHOLDS, for labels (n, K).
 
     Labels that are unknown, NaN in the truth, are left out, and so is a label without a known one.
     """
-    accuracy, f1 = [], []
+    accuracy, counts, f1 = [], [], []
     present, is_known = split_truth(truth)
     for k in range(probabilities.shape[1]):
         rows = is_known[:, k]
@@ -113,11 +113,16 @@ def label_curve(probabilities: Floats, truth: npt.NDArray[np.generic]) -> pd.Dat
         count, positives = int(rows.sum()), np.count_nonzero(present[:, k])
         if count:
             accuracy.append((true_positives + count - positives - false_positives) / count)
+            counts.append(count)
         f1.append(ratio(2 * true_positives, true_positives + false_positives + positives))
     defined = ~np.isnan(f1)
     mean_f1 = ratio(np.where(defined, f1, 0).sum(axis=0), defined.sum(axis=0))
     return pd.DataFrame(
-        {"threshold": THRESHOLDS, "accuracy": np.mean(accuracy, axis=0), "macro_f1": mean_f1}
+        {
+            "threshold": THRESHOLDS,
+            "accuracy": share_of_known(np.array(accuracy), np.array(counts)),
+            "macro_f1": mean_f1,
+        }
     )
 
 
@@ -150,6 +155,23 @@ def ratio(part: npt.NDArray[np.generic], whole: npt.NDArray[np.generic]) -> Doub
     undefined = np.full(numerator.shape, np.nan)
     result = np.divide(numerator, denominator, out=undefined, where=denominator > 0)
     return np.asarray(result, np.float64)
+
+
+def share_of_known(shares: Doubles, counts: npt.NDArray[np.generic]) -> Doubles:
+    """Return the share of all known labels that is right, from that of each label (K, ...).
+
+    Args:
+        shares: NaN where the label is not known in any image.
+        counts: In how many images each label is known, (K,).
+
+    Example:
+        >>> float(share_of_known(np.array([1.0, 0.5]), np.array([1, 3])))
+        0.625
+    """
+    shares, counts = shares[counts > 0], counts[counts > 0]
+    if len(counts) and (counts == counts[0]).all():  # the bits of a plain mean
+        return np.asarray(shares.mean(axis=0))
+    return np.asarray(np.average(shares, axis=0, weights=counts.astype(np.float64)))
 
 
 def mean(column: "pd.Series[float]") -> float | None:
