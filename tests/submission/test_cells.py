@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sklearn.metrics import roc_auc_score
 
 from darkroom.errors import DataError
 from darkroom.images import rle
 from darkroom.images.geometry import Fit
 from darkroom.index.card import Card, Runs
+from darkroom.prediction.deciding import OutOfFold
 from darkroom.prediction.decision import Decision
 from darkroom.submission.cells import Rows, legal_values, row_encoder
 from darkroom.tasks.metrics.specs import get_metric
@@ -190,6 +192,18 @@ def test_class_probabilities_sum_to_1_as_they_are_written(logits: np.ndarray) ->
     written = np.array(cells(card, chances, metric="log_loss")).astype(np.float64)
     assert np.abs(written.sum(axis=1) - 1).max() < 1e-6  # as the grader of dog breeds demands
     assert np.abs(written / chances - 1).max() < 1e-5
+
+
+def test_the_area_of_what_is_written_is_the_one_that_evaluate_counts() -> None:
+    # Two sure answers that differ in the rest of their sum alone, and a float32 below them.
+    sure, rest = np.nextafter(np.float32(1), np.float32(0)), np.float32([9e-8, 0, 3e-8, 6e-8])
+    chances = np.stack([np.array([sure, sure, 1, 0.5], np.float32), rest], axis=1)
+    truth = np.array([1, 0, 0, 1])
+    card = Card("multiclass", ("y",), ("a", "b"), header=("id", "a", "b"))
+    written = np.array(cells(card, chances, metric="roc_auc")).astype(np.float64)
+    judged = np.mean([roc_auc_score(truth == k, written[:, k]) for k in (0, 1)])
+    data = OutOfFold(get_metric("roc_auc", "multiclass"), "multiclass", truth, chances)
+    assert data.score(Decision(None)) == pytest.approx(judged, abs=1e-12)
 
 
 def test_a_ranking_holds_the_best_labels_of_which_equal_ones_keep_their_order() -> None:

@@ -24,7 +24,7 @@ from darkroom.prediction import thresholds
 from darkroom.prediction.decision import DEFAULT_THRESHOLD, WITHOUT_THRESHOLD, Decision
 from darkroom.prediction.tables import label_curve
 from darkroom.prediction.thresholds import THRESHOLDS, Doubles, Floats
-from darkroom.tasks.answers import expected_grade
+from darkroom.tasks.answers import expected_grade, normalised_shares
 from darkroom.tasks.metrics.cuts import best_cuts, middle_cuts
 from darkroom.tasks.metrics.domain import refuse_other_classes, refuse_other_grades
 from darkroom.tasks.metrics.labels import split_truth
@@ -64,6 +64,8 @@ class OutOfFold:
 
     def answers(self, decision: Decision) -> Array:
         """Return what the metric compares with the truth."""
+        if self.spec.writes == "probabilities" and self.task == "multiclass":
+            return normalised_shares(self.predictions)  # as they are written
         if self.spec.writes != "labels":
             return self.predictions
         return decision.answers(self.task, self.predictions)

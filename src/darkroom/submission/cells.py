@@ -16,6 +16,7 @@ from darkroom.index.card import Card, answer_columns
 from darkroom.prediction.decision import Decision
 from darkroom.submission.form import cell_content, key_cells, label_texts, row_labels
 from darkroom.submission.masks import Floats, Sizes, plane_encoder
+from darkroom.tasks.answers import normalised_shares
 from darkroom.tasks.metrics.probabilities import ranked
 from darkroom.tasks.metrics.specs import MetricSpec
 
@@ -24,8 +25,6 @@ RowEncoder = Callable[[Sequence[str], Floats, Sizes], Iterator[Rows]]
 """(ids, a batch of predictions, the originals' heights and widths) -> the rows of each image."""
 Texts = Callable[[Floats], Iterable[Sequence[str]]]
 """(predictions (N, K)) -> the cells of each image: one an output, or a single one."""
-
-_DIGITS = 9  # significant ones: a float32 reads back, and the cells of a softmax sum to 1 +- 1e-8
 
 
 def row_encoder(card: Card, metric: MetricSpec, decision: Decision, fit: Fit) -> RowEncoder:
@@ -152,14 +151,7 @@ def _rankings(
 
 def _shares(probabilities: Floats) -> Iterator[Sequence[str]]:
     """Yield probabilities (N, K) that sum to 1 as they are written: some judges demand it."""
-    doubles = probabilities.astype(np.float64)
-    for row in doubles / doubles.sum(axis=1, keepdims=True):
-        yield [
-            np.format_float_positional(
-                value, precision=_DIGITS, unique=False, fractional=False, trim="-"
-            )
-            for value in row
-        ]
+    return _numbers(normalised_shares(probabilities))
 
 
 def _numbers(values: Floats) -> Iterator[Sequence[str]]:
