@@ -196,8 +196,8 @@ def test_class_probabilities_sum_to_1_as_they_are_written(logits: np.ndarray) ->
 
 def test_the_area_of_what_is_written_is_the_one_that_evaluate_counts() -> None:
     # Two sure answers that differ in the rest of their sum alone, and a float32 below them.
-    sure, rest = np.nextafter(np.float32(1), np.float32(0)), np.float32([9e-8, 0, 3e-8, 6e-8])
-    chances = np.stack([np.array([sure, sure, 1, 0.5], np.float32), rest], axis=1)
+    sure = np.nextafter(np.float32(1), np.float32(0))
+    chances = np.array([[sure, 9e-8], [sure, 0], [1, 3e-8], [0.5, 6e-8]], np.float32)
     truth = np.array([1, 0, 0, 1])
     card = Card("multiclass", ("y",), ("a", "b"), header=("id", "a", "b"))
     written = np.array(cells(card, chances, metric="roc_auc")).astype(np.float64)

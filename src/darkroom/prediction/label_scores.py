@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import roc_auc_score
 
 from darkroom.prediction import thresholds
 from darkroom.prediction.deciding import Chosen
@@ -27,6 +26,7 @@ from darkroom.prediction.tables import (
 from darkroom.prediction.thresholds import Doubles, Floats
 from darkroom.tasks.metrics import values as value_metrics
 from darkroom.tasks.metrics.labels import split_truth
+from darkroom.tasks.metrics.probabilities import area_under_curve
 from darkroom.tasks.metrics.specs import MetricSpec
 
 Metrics = dict[str, float | None]
@@ -157,7 +157,7 @@ def evaluate_multilabel(
     if isinstance(decision.threshold, tuple):
         table["threshold"] = decision.threshold
     right, baseline = (
-        float(share_of_known(table[name].to_numpy(np.float64), table["images"].to_numpy()))
+        float(share_of_known(table[name].to_numpy(np.float64), table["images"].to_numpy(np.int64)))
         for name in ("accuracy", "baseline_accuracy")
     )
     metrics: Metrics = {
@@ -213,13 +213,12 @@ def evaluate_binary(
         decision=decision,
     )
     label = as_multilabel.curves["attributes"].iloc[0]
-    has_both = 0 < positive.sum() < len(positive)
     metrics: Metrics = {
         name: None if pd.isna(label[name]) else float(label[name])
         for name in ("accuracy", "baseline_accuracy", "f1", "baseline_f1", "average_precision")
     }
     metrics["baseline_average_precision"] = float(positive.mean()) if positive.any() else None
-    metrics["roc_auc"] = float(roc_auc_score(positive[:, 0], scores[:, 0])) if has_both else None
+    metrics["roc_auc"] = area_under_curve(positive[:, 0], scores[:, 0])
     metrics |= {**_single_threshold(decision), "images": len(ids)}
     name_of, of_truth = np.array(names, object), np.where(positive, scores, 1 - scores)[:, 0]
     per_image = pd.DataFrame(

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import average_precision_score
 
 from darkroom.prediction import thresholds
 from darkroom.prediction.thresholds import THRESHOLDS, Doubles, Floats
 from darkroom.tasks.metrics.labels import split_truth
+from darkroom.tasks.metrics.probabilities import average_precision
 
 Ints = npt.NDArray[np.int64]
 
@@ -76,12 +76,8 @@ def label_table(
     present, is_known = split_truth(truth)
     images, positives = is_known.sum(axis=0), present.sum(axis=0)
     baseline = np.broadcast_to(training_shares > 0.5, present.shape)
-    average_precision = [
-        average_precision_score(present[is_known[:, k], k], probabilities[is_known[:, k], k])
-        if positives[k]
-        else np.nan
-        for k in range(len(names))
-    ]
+    columns = zip(present.T, is_known.T, probabilities.T, strict=True)
+    precisions = [average_precision(label[rows], scores[rows]) for label, rows, scores in columns]
     return pd.DataFrame(
         {
             "attribute": list(names),
@@ -91,7 +87,7 @@ def label_table(
             "baseline_accuracy": ratio(((baseline == present) & is_known).sum(axis=0), images),
             "f1": _f1(predicted & is_known, present),
             "baseline_f1": _f1(baseline & is_known, present),
-            "average_precision": average_precision,
+            "average_precision": np.array(precisions, np.float64),
             "baseline_average_precision": positives / np.maximum(1, images),
         }
     )
@@ -157,7 +153,7 @@ def ratio(part: npt.NDArray[np.generic], whole: npt.NDArray[np.generic]) -> Doub
     return np.asarray(result, np.float64)
 
 
-def share_of_known(shares: Doubles, counts: npt.NDArray[np.generic]) -> Doubles:
+def share_of_known(shares: Doubles, counts: Ints) -> Doubles:
     """Return the share of all known labels that is right, from that of each label (K, ...).
 
     Args:

@@ -86,6 +86,31 @@ def test_areas_agree_with_scikit_learn(case: Case) -> None:
     assert metrics.mean_average_precision(case.truth, case.probabilities) == pytest.approx(expected)
 
 
+@given(st.integers(2, 300), st.sampled_from([2, 9, 1000]), st.sampled_from([0.02, 0.5]))
+def test_areas_are_those_of_scikit_learn_to_the_bit(images: int, steps: int, share: float) -> None:
+    rng = np.random.default_rng(images)
+    scores = (rng.integers(0, steps, images) / steps).astype(np.float32)
+    present = rng.random(images) < share
+    present[:2] = True, False
+    area, precision = sk.roc_auc_score(present, scores), sk.average_precision_score(present, scores)
+    assert metrics.area_under_curve(present, scores) == area
+    assert metrics.average_precision(present, scores) == precision
+    assert metrics.area_under_curve(present[:1], scores[:1]) is None
+    assert metrics.average_precision(present[1:2], scores[1:2]) is None
+
+
+@given(cases.classes())
+def test_areas_of_classes_are_those_of_their_columns(case: Case) -> None:
+    shares = metrics.class_shares(case.truth, case.probabilities.shape[1])
+    for of_classes, of_labels in (
+        (metrics.class_column_auc, metrics.mean_column_auc),
+        (metrics.class_average_precision, metrics.mean_average_precision),
+    ):
+        expected = of_labels(shares, case.probabilities)
+        assert of_classes(case.truth, case.probabilities) == expected
+        assert of_classes(shares, case.probabilities) == expected, "soft classes are shares"
+
+
 @given(cases.labels(outputs=2))
 def test_areas_agree_with_torchmetrics(case: Case) -> None:
     truth = torch.tensor(case.truth, dtype=torch.int64)
