@@ -48,6 +48,8 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
     assert data_faults("a", section(task="multilabel", separator="\t")) == []
     assert data_faults("a", section(test={"files": "test/*.png"})) == []
     assert data_faults("a", section(task="binary", values={0: 0, 1: 1, "": 0, -1: None})) == []
+    split = {"files": "train/{n}.jpg", "cells": {"n": "{kind}-{k}"}, "targets": "kind"}
+    assert data_faults("a", section(train=split, test={"image": "test/{n}.jpg"})) == []
     by_files = {"files": "train/{label}/{n}.jpg", "targets": "label"}
     assert data_faults("a", section(train=by_files, test={"image": "test/{file}"})) == []
 
@@ -127,6 +129,17 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
             "a.data.train.files: found 'train/0.png', which is one file; write what differs",
         ),
         ({"task": "multilabel", "separator": "\n"}, "a.data.separator: found '\\n', which breaks"),
+        (
+            {"train": {"files": "train/*.png", "targets": "kind"}},
+            "a.data.train.targets: files has no field {kind}; it is 'train/*.png'",
+        ),
+        (
+            {
+                "task": "multilabel",
+                "train": {"files": "train/{n}.png", "label": "kind", "cells": {"n": "{a}-{b}"}},
+            },
+            "a.data.train.label: files has no field {kind}; it is 'train/{n}.png'",
+        ),
         ({"values": {"a": None}}, "a.data.values: names no class"),
         (
             {"train": TRAIN | {"targets": {"": "x"}}},

@@ -33,6 +33,8 @@ METRIC_TASKS: dict[str, tuple[TaskName, ...]] = {
 }
 """By name of a metric, the tasks that it goes with; each with a number exists for any number."""
 
+_FIELDS = re.compile(r"\{([^{}\[]+)")  # the names in a template
+
 # A metric of any k or beta, and one of the table that it is like.
 _FAMILIES = (
     ("map@[1-9][0-9]{0,2}", "map@5"),
@@ -137,6 +139,14 @@ def _target_faults(at: str, part: str, rows: Rows, data: Data) -> list[str]:
         return [f"{at}.{masks[0]}: is for segmentation, and the task is {data.task}; remove it"]
     if part != "test" and not has_targets and not (rows.label and data.task == "multilabel"):
         return [f"{at}.targets: this key is missing: the column to predict, or several"]
+    if part != "test" and rows.table is None and rows.files is not None:
+        fields = _FIELDS.findall(" ".join([rows.files, *rows.cells.values()]))
+        for key, names in (("label", [rows.label]), ("targets", target_columns(rows))):
+            texts = [
+                name for name in names if isinstance(name, str) and not set(name) & set("{*?[")
+            ]
+            if absent := [name for name in texts if name not in fields]:
+                return [f"{at}.{key}: files has no field {{{absent[0]}}}; it is {rows.files!r}"]
     if rows.label is not None and (isinstance(rows.targets, dict) or len(target_columns(rows)) > 1):
         return [f"{at}.targets: found {rows.targets}; beside label it is one column, of the values"]
     if rows.label is not None and data.task not in ("multilabel", "regression"):

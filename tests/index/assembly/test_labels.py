@@ -25,7 +25,7 @@ def cells(*columns: list[str], complete: bool = True) -> TargetCells:
 def test_classes_are_ordered_as_numbers_or_as_text() -> None:
     assert class_labels(["10", "2", "", "2", "-1"]) == ("-1", "2", "10")
     assert class_labels(["10", "2", "b"]) == ("10", "2", "b")
-    with pytest.raises(DataError, match="two labels are one number\n  found: 01 and 1"):
+    with pytest.raises(DataError, match="two labels are one number\n  found: '01' and '1'"):
         class_labels(["1", "01"])
 
 
@@ -44,9 +44,13 @@ def test_multiclass_numbers_follow_the_classes() -> None:
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        (["1", "1.0", "2.5"], "two labels are one number\n  found: 1 and 1.0"),
-        (["+1", "1"], "two labels are one number\n  found: +1 and 1"),
+        (["1", "1.0", "2.5"], "two labels are one number\n  found: '1' and '1.0'"),
+        (["+1", "1"], "two labels are one number\n  found: '+1' and '1'"),
         (["caf\u00e9", "cafe\u0301", "tea"], "two labels look alike"),
+        (
+            [" fish", "fish"],
+            "two labels look alike: they differ in blanks, or in the form of their",
+        ),
     ],
 )
 def test_a_class_is_not_written_in_two_ways(labels: list[str], words: str) -> None:

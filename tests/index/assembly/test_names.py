@@ -105,6 +105,20 @@ def test_training_images_that_are_test_images(tmp_path: Path) -> None:
     assert "data.test" not in words, "what where leaves out is not learned from"
 
 
+def test_validation_images_that_are_training_images_are_refused(tmp_path: Path) -> None:
+    tables = {"train.csv": "id,tags\n1,a\n2,b\n3,a\n", "val.csv": "id,tags\n3,a\n"}
+    write(tmp_path, tables, IMAGES)
+    valid: dict[str, Any] = {"table": "val.csv", "id": "v{id}"}
+    words = refused(tmp_path, **WIDE | {"task": "multiclass", "valid": valid})
+    assert (
+        "val.csv, row 2: 1 images of data.valid are images of data.train, too\n  v3: im/3" in words
+    )
+    where = {"train": TAGS["train"] | {"where": {"id": "!3"}}}
+    valid["where"] = {"id": "3"}
+    index = index_of(tmp_path, **WIDE | {"task": "multiclass", "valid": valid} | where)
+    assert column(index, "official") == ["train", "train", "valid"]
+
+
 def test_masks_of_several_classes_need_the_label_in_their_key(tmp_path: Path) -> None:
     write(tmp_path, {"train.csv": "id\n1\n2\n3\n"}, IMAGES | {"m": "1.png 2.png 3.png"})
     train = {"table": "train.csv", "image": "im/{id}.png", "mask": "m/{id}.png"}

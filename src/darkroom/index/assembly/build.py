@@ -287,7 +287,7 @@ def _in_order(part: Part, gathered: Gathered, sample: Sample) -> tuple[Part, Gat
 
 
 def _check_ids(images: Images) -> None:
-    """Raise if an id of training comes again in the validation part."""
+    """Raise if an id or image of training comes again in the validation part."""
     if "valid" not in images:
         return
     part, gathered = images["valid"]
@@ -300,6 +300,17 @@ def _check_ids(images: Images) -> None:
             row=part.table.lines[twice[0]],
             details=[part.ids[place] for place in twice],
             expected="an id once in all tables to train on",
+        )
+    trained = {images["train"][0].images[place] for place in images["train"][1].first}
+    twice = [place for place in gathered.first if part.images[place] in trained]
+    if twice:
+        raise DataError(
+            f"{len(twice)} images of data.valid are images of data.train, too",
+            file=part.table.file,
+            row=part.table.lines[twice[0]],
+            details=[f"{part.ids[place]}: {part.images[place]}" for place in twice],
+            expected="other images to validate on than to train on",
+            fix="leave them out of one of the two by where, or by a template that says more",
         )
 
 

@@ -79,7 +79,7 @@ def label_vocabulary(part: Part, order: Sequence[str] = ()) -> tuple[str, ...]:
     empty = [place for place, cell in enumerate(cells) if not cell and place not in part.blank]
     refuse_rows(part.table, empty, f"label {part.rows.label} is empty", expected="a label a row")
     refuse_no_names(part.table, cells, f"label {part.rows.label}")
-    labels = class_labels(cells)
+    labels = class_labels(cells, f"label {part.rows.label}", part.table.file)
     first = [label for label in order if label in labels]
     return (*first, *(label for label in labels if label not in first))
 

@@ -87,7 +87,9 @@ def encode_targets(
             _check_blanks(cells, names, set(texts))
         _check_spelling(tables, names, trained)
         _check_trained(tables, names, {*trained, *further})
-        classes = class_labels({*trained, *further})
+        classes = class_labels(
+            {*trained, *further}, f"target {', '.join(names)}", tables["train"].table.file
+        )
         codes = {label: float(number) for number, label in enumerate(classes)}
         return EncodedTargets(_numbers(tables, names, codes), classes=classes)
     if task == "regression":
@@ -115,27 +117,49 @@ def encode_targets(
     )
 
 
-def class_labels(labels: Iterable[str]) -> tuple[str, ...]:
+def class_labels(
+    labels: Iterable[str], column: str = "the labels", file: str | None = None
+) -> tuple[str, ...]:
     """Return the distinct labels that are not empty, in the order of their class numbers.
 
     They are ordered as numbers if all are whole numbers ("2" before "10"), else as text.
 
+    Args:
+        labels: Of all rows.
+        column: What holds them, for messages.
+        file: Their table, for messages.
+
     Raises:
         DataError: Two labels are the same number ("1" and "01", "1" and "1.0" where all are
-            numbers), or the same letters in two forms of Unicode.
+            numbers), or the same letters in two forms of Unicode or with other blanks.
 
     Example:
         >>> class_labels(["10", "2", "", "10"])
         ('2', '10')
     """
     texts = sorted({label for label in labels if label})
-    _refuse_twins([normalize("NFC", text) for text in texts], texts, "look alike, as é and é do")
+
+    def refuse_twins(keys: Sequence[str | float], why: str) -> None:
+        first: dict[str | float, str] = {}
+        for key, label in zip(keys, texts, strict=True):
+            if key in first:
+                raise DataError(
+                    f"{column}: two labels {why}",
+                    file=file,
+                    found=f"{first[key]!r} and {label!r}",
+                    expected="one text a class",
+                    fix="write the class in one way",
+                )
+            first[key] = label
+
+    forms = [normalize("NFC", _single_spaced(text)) for text in texts]
+    refuse_twins(forms, "look alike: they differ in blanks, or in the form of their letters")
     if all(_INTEGER.fullmatch(text) for text in texts):
         numbers = [int(text) for text in texts]
-        _refuse_twins(numbers, texts, "are one number")
+        refuse_twins(numbers, "are one number")
         return tuple(text for _, text in sorted(zip(numbers, texts, strict=True)))
     if all(map(is_number, texts)):
-        _refuse_twins([float(text) for text in texts], texts, "are one number")
+        refuse_twins([float(text) for text in texts], "are one number")
     return tuple(texts)
 
 
@@ -154,20 +178,6 @@ def refuse_no_names(table: Table, cells: Sequence[str], what: str) -> None:
         expected="a line of text, which the submission can repeat",
         fix="is it the right column? Check the quotes; or write the label in one line",
     )
-
-
-def _refuse_twins(keys: Sequence[str | float], labels: Sequence[str], why: str) -> None:
-    """Raise if two labels have one key, and so are one class written in two ways."""
-    first: dict[str | float, str] = {}
-    for key, label in zip(keys, labels, strict=True):
-        if key in first:
-            raise DataError(
-                f"two labels {why}",
-                found=f"{first[key]} and {label}",
-                expected="one text a class",
-                fix="write the class in one way",
-            )
-        first[key] = label
 
 
 def label_values(cells: Iterable[str], *, free: bool = False) -> tuple[str, str]:

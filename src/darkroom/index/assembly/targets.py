@@ -109,7 +109,8 @@ def target_labels(data: Data, part: Part) -> tuple[str, ...]:
     columns = _columns(part)
     if data.task == "multilabel" and data.separator is not None and len(columns) == 1:
         rows = _words(part.table.column(columns[0]), data.separator)
-        return class_labels(word for row in rows for word in row)
+        words = (word for row in rows for word in row)
+        return class_labels(words, f"target {columns[0]}", part.table.file)
     return _titles(part, columns)
 
 
@@ -240,7 +241,8 @@ def _labels_in_cells(
     }
     for key, each in cells.items():
         refuse_no_names(each.table, [" ".join(row) for row in words[key]], f"target {column}")
-    labels = class_labels(word for row in words["train"] for word in row)
+    trained = (word for row in words["train"] for word in row)
+    labels = class_labels(trained, f"target {column}", cells["train"].table.file)
     if len(labels) < 2:
         raise DataError(
             f"target {column} holds fewer than two labels",
