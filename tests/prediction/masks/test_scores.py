@@ -21,6 +21,7 @@ from darkroom.prediction.masks.scores import score_masks
 from darkroom.prediction.masks.stacks import Stacks, refuse_parted_stacks
 from darkroom.prediction.predict import Prediction
 from darkroom.prediction.scoring import LabelledPredictions
+from darkroom.prediction.thresholds import index_of
 from darkroom.raw.archives import Archives
 from darkroom.raw.masks import ONE_MASK, MaskForm
 from darkroom.store.shard import ShardFormat
@@ -193,6 +194,30 @@ def test_exclusive_classes_leave_unknown_pixels_out(tmp_path: Path) -> None:
     assert evaluation.threshold == 0.5
 
 
+@pytest.mark.parametrize("name", ["iou_precision", "f2_iou", "dice_hausdorff", "dice"])
+def test_what_is_answered_in_unknown_pixels_does_not_count(tmp_path: Path, name: str) -> None:
+    values = np.zeros((1, SIDE, SIDE), np.uint8)
+    values[0, :3, :3], values[0, :, 5:] = 1, 255
+    (tmp_path / "p").mkdir()
+    zip_of(tmp_path / "p/raw/v.zip", {"i000.png": png(values[0])})
+    truth = np.stack([values == 1, values == 2], axis=1).astype(np.uint8)
+    answers = truth.astype(np.float32) * 0.9
+    answers[0, 0, 5:, 6:] = 0.9  # an object in unknown pixels alone
+    answers[0, 1, 0, 4:] = 0.9  # one that lies mostly in them
+    rules = MaskRules(
+        METRICS[name],
+        ("a", "b"),
+        MaskForm(2, {1: 0, 2: 1, 255: None}),
+        MaskClasses(exclusive=True, background=True),
+    )
+    metrics = evaluate(
+        tmp_path / "p", truth, answers, rules, masks_of=["v.zip/i000.png"], ids=["s_1"]
+    ).metrics
+    # The first class is right; one pixel of the second is invented.
+    expected = {"iou_precision": 0.5, "f2_iou": 5 / 6, "dice": 0.5, "dice_hausdorff": 0.5}
+    assert metrics[name] == pytest.approx(expected[name])
+
+
 @pytest.mark.parametrize("name", OBJECT_METRICS)
 def test_objects_are_counted_after_their_cleanup(tmp_path: Path, name: str) -> None:
     truth = np.zeros((2, 1, SIDE, SIDE), np.uint8)
@@ -295,5 +320,5 @@ def test_a_filled_hole_leaves_out_another_class() -> None:
     ring[0, 3, 3], ring[1, 3, 3] = 0.1, 0.9
     classes = MaskClasses(exclusive=True, background=True)
     rules = two("dice", classes=classes, cleanup=Cleanup(fill_holes=True))
-    answer = counts._masks(ring, 0.5, rules)
+    answer = counts._masks(ring, None, index_of(0.5), rules)
     assert answer.sum(axis=(1, 2)).tolist() == [24, 1]

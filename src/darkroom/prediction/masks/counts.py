@@ -123,10 +123,10 @@ def count_fold(
             counts["pixels"] = truth[0].size if is_known is None else int(is_known.sum())
             counts["covered"] = float(truth.mean())
             if rules.spec.name in OBJECT_METRICS:
-                labels = read_objects(archives, mask, height, width, **options)
-                counts["objects"] = _count_objects(restored, _resized(labels, rules.size), rules)
+                labels = _resized(read_objects(archives, mask, height, width, **options), rules)
+                counts["objects"] = _count_objects(restored, labels, is_known, rules)
             if stacks is not None:
-                answers = [_masks(restored, THRESHOLDS[i], rules) for i in rules.levels]
+                answers = [_masks(restored, is_known, i, rules) for i in rules.levels]
                 counts["distances"] = stacks.add(image_id, truth, answers)
             images.append(counts)
         yield {key: np.array([one[key] for one in images]) for key in images[0]}
@@ -145,10 +145,10 @@ def _truth(planes: Array, unknown: Array | None, rules: MaskRules) -> tuple[Arra
     return planes if is_known is None else planes * is_known.astype(np.uint8), is_known
 
 
-def _resized(labels: NDArray[np.int32], size: tuple[int, int] | None) -> NDArray[np.int32]:
-    if size is None:
+def _resized(labels: NDArray[np.int32], rules: MaskRules) -> NDArray[np.int32]:
+    if rules.size is None:
         return labels
-    shape = (size[1], size[0])
+    shape = (rules.size[1], rules.size[0])
     return np.stack([cv2.resize(part, shape, interpolation=cv2.INTER_NEAREST) for part in labels])
 
 
@@ -161,14 +161,16 @@ def _restored(
     return np.stack([np.clip(plane, 0, 1) for plane in planes])
 
 
-def _masks(restored: Floats, threshold: float, rules: MaskRules) -> NDArray[np.uint8]:
-    """Return the masks (K, H, W) of an answer, uint8 of 0 and 1."""
-    masks = rules.classes.decode(restored, threshold)
-    if not rules.cleanup.changes_masks:
-        return masks
-    # As the submission writes them: what is filled leaves out what another class has.
-    planes = plane_objects(masks > 0, rules.cleanup, exclusive=rules.classes.exclusive)
-    return (np.stack(planes) > 0).astype(np.uint8)
+def _masks(
+    restored: Floats, is_known: Array | None, level: int, rules: MaskRules
+) -> NDArray[np.uint8]:
+    """Return the known pixels of an answer's masks (K, H, W), uint8 of 0 and 1."""
+    masks = rules.classes.decode(restored, THRESHOLDS[level])
+    if rules.cleanup.changes_masks:
+        # As the submission writes them: what is filled leaves out what another class has.
+        planes = plane_objects(masks > 0, rules.cleanup, exclusive=rules.classes.exclusive)
+        masks = (np.stack(planes) > 0).astype(np.uint8)
+    return masks if is_known is None else masks * is_known.astype(np.uint8)
 
 
 def _counts(
@@ -184,22 +186,26 @@ def _counts(
         answered = np.array([(false + true)[1:] for false, true in pairs])
     else:
         thresholds.require_probabilities(restored)
-        answers = np.stack([_masks(restored, THRESHOLDS[i], rules) for i in rules.levels], axis=1)
-        if is_known is not None:
-            answers = answers * is_known.astype(np.uint8)
+        answers = np.stack([_masks(restored, is_known, i, rules) for i in rules.levels], axis=1)
         hits = (answers & truth[:, None]).sum(axis=(2, 3))
         answered = answers.sum(axis=(2, 3), dtype=np.int64)
     return {"hits": hits.astype(np.int32), "answered": answered.astype(np.int32)}
 
 
 def _count_objects(
-    restored: Floats, labels: NDArray[np.int32], rules: MaskRules
+    restored: Floats, labels: NDArray[np.int32], is_known: Array | None, rules: MaskRules
 ) -> NDArray[np.int32]:
-    """Return the objects matched, invented and missed, int32 (T, 10, 3), of all classes."""
+    """Return the objects matched, invented and missed, int32 (T, 10, 3), of all classes.
+
+    Of an object the known pixels count: one that lies in unknown ones alone is none.
+    """
+    labels = labels if is_known is None else labels * is_known
     counts = []
     for i in rules.levels:
         masks = rules.classes.decode(restored, THRESHOLDS[i])
         answers = plane_objects(masks > 0, rules.cleanup, exclusive=rules.classes.exclusive)
+        if is_known is not None:
+            answers = [plane * is_known for plane in answers]
         each = [count_objects(*pair) for pair in zip(labels, answers, strict=True)]
         counts.append(np.sum(each, axis=0))
     return np.array(counts, np.int32)

@@ -149,15 +149,16 @@ def label_precision_at(truth: Array, probabilities: Array, *, top: int) -> float
     """Return MAP@k of several labels an image, the mean over images with a label.
 
     Of an image: the sum of the precisions at each right label among the k most probable, divided
-    by k or the number of its labels, whichever is less. An unknown label is not ranked.
+    by k or the number of its labels, whichever is less. Labels that are unknown are taken out of
+    the k that the submission names.
     """
     present, is_known = split_truth(truth)
-    order = ranked(np.where(is_known, probabilities, -np.inf), top)
-    hits = np.take_along_axis(present & is_known, order, axis=1)
-    counts = (present & is_known).sum(axis=1)
+    order = ranked(probabilities, top)
+    hits, counted = (np.take_along_axis(flags, order, axis=1) for flags in (present, is_known))
+    counts = present.sum(axis=1)
     if not counts.any():
         return None
-    precision = hits.cumsum(axis=1) / np.arange(1, hits.shape[1] + 1)
+    precision = hits.cumsum(axis=1) / np.maximum(counted.cumsum(axis=1), 1)
     some = counts > 0
     scores = (precision * hits).sum(axis=1)[some] / np.minimum(counts[some], top)
     return float(scores.mean())
