@@ -1,7 +1,8 @@
-"""The 44 files that are damaged: each artefact and each raw format, and what reads it."""
+"""The 51 files that are damaged: each artefact and each raw format, and what reads it."""
 
 import hashlib
 import io
+import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -181,6 +182,13 @@ def _image(path: Path) -> object:
     return [read_header(data, name=path.name), decode_image(data, name=path.name)]
 
 
+def _samples(path: Path) -> object:
+    from darkroom.raw.images.pictures import map_samples, read_samples
+
+    samples = read_samples(path.read_bytes(), name=path.name, levels="auto")
+    return [samples.header, map_samples([samples], "auto", name=path.name)]
+
+
 def _mask(path: Path) -> object:
     from darkroom.images.codec import decode_mask
 
@@ -195,14 +203,6 @@ def _archive(path: Path) -> object:
 
 
 def _table(path: Path) -> object:
-    from darkroom.raw.archives import Archives
-    from darkroom.raw.tables import read_table
-
-    table = read_table(Archives(path.parent, path.parent), path.name)
-    return [table.header, table.rows]
-
-
-def _celeba(path: Path) -> object:
     from darkroom.raw.archives import Archives
     from darkroom.raw.tables import read_table
 
@@ -247,6 +247,13 @@ def _write_archive(path: Path) -> None:
 
     members = {f"a/{n}.png": tiny.png(tiny.disc(n, 12, 12)[0]) for n in range(3)}
     members["a/notes.txt"] = b"some text " * 40
+    if path.suffix == ".7z":
+        import py7zr
+
+        with py7zr.SevenZipFile(path, "w") as file:
+            for name, data in members.items():
+                file.writestr(data, name)
+        return
     if "zip" not in path.name:
         tar_of(path, members)
         return
@@ -254,6 +261,10 @@ def _write_archive(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED if stored else 8) as archive:
         for name, data in members.items():
             archive.writestr(zipfile.ZipInfo(name), data, 0 if stored else 8)
+    if path.suffix == ".001":
+        whole = path.read_bytes()
+        path.with_suffix(".002").write_bytes(whole[900:])
+        path.write_bytes(whole[:900])
 
 
 def _write_table(path: Path) -> None:
@@ -265,6 +276,33 @@ def _write_table(path: Path) -> None:
         zip_of(path, {path.stem: text.encode()})
     else:
         path.write_text(text)
+
+
+def _write_parquet(path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = pa.array([f"{n:03}.jpg" for n in range(40)])
+    cells = pa.array([[n, 2 * n] for n in range(40)])
+    pq.write_table(pa.table({"id": names, "n": pa.array(range(40)), "cells": cells}), path)
+
+
+def _write_coco(path: Path) -> None:
+    images = [{"id": n, "file_name": f"{n:03}.jpg", "width": 4.5} for n in range(12)]
+    notes = [{"id": n, "image_id": n % 12, "category_id": n % 3} for n in range(20)]
+    kinds = [{"id": n, "name": f"kind {n}"} for n in range(3)]
+    path.write_text(json.dumps({"images": images, "annotations": notes, "categories": kinds}))
+
+
+def _write_npy(path: Path) -> None:
+    np.save(path, np.arange(4 * 20 * 24, dtype=np.float16).reshape(4, 20, 24))
+
+
+def _write_dicom(path: Path) -> None:
+    from tests.raw.images.test_dicom import dicom
+
+    values = np.arange(20 * 24, dtype=np.uint16).reshape(20, 24)
+    path.write_bytes(dicom(values, WindowCenter=200, WindowWidth=400))
 
 
 def _write_celeba(path: Path) -> None:
@@ -362,6 +400,11 @@ SEEDS: dict[str, SeedFile] = {
     "tiff": SeedFile(
         "loose/a.tiff", _image, False, partial(_write_picture, "TIFF", compression="tiff_lzw")
     ),
+    "tiff of 16 bits": SeedFile(
+        "loose/g16.tif", _samples, False, partial(_write_picture, "TIFF", mode="I;16")
+    ),
+    "npy": SeedFile("loose/a.npy", _samples, False, _write_npy),
+    "dicom": SeedFile("loose/a.dcm", _samples, False, _write_dicom),
     "webp": SeedFile("loose/a.webp", _image, False, partial(_write_picture, "WEBP", lossless=True)),
     "png mask": SeedFile(
         "loose/m.png", _mask, True, partial(_write_picture, "PNG", mode="L", mask=True)
@@ -382,9 +425,13 @@ SEEDS: dict[str, SeedFile] = {
     "stored zip": SeedFile("archives/stored.zip", _archive, True, _write_archive),
     "tar": SeedFile("archives/a.tar", _archive, False, _write_archive),
     "tar.gz": SeedFile("archives/a.tar.gz", _archive, True, _write_archive),
+    "7z": SeedFile("archives/a.7z", _archive, True, _write_archive),
+    "first part of a zip": SeedFile("parts/a.zip.001", _archive, True, _write_archive),
+    "parquet": SeedFile("tables/a.parquet", _table, False, _write_parquet),
+    "json of COCO": SeedFile("tables/coco.json", _table, False, _write_coco),
     "zipped table": SeedFile("tables/a.csv.zip", _table, True, _write_table),
     "table": SeedFile("tables/b.csv", _table, False, _write_table),
-    "list of CelebA": SeedFile("tables/list_attr.txt", _celeba, False, _write_celeba),
+    "list of CelebA": SeedFile("tables/list_attr.txt", _table, False, _write_celeba),
     "params.yaml": SeedFile("params.yaml", _params),
     "recipe": SeedFile("loose/recipe.yaml", _recipe, False, _copy_recipe),
 }

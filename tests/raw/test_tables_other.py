@@ -204,6 +204,12 @@ def test_a_damaged_parquet_is_refused(tmp_path: Path) -> None:
         assert "can't be read" in refused(tmp_path, "t.parquet", data.replace(old, new))
     with pytest.raises(DataError, match="names its columns"):
         read(tmp_path, "t.parquet", data, columns=["a"])
+    options: dict[str, Any] = {"use_dictionary": False, "compression": "none"}
+    pq.write_table(pa.table({"a": [7, 1500]}), tmp_path / "x", write_page_checksum=True, **options)
+    data = (tmp_path / "x").read_bytes()
+    place = data.index(b"\x07" + bytes(7) + b"\xdc\x05")  # of the two values, side by side
+    data = data[:place] + b"\x08" + data[place + 1 :]
+    assert "CRC checksum verification failed" in refused(tmp_path, "t.parquet", data)
     pq.write_table(pa.Table.from_arrays([pa.array([1])] * 2, names=["a", "a"]), tmp_path / "x")
     assert "a column name comes twice" in refused(
         tmp_path, "t.parquet", (tmp_path / "x").read_bytes()

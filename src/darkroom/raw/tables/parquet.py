@@ -66,7 +66,9 @@ def open_parquet(data: bytes, file: str) -> pq.ParquetFile:
     with _errors(file):
         # A text that each row repeats stays one text.
         texts = [name for name in schema.names if _is_text(schema.field(name).type)]
-        table = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
+        table = pq.ParquetFile(
+            pa.BufferReader(data), read_dictionary=texts, page_checksum_verification=True
+        )
     rows = head.metadata.num_rows
     if not rows:
         raise DataError("a header and no rows", file=file, found="0 rows", expected="one an image")
