@@ -126,7 +126,16 @@ def test_of_two_texts_the_latter_in_order_is_present(tmp_path: Path) -> None:
     assert index.card.label_values == ("cat", "dog")
     assert index.rows["label"].tolist()[:2] == [1.0, 0.0]
     words = refused(tmp_path, task="binary", header=["id", "Cat"])
-    assert "named like the label that means absent\n  found: 'Cat'; 'dog' is taken" in words
+    assert "named like the label that means absent\n  found: the column 'Cat'; 'dog' is" in words
+    auc: dict[str, Any] = {"task": "binary", "metric": "roc_auc"}
+    words = refused(tmp_path, **auc)
+    assert "roc_auc is of one of two labels, and which of them is present is not said" in words
+    assert "say it by data.values: {cat: 0, dog: 1}, or the other way round" in words
+    assert index_of(tmp_path, **auc, header=["id", "DOG"]).card.label_values == ("cat", "dog")
+    index = index_of(tmp_path, **auc, values={"dog": 0, "cat": 1})
+    assert index.rows["label"].tolist()[:2] == [0.0, 1.0]
+    same = index_of(tmp_path, task="binary", metric="macro_f1").card.label_values
+    assert same == ("cat", "dog"), "which is present makes no difference"
     index = index_of(tmp_path, task="binary", header=["id", "Cat"], values={"cat": 1, "dog": 0})
     assert index.card.label_values == ("dog", "cat")
 
@@ -155,6 +164,17 @@ def test_targets_of_another_table_in_another_order_are_refused(tmp_path: Path) -
     assert rows[["label", "car"]].to_numpy()[2:].tolist() == [[0.0, 1.0], [0.0, 1.0]]
     words = refused(tmp_path, ParamsError, **both, test=TEST | {"targets": ["label"]})
     assert "data.test.targets has other targets than data.train.targets\n  found: 1" in words
+
+
+def test_a_weight_is_of_the_target_as_its_table_names_it(tmp_path: Path) -> None:
+    draw(tmp_path, ["1.5", "2"], name="height")
+    weighted: dict[str, Any] = {"task": "regression", "metric": "weighted_r2"}
+    weighted["weights"] = {"height": 3}
+    card = index_of(tmp_path, train=TRAIN | {"targets": ["height"]}, **weighted).card
+    assert (card.targets, card.weights) == (("height_target",), {"height_target": 3})
+    named: dict[str, Any] = {"metric": "weighted_log_loss", "weights": {"id": 2, "b": 1}}
+    draw(tmp_path, ["id", "b"])
+    assert index_of(tmp_path, **named, header=["x", "id", "b"]).card.weights == {"id": 2, "b": 1}
 
 
 def test_a_target_may_have_the_name_of_a_column_of_the_index(tmp_path: Path) -> None:

@@ -68,6 +68,17 @@ def test_a_folder_a_class_needs_no_table(tmp_path: Path) -> None:
     assert declared["test files left out for another suffix"] == 2
 
 
+def test_files_of_a_label_or_group_are_told_apart_by_their_names(tmp_path: Path) -> None:
+    write(tmp_path, {}, {"train": "cat/a.jpg cat/b.jpg dog/c.jpg", "test": "x/7.jpg y/5.jpg"})
+    train: dict[str, Any] = {"files": "train/{kind}/*.jpg", "targets": "kind"}
+    test = {"files": "test/{name}/*.jpg"}
+    index = index_of(tmp_path, **FOLDERS | {"train": train, "test": test})
+    assert column(index, "id") == ["a", "b", "c"]
+    assert column(index, "id", "test") == ["x", "y"]
+    both = {"files": "train/{kind}/{n}.jpg", "targets": "kind", "group": "{n[0]}"}
+    assert column(index_of(tmp_path, **FOLDERS | {"train": both, "test": test}), "id") == [*"abc"]
+
+
 def test_names_that_come_again_in_other_folders_are_told_apart_by_their_path(
     tmp_path: Path,
 ) -> None:
@@ -341,6 +352,21 @@ def test_files_joined_to_a_table_that_lists_some_of_them(tmp_path: Path) -> None
     write(tmp_path, {"train.csv": rows + "7,a,1 1\n"}, {})
     words = refused(tmp_path, task="segmentation", like="sample.csv", **keys)
     assert "train.csv, row 4: rows whose image no file of data.train.files is" in words
+
+
+def test_a_position_is_that_of_the_table_where_files_are_joined_to_it(tmp_path: Path) -> None:
+    table = "score,id,kind,patient\n5,1,x,p\n6,2,y,p\n7,3,x,q\n"
+    write(tmp_path, {"train.csv": table, "sample.csv": "name,v\n8,0\n"}, PICTURES)
+    train = {"files": "im/{id}.png", "table": "train.csv", "where": {"score": "[567]"}}
+    test = {"table": None, "files": None, "image": "im/{name}.png"}
+    keys = SAMPLED | {"test": test, "train": train | {"targets": 2, "group": 3}}
+    index = index_of(tmp_path, **keys)
+    assert (index.card.targets, column(index, "kind")) == (("kind",), [0.0, 1.0, 0.0])
+    assert column(index, "group") == ["p", "p", "q"]
+    keys["train"] |= {"group": "{1}-{0}"}
+    assert column(index_of(tmp_path, **keys), "group") == ["1-5", "2-6", "3-7"]
+    keys["train"] |= {"group": 4}
+    assert "no column 4" in refused(tmp_path, **keys)
 
 
 def test_a_row_of_the_table_is_of_every_file_that_shares_its_fields(tmp_path: Path) -> None:

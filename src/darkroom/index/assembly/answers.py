@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from darkroom.errors import DataError
-from darkroom.index.assembly.labels import is_number
+from darkroom.index.assembly.labels import COMMON_WORDS, is_number
 from darkroom.index.assembly.sample import Sample, key_templates
 from darkroom.index.assembly.targets import Targets, free_name
 from darkroom.index.card import TAKEN_SUFFIX
@@ -16,16 +16,29 @@ from darkroom.raw.tables import Table, refuse_rows
 _DIGITS = "0123456789"
 
 
-def refuse_absent_word(data: Data, targets: Targets, answers: Sequence[str]) -> None:
-    """Raise if the only answer is called like what stands for absent: it may ask for that."""
+def refuse_unclear_word(data: Data, targets: Targets, answers: Sequence[str]) -> None:
+    """Raise if two words of a binary task leave open which of them the judge asks for.
+
+    The later in order is taken as present, if the submission's only column is named like it or the
+    metric counts both alike.
+    """
     absent, present = targets.label_values
-    if data.task == "binary" and not data.values and _plain(absent) == _plain(answers[0]):
-        raise DataError(
-            "the submission's column is named like the label that means absent",
-            found=f"{answers[0]!r}; {present!r} is taken as present, being the later in order",
-            expected="the label that the judge asks for",
-            fix=f"say it by data.values: {{{present}: 0, {absent}: 1}}",
-        )
+    is_free = not {absent.lower(), present.lower()} & COMMON_WORDS
+    if data.task != "binary" or data.values or not is_free or _plain(answers[0]) == _plain(present):
+        return
+    metric = data.metric or "accuracy"
+    if _plain(answers[0]) == _plain(absent):
+        what = "the submission's column is named like the label that means absent"
+    elif not metric.endswith("accuracy") and not metric.startswith(("macro_f", "micro_f")):
+        what = f"{metric} is of one of two labels, and which of them is present is not said"
+    else:
+        return
+    raise DataError(
+        what,
+        found=f"the column {answers[0]!r}; {present!r} is taken as present, being later in order",
+        expected="the label that the judge asks for",
+        fix=f"say it by data.values: {{{absent}: 0, {present}: 1}}, or the other way round",
+    )
 
 
 def named_as_answers(data: Data, targets: Targets, answers: Sequence[str]) -> Targets:

@@ -9,7 +9,7 @@ from darkroom.errors import DataError
 from darkroom.images.rle import Runs
 from darkroom.index.assembly.answers import (
     named_as_answers,
-    refuse_absent_word,
+    refuse_unclear_word,
     untrained_answers,
     written_as_sample,
 )
@@ -106,7 +106,7 @@ def _assembled(
         targets = read_targets(data, images, in_rows, header[len(keys) :])
         targets = written_as_sample(data, targets, sample)
         if not any(LABEL_KEY in key for key in keys):
-            refuse_absent_word(data, targets, header[len(keys) :])
+            refuse_unclear_word(data, targets, header[len(keys) :])
             targets = named_as_answers(data, targets, header[len(keys) :])
             if untrained := untrained_answers(targets, header[len(keys) :], sample):
                 what = f"answer columns without a training image, such as {untrained[0]}"
@@ -170,7 +170,10 @@ def _card(
         header=header,
         label_values=targets.label_values,
         metric=data.metric or "",
-        weights=dict(data.weights),
+        weights={
+            name if name in targets.classes else free_name(name): weight
+            for name, weight in data.weights.items()
+        },
         keys=key_templates(data),
         separator=data.separator or " ",
         runs=Runs(

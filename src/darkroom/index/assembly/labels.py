@@ -16,7 +16,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,30}")  # int() refuses thousands of digits
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 # How tables write absent and present, in lower case.
 _PAIRS = (("0", "1"), ("-1", "1"), ("0.0", "1.0"), ("false", "true"), ("no", "yes"))
-_COMMON = {text for pair in _PAIRS for text in pair}
+COMMON_WORDS = {text for pair in _PAIRS for text in pair}
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def label_values(cells: Iterable[str], *, free: bool = False) -> tuple[str, str]
         ('cat', 'dog')
     """
     texts = sorted({cell for cell in cells if cell})
-    if free and len(texts) == 2 and not any(text.lower() in _COMMON for text in texts):
+    if free and len(texts) == 2 and not any(text.lower() in COMMON_WORDS for text in texts):
         return texts[0], texts[1]
     best = max(_PAIRS, key=lambda pair: sum(text.lower() in pair for text in texts))
     spelling = {text.lower(): text for text in texts}

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from darkroom.errors import DataError, ParamsError
 from darkroom.index.assembly.pictures import Pictures, find_pictures, nearest_file
-from darkroom.params.data import Rows, TableFile
+from darkroom.params.data import Rows, TableFile, target_columns
 from darkroom.raw.archives import Archives
 from darkroom.raw.images.cells import PixelCells
 from darkroom.raw.tables import Table, join_tables, read_table, refuse_long, refuse_rows
@@ -235,8 +235,16 @@ def _joined(
         counts[f"{key} rows without their image"] += len(absent)
     if blank:
         counts[f"{key} files that no row names"] += len(blank)
-    header = (*files.header, *(table.header[place] for place in further))
-    return Table(table.file, header, joined, lines), frozenset(blank)
+    positions = table.places or range(len(table.header))  # in its file: of `group: 2`
+    of_files = [positions[table.position(name)] if name in shared else -1 for name in files.header]
+    together = replace(
+        table,
+        header=(*files.header, *(table.header[place] for place in further)),
+        rows=joined,
+        lines=lines,
+        places=(*of_files, *(positions[place] for place in further)),
+    )
+    return together, frozenset(blank)
 
 
 def _patterns(patterns: str | int | list[str | int]) -> list[str]:
@@ -301,6 +309,9 @@ def _ids(key: str, rows: Rows, table: Table, pictures: Pictures) -> list[str]:
         for text in ([texts] if isinstance(texts, str) else texts or [])
         for name in Template(text, f"data.{key}.image").fields
     }
+    if rows.image is None:  # files of one label or group have it alike
+        others = [*target_columns(rows), rows.label, rows.group]
+        names -= {name for column in others for name in fields(column, f"data.{key}")}
     if len(names) == 1:
         (name,) = names
         return table.column(int(name) if name.isdecimal() else name)
