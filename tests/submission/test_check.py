@@ -289,6 +289,15 @@ def test_answers_where_probabilities_are_judged_are_warned_of(tmp_path: Path) ->
     assert values_report(tmp_path, card, ["0", "1", "0.999"], "roc_auc").warnings == ()
 
 
+def test_answers_that_are_all_alike_are_warned_of(tmp_path: Path) -> None:
+    card = Card("binary", ("y",), header=("id", "y"))
+    halves = values_report(tmp_path, card, ["0.5"] * 10, "roc_auc")
+    assert halves.warnings == ("every answer is 0.5",)
+    assert values_report(tmp_path, card, ["0.5"] * 9, "roc_auc").warnings == ()
+    assert values_report(tmp_path, card, ["1"] * 10).warnings == ("every answer is '1'",)
+    assert values_report(tmp_path, card, [*"1111111110"]).warnings == ()
+
+
 def test_numbers_beyond_those_of_training_are_warned_of(tmp_path: Path) -> None:
     card = Card("regression", ("y",), header=("id", "y"))
     report = values_report(tmp_path, card, ["1", "100", "0.99", "101"], reach=(1.0, 100.0))

@@ -10,19 +10,16 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from darkroom.errors import DataError, one_line
-from darkroom.images import rle
 from darkroom.index.card import Card
 from darkroom.project.names import nearest_name
 from darkroom.submission.form import Holds, cell_content, label_texts
-from darkroom.submission.lines import Fault
+from darkroom.submission.lines import Fault, quote
+from darkroom.submission.mask_cells import MaskCells, Size
 from darkroom.tasks.metrics.specs import MetricSpec
 
-Size = tuple[int, int]
-
 _NUMBER = re.compile(r"[+-]?(\d++\.?\d*+|\.\d++)([eE][+-]?\d++)?", re.ASCII)
-_SHOWN_CHARACTERS = 60
 _SHOWN_LABELS = 12
+_FEW = 10  # answers, which may well be alike
 _SUM_TOLERANCE = 1e-3  # of a thousand classes, each rounded to six digits
 
 
@@ -93,7 +90,7 @@ def cell_check(card: Card, metric: MetricSpec, ids: Sequence[str], limits: Limit
         case "runs":
             if card.runs.size is None and (name := _first_absent(ids, limits.sizes)) is not None:
                 raise ValueError(f"no size is given for {name}")
-            return _Masks(card.runs, limits.sizes, metric.writes == "objects")
+            return MaskCells(card.runs, limits.sizes, metric.writes == "objects")
         case "number":
             return _Numbers(low=0 if metric.name == "rmsle" else -math.inf, reach=limits.reach)
         case "probability":
@@ -168,7 +165,9 @@ class _Words:
         return {f"share of {text}": self.counts[text] / total for text in self.labels if total}
 
     def warnings(self) -> list[str]:
-        return []
+        if len(self.counts) != 1 or self.counts.total() < _FEW:
+            return []
+        return [f"every answer is {quote(*self.counts)}"]
 
     def _split(self, value: str) -> list[str]:
         if self.separator is None:
@@ -234,11 +233,14 @@ class _Numbers:
         return {"least": self.least, "greatest": self.greatest} if self.count else {}
 
     def warnings(self) -> list[str]:
-        if not self.beyond:
-            return []
-        low, high = self.reach
-        what = "1 number is" if self.beyond == 1 else f"{self.beyond} numbers are"
-        return [f"{what} not between those of training, {low:g} and {high:g}"]
+        warnings = []
+        if self.count >= _FEW and self.least == self.greatest:
+            warnings.append(f"every answer is {self.least:g}")
+        if self.beyond:
+            low, high = self.reach
+            what = "1 number is" if self.beyond == 1 else f"{self.beyond} numbers are"
+            warnings.append(f"{what} not between those of training, {low:g} and {high:g}")
+        return warnings
 
     def _expected(self) -> str:
         return "a finite number" if self.low < 0 else "a finite number of 0 or more"
@@ -275,7 +277,7 @@ class _Probabilities(_Numbers):
         return {"least": self.least, "mean": mean, "greatest": self.greatest}
 
     def warnings(self) -> list[str]:
-        warnings = []
+        warnings = super().warnings()
         if self.count and self.whole == self.count:
             warnings.append("every cell is 0 or 1: answers, where probabilities are judged")
         if odd := sum(abs(total - 1) > _SUM_TOLERANCE for total in self.sums.values()):
@@ -290,69 +292,6 @@ class _Probabilities(_Numbers):
         return "a probability, 0 to 1"
 
 
-@dataclass
-class _Masks:
-    """Cells of run lengths; with objects, several of an image, of which no two overlap."""
-
-    runs: rle.Runs
-    sizes: Mapping[str, Size]
-    objects: bool
-    count: int = 0
-    empty: int = 0
-    masks: dict[tuple[str, str], list[tuple[int, rle.Bounds]]] = field(default_factory=dict)
-
-    def fault(self, row: int, key: str, image_id: str, value: str) -> str | None:
-        height, width = self.runs.size or self.sizes[image_id]
-        self.count += 1
-        try:
-            bounds = rle.bounds_from_text(value, height * width, self.runs)
-        except DataError as error:
-            return one_line(error)
-        self.empty += not bounds.size
-        if self.objects:
-            self.masks.setdefault((image_id, key), []).append((row, bounds))
-        return None
-
-    def finish(self) -> Sequence[Fault]:
-        """Return a fault for each image with objects that overlap or an empty row beside others."""
-        faults = []
-        for (image_id, _), masks in self.masks.items():
-            if len(masks) < 2:
-                continue
-            if (row := next((row for row, bounds in masks if not bounds.size), None)) is not None:
-                faults.append(Fault(row, f"an empty mask beside other rows of {quote(image_id)}"))
-            elif overlap := _overlap(masks):
-                first, second = overlap
-                faults.append(Fault(second, f"its object overlaps that of row {first}"))
-        return sorted(faults, key=lambda fault: fault.row or 0)
-
-    def facts(self) -> dict[str, float]:
-        if not self.count:
-            return {}
-        images = len(self.masks) if self.objects else self.count
-        facts = {"empty share": self.empty / max(1, images)}
-        if self.objects:
-            facts["objects an image"] = (self.count - self.empty) / max(1, images)
-        return facts
-
-    def warnings(self) -> list[str]:
-        return []
-
-
-def _overlap(masks: Sequence[tuple[int, rle.Bounds]]) -> tuple[int, int] | None:
-    """Return the rows of two masks that share a pixel, the earlier row first."""
-    runs = np.concatenate([bounds.reshape(-1, 2) for _, bounds in masks])
-    rows = np.repeat([row for row, _ in masks], [bounds.size // 2 for _, bounds in masks])
-    by_start = np.lexsort((rows, runs[:, 0]))
-    runs, rows = runs[by_start], rows[by_start]
-    # Runs that do not overlap end in the order in which they start.
-    shared = np.flatnonzero(runs[1:, 0] < runs[:-1, 1])
-    if not shared.size:
-        return None
-    first, second = sorted(rows[shared[0] : shared[0] + 2].tolist())
-    return first, second
-
-
 def number_in(text: str) -> float:
     """Return the number that a text holds, blanks around it left out; NaN if it is none.
 
@@ -362,15 +301,3 @@ def number_in(text: str) -> float:
     """
     text = text.strip(" ")
     return float(text) if _NUMBER.fullmatch(text) else math.nan
-
-
-def quote(text: str) -> str:
-    """Return a text in quotes, cut if it is long.
-
-    Example:
-        >>> quote("a" * 99) == repr("a" * 60 + "…")
-        True
-    """
-    if len(text) > _SHOWN_CHARACTERS:
-        text = text[:_SHOWN_CHARACTERS] + "…"
-    return repr(text)

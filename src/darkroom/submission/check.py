@@ -7,9 +7,9 @@ from pathlib import Path, PurePath
 from darkroom.errors import ArtifactError
 from darkroom.index.card import Card, CellsDigest
 from darkroom.project.names import describe_bytes
-from darkroom.submission.cell_checks import NO_LIMITS, CellCheck, Limits, cell_check, quote
+from darkroom.submission.cell_checks import NO_LIMITS, CellCheck, Limits, cell_check
 from darkroom.submission.form import key_cells, row_labels
-from darkroom.submission.lines import TEXT_KINDS, Fault, Line, read_lines, split_fields
+from darkroom.submission.lines import TEXT_KINDS, Fault, Line, quote, read_lines, split_fields
 from darkroom.tasks.metrics.specs import MetricSpec, Writes
 
 MAX_FAULTS = 20

@@ -21,6 +21,7 @@ _CHUNK_BYTES = 1 << 20
 _MAGIC = b"\x1f\x8b"
 _GZIP = 31  # window bits that ask for a gzip member
 _BOM = b"\xef\xbb\xbf"
+_SHOWN_CHARACTERS = 60
 _FIELD = re.compile(r'"((?:[^"]++|"")*+)"|([^",]*+)')
 
 
@@ -76,6 +77,18 @@ def split_fields(text: str) -> list[str] | None:
         if text[end - 1] != ",":
             return None
     return None
+
+
+def quote(text: str) -> str:
+    """Return a text in quotes, cut if it is long.
+
+    Example:
+        >>> quote("a" * 99) == repr("a" * 60 + "…")
+        True
+    """
+    if len(text) > _SHOWN_CHARACTERS:
+        text = text[:_SHOWN_CHARACTERS] + "…"
+    return repr(text)
 
 
 def _read_plain(file: IO[bytes]) -> Iterator[bytes]:
