@@ -104,6 +104,24 @@ def test_a_tiff_with_a_preview_is_one_picture() -> None:
     assert codec.decode_image(data).shape == (8, 8, 3)
 
 
+def test_three_grey_pages_of_a_tiff_are_red_green_and_blue() -> None:
+    pixels = drawn(8, 9)
+    planes = [Image.fromarray(pixels[:, :, k]) for k in range(3)]
+    data = saved(planes[0], "TIFF", save_all=True, append_images=planes[1:])
+    assert codec.read_header(data) == codec.Header("TIFF", "RGB", 8, 9, frames=1, exif=1)
+    assert np.array_equal(codec.decode_image(data), pixels)
+    with pytest.raises(DataError, match="several pictures"):
+        codec.decode_mask(data)
+
+
+@pytest.mark.parametrize("sizes", [[8, 8], [8, 8, 7], [8, 8, 8, 8]])
+def test_other_pages_are_several_pictures(sizes: list[int]) -> None:
+    pages = [Image.fromarray(drawn(size, 9)[:, :, 0]) for size in sizes]
+    data = saved(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    with pytest.raises(DataError, match=f"several pictures\n  found: {len(sizes)} frames"):
+        codec.decode_image(data)
+
+
 def test_at_least_halves_a_jpeg_where_half_suffices() -> None:
     data = codec.encode_jpeg(drawn(1280, 1918), 90)
     assert codec.decode_image(data).shape == (1280, 1918, 3)

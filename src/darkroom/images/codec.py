@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from darkroom.errors import ArtifactError, DarkroomError, DataError
-from darkroom.images import levels, png
+from darkroom.images import levels, pages, png
 from darkroom.images.geometry import DIVISORS, can_reduce, cv2
 from darkroom.images.labels import labels_from_levels, labels_from_palette
 
@@ -40,7 +40,6 @@ _DEEP_MODES = {"I", "F"}  # integers and floats of 32 bits
 _ALPHA_MODES = {"LA", "PA", "RGBA"}
 _JPEG_TO_RGB = {"YCbCr", "RGB", "Gray"}  # libjpeg-turbo makes RGB of these; Pillow of CMYK
 _ORIENTATION = 274  # EXIF and TIFF tag
-_SUBFILE_TYPE = 254  # TIFF tag; bit 0: a reduced copy of another page
 _STRIP_PIXELS = 2**24
 _OS2_HEADER_BYTES = 12  # of the first BMPs; all later headers begin alike
 
@@ -77,12 +76,13 @@ def read_header(data: bytes, *, name: str = "image") -> Header:
     with decoder_errors_reported(name), _open_picture(data, name) as picture:
         if picture.format == "PNG" and png.has_late_orientation(data):
             picture.load()
+        is_planes = bool(pages.plane_pages(picture))
         return Header(
             format="JPEG" if picture.format == "MPO" else str(picture.format),
-            mode=picture.mode,
+            mode="RGB" if is_planes else picture.mode,
             height=picture.height,
             width=picture.width,
-            frames=_count_frames(picture),
+            frames=1 if is_planes else pages.count_frames(picture),
             exif=_orientation(picture),
         )
 
@@ -91,6 +91,9 @@ def decode_image(
     data: bytes, *, name: str = "image", at_least: tuple[int, int] | None = None
 ) -> Pixels:
     """Return the picture as uint8 (H, W, 3), RGB.
+
+    A TIFF of three grey pages of one size is one picture, and they its red, green and blue: so
+    are some slides of HuBMAP, Hacking the Kidney, 2020.
 
     Args:
         data: The file's bytes.
@@ -108,8 +111,9 @@ def decode_image(
             pixels = _decode_jpeg(data, name, at_least)
             if pixels is not None:
                 return pixels
-        with _open_whole_picture(data, name) as picture:
-            return _to_rgb(picture, name)
+        with _open_whole_picture(data, name, or_planes=True) as picture:
+            planes = pages.plane_pages(picture)
+            return pages.stack_pages(picture, planes) if planes else _to_rgb(picture, name)
 
 
 def decode_deep(data: bytes, *, name: str = "image", colours: bool = True) -> NDArray[Any] | None:
@@ -247,10 +251,17 @@ def _open_picture(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
 
 
 @contextmanager
-def _open_whole_picture(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
+def _open_whole_picture(
+    data: bytes, name: str, *, or_planes: bool = False
+) -> Iterator[ImageFile.ImageFile]:
     """Open a file to decode it: a single picture, and undamaged as far as the format can tell."""
     with _open_picture(data, name) as picture:
-        _check_single_picture(picture, name)
+        planes = pages.plane_pages(picture) if or_planes else []
+        if not planes:
+            _check_single_picture(picture, name)
+        for page in planes:
+            picture.seek(page)
+            _check_tiff(picture, name)
         if picture.format == "PNG":
             png.check_crcs(data, name)
         if picture.format == "BMP":
@@ -303,26 +314,16 @@ def _orientation(picture: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _count_frames(picture: ImageFile.ImageFile) -> int:
-    if picture.format == "MPO":  # a camera's JPEG with previews or a gain map behind it
-        return 1
-    frames = int(getattr(picture, "n_frames", 1))
-    if picture.format != "TIFF" or frames == 1:
-        return frames
-    full = 0
-    for page in range(frames):
-        picture.seek(page)
-        full += not picture.tag_v2.get(_SUBFILE_TYPE, 0) & 1  # type: ignore[attr-defined]
-    picture.seek(0)
-    return max(full, 1)
-
-
 def _check_single_picture(picture: ImageFile.ImageFile, name: str) -> None:
-    frames = _count_frames(picture)
+    frames = pages.count_frames(picture)
     if frames != 1:
         raise DataError("the file holds several pictures", file=name, found=f"{frames} frames")
-    if picture.format != "TIFF":
-        return
+    if picture.format == "TIFF":
+        _check_tiff(picture, name)
+
+
+def _check_tiff(picture: ImageFile.ImageFile, name: str) -> None:
+    """Refuse the page of a TIFF that is not whole, or not upright."""
     parts = [box for _, box, *_ in picture.tile if box]
     area = sum((right - left) * (bottom - top) for left, top, right, bottom in parts)
     if area < picture.width * picture.height:

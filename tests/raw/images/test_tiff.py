@@ -24,6 +24,14 @@ def saved(pixels: np.ndarray, **options: Any) -> bytes:
     return file.getvalue()
 
 
+def pages_of(*planes: np.ndarray, **options: Any) -> bytes:
+    """Return a TIFF with a page for each."""
+    first, *others = [Image.fromarray(plane) for plane in planes]
+    file = io.BytesIO()
+    first.save(file, "TIFF", save_all=True, append_images=others, **options)
+    return file.getvalue()
+
+
 def by_hand(
     pixels: np.ndarray, *, tile: int = 16, separate: bool = False, order: str = "<"
 ) -> bytes:
@@ -97,6 +105,10 @@ FILES: dict[str, tuple[bytes, np.ndarray]] = {
     "tiles, big-endian": (by_hand(PICTURE, order=">"), PICTURE),
     "tiles, a channel behind the other": (by_hand(PICTURE, separate=True), PICTURE),
     "tiles of four channels apart": (by_hand(RGBA, separate=True), PICTURE),
+    "a grey page a channel": (
+        pages_of(*np.moveaxis(PICTURE, 2, 0), compression="tiff_lzw", tiffinfo={278: 5}),
+        PICTURE,
+    ),
     "tiles, grey": (by_hand(PICTURE[:, :, :1]), GREY),
 }
 

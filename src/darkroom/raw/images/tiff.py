@@ -37,6 +37,7 @@ _PREDICTOR, _JPEG_TABLES, _SUBSAMPLING, _FILL_ORDER, _EXTRA = 317, 347, 530, 266
 _SHORT, _LONG, _UNDEFINED = 3, 4, 7  # types of values
 _GREY, _RGB, _YCBCR = 1, 2, 6  # photometric interpretations
 _ENCODING = (_COMPRESSION, _PHOTOMETRIC, _PREDICTOR, _JPEG_TABLES, _SUBSAMPLING, _FILL_ORDER)
+_FORM = (_WIDTH, _HEIGHT, _BITS, _SAMPLES, _STRIP_ROWS, _TILE_WIDTH, _TILE_HEIGHT, *_ENCODING)
 _SEPARATE = 2  # planar configuration: each channel has parts of its own
 
 
@@ -80,11 +81,10 @@ def large_layout(data: bytes, *, name: str, more_than: int) -> Layout | None:
     height, width = int(first[_HEIGHT]), int(first[_WIDTH])
     if height * width <= more_than:
         return None
-    others = [page for page in pages if not page.get(_SUBFILE, 0) & _REDUCED_COPY]
-    if others:
-        raise DataError(
-            "the file holds several pictures", file=name, found=f"{1 + len(others)} pages"
-        )
+    full = [first, *(page for page in pages if not page.get(_SUBFILE, 0) & _REDUCED_COPY)]
+    is_planes = _is_planes(full)
+    if len(full) > 1 and not is_planes:
+        raise DataError("the file holds several pictures", file=name, found=f"{len(full)} pages")
     _check_kind(first, name)
     tiled = _TILE_OFFSETS in first
     part = (
@@ -93,14 +93,16 @@ def large_layout(data: bytes, *, name: str, more_than: int) -> Layout | None:
         else (min(int(first.get(_STRIP_ROWS, height)), height), width)
     )
     tags = (_TILE_OFFSETS, _TILE_COUNTS) if tiled else (_OFFSETS, _COUNTS)
-    offsets, counts = (np.atleast_1d(first[tag]).tolist() for tag in tags)
+    offsets, counts = (
+        [value for page in full for value in np.atleast_1d(page[tag]).tolist()] for tag in tags
+    )
     layout = Layout(
         height,
         width,
         part,
         list(zip(offsets, counts, strict=True)),
-        int(first.get(_SAMPLES, 1)),
-        first.get(_PLANAR) == _SEPARATE,
+        RGB if is_planes else int(first.get(_SAMPLES, 1)),
+        is_planes or first.get(_PLANAR) == _SEPARATE,
         tiled,
         {tag: first[tag] for tag in _ENCODING if tag in first},
     )
@@ -166,6 +168,13 @@ def _pages(data: bytes) -> Iterator[ImageFileDirectory_v2]:
         page = ImageFileDirectory_v2(header)
         page.load(file)
         yield page
+
+
+def _is_planes(pages: list[ImageFileDirectory_v2]) -> bool:
+    """Return whether pages are red, green and blue of one picture: three in grey, all alike."""
+    kinds = {str([page.get(tag) for tag in _FORM]) for page in pages}
+    is_grey = pages[0].get(_PHOTOMETRIC) == _GREY and pages[0].get(_SAMPLES, 1) == 1
+    return len(pages) == RGB and len(kinds) == 1 and is_grey
 
 
 def _check_kind(page: ImageFileDirectory_v2, name: str) -> None:
