@@ -1,5 +1,6 @@
 """Turn the `model` and `train` sections into the arguments of networks, losses and loaders."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from darkroom.errors import DataError, ParamsError
 from darkroom.images.geometry import RGB
 from darkroom.index.card import Card
 from darkroom.models.names import LABEL_NAMES, MASK_NAMES
+from darkroom.params.section import is_own_metric
 from darkroom.params.train import LossOptions, Train
 from darkroom.project import processes
 from darkroom.project.paths import PARAMS
@@ -275,6 +277,8 @@ def epoch_metric(card: Card, val_targets: NDArray[Any] | None) -> EpochMetric | 
         return MaskEpochMetric(spec, card.task, classes=mask_classes(card))
     if not card.metric or card.metric == "accuracy" or val_targets is None:
         return None
+    if is_own_metric(card.metric) and distributed.rank() == 0:  # it may take its time
+        print(f"scoring with {card.metric}", file=sys.stderr)
     metric = EpochMetric(spec, card.task, column_weights(spec, card.outputs, card.weights))
     # What the truth does not allow is better known before an epoch is trained.
     constant = np.broadcast_to(np.float32(0.5), (len(val_targets), len(card.outputs)))

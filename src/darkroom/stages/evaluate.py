@@ -17,6 +17,7 @@ from darkroom.index.card import Card
 from darkroom.index.split import check_split
 from darkroom.index.table import read_index
 from darkroom.params.evaluate import Evaluate
+from darkroom.params.section import is_own_metric
 from darkroom.prediction import best_and_worst
 from darkroom.prediction.decision import Decision, write_decision
 from darkroom.prediction.label_scores import Evaluation
@@ -126,6 +127,8 @@ def _score(
         validation, training = train[train["fold"] == fold], train[train["fold"] != fold]
         journal = Journal(folder / f"fold{fold}.parts")
         out_of_fold.append(_labelled([fold], trained, validation, training, shards, journal))
+    if is_own_metric(card.metric):  # it may take its time
+        print(f"scoring with {card.metric}", file=sys.stderr)
     if card.task != "segmentation":
         return score_labels(out_of_fold, card, threshold=choice.threshold)
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)

@@ -7,7 +7,7 @@ import pytest
 
 from darkroom.errors import ParamsError
 from darkroom.tasks.metrics.epochs import EpochMetric
-from darkroom.tasks.metrics.own import own_digests
+from darkroom.tasks.metrics.own import is_lower_better, own_digests
 from darkroom.tasks.metrics.specs import get_metric
 
 NAME = "metrics/mine.py:score"
@@ -76,6 +76,16 @@ def test_none_is_not_defined() -> None:
         ("x = 1\nimport nothing_of_this_name\n", "row 2: .*ModuleNotFoundError"),
         ('BEST = "most"\ndef score(t, p): ...\n', "BEST is invalid.*found: most"),
         ('WRITES = "values"\ndef score(t, p): ...\n', "WRITES is invalid for the task binary"),
+        (
+            "def score(truth): ...\n",
+            "takes other arguments: too many.*expected: .truth, predictions",
+        ),
+        ("def score(t, p, *, k): ...\n", "takes other arguments: missing a required.*'k'"),
+        (
+            'A = "min"\nBEST = A\ndef score(t, p): ...\n',
+            'no plain text.*write BEST = "min" on a line',
+        ),
+        ('if 1:\n    BEST = "min"\ndef score(t, p): ...\n', "no plain text.*found: min"),
     ],
 )
 def test_a_file_that_is_no_metric_is_refused(text: str, words: str) -> None:
@@ -93,6 +103,7 @@ def test_a_file_that_is_no_metric_is_refused(text: str, words: str) -> None:
         ("return True", "returns no score.*found: bool True"),
         ("truth[0] = 0", "row 2: .*read-only.*copy an array before changing it"),
         ("predictions += 1", "row 2: .*read-only"),
+        ("truth.flags.writeable = True", "row 2: .*cannot set WRITEABLE flag"),
         ("return missing(truth)", "row 2: .*NameError"),
         ("raise SystemExit(0)", "row 2: .*the function failed.*SystemExit: 0"),
         ("return 10**400", "returns no score.*found: an integer beyond"),
@@ -122,6 +133,31 @@ def test_a_function_that_gives_no_score_is_refused(body: str, words: str) -> Non
 def test_a_name_that_leads_nowhere_is_refused(name: str, words: str) -> None:
     with pytest.raises(ParamsError, match=words):
         get_metric(name, "binary")
+
+
+@pytest.mark.parametrize(
+    ("text", "best"),
+    [
+        ('BEST = "min"', "min"),
+        ("BEST: str = 'min'", "min"),
+        ('BEST = ("min")  # less is better', "min"),
+        ('BEST = "min"\nBEST = "max"', "max"),
+        ('# BEST = "min"', "max"),
+        ('"""\nBEST = "min"\n"""', "max"),
+        ("", "max"),
+    ],
+)
+def test_which_is_better_is_read_as_python_reads_it(text: str, best: str) -> None:
+    write(f"{text}\ndef score(truth, predictions): ...\n")
+    assert get_metric(NAME, "binary").best == best
+    assert is_lower_better(NAME) == (best == "min")
+
+
+def test_of_a_file_that_is_no_python_nothing_is_known() -> None:
+    for text in ("def", "\0", "(" * 300):
+        write(text)
+        assert not is_lower_better(NAME)
+    assert not is_lower_better("metrics/none.py:score")
 
 
 def test_masks_have_no_metric_of_ones_own() -> None:

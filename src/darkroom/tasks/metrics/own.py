@@ -13,7 +13,9 @@ classes, or (n, K) labels or values with NaN where unknown. Predictions are what
 (n, K), or with "labels" the answers: (n,) classes, or (n, K) of 0 and 1.
 """
 
+import ast
 import hashlib
+import inspect
 import math
 import re
 import traceback
@@ -86,7 +88,8 @@ def load_own(name: str, task: str) -> OwnMetric:
             expected="the name of a metric of masks, such as dice",
         )
     path = Path(match["file"])
-    module = _run(str(path), _source(path))
+    source = _source(path)
+    module = _run(str(path), source)
     function = getattr(module, match["function"], None)
     if not callable(function):
         raise ParamsError(
@@ -95,6 +98,7 @@ def load_own(name: str, task: str) -> OwnMetric:
             found=match["function"],
             expected=f"def {match['function']}(truth, predictions):",
         )
+    _require_arguments(path, function)
     usual = WRITES[task][0]
     best, writes = getattr(module, "BEST", "max"), getattr(module, "WRITES", usual)
     for key, value, legal in (("BEST", best, BESTS), ("WRITES", writes, WRITES[task])):
@@ -105,6 +109,13 @@ def load_own(name: str, task: str) -> OwnMetric:
                 found=value,
                 expected=" | ".join(legal),
             )
+    if best != (_constant(source, "BEST") or BESTS[0]):
+        raise ParamsError(
+            "data.metric: BEST is no plain text, and it is read without running the file",
+            file=path,
+            found=best,
+            fix=f'write BEST = "{best}" on a line of its own',
+        )
     return OwnMetric(name, best, writes, lambda *arrays: _call(str(path), function, arrays))
 
 
@@ -131,10 +142,46 @@ def is_lower_better(name: str) -> bool:
     if not is_own_metric(name):
         return name in LOWER_IS_BETTER
     try:
-        text = Path(name.partition(":")[0]).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        return _constant(Path(name.partition(":")[0]).read_bytes(), "BEST") == "min"
+    except (OSError, SyntaxError, ValueError):
         return False
-    return re.search(r"^BEST\s*=\s*[\"']min[\"']", text, re.MULTILINE) is not None
+
+
+def _constant(source: bytes, name: str) -> object:
+    """Return the constant that a module sets a name to, None if it does not or not to a constant.
+
+    Raises:
+        SyntaxError: Or ValueError; it is no module.
+    """
+    value: object = None
+    for node in ast.parse(source).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=target)], value=set_to):
+                pass
+            case ast.AnnAssign(target=ast.Name(id=target), value=set_to):
+                pass
+            case _:
+                continue
+        if target == name:
+            value = set_to.value if isinstance(set_to, ast.Constant) else None
+    return value
+
+
+def _require_arguments(path: Path, function: Callable[..., Any]) -> None:
+    """Raise ParamsError unless a function can be called with two arrays."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # of a function in C nothing is known
+    try:
+        signature.bind("truth", "predictions")
+    except TypeError as error:
+        raise ParamsError(
+            f"data.metric: the function takes other arguments: {error}",
+            file=path,
+            found=str(signature),
+            expected="(truth, predictions)",
+        ) from error
 
 
 def _source(path: Path) -> bytes:
@@ -167,11 +214,9 @@ def _call(file: str, function: Callable[..., Any], arrays: tuple[Array, ...]) ->
     Raises:
         ParamsError: The function failed, or returned something else.
     """
-    views = [array.view() for array in arrays]
-    for view in views:
-        view.flags.writeable = False
     try:
-        value = function(*views)
+        # Of memory that numpy can't make writeable again.
+        value = function(*[np.asarray(array.data.toreadonly()) for array in arrays])
     except (Exception, SystemExit) as error:
         raise _failed("the function failed", file, error) from error
     if value is None:
