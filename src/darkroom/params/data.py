@@ -165,8 +165,8 @@ class Rows(Section):
     )
     id: Column | None = Field(
         None,
-        description="A column or a template. Left out: the only field of image, else the file's "
-        "name without its suffix.",
+        description="A column or a template. Left out: the only field of image, or of files but "
+        "for label, targets and group; else the file's name without its suffix.",
     )
     targets: Column | list[Column] | Annotated[dict[str, Column], Field(min_length=1)] = Field(
         [],

@@ -158,7 +158,8 @@ def test_targets_of_another_table_in_another_order_are_refused(tmp_path: Path) -
     test = TEST | {"targets": ["car", "label"]}
     words = refused(tmp_path, ParamsError, **both, test=test)
     assert (
-        "data.test.targets are in another order than data.train.targets\n  found: car, la" in words
+        "data.test.targets are others than data.train.targets, or in another order\n"
+        "  found: car, label\n  expected: label, car\n" in words
     )
     rows = index_of(tmp_path, **both, test=TEST | {"targets": ["label", "car"]}).rows
     assert rows[["label", "car"]].to_numpy()[2:].tolist() == [[0.0, 1.0], [0.0, 1.0]]

@@ -148,6 +148,9 @@ def test_the_sample_names_a_column_a_class(tmp_path: Path) -> None:
         tmp_path, **SAMPLED
     )
     assert index_of(tmp_path, **SAMPLED, values={0: "q", 1: "p"}).card.classes == ("p", "q")
+    write(tmp_path, {"sample.csv": "name,p,q,r\n9,0,1,0\n"}, {})
+    card = index_of(tmp_path, **SAMPLED, values={0: "q", 1: "p"}).card
+    assert card.classes == ("p", "q", "r"), "a class that only the judge has stays an output"
 
 
 @pytest.mark.parametrize(
@@ -212,6 +215,10 @@ def test_targets_under_the_names_that_the_submission_has(tmp_path: Path) -> None
     long = SAMPLED | {"task": "multilabel", "train": named, "row": "{id}/{label}", "test": test}
     index = index_of(tmp_path, **long)
     assert (column(index, "t1"), column(index, "t2")) == ([0.0, 1.0], [1.0, 0.0])
+    write(tmp_path, {"val.csv": "id,cat,dog\n3,1,0\n"}, {})
+    valid: dict[str, Any] = {"table": "val.csv", "targets": {"t1": "dog", "t3": "cat"}}
+    words = refused(tmp_path, **long | {"valid": valid})
+    assert "data.valid.targets are others than data.train.targets" in words
     named["targets"] = {"t1": "c*", "t2": "dog"}
     assert "no column 'c*'" in refused(tmp_path, **long)
     named["targets"] = {"t1": "dog", "t2": "dog"}

@@ -170,7 +170,8 @@ def refuse_no_names(table: Table, cells: Sequence[str], what: str) -> None:
         DataError: The message names the first row.
     """
     refuse_long(table, cells, what)
-    odd = [place for place, cell in enumerate(cells) if not is_writable(cell)]
+    unwritable = {cell for cell in set(cells) if not is_writable(cell)}  # of few different ones
+    odd = [place for place, cell in enumerate(cells) if cell in unwritable] if unwritable else []
     refuse_rows(
         table,
         odd,

@@ -77,7 +77,8 @@ def read_targets(
     _check_widths(columns)
     names = _names(images["train"][0], columns["train"])
     for key, (part, _) in images.items():
-        _check_order(key, _names(part, columns[key]), names)
+        is_named = isinstance(part.rows.targets, dict)
+        _check_order(key, _names(part, columns[key]), names, is_named=is_named)
     cells = {}
     for key, (part, gathered) in images.items():
         texts = [part.table.column(column) for column in columns[key]]
@@ -91,7 +92,8 @@ def read_targets(
         return _labels_in_cells(images, cells, data.separator, names[0])
     if data.task == "multiclass" and len(names) > 1:
         return _shares(cells, names)
-    trained = {cell for texts in cells["train"].columns for cell in texts}
+    meanings = {str(text): str(meaning) for text, meaning in data.values.items()}
+    trained = {meanings.get(cell, cell) for texts in cells["train"].columns for cell in texts}
     further = answers if data.task == "multiclass" and len(trained & set(answers)) > 1 else ()
     coded = encode_targets(data.task, names, cells, values=data.values, further=further)
     numbers = {key: _array(coded.numbers[key]) for key in images}
@@ -216,18 +218,19 @@ def _check_widths(columns: Mapping[str, Sequence[int | str]]) -> None:
             )
 
 
-def _check_order(key: str, names: Sequence[str], train: Sequence[str]) -> None:
+def _check_order(key: str, names: Sequence[str], train: Sequence[str], *, is_named: bool) -> None:
     """Raise if a part's targets are those of training, but at other positions.
 
-    Targets are matched by position, since a table may name them otherwise.
+    Targets are matched by position, since a table may name them otherwise, unless params.yaml
+    names them.
     """
     moved = [name for name, other in zip(names, train, strict=False) if name != other]
-    if set(moved) & set(train):
+    if set(moved) & set(train) or (moved and is_named):
         raise ParamsError(
-            f"data.{key}.targets are in another order than data.train.targets",
+            f"data.{key}.targets are others than data.train.targets, or in another order",
             found=", ".join(names)[:300],
             expected=", ".join(train)[:300],
-            fix="list the same columns in the same order",
+            fix="list the same targets in the same order",
         )
 
 
