@@ -122,18 +122,36 @@ def test_a_sample_of_other_words_than_will_be_written_is_told(
     assert UNLIKE_ANSWERS not in capsys.readouterr().out
 
 
+def label_values_of(root: Path) -> tuple[str, str]:
+    layout = Layout("tiny", root)
+    return read_index(layout.index, layout.card).card.label_values
+
+
 def test_a_sample_of_numbers_is_refused_where_words_would_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tiny.project(tmp_path, "binary")
     monkeypatch.chdir(root)
+    table = (root / "source/train.csv").read_text()
+    tiny.put(root / "source/train.csv", table.replace(",no", ",cat").replace(",yes", ",dog"))
     sampled(root, "0", metric="accuracy")
     tiny.run("fetch")
     assert main(["index", "tiny"]) != 0
     assert "column green of the sample submission holds numbers" in capsys.readouterr().err
-    sampled(root, "0", metric="roc_auc")
+    sampled(root, "0", metric="accuracy", values={"dog": 0, "cat": 1})
     tiny.run("index")
-    sampled(root, "0", metric="accuracy", values={"no": 0, "yes": 1})
-    tiny.run("index")
-    layout = Layout("tiny", root)
-    assert read_index(layout.index, layout.card).card.label_values == ("0", "1")
+    assert label_values_of(root) == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("cell", "pair"),
+    [("0", ("0", "1")), ("FALSE", ("FALSE", "TRUE")), ("-1", ("-1", "1")), ("yes", ("no", "yes"))],
+)
+def test_usual_words_are_written_as_the_sample_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell: str, pair: tuple[str, str]
+) -> None:
+    root = tiny.project(tmp_path, "binary")
+    monkeypatch.chdir(root)
+    sampled(root, cell, metric="f1")
+    tiny.run("fetch", "index")
+    assert label_values_of(root) == pair

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from darkroom.errors import DataError
-from darkroom.index.assembly.labels import COMMON_WORDS, is_number
+from darkroom.index.assembly.labels import COMMON_WORDS, is_number, label_values
 from darkroom.index.assembly.sample import Sample, key_templates
 from darkroom.index.assembly.targets import Targets, free_name
 from darkroom.index.card import TAKEN_SUFFIX
@@ -116,17 +116,21 @@ def untrained_answers(targets: Targets, answers: Sequence[str], sample: Sample |
 
 
 def written_as_sample(data: Data, targets: Targets, sample: Sample | None) -> Targets:
-    """Return targets that are written as 0 and 1 where data.values says which is which.
+    """Return targets with the sample submission's words for absent and present: 0 and 1, say.
 
-    So they are if the sample submission holds 0 or 1 and none of the texts of training.
+    So they are written if it is known what both pairs mean: the sample's is a usual one, and so is
+    that of training, or data.values says which is which.
     """
-    if sample is None or not data.values or data.task not in ("binary", "multilabel"):
+    if sample is None or data.task not in ("binary", "multilabel"):
         return targets
-    answers = slice(len(key_templates(data)), len(sample.header))
-    words = {cell.strip() for row in sample.table.rows for cell in row[answers]} - {""}
-    if words and words <= {"0", "1"} and not words & {*targets.label_values}:
-        return replace(targets, label_values=("0", "1"))
-    return targets
+    if not data.values and not {word.lower() for word in targets.label_values} <= COMMON_WORDS:
+        return targets
+    places = range(len(key_templates(data)), len(sample.header))
+    words = {cell.strip() for place in places for cell in sample.table.column(place)} - {""}
+    is_usual = bool(words) and {word.lower() for word in words} <= COMMON_WORDS
+    if not is_usual or words & {*targets.label_values}:
+        return targets
+    return replace(targets, label_values=label_values(words))
 
 
 def _refuse_words(table: Table, name: str) -> None:
