@@ -359,3 +359,13 @@ def test_a_soft_label_is_there_above_one_half(task: str) -> None:
     hard, columns = hard_labels(soft, Card(task=task, targets=("a",)))
     assert columns == ("a",)
     np.testing.assert_array_equal(hard["a"], [0, 0, 1, np.nan])
+
+
+def test_the_table_is_the_csv_that_pandas_writes(tmp_path: Path) -> None:
+    ids = ['a"b', "a,b", "é", "x"]
+    values = {"whole": [-2.0, 3e12, np.nan, np.nan], 'f,"': [0.1, -1e-9, 2.5, np.nan]}
+    frame = rows(ids, ["train"] * 3 + ["test"]).assign(**values)
+    card = Card("regression", ("whole", 'f,"'), header=("id", 'f,"', "whole"))
+    write_index(Index(frame, card), tmp_path / "i.csv", tmp_path / "i.json")
+    expected = frame.astype({"whole": "Int64"}).to_csv(index=False, lineterminator="\n")
+    assert (tmp_path / "i.csv").read_text() == expected
