@@ -220,11 +220,14 @@ class _Numbers:
         legal = math.isfinite(number) and self.low <= number <= self.high
         if not legal:
             return f"{quote(value)} is not {self._expected()}"
+        self._add(image_id, number)
+        return None
+
+    def _add(self, image_id: str, number: float) -> None:  # noqa: ARG002
         self.least, self.greatest = min(self.least, number), max(self.greatest, number)
         self.beyond += not self.reach[0] <= number <= self.reach[1]
         self.total += number
         self.count += 1
-        return None
 
     def finish(self) -> Sequence[Fault]:
         return ()
@@ -262,13 +265,11 @@ class _Probabilities(_Numbers):
     sums: dict[str, float] = field(default_factory=dict)
     whole: int = 0
 
-    def fault(self, row: int, key: str, image_id: str, value: str) -> str | None:
-        fault = super().fault(row, key, image_id, value)
-        number = number_in(value)
+    def _add(self, image_id: str, number: float) -> None:
+        super()._add(image_id, number)
         self.whole += number in (0, 1)
         if self.exclusive:
             self.sums[image_id] = self.sums.get(image_id, 0) + number
-        return fault
 
     def facts(self) -> dict[str, float]:
         if not self.count:
