@@ -44,7 +44,11 @@ def test_an_empty_cell_of_labels_is_legal_where_a_training_image_has_no_label(
     some = project(tmp_path / "some", LABELS, [[1, 0], [0, 1]])
     assert report(some, "hat", "hat tie").ok
     assert not report(some, "hat", "").ok
-    assert report(project(tmp_path / "none", LABELS, [[1, 1], [0, 0]]), "hat", "").ok
+    unknown = float("nan")
+    rows = [[0.0, 0.0], [0.4, 0.5], [unknown, 0.0], [unknown, unknown]]
+    for number, row in enumerate(rows):
+        paths = project(tmp_path / str(number), LABELS, [[1.0, 1.0], row])
+        assert report(paths, "hat", "").ok, row
 
 
 def test_grades_are_the_whole_numbers_between_those_of_training(tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def training_limits(card: Card, content: Holds, rows: pd.DataFrame) -> Limits:
         return NO_LIMITS
     train = rows.loc[rows["part"] == "train", list(card.targets)].to_numpy(np.float64)
     if content == "labels":
-        return Limits(empty_labels=bool((train == 0).all(axis=1).any()))
+        # As `evaluate` decides whether an image must have a label.
+        return Limits(empty_labels=not (np.nan_to_num(train) > 0.5).any(axis=1).all())
     if content == "number":
         return Limits(reach=(float(np.nanmin(train)), float(np.nanmax(train))))
     grades = np.unique(train[np.isfinite(train)].astype(np.int64))
