@@ -33,7 +33,7 @@ from darkroom.stages import _train_args
 from darkroom.stages._context import Context
 from darkroom.stages._inputs import read_part
 from darkroom.store.loader import loader
-from darkroom.training.fit import fit
+from darkroom.training.fit import Objective, fit
 
 VIEWS = {"plain": TTA(), "hflip": TTA(transforms=("hflip",))}
 HALF = thresholds.index_of(0.5)
@@ -67,8 +67,10 @@ class Bench:
             build_network(**arguments, seed=self.context.seed),
             *loaders,
             section.train,
-            task="segmentation",
-            loss=_train_args.train_loss(section.train, self.index.card, None, None, iter(())),
+            objective=Objective(
+                "segmentation",
+                _train_args.train_loss(section.train, self.index.card, None, None, iter(())),
+            ),
             seed=self.context.seed,
             work_dir=self.work / name,
         ).net

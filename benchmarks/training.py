@@ -35,7 +35,7 @@ from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, shar
 from darkroom.tasks.table import TASKS
 from darkroom.training.callbacks import Callback
 from darkroom.training.device import deterministic
-from darkroom.training.fit import fit
+from darkroom.training.fit import Objective, fit
 from darkroom.training.loop import Loop
 from darkroom.training.tensorboard.confusion import count
 
@@ -120,7 +120,7 @@ def images_per_second(
         loader(store, rows, None, masks=True, batch_size=batch, seed=0),
         loader(store, rows[:batch], None, masks=True, batch_size=batch, seed=None),
         config,
-        task="segmentation",
+        objective=Objective("segmentation"),
         seed=0,
         work_dir=work,
         callbacks=[clock],

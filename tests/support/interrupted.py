@@ -16,7 +16,7 @@ from darkroom.tasks.metrics.epochs import EpochMetric
 from darkroom.tasks.metrics.specs import get_metric
 from darkroom.training.augment.mixup import Mixup
 from darkroom.training.callbacks import Callback
-from darkroom.training.fit import FitResult, fit
+from darkroom.training.fit import FitResult, Objective, fit
 from tests.support.drawn import batches, colours
 from tests.support.noise import noisy
 
@@ -84,11 +84,10 @@ def train(
         batches(store, targets, **options),
         batches(store, targets, rows=range(TRAIN_IMAGES, IMAGES)),
         FitConfig(**(defaults | dict(config or {}))),
-        task="multiclass",
+        objective=Objective("multiclass", metric=metric),
         seed=seed,
         work_dir=folder / "work",
         mixup=mixup,
-        metric=metric,
         callbacks=callbacks,
     )
 

@@ -27,7 +27,7 @@ from darkroom.tasks.losses.build import build_loss
 from darkroom.tasks.metrics.epochs import EpochMetric
 from darkroom.tasks.metrics.specs import get_metric
 from darkroom.training.callbacks import Callback
-from darkroom.training.fit import FitResult, fit, leaves_one
+from darkroom.training.fit import FitResult, Objective, fit, leaves_one
 from darkroom.training.loop import Loop
 from darkroom.training.tensorboard.scalars import Scalars
 from darkroom.training.tensorboard.writer import EventWriter
@@ -56,13 +56,10 @@ def train(
         batches(store, targets, rows=range(last), seed=seed),
         batches(store, targets, rows=range(last, len(store))),
         FitConfig(**usual | config),
-        task=task,
+        objective=Objective(task, loss, metric=metric, gaps=gaps),
         seed=seed,
         work_dir=folder / "work",
         callbacks=callbacks,
-        metric=metric,
-        loss=loss,
-        gaps=gaps,
     )
 
 
@@ -181,7 +178,7 @@ def test_the_epoch_reaches_the_sampler(tmp_path: Path) -> None:
         learn,
         batches(store, rows=range(8, 12)),
         FitConfig(epochs=3, lr=0.01, accelerator="cpu"),
-        task="segmentation",
+        objective=Objective("segmentation"),
         seed=1,
         work_dir=tmp_path / "w",
     )
@@ -227,7 +224,7 @@ def test_no_images_to_validate_with(tmp_path: Path) -> None:
             batches(store, seed=1),
             batches(store, rows=[]),
             FitConfig(epochs=1, lr=0.1, accelerator="cpu"),
-            task="segmentation",
+            objective=Objective("segmentation"),
             seed=1,
             work_dir=tmp_path / "w",
         )
@@ -302,7 +299,7 @@ def test_accumulation_weighs_images_alike(batch_size: int, accumulate: int) -> N
             batches(store, seed=1, batch_size=batch_size),
             batches(store, rows=[0], batch_size=1),
             config,
-            task="segmentation",
+            objective=Objective("segmentation"),
             seed=1,
             work_dir=folder / "w",
         )
@@ -350,10 +347,9 @@ def test_the_best_epoch_is_chosen_over_targets_in_their_own_spreads(tmp_path: Pa
         batches(store, targets, rows=range(4), batch_size=4, seed=1),
         batches(store, targets, rows=range(4, 8), batch_size=4),
         FitConfig(epochs=3, lr=0.1, accelerator="cpu"),
-        task="regression",
+        objective=Objective("regression", scale=spread),
         seed=1,
         work_dir=tmp_path / "w",
-        scale=spread,
     )
     assert result.best["epoch"] == 2
     errors = (np.array([55.0, 53000.0]) - targets[4:]) / spread
@@ -447,7 +443,7 @@ def test_a_lost_loader_process_is_a_resource_error(tmp_path: Path) -> None:
             batches(store, seed=1, batch_size=1, workers=1),
             batches(store, rows=[0]),
             FitConfig(epochs=50, lr=0.1, accelerator="cpu"),
-            task="segmentation",
+            objective=Objective("segmentation"),
             seed=1,
             work_dir=tmp_path / "work",
             callbacks=[Kill()],

@@ -31,7 +31,7 @@ from darkroom.store.store import Store
 from darkroom.tasks.metrics.own import own_digests
 from darkroom.training import distributed
 from darkroom.training.callbacks import Callback
-from darkroom.training.fit import FitResult, fit
+from darkroom.training.fit import FitResult, Objective, fit
 
 # (log_dir, task, validation loader, names=, hyperparameters=) to callbacks: TensorBoard's. The
 # command line passes them, so that their code is no dependency of the stage: results do not depend
@@ -117,17 +117,19 @@ def run(
             net,
             *loaders,
             train,
-            task=card.task,
-            loss=_loss(train, inputs, arguments.get("scale")),
+            objective=Objective(
+                card.task,
+                _loss(train, inputs, arguments.get("scale")),
+                arguments.get("scale"),
+                mask_classes(card),
+                metric,
+                gaps=inputs.known_share is not None,
+            ),
             mixup=_train_args.train_mixup(train, card),
-            classes=mask_classes(card),
-            metric=metric,
-            gaps=inputs.known_share is not None,
             seed=context.seed,
             work_dir=work,
             mean=description["mean"],
             std=description["std"],
-            scale=arguments.get("scale"),
             callbacks=[_unfinished.Described(work, training, parts), *board],
         )
         if not leads:  # rank 0 writes

@@ -50,23 +50,52 @@ class FitResult:
     trained_on: str
 
 
+@dataclass(frozen=True)
+class Objective:
+    """What a network learns, and what says which epoch is best.
+
+    Attributes:
+        task: A name of `darkroom.tasks.table.TASKS`. Its first metric selects the best epoch if
+            `metric` does not, the validation loss between equal ones.
+        loss: From `darkroom.tasks.losses.build.build_loss`; None: the task's usual one.
+        scale: Regression: each target's spread. Metrics, and the task's usual loss, divide errors
+            by it.
+        classes: How mask classes share the pixels.
+        metric: Of all validation predictions of an epoch: selects the best one.
+        gaps: Whether some targets are unknown, NaN; the loss must leave them out too.
+    """
+
+    task: str
+    loss: Loss | None = None
+    scale: Sequence[float] | None = None
+    classes: MaskClasses = OVERLAPPING
+    metric: EpochMetric | None = None
+    gaps: bool = False
+
+    def task_on(self, device: torch.device) -> Task:
+        """Return the task, with its metrics' tensors on a device."""
+        scales = None if self.scale is None else torch.tensor(self.scale, device=device)
+        return get_task(self.task, scales, self.classes, gaps=self.gaps)
+
+    def loss_module(self) -> Loss:
+        """Return the loss that is set, or the task's usual one."""
+        if self.loss is not None:
+            return self.loss
+        return build_loss(self.task, scale=self.scale, mask_classes=self.classes)
+
+
 def fit(
     net: nn.Module,
     train_loader: Loader,
     val_loader: Loader,
     config: FitConfig,
     *,
-    task: str,
+    objective: Objective,
     seed: int,
     work_dir: Path,
-    loss: Loss | None = None,
     mean: Sequence[float] = MEAN,
     std: Sequence[float] = STD,
-    scale: Sequence[float] | None = None,
     mixup: Mixup | None = None,
-    classes: MaskClasses = OVERLAPPING,
-    metric: EpochMetric | None = None,
-    gaps: bool = False,
     callbacks: Sequence[Callback] = (),
 ) -> FitResult:
     """Train a network, keep the best epoch, stop early when no better one follows.
@@ -80,18 +109,11 @@ def fit(
         train_loader: Shuffled by (its seed, epoch). See `leaves_one` for `drop_last`.
         val_loader: At least one image, in a fixed order.
         config: Epochs, optimizer, device, precision ...
-        task: Its first metric selects the best epoch if `metric` does not, the validation loss
-            between equal ones.
+        objective: What is learned, and what selects the best epoch.
         seed: Of dropout and Mixup.
         work_dir: Of the checkpoint, which is not deleted.
-        loss: From `darkroom.tasks.losses.build.build_loss`; None: the task's usual one.
         mean, std: Of the normalisation.
-        scale: Regression: each target's spread. Metrics, and the task's usual loss, divide errors
-            by it.
         mixup: Mixes the images of training batches; None: they are not mixed.
-        classes: How mask classes share the pixels.
-        metric: Of all validation predictions of an epoch: selects the best one.
-        gaps: Whether some targets are unknown, NaN; the loss must leave them out too.
         callbacks: Called on every rank, in this order.
 
     Raises:
@@ -103,24 +125,10 @@ def fit(
     """
     _check_sizes(train_loader, val_loader)
     device = training_device(config.accelerator)
-    precision = choose_precision(config, device, task)
-    scales = None if scale is None else torch.tensor(scale, device=device)
-    target = get_task(task, scales, classes, gaps=gaps)
-    if loss is None:
-        loss = build_loss(task, scale=scale, mask_classes=classes)
-    best = BestWeights(metric or target.monitor, config.patience, config.unfreeze_epoch)
-    has_workers = train_loader.num_workers + val_loader.num_workers > 0
-    with (
-        DeferredSignals() as signals,
-        deterministic(device, enabled=config.deterministic),
-        out_of_memory_errors("train", fix=_LESS_MEMORY),
-        batch_norm_errors(),
-        lost_workers_reported(has_workers),
-        _shared_by_ranks(train_loader, val_loader),
-    ):
-        dtype = AMP_DTYPES[precision]
-        module = _train_module(net, target, loss, config, mean, std, mixup, device, dtype, metric)
-        module.gaps = gaps
+    precision = choose_precision(config, device, objective.task)
+    with _training_conditions(config, device, train_loader, val_loader) as signals:
+        module = _train_module(net, objective, config, device, precision, mean, std, mixup)
+        best = BestWeights(module.monitor, config.patience, config.unfreeze_epoch)
         observers = [best, *callbacks, Progress()]
         loop = _training_loop(module, train_loader, val_loader, config, seed, observers)
         checkpoints = Checkpoints(
@@ -136,17 +144,32 @@ def fit(
     return FitResult(net.cpu().eval(), loop.history, best.row, precision, device.type)
 
 
+@contextmanager
+def _training_conditions(
+    config: FitConfig, device: torch.device, *loaders: Loader
+) -> Iterator[DeferredSignals]:
+    """Return a context in which training is repeatable, can be stopped, and fails in our words."""
+    has_workers = any(loader.num_workers for loader in loaders)
+    with (
+        DeferredSignals() as signals,
+        deterministic(device, enabled=config.deterministic),
+        out_of_memory_errors("train", fix=_LESS_MEMORY),
+        batch_norm_errors(),
+        lost_workers_reported(has_workers),
+        _shared_by_ranks(*loaders),
+    ):
+        yield signals
+
+
 def _train_module(
     net: nn.Module,
-    task: Task,
-    loss: Loss,
+    objective: Objective,
     config: FitConfig,
+    device: torch.device,
+    precision: str,
     mean: Sequence[float],
     std: Sequence[float],
     mixup: Mixup | None,
-    device: torch.device,
-    dtype: torch.dtype,
-    metric: EpochMetric | None,
 ) -> TrainModule:
     """Move the network to the device and wrap it, in the one order that works.
 
@@ -157,15 +180,16 @@ def _train_module(
     net = distributed.synchronise_batch_norm(net, device)
     return TrainModule(
         net,
-        task,
-        loss,
+        objective.task_on(device),
+        objective.loss_module(),
         mean=tuple(mean),
         std=tuple(std),
         mixup=mixup,
-        amp_dtype=dtype,
+        amp_dtype=AMP_DTYPES[precision],
         channels_last=config.channels_last,
         compiled=_compiled(net) if config.compile else None,
-        metric=metric,
+        metric=objective.metric,
+        gaps=objective.gaps,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from darkroom.models.build import build_network
 from darkroom.params.train import FitConfig
 from darkroom.training.callbacks import Callback
-from darkroom.training.fit import FitResult, fit
+from darkroom.training.fit import FitResult, Objective, fit
 from darkroom.training.tensorboard import callbacks
 from tests.support.drawn import batches, colours, discs
 
@@ -66,7 +66,7 @@ def train(
         learn,
         validate,
         FitConfig(epochs=EPOCHS, lr=0.01, accelerator="cpu"),
-        task=task,
+        objective=Objective(task),
         seed=1,
         work_dir=folder / "work" / task,
         callbacks=[*(watching if events else ()), *others],
