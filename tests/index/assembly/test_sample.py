@@ -1,6 +1,7 @@
 """Keys of a sample submission are read as the labels of training allow."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,13 +16,15 @@ from darkroom.raw.archives import Archives
 WORDS = st.text("ab_.-1", min_size=1, max_size=5)
 
 
-def read(folder: Path, keys: list[str], labels: list[str], row: str, name: str = "key") -> Sample:
+def read(
+    folder: Path, keys: list[str], labels: list[str], row: str, name: str = "key", **train: Any
+) -> Sample:
     (folder / "s.csv").write_text(f"{name},value\n" + "".join(f"{key},0\n" for key in keys))
     data = Data.model_validate(
         {
             "source": "raw",
             "task": "multilabel",
-            "train": {"table": "t.csv", "image": "{i}", "label": "k"},
+            "train": {"table": "t.csv", "image": "{i}", "label": "k"} | train,
             "like": "s.csv",
             "row": row,
         }
@@ -63,6 +66,12 @@ def test_a_column_of_keys_that_is_called_id_gives_the_id_of_an_image(tmp_path: P
     sample = read(tmp_path, ["2_b", "2_a", "1_b", "1_a"], ["a", "b"], "{id}_{label}", "id")
     assert sample.table.column("id") == ["2", "1"]
     assert sample.header == ("id", "value")
+
+
+def test_cells_that_are_taken_apart_may_give_the_id_themselves(tmp_path: Path) -> None:
+    cells = {"key": "{id}_{label}"}
+    sample = read(tmp_path, ["2_b", "2_a"], ["a", "b"], "{id}_{label}", cells=cells)
+    assert (sample.ids, "id" in sample.table.header) == (["2"], False)
 
 
 def test_an_unknown_label_is_named_with_those_of_training(tmp_path: Path) -> None:

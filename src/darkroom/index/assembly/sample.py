@@ -12,6 +12,7 @@ from darkroom.params.section import ID_KEY, LABEL_KEY, is_writable
 from darkroom.project.names import nearest_name
 from darkroom.raw.archives import Archives
 from darkroom.raw.tables import Table, read_table, refuse_rows
+from darkroom.raw.templates import Template
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Sample:
 
     Attributes:
         table: One row an image, in the order of the file, with its id in `SAMPLE_ID`, and in `id`
-            unless that is a column of answers or of cells that data.test.cells takes apart.
+            unless that is a column of answers, or of cells that data.test.cells takes apart, or a
+            field of theirs.
         header: Of the submission.
         ids: Of the images, in the order of their first rows.
         labels: In the order of the first image's rows; () if a row is of all labels.
@@ -90,13 +92,20 @@ def read_sample(archives: Archives, data: Data, labels: Collection[str]) -> Samp
     header, digest = table.header, CellsDigest()
     for row in (header, *table.rows):
         digest.add(row)
-    table = table.select(list(first.values()))
-    if "id" in header[: len(keys)] and "id" not in part_rows(data)["test"].cells:
+    table = _with_ids(table.select(list(first.values())), list(first), data)
+    return Sample(table, tuple(header), list(first), order, digest.text)
+
+
+def _with_ids(table: Table, ids: list[str], data: Data) -> Table:
+    """Return a table with the id of each row, for the paths of test images."""
+    apart = part_rows(data)["test"].cells
+    if "id" in table.header[: len(key_templates(data))] and "id" not in apart:
         # {id} of a path means the id that data.row takes from this column's cells.
-        names = ["" if name == "id" else name for name in header]
-        table = replace(table, header=tuple(names))
-    further = {SAMPLE_ID: list(first)} | ({} if "id" in table.header else {"id": list(first)})
-    return Sample(table.with_columns(further), tuple(header), list(first), order, digest.text)
+        table = replace(table, header=tuple("" if name == "id" else name for name in table.header))
+    taken = {*table.header}
+    for column, text in apart.items():
+        taken.update(Template(text).fields if column in table.header else ())
+    return table.with_columns({SAMPLE_ID: ids} | ({} if "id" in taken else {"id": ids}))
 
 
 def _read_keys(
