@@ -491,6 +491,17 @@ def test_a_mapping_in_one_line_stays_in_one() -> None:
     assert text.count("\n") == TEXT.count("\n")
 
 
+@pytest.mark.parametrize("before", ["{}", "{lr: 0.1}"])
+def test_new_keys_of_a_mapping_in_one_line_bring_no_comment(before: str) -> None:
+    donor = "a:\n  lr: 1e-3 # peak\n  ema: 0.9 # decay\n  warmup: 2 # share\n"
+    text = use.edit(
+        f"a: {before} # mine\n\n# next\nb: 1\n",
+        {"a": {"lr": 1e-3, "ema": 0.9, "warmup": 2}, "b": 1},
+        donor,
+    )
+    assert text == "a: {lr: 1e-3, ema: 0.9, warmup: 2} # mine\n\n# next\nb: 1\n"
+
+
 def test_values_and_comments_come_from_the_donor() -> None:
     donor = (
         "cars:\n  model: {}\n  train:\n    lr: 2e-3 # not this comment\n    warmup: 0.20 # share\n"
@@ -547,7 +558,7 @@ VALUES = st.one_of(
     st.text("xy #-'", max_size=5),
     st.lists(st.integers(-(10**17), 10**17)),
 )
-MAPPINGS = st.dictionaries(KEYS, st.dictionaries(KEYS, VALUES, min_size=1), min_size=1)
+MAPPINGS = st.dictionaries(KEYS, st.dictionaries(KEYS, VALUES), min_size=1)
 
 
 @given(MAPPINGS, MAPPINGS, st.sampled_from([True, False, None]))

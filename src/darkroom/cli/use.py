@@ -326,6 +326,10 @@ def _append(
     node: CommentedMap, key: str, value: Any, donor: CommentedMap, *, is_section: bool
 ) -> None:
     """Add a key behind the last one, with the donor's comment."""
+    if not node or node.fa.flow_style():  # in one line, where a comment would end it
+        node[key] = _flow(donor.get(key, value))
+        node.fa.set_flow_style()
+        return
     last = list(node)[-1]
     below, above, comment = _cut(node, last), _comment(node, last), _comment(donor, key)
     if is_section:
