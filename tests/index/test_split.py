@@ -139,7 +139,7 @@ def test_one_group_can_not_be_split_by_lowering_the_folds() -> None:
         split.assign_folds(rows, by="group", count=2, seed=7, task="segmentation")
     assert str(error.value).endswith(
         "found: 2 folds, 1 groups (4 images)\n  expected: 2 groups or more\n"
-        "  to do: group by a column that differs"
+        "  to do: group by a column that differs, or leave group out"
     )
 
 

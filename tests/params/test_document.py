@@ -129,3 +129,14 @@ def test_what_is_at_the_limit_is_read_in_a_second() -> None:
     start = time.process_time()
     assert len(parse_mapping(text, file="a test")) == 20
     assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    "line", ["row: {id}_{label}", "image: [{id}.png]", "targets: *", "where: {id: !.DS}"]
+)
+def test_a_template_without_quotes_is_told_to_have_them(line: str) -> None:
+    with pytest.raises(ParamsError) as caught:
+        parse_mapping(f"a: 1\n{line}\nb: 2\n", file="x.yaml")
+    words = str(caught.value)
+    assert words.startswith("x.yaml: it is not YAML: ")
+    assert ", line 2; what holds { } or begins with * or ! stands in quotes" in words

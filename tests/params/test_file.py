@@ -127,6 +127,30 @@ def test_a_bad_name_is_refused(raw: Any) -> None:
     assert "../evil: a competition's name is lower-case" in _faults(raw)
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "place"),
+    [
+        ("data.train", "values", "carvana.data.values"),
+        ("split", "lr", "carvana.train.lr"),
+        (
+            "data",
+            "rle",
+            "carvana.data.train.rle or carvana.data.valid.rle or carvana.data.test.rle",
+        ),
+        ("data", "seed", "seed"),
+        ("", "like", "carvana.data.like"),
+    ],
+)  # fmt: skip
+def test_a_key_in_the_wrong_place_is_told_its_own(
+    raw: Any, section: str, key: str, place: str
+) -> None:
+    node = raw["carvana"]
+    for name in filter(None, section.split(".")):
+        node = node[name]
+    node[key] = 1
+    assert f"{key}: unknown key; did you mean {place}?" in _faults(raw)
+
+
 def test_a_competition_needs_no_python(raw: Any) -> None:
     table = {"table": "train.csv", "image": "train.zip/{image}", "mask": "masks.zip/{1}"}
     raw["nuclei"] = dict(raw["carvana"]) | {
@@ -145,6 +169,8 @@ def test_a_competition_needs_no_python(raw: Any) -> None:
     assert data.values == {0: "sky", 1: "road", 255: None}
     raw["nuclei"]["data"]["train"]["imag"] = ""
     assert "nuclei.data.train.imag: unknown key; did you mean 'image'?" in _faults(raw)
+    raw["nuclei"]["data"]["train"] = dict(table) | {"image": {"image_path": None}}
+    assert "input should be a text in quotes: '{image_path}'" in _faults(raw)
     raw["nuclei"]["data"]["train"] = {"table": 3, "image": "{a}", "mask": "{b}"}
     assert "nuclei.data.train.table: found 3 (int)" in _faults(raw)
     raw["nuclei"]["data"] = {}

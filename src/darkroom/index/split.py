@@ -161,7 +161,9 @@ def _balanced_folds(units: Ints, labels: csr_array, count: int, rng: np.random.G
             "there are more folds than groups of images that must stay together",
             found=f"{count} folds, {len(sizes)} groups ({len(units)} images)",
             expected=f"at most {len(sizes)} folds" if len(sizes) > 1 else "2 groups or more",
-            fix="lower split.folds" if len(sizes) > 1 else "group by a column that differs",
+            fix="lower split.folds"
+            if len(sizes) > 1
+            else "group by a column that differs, or leave group out",
         )
     by_row = labels.tocoo()
     places = (units[by_row.row], by_row.col)

@@ -27,6 +27,7 @@ MAX_INTEGER = 10**18
 
 NUMBERED = ("values",)  # mappings whose keys are whole numbers
 
+_UNQUOTED = re.compile(r"\{\w*\}|(^|[\s\[,{])[*!]")
 _KINDS = {dict: "a mapping", list: "a list", str: "a text", type(None): "nothing"}
 
 
@@ -114,7 +115,7 @@ def parse_mapping(text: str, *, file: object) -> dict[str, Any]:
     except MemoryError:
         raise
     except Exception as error:  # the parser fails in many ways on a text that is not YAML
-        raise ParamsError(f"it is not YAML: {_problem(error)}", file=file) from error
+        raise ParamsError(f"it is not YAML: {_problem(error, text)}", file=file) from error
     if not isinstance(raw, dict):
         raise ParamsError(
             "it must be a mapping",
@@ -142,8 +143,8 @@ def _check_events(text: str) -> None:
             raise ConstructorError(None, None, f"more than {MAX_VALUES:,} values")
 
 
-def _problem(error: Exception) -> str:
-    """Return what is wrong, and in which line, in a line."""
+def _problem(error: Exception, text: str) -> str:
+    """Return what is wrong in a text, and in which line, in a line."""
     mark = getattr(error, "problem_mark", None)
     where = f", line {mark.line + 1}" if mark else ""
     words = getattr(error, "problem", None) if isinstance(error, YAMLError) else None
@@ -151,6 +152,9 @@ def _problem(error: Exception) -> str:
     line = lines[0] if lines else type(error).__name__
     if twice := re.match('found duplicate key "(.*?)" with value', line):
         line = f"the key {twice[1]!r} appears twice"
+    source = text.split("\n")[mark.line : mark.line + 1] if mark else []
+    if source and _UNQUOTED.search(source[0]):
+        where += "; what holds { } or begins with * or ! stands in quotes, such as '{id}_{label}'"
     return f"{line}{where}"
 
 

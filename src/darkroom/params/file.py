@@ -118,7 +118,8 @@ def _message(detail: ErrorDetails, raw: Any, schema: dict[str, Any]) -> str:
     if kind == "extra_forbidden":
         if ".data." in path and (words := REPLACED.get(str(detail["loc"][-1]))):
             return f"{path}: this key is gone: {words}"
-        return f"{path}: unknown key{_nearest(detail['loc'], schema)}"
+        near = _elsewhere(detail["loc"], raw, schema) or _nearest(detail["loc"], schema)
+        return f"{path}: unknown key{near}"
     if kind == "missing":
         return f"{path}: this key is missing"
     if len(detail["loc"]) == 1 and kind == "model_type":
@@ -152,6 +153,9 @@ def _complaint(detail: ErrorDetails) -> str:
     if kind in ("too_short", "too_long"):
         least, most = (detail["ctx"].get(key) for key in ("min_length", "max_length"))
         return f"input should be a list of {f'{least} or more' if least else f'at most {most}'}"
+    if kind == "string_type" and isinstance(detail["input"], dict):
+        fields = [f"{{{name}}}" for name, value in detail["input"].items() if value is None]
+        return f"input should be a text{f' in quotes: {fields[0]!r}' if fields else ''}"
     words = detail["msg"].partition(" or instance of")[0]
     hint = " (what transfers names)" if detail["loc"][-1] == "weights" else ""
     return f"{words[0].lower()}{words[1:]}{hint}"
@@ -210,6 +214,19 @@ def _nearest(loc: Location, schema: dict[str, Any]) -> str:
     allowed = _allowed_keys(loc[:-1], schema)
     near = get_close_matches(str(loc[-1]), allowed, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else f"; allowed: {', '.join(allowed)}"
+
+
+def _elsewhere(loc: Location, raw: Any, schema: dict[str, Any]) -> str:
+    """Return where a key of this name stands: in a mapping above this one, or beside or below."""
+    name = str(loc[-1])
+    for depth in range(len(loc) - 1, -1, -1):
+        path, allowed = _path(loc[:depth], raw), _allowed_keys(loc[:depth], schema)
+        if name in allowed:
+            return f"; did you mean {f'{path}.{name}'.lstrip('.')}?"
+        keys = [key for key in allowed if name in _allowed_keys((*loc[:depth], key), schema)]
+        if keys and depth:
+            return f"; did you mean {' or '.join(f'{path}.{key}.{name}' for key in keys)}?"
+    return ""
 
 
 def _allowed_keys(loc: Location, schema: dict[str, Any]) -> list[str]:

@@ -286,7 +286,11 @@ def test_an_id_column_of_its_own(tmp_path: Path) -> None:
     [
         ("img,label,c\n000,x,1\n000,y,1\n", "1 rows repeat an id\n  rows 2 and 3: 000"),
         ("img,label,c\n000,x,1\n,y,1\n", "row 3: column img is empty"),
-        ("img,lable,c\n000,x,1\n", "row 1: no column 'label'"),
+        (
+            "img,lable,c\n000,x,1\n",
+            "row 1: no column 'label'\n  found: 3 columns: 'img', 'lable', 'c'\n"
+            "  expected: 'label', which data.train.targets names\n  to do: is it 'lable'?",
+        ),
         ("img,label,c\n000,x,1\n001,,1\n", "row 3: target label is empty for images to train on"),
         ("img,label,c\n000,x,1\n001,x,1\n", "wrong number of classes for the task multiclass"),
         ("img\n000\n", "row 1: no column 'label'\n  found: 1 columns: 'img'"),

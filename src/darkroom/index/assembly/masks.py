@@ -67,7 +67,7 @@ def _run_lengths(part: Part, column: int | str, runs: RunLengths) -> list[str]:
     """Return each row's run lengths, absolute from 1, "" for an empty mask."""
     dialect = Runs(runs.order, runs.start, runs.relative, runs.empty)
     texts, faults = [], []
-    for place, cell in enumerate(part.table.column(column)):
+    for place, cell in enumerate(part.table.column(column, f"data.{part.key}.rle")):
         try:
             texts.append("" if cell.strip() in EMPTY else normalise(cell.strip(), dialect))
         except DataError as error:

@@ -126,7 +126,7 @@ def template_cells(table: Table, column: int | str, key: str) -> list[str]:
     """Return the cells of a column, or of a template of columns: "{patient}_{eye}"."""
     if isinstance(column, str) and "{" in column:
         return Template(column, key).fill_all(table)
-    return table.column(column)
+    return table.column(column, key)
 
 
 def fields(column: int | str | None, key: str) -> list[str]:
@@ -263,7 +263,7 @@ def _filtered(
         wanted = _compiled(each for each in patterns if not each.startswith("!"))
         unwanted = _compiled(each[1:] for each in patterns if each.startswith("!"))
         is_name = column in table.header or not column.isdecimal()
-        cells = table.column(column if is_name else int(column))
+        cells = table.column(column if is_name else int(column), f"data.{key}.where")
         left = [
             place
             for place, cell in enumerate(cells)
@@ -314,7 +314,7 @@ def _ids(key: str, rows: Rows, table: Table, pictures: Pictures) -> list[str]:
         names -= {name for column in others for name in fields(column, f"data.{key}")}
     if len(names) == 1:
         (name,) = names
-        return table.column(int(name) if name.isdecimal() else name)
+        return table.column(int(name) if name.isdecimal() else name, f"data.{key}.image")
     return stems(pictures.images)
 
 

@@ -143,7 +143,7 @@ def _columns(part: Part) -> list[int | str]:
                 expected="one column or more that no other key uses",
             )
         columns += [name for name in like if name not in columns]
-    places = [part.table.position(column) for column in columns]
+    places = [part.table.position(column, f"data.{part.key}.targets") for column in columns]
     if twice := [column for n, column in enumerate(columns) if places[n] in places[:n]]:
         raise ParamsError(
             f"data.{part.key}.targets: a column comes twice",

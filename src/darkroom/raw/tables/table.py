@@ -40,8 +40,12 @@ class Table:
     encoding: str = "utf-8"
     no_cells: tuple[str, ...] = ()
 
-    def position(self, column: int | str) -> int:
+    def position(self, column: int | str, key: str = "") -> int:
         """Return the place in `rows` of a column given by position in the file, or by name.
+
+        Args:
+            column: A position from 0, or a name.
+            key: The parameter that names it, for messages.
 
         Raises:
             DataError: There is no such column; the message lists the columns. Or a position is the
@@ -64,12 +68,14 @@ class Table:
             )
         near = self._nearest(column) if isinstance(column, str) else []
         is_it = f"is it {' or '.join(map(repr, near))}? Columns" if near else "columns"
+        names = [name for name in self.header if not name.startswith("*")]  # of cells, not of paths
+        wanted = repr(column) if isinstance(column, str) else "a position from 0"
         raise DataError(
             f"no column {column!r}",
             file=self.file,
             row=1,
-            found=f"{len(self.header)} columns: {', '.join(map(repr, self.header))}",
-            expected=repr(column) if isinstance(column, str) else "a position from 0",
+            found=f"{len(names)} columns: {', '.join(map(repr, names))}",
+            expected=f"{wanted}, which {key} names" if key else wanted,
             fix=f"{is_it} are given by name, or by position from 0; "
             "if there is only one, check the delimiter",
         )
@@ -94,9 +100,9 @@ class Table:
                 "columns otherwise",
             )
 
-    def column(self, column: int | str) -> list[str]:
-        """Return the cells of a column given by position (from 0) or by name."""
-        place = self.position(column)
+    def column(self, column: int | str, key: str = "") -> list[str]:
+        """Return the cells of a column given by position (from 0) or by name; see `position`."""
+        place = self.position(column, key)
         return [row[place] for row in self.rows]
 
     def select(self, rows: Sequence[int]) -> "Table":

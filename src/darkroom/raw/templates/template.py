@@ -89,7 +89,7 @@ class Template:
             DataError: The table lacks a column, or a cell lacks the character of a field such as
                 {id[3]}.
         """
-        cells = {name: table.column(_column(name)) for name in self.fields}
+        cells = {name: table.column(_column(name), self.key) for name in self.fields}
         parts: list[list[str]] = []
         for token in self._tokens:
             if isinstance(token, Field):
@@ -122,7 +122,7 @@ class Template:
         """
         empty = [False] * len(table.rows)
         for name in self.fields:
-            cells = table.column(_column(name))
+            cells = table.column(_column(name), self.key)
             empty = [flag or not cell for flag, cell in zip(empty, cells, strict=True)]
         paths = [
             "" if flag else path for flag, path in zip(empty, self.fill_all(table), strict=True)
@@ -161,7 +161,7 @@ class Template:
             DataError: A cell does not fit, or has two readings; the message names the rows.
         """
         self._check_matching()
-        cells = table.column(column)
+        cells = table.column(column, self.key)
         columns: dict[str, list[str]] = {name: [] for name in self.fields}
         odd: dict[int, list[int]] = {0: [], 2: []}  # rows of cells without a reading, or of two
         texts: dict[str, str] = {}  # each once: millions of rows have the same few labels
