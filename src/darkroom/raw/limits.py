@@ -14,6 +14,9 @@ MAX_MEMBERS = 2_000_000
 MAX_MEMBER_BYTES = 512 * 2**20
 """Bytes of one file: an image, a mask, or a table of run lengths."""
 
+MAX_TIFF_BYTES = 64 * 2**30
+"""Bytes of a TIFF in a folder, which is read in parts: whole slides have 1 to 5 GB."""
+
 MAX_UNPACKED_RATIO = 1_000
 """Unpacked by packed bytes. Masks in files that do not compress them (BMP, TIFF) reach 200 to 990;
 deflate reaches 1,032, with nothing but zeros, and members that overlap any ratio."""

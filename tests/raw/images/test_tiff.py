@@ -2,6 +2,7 @@
 
 import io
 import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,13 @@ from PIL import Image
 
 from darkroom.errors import DataError
 from darkroom.images import codec
+from darkroom.index.assembly.rows import digests
+from darkroom.raw import limits
+from darkroom.raw.archives import Archives, digest_of
 from darkroom.raw.images import pictures, tiff
 from darkroom.raw.images.pictures import read_samples
+from darkroom.raw.images.reader import ImageReader, plan_channels
+from tests.support.packed import folder_of, zip_of
 
 HEIGHT, WIDTH = 83, 101
 _ROWS, _COLUMNS = np.mgrid[:HEIGHT, :WIDTH]
@@ -88,6 +94,7 @@ def means(pixels: np.ndarray, size: int) -> np.ndarray:
     return np.floor(np.array(rows) + 0.5).astype(np.uint8)
 
 
+DEEP = saved(np.zeros((60, 60), np.uint16))
 GREY = np.repeat(PICTURE[:, :, :1], 3, axis=2)
 RGBA = np.concatenate([PICTURE, PICTURE[:, :, :1]], axis=2)
 FILES: dict[str, tuple[bytes, np.ndarray]] = {
@@ -150,6 +157,36 @@ def test_pictures_beyond_the_limit_are_read_in_parts(monkeypatch: pytest.MonkeyP
         read_samples(data, name="a.tif")
 
 
+def test_a_file_that_is_too_large_to_hold_is_read_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a folder; in an archive, or of another kind, it is refused before it is read."""
+    monkeypatch.setattr(limits, "MAX_MEMBER_BYTES", 999)
+    data = by_hand(PICTURE, separate=True)
+    members = {"a.tif": data, "a.png": b"\x89PNG" + data, "deep.tif": DEEP, "cut.tif": data[:9999]}
+    folder_of(tmp_path / "train", members)
+    zip_of(tmp_path / "test.zip", {"a.tif": data})
+    archives = Archives(tmp_path, tmp_path / "unpacked")
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} is read whole"))
+    (digest,) = digests(archives, ["train/a.tif"])
+    assert digest == digest_of(data)
+    channels = plan_channels(archives, ["train/a.tif"] * 2, None)
+    reader = ImageReader(archives, channels)
+    raw = reader.read("train/a.tif", digest=digest, sufficient=lambda *_: (20, 20))
+    assert np.array_equal(raw.pixels, means(PICTURE, 4))
+    assert (raw.bytes, raw.header.height, raw.header.width) == (len(data), HEIGHT, WIDTH)
+    with pytest.raises(DataError, match="not the file that was indexed"):
+        reader.read("train/a.tif", digest="0" * 32)
+    for name, words in {
+        "test.zip/a.tif": "too large to be read",
+        "train/a.png": "too large to be read",
+        "train/deep.tif": "not read in parts",
+        "train/cut.tif": "no picture at the place that the header names",
+    }.items():
+        with pytest.raises(DataError, match=words):
+            reader.read(name, sufficient=lambda *_: (20, 20))
+
+
 def edited(data: bytes, tag: int, value: int) -> bytes:
     """Return a little-endian file with another value of a tag of one value."""
     (start,) = struct.unpack("<L", data[4:8])
@@ -162,7 +199,7 @@ REFUSED = {
     "more rows": (edited(TILES, 257, 60_000), "does not hold"),
     "too wide": (edited(TILES, 256, 2**31 - 1), "does not hold"),
     "cut": (TILES[: len(TILES) // 2], "a.tif"),
-    "16 bits": (saved(np.zeros((60, 60), np.uint16)), "not read in parts"),
+    "16 bits": (DEEP, "not read in parts"),
     "rotated": (saved(PICTURE, tiffinfo={274: 6}), "not read in parts"),
     "palette": (edited(TILES, 262, 3), "not read in parts"),
     "several": (

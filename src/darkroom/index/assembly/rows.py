@@ -125,7 +125,7 @@ def digests(archives: Archives, members: Iterable[str]) -> list[str]:
 
 
 def _digest(archives: Archives, path: str) -> tuple[str, str]:
-    data = archives.read(path)
+    data = archives.read_image(path)
     if not data:
         raise DataError(
             "an empty file",

@@ -15,6 +15,7 @@ from darkroom.images import codec
 from darkroom.images.codec import Header, Pixels
 from darkroom.images.geometry import RGB
 from darkroom.images.levels import Levels, auto_levels, check_finite, to_bytes
+from darkroom.raw.archives import LargeFile
 from darkroom.raw.images import dicom, npy, tiff
 
 Sufficient = Callable[[int, int], tuple[int, int]]
@@ -50,7 +51,7 @@ def is_picture(data: bytes, name: str) -> bool:
     return not npy.is_array(data) and not dicom.is_dicom(data, name)
 
 
-def count_channels(data: bytes, *, name: str) -> int:
+def count_channels(data: bytes | LargeFile, *, name: str) -> int:
     """Return the channels of an image file, by its header: 3 of a picture in grey or colour.
 
     An array of numpy has 3 for one plane, or as many as it has planes.
@@ -58,7 +59,7 @@ def count_channels(data: bytes, *, name: str) -> int:
     Raises:
         DataError: It is damaged, or no image.
     """
-    if not npy.is_array(data):
+    if isinstance(data, LargeFile) or not npy.is_array(data):
         return RGB
     with codec.decoder_errors_reported(name):
         planes = npy.read_array_header(data, name=name).channels
@@ -66,12 +67,16 @@ def count_channels(data: bytes, *, name: str) -> int:
 
 
 def read_samples(
-    data: bytes, *, name: str, levels: Levels = None, sufficient: Sufficient | None = None
+    data: bytes | LargeFile,
+    *,
+    name: str,
+    levels: Levels = None,
+    sufficient: Sufficient | None = None,
 ) -> Samples:
     """Return the samples of an image file.
 
     Args:
-        data: The file's bytes.
+        data: The file's bytes, or a TIFF that is read in parts.
         name: Of the file, for messages.
         levels: Of `map_samples`; without, colours of 16 bits keep their high byte at once.
         sufficient: For JPEGs that need not be decoded in full.
@@ -81,15 +86,15 @@ def read_samples(
         ResourceError: It is DICOM, and pydicom is not installed.
     """
     with codec.decoder_errors_reported(name):
+        if isinstance(data, LargeFile):
+            return _large_tiff(data, name, sufficient)
         if npy.is_array(data):
             return _array(data, name)
         if dicom.is_dicom(data, name):
             return _frame(data, name, levels)
         layout = tiff.large_layout(data, name=name, more_than=codec.MAX_PIXELS)
         if layout is not None:
-            size = (layout.height, layout.width)
-            wanted = sufficient(*size) if sufficient else size
-            return Samples(*tiff.read_reduced(data, layout, name=name, at_least=wanted))
+            return _reduced(data, layout, name, sufficient)
     header = codec.read_header(data, name=name)
     deep = codec.decode_deep(data, name=name, colours=levels is not None)
     if deep is not None:
@@ -147,6 +152,26 @@ def with_channels(pixels: Pixels, channels: int, *, name: str) -> Pixels:
 def is_grey(pixels: Pixels) -> bool:
     """Return whether all channels are equal."""
     return not (pixels != pixels[:, :, :1]).any()
+
+
+def _large_tiff(file: LargeFile, name: str, sufficient: Sufficient | None) -> Samples:
+    layout = tiff.large_layout(file, name=name, more_than=0)
+    if layout is None:
+        raise DataError(
+            "too large to be read, and no TIFF that is read in parts",
+            file=name,
+            found=f"{len(file):,} bytes, and no picture at the place that the header names",
+            expected="a TIFF of 8 bits, grey or RGB",
+        )
+    return _reduced(file, layout, name, sufficient)
+
+
+def _reduced(
+    data: bytes | LargeFile, layout: tiff.Layout, name: str, sufficient: Sufficient | None
+) -> Samples:
+    size = (layout.height, layout.width)
+    wanted = sufficient(*size) if sufficient else size
+    return Samples(*tiff.read_reduced(data, layout, name=name, at_least=wanted))
 
 
 def _array(data: bytes, name: str) -> Samples:

@@ -14,7 +14,7 @@ from darkroom.images import codec
 from darkroom.images.codec import Header, Pixels
 from darkroom.images.geometry import RGB
 from darkroom.images.levels import ADVICE, Levels, to_bytes, value_range
-from darkroom.raw.archives import Archives, digest_of, joined_digest
+from darkroom.raw.archives import Archives, LargeFile, digest_of, joined_digest
 from darkroom.raw.images import npy, pictures
 from darkroom.raw.images.cells import PixelCells, check_bytes, is_in_cells, read_cells
 from darkroom.raw.images.pictures import Samples, Sufficient
@@ -22,7 +22,7 @@ from darkroom.raw.images.pictures import Samples, Sufficient
 _TRIED = 16  # images that say how many channels all have
 _TWELVE_BITS = 2**12
 
-Files = Sequence[tuple[str, bytes]]  # paths and bytes
+Files = Sequence[tuple[str, bytes | LargeFile]]
 
 
 class _Deep(NamedTuple):
@@ -190,6 +190,8 @@ def _deep_values(files: Files) -> list[_Deep]:
     """Return the samples of arrays, and of pictures of more than 8 bits."""
     deep = []
     for path, data in files:
+        if isinstance(data, LargeFile):
+            continue  # of 8 bits, or refused
         if npy.is_array(data):
             deep.append(_Deep(path, pictures.read_samples(data, name=path).values, False))
         elif pictures.is_picture(data, path):
@@ -237,8 +239,8 @@ def _read_files(archives: Archives, image: str, digest: str) -> Files:
     """Return the paths and the bytes of an image's files, compared with its digest unless ""."""
     paths = paths_of(image)
     if len(paths) == 1:
-        return [(paths[0], archives.read(paths[0], digest=digest))]
-    files = [(path, archives.read(path)) for path in paths]
+        return [(paths[0], archives.read_image(paths[0], digest=digest))]
+    files: Files = [(path, archives.read_image(path)) for path in paths]
     _compare(joined_digest([digest_of(data) for _, data in files]), digest, paths[0])
     return files
 

@@ -8,7 +8,7 @@ import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from darkroom.errors import DataError
 from darkroom.images.codec import Header, Pixels
 from darkroom.images.geometry import DIVISORS, RGB, can_reduce
+from darkroom.raw.archives import TIFF_MAGIC, LargeFile
 
 MAX_SIDE = 2**17
 """131,072 px: scanners of whole slides reach 120,000."""
@@ -25,7 +26,6 @@ MAX_SIDE = 2**17
 MAX_PART_PIXELS = 2**24
 """16.8 million pixels of a strip or tile, 50 MB as RGB."""
 
-_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BIG = b"+"
 _MAX_PAGES = 100
 _REDUCED_COPY = 1  # bit of the tag of a page's kind
@@ -66,15 +66,25 @@ class Layout:
     tags: dict[int, Any]
 
 
-def large_layout(data: bytes, *, name: str, more_than: int) -> Layout | None:
+def large_layout(data: bytes | LargeFile, *, name: str, more_than: int) -> Layout | None:
     """Return the layout of a TIFF of more pixels than a number; None: it is smaller, or no TIFF.
 
     Raises:
         DataError: It is that large and of several pictures, or of a kind that is not read in parts.
     """
-    if data[:4] not in _MAGIC:
-        return None
-    pages = _pages(data)
+    with _open(data) as file:
+        if file.read(4) not in TIFF_MAGIC:
+            return None
+        file.seek(0)
+        return _layout(file, len(data), name, more_than)
+
+
+def _open(data: bytes | LargeFile) -> BinaryIO:
+    return data.open() if isinstance(data, LargeFile) else io.BytesIO(data)
+
+
+def _layout(file: BinaryIO, size: int, name: str, more_than: int) -> Layout | None:
+    pages = _pages(file)
     first = next(pages, None)
     if first is None or _WIDTH not in first or _HEIGHT not in first:
         return None  # Pillow says why
@@ -106,12 +116,12 @@ def large_layout(data: bytes, *, name: str, more_than: int) -> Layout | None:
         tiled,
         {tag: first[tag] for tag in _ENCODING if tag in first},
     )
-    _check_parts(layout, len(data), name)
+    _check_parts(layout, size, name)
     return layout
 
 
 def read_reduced(
-    data: bytes, layout: Layout, *, name: str, at_least: tuple[int, int]
+    data: bytes | LargeFile, layout: Layout, *, name: str, at_least: tuple[int, int]
 ) -> tuple[Pixels, Header]:
     """Return the picture at 1/8, 1/4 or 1/2 of its size, rounded up, uint8 (h, w, 3); its header.
 
@@ -119,7 +129,7 @@ def read_reduced(
     parts.
 
     Args:
-        data: The file's bytes.
+        data: The file's bytes, or the file.
         layout: Of this file.
         name: The file, for messages.
         at_least: Height and width that suffice.
@@ -156,10 +166,11 @@ def _divisor(height: int, width: int, at_least: tuple[int, int]) -> int:
     return 1
 
 
-def _pages(data: bytes) -> Iterator[ImageFileDirectory_v2]:
+def _pages(file: BinaryIO) -> Iterator[ImageFileDirectory_v2]:
     """Yield the directory of each page; of a loop, a hundred."""
-    file = io.BytesIO(data)
-    header = file.read(16 if data[2:3] == _BIG or data[3:4] == _BIG else 8)
+    header = file.read(8)
+    if _BIG in header[2:4]:
+        header += file.read(8)
     page = ImageFileDirectory_v2(header)
     for _ in range(_MAX_PAGES):
         if not page.next:
@@ -224,8 +235,13 @@ def _grid(layout: Layout) -> tuple[int, int]:
     return -(-layout.height // layout.part[0]), -(-layout.width // layout.part[1])
 
 
-def _parts(data: bytes, layout: Layout) -> Iterator[tuple[int, int, slice, Pixels]]:
+def _parts(data: bytes | LargeFile, layout: Layout) -> Iterator[tuple[int, int, slice, Pixels]]:
     """Yield top, left, channels of the result and pixels (h, w, c) of each part."""
+    with _open(data) as file:
+        yield from _parts_of(file, layout)
+
+
+def _parts_of(file: BinaryIO, layout: Layout) -> Iterator[tuple[int, int, slice, Pixels]]:
     rows, columns = _grid(layout)
     for number, (start, count) in enumerate(layout.places):
         plane, place = divmod(number, rows * columns)
@@ -233,8 +249,9 @@ def _parts(data: bytes, layout: Layout) -> Iterator[tuple[int, int, slice, Pixel
             return  # alpha
         top, left = place // columns * layout.part[0], place % columns * layout.part[1]
         height = layout.part[0] if layout.tiled else min(layout.part[0], layout.height - top)
-        file = _own_file(data[start : start + count], height, layout.part[1], layout)
-        with Image.open(io.BytesIO(file), formats=["TIFF"]) as picture:
+        file.seek(start)
+        part = _own_file(file.read(count), height, layout.part[1], layout)
+        with Image.open(io.BytesIO(part), formats=["TIFF"]) as picture:
             is_grey = layout.separate or layout.samples < RGB
             pixels = np.asarray(picture.convert("L" if is_grey else "RGB"))
         if pixels.shape[:2] != (height, layout.part[1]):
