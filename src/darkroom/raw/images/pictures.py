@@ -141,7 +141,7 @@ def with_channels(pixels: Pixels, channels: int, *, name: str) -> Pixels:
     if (count, channels) == (RGB, 1) and is_grey(pixels):
         return pixels[:, :, :1]
     raise DataError(
-        "an image of other channels than the first ones have",
+        "an image of other channels than most images have",
         file=name,
         found="colours" if (count, channels) == (RGB, 1) else f"{count} channels",
         expected="grey" if (count, channels) == (RGB, 1) else f"{channels}",
