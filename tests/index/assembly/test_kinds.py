@@ -200,6 +200,12 @@ def test_targets_under_the_names_that_the_submission_has(tmp_path: Path) -> None
     words = refused(tmp_path, **by_column)
     assert "found: 2: size, age\n  expected: a column each; the header has t1, t2\n" in words
     assert "write data.train.targets: {t2: size, ...} with all columns" in words
+    write(tmp_path, {"sample.csv": "name,age,id\n9,,\n"}, {})
+    three = SAMPLED["train"] | {"targets": ["size", "age", "id"]}
+    words = refused(tmp_path, **measured | {"train": three})
+    assert "found: 1: size\n" in words, "the judge does not ask for it"
+    assert words.endswith("to do: take it out of data.train.targets")
+    write(tmp_path, tables, {})
     named = SAMPLED["train"] | {"targets": {"t2": "size", "t1": 1}}
     index = index_of(tmp_path, **measured | {"train": named})
     assert (index.card.targets, index.card.header) == (("t2", "t1"), ("name", "t1", "t2"))

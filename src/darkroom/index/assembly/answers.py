@@ -78,23 +78,25 @@ def _unlike_answers(data: Data, outputs: Sequence[str], answers: Sequence[str]) 
             fix=f"learn them too; data.train.targets has {', '.join(outputs)[:300]}",
         )
     free = [name for name in answers if name not in outputs]
-    near = nearest_name(absent[0], free or answers)
     columns = target_columns(data.train)
     is_one = len(columns) == 1 and not set(str(columns[0])) & set("*?[")
-    if data.train.label is not None or (is_one and data.separator is not None):
-        cure = "rename it in the table"
+    in_cells = is_one and data.separator is not None
+    near = nearest_name(absent[0], free)
+    leave_out = "leave its rows out by data.train.where"
+    if data.train.label is not None or in_cells:
+        rename = "rename it in the table"
     elif data.task == "multiclass" and is_one:
-        cure = (
-            f"write data.values: {{{absent[0]}: {near}, ...}} with all classes, or leave its rows "
-            "out by data.train.where"
-        )
+        rename = f"write data.values: {{{absent[0]}: {near}, ...}} with all classes"
     else:
-        cure = f"write data.train.targets: {{{near}: {absent[0]}, ...}} with all columns"
+        rename = f"write data.train.targets: {{{near}: {absent[0]}, ...}} with all columns"
+        leave_out = "take it out of data.train.targets"
     return DataError(
         "the submission's header lacks what is learned",
         found=f"{len(absent)}: {', '.join(absent)[:300]}",
         expected=f"a column each; the header has {', '.join(answers)[:300]}",
-        fix=f"is {absent[0]!r} the column {near!r}? Then {cure}",
+        fix=f"is {absent[0]!r} the column {near!r}? Then {rename}; else {leave_out}"
+        if free
+        else leave_out,
     )
 
 
