@@ -158,8 +158,8 @@ WRITING = (
     SafetyLine(
         "a metric of one's own writes to no prediction",
         "tasks/metrics/own.py",
-        "        view.flags.writeable = False\n",
-        "        pass\n",
+        "array.data.toreadonly()",
+        "array.data",
         ("tests/tasks/metrics",),
     ),
     SafetyLine(
