@@ -4,12 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from darkroom.cli.check import check_file
+from darkroom.cli.main import main
 from darkroom.index.card import Card, Runs
 from darkroom.index.table import Index, write_index
 from darkroom.project.paths import Layout
 from darkroom.submission.check import Report
+from tests.support import tiny
 
 LABELS = Card("multilabel", ("hat", "tie"), header=("id", "tags"), metric="samples_f1")
 GRADES = Card("regression", ("grade",), header=("id", "grade"), metric="quadratic_kappa")
@@ -76,3 +79,25 @@ def test_masks_of_a_size_of_their_own_need_no_image(tmp_path: Path) -> None:
     write_index(Index(rows[columns], card), paths.index, paths.card)
     assert report(paths, "1 6", "-").ok
     assert [fault.row for fault in report(paths, "2 6", "").faults] == [2, 3]
+
+
+def test_warnings_and_the_sample_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tiny.project(tmp_path, "binary")
+    monkeypatch.chdir(root)
+    ids = [line.split(",")[0] for line in (root / "source/test.csv").read_text().split()[1:]]
+    files = {"sample.csv": "0.5", "ours.csv": "1"}
+    for name, cell in files.items():
+        tiny.put(root / f"source/{name}", "image,green\n" + "".join(f"{i},{cell}\n" for i in ids))
+    changes = {"metric": "roc_auc", "like": "sample.csv", "header": []}
+    tiny.edit(root, lambda params: params["tiny"]["data"].update(changes))
+    tiny.run("fetch", "index")
+    capsys.readouterr()
+    for name in files:
+        assert main(["check", "tiny", f"source/{name}"]) == 0
+    sample, valid, warning = capsys.readouterr().out.splitlines()
+    assert sample == "source/sample.csv: valid: 5 rows, the competition's own sample submission"
+    assert valid.startswith("source/ours.csv: valid: 5 rows, every id once, every value legal, ")
+    words = "every cell is 0 or 1: answers, where probabilities are judged"
+    assert warning == f"source/ours.csv: warning: {words}"

@@ -75,3 +75,13 @@ def test_masks_of_a_smaller_size_are_warned_of() -> None:
         f"all masks lie in the first {share:.0%} of their pixels: were they written at another "
         "size?"
     )
+
+
+def test_objects_in_one_row_are_warned_of() -> None:
+    words = "no image has two objects: is each in a row of its own?"
+    for last, expected in (("30", [words]), ("0", [])):
+        sizes = {str(number): (HEIGHT, WIDTH) for number in range(31)}
+        cells = MaskCells(Runs(), sizes, objects=True)
+        for name in (*map(str, range(30)), last):
+            assert cells.fault(2, name, name, f"{HEIGHT * WIDTH - 30 + int(name)} 1") is None
+        assert cells.warnings() == expected

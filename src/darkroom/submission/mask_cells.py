@@ -12,6 +12,7 @@ from darkroom.submission.lines import Fault, quote
 Size = tuple[int, int]
 
 _FEW = 10  # masks, from which nothing is concluded
+_MANY = 30  # images, of which one would have two objects
 _MOST = 300  # masks whose runs are compared
 _CLEARLY = 0.3  # more runs go on at the other side's step
 
@@ -89,6 +90,8 @@ class MaskCells:
                 f"all masks lie in the first {self.furthest:.0%} of their pixels: "
                 "were they written at another size?"
             )
+        if self.objects and filled >= _MANY and all(len(rows) < 2 for rows in self.masks.values()):
+            warnings.append("no image has two objects: is each in a row of its own?")
         runs, by_order, by_other = self.steps
         if filled >= _FEW and by_other - by_order > _CLEARLY * runs:
             order, other = ("rows", "columns") if self.runs.order == "row" else ("columns", "rows")
