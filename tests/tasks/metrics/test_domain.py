@@ -99,5 +99,5 @@ def test_targets_that_are_all_the_same(
 
 
 def test_what_is_found_is_told() -> None:
-    words = try_metric("r2", "regression", [5, 5, NAN])
-    assert "found: 3 training images, whose targets are all from 5 to 5\n" in words
+    words = try_metric("r2", "regression", [[5, 0.5], [5, NAN], [NAN, 0.5]])
+    assert "found: 3 training images, each with 5, 0.5\n" in words
