@@ -352,6 +352,18 @@ def test_the_nearest_of_many_labels_is_named(tmp_path: Path) -> None:
     assert report.facts == {"different labels": 1}
 
 
+def test_the_nearest_label_is_looked_for_in_the_first_faults_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words: list[str] = []
+    monkeypatch.setattr(
+        "darkroom.submission.cell_checks.nearest_name", lambda word, _: words.append(word)
+    )
+    card = Card("multiclass", ("y",), tuple(f"w_{n:02}" for n in range(20)), header=("id", "y"))
+    assert values_report(tmp_path, card, ["x"] * 50).fault_count == 50
+    assert len(words) == module.MAX_FAULTS
+
+
 @pytest.mark.parametrize(
     ("cell", "fault"),
     [
