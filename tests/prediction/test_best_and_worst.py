@@ -96,13 +96,43 @@ def test_classes_are_captioned_with_the_colour_of_right_and_wrong(
         "002": np.array([0.1, 0.7, 0.2], np.float32),
     }
     rows = pd.DataFrame({"id": ["000", "001", "002"], "class": [0.0, 1.0, 2.0]})
-    evaluation = Evaluation({"accuracy": 0.5}, scores(**{"000": 0.8, "002": 0.2}))
+    evaluation = Evaluation(
+        {"accuracy": 0.5}, scores(**{"000": 0.8, "002": 0.2}), {}, Decision(None)
+    )
     arguments = captured(monkeypatch)
     card = Card("multiclass", ("class",), ("red", "green", "blue"), header=("id", "class"))
     best_and_worst.draw_page("notes", evaluation, ["002", "000"], predictions, rows, card, shards)
     assert arguments["captions"] == ["002\ngreen 70%, is blue", "000\nred 80%"]
     assert arguments["marks"] == [sheets.EXCESS, sheets.RIGHT]
     assert arguments["legend"] == ()
+
+
+GRADES = Card("multiclass", ("g",), ("0", "1"), header=("id", "g"))
+LABELS = Card("multilabel", ("a", "b"), header=("id", "a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("card", "decision", "shares", "caption"),
+    [
+        (GRADES, Decision(None, cuts=(0.4,)), (0.55, 0.45), "1 45%"),  # the grade expected is 0.45
+        (LABELS, Decision(at_least_one=True), (0.1, 0.4), "2 of 2 right"),
+    ],
+)
+def test_captions_say_what_was_decided(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    card: Card,
+    decision: Decision,
+    shares: tuple[float, float],
+    caption: str,
+) -> None:
+    shards = drawn.colours(tmp_path / "s", 1)
+    rows = pd.DataFrame({"id": ["000"], "g": [1.0], "a": [0.0], "b": [1.0]})
+    evaluation = Evaluation({"accuracy": 1.0}, scores(**{"000": 0.8}), {}, decision)
+    arguments = captured(monkeypatch)
+    predictions = {"000": np.array(shares, np.float32)}
+    best_and_worst.draw_page("x", evaluation, ["000"], predictions, rows, card, shards)
+    assert arguments["captions"] == [f"000\n{caption}"]
 
 
 def test_several_mask_classes_are_shown_as_truth_answer_and_errors(

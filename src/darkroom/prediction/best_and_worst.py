@@ -11,6 +11,7 @@ from darkroom.images import sheets
 from darkroom.images.class_pictures import ERRORS_LEGEND, class_legend, mask_panels
 from darkroom.images.sheets import Pixels
 from darkroom.index.card import Card
+from darkroom.prediction.decision import Decision
 from darkroom.prediction.label_scores import Evaluation
 from darkroom.store.store import Store
 from darkroom.tasks.answers import answer_caption
@@ -61,14 +62,15 @@ def draw_page(
     """
     score_of = evaluation.per_image.set_index("id")["score"]
     number_of = {image_id: number for number, image_id in enumerate(shards.ids)}
-    threshold = evaluation.decision.threshold_array(len(card.outputs) or 1)
     task = get_task(card.task, classes=MaskClasses(card.exclusive, card.background))
     has_panels = task.masks and card.planes > 1
     tiles, captions, colours = [], [], []
     for image_id in ids:
         number = number_of[image_id]
         prediction = predictions[image_id]
-        tile, caption, colour = _tile(shards, number, rows, card, task, prediction, threshold)
+        tile, caption, colour = _tile(
+            shards, number, rows, card, task, prediction, evaluation.decision
+        )
         tiles.append(tile)
         captions.append(f"{image_id}\n{caption or f'{score_of[image_id]:.4f}'}")
         colours.append(colour)
@@ -101,17 +103,20 @@ def _tile(
     card: Card,
     task: Task,
     prediction: NDArray[np.float32],
-    threshold: NDArray[np.float32],
+    decision: Decision,
 ) -> tuple[Pixels, str, sheets.Colour | None]:
     """Return an image, a caption of its prediction, and the colour of right or wrong."""
     image = shards.image(number)
     if task.masks:
         mask = shards.mask(number)
         assert mask is not None, "a training row without a mask is refused by the index"
-        answer = task.decode(prediction, threshold)
+        answer = task.decode(prediction, decision.threshold_array(card.planes))
         return mask_panels(image, mask, answer), "", None
     truth: Any = rows.loc[number, list(card.targets)].to_numpy(np.float64)
     truth = int(truth[0]) if card.task == "multiclass" and not card.soft else truth
     names = card.classes or card.targets
-    caption, is_right = answer_caption(task.decode, truth, prediction, names, threshold=threshold)
+    decode = task.decode  # of numbers, whose grades say less than they do
+    if card.task != "regression":
+        decode = lambda each, _: decision.answers(card.task, each)  # noqa: E731
+    caption, is_right = answer_caption(decode, truth, prediction, names)
     return image, caption, sheets.ANSWER_MARKS[is_right]

@@ -44,7 +44,7 @@ def class_table(truth: Ints, predicted: Ints, classes: Sequence[str]) -> pd.Data
     actual_counts, predicted_counts = (
         np.bincount(numbers, minlength=len(classes)) for numbers in (truth, predicted)
     )
-    correct = np.array([((truth == k) & (predicted == k)).sum() for k in range(len(classes))])
+    correct = np.bincount(truth[truth == predicted], minlength=len(classes))
     return pd.DataFrame(
         {
             "class": list(classes),
