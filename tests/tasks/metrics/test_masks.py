@@ -9,6 +9,7 @@ import torchmetrics.functional as tm
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 from scipy.spatial.distance import directed_hausdorff
 from sklearn.metrics import f1_score, jaccard_score
 
@@ -140,6 +141,25 @@ def test_a_stack_has_the_hausdorff_distance_of_scipy(cells: list[tuple[bool, boo
     a, b = (np.argwhere(stack) / stack.shape for stack in (truth, answer))
     expected = max(directed_hausdorff(a, b)[0], directed_hausdorff(b, a)[0]) / np.sqrt(3)
     assert distance == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_distance_of_a_large_stack_is_that_of_a_distance_transform(seed: int) -> None:
+    """In which whole blocks are left out of the search."""
+    rng = np.random.default_rng(seed)
+    shape = (3, 150, 140)
+    stacks = np.zeros((2, *shape), np.uint8)
+    for stack in stacks:
+        for _ in range(4):
+            top, left = rng.integers(0, 120, 2)
+            stack[rng.integers(3) :, top : top + 30, left : left + 20] = 1
+    stacks[1, rng.integers(3), rng.integers(150), rng.integers(140)] ^= 1
+    spacing = [1 / side for side in shape]
+    far = [
+        distance_transform_edt(1 - other, sampling=spacing)[one > 0].max()
+        for one, other in (stacks, stacks[::-1])
+    ]
+    assert objects.stack_distance(*stacks) == pytest.approx(max(far) / np.sqrt(3), abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
+from scipy.spatial import KDTree
 
 from darkroom.tasks.metrics.masks import IOU_LEVELS
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
+_BLOCKS = (16, 64)  # along each axis of a stack, one after the other
+_ROUNDING = 1e-9
 _F2 = (5.0, 4.0)  # (1 + b²) TP / ((1 + b²) TP + b² FN + FP) with b = 2
 
 
@@ -67,12 +70,50 @@ def stack_distance(truth: Array, answer: Array) -> float:
     """
     if not truth.any() or not answer.any():
         return 1.0
-    box = tuple(slice(int(i.min()), int(i.max()) + 1) for i in np.nonzero(truth | answer))
-    spacing = [1 / side for side in truth.shape]
-    a, b = truth[box] > 0, answer[box] > 0
-    there = distance_transform_edt(~b, sampling=spacing)[a].max()
-    back = distance_transform_edt(~a, sampling=spacing)[b].max()
-    return float(max(there, back) / np.sqrt(3))
+    either = (truth > 0) | (answer > 0)
+    box = []
+    for axis in range(truth.ndim):
+        places = np.flatnonzero(either.any(axis=tuple({0, 1, 2} - {axis})))
+        box.append(slice(places[0], places[-1] + 1))
+    a, b = truth[tuple(box)] > 0, answer[tuple(box)] > 0
+    spacing = 1 / np.array(truth.shape)
+    return max(_farthest(a, b, spacing), _farthest(b, a, spacing)) / float(np.sqrt(3))
+
+
+def _farthest(voxels: Bools, others: Bools, spacing: Doubles) -> float:
+    """Return the greatest distance of a voxel to the nearest of others; both (slices, H, W).
+
+    Whole blocks are left out that lie nearer than the middle of another block: a fifth to a tenth
+    of the time of a distance transform of the volume, and no doubles of its size.
+    """
+    voxels = voxels & ~others
+    if not voxels.any():
+        return 0.0
+    tree = KDTree(np.argwhere(_surface(others)) * spacing)
+    for parts in _BLOCKS:
+        size = np.maximum(1, np.array(voxels.shape) // parts)
+        blocks = voxels
+        for axis, length in enumerate(voxels.shape):
+            starts = np.arange(0, length, size[axis])
+            blocks = np.logical_or.reduceat(blocks, starts, axis=axis)
+        middles = np.argwhere(blocks) * size + (size - 1) / 2
+        distances, _ = tree.query(middles * spacing)
+        reach = np.linalg.norm((size - 1) / 2 * spacing) + _ROUNDING
+        blocks[blocks] = distances + reach >= distances.max() - reach
+        for axis in range(voxels.ndim):
+            blocks = blocks.repeat(size[axis], axis=axis)
+        voxels = voxels & blocks[tuple(map(slice, voxels.shape))]
+    return float(tree.query(np.argwhere(voxels) * spacing)[0].max())
+
+
+def _surface(voxels: Bools) -> Bools:
+    """Return the voxels with a face to none: to what lies outside, one of them is the nearest."""
+    inner = voxels.copy()
+    for axis in range(voxels.ndim):
+        inside, whole = np.moveaxis(inner, axis, 0), np.moveaxis(voxels, axis, 0)
+        inside[1:] &= whole[:-1]
+        inside[:-1] &= whole[1:]
+    return voxels & ~inner
 
 
 def stack_name(image_id: str) -> str:
