@@ -1,7 +1,8 @@
 """Hold the judge's sample submission against what will be written, before anything is decoded."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from darkroom.errors import DataError
@@ -31,11 +32,11 @@ def unlike_answers(card: Card, metric: MetricSpec, sample: Table, limits: Limits
     """
     content = cell_content(card, metric)
     cells = cell_check(card, metric, [], replace(limits, sizes={"": _ANY_SIZE}))
-    answers = list(_answers(card, sample))
-    unlike = [each for each in answers if cells.fault(each[0], "", "", each[2]) is not None]
-    is_none_alike = len(unlike) == len(answers)
+    counts = _answers(card, sample)
+    unlike = {key: n for key, n in counts.items() if cells.fault(1, "", "", key[1]) is not None}
+    is_none_alike = len(unlike) == len(counts)
     texts = _texts(card, content, limits)
-    for row, column, cell in unlike:
+    for place, cell in unlike:
         if content == "runs":
             what = _empty_mask(card, cell)
         elif content in ("number", "probability"):
@@ -44,22 +45,24 @@ def unlike_answers(card: Card, metric: MetricSpec, sample: Table, limits: Limits
             what = _number(metric, _words(card, content, cell), texts, is_alone=is_none_alike)
         if what is not None:
             raise DataError(
-                f"column {column} of the sample submission holds {what[0]}",
+                f"column {card.header[place]} of the sample submission holds {what[0]}",
                 file=sample.file,
-                row=row,
+                row=sample.lines[sample.column(place).index(cell)],
                 found=repr(cell),
                 expected=f"such as {', '.join(texts)}"[:200] if texts else None,
                 fix=what[1],
             )
-    return len(unlike) if is_none_alike else 0
+    return sum(unlike.values()) if is_none_alike else 0
 
 
-def _answers(card: Card, sample: Table) -> Iterator[tuple[int, str, str]]:
-    """Yield the line, the column and the text of each answer that says something."""
-    for line, row in zip(sample.lines, sample.rows, strict=True):
-        for column, cell in zip(card.answers, row[len(card.keys) :], strict=True):
-            if cell.strip().lower() not in _BLANK:
-                yield line, column, cell
+def _answers(card: Card, sample: Table) -> dict[tuple[int, str], int]:
+    """Return how often each text that says something stands in each column of answers."""
+    return {
+        (place, cell): count
+        for place in range(len(card.keys), len(card.header))
+        for cell, count in Counter(sample.column(place)).items()
+        if cell.strip().lower() not in _BLANK
+    }
 
 
 def _texts(card: Card, content: Holds, limits: Limits) -> Sequence[str]:
