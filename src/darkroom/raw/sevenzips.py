@@ -96,7 +96,7 @@ class _Archive:
                 "a 7z archive needs the package py7zr, which is not installed",
                 file=self._path,
                 found=error,
-                fix="pip install 'darkroom[7z]', or unpack the archive into a folder of its name",
+                fix="pip install py7zr, or unpack the archive into a folder of its name",
             ) from error
         self._file = self._path.open("rb")
         try:

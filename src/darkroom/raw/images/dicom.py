@@ -89,7 +89,7 @@ def _dataset(data: bytes, name: str) -> Any:
         raise ResourceError(
             "pydicom is not installed, which reads DICOM",
             file=name,
-            fix="pip install 'darkroom[dicom]'",
+            fix="pip install pydicom",
         )
     import pydicom  # noqa: PLC0415  (optional)
 
