@@ -1,5 +1,6 @@
 """A table of training images and one to predict: ids, paths, targets, masks; what is refused."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,26 @@ def test_an_official_validation_table(tmp_path: Path) -> None:
     (tmp_path / "valid.csv").write_text("img,label\nv,z\n")
     words = refused(tmp_path, valid={"table": "valid.csv", "image": "valid.zip/{img}.png"})
     assert "valid.csv, row 2: target label holds 'z', which no training row has" in words
+
+
+@pytest.mark.parametrize(("groups", "twin"), [("1 1.0 2", "1.0"), ("1 2 '1 '", "1 ")])
+def test_a_group_that_is_written_in_two_ways_is_refused(
+    tmp_path: Path, groups: str, twin: str
+) -> None:
+    draw(tmp_path, ["dog", "cat", "dog"])
+    cells = shlex.split(groups)
+    lines = [f"{n:03},{'dc'[n % 2]},{cell}\n" for n, cell in enumerate(cells)]
+    (tmp_path / "train.csv").write_text("img,label,who\n" + "".join(lines))
+    words = refused(tmp_path, train=TRAIN | {"group": "who"})
+    assert f"data.train.group holds {twin!r}, which is '1' elsewhere" in words
+
+
+def test_rows_without_a_group_are_counted(tmp_path: Path) -> None:
+    draw(tmp_path, ["dog", "cat", "dog"])
+    (tmp_path / "train.csv").write_text("img,label,who\n000,d,a\n001,c,\n002,d,\n")
+    index = index_of(tmp_path, train=TRAIN | {"group": "who"})
+    assert index.rows["group"].tolist() == ["a", "", "", "", ""]
+    assert index.card.declared["train rows without a group, which may stand in any fold"] == 2
 
 
 def test_a_validation_table_without_the_group_is_refused(tmp_path: Path) -> None:

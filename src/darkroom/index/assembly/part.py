@@ -19,6 +19,8 @@ from darkroom.raw.templates import Template
 PATH = "*"  # of the files' paths
 SAMPLE_ID = "*id"  # of the ids in the sample submission
 
+_FRACTION = re.compile(r"(?<=[0-9])\.0+$")  # pandas writes 1.0 where a column has a gap
+
 Counts = Counter[str]
 
 
@@ -115,7 +117,7 @@ def read_part(
         table=table,
         ids=ids,
         images=pictures.images,
-        groups=_groups(key, rows, table, is_own="group" in own),
+        groups=_groups(key, rows, table, counts, is_own="group" in own),
         pictures=pictures,
         blank=blank,
         counts=counts,
@@ -325,7 +327,8 @@ def stems(images: Sequence[str]) -> list[str]:
     ]
 
 
-def _groups(key: str, rows: Rows, table: Table, *, is_own: bool) -> list[str]:
+def _groups(key: str, rows: Rows, table: Table, counts: Counts, *, is_own: bool) -> list[str]:
+    """Return the group of each row; rows to learn from that have none are counted."""
     if rows.group is None:
         return [""] * len(table.rows)
     if not (is_own or _has(table, rows.group, f"data.{key}.group")):
@@ -338,7 +341,26 @@ def _groups(key: str, rows: Rows, table: Table, *, is_own: bool) -> list[str]:
             expected=str(rows.group),
             fix=f"set data.{key}.group to its own column; null, if no group is in both parts",
         )
-    return template_cells(table, rows.group, f"data.{key}.group")
+    groups = template_cells(table, rows.group, f"data.{key}.group")
+    if key != "test":
+        _refuse_twin_groups(table, groups, f"data.{key}.group")
+        counts[f"{key} rows without a group, which may stand in any fold"] += groups.count("")
+    return groups
+
+
+def _refuse_twin_groups(table: Table, groups: Sequence[str], key: str) -> None:
+    """Raise for a group that is written in two ways: its images would part into two folds."""
+    first: dict[str, str] = {}
+    for group in dict.fromkeys(groups):
+        form = _FRACTION.sub("", " ".join(group.split()))
+        if (other := first.setdefault(form, group)) != group:
+            refuse_rows(
+                table,
+                [place for place, each in enumerate(groups) if each == group],
+                f"{key} holds {group!r}, which is {other!r} elsewhere",
+                expected="one text a group",
+                fix="write it in one way: without a point, without further blanks",
+            )
 
 
 def _has(table: Table, column: int | str, key: str) -> bool:
