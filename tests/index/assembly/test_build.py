@@ -267,6 +267,11 @@ def test_masks_by_file(tmp_path: Path) -> None:
     draw(tmp_path, ["001", "007"])
     words = refused(tmp_path, **masked)
     assert "train.csv, row 3: 1 rows without their mask\n  row 3: train.zip/t/007.png" in words
+    assert "if an empty mask has no file, end it in .*" in words
+    few = MASKED | {"mask": "train.zip/t/{label}.*"}
+    index = index_of(tmp_path, **(masked | {"train": few}))
+    assert index.rows["mask"].tolist() == ["train.zip/t/001.png", "[[]]", "", ""]
+    assert index.card.declared["train masks that are not there"] == 1
     draw(tmp_path, ["000", "../001"])
     words = refused(tmp_path, **masked)
     assert "train.csv, row 3: 1 rows whose data.train.mask is not a path inside" in words

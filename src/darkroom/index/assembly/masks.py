@@ -105,8 +105,8 @@ def _mask_files(archives: Archives, part: Part, text: str) -> list[list[str]]:
             details=[f"row {table.lines[place]}: {wanted[place]}" for place in absent],
             found=nearest_file(archives, wanted[absent[0]]),
             expected="a file at each mask's path",
-            fix=f"correct {key} or the table; rows of other files can be left out by "
-            f"data.{part.key}.where",
+            fix=f"correct {key} or the table; if an empty mask has no file, end it in .* for "
+            "any suffix: such masks are counted",
         )
     return [[path] if path else [] for path in paths]
 
