@@ -122,6 +122,7 @@ def _number(
         what = f"numbers, and {metric.name} is judged by labels, of which none is a number"
         return what, (
             "say the number of each label by data.values, such as {cat: 0, dog: 1}; or set "
-            "data.metric to what the judge counts, such as roc_auc"
+            "data.metric to what the judge counts, such as roc_auc; or, if they only fill the "
+            "column, write data.header in place of data.like"
         )
     return None
