@@ -18,6 +18,7 @@ VERSIONS = Card("multiclass", ("y",), ("1.5", "2.5"), header=HEADER)
 PAIR = Card("binary", ("y",), header=HEADER, label_values=("cat", "dog"))
 TAGS = Card("multilabel", ("hat", "tie"), header=HEADER)
 FLAGS = Card("multilabel", ("hat", "tie"), header=("id", "hat", "tie"))
+DIGITS = Card("multilabel", ("0", "1"), header=("id", "0", "1"))  # a column 1 at position 2
 WEIGHT = Card("regression", ("y",), header=HEADER)
 MASKS = Card("segmentation", header=HEADER, runs=Runs(empty="-1"))
 
@@ -49,6 +50,7 @@ def count(card: Card, metric: str, cells: list[str]) -> int:
         (VERSIONS, "accuracy", ["0.5"], 1),
         (TAGS, "samples_f1", ["hat tie", "hat"], 0),
         (FLAGS, "samples_f1", ["0|0"], 0),
+        (DIGITS, "macro_f1", ["0|1"], 0),
         (WEIGHT, "rmse", ["0.5"], 0),
         (WEIGHT, "quadratic_kappa", ["0"], 0),
         (WEIGHT, "quadratic_kappa", ["7"], 1),

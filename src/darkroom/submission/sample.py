@@ -47,7 +47,7 @@ def unlike_answers(card: Card, metric: MetricSpec, sample: Table, limits: Limits
             raise DataError(
                 f"column {card.header[place]} of the sample submission holds {what[0]}",
                 file=sample.file,
-                row=sample.lines[sample.column(place).index(cell)],
+                row=sample.lines[sample.column(card.header[place]).index(cell)],
                 found=repr(cell),
                 expected=f"such as {', '.join(texts)}"[:200] if texts else None,
                 fix=what[1],
@@ -60,7 +60,7 @@ def _answers(card: Card, sample: Table) -> dict[tuple[int, str], int]:
     return {
         (place, cell): count
         for place in range(len(card.keys), len(card.header))
-        for cell, count in Counter(sample.column(place)).items()
+        for cell, count in Counter(sample.column(card.header[place])).items()
         if cell.strip().lower() not in _BLANK
     }
 

@@ -96,6 +96,9 @@ def test_columns_that_are_called_by_numbers(tmp_path: Path) -> None:
     keys: dict[str, Any] = TRAIN | {"targets": ["0", "1"]}
     index = index_of(tmp_path, train=keys, like="sample.csv", header=[], metric="log_loss")
     assert (index.card.classes, index.card.answers) == (("0", "1"), ("1", "0"))
+    (tmp_path / "sample.csv").write_text("id,0,1\na,0,0\nb,0,0\n")
+    index = index_of(tmp_path, train=keys, like="sample.csv", header=[], task="multilabel")
+    assert index.card.answers == ("0", "1")
     keys |= {"targets": "0", "where": {"1": "1"}}
     few = index_of(tmp_path, train=keys, task="regression")
     assert few.rows["id"].tolist()[:2] == ["000", "002"]

@@ -127,8 +127,8 @@ def written_as_sample(data: Data, targets: Targets, sample: Sample | None) -> Ta
         return targets
     if not data.values and not {word.lower() for word in targets.label_values} <= COMMON_WORDS:
         return targets
-    places = range(len(key_templates(data)), len(sample.header))
-    words = {cell.strip() for place in places for cell in sample.table.column(place)} - {""}
+    names = sample.header[len(key_templates(data)) :]
+    words = {cell.strip() for name in names for cell in sample.table.column(name)} - {""}
     is_usual = bool(words) and {word.lower() for word in words} <= COMMON_WORDS
     if not is_usual or words & {*targets.label_values}:
         return targets
