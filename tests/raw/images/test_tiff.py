@@ -235,4 +235,24 @@ def test_parts_that_share_bytes_are_refused() -> None:
 def test_strips_as_large_as_pictures_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiff, "MAX_PART_PIXELS", 4000)
     with pytest.raises(DataError, match=r"strips or tiles of 101 x 83 px[\s\S]*tiles of 512"):
-        tiff.large_layout(saved(PICTURE), name="a.tif", more_than=1000)
+        tiff.large_layout(saved(PICTURE, compression="tiff_lzw"), name="a.tif", more_than=1000)
+
+
+@pytest.mark.parametrize(
+    "name", ["one strip", "grey, one strip", "rgba, one strip", "a strip a page"]
+)
+def test_a_large_strip_without_compression_is_read_by_rows(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiff, "MAX_PART_PIXELS", 8000)
+    data, pixels = {
+        "one strip": (saved(PICTURE), PICTURE),
+        "grey, one strip": (saved(PICTURE[:, :, 0]), GREY),
+        "rgba, one strip": (saved(RGBA), PICTURE),
+        "a strip a page": (pages_of(*np.moveaxis(PICTURE, 2, 0)), PICTURE),
+    }[name]
+    layout = tiff.large_layout(data, name="a.tif", more_than=1000)
+    assert layout is not None
+    assert layout.part == (4, WIDTH)
+    reduced, _ = tiff.read_reduced(data, layout, name="a.tif", at_least=(20, 20))
+    assert np.array_equal(reduced, means(pixels, 4))

@@ -7,7 +7,7 @@ See TIFF revision 6.0, Adobe 1992; BigTIFF differs in the width of its offsets a
 import io
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -35,6 +35,7 @@ _OFFSETS, _ORIENTATION, _SAMPLES, _STRIP_ROWS, _COUNTS, _PLANAR = 273, 274, 277,
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS, _FORMAT = 322, 323, 324, 325, 339
 _PREDICTOR, _JPEG_TABLES, _SUBSAMPLING, _FILL_ORDER, _EXTRA = 317, 347, 530, 266, 338
 _SHORT, _LONG, _UNDEFINED = 3, 4, 7  # types of values
+_NONE = 1  # compression
 _GREY, _RGB, _YCBCR = 1, 2, 6  # photometric interpretations
 _ENCODING = (_COMPRESSION, _PHOTOMETRIC, _PREDICTOR, _JPEG_TABLES, _SUBSAMPLING, _FILL_ORDER)
 _FORM = (_WIDTH, _HEIGHT, _BITS, _SAMPLES, _STRIP_ROWS, _TILE_WIDTH, _TILE_HEIGHT, *_ENCODING)
@@ -116,8 +117,30 @@ def _layout(file: BinaryIO, size: int, name: str, more_than: int) -> Layout | No
         tiled,
         {tag: first[tag] for tag in _ENCODING if tag in first},
     )
+    layout = _cut(layout)
     _check_parts(layout, size, name)
     return layout
+
+
+def _cut(layout: Layout) -> Layout:
+    """Return a layout with the rows of a large strip as parts, if that is all, and uncompressed.
+
+    So tifffile writes by default, a strip a page or channel.
+    """
+    height, width = layout.height, layout.width
+    row = width * (1 if layout.separate else layout.samples)  # bytes
+    is_whole = not layout.tiled and layout.part == (height, width)
+    is_plain = layout.tags.get(_COMPRESSION, _NONE) == _NONE and max(height, width) <= MAX_SIDE
+    is_plain = is_plain and all(count == height * row for _, count in layout.places)
+    if not (is_whole and is_plain) or height * width <= MAX_PART_PIXELS:
+        return layout
+    rows = max(1, MAX_PART_PIXELS // 16 // width)
+    places = [
+        (start + top * row, min(rows, height - top) * row)
+        for start, _ in layout.places
+        for top in range(0, height, rows)
+    ]
+    return replace(layout, part=(rows, width), places=places)
 
 
 def read_reduced(
