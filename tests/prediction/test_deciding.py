@@ -1,6 +1,7 @@
 """The decision that a metric wants: by brute force on small cases, and what it is worth."""
 
 import itertools
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -218,6 +219,18 @@ def test_what_is_no_grade_is_refused(card: Card, truth: Any) -> None:
     data = out_of_fold("quadratic_kappa", card.task, truth, np.zeros((len(truth), 1)))
     with pytest.raises(DataError, match="quadratic_kappa counts how far grades are apart"):
         count_grades(data, card, np.array(truth))
+
+
+def test_a_constant_of_thousands_of_classes_takes_a_row() -> None:
+    data = out_of_fold("macro_f1", "multiclass", np.zeros(2000, np.int64), np.zeros((2000, 5000)))
+    training = np.repeat([[0.0], [4999.0], [4999.0], [7.0]], 1000, axis=0)
+    tracemalloc.start()
+    constant = constant_predictions(data, training)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert constant.shape == (2000, 5000)
+    assert constant[-1, [0, 7, 4999, 1]].tolist() == [0.25, 0.25, 0.5, 0]
+    assert peak < 1e6
 
 
 def test_a_constant_is_what_the_training_targets_say() -> None:

@@ -28,7 +28,6 @@ from darkroom.tasks.answers import expected_grade, normalised_shares
 from darkroom.tasks.metrics.cuts import best_cuts, middle_cuts
 from darkroom.tasks.metrics.domain import refuse_other_classes, refuse_other_grades
 from darkroom.tasks.metrics.labels import split_truth
-from darkroom.tasks.metrics.probabilities import class_shares
 from darkroom.tasks.metrics.specs import MetricSpec
 
 Array = NDArray[Any]
@@ -362,14 +361,15 @@ def constant_predictions(data: OutOfFold, training: Array) -> Floats:
     """
     targets = np.asarray(training, np.float64)
     if data.task == "multiclass" and targets.shape[1] == 1:
-        targets = class_shares(targets[:, 0], data.predictions.shape[1])
-    if data.spec.name == "mae":
+        classes = targets[:, 0].astype(np.int64)
+        constant = np.bincount(classes, minlength=data.predictions.shape[1]) / len(classes)
+    elif data.spec.name == "mae":
         constant = np.nanmedian(targets, axis=0)
     elif data.spec.name == "rmsle":
         constant = np.expm1(np.nanmean(np.log1p(np.maximum(targets, 0)), axis=0))
     else:
         constant = np.nanmean(targets, axis=0)
-    return np.tile(constant.astype(np.float32), (len(data.predictions), 1))
+    return np.broadcast_to(constant.astype(np.float32), (len(data.predictions), len(constant)))
 
 
 def count_grades(data: OutOfFold, card: Card, training: Array) -> int:

@@ -9,6 +9,7 @@ stands beside a baseline: a prediction that does not look at the image.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -32,9 +33,9 @@ from darkroom.prediction.label_scores import (
     evaluate_regression,
     with_metric,
 )
-from darkroom.prediction.parts import Arrays, extended, joined
+from darkroom.prediction.parts import Arrays, extended
 from darkroom.prediction.predict import Prediction
-from darkroom.prediction.thresholds import Doubles
+from darkroom.prediction.thresholds import Doubles, Floats
 from darkroom.project.journal import Journal
 from darkroom.tasks.metrics.labels import class_numbers
 from darkroom.tasks.metrics.specs import column_weights, get_metric
@@ -79,8 +80,8 @@ def score_labels(
         DataError: The metric is not defined for these images, or not for these targets.
     """
     targets = list(card.targets)
-    predicted = joined([part for fold in folds for part in _predicted(fold)])["probabilities"]
     rows = pd.concat([fold.rows for fold in folds])
+    predicted = _predicted(folds, len(rows))
     is_known = rows[targets].notna().any(axis=1).to_numpy()
     truth = rows[targets].to_numpy(np.float64)[is_known]
     training = pd.concat([fold.training for fold in folds])[targets].to_numpy(np.float64)
@@ -90,7 +91,7 @@ def score_labels(
         spec,
         card.task,
         truth[:, 0].astype(np.int64) if is_numbered else truth,
-        predicted[is_known],
+        predicted if is_known.all() else predicted[is_known],
         column_weights(spec, card.outputs, card.weights),
     )
     grades = count_grades(data, card, training)
@@ -192,9 +193,24 @@ def _means(training: Doubles) -> Doubles:
     return np.asarray(np.nanmean(training, axis=0), np.float64)
 
 
-def _predicted(fold: LabelledPredictions) -> Iterator[Arrays]:
-    """Yield the probabilities of a fold's rows, batch by batch."""
-    return extended(
-        fold.journal,
-        lambda _: ({"probabilities": batch.probabilities} for batch in fold.predictions),
-    )
+def _predicted(folds: Sequence[LabelledPredictions], count: int) -> Floats:
+    """Return the predictions of all folds, float32 (n, K), filled in batch by batch.
+
+    Of thousands of classes they take gigabytes: batches that are joined would be held twice.
+    """
+    predictions: Floats | None = None
+    start = 0
+    for fold in folds:
+        for part in extended(fold.journal, partial(_probabilities, fold)):
+            batch = part["probabilities"]
+            if predictions is None:
+                predictions = np.empty((count, batch.shape[1]), batch.dtype)
+            predictions[start : start + len(batch)] = batch
+            start += len(batch)
+    assert predictions is not None, "there are images to validate on"
+    return predictions
+
+
+def _probabilities(fold: LabelledPredictions, _done: int) -> Iterator[Arrays]:
+    for batch in fold.predictions:
+        yield {"probabilities": batch.probabilities}

@@ -11,6 +11,8 @@ Threshold = float | Floats  # one, or one a label (K,)
 Decoder = Callable[[Floats, Threshold], npt.NDArray[Any]]
 """(probabilities, threshold) to answers."""
 
+_ROWS_AT_ONCE = 1024
+
 
 def decode_yes(probabilities: Floats, threshold: Threshold) -> npt.NDArray[np.uint8]:
     """Return 1 where a probability is greater than the threshold, else 0.
@@ -61,8 +63,12 @@ def normalised_shares(probabilities: Floats) -> Floats:
         >>> normalised_shares(np.array([[0.3, 0.1]], np.float32))
         array([[0.75, 0.25]], dtype=float32)
     """
-    doubles = probabilities.astype(np.float64)
-    return np.asarray(doubles / doubles.sum(axis=1, keepdims=True), np.float32)
+    shares = np.empty_like(probabilities, np.float32)
+    for start in range(0, len(probabilities), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        doubles = probabilities[rows].astype(np.float64)
+        shares[rows] = doubles / doubles.sum(axis=1, keepdims=True)
+    return shares
 
 
 def decode_value(values: Floats, _threshold: Threshold) -> Floats:

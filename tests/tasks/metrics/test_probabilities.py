@@ -168,6 +168,16 @@ def by_rank(row: list[float]) -> list[int]:
     return sorted(range(len(row)), key=lambda k: (-row[k], k))
 
 
+def test_few_images_at_a_time_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    case = rng.integers(0, 4, 50), (rng.integers(1, 9, (50, 4)) / 8).astype(np.float32)
+    loss, ranks = metrics.class_log_loss(*case), metrics.class_ranks(*case)
+    monkeypatch.setattr(metrics, "_CELLS_AT_ONCE", 30)
+    assert metrics.class_log_loss(*case) == loss
+    assert (metrics.class_ranks(*case) == ranks).all()
+    assert metrics.class_ranks(case[0][:0], case[1][:0]).tolist() == []
+
+
 @given(cases.classes(), st.integers(1, 5))
 def test_map_of_classes_agrees_with_kaggle(case: Case, top: int) -> None:
     order = [by_rank(row) for row in case.probabilities.tolist()]

@@ -19,6 +19,7 @@ Doubles = NDArray[np.float64]
 Column = tuple[NDArray[np.bool_], NDArray[np.bool_] | None]
 """Which images have a label, (n,), and of which that is known; None: of all."""
 
+_CELLS_AT_ONCE = 1 << 24  # images x classes
 CLIP = 1e-15  # how far Kaggle keeps a probability from 0 and 1
 
 
@@ -56,10 +57,10 @@ def class_log_loss(
     """
     if not len(probabilities):
         return None
-    p = np.clip(np.asarray(probabilities, np.float64), CLIP, 1 - CLIP)
     if np.ndim(truth) == 1 and weights is None:  # thousands of classes: the true one alone
-        own = np.take_along_axis(p, class_numbers(truth)[:, None], axis=1)[:, 0]
-        return float(-np.log(own / p.sum(axis=1)).mean())
+        parts = _row_blocks(class_numbers(truth), probabilities)
+        return float(np.concatenate([_true_losses(*part) for part in parts]).mean())
+    p = np.clip(np.asarray(probabilities, np.float64), CLIP, 1 - CLIP)
     shares = class_shares(truth, probabilities.shape[1])
     losses = -shares * np.log(p / p.sum(axis=1, keepdims=True))
     if weights is None:
@@ -198,12 +199,8 @@ def ranked(probabilities: Array, top: int) -> NDArray[np.int64]:
 
 def class_ranks(truth: Array, probabilities: Array) -> NDArray[np.int64]:
     """Return how many classes stand before the true one, (n,), in the order of `ranked`."""
-    classes = class_numbers(truth)
-    own = np.take_along_axis(probabilities, classes[:, None], axis=1)
-    earlier = np.arange(probabilities.shape[1]) < classes[:, None]
-    return np.asarray(
-        ((probabilities > own) | ((probabilities == own) & earlier)).sum(axis=1), np.int64
-    )
+    ranks = [_ranks(*part) for part in _row_blocks(class_numbers(truth), probabilities)]
+    return np.concatenate([np.zeros(0, np.int64), *ranks])
 
 
 def class_shares(truth: Array, classes: int) -> Doubles:
@@ -212,6 +209,29 @@ def class_shares(truth: Array, classes: int) -> Doubles:
     if values.ndim == 2 and values.shape[1] > 1:
         return values
     return np.asarray(np.arange(classes) == values.reshape(-1, 1), np.float64)
+
+
+def _row_blocks(classes: Array, probabilities: Array) -> Iterator[tuple[Array, Array]]:
+    """Yield classes and probabilities of some images at a time.
+
+    What is computed of thousands of classes takes several times their room.
+    """
+    rows = max(1, _CELLS_AT_ONCE // max(1, probabilities.shape[1]))
+    for start in range(0, len(probabilities), rows):
+        yield classes[start : start + rows], probabilities[start : start + rows]
+
+
+def _true_losses(classes: Array, probabilities: Array) -> Doubles:
+    p = np.clip(np.asarray(probabilities, np.float64), CLIP, 1 - CLIP)
+    own = np.take_along_axis(p, classes[:, None], axis=1)[:, 0]
+    return np.asarray(-np.log(own / p.sum(axis=1)))
+
+
+def _ranks(classes: Array, probabilities: Array) -> NDArray[np.int64]:
+    own = np.take_along_axis(probabilities, classes[:, None], axis=1)
+    earlier = np.arange(probabilities.shape[1]) < classes[:, None]
+    before = (probabilities > own) | ((probabilities == own) & earlier)
+    return np.asarray(before.sum(axis=1), np.int64)
 
 
 def _label_columns(truth: Array) -> Iterator[Column]:
