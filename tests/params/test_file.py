@@ -89,6 +89,12 @@ def test_an_error_in_a_union_is_listed_once(raw: Any, written: Any, words: str) 
     assert f"carvana.train.{words}" in text
 
 
+def test_a_mapping_of_nothing_is_no_list(raw: Any) -> None:
+    raw["celeba"]["data"]["train"]["mask"] = {}
+    words = "input should be a text, or input should be a mapping of 1 or more"
+    assert f"celeba.data.train.mask: found {{}} (dict); {words}" in _faults(raw)
+
+
 @pytest.mark.parametrize("written", ["imagnet", "models/carvana/fold0"])
 def test_weights_are_null_or_given_by_transfers(raw: Any, written: str) -> None:
     raw["celeba"]["model"]["weights"] = written

@@ -152,7 +152,8 @@ def _complaint(detail: ErrorDetails) -> str:
         return "input should be a list: [...]"
     if kind in ("too_short", "too_long"):
         least, most = (detail["ctx"].get(key) for key in ("min_length", "max_length"))
-        return f"input should be a list of {f'{least} or more' if least else f'at most {most}'}"
+        what = "mapping" if isinstance(detail["input"], dict) else "list"
+        return f"input should be a {what} of {f'{least} or more' if least else f'at most {most}'}"
     if kind == "string_type" and isinstance(detail["input"], dict):
         fields = [f"{{{name}}}" for name, value in detail["input"].items() if value is None]
         return f"input should be a text{f' in quotes: {fields[0]!r}' if fields else ''}"
