@@ -1,4 +1,5 @@
 import gzip
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from darkroom.submission.writer import Writer
 from darkroom.tasks.metrics.specs import get_metric
 
 IDS = ["a.jpg", "b.jpg", "c.jpg"]
+UNPACK = "unpack it, and check the .csv in it; a workbook: save it as .csv"
 GOOD = b"img,rle_mask\na.jpg,1 2 9 4\nb.jpg,\nc.jpg,12 1\n"
 
 
@@ -82,7 +84,7 @@ def test_other_spellings_of_the_same_row_are_accepted(tmp_path: Path, data: byte
 @pytest.mark.parametrize(
     ("name", "data", "content", "fix"),
     [
-        ("x.zip", b"PK\x03\x04", "a zip archive", "unpack it, and check the .csv in it"),
+        ("x.zip", b"PK\x03\x04", "a zip archive", UNPACK),
         ("x.csv", gzip.compress(GOOD, mtime=0), "a gzip file", "rename it to end in .csv.gz"),
         ("x.csv", GOOD.decode().encode("utf-16"), "UTF-16 text", "save it as UTF-8"),
         ("x.png", b"\x89PNG", "a PNG image", "name the file that is to be uploaded"),
@@ -497,6 +499,17 @@ def test_rows_of_objects(tmp_path: Path, rows: str, faults: list[str]) -> None:
     assert [line[: len(f)] for line, f in zip(shown, faults, strict=True)] == faults
     if report.ok:
         assert report.facts == {"empty share": 0.5, "objects an image": 1.0}
+
+
+def test_a_pipe_is_read_once() -> None:
+    reader, writer = os.pipe()
+    try:
+        with os.fdopen(writer, "wb") as file:
+            file.write(GOOD)
+        sizes = dict.fromkeys(IDS, (3, 4))
+        assert check(Path(f"/dev/fd/{reader}"), MASKS, IDS, sizes=sizes).ok
+    finally:
+        os.close(reader)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ _HEAD_BYTES = 512
 _BETWEEN = "\x1f"  # the cells of a key; no cell of ours holds a control character
 _OTHER_MARKS = ";\t|"
 _FIXES = {
-    "a zip archive": "unpack it, and check the .csv in it",
     "a gzip file": "rename it to end in .csv.gz",
+    "a zip archive": "unpack it, and check the .csv in it; a workbook: save it as .csv",
     "UTF-16 text": "save it as UTF-8",
 }
 
@@ -100,6 +100,8 @@ def check_submission(
 
 def _refuse_other_files(path: Path) -> None:
     """Raise ArtifactError for a known binary format, each row of which would have a fault."""
+    if path.exists() and not path.is_file():  # a pipe is read once; a folder is refused then
+        return
     with path.open("rb") as file:
         content = describe_bytes(file.read(_HEAD_BYTES))
     if content in TEXT_KINDS or path.name.endswith(".gz"):  # gzip is checked while it is read
