@@ -69,12 +69,10 @@ def refuse_undefined(
     if spec.writes == "labels" and task in LABEL_TASKS:
         answers = (answers > 0.5).astype(np.uint8)
     if spec.score(task, same, answers, weights) is None:
-        known = low[~np.isnan(low)]
+        shown = ", ".join(f"{value:g}" for value in low[~np.isnan(low)])
         raise DataError(
             f"data.metric: {spec.name} is not defined for these targets",
-            found=f"{len(truth)} training images, each with {', '.join(f'{v:g}' for v in known)}"[
-                :300
-            ],
+            found=f"{len(truth)} training images, each with {shown}"[:300],
             expected="images that differ in what is to be predicted",
             fix="is it the right column in data.train.targets? Else name another data.metric",
         )

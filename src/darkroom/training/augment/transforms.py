@@ -190,8 +190,8 @@ def _name_and_arguments(entry: Any, where: str) -> tuple[str, dict[str, Any]]:
 
 def _check_arguments(name: str, maker: Any, arguments: Mapping[str, Any], where: str) -> None:
     """Refuse arguments that the transform doesn't take, or lacks."""
-    known = inspect.signature(maker).parameters
-    allowed = [key for key in known if key != "strict"]
+    parameters = inspect.signature(maker).parameters
+    allowed = [key for key in parameters if key != "strict"]
     for key in arguments:
         if key not in allowed:
             near = difflib.get_close_matches(str(key), allowed, n=1)
@@ -202,7 +202,8 @@ def _check_arguments(name: str, maker: Any, arguments: Mapping[str, Any], where:
                 expected=", ".join(allowed),
                 fix=f"did you mean {near[0]}?" if near else None,
             )
-    required = [key for key in allowed if known[key].default is inspect.Parameter.empty]
+    unset = inspect.Parameter.empty
+    required = [key for key in allowed if parameters[key].default is unset]
     absent = [key for key in required if key not in arguments]
     if absent:
         raise ParamsError(

@@ -113,8 +113,8 @@ def curve(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     where all at or above a threshold is called present. Precision is 1 where nothing is.
     """
     false, true = counts[:, ::-1].cumsum(axis=1)[:, ::-1].astype(np.float64)
-    found = true + false
-    precision = np.divide(true, found, out=np.ones_like(true), where=found > 0)
+    positives = true + false
+    precision = np.divide(true, positives, out=np.ones_like(true), where=positives > 0)
     recall = true / max(1.0, true[0])
     return np.stack([true, false, false[0] - false, true[0] - true, precision, recall])
 

@@ -131,8 +131,8 @@ class Joints(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         outputs = func(*args, **kwargs)
-        known = not self.nodes.in_layer and self.nodes.knows((args, kwargs))
-        if known and any(True for _ in _tensors(outputs)):
+        is_known = not self.nodes.in_layer and self.nodes.knows((args, kwargs))
+        if is_known and any(True for _ in _tensors(outputs)):
             kind = _plain(func)
             self.nodes.add("/".join([*self.nodes.scope[-1:], kind]), kind, (args, kwargs), outputs)
         return outputs

@@ -73,18 +73,18 @@ def bars(counts: NDArray[np.int64], names: Sequence[str]) -> Pixels:
     picture = Image.new("RGB", (width, top + len(counts) * ROW_PX + MARGIN_PX), PAPER)
     draw = ImageDraw.Draw(picture)
     _legend(draw, MARGIN_PX + room)
-    for number, (name, ((absent, excess), (missed, found))) in enumerate(
+    for number, (name, ((absent, excess), (missed, hits))) in enumerate(
         zip(names, counts.tolist(), strict=True)
     ):
         y, x = top + number * ROW_PX, float(MARGIN_PX + room)
-        middle, whole = y + ROW_PX / 2, max(1, absent + excess + missed + found)
+        middle, whole = y + ROW_PX / 2, max(1, absent + excess + missed + hits)
         draw.text((x - 10, middle), name, INK, _font(TEXT_PX), anchor="rm")
-        for part, colour in ((found, RIGHT), (missed, MISSED), (excess, EXCESS), (absent, EMPTY)):
+        for part, colour in ((hits, RIGHT), (missed, MISSED), (excess, EXCESS), (absent, EMPTY)):
             end = x + BAR_PX * part / whole
             if part:
                 draw.rectangle((x, y + 3, max(x, end - 1), y + ROW_PX - 4), colour)
             x = end
-        right = f"{(absent + found) / whole:.1%}"
+        right = f"{(absent + hits) / whole:.1%}"
         draw.text((x + 62, middle), right, FAINT, _font(TEXT_PX), anchor="rm")
     return np.asarray(picture)
 
