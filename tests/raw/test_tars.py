@@ -4,7 +4,7 @@ import io
 import tarfile
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from darkroom.raw.tars import Member, read_members
@@ -30,6 +30,7 @@ def tar_of(members: list[tuple[str, int, bytes]], form: int) -> bytes:
     return data.getvalue()
 
 
+@example([("é/", 0, tarfile.REGTYPE)], tarfile.PAX_FORMAT)
 @given(st.lists(st.tuples(NAMES, st.integers(0, 2000), KINDS), max_size=8), FORMATS)
 def test_members_are_those_of_tarfile(members: list[tuple[str, int, bytes]], form: int) -> None:
     data = tar_of(members, form)

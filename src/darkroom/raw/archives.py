@@ -10,9 +10,7 @@ first.
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from io import BufferedReader
 from pathlib import Path
 from typing import Protocol
 from unicodedata import normalize
@@ -36,6 +34,7 @@ from darkroom.project.names import (
 )
 from darkroom.raw import limits
 from darkroom.raw.gunzip import unpack_gzip
+from darkroom.raw.large import LargeFile
 from darkroom.raw.sevenzips import unpack_7z
 from darkroom.raw.tars import BLOCK_BYTES, Tar
 from darkroom.raw.zips import Zip
@@ -47,32 +46,14 @@ _REPACKED = ("a rar archive", "a bzip2 file", "an xz file")
 _DOWNLOAD = "download it again"
 
 
-@dataclass(frozen=True)
-class LargeFile:
-    """A file that is too large to hold: it is opened, and read in parts.
-
-    Attributes:
-        path: Of the file.
-        bytes: Its size, which `len` is, too.
-    """
-
-    path: Path
-    bytes: int
-
-    def __len__(self) -> int:
-        return self.bytes
-
-    def open(self) -> BufferedReader:
-        """Return the file, opened."""
-        return self.path.open("rb")
-
-
 class _Container(Protocol):
     """The common interface of folder, zip and tar: sizes in bytes by member name, and reading."""
 
     sizes: dict[str, int]
 
     def read(self, name: str) -> bytes: ...
+
+    def stored(self, name: str) -> LargeFile | None: ...
 
 
 class Archives:
@@ -139,12 +120,7 @@ class Archives:
         container, name = self._find_member(path)
         size = container.sizes[name]
         if size > limits.MAX_MEMBER_BYTES:
-            raise DataError(
-                "too large to be read",
-                file=self.root / path,
-                found=f"{size:,} bytes",
-                expected=f"at most {limits.MAX_MEMBER_BYTES:,} bytes",
-            )
+            raise _too_large(self.root / path, size)
         with read_errors(self.root / path, *BROKEN):
             data = container.read(name)
         if len(data) != size:
@@ -159,7 +135,9 @@ class Archives:
         return data
 
     def read_image(self, path: str, *, digest: str = "") -> bytes | LargeFile:
-        """Return a member's bytes, as `read`; or a TIFF in a folder that `read` refuses, unread.
+        """Return a member's bytes, as `read`; or a TIFF that is too large for it, unread.
+
+        Such a TIFF lies in a folder, or in an archive that does not compress it.
 
         Raises:
             DataError: As `read`; or the TIFF is above `MAX_TIFF_BYTES` of `darkroom.raw.limits`.
@@ -168,15 +146,14 @@ class Archives:
         size = container.sizes[name]
         if not limits.MAX_MEMBER_BYTES < size <= limits.MAX_TIFF_BYTES:
             return self.read(path, digest=digest)
-        if not isinstance(container, _Folder):
-            return self.read(path, digest=digest)
-        with read_errors(self.root / path):
-            large = container.large_file(name)
-            with large.open() as file:
-                is_tiff = file.read(4) in TIFF_MAGIC
-            if not is_tiff:
-                return self.read(path)  # which refuses it
-            self._check_digest(path, large, digest)
+        with read_errors(self.root / path, *BROKEN):
+            large = container.stored(name)
+            is_tiff = large is not None and _is_tiff(large)
+        if large is None:
+            raise _too_large(self.root / path, size, "unpack its archive into a folder")
+        if not is_tiff:
+            raise _too_large(self.root / path, size, "store it as a TIFF, which is read in parts")
+        self._check_digest(path, large, digest)
         return large
 
     def _check_digest(self, path: str, data: bytes | LargeFile, digest: str) -> None:
@@ -266,6 +243,21 @@ class Archives:
         )
 
 
+def _too_large(file: Path, size: int, fix: str = "") -> DataError:
+    return DataError(
+        "too large to be read",
+        file=file,
+        found=f"{size:,} bytes",
+        expected=f"at most {limits.MAX_MEMBER_BYTES:,} bytes",
+        fix=fix,
+    )
+
+
+def _is_tiff(large: LargeFile) -> bool:
+    with large.open() as file:
+        return file.read(4) in TIFF_MAGIC
+
+
 def digest_of(data: bytes | LargeFile) -> str:
     """Return the digest of a raw file, as the index holds it: 32 digits of its sha256.
 
@@ -273,10 +265,8 @@ def digest_of(data: bytes | LargeFile) -> str:
         >>> digest_of(b"")
         'e3b0c44298fc1c149afbf4c8996fb924'
     """
-    if isinstance(data, LargeFile):
-        with data.open() as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_CHARACTERS]
-    return hashlib.sha256(data).hexdigest()[:DIGEST_CHARACTERS]
+    sha256 = data.sha256() if isinstance(data, LargeFile) else hashlib.sha256(data).hexdigest()
+    return sha256[:DIGEST_CHARACTERS]
 
 
 def joined_digest(digests: Sequence[str]) -> str:
@@ -334,5 +324,5 @@ class _Folder:
     def read(self, name: str) -> bytes:
         return (self._path / name).read_bytes()
 
-    def large_file(self, name: str) -> LargeFile:
-        return LargeFile(self._path / name, self.sizes[name])
+    def stored(self, name: str) -> LargeFile:
+        return LargeFile(self._path / name, self._path / name, self.sizes[name])

@@ -17,6 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 from darkroom.project.names import BROKEN, read_errors, safe_name, sizes_by_name
 from darkroom.raw import limits
+from darkroom.raw.large import LargeFile
 
 BLOCK_BYTES = 512
 _CHUNK_BYTES = 2**20
@@ -45,7 +46,7 @@ class Tar:
     """
 
     def __init__(self, path: Path, source: bytes | Path) -> None:
-        self._source = source
+        self._path, self._source = path, source
         with read_errors(path, *BROKEN), self._file() as file:
             members = []
             for member in read_members(file):
@@ -62,6 +63,12 @@ class Tar:
         with self._file() as file:
             file.seek(self._offsets[name])
             return file.read(self.sizes[name])
+
+    def stored(self, name: str) -> LargeFile | None:
+        """Return a member, unread; None if the tar is in memory."""
+        if not isinstance(self._source, Path):
+            return None
+        return LargeFile(self._path / name, self._source, self.sizes[name], self._offsets[name])
 
 
 def read_members(file: BinaryIO) -> Iterator[Member]:
@@ -91,6 +98,8 @@ def read_members(file: BinaryIO) -> Iterator[Member]:
             name = attributes.get(b"path") or long_name or _short_name(header)
             is_old_folder = kind == b"\0" and name.endswith(b"/")
             if not (kind in _FOLDER + _LISTING + _LABEL or is_old_folder):
+                if b"path" in attributes:
+                    name = name.rstrip(b"/")  # as tarfile has it
                 text = name.decode("utf-8", "surrogateescape")
                 yield Member(text, size, data, _fault(kind, attributes))
             long_name, attributes = b"", {}

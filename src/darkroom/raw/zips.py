@@ -24,6 +24,7 @@ from darkroom.project.names import (
     sizes_by_name,
 )
 from darkroom.raw import limits
+from darkroom.raw.large import LargeFile
 from darkroom.raw.parts import is_part, open_parts, part_names
 
 _END, _END_BYTES = b"PK\x05\x06", 22
@@ -46,7 +47,7 @@ class Zip:
     """A zip's members, stored or deflated."""
 
     def __init__(self, path: Path) -> None:
-        self._zip = open_zip(path)
+        self._path, self._zip = path, open_zip(path)
         infos = members(self._zip)
         entries = ((member_name(info), info.file_size, _fault(info)) for info in infos)
         self.sizes = sizes_by_name(path, entries)
@@ -56,6 +57,22 @@ class Zip:
         """Return a member's bytes, and one more if it has more than declared."""
         with self._zip.open(self._infos[name]) as file:
             return file.read(self.sizes[name] + 1)  # the limit stops a zip bomb
+
+    def stored(self, name: str) -> LargeFile | None:
+        """Return a member, unread; None if it is compressed.
+
+        Raises:
+            zipfile.BadZipFile: Its header is not that of the directory.
+        """
+        info = self._infos[name]
+        if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
+            return None
+        self._zip.open(info).close()  # compares the two headers
+        with open_parts(self._path) as file:
+            file.seek(info.header_offset)
+            name_bytes, extra_bytes = struct.unpack_from("<2H", file.read(_LOCAL_BYTES), 26)
+        start = info.header_offset + _LOCAL_BYTES + name_bytes + extra_bytes
+        return LargeFile(self._path / name, self._path, info.file_size, start, info.CRC)
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:

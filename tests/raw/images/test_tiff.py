@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from darkroom.raw.archives import Archives, digest_of
 from darkroom.raw.images import pictures, tiff
 from darkroom.raw.images.pictures import read_samples
 from darkroom.raw.images.reader import ImageReader, plan_channels
-from tests.support.packed import folder_of, zip_of
+from darkroom.raw.zips import Zip
+from tests.support.packed import folder_of, tar_of
 
 HEIGHT, WIDTH = 83, 101
 _ROWS, _COLUMNS = np.mgrid[:HEIGHT, :WIDTH]
@@ -157,34 +159,70 @@ def test_pictures_beyond_the_limit_are_read_in_parts(monkeypatch: pytest.MonkeyP
         read_samples(data, name="a.tif")
 
 
-def test_a_file_that_is_too_large_to_hold_is_read_in_parts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From a folder; in an archive, or of another kind, it is refused before it is read."""
+@pytest.fixture
+def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no member of more than 999 bytes be held."""
     monkeypatch.setattr(limits, "MAX_MEMBER_BYTES", 999)
-    data = by_hand(PICTURE, separate=True)
-    members = {"a.tif": data, "a.png": b"\x89PNG" + data, "deep.tif": DEEP, "cut.tif": data[:9999]}
-    folder_of(tmp_path / "train", members)
-    zip_of(tmp_path / "test.zip", {"a.tif": data})
-    archives = Archives(tmp_path, tmp_path / "unpacked")
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} is read whole"))
-    (digest,) = digests(archives, ["train/a.tif"])
-    assert digest == digest_of(data)
-    channels = plan_channels(archives, ["train/a.tif"] * 2, None)
-    reader = ImageReader(archives, channels)
-    raw = reader.read("train/a.tif", digest=digest, sufficient=lambda *_: (20, 20))
+    monkeypatch.setattr(Zip, "read", lambda _, name: pytest.fail(f"{name} is read whole"))
+
+
+LARGE = by_hand(PICTURE, separate=True)
+
+
+def zip_with(path: Path, data: bytes, method: int = zipfile.ZIP_STORED) -> None:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("b.txt", b"b")
+        archive.writestr("a.tif", data)
+
+
+@pytest.mark.parametrize("name", ["train", "train.zip", "train.zip.001", "train.tar"])
+@pytest.mark.usefixtures("small_limit")
+def test_a_file_that_is_too_large_to_hold_is_read_in_parts(tmp_path: Path, name: str) -> None:
+    if name == "train":
+        folder_of(tmp_path / name, {"a.tif": LARGE})
+    elif name == "train.tar":
+        tar_of(tmp_path / name, {"b.txt": b"b", "a.tif": LARGE})
+    else:
+        zip_with(tmp_path / "whole", LARGE)
+        with (tmp_path / "whole").open("rb") as whole:
+            if name.endswith("1"):
+                (tmp_path / name).write_bytes(whole.read(5000))
+                name = "train.zip.001"
+            (tmp_path / name.replace("001", "002")).write_bytes(whole.read())
+    archives = Archives(tmp_path, tmp_path / "unpacked")
+    path = f"{name}/a.tif"
+    (digest,) = digests(archives, [path])
+    assert digest == digest_of(LARGE)
+    reader = ImageReader(archives, plan_channels(archives, [path] * 2, None))
+    raw = reader.read(path, digest=digest, sufficient=lambda *_: (20, 20))
     assert np.array_equal(raw.pixels, means(PICTURE, 4))
-    assert (raw.bytes, raw.header.height, raw.header.width) == (len(data), HEIGHT, WIDTH)
+    assert (raw.bytes, raw.header.height, raw.header.width) == (len(LARGE), HEIGHT, WIDTH)
     with pytest.raises(DataError, match="not the file that was indexed"):
-        reader.read("train/a.tif", digest="0" * 32)
+        reader.read(path, digest="0" * 32)
+
+
+@pytest.mark.usefixtures("small_limit")
+def test_other_files_that_are_too_large_to_hold_are_refused(tmp_path: Path) -> None:
+    folder_of(
+        tmp_path / "train", {"a.png": b"\x89PNG" + LARGE, "deep.tif": DEEP, "cut.tif": LARGE[:9999]}
+    )
+    zip_with(tmp_path / "test.zip", LARGE, zipfile.ZIP_DEFLATED)
+    zip_with(tmp_path / "odd.zip", LARGE)
+    with (tmp_path / "odd.zip").open("r+b") as file:
+        file.seek(2000)
+        file.write(b"damage")
+    archives = Archives(tmp_path, tmp_path / "unpacked")
     for name, words in {
-        "test.zip/a.tif": "too large to be read",
-        "train/a.png": "too large to be read",
+        "test.zip/a.tif": "too large to be read[\\s\\S]*unpack its archive into a folder",
+        "train/a.png": "too large to be read[\\s\\S]*store it as a TIFF",
         "train/deep.tif": "not read in parts",
         "train/cut.tif": "no picture at the place that the header names",
     }.items():
         with pytest.raises(DataError, match=words):
-            reader.read(name, sufficient=lambda *_: (20, 20))
+            ImageReader(archives).read(name, sufficient=lambda *_: (20, 20))
+    with pytest.raises(DataError, match=r"odd\.zip/a\.tif: damaged, or cut short"):
+        digests(archives, ["odd.zip/a.tif"])
 
 
 def edited(data: bytes, tag: int, value: int) -> bytes:

@@ -15,8 +15,8 @@ from darkroom.images import codec
 from darkroom.images.codec import Header, Pixels
 from darkroom.images.geometry import RGB
 from darkroom.images.levels import Levels, auto_levels, check_finite, to_bytes
-from darkroom.raw.archives import LargeFile
 from darkroom.raw.images import dicom, npy, tiff
+from darkroom.raw.large import LargeFile
 
 Sufficient = Callable[[int, int], tuple[int, int]]
 """Height and width of an original -> those at which decoding it loses nothing."""

@@ -14,10 +14,11 @@ from darkroom.images import codec
 from darkroom.images.codec import Header, Pixels
 from darkroom.images.geometry import RGB
 from darkroom.images.levels import ADVICE, Levels, to_bytes, value_range
-from darkroom.raw.archives import Archives, LargeFile, digest_of, joined_digest
+from darkroom.raw.archives import Archives, digest_of, joined_digest
 from darkroom.raw.images import npy, pictures
 from darkroom.raw.images.cells import PixelCells, check_bytes, is_in_cells, read_cells
 from darkroom.raw.images.pictures import Samples, Sufficient
+from darkroom.raw.large import LargeFile
 
 _TRIED = 16  # images that say how many channels all have
 _TWELVE_BITS = 2**12

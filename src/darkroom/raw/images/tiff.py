@@ -18,7 +18,8 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from darkroom.errors import DataError
 from darkroom.images.codec import Header, Pixels
 from darkroom.images.geometry import DIVISORS, RGB, can_reduce
-from darkroom.raw.archives import TIFF_MAGIC, LargeFile
+from darkroom.raw.archives import TIFF_MAGIC
+from darkroom.raw.large import LargeFile
 
 MAX_SIDE = 2**17
 """131,072 px: scanners of whole slides reach 120,000."""
