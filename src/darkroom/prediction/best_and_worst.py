@@ -14,7 +14,7 @@ from darkroom.index.card import Card
 from darkroom.prediction.decision import Decision
 from darkroom.prediction.label_scores import Evaluation
 from darkroom.store.store import Store
-from darkroom.tasks.answers import answer_caption
+from darkroom.tasks.answers import Decoder, answer_caption
 from darkroom.tasks.planes import MaskClasses
 from darkroom.tasks.table import Task, get_task
 
@@ -115,8 +115,12 @@ def _tile(
     truth: Any = rows.loc[number, list(card.targets)].to_numpy(np.float64)
     truth = int(truth[0]) if card.task == "multiclass" and not card.soft else truth
     names = card.classes or card.targets
-    decode = task.decode  # of numbers, whose grades say less than they do
-    if card.task != "regression":
-        decode = lambda each, _: decision.answers(card.task, each)  # noqa: E731
-    caption, is_right = answer_caption(decode, truth, prediction, names)
+    caption, is_right = answer_caption(_decoder(task, decision), truth, prediction, names)
     return image, caption, sheets.ANSWER_MARKS[is_right]
+
+
+def _decoder(task: Task, decision: Decision) -> Decoder:
+    """Return what makes answers as was decided; numbers stay as they are, which say more."""
+    if task.name == "regression":
+        return task.decode
+    return lambda predictions, _: decision.answers(task.name, predictions)

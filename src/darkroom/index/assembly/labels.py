@@ -81,17 +81,7 @@ def encode_targets(
     trained = set(_cells(cells for key, cells in tables.items() if key == "train"))
     trained = trained or set(texts)
     if task == "multiclass":
-        for cells in tables.values():
-            for name, column in zip(names, cells.columns, strict=bool(cells.columns)):
-                refuse_no_names(cells.table, column, f"target {name}")
-            _check_blanks(cells, names, set(texts))
-        _check_spelling(tables, names, trained)
-        _check_trained(tables, names, {*trained, *further})
-        classes = class_labels(
-            {*trained, *further}, f"target {', '.join(names)}", tables["train"].table.file
-        )
-        codes = {label: float(number) for number, label in enumerate(classes)}
-        return EncodedTargets(_numbers(tables, names, codes), classes=classes)
+        return _encode_classes(tables, names, set(texts), trained, further)
     if task == "regression":
         for cells in tables.values():
             _check_values(cells, names, is_number, "a finite number, such as -1.5")
@@ -115,6 +105,26 @@ def encode_targets(
         _numbers(tables, names, {written[0]: 0.0, written[1]: 1.0}),
         label_values=pair or written,
     )
+
+
+def _encode_classes(
+    tables: Mapping[str, TargetCells],
+    names: Sequence[str],
+    texts: set[str],
+    trained: set[str],
+    further: Sequence[str],
+) -> EncodedTargets:
+    """Return the number of each cell's class, among those of training and `further` ones."""
+    for cells in tables.values():
+        for name, column in zip(names, cells.columns, strict=bool(cells.columns)):
+            refuse_no_names(cells.table, column, f"target {name}")
+        _check_blanks(cells, names, texts)
+    _check_spelling(tables, names, trained)
+    labels = {*trained, *further}
+    _check_trained(tables, names, labels)
+    classes = class_labels(labels, f"target {', '.join(names)}", tables["train"].table.file)
+    codes = {label: float(number) for number, label in enumerate(classes)}
+    return EncodedTargets(_numbers(tables, names, codes), classes=classes)
 
 
 def class_labels(
