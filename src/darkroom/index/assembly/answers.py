@@ -86,9 +86,9 @@ def _unlike_answers(data: Data, outputs: Sequence[str], answers: Sequence[str]) 
     if data.train.label is not None or in_cells:
         rename = "rename it in the table"
     elif data.task == "multiclass" and is_one:
-        rename = f"write data.values: {{{absent[0]}: {near}, ...}} with all classes"
+        rename = f"write data.values: {{{absent[0]!r}: {near!r}, ...}} with all classes"
     else:
-        rename = f"write data.train.targets: {{{near}: {absent[0]}, ...}} with all columns"
+        rename = f"write data.train.targets: {{{near!r}: {absent[0]!r}, ...}} with all columns"
         leave_out = "take it out of data.train.targets"
     return DataError(
         "the submission's header lacks what is learned",

@@ -329,19 +329,24 @@ def _translated(
     meanings = {
         str(text): "" if meaning is None else str(meaning) for text, meaning in values.items()
     }
-    _check_values(cells, names, meanings.__contains__, f"one of {', '.join(meanings)}"[:200])
+    fix = "name each text in data.values; quote a number that begins with 0: '007'"
+    _check_values(cells, names, meanings.__contains__, f"one of {', '.join(meanings)}"[:200], fix)
     columns = [[meanings.get(cell, cell) for cell in column] for column in cells.columns]
     return TargetCells(cells.table, columns, cells.complete)
 
 
 def _check_values(
-    cells: TargetCells, names: Sequence[str], legal: Callable[[str], bool], expected: str
+    cells: TargetCells,
+    names: Sequence[str],
+    legal: Callable[[str], bool],
+    expected: str,
+    fix: str = "",
 ) -> None:
     for name, column in zip(names, cells.columns, strict=bool(cells.columns)):
         odd = [place for place, cell in enumerate(column) if cell and not legal(cell)]
         if odd:
             what = f"target {name} holds {column[odd[0]]!r}"
-            refuse_rows(cells.table, odd, what, expected=expected)
+            refuse_rows(cells.table, odd, what, expected=expected, fix=fix)
 
 
 def _numbers(
