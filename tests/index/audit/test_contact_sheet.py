@@ -12,10 +12,18 @@ from darkroom.index.audit.report import build_report
 from tests.index.audit.test_report import tables
 
 
-def test_choose_spaces_them_evenly() -> None:
+def test_choose_takes_one_of_each_stretch() -> None:
     rows = pd.DataFrame({"id": range(100)})
-    assert contact_sheet.choose_rows(rows, 4) == [12, 37, 62, 87]
+    assert contact_sheet.choose_rows(rows, 4) == [12, 27, 68, 83]
     assert contact_sheet.choose_rows(rows[:3], 4) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("period", [2, 5, 10, 16])
+def test_choose_shows_several_places_of_a_period(period: int) -> None:
+    chosen = contact_sheet.choose_rows(pd.DataFrame({"id": range(160)}), 16)
+    assert chosen == sorted(set(chosen))
+    assert [place // 10 for place in chosen] == list(range(16))
+    assert len({place % period for place in chosen}) >= min(period, 6)
 
 
 def test_choose_gives_each_class_its_share() -> None:

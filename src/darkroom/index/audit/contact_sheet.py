@@ -12,13 +12,14 @@ from darkroom.images.sheets import Pixels
 
 MOST_WARNINGS = 4
 MOST_LABELS = 4
+GOLDEN = (5**0.5 - 1) / 2  # its multiples are spread over 0..1 without a period
 
 
 def choose_rows(rows: pd.DataFrame, count: int, *, by: str | None = None) -> list[int]:
     """Return positions of `count` rows, or of all if there are fewer, in order.
 
-    They are evenly spaced; with `by`, a column of classes, each class has an equal
-    share as far as it has so many, and the positions are in order of class.
+    One comes from each of `count` equal stretches. With `by`, a column of classes, each class has
+    an equal share as far as it has so many, and the positions are in order of class.
     """
     if by is None:
         return _spaced(np.arange(len(rows)), count)
@@ -122,5 +123,7 @@ def _summary(report: dict[str, Any]) -> str:
 def _spaced(positions: npt.NDArray[np.int64], count: int) -> list[int]:
     if len(positions) <= count:
         return [int(position) for position in positions]
-    middles = (np.arange(count) + 0.5) * len(positions) / count
-    return [int(positions[int(middle)]) for middle in middles]
+    # Not the middles: of five slices a scan every one would be the same slice.
+    offsets = (0.5 + np.arange(count) * GOLDEN) % 1
+    places = (np.arange(count) + offsets) * len(positions) / count
+    return [int(positions[int(place)]) for place in places]
