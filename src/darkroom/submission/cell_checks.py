@@ -144,7 +144,7 @@ class _Words:
     one_of: str | None = None
     counts: Counter[str] = field(default_factory=Counter)
     first_row: dict[str, int] = field(default_factory=dict)
-    chosen: Counter[str] = field(default_factory=Counter)
+    class_counts: Counter[str] = field(default_factory=Counter)
     hints: int = 0
 
     def __post_init__(self) -> None:
@@ -157,15 +157,15 @@ class _Words:
             self.counts.update(words[:1] if self.scored else words)
         if self.one_of is not None:
             self.first_row.setdefault(image_id, row)
-            self.chosen[image_id] += value == self.one_of
+            self.class_counts[image_id] += value == self.one_of
         return fault
 
     def finish(self) -> Sequence[Fault]:
         """Return a fault for each image that is not of exactly one class."""
         return [
-            Fault(row, f"{quote(name)} is of {self.chosen[name]} classes, expected one")
+            Fault(row, f"{quote(name)} is of {self.class_counts[name]} classes, expected one")
             for name, row in self.first_row.items()
-            if self.chosen[name] != 1
+            if self.class_counts[name] != 1
         ]
 
     def facts(self) -> dict[str, float]:

@@ -112,9 +112,9 @@ class MaskCells:
         own = np.arange(1, bounds.size, 2)  # where a pixel of the same run would be found
         step, other = (width, height) if self.runs.order == "row" else (height, width)
         self.steps[0] += middles.size
-        for place, each in ((1, step), (2, other)):
-            found = np.searchsorted(bounds, middles + each, "right")
-            self.steps[place] += int(((found % 2 == 1) & (found != own)).sum())
+        for number, each in ((1, step), (2, other)):
+            places = np.searchsorted(bounds, middles + each, "right")
+            self.steps[number] += int(((places % 2 == 1) & (places != own)).sum())
 
 
 def _overlap(masks: Sequence[tuple[int, rle.Bounds]]) -> tuple[int, int] | None:
