@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from darkroom.errors import DataError
 from darkroom.images.rle import Runs
@@ -142,10 +143,10 @@ def _expanded(header: tuple[str, ...], targets: Targets) -> tuple[str, ...]:
     return tuple(each for name in header for each in (names if name == "*" else [name]))
 
 
-def _columns(targets: Targets, key: str) -> dict[str, np.ndarray]:
+def _columns(targets: Targets, key: str) -> pd.DataFrame | None:
     if not targets.numbers:
-        return {}
-    return dict(zip(targets.names, targets.numbers[key].T, strict=True))
+        return None
+    return pd.DataFrame(targets.numbers[key], columns=list(targets.names), copy=False)
 
 
 def _card(

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
 
-import numpy as np
 import pandas as pd
 
 from darkroom.errors import DataError
@@ -25,9 +24,12 @@ def image_rows(
     masks: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
     official: str = "",
-    targets: Mapping[str, Sequence[float] | np.ndarray] | None = None,
+    targets: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Return index rows of one part ("train" or "test"), without digests."""
+    """Return index rows of one part ("train" or "test"), without digests.
+
+    `targets` are float64 columns, a row an image.
+    """
     blank = [""] * len(ids)
     columns: dict[str, object] = {
         "id": ids,
@@ -38,8 +40,7 @@ def image_rows(
         "official": [official] * len(ids),
     }
     frame = pd.DataFrame(columns, dtype="str")
-    numbers = {name: np.asarray(values, np.float64) for name, values in (targets or {}).items()}
-    return pd.concat([frame, pd.DataFrame(numbers, index=frame.index)], axis=1)
+    return frame if targets is None else pd.concat([frame, targets], axis=1)
 
 
 def assemble_index(
@@ -61,17 +62,19 @@ def assemble_index(
     Raises:
         DataError: The rows break a rule of the index, or an image is absent, damaged or empty.
     """
-    ordered = pd.concat(train).sort_values("id", kind="stable")
-    together = pd.concat([ordered, test], ignore_index=True)
-    together["digest"] = pd.Series(
-        _digests_of_files(archives, together["image"], paths_of, digests_of_cells or {}),
-        dtype="str",
-    )
-    together["mask_digest"] = pd.Series(
-        _digests_of_files(archives, together["mask"], mask_files, {}), dtype="str"
-    )
-    targets = () if card.task == "segmentation" else card.targets
-    index = Index(together[[*COLUMNS, *targets]], card)
+    together = pd.concat([*train, test], ignore_index=True)
+    ids = together["id"].tolist()[: len(together) - len(test)]
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    if order != [*range(len(ids))]:  # a thousand labels of each image are not copied for nothing
+        together = together.iloc[[*order, *range(len(ids), len(together))]]
+        together = together.reset_index(drop=True)
+    for name, column, files_of, known_digests in (
+        ("digest", "image", paths_of, digests_of_cells or {}),
+        ("mask_digest", "mask", mask_files, {}),
+    ):
+        digests_of = _digests_of_files(archives, together[column], files_of, known_digests)
+        together.insert(COLUMNS.index(name), name, pd.Series(digests_of, dtype="str"))
+    index = Index(together, card)
     check_index(index)
     return index
 
