@@ -284,9 +284,9 @@ def hubmap(root: Path, rng: np.random.Generator) -> Rows:
 
 
 def salt(root: Path, rng: np.random.Generator) -> Rows:
-    """train.csv (id, rle_mask); competition_data/<part>/images/<id>.png; every third has none."""
+    """train.csv (id, rle_mask); <part>/images/<id>.png; every third has none."""
     header = ["id", "rle_mask"]
-    path = "competition_data/{part}/images/{name}.png"
+    path = "{part}/images/{name}.png"
     return _masked(root, rng, path, "PNG", header, header, empty=3)
 
 
