@@ -302,9 +302,9 @@ def test_answers_that_are_all_alike_are_warned_of(tmp_path: Path) -> None:
 
 def test_numbers_beyond_those_of_training_are_warned_of(tmp_path: Path) -> None:
     card = Card("regression", ("y",), header=("id", "y"))
-    report = values_report(tmp_path, card, ["1", "100", "0.99", "101"], reach=(1.0, 100.0))
+    report = values_report(tmp_path, card, ["1", "-8.8", "109.8", "-9", "110"], reach=(1.0, 100.0))
     assert report.ok
-    assert report.warnings == ("2 numbers are not between those of training, 1 and 100",)
+    assert report.warnings == ("2 numbers are far from those of training, 1 to 100",)
 
 
 def test_an_image_of_two_classes_or_none_is_no_answer(tmp_path: Path) -> None:

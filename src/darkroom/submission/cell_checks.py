@@ -20,6 +20,7 @@ from darkroom.tasks.metrics.specs import MetricSpec
 _NUMBER = re.compile(r"[+-]?(\d++\.?\d*+|\.\d++)([eE][+-]?\d++)?", re.ASCII)
 _SHOWN_LABELS = 12
 _MOST_HINTS = 20  # of a nearest label: of ten thousands it takes a tenth of a second
+_MARGIN = 0.1  # of the range of training: a network may well go beyond it a little
 _FEW = 10  # answers, which may well be alike
 _SUM_TOLERANCE = 1e-3  # of a thousand classes, each rounded to six digits
 
@@ -217,7 +218,7 @@ class _Words:
 
 @dataclass
 class _Numbers:
-    """Cells of a finite number from `low` to `high`; those outside of `reach` are counted."""
+    """Cells of a finite number from `low` to `high`; those far outside of `reach` are counted."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -238,7 +239,8 @@ class _Numbers:
 
     def _add(self, image_id: str, number: float) -> None:  # noqa: ARG002
         self.least, self.greatest = min(self.least, number), max(self.greatest, number)
-        self.beyond += not self.reach[0] <= number <= self.reach[1]
+        low, high = self.reach
+        self.beyond += max(low - number, number - high) > _MARGIN * (high - low)
         self.total += number
         self.count += 1
 
@@ -255,7 +257,7 @@ class _Numbers:
         if self.beyond:
             low, high = self.reach
             what = "1 number is" if self.beyond == 1 else f"{self.beyond} numbers are"
-            warnings.append(f"{what} not between those of training, {low:g} and {high:g}")
+            warnings.append(f"{what} far from those of training, {low:g} to {high:g}")
         return warnings
 
     def _expected(self) -> str:
