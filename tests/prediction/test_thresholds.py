@@ -30,6 +30,20 @@ def test_dice_of_half_a_mask_by_hand() -> None:
     assert curve[thresholds.index_of(0.91)] == 0
 
 
+@pytest.mark.parametrize("cells", [7, 1 << 22])
+def test_columns_are_counted_as_each_alone(monkeypatch: pytest.MonkeyPatch, cells: int) -> None:
+    monkeypatch.setattr(thresholds, "_CELLS_AT_ONCE", cells)
+    rng = np.random.default_rng(2)
+    probabilities = rng.choice(np.arange(513) / 512, (50, 3)).astype(np.float32)
+    is_known = rng.random((50, 3)) < [1, 0.5, 0]
+    present = (rng.random((50, 3)) < 0.3) & is_known
+    false, true = thresholds.column_counts_above(probabilities, present, is_known)
+    for k, rows in enumerate(is_known.T):
+        each = thresholds.counts_above(probabilities[rows, k], present[rows, k])
+        assert false[k].tolist() == each[0].tolist()
+        assert true[k].tolist() == each[1].tolist()
+
+
 def test_both_empty_is_one_and_either_empty_is_zero() -> None:
     empty, full = np.zeros((2, 2), np.float32), np.ones((2, 2), np.float32)
     nothing, everything = masks([0, 0], [0, 0]), masks([1, 1], [1, 1])

@@ -13,7 +13,7 @@ calibrated alike, up to 0.01 less from thirty positives on. Cross-fitting decide
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -56,6 +56,11 @@ class OutOfFold:
     truth: Array
     predictions: Floats
     weights: Doubles | None = None
+
+    @cached_property
+    def labels(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which labels are present, and which are known, both (n, K)."""
+        return split_truth(self.truth)
 
     def score(self, decision: Decision) -> float | None:
         """Return the score of the answers that a decision makes."""
@@ -214,7 +219,7 @@ def by_label(data: OutOfFold, common: int) -> Decision:
         data: F-beta of several labels.
         common: The position of the common threshold in THRESHOLDS.
     """
-    present, is_known = split_truth(data.truth)
+    present, is_known = data.labels
     examples = np.minimum((present & is_known).sum(axis=0), (~present & is_known).sum(axis=0))
     labels = np.flatnonzero(examples >= LEAST_EXAMPLES).tolist()
     indices = np.full(data.predictions.shape[1], common)
@@ -244,7 +249,7 @@ def common_curve(data: OutOfFold) -> Doubles:
 
 def _samples_curve(data: OutOfFold) -> Doubles:
     """Return the mean F-beta of images at each threshold, from counts by image and level."""
-    present, is_known = split_truth(data.truth)
+    present, is_known = data.labels
     rows = np.flatnonzero(is_known.any(axis=1))
     total = np.zeros(len(THRESHOLDS))
     for start in range(0, len(rows), _ROWS_AT_ONCE):
@@ -268,7 +273,7 @@ def _f_curve(data: OutOfFold) -> Doubles:
     if data.spec.average == "micro":
         whole = answered.sum(axis=0), positives.sum(axis=0)
         return np.where(sum(whole) > 0, _f(data, hits.sum(axis=0), *whole), -np.inf)
-    is_known = split_truth(data.truth)[1].any(axis=0)
+    is_known = data.labels[1].any(axis=0)
     if not is_known.any():
         return np.full(len(THRESHOLDS), -np.inf)
     return np.asarray(_f(data, hits, answered, positives[:, None])[is_known].mean(axis=0))
@@ -276,19 +281,10 @@ def _f_curve(data: OutOfFold) -> Doubles:
 
 def _counts(data: OutOfFold) -> tuple[Doubles, Doubles, Doubles]:
     """Return hits (K, 255), answers (K, 255) and positives (K,) of the known labels."""
-    present, is_known = split_truth(data.truth)
-    hits, answered = [], []
-    for k in range(data.predictions.shape[1]):
-        rows = is_known[:, k]
-        false, true = thresholds.counts_above(data.predictions[rows, k], present[rows, k])
-        hits.append(true[1:])
-        answered.append((true + false)[1:])
-    positives = (present & is_known).sum(axis=0)
-    return (
-        np.array(hits, np.float64),
-        np.array(answered, np.float64),
-        positives.astype(np.float64),
-    )
+    present, is_known = data.labels
+    false, true = thresholds.column_counts_above(data.predictions, present, is_known)
+    hits, answered = (counts[:, 1:].astype(np.float64) for counts in (true, true + false))
+    return hits, answered, present.sum(axis=0, dtype=np.float64)
 
 
 def _f(data: OutOfFold, hits: Array, answered: Array, positives: Array) -> Doubles:

@@ -98,25 +98,19 @@ def label_curve(probabilities: Floats, truth: npt.NDArray[np.generic]) -> pd.Dat
 
     Labels that are unknown, NaN in the truth, are left out, and so is a label without a known one.
     """
-    accuracy, counts, f1 = [], [], []
     present, is_known = split_truth(truth)
-    for k in range(probabilities.shape[1]):
-        rows = is_known[:, k]
-        false_positives, true_positives = (
-            counts[1:]
-            for counts in thresholds.counts_above(probabilities[rows, k], present[rows, k])
-        )
-        count, positives = int(rows.sum()), np.count_nonzero(present[:, k])
-        if count:
-            accuracy.append((true_positives + count - positives - false_positives) / count)
-            counts.append(count)
-        f1.append(ratio(2 * true_positives, true_positives + false_positives + positives))
+    false, true = (
+        counts[:, 1:] for counts in thresholds.column_counts_above(probabilities, present, is_known)
+    )
+    images, positives = is_known.sum(axis=0), present.sum(axis=0)[:, None]
+    accuracy = ratio(true + images[:, None] - positives - false, images[:, None])
+    f1 = ratio(2 * true, true + false + positives)
     defined = ~np.isnan(f1)
     mean_f1 = ratio(np.where(defined, f1, 0).sum(axis=0), defined.sum(axis=0))
     return pd.DataFrame(
         {
             "threshold": THRESHOLDS,
-            "accuracy": share_of_known(np.array(accuracy), np.array(counts)),
+            "accuracy": share_of_known(accuracy, images),
             "macro_f1": mean_f1,
         }
     )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from darkroom.errors import ArtifactError
 
 LEVELS = 256
+_CELLS_AT_ONCE = 1 << 22  # images x labels
 THRESHOLDS: npt.NDArray[np.float64] = np.arange(1, LEVELS) / LEVELS
 
 Floats = npt.NDArray[np.float32]
@@ -40,6 +41,35 @@ def counts_above(probabilities: Floats, truth: npt.NDArray[np.generic]) -> tuple
     histogram = np.bincount(cell, minlength=2 * (LEVELS + 1)).reshape(2, LEVELS + 1)
     above = histogram[:, :0:-1].cumsum(axis=1)[:, ::-1]
     return above[0].astype(np.int64), above[1].astype(np.int64)
+
+
+def column_counts_above(
+    probabilities: Floats, present: npt.NDArray[np.bool_], is_known: npt.NDArray[np.bool_]
+) -> tuple[Counts, Counts]:
+    """Return `counts_above` of each label's known images, two int64 (K, 256).
+
+    Args:
+        probabilities: float32 (n, K), 0 to 1.
+        present: Which labels are there, (n, K).
+        is_known: Which labels count.
+
+    Raises:
+        ArtifactError: A probability is not a number from 0 to 1.
+    """
+    require_probabilities(probabilities)
+    labels = probabilities.shape[1]
+    firsts = np.arange(labels) * (LEVELS + 1)
+    histograms = np.zeros((2, labels * (LEVELS + 1)), np.int64)
+    rows = max(1, _CELLS_AT_ONCE // max(1, labels))
+    for start in range(0, len(probabilities), rows):
+        part = slice(start, start + rows)
+        cells = np.ceil(probabilities[part] * np.float32(LEVELS)).astype(np.int64) + firsts
+        for histogram, flags in zip(histograms, (~present, present), strict=True):
+            some = cells[flags[part] & is_known[part]]
+            histogram += np.bincount(some, minlength=histogram.size)
+    by_level = histograms.reshape(2, labels, LEVELS + 1)
+    above = by_level[:, :, :0:-1].cumsum(axis=2)[:, :, ::-1]
+    return above[0], above[1]
 
 
 def dice_curve(probabilities: Floats, mask: npt.NDArray[np.uint8]) -> Doubles:
