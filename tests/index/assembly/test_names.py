@@ -91,6 +91,23 @@ def test_a_column_of_two_lines_is_no_target_and_no_answer(tmp_path: Path) -> Non
     assert "sample.csv, row 1: a column's name is no line of text\n  found: 'i\\nd'" in words
 
 
+def test_pairs_that_share_a_file_are_counted_outside_of_a_group(tmp_path: Path) -> None:
+    lines = ["p,1,2,a,g\n", "q,2,3,b,g\n", "r,3,1,a,\n"]
+    pictures = {"train": "1.png 2.png 3.png", "test": "8.png"}
+    write(tmp_path, {"train.csv": "id,x,y,kind,set\n" + "".join(lines)}, pictures)
+    pairs: dict[str, Any] = {"table": "train.csv", "id": "id", "targets": "kind"}
+    pairs["image"] = ["train/{x}.png", "train/{y}.png"]
+    keys: dict[str, Any] = {"task": "multiclass", "header": ["id", "kind"]}
+    keys["test"] = {"files": "test/{id}.png", "group": None}
+    what = "train images that share a file with another, of no common group"
+    declared = index_of(tmp_path, train=pairs, **keys).card.declared
+    assert declared[what] == 3
+    declared = index_of(tmp_path, train=pairs | {"group": "set"}, **keys).card.declared
+    assert declared[what] == 3  # r shares one with each of the others
+    one = pairs | {"group": "set", "where": {"id": "!r"}}
+    assert what not in index_of(tmp_path, train=one, **keys).card.declared
+
+
 def test_training_images_that_are_test_images(tmp_path: Path) -> None:
     write(tmp_path, {"train.csv": "id,tags\n1,a\n2,b\n3,a\n", "test.csv": "id\n2\n3\n"}, IMAGES)
     same = WIDE | {"task": "multiclass", "test": {"table": "test.csv"}}

@@ -25,6 +25,7 @@ from darkroom.index.table import Index
 from darkroom.params.data import Data, Rows, TableFile, part_rows, target_columns
 from darkroom.params.section import LABEL_KEY
 from darkroom.raw.archives import Archives
+from darkroom.raw.images.reader import paths_of
 from darkroom.raw.tables import table_files
 from darkroom.raw.templates import Template
 
@@ -319,7 +320,7 @@ def _check_ids(images: Images) -> None:
 
 
 def _check_files(images: Images) -> None:
-    """Count the training images that are test images, too.
+    """Count the training images that are test images, too, and those that share a file.
 
     Raises:
         DataError: A template of files matches them, which says nothing of the part.
@@ -340,3 +341,19 @@ def _check_files(images: Images) -> None:
                 "folder, write table and image, so that a table names the rows",
             )
         part.counts["training images that are to be predicted, too"] += len(shared)
+        what = f"{key} images that share a file with another, of no common group"
+        part.counts[what] += _count_shared_files(part, gathered)
+
+
+def _count_shared_files(part: Part, gathered: Gathered) -> int:
+    """Return how many images have a file in common with one that may stand in another fold."""
+    owners: dict[str, int] = {}
+    shared: set[int] = set()
+    for place in gathered.first:
+        paths = paths_of(part.images[place])
+        for path in paths if len(paths) > 1 else ():
+            other = owners.setdefault(path, place)
+            group = part.groups[place]
+            if other != place and (not group or group != part.groups[other]):
+                shared |= {other, place}
+    return len(shared)
