@@ -42,6 +42,53 @@ def read(archives: Archives, mask: str) -> RawMasks:
     return read_masks(archives, mask, 2, 3, name="train.zip/a.jpg")
 
 
+def npy(values: np.ndarray) -> bytes:
+    file = BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
+ARRAYS = {
+    "boolean": MASK > 0,
+    "a plane behind": MASK[:, :, None].astype(np.int64),
+    "a plane in front": MASK[None].astype(np.float32),
+    "255": MASK * 255,
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_mask_may_be_an_array(tmp_path: Path, name: str) -> None:
+    zip_of(tmp_path / "m.zip", {"m.npy": npy(ARRAYS[name])})
+    masks = read(Archives(tmp_path, tmp_path / "unpacked"), "m.zip/m.npy")
+    assert np.array_equal(masks.planes, MASK[None])
+    assert masks.values == ("0/255" if name == "255" else "0/1",)
+
+
+def test_the_values_of_an_array_may_be_classes(tmp_path: Path) -> None:
+    zip_of(tmp_path / "m.zip", {"m.npy": npy(MASK.astype(np.uint16) * 300)})
+    archives = Archives(tmp_path, tmp_path / "unpacked")
+    form = MaskForm(1, {300: 0})
+    masks = read_masks(archives, "m.zip/m.npy", 2, 3, form=form, name="a.jpg")
+    assert np.array_equal(masks.planes, MASK[None])
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (npy(np.zeros((4, 6, 2))), "a mask of several planes\n  found: 2 planes"),
+        (npy(MASK * 0.5), "values that are no classes\n  found: float64 from 0 to 0.5"),
+        (npy(MASK - 1.0), "values that are no classes\n  found: float64 from -1 to 0"),
+        (npy(MASK + np.nan), "values that are no classes"),
+        (npy(MASK * 7), "7"),
+        (npy(MASK.T), "the mask's size is not its image's\n  found: 2 x 3 px"),
+        (npy(MASK)[:-1], "not of the size that its header claims"),
+    ],
+)
+def test_other_arrays_are_no_masks(tmp_path: Path, data: bytes, words: str) -> None:
+    zip_of(tmp_path / "m.zip", {"m.npy": data})
+    assert words in refused(Archives(tmp_path, tmp_path / "unpacked"), "m.zip/m.npy")
+
+
 def refused(archives: Archives, mask: str) -> str:
     with pytest.raises(DataError) as caught:
         read(archives, mask)

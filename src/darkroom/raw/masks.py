@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from darkroom.errors import DataError, one_line
 from darkroom.images import rle
 from darkroom.images.codec import decode_mask, decode_mask_values
-from darkroom.images.labels import planes_from_values
+from darkroom.images.labels import labels_from_levels, planes_from_values
 from darkroom.images.objects import find_objects
 from darkroom.raw.archives import Archives, digest_of, joined_digest
+from darkroom.raw.images import npy
 
 RLE_PREFIX = "rle:"
 RUN_LENGTHS = "run lengths"
@@ -190,7 +191,10 @@ def _read_parts(
         data = archives.read(part, digest="" if several else digest)
         if several and digest:
             digests.append(digest_of(data))
-        pixels, values = decode_mask(data, name=part)
+        if npy.is_array(data):
+            pixels, values = labels_from_levels(npy.read_values(data, name=part), part)
+        else:
+            pixels, values = decode_mask(data, name=part)
         _check_size(pixels, height, width, part, name)
         return pixels, values
 
@@ -219,7 +223,9 @@ def _read_values(
             found=", ".join(parts)[:200] or "no picture",
             expected="one picture whose values are the classes",
         )
-    samples = decode_mask_values(archives.read(parts[0], digest=digest), name=parts[0])
+    data = archives.read(parts[0], digest=digest)
+    read = npy.read_values if npy.is_array(data) else decode_mask_values
+    samples = read(data, name=parts[0])
     _check_size(samples, height, width, parts[0], name)
     planes, unknown = planes_from_values(samples, form.values, form.planes, parts[0])
     used = " ".join(map(str, np.unique(samples).tolist()))

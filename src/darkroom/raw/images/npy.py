@@ -14,6 +14,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from darkroom.errors import DataError
+from darkroom.images.codec import decoder_errors_reported
 
 MAGIC, ZIP_MAGIC = b"\x93NUMPY", b"PK\x03\x04"
 MAX_BYTES = 2**29
@@ -81,6 +82,32 @@ def read_array(data: bytes, *, name: str) -> NDArray[Any]:
     array = flat.reshape(shape, order="F" if is_fortran else "C")
     array = array[:, :, None] if axis is None else np.moveaxis(array, axis, 2)
     return np.ascontiguousarray(array.astype(dtype.newbyteorder("="), copy=False))
+
+
+def read_values(data: bytes, *, name: str) -> NDArray[np.uint16]:
+    """Return an array of one value a pixel, as a mask is, uint16 (H, W).
+
+    Raises:
+        DataError: As `read_array`; or it has several planes, or other values than 0 to 65,535.
+    """
+    with decoder_errors_reported(name):
+        array = read_array(data, name=name)
+        values = array[:, :, 0].astype(np.uint16)
+    if array.shape[2] != 1:
+        raise DataError(
+            "a mask of several planes",
+            file=name,
+            found=f"{array.shape[2]} planes",
+            expected="one value a pixel: shape (H, W), (H, W, 1) or (1, H, W)",
+        )
+    if not np.array_equal(values, array[:, :, 0]):
+        raise DataError(
+            "a mask of values that are no classes",
+            file=name,
+            found=f"{array.dtype} from {array.min():g} to {array.max():g}",
+            expected="whole numbers from 0 to 65535",
+        )
+    return values
 
 
 def channel_axis(shape: tuple[int, ...], name: str) -> int | None:
