@@ -473,6 +473,27 @@ def test_a_file_that_two_patterns_fit_is_refused(tmp_path: Path) -> None:
     assert "m/1_2_a.png: a mask of two images\n  found: 1 (row 1) and 1_2 (row 2)" in words
 
 
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({}, "1, and a row that where leaves out: m/1_2_*.png"),
+        ({"valid": {"where": {}, "table": "v.csv"}}, "1 of data.train, and 1_2 of data.valid"),
+    ],
+)
+@pytest.mark.parametrize("is_by_class", [False, True])
+def test_a_mask_of_an_image_that_the_part_does_not_have_is_refused(
+    tmp_path: Path, keys: dict[str, Any], words: str, is_by_class: bool
+) -> None:
+    write(tmp_path, {"v.csv": "id,kind\n1_2,b\n"}, {"s": "1.png 1_2.png 3.png", "t": "9.png"})
+    folder_of(tmp_path / "m", dict.fromkeys(["1_a.png", "1_2_a.png", "3_a.png"], b"x"))
+    (tmp_path / "train.csv").write_text("id,kind\n1,a\n3,a\n" + ("" if keys else "1_2,b\n"))
+    mask = {"a": "m/{id}_*.png", "b": "m/{id}*a.png"} if is_by_class else "m/{id}_*.png"
+    train = {"table": "train.csv", "image": "s/{id}.png", "mask": mask}
+    train |= {"where": {"kind": "a"}}
+    header = ["id", "a", "b"] if is_by_class else ["id", "runs"]
+    assert words in refused(tmp_path, **MASKED | keys | {"header": header}, train=train)
+
+
 def test_a_file_a_class_that_two_images_fit_is_refused(tmp_path: Path) -> None:
     masks = "1_a.png 1_2_a.png 1_2_b.gif 7_a.png"
     write(tmp_path, {}, {"s": "1.png 1_2.png 7.png", "m": masks, "t": "9.png"})

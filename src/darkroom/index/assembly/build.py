@@ -15,7 +15,7 @@ from darkroom.index.assembly.answers import (
     written_as_sample,
 )
 from darkroom.index.assembly.gather import Gathered, gather, label_vocabulary
-from darkroom.index.assembly.masks import mask_cells
+from darkroom.index.assembly.masks import mask_cells, refuse_masks_of_two_parts
 from darkroom.index.assembly.part import Counts, Part, read_part, stems
 from darkroom.index.assembly.rows import assemble_index, image_rows
 from darkroom.index.assembly.sample import Sample, key_templates, read_sample
@@ -102,6 +102,7 @@ def _assembled(
             key: mask_cells(archives, part, gathered, labels, data)
             for key, (part, gathered) in images.items()
         }
+        refuse_masks_of_two_parts(masks, images)
         targets = Targets(tuple(map(free_name, labels)), {})
     else:
         in_rows = labels if images["train"][0].rows.label is not None else ()

@@ -1,7 +1,7 @@
 """The mask of each image: files, run lengths, one class or several, one part or several."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from darkroom.errors import DataError, one_line
 from darkroom.images.rle import Runs, normalise
@@ -94,6 +94,7 @@ def _mask_files(archives: Archives, part: Part, text: str) -> list[list[str]]:
     if "*" in text:
         files = template.files(archives, wanted)
         _refuse_shared(part, table, files)
+        _refuse_left_out(archives, part, template, wanted, files)
         return files
     paths = template.resolve(archives, wanted)
     absent = [place for place, path in enumerate(wanted) if path and not paths[place]]
@@ -128,6 +129,58 @@ def _refuse_shared(part: Part, table: Table, files: Sequence[list[str]]) -> None
                 )
 
 
+def _refuse_left_out(
+    archives: Archives,
+    part: Part,
+    template: Template,
+    wanted: Sequence[str],
+    files: Sequence[list[str]],
+) -> None:
+    """Raise if a star takes a file for a mask that is of a row which `where` leaves out."""
+    others = part.left_out
+    columns = {*others.header, *map(str, range(len(others.header)))}
+    if not template.has_star or not others.rows or not {*template.fields} <= columns:
+        return
+    paths = sorted({*template.fill_paths(others)} - {*wanted})
+    owners = {
+        file: path
+        for path, several in zip(paths, template.files(archives, paths), strict=True)
+        for file in several
+    }
+    for place, several in enumerate(files):
+        if taken := [file for file in several if file in owners]:
+            raise DataError(
+                "a mask of two images",
+                file=taken[0],
+                found=f"{part.ids[place]}, and a row that where leaves out: {owners[taken[0]]}",
+                expected="files of one image each",
+                fix=f"write more of the name into data.{part.key}.mask, so that * is less",
+            )
+
+
+def refuse_masks_of_two_parts(
+    masks: Mapping[str, Sequence[str]], parts: Mapping[str, tuple[Part, Gathered]]
+) -> None:
+    """Raise if a star takes one file for masks of two parts, such as train and valid."""
+    owners: dict[str, tuple[str, str]] = {}
+    for key, (part, gathered) in parts.items():
+        texts = part.rows.mask
+        if "*" not in "".join(texts.values() if isinstance(texts, dict) else [texts or ""]):
+            continue
+        for image, cell in zip(gathered.ids, masks[key], strict=True):
+            several = json.loads(cell) if cell.startswith("[[") else [[cell] if cell else []]
+            for file in (file for each in several for file in each):
+                other = owners.setdefault(file, (key, image))
+                if other[0] != key:
+                    raise DataError(
+                        "a mask of images of two parts",
+                        file=file,
+                        found=f"{other[1]} of data.{other[0]}, and {image} of data.{key}",
+                        expected="files of one image each",
+                        fix=f"write more of the name into data.{key}.mask, so that * is less",
+                    )
+
+
 def _with_id(part: Part, template: Template) -> Table:
     """Return the part's table, with the ids as a column where a template needs them."""
     if "id" in template.fields and "id" not in part.table.header:
@@ -156,6 +209,7 @@ def _files_by_class(
         table = _with_id(first, template)
         files = template.files(archives, template.fill_paths(table))
         _refuse_shared(first, table, files)
+        _refuse_left_out(archives, first, template, template.fill_paths(table), files)
         if not any(files):
             raise DataError(
                 f"no file is like data.{part.key}.mask.{name}",

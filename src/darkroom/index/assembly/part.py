@@ -37,6 +37,7 @@ class Part:
         groups: Of each row.
         pictures: Where images stand in tables, their values and form.
         blank: Rows of files that no row of the table names.
+        left_out: The rows of the table that `where` leaves out.
         counts: Of what was left out, by what the audit says.
     """
 
@@ -48,6 +49,7 @@ class Part:
     groups: list[str]
     pictures: Pictures
     blank: frozenset[int]
+    left_out: Table
     counts: Counts
 
     def select(self, places: Sequence[int]) -> "Part":
@@ -88,6 +90,7 @@ def read_part(
     counts = Counts()
     is_sample = rows.table is None and rows.files is None
     table, blank = _read_rows(archives, key, rows, sample, counts)
+    whole = table
     positions = {line: place for place, line in enumerate(table.lines)}
     where = {column: _patterns(patterns) for column, patterns in rows.where.items()}
     early = {column: where[column] for column in where if column in table.header}
@@ -97,6 +100,8 @@ def read_part(
         if column in table.header or column.isdecimal() or "cells" in own:
             table = _taken_apart(table, column, text, f"data.{key}.cells.{column}")
     table, blank = _filtered(table, blank, late, key, counts)
+    of_where = {*whole.lines} - {*table.lines}
+    left_out = whole.select([n for n, line in enumerate(whole.lines) if line in of_where])
     pictures = find_pictures(archives, key, rows, table, positions, cells)
     if absent := pictures.absent:
         if rows.missing == "refuse" or is_sample or len(absent) == len(table.rows):
@@ -120,6 +125,7 @@ def read_part(
         groups=_groups(key, rows, table, counts, is_own="group" in own),
         pictures=pictures,
         blank=blank,
+        left_out=left_out,
         counts=counts,
     )
 
