@@ -171,6 +171,19 @@ def test_targets_of_another_table_in_another_order_are_refused(tmp_path: Path) -
     assert "data.test.targets has other targets than data.train.targets\n  found: 1" in words
 
 
+def test_positions_that_mean_another_column_in_another_table_are_refused(tmp_path: Path) -> None:
+    draw(tmp_path, ["1", "0"])
+    (tmp_path / "train.csv").write_text("img,label,car\n000,1,0\n001,0,1\n")
+    (tmp_path / "test.csv").write_text("img,car,label\nb,1,0\na,1,0\n")
+    named = {"x": 1, "y": 2}
+    keys = {"train": BOTH | {"targets": named}, "header": ["id", "x", "y"], "task": "multilabel"}
+    words = refused(tmp_path, ParamsError, **keys, test=TEST | {"targets": named})
+    assert "in another order\n  found: car, label\n  expected: label, car\n" in words
+    (tmp_path / "test.csv").write_text("img,label,car\nb,1,0\na,1,0\n")
+    rows = index_of(tmp_path, **keys, test=TEST | {"targets": named}).rows
+    assert rows[["x", "y"]].to_numpy()[2:].tolist() == [[1.0, 0.0], [1.0, 0.0]]
+
+
 def test_a_weight_is_of_the_target_as_its_table_names_it(tmp_path: Path) -> None:
     draw(tmp_path, ["1.5", "2"], name="height")
     weighted: dict[str, Any] = {"task": "regression", "metric": "weighted_r2"}
@@ -391,7 +404,9 @@ def test_several_rows_may_be_of_one_image_if_they_have_ids(tmp_path: Path) -> No
     own: dict[str, Any] = {"train": TRAIN | {"id": "key"}, "test": TEST | {"id": "img"}}
     assert index_of(tmp_path, **own).rows["id"].tolist()[:2] == ["p", "q"]
     (tmp_path / "train.csv").write_text("img,label,key\n000,x,p\n001,y,p\n")
-    assert "rows of one id that are of different images" in refused(tmp_path, **own)
+    words = refused(tmp_path, **own)
+    assert "rows of one id that are of different images" in words
+    assert "set data.train.id to what each image has of its own" in words
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ def gather(part: Part) -> Gathered:
             if cells[place] != cells[several[0]]
         ]
         what = f"rows of one id that are of different {what}"
-        refuse_rows(part.table, odd, what, expected="one image and one group for each id")
+        fix = f"set data.{part.key}.id to what each image has of its own: a column, or a template"
+        refuse_rows(part.table, odd, what, expected="one image and one group for each id", fix=fix)
     return Gathered(list(places), list(places.values()))
 
 

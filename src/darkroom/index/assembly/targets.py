@@ -79,6 +79,12 @@ def read_targets(
     for key, (part, _) in images.items():
         is_named = isinstance(part.rows.targets, dict)
         _check_order(key, _names(part, columns[key]), names, is_named=is_named)
+        if any(isinstance(column, int) for column in columns[key]):  # names do not hold these
+            titles = [
+                [_title(other.table, column) for column in columns[of]]
+                for of, other in ((key, part), ("train", images["train"][0]))
+            ]
+            _check_order(key, titles[0], titles[1], is_named=False)
     cells = {}
     for key, (part, gathered) in images.items():
         texts = [part.table.column(column) for column in columns[key]]

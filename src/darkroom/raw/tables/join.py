@@ -58,7 +58,8 @@ def _join(left: Table, right: Table) -> Table:
     absent = [row for row, key in enumerate(keys) if key not in cells]
     if absent:
         example = f"{' | '.join(keys[absent[0]])} is not in {Path(right.file).name}"
-        refuse_rows(left, absent, f"no row of the same {what}: {example}")
+        fix = "put the table with fewer rows first, if the others are not needed"
+        refuse_rows(left, absent, f"no row of the same {what}: {example}", fix=fix)
     matches = (right.rows[cells[key]] for key in keys)
     return replace(
         left,
