@@ -47,6 +47,8 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
     assert data_faults("a", section(like=None, header=["", "y"], test=TEST_TABLE)) == []
     assert data_faults("a", section(task="multilabel", separator="\t")) == []
     assert data_faults("a", section(test={"files": "test/*.png"})) == []
+    columns = {"train": TRAIN | {"targets": "c*"}, "values": {"n": 0, "y": 1}}
+    assert data_faults("a", section(task="multilabel", separator=" ", **columns)) == []
     assert data_faults("a", section(task="binary", values={0: 0, 1: 1, "": 0, -1: None})) == []
     split = {"files": "train/{n}.jpg", "cells": {"n": "{kind}-{k}"}, "targets": "kind"}
     assert data_faults("a", section(train=split, test={"image": "test/{n}.jpg"})) == []
@@ -127,6 +129,10 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
         (
             {"train": {"files": "train/0.png", "targets": "label"}},
             "a.data.train.files: found 'train/0.png', which is one file; write what differs",
+        ),
+        (
+            {"task": "multilabel", "separator": " ", "values": {"a": 1, "b": 0}},
+            "a.data.values: are of cells of one label, and separator of several",
         ),
         ({"task": "multilabel", "separator": "\n"}, "a.data.separator: found '\\n', which breaks"),
         (

@@ -259,6 +259,11 @@ def _value_faults(at: str, data: Data) -> list[str]:
     if data.task != "segmentation":
         if data.task == "regression":
             return [f"{at}.values: are of labels and masks, and the task is regression; remove it"]
+        columns = target_columns(data.train)
+        in_cells = len(columns) == 1 and not set(str(columns[0])) & set("*?[")
+        in_cells = in_cells and data.separator is not None and data.train.label is None
+        if in_cells and data.task == "multilabel":
+            return [f"{at}.values: are of cells of one label, and separator of several; remove one"]
         if data.task != "multiclass" and not meanings <= {0, 1}:
             odd = next(each for each in data.values.values() if each not in (0, 1, None))
             return [f"{at}.values: found {odd!r}; a label's cell means 0, 1 or null (unknown)"]
