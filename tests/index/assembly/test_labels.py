@@ -183,3 +183,11 @@ def test_numbers() -> None:
 
 def test_thousands_of_digits_are_a_text() -> None:
     assert class_labels(["2", "9" * 5000]) == ("2", "9" * 5000)
+
+
+def test_words_for_present_that_are_not_usual_are_said_by_values() -> None:
+    with pytest.raises(DataError, match="target y holds '2'") as caught:
+        encode_targets("binary", ["y"], {"train": cells(["1", "2", "1"])})
+    assert "say what each text means: data.values: {'1': 0, '2': 1}" in str(caught.value)
+    coded = encode_targets("binary", ["y"], {"train": cells(["1", "2"])}, values={"1": 0, "2": 1})
+    assert coded.numbers["train"] == [[0.0, 1.0]]

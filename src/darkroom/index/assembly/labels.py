@@ -100,7 +100,8 @@ def encode_targets(
             refuse_no_names(cells.table, column, f"target {name}")
     written = ("0", "1") if pair else label_values(trained, free=task == "binary")
     for cells in tables.values():
-        _check_values(cells, names, written.__contains__, f"{written[0]} or {written[1]}")
+        fix = f"correct the cell, or say what each text means: {_meanings(trained)}"
+        _check_values(cells, names, written.__contains__, f"{written[0]} or {written[1]}", fix)
     return EncodedTargets(
         _numbers(tables, names, {written[0]: 0.0, written[1]: 1.0}),
         label_values=pair or written,
@@ -216,6 +217,13 @@ def label_values(cells: Iterable[str], *, free: bool = False) -> tuple[str, str]
     return spelling.get(best[0], case(best[0])), spelling.get(best[1], case(best[1]))
 
 
+def _meanings(cells: Collection[str]) -> str:
+    """Return what data.values may be, for a message: {'1': 0, '2': 1}."""
+    texts = sorted({cell for cell in cells if cell})
+    pairs = [f"{text!r}: {place}" for place, text in enumerate(texts[:2])]
+    return f"data.values: {{{', '.join(pairs)}{', ...' if len(texts) > 2 else ''}}}"[:200]
+
+
 def is_number(cell: str) -> bool:
     """Return whether a cell is a finite number; float() accepts "nan" and "1_000" too."""
     return bool(_NUMBER.fullmatch(cell)) and math.isfinite(float(cell))
@@ -300,7 +308,9 @@ def _check_empty(cells: TargetCells, names: Sequence[str], task: str) -> None:
         if task == "multiclass" or len(empty) == len(column):
             what = f"target {name} is empty for images to train on"
             expected = "a value in every row" if task == "multiclass" else "a value in some rows"
-            refuse_rows(cells.table, empty, what, expected=expected)
+            fix = f'fill them, or leave them out by where: {{{name}: "?*"}}'
+            fix = fix if len(empty) < len(column) else "is it the right column?"
+            refuse_rows(cells.table, empty, what, expected=expected, fix=fix)
 
 
 def _check_trained(
@@ -340,7 +350,7 @@ def _check_values(
     names: Sequence[str],
     legal: Callable[[str], bool],
     expected: str,
-    fix: str = "",
+    fix: str = "correct the cell",
 ) -> None:
     for name, column in zip(names, cells.columns, strict=bool(cells.columns)):
         odd = [place for place, cell in enumerate(column) if cell and not legal(cell)]
