@@ -153,6 +153,8 @@ def test_the_header_names_the_targets_in_any_order_and_nothing_else(tmp_path: Pa
     words = refused(tmp_path, **both, header=["id", "cars", "label"])
     assert "the submission's header lacks what is learned\n  found: 1: car\n" in words
     assert "is 'car' the column 'cars'?" in words
+    words = refused(tmp_path, **both, header=["id", "pred_1", "pred_2"])
+    assert "is 'label' the column 'pred_1'?" in words, "in its place: none is like it"
 
 
 def test_targets_of_another_table_in_another_order_are_refused(tmp_path: Path) -> None:

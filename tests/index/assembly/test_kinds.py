@@ -187,7 +187,7 @@ def test_columns_of_the_header_are_matched_by_name_or_number_never_by_order(
 def test_the_advice_on_classes_with_zeros_in_front_can_be_followed(tmp_path: Path) -> None:
     tables = {"train.csv": "id,kind\n1,002\n2,012\n3,002\n", "sample.csv": "name,a,b\n9,0,0\n"}
     write(tmp_path, tables, PICTURES)
-    assert "write data.values: {'002': 'b', ...} with all classes" in refused(tmp_path, **SAMPLED)
+    assert "write data.values: {'002': 'a', ...} with all classes" in refused(tmp_path, **SAMPLED)
     words = refused(tmp_path, **SAMPLED | {"values": {2: "a", 12: "b"}})
     assert "target kind holds '002'" in words
     assert "expected: one of 2, 12\n  to do: name each text in data.values; quote a number" in words
@@ -211,7 +211,7 @@ def test_targets_under_the_names_that_the_submission_has(tmp_path: Path) -> None
     by_column = measured | {"train": SAMPLED["train"] | {"targets": ["size", "age"]}}
     words = refused(tmp_path, **by_column)
     assert "found: 2: size, age\n  expected: a column each; the header has t1, t2\n" in words
-    assert "write data.train.targets: {'t2': 'size', ...} with all columns" in words
+    assert "write data.train.targets: {'t1': 'size', ...} with all columns" in words
     write(tmp_path, {"sample.csv": "name,age,id\n9,,\n"}, {})
     three = SAMPLED["train"] | {"targets": ["size", "age", "id"]}
     words = refused(tmp_path, **measured | {"train": three})

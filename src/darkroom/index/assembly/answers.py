@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 
 from darkroom.errors import DataError
 from darkroom.index.assembly.labels import COMMON_WORDS, is_number, label_values
@@ -10,7 +11,6 @@ from darkroom.index.assembly.sample import Sample, key_templates
 from darkroom.index.assembly.targets import Targets, free_name
 from darkroom.index.card import TAKEN_SUFFIX
 from darkroom.params.data import Data, target_columns
-from darkroom.project.names import nearest_name
 from darkroom.raw.tables import Table, refuse_rows
 
 _DIGITS = "0123456789"
@@ -81,10 +81,12 @@ def _unlike_answers(data: Data, outputs: Sequence[str], answers: Sequence[str]) 
     columns = target_columns(data.train)
     is_one = len(columns) == 1 and not set(str(columns[0])) & set("*?[")
     in_cells = is_one and data.separator is not None
-    near = nearest_name(absent[0], free)
+    near = _likely(absent[0], outputs, answers, free)
     leave_out = "leave its rows out by data.train.where"
     if data.train.label is not None or in_cells:
         rename = "rename it in the table"
+    elif data.values:
+        rename = "write the names of the header as meanings in data.values"
     elif data.task == "multiclass" and is_one:
         rename = f"write data.values: {{{absent[0]!r}: {near!r}, ...}} with all classes"
     else:
@@ -98,6 +100,16 @@ def _unlike_answers(data: Data, outputs: Sequence[str], answers: Sequence[str]) 
         if free
         else leave_out,
     )
+
+
+def _likely(name: str, outputs: Sequence[str], answers: Sequence[str], free: Sequence[str]) -> str:
+    """Return the free column that resembles a name, else that in its place, "" where none is."""
+    if not free:
+        return ""
+    if near := get_close_matches(name, free, 1):
+        return near[0]
+    own = answers[outputs.index(name)] if len(outputs) == len(answers) else free[0]
+    return own if own in free else free[0]
 
 
 def untrained_answers(targets: Targets, answers: Sequence[str], sample: Sample | None) -> list[str]:

@@ -285,7 +285,9 @@ def _in_order(part: Part, gathered: Gathered, sample: Sample) -> tuple[Part, Gat
             details=absent,
             found=f"ids of data.test such as {', '.join(gathered.ids[:3])}",
             expected="the same ids in both",
-            fix="set data.test.id to what the submission names an image by",
+            fix="set data.test.id to what the submission names an image by"
+            if len(absent) == len(sample.ids)
+            else "see what leaves them out: data.test.table, where, or missing: skip",
         )
     if further := len(places) - len(sample.ids):
         part.counts["test images that the sample submission does not name"] += further
