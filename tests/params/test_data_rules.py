@@ -134,6 +134,10 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
             {"task": "multilabel", "separator": " ", "values": {"a": 1, "b": 0}},
             "a.data.values: are of cells of one label, and separator of several",
         ),
+        (
+            {"like": None, "header": ["label", "ID"], "test": TEST_TABLE},
+            "the columns of row come first, and ID is among the answers",
+        ),
         ({"task": "multilabel", "separator": "\n"}, "a.data.separator: found '\\n', which breaks"),
         (
             {"train": {"files": "train/*.png", "targets": "kind"}},

@@ -218,6 +218,11 @@ def _form_faults(at: str, data: Data) -> list[str]:
             f"{at}.header: found {data.header}; after the {len(keys)} columns of row it needs "
             "those of the answers"
         )
+    elif late := [name for name in data.header[len(keys) :] if name.casefold() == "id"]:
+        faults.append(
+            f"{at}.header: found {data.header}; the columns of row come first, and {late[0]} is "
+            "among the answers"
+        )
     train, task = data.train, data.task
     several = (
         train.label is not None
