@@ -561,6 +561,10 @@ VALUES = st.one_of(
 MAPPINGS = st.dictionaries(KEYS, st.dictionaries(KEYS, VALUES), min_size=1)
 
 
+def test_a_key_comes_behind_a_mapping_that_was_emptied() -> None:
+    assert use.edit("a:\n  x:\n", {"a": {}, "b": 1}) == "a: {}\n\nb: 1\n"
+
+
 @given(MAPPINGS, MAPPINGS, st.sampled_from([True, False, None]))
 def test_the_edited_text_has_the_new_values(old: Any, new: Any, flow: bool | None) -> None:
     text = yaml.safe_dump(old, default_flow_style=flow)

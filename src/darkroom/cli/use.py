@@ -320,6 +320,8 @@ def _update(
             _paste(node, keys[before], below)
         elif parent:
             _extend(*parent, below)
+    if not node:
+        node.fa.set_flow_style()  # {}: else what is below it would be written before it
 
 
 def _append(

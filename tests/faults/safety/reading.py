@@ -204,7 +204,7 @@ READING = (
     SafetyLine(
         "a class has a training image",
         "index/assembly/labels.py",
-        "        _check_trained(tables, names, {*trained, *further})\n",
+        "    _check_trained(tables, names, labels)\n",
         "",
         ("tests/index/assembly",),
     ),
