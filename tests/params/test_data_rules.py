@@ -16,6 +16,7 @@ DATA: dict[str, Any] = {
 }
 TEST_TABLE = {"table": "test.csv", "image": "test/{id}.jpg"}
 RLE = {"table": "train.csv", "image": "train/{id}.jpg", "rle": "runs"}
+KIND = TRAIN | {"targets": "kind"}
 PIXELS = {"table": "train.csv", "pixels": "p*", "targets": "label", "shape": [2, 3]}
 
 MASK = {"table": "train.csv", "image": "train/{id}.jpg", "mask": "masks/{id}.png"}
@@ -45,6 +46,8 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
     for metric in ("map@5", "gap", "top3_accuracy", "metrics/mine.py:score"):
         assert data_faults("a", section(separator=" ", metric=metric)) == []
     assert data_faults("a", section(like=None, header=["", "y"], test=TEST_TABLE)) == []
+    whales = {"like": None, "test": TEST_TABLE, "train": TRAIN | {"targets": "Id"}}
+    assert data_faults("a", section(**whales, header=["Image", "Id"])) == []
     assert data_faults("a", section(task="multilabel", separator="\t")) == []
     assert data_faults("a", section(test={"files": "test/*.png"})) == []
     columns = {"train": TRAIN | {"targets": "c*"}, "values": {"n": 0, "y": 1}}
@@ -137,6 +140,10 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
         (
             {"like": None, "header": ["label", "ID"], "test": TEST_TABLE},
             "the columns of row come first, and ID is among the answers",
+        ),
+        (
+            {"like": None, "header": ["Kind", "id"], "test": TEST_TABLE, "train": KIND},
+            "the columns of row come first, and id is among the answers",
         ),
         ({"task": "multilabel", "separator": "\n"}, "a.data.separator: found '\\n', which breaks"),
         (

@@ -33,6 +33,7 @@ METRIC_TASKS: dict[str, tuple[TaskName, ...]] = {
 }
 """By name of a metric, the tasks that it goes with; each with a number exists for any number."""
 
+_ANSWERS = {"label", "class", "category", "target", "predicted", "prediction"}
 _FIELDS = re.compile(r"\{([^{}\[]+)")  # the names in a template
 
 # A metric of any k or beta, and one of the table that it is like.
@@ -218,10 +219,10 @@ def _form_faults(at: str, data: Data) -> list[str]:
             f"{at}.header: found {data.header}; after the {len(keys)} columns of row it needs "
             "those of the answers"
         )
-    elif late := [name for name in data.header[len(keys) :] if name.casefold() == "id"]:
+    elif (late := _late_id(data, len(keys))) is not None:
         faults.append(
-            f"{at}.header: found {data.header}; the columns of row come first, and {late[0]} is "
-            "among the answers"
+            f"{at}.header: found {data.header}; the columns of row come first, and {late} is among "
+            "the answers: judges find columns by their names, in any order"
         )
     train, task = data.train, data.task
     several = (
@@ -248,6 +249,18 @@ def _form_faults(at: str, data: Data) -> list[str]:
     if task != "segmentation" and "runs" in data.model_fields_set:
         faults.append(f"{at}.runs: is for segmentation, and the task is {task}; remove it")
     return faults
+
+
+def _late_id(data: Data, keys: int) -> str | None:
+    """Return the id that stands behind what is learned in the header, if so.
+
+    Behind a column of images it is an answer: of Humpback Whale Identification, Image and Id.
+    """
+    columns = [*target_columns(data.train), data.train.label]
+    learned = _ANSWERS | {name.casefold() for name in columns if isinstance(name, str)}
+    if not {name.casefold() for name in data.header[:keys]} & learned:
+        return None
+    return next((name for name in data.header[keys:] if name.casefold() == "id"), None)
 
 
 def _is_ranking(metric: str | None) -> bool:

@@ -88,7 +88,8 @@ def read_sample(archives: Archives, data: Data, labels: Collection[str]) -> Samp
         order = _check_pairs(table, ids, named, labels)
     elif len(first) < len(ids) and data.task != "segmentation":  # there, a row an object
         twice = [place for place, name in enumerate(ids) if first[name] != place]
-        fix = f"is {table.header[0]} the column of ids? The columns of data.row come first"
+        fix = f"is {table.header[0]} the column of ids? If the ids come later, write data.header "
+        fix += "in place of data.like, ids first: judges find columns by their names"
         refuse_rows(table, twice, "ids that come again", expected="one row an image", fix=fix)
     header, digest = table.header, CellsDigest()
     for row in (header, *table.rows):
