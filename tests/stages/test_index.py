@@ -155,3 +155,19 @@ def test_usual_words_are_written_as_the_sample_has_them(
     sampled(root, cell, metric="f1")
     tiny.run("fetch", "index")
     assert label_values_of(root) == pair
+
+
+def test_a_number_that_fills_the_sample_is_no_word_for_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tiny.project(tmp_path, "binary")
+    monkeypatch.chdir(root)
+    table = (root / "source/train.csv").read_text()
+    tiny.put(root / "source/train.csv", table.replace(",no", ",0").replace(",yes", ",1"))
+    sampled(root, "-1", metric="f1")
+    tiny.run("fetch", "index")
+    assert label_values_of(root) == ("0", "1")
+    assert f"tiny: 5 {UNLIKE_ANSWERS}\n" in capsys.readouterr().out
+    sampled(root, "1.0", metric="f1")
+    tiny.run("fetch", "index")
+    assert label_values_of(root) == ("0.0", "1.0")

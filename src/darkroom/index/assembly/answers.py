@@ -133,17 +133,23 @@ def written_as_sample(data: Data, targets: Targets, sample: Sample | None) -> Ta
     """Return targets with the sample submission's words for absent and present: 0 and 1, say.
 
     So they are written if it is known what both pairs mean: the sample's is a usual one, and so is
-    that of training, or data.values says which is which.
+    that of training, or data.values says which is which. A single number that training does not
+    have says nothing.
     """
     if sample is None or data.task not in ("binary", "multilabel"):
         return targets
     if not data.values and not {word.lower() for word in targets.label_values} <= COMMON_WORDS:
         return targets
     names = sample.header[len(key_templates(data)) :]
-    words = {cell.strip() for name in names for cell in sample.table.column(name)} - {""}
+    words = {cell.strip() for name in names for cell in {*sample.table.column(name)}} - {""}
     is_usual = bool(words) and {word.lower() for word in words} <= COMMON_WORDS
     if not is_usual or words & {*targets.label_values}:
         return targets
+    numbers = [*words, *targets.label_values]
+    if not data.values and len(words) == 1 and all(map(is_number, numbers)):
+        number, *pair = map(float, numbers)
+        if number not in pair:  # it may only fill the column: -1 where training has 0 and 1
+            return targets
     return replace(targets, label_values=label_values(words))
 
 
