@@ -66,6 +66,12 @@ def test_labels_that_may_be_one_are_counted(tmp_path: Path) -> None:
     assert [*index_of(tmp_path, **WIDE | one).card.declared] == ["train images", "test images"]
 
 
+def test_the_cell_of_many_labels_may_be_long(tmp_path: Path) -> None:
+    names = [f"species_{number:03}" for number in range(120)]
+    write(tmp_path, {"train.csv": f"id,tags\n1,{' '.join(names)}\n2,species_000\n3,\n"}, IMAGES)
+    assert index_of(tmp_path, **WIDE, separator=" ").card.targets == tuple(names)
+
+
 def test_a_separator_that_parts_too_little_is_counted(tmp_path: Path) -> None:
     write(tmp_path, {"train.csv": 'id,tags\n1,"a,b"\n2,a c-a\n3,b c\n'}, IMAGES)
     declared = index_of(tmp_path, **WIDE, separator=" ").card.declared

@@ -249,7 +249,12 @@ def _labels_in_cells(
         for key, each in cells.items()
     }
     for key, each in cells.items():
-        refuse_no_names(each.table, [" ".join(row) for row in words[key]], f"target {column}")
+        # Of each cell the label that is least like a name.
+        worst = [
+            max(row, key=lambda word: (not is_writable(word), len(word)), default="")
+            for row in words[key]
+        ]
+        refuse_no_names(each.table, worst, f"target {column}")
     trained = (word for row in words["train"] for word in row)
     labels = class_labels(trained, f"target {column}", cells["train"].table.file)
     if len(labels) < 2:
