@@ -87,8 +87,9 @@ def _read_csv(
     delimiter = delimiter or usual_delimiter(head, file)
     declared, header, records = open_records(head, file, delimiter, names)
     line, first = next(records)
-    # Of bytes, pyarrow takes hexadecimal numbers, too.
-    is_hex = b"0x" in data or b"0X" in data
+    # Of bytes, pyarrow takes hexadecimal numbers, too. A column may well be called 10x1.
+    body = data.find(b"\n")
+    is_hex = max(data.find(mark, body) for mark in (b"0x", b"0X")) >= 0
     if delimiter == BLANKS or declared is not None or line > 2 or is_hex:
         raise ValueError
     many = " " in first[header.index(columns[0])].strip()
