@@ -1,5 +1,7 @@
 """The judge's sample submission against what will be written: metric and texts must agree."""
 
+from typing import Any
+
 import pytest
 
 from darkroom.errors import DataError
@@ -92,3 +94,41 @@ def test_a_sample_of_another_kind_is_refused(
         count(card, metric, cells)
     assert f"of the sample submission holds {holds}" in str(caught.value)
     assert str(caught.value).startswith("sample.csv, row ")
+
+
+def of_classes(*classes: str) -> Card:
+    return Card("multiclass", ("y",), classes, header=HEADER)
+
+
+def of_masks(**runs: Any) -> Card:
+    return Card("segmentation", header=HEADER, runs=Runs(**runs))
+
+
+@pytest.mark.parametrize(
+    ("card", "metric", "cell", "expected"),
+    [
+        pytest.param(of_classes("0", "1"), "accuracy", "0", 0, id="Digit Recognizer"),
+        pytest.param(of_classes("71", "72"), "accuracy", " 71 108 339", 1, id="iNaturalist 2019"),
+        pytest.param(of_classes("blast", "hispa"), "accuracy", "", 0, id="Paddy"),
+        pytest.param(of_classes("1", "7"), "gap", "137790 0.1", 1, id="Landmarks 2020"),
+        pytest.param(of_classes("new_whale", "w_1"), "map@5", "new_whale w_1", 0, id="Humpback"),
+        pytest.param(of_classes("0", "1", "2"), "quadratic_kappa", "0", 0, id="APTOS"),
+        pytest.param(WEIGHT, "quadratic_kappa", "0", 0, id="APTOS, as numbers"),
+        pytest.param(WEIGHT, "rmse", "43.48", 0, id="Pawpularity"),
+        pytest.param(Card("binary", ("y",), header=HEADER), "roc_auc", "0", 0, id="Melanoma"),
+        pytest.param(
+            Card("multilabel", ("0", "1", "2"), header=HEADER), "samples_f2", "0 1 2", 0, id="iMet"
+        ),
+        pytest.param(of_masks(), "f2_iou", "1 2", 0, id="Airbus"),
+        pytest.param(of_masks(), "dice", "1 409600", 0, id="Severstal"),
+        pytest.param(of_masks(), "dice", "", 0, id="HuBMAP"),
+        pytest.param(of_masks(empty="-"), "global_dice", "-", 0, id="Contrails"),
+        pytest.param(
+            of_masks(empty="-1", relative=True, start=0), "dice", " -1", 0, id="Pneumothorax"
+        ),
+    ],
+)
+def test_what_real_samples_hold_is_not_refused(
+    card: Card, metric: str, cell: str, expected: int
+) -> None:
+    assert count(card, metric, [cell]) == expected

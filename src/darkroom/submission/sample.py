@@ -15,6 +15,7 @@ from darkroom.tasks.metrics.specs import MetricSpec
 _BLANK = ("", "nan", "null", "none")  # in lower case: there the sample says nothing
 _NO_MASK = ("-1", "-", "1 0")  # they can mean nothing but an empty mask
 _ANY_SIZE = (1 << 20, 1 << 20)
+_FILLED = "or, if they only fill the column, write data.header in place of data.like"
 
 
 def unlike_answers(card: Card, metric: MetricSpec, sample: Table, limits: Limits) -> int:
@@ -117,12 +118,11 @@ def _number(
     labels = [number for text in texts if math.isfinite(number := number_in(text))]
     if any(number % 1 for number in numbers) and not any(number % 1 for number in labels):
         what = f"fractions, and {metric.name} is judged by labels"
-        return what, "set data.metric to what the judge counts, such as log_loss or roc_auc"
+        return what, f"set data.metric to what the judge counts, such as log_loss; {_FILLED}"
     if is_alone and not labels:
         what = f"numbers, and {metric.name} is judged by labels, of which none is a number"
         return what, (
             "say the number of each label by data.values, such as {cat: 0, dog: 1}; or set "
-            "data.metric to what the judge counts, such as roc_auc; or, if they only fill the "
-            "column, write data.header in place of data.like"
+            f"data.metric to what the judge counts, such as roc_auc; {_FILLED}"
         )
     return None
