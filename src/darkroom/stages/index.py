@@ -30,12 +30,12 @@ def run(context: Context) -> None:
     metric = get_metric(card.metric, card.task)
     content = cell_content(card, metric)
     if card.task != "segmentation":
-        train = index.rows[index.rows["part"] == "train"]
+        is_train = (index.rows["part"] == "train").to_numpy()
         refuse_undefined(
             metric,
             card.task,
-            truth=train[[*card.targets]].to_numpy(np.float64),
-            ids=train["id"].tolist(),
+            truth=index.rows.loc[is_train, [*card.targets]].to_numpy(np.float64),
+            ids=index.rows.loc[is_train, "id"].tolist(),
             classes=card.classes,
             weights=column_weights(metric, card.outputs, card.weights),
         )

@@ -89,17 +89,9 @@ def read_part(
     """
     counts = Counts()
     is_sample = rows.table is None and rows.files is None
-    table, blank = _read_rows(archives, key, rows, sample, counts)
-    whole = table
-    positions = {line: place for place, line in enumerate(table.lines)}
-    where = {column: _patterns(patterns) for column, patterns in rows.where.items()}
-    early = {column: where[column] for column in where if column in table.header}
-    late = {column: where[column] for column in where if column not in early}
-    table, blank = _filtered(table, blank, early, key, counts)
-    for column, text in rows.cells.items():
-        if column in table.header or column.isdecimal() or "cells" in own:
-            table = _taken_apart(table, column, text, f"data.{key}.cells.{column}")
-    table, blank = _filtered(table, blank, late, key, counts)
+    whole, blank = _read_rows(archives, key, rows, sample, counts)
+    positions = {line: place for place, line in enumerate(whole.lines)}
+    table, blank = _with_cells(whole, blank, key, rows, counts, is_own="cells" in own)
     of_where = {*whole.lines} - {*table.lines}
     left_out = whole.select([n for n, line in enumerate(whole.lines) if line in of_where])
     pictures = find_pictures(archives, key, rows, table, positions, cells)
@@ -253,6 +245,20 @@ def _joined(
         places=(*of_files, *(positions[place] for place in further)),
     )
     return together, frozenset(blank)
+
+
+def _with_cells(
+    table: Table, blank: frozenset[int], key: str, rows: Rows, counts: Counts, *, is_own: bool
+) -> tuple[Table, frozenset[int]]:
+    """Return the rows that `where` leaves, with the fields that `cells` takes apart as columns."""
+    where = {column: _patterns(patterns) for column, patterns in rows.where.items()}
+    early = {column: where[column] for column in where if column in table.header}
+    late = {column: where[column] for column in where if column not in early}
+    table, blank = _filtered(table, blank, early, key, counts)
+    for column, text in rows.cells.items():
+        if column in table.header or column.isdecimal() or is_own:
+            table = _taken_apart(table, column, text, f"data.{key}.cells.{column}")
+    return _filtered(table, blank, late, key, counts)
 
 
 def _patterns(patterns: str | int | list[str | int]) -> list[str]:
