@@ -16,8 +16,9 @@ from darkroom.errors import DataError
 from darkroom.raw import limits
 from darkroom.raw.tables.table import Columns, Table, check_header
 
-Record = Mapping[str, str | None]
-"""The cells of a record by column; None for what is nested, which is no cell."""
+Record = Mapping[str, str | list[Any] | None]
+"""The cells of a record by column; None for what is nested, which is no cell. A list becomes text
+last, if its column is wanted: it may be an image's pixels."""
 
 _WHOLE = re.compile(r"(-?[0-9]+)\.0+")  # pandas writes ids so, once one of a column was missing
 
@@ -99,14 +100,19 @@ def _cells(records: Iterable[Mapping[str, Any]]) -> list[Record]:
     ]
 
 
-def _cell(value: Any) -> str | None:
-    """Return the text of a value; None if it is nested."""
+def _cell(value: Any) -> str | list[Any] | None:
+    """Return the text of a value, or a list of plain values; None if it is nested."""
     if value is None:
         return ""
     if isinstance(value, list):
-        cells = [None if isinstance(each, list) else _cell(each) for each in value]
-        return None if None in cells else " ".join(map(str, cells))
+        return None if any(isinstance(each, (list, dict)) for each in value) else value
     return None if isinstance(value, dict) else str(value)
+
+
+def _text(cell: str | list[Any] | None) -> str:
+    if isinstance(cell, list):
+        return " ".join(["" if each is None else str(each) for each in cell])
+    return cell or ""
 
 
 def _joined(content: Mapping[str, Any], file: str) -> list[Record]:
@@ -214,7 +220,7 @@ def _table(
     limits.refuse_empty_cells(len(records), len(header), size, file)
     places = choice.places(header)
     names = header if places is None else [header[place] for place in places]
-    rows = [[record.get(name) or "" for name in names] for record in records]
+    rows = [[_text(record.get(name)) for name in names] for record in records]
     lines = list(range(1, len(rows) + 1))
     return choice.table(
         file, header, rows, lines, encoding=encoding, no_cells=tuple(sorted(nested))
