@@ -197,12 +197,22 @@ def test_no_class_is_validated_that_is_not_trained_on(
     assert set(range(count)) <= set(folds)
 
 
-@pytest.mark.parametrize(("count", "lower"), [(2, ""), (5, "lower split.folds to 3, or ")])
-def test_at_least_two_classes_must_be_validated(count: int, lower: str) -> None:
+@pytest.mark.parametrize(
+    ("count", "fix"),
+    [
+        (5, "lower split.folds to 3, or add images of these classes"),
+        (
+            2,
+            "add images of these classes; or name others to validate on in data.valid, and set "
+            "split.by to official",
+        ),
+    ],
+)
+def test_at_least_two_classes_must_be_validated(count: int, fix: str) -> None:
     rows = table(12, y=[0.0] * 11 + [1.0] if count == 2 else [0.0] * 9 + [1.0] * 3)
     with pytest.raises(DataError, match="fewer than two classes can be validated") as error:
         split.assign_folds(rows, by="stratify", count=count, seed=7, task="binary", targets=["y"])
-    assert str(error.value).endswith(f"\n  to do: {lower}add images of these classes")
+    assert str(error.value).endswith(f"\n  to do: {fix}")
 
 
 def test_a_class_of_one_group_is_absent_while_it_is_validated() -> None:

@@ -53,6 +53,16 @@ def test_all_errors_are_listed_at_once_with_path_and_remedy(raw: Any) -> None:
     assert "competitions[3]: found 3 (int)" in text
 
 
+@pytest.mark.parametrize("value", [True, 1.5])
+def test_a_pattern_that_is_no_text_is_to_be_quoted(raw: Any, value: bool | float) -> None:
+    raw["celeba"]["data"]["train"]["where"] = {"ok": value}
+    words = f"input should be a text in quotes, as the cells are written: '{value}'"
+    assert (
+        f"celeba.data.train.where.ok: found {value} ({type(value).__name__}); {words}"
+        in _faults(raw)
+    )
+
+
 @pytest.mark.parametrize(
     ("value", "is_right"),
     [(0.001, True), (1, True), ("1e-4", False), ("0.001", False), (True, False), (0, False),

@@ -2,6 +2,7 @@ import gzip
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +299,17 @@ def test_answers_that_are_all_alike_are_warned_of(tmp_path: Path) -> None:
     assert values_report(tmp_path, card, ["0.5"] * 9, "roc_auc").warnings == ()
     assert values_report(tmp_path, card, ["1"] * 10).warnings == ("every answer is '1'",)
     assert values_report(tmp_path, card, [*"1111111110"]).warnings == ()
+
+
+def test_images_that_the_index_left_out_are_repeated_where_no_sample_names_them(
+    tmp_path: Path,
+) -> None:
+    declared = {"test rows left out by where": 3, "train rows left out by where": 5}
+    card = Card("regression", ("y",), header=("id", "y"), declared=declared)
+    warning = "3 test rows left out by where: an image that they alone name has no row here"
+    assert values_report(tmp_path, card, ["1", "2"]).warnings == (warning,)
+    card = replace(card, sample=CellsDigest().text)
+    assert values_report(tmp_path, card, ["1", "2"]).warnings == ()
 
 
 def test_numbers_beyond_those_of_training_are_warned_of(tmp_path: Path) -> None:

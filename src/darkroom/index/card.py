@@ -19,6 +19,11 @@ TAKEN_SUFFIX = "_target"  # of a target whose name is that of another column of 
 _BETWEEN_CELLS, _BETWEEN_ROWS = "\x1f", "\x1e"
 UNLIKE_ANSWERS = "answers of the sample submission, and none is like what will be written"
 """A count of `Card.declared`: then the judge may expect other words."""
+SIMILAR_GROUPS = "groups that differ in case or leading zeros alone, such as"
+MOVED_PLANES = "planes in another order than train's, by the names in their templates:"
+BY_WHERE, WITHOUT_IMAGE = "rows left out by where", "rows without their image"
+OTHER_SUFFIX = "files left out for another suffix"
+"""What counts of `Card.declared` say, with a part's name before them or examples behind."""
 
 
 @dataclass(frozen=True)

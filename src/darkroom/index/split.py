@@ -272,7 +272,6 @@ def _check_validated(
     validated = np.unique(classed[is_validated])
     if len(numbers) > 1 and len(validated) < 2:
         second = int(np.sort(images)[-2])  # two classes have as many images or more
-        lower = f"lower split.folds to {second}, or " if 1 < second < count else ""
         raise DataError(
             f"fewer than two classes can be validated in {count} folds",
             details=[
@@ -280,7 +279,10 @@ def _check_validated(
                 for each, number in zip(numbers, images, strict=True)
                 if each not in validated
             ],
-            fix=f"{lower}add images of these classes",
+            fix=f"lower split.folds to {second}, or add images of these classes"
+            if 1 < second < count
+            else "add images of these classes; or name others to validate on in data.valid, and "
+            "set split.by to official",
         )
 
 

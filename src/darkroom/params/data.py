@@ -170,8 +170,8 @@ class Rows(Section):
     )
     targets: Column | list[Column] | Annotated[dict[str, Column], Field(min_length=1)] = Field(
         [],
-        description="The columns to predict, also by patterns: c*. {target_1: age}: under the "
-        "names that the submission has for them.",
+        description="The columns to predict, also by patterns: c*; or a template of columns: "
+        "'{habitat} {cover}'. {target_1: age}: under the names that the submission has for them.",
     )
     label: Column | None = Field(
         None,
@@ -243,6 +243,16 @@ def target_columns(rows: Rows) -> list[str | int]:
     if isinstance(rows.targets, dict):
         return [*rows.targets.values()]
     return rows.targets if isinstance(rows.targets, list) else [rows.targets]
+
+
+def is_pattern(column: str | int) -> bool:
+    """Return whether a target is a pattern of columns, and not one column or a template.
+
+    Example:
+        >>> is_pattern("c*"), is_pattern("age"), is_pattern("{id[0]}")
+        (True, False, False)
+    """
+    return isinstance(column, str) and "{" not in column and bool(set(column) & set("*?["))
 
 
 def part_rows(data: Data) -> dict[str, Rows]:

@@ -6,7 +6,15 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
-from darkroom.params.data import ALTERNATIVES, SAMPLE, Data, Rows, part_rows, target_columns
+from darkroom.params.data import (
+    ALTERNATIVES,
+    SAMPLE,
+    Data,
+    Rows,
+    is_pattern,
+    part_rows,
+    target_columns,
+)
 from darkroom.params.section import ID_KEY, LABEL_KEY, TaskName, is_own_metric, is_writable
 from darkroom.project.paths import OWN_METRICS
 
@@ -143,10 +151,9 @@ def _target_faults(at: str, part: str, rows: Rows, data: Data) -> list[str]:
     if part != "test" and rows.table is None and rows.files is not None:
         fields = _FIELDS.findall(" ".join([rows.files, *rows.cells.values()]))
         for key, names in (("label", [rows.label]), ("targets", target_columns(rows))):
-            texts = [
-                name for name in names if isinstance(name, str) and not set(name) & set("{*?[")
-            ]
-            if absent := [name for name in texts if name not in fields]:
+            texts = [name for name in names if isinstance(name, str) and not is_pattern(name)]
+            columns = [each for name in texts for each in _FIELDS.findall(name) or [name]]
+            if absent := [name for name in columns if name not in fields]:
                 return [f"{at}.{key}: files has no field {{{absent[0]}}}; it is {rows.files!r}"]
     if rows.label is not None and (isinstance(rows.targets, dict) or len(target_columns(rows)) > 1):
         return [f"{at}.targets: found {rows.targets}; beside label it is one column, of the values"]
@@ -278,7 +285,7 @@ def _value_faults(at: str, data: Data) -> list[str]:
         if data.task == "regression":
             return [f"{at}.values: are of labels and masks, and the task is regression; remove it"]
         columns = target_columns(data.train)
-        in_cells = len(columns) == 1 and not set(str(columns[0])) & set("*?[")
+        in_cells = len(columns) == 1 and not is_pattern(columns[0])
         in_cells = in_cells and data.separator is not None and data.train.label is None
         if in_cells and data.task == "multilabel":
             return [f"{at}.values: are of cells of one label, and separator of several; remove one"]

@@ -157,6 +157,10 @@ def _complaint(detail: ErrorDetails) -> str:
     if kind == "string_type" and isinstance(detail["input"], dict):
         fields = [f"{{{name}}}" for name, value in detail["input"].items() if value is None]
         return f"input should be a text{f' in quotes: {fields[0]!r}' if fields else ''}"
+    if kind == "string_type" and "where" in detail["loc"]:
+        return (
+            f"input should be a text in quotes, as the cells are written: {str(detail['input'])!r}"
+        )
     words = detail["msg"].partition(" or instance of")[0]
     hint = " (what transfers names)" if detail["loc"][-1] == "weights" else ""
     return f"{words[0].lower()}{words[1:]}{hint}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from darkroom.errors import ArtifactError
-from darkroom.index.card import Card, CellsDigest
+from darkroom.index.card import BY_WHERE, OTHER_SUFFIX, WITHOUT_IMAGE, Card, CellsDigest
 from darkroom.project.names import describe_bytes
 from darkroom.submission.cell_checks import NO_LIMITS, CellCheck, Limits, cell_check
 from darkroom.submission.form import key_cells, row_labels
@@ -92,10 +92,20 @@ def check_submission(
             fix="run the stage that makes it",
         ) from error
     checker.finish()
-    facts, warnings = checker.cells.facts(), tuple(checker.cells.warnings())
+    facts, warnings = checker.cells.facts(), (*checker.cells.warnings(), *_left_out(card))
     if card.sample and checker.digest.text == card.sample:
         return Report(checker.rows, (), 0, facts, is_sample=True)
     return Report(checker.rows, tuple(checker.faults), checker.fault_count, facts, warnings)
+
+
+def _left_out(card: Card) -> list[str]:
+    """Return what the index left out of test, unless a sample submission says which ids it has."""
+    kinds = [f"test {what}" for what in (BY_WHERE, WITHOUT_IMAGE, OTHER_SUFFIX)]
+    return [
+        f"{count} {what}: an image that they alone name has no row here"
+        for what, count in card.declared.items()
+        if what in kinds and not card.sample
+    ]
 
 
 def _refuse_other_files(path: Path) -> None:

@@ -374,6 +374,18 @@ def test_rows_of_other_files_are_left_out_and_counted(tmp_path: Path) -> None:
     assert "data.test.where.img leaves no row\n  found: 003, !a; the column holds a, b" in words
 
 
+@pytest.mark.parametrize(
+    ("cells", "pattern", "near"), [("True False", "true", "True"), ("1.0 0.0", 1, "1.0")]
+)
+def test_a_pattern_that_cells_are_like_but_for_their_writing_is_named(
+    tmp_path: Path, cells: str, pattern: str | int, near: str
+) -> None:
+    words = refused(
+        draw(tmp_path, cells.split()), ParamsError, train=TRAIN | {"where": {"label": pattern}}
+    )
+    assert words.endswith(f"to do: write it as the cells are written: {near!r}")
+
+
 def test_a_row_of_the_sample_submission_is_never_left_out(tmp_path: Path) -> None:
     draw(tmp_path, ["dog", "cat"])
     (tmp_path / "sample.csv").write_text("id,label\na,dog\nzz,dog\n")

@@ -292,6 +292,47 @@ ROWS = "key,value\n1_any,1\n1_new,0\n2_any,0\n2_new,1\n"
 ASKED = "key,value\n9_new,0\n9_any,0\n8_new,0\n8_any,0\n"
 
 
+PLACES = "id,habitat,cover\n1,wood,dense\n2,heath,\n3,wood,bare\n4,,\n"
+
+
+def test_several_labels_of_a_template(tmp_path: Path) -> None:
+    write(tmp_path, {"train.csv": PLACES}, {"train": "1.png 2.png 3.png 4.png", "test": "5.png"})
+    train = {"table": "train.csv", "image": "train/{id}.png", "targets": "{habitat} {cover}"}
+    keys: dict[str, Any] = {"train": train, "test": {"files": "test/{n}.png"}}
+    keys |= {"task": "multilabel", "separator": " ", "header": ["id", "label"]}
+    index = index_of(tmp_path, **keys)
+    assert index.card.targets == ("bare", "dense", "heath", "wood")
+    labels = [column(index, name) for name in index.card.targets]
+    assert labels == [[0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0]]
+    words = refused(tmp_path, **keys | {"train": train | {"targets": "{habitat} {cowl}"}})
+    assert "no column 'cowl'" in words
+    assert "which data.train.targets names" in words
+
+
+def test_a_class_of_a_template(tmp_path: Path) -> None:
+    write(tmp_path, {"train.csv": PLACES}, {"train": "1.png 2.png 3.png 4.png", "test": "5.png"})
+    train = {"table": "train.csv", "image": "train/{id}.png", "targets": "{habitat[0]}-{2}"}
+    keys: dict[str, Any] = {"train": train, "test": {"files": "test/{n}.png"}}
+    keys |= {"task": "multiclass", "header": ["id", "label"]}
+    assert "target {habitat[0]}-{2} is empty for images to train on" in refused(tmp_path, **keys)
+    index = index_of(tmp_path, **keys | {"train": train | {"where": {"cover": "?*"}}})
+    assert (index.card.classes, index.card.targets) == (("w-bare", "w-dense"), (train["targets"],))
+    assert column(index, "{habitat[0]}-{2}") == [1.0, 0.0]
+
+
+def test_a_class_of_two_folders(tmp_path: Path) -> None:
+    write(tmp_path, {}, {"train": "wood/a/1.jpg wood/b/2.jpg", "test": "7.jpg"})
+    train = {"files": "train/{kind}/{cover}/{n}.jpg", "targets": "{kind}, {cover}"}
+    index = index_of(tmp_path, **FOLDERS | {"train": train, "header": ["id", "label"]})
+    assert index.card.classes == ("wood, a", "wood, b")
+    assert column(index, "id") == ["1", "2"]
+    data = Data.model_validate(
+        {"source": "raw"} | FOLDERS | {"train": train | {"targets": "{kind}{kin}"}}
+    )
+    (fault,) = data_faults("x", data)
+    assert fault.startswith("x.data.train.targets: files has no field {kin}")
+
+
 def test_rows_of_an_image_and_a_label(tmp_path: Path) -> None:
     write(tmp_path, {"train.csv": ROWS, "sample.csv": ASKED}, PICTURES)
     index = index_of(tmp_path, **LONG)

@@ -74,6 +74,12 @@ def test_cells_that_are_taken_apart_may_give_the_id_themselves(tmp_path: Path) -
     assert (sample.ids, "id" in sample.table.header) == (["2"], False)
 
 
+def test_a_label_that_where_may_leave_out_is_said_to_be_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, ["1_a", "1_b"], ["a"], "{id}_{label}", where={"rle": "?*"})
+    assert "or data.train.where, if it leaves out every row of that label" in str(caught.value)
+
+
 def test_an_unknown_label_is_named_with_those_of_training(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read(tmp_path, ["1_a", "1_c"], ["a", "b"], "{id}_{label}")

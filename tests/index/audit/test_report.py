@@ -15,7 +15,7 @@ from PIL import Image
 
 from darkroom.errors import ArtifactError
 from darkroom.index.audit.report import build_report
-from darkroom.index.card import UNLIKE_ANSWERS, Card
+from darkroom.index.card import MOVED_PLANES, SIMILAR_GROUPS, UNLIKE_ANSWERS, Card
 from darkroom.index.table import Index
 from tests.support.realdata import REALDATA, needs_realdata
 
@@ -55,6 +55,16 @@ def test_a_sample_without_a_label_of_training_is_a_warning() -> None:
     (warning,) = build_report(index, facts, folds)["warnings"]
     assert warning.startswith("4 answers of the sample submission, and none is like what will be")
     assert "say what they mean in data.values" in warning
+
+
+def test_counts_that_are_hardly_meant_are_warnings() -> None:
+    index, facts, folds = tables("multiclass")
+    groups, planes = f"{SIMILAR_GROUPS} P0, p0", f"test {MOVED_PLANES} blue, red"
+    declared = {groups: 2, planes: 2, "test rows left out by where": 3}
+    index = Index(index.rows, replace(index.card, declared=declared))
+    one, other = build_report(index, facts, folds)["warnings"]
+    assert one.startswith(f"2 {groups}: if they are one, write it in one way")
+    assert other == f"2 {planes}: list data.test.image and data.valid.image as data.train.image."
 
 
 def test_sound_data_gives_no_warning() -> None:

@@ -10,7 +10,7 @@ from darkroom.index.assembly.labels import COMMON_WORDS, is_number, label_values
 from darkroom.index.assembly.sample import Sample, key_templates
 from darkroom.index.assembly.targets import Targets, free_name
 from darkroom.index.card import TAKEN_SUFFIX
-from darkroom.params.data import Data, target_columns
+from darkroom.params.data import Data, is_pattern, target_columns
 from darkroom.raw.tables import Table, refuse_rows
 
 _DIGITS = "0123456789"
@@ -79,7 +79,7 @@ def _unlike_answers(data: Data, outputs: Sequence[str], answers: Sequence[str]) 
         )
     free = [name for name in answers if name not in outputs]
     columns = target_columns(data.train)
-    is_one = len(columns) == 1 and not set(str(columns[0])) & set("*?[")
+    is_one = len(columns) == 1 and not is_pattern(columns[0])
     in_cells = is_one and data.separator is not None
     near = _likely(absent[0], outputs, answers, free)
     leave_out = "leave its rows out by data.train.where"

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from darkroom.errors import DataError
@@ -14,18 +13,24 @@ from darkroom.index.assembly.answers import (
     untrained_answers,
     written_as_sample,
 )
+from darkroom.index.assembly.counts import count_shared_files, declared_counts
 from darkroom.index.assembly.gather import Gathered, gather, label_vocabulary
 from darkroom.index.assembly.masks import mask_cells, refuse_masks_of_two_parts
-from darkroom.index.assembly.part import Counts, Part, read_part, stems
+from darkroom.index.assembly.part import Part, read_part, stems
 from darkroom.index.assembly.rows import assemble_index, image_rows
 from darkroom.index.assembly.sample import Sample, key_templates, read_sample
-from darkroom.index.assembly.targets import Targets, free_name, read_targets, target_labels
-from darkroom.index.card import TAKEN_SUFFIX, Card, similar_labels
+from darkroom.index.assembly.targets import (
+    Targets,
+    free_name,
+    read_targets,
+    target_labels,
+    with_target_columns,
+)
+from darkroom.index.card import TAKEN_SUFFIX, Card
 from darkroom.index.table import Index
 from darkroom.params.data import Data, Rows, TableFile, part_rows, target_columns
 from darkroom.params.section import LABEL_KEY
 from darkroom.raw.archives import Archives
-from darkroom.raw.images.reader import paths_of
 from darkroom.raw.tables import table_files
 from darkroom.raw.templates import Template
 
@@ -70,19 +75,16 @@ def build_index(archives: Archives, data: Data) -> Index:
         fields_set = own["valid"].model_fields_set
         parts["valid"] = read_part(archives, "valid", rows["valid"], fields_set, None, cells)
     parts = _with_paths_as_ids(parts)
-    parts = {key: _without_unknown(part, data) for key, part in parts.items()}
+    parts = {
+        key: _without_unknown(with_target_columns(part, data), data) for key, part in parts.items()
+    }
     labels = _labels(data, parts["train"])
     sample = read_sample(archives, data, labels)
     if sample is not None and sample.labels:
         labels = sample.labels
-    parts["test"] = read_part(
-        archives,
-        "test",
-        rows["test"],
-        data.test.model_fields_set,
-        None if sample is None else sample.table,
-        cells,
-    )
+    table = None if sample is None else sample.table
+    test = read_part(archives, "test", rows["test"], data.test.model_fields_set, table, cells)
+    parts["test"] = with_target_columns(test, data)
     images = {key: (part, gather(part)) for key, part in parts.items()}
     if sample is not None:
         images["test"] = _in_order(*images["test"], sample)
@@ -129,7 +131,7 @@ def _assembled(
     }
     train = [frame for key, frame in frames.items() if key != "test"]
     declared = {"train images": sum(map(len, train)), "test images": len(frames["test"])}
-    declared |= _left_out(data, images, targets)
+    declared |= declared_counts(data, images, targets, frames)
     card = _card(data, targets, header, sample, declared, images["train"][0])
     digests = {
         image: digest
@@ -192,23 +194,6 @@ def _card(
         pixels=train.pictures.cells,
         sample="" if sample is None else sample.digest,
     )
-
-
-def _left_out(data: Data, images: Images, targets: Targets) -> dict[str, int]:
-    """Return the number of rows that a table states, and of what was left out."""
-    counts = Counts()
-    for part, _ in images.values():
-        counts.update(part.counts)
-    for key, numbers in targets.numbers.items():
-        if key != "test" and data.task != "multiclass":
-            counts[f"{key} targets that are unknown"] += int(np.isnan(numbers).sum())
-    stated = images["train"][0].table.declared
-    names = targets.classes or targets.names
-    if alike := similar_labels(names) if data.task != "regression" else []:
-        what = "labels that differ in the case or form of letters alone, such as "
-        counts[f"{what}{', '.join(alike[0])}"[:200]] += sum(map(len, alike))
-    left_out = {what: count for what, count in sorted(counts.items()) if count}
-    return left_out if stated is None else {"images": stated} | left_out
 
 
 def _tables(rows: Rows) -> list[TableFile]:
@@ -345,18 +330,4 @@ def _check_files(images: Images) -> None:
             )
         part.counts["training images that are to be predicted, too"] += len(shared)
         what = f"{key} images that share a file with another, of no common group"
-        part.counts[what] += _count_shared_files(part, gathered)
-
-
-def _count_shared_files(part: Part, gathered: Gathered) -> int:
-    """Return how many images have a file in common with one that may stand in another fold."""
-    owners: dict[str, int] = {}
-    shared: set[int] = set()
-    for place in gathered.first:
-        paths = paths_of(part.images[place])
-        for path in paths if len(paths) > 1 else ():
-            other = owners.setdefault(path, place)
-            group = part.groups[place]
-            if other != place and (not group or group != part.groups[other]):
-                shared |= {other, place}
-    return len(shared)
+        part.counts[what] += count_shared_files(part, gathered)

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from darkroom.errors import DataError, ParamsError
 from darkroom.index.assembly.pictures import Pictures, find_pictures, nearest_file
+from darkroom.index.card import BY_WHERE, OTHER_SUFFIX, WITHOUT_IMAGE
 from darkroom.params.data import Rows, TableFile, target_columns
 from darkroom.raw.archives import Archives
 from darkroom.raw.images.cells import PixelCells
@@ -99,7 +100,7 @@ def read_part(
         if rows.missing == "refuse" or is_sample or len(absent) == len(table.rows):
             _refuse_absent(archives, table, pictures, key)
         left = sorted(set(range(len(table.rows))) - set(absent))
-        counts[f"{key} rows without their image"] += len(absent)
+        counts[f"{key} {WITHOUT_IMAGE}"] += len(absent)
         table, pictures = table.select(left), pictures.select(left)
         blank = frozenset(new for new, old in enumerate(left) if old in blank)
     if rows.table is not None:
@@ -185,7 +186,7 @@ def _listed_files(archives: Archives, key: str, text: str, counts: Counts) -> Ta
     """
     template = Template(text, f"data.{key}.files")
     files = template.paths(archives)
-    counts[f"{key} files left out for another suffix"] += len(template.other_suffixes(archives))
+    counts[f"{key} {OTHER_SUFFIX}"] += len(template.other_suffixes(archives))
     names = tuple(template.fields)
     rows = [[*(fields[name] for name in names), path] for path, fields in files]
     return Table(text, (*names, PATH), rows, list(range(1, len(rows) + 1)))
@@ -232,7 +233,7 @@ def _joined(
         fix = f"correct the template, or set data.{key}.missing to skip"
         refuse_rows(table, absent, what, fix=fix)
     if absent:
-        counts[f"{key} rows without their image"] += len(absent)
+        counts[f"{key} {WITHOUT_IMAGE}"] += len(absent)
     if blank:
         counts[f"{key} files that no row names"] += len(blank)
     positions = table.places or range(len(table.header))  # in its file: of `group: 2`
@@ -286,16 +287,24 @@ def _filtered(
         ]
         if not left:
             some = sorted(set(cells))
+            forms = {_plain(each.removeprefix("!")) for each in patterns}
+            near = next((cell for cell in some if _plain(cell) in forms), None)
             raise ParamsError(
                 f"data.{key}.where.{column} leaves no row",
                 found=f"{', '.join(patterns)}; the column holds {', '.join(some[:5])[:200]}",
                 expected="a pattern that some rows are like",
+                fix=f"write it as the cells are written: {near!r}" if near else None,
             )
         if len(left) < len(cells):
-            counts[f"{key} rows left out by where"] += len(cells) - len(left)
+            counts[f"{key} {BY_WHERE}"] += len(cells) - len(left)
             blank = frozenset(new for new, old in enumerate(left) if old in blank)
             table = table.select(left)
     return table, blank
+
+
+def _plain(cell: str) -> str:
+    """Return a cell without what pandas may add or change: 1 of 1.0, true of True."""
+    return _FRACTION.sub("", cell.strip()).casefold()
 
 
 def _compiled(patterns: Iterable[str]) -> "re.Pattern[str] | None":

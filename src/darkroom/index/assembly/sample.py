@@ -79,7 +79,7 @@ def read_sample(archives: Archives, data: Data, labels: Collection[str]) -> Samp
         what = f"column {table.header[place]} is empty"
         refuse_rows(table, [row for row, cell in enumerate(column) if not cell], what)
     is_long = any(LABEL_KEY in key for key in keys)
-    ids, named = _read_keys(table, keys, cells, labels)
+    ids, named = _read_keys(table, keys, cells, labels, data)
     first: dict[str, int] = {}
     for place, name in enumerate(ids):
         first.setdefault(name, place)
@@ -111,7 +111,11 @@ def _with_ids(table: Table, ids: list[str], data: Data) -> Table:
 
 
 def _read_keys(
-    table: Table, keys: Sequence[str], cells: Sequence[list[str]], labels: Collection[str]
+    table: Table,
+    keys: Sequence[str],
+    cells: Sequence[list[str]],
+    labels: Collection[str],
+    data: Data,
 ) -> tuple[list[str], list[str]]:
     """Return the id and the label of each row, "" where the keys have no label."""
     # One text of all key columns, so that each field has one place: a line break parts them.
@@ -134,13 +138,17 @@ def _read_keys(
             else None
         )
         hint = f", {{label}} being one of {', '.join(sorted(labels))[:200]}" if labels else ""
+        fix = "correct data.row, or the labels of training"
+        fix += f": the nearest is {near}" if near else ""
+        if labels and data.train.where:
+            fix += "; or data.train.where, if it leaves out every row of that label"
         raise DataError(
             f"{len(odd)} of {len(joined)} rows whose key is not like data.row",
             file=table.file,
             row=table.lines[odd[0]],
             found=repr(key_text),
             expected=f"{', '.join(keys)}{hint}",
-            fix=f"correct data.row, or the labels of training{f': the nearest is {near}' if near else ''}",  # noqa: E501
+            fix=fix,
         )
     readings = [match.groupdict() for match in matches if match is not None]
     _refuse_two_readings(table, keys, joined, readings, labels)

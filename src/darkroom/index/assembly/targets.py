@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -25,9 +25,10 @@ from darkroom.index.assembly.labels import (
 from darkroom.index.assembly.part import PATH, SAMPLE_ID, Part, fields
 from darkroom.index.card import TAKEN_SUFFIX
 from darkroom.index.table import RESERVED_NAMES
-from darkroom.params.data import Data, Rows, target_columns
+from darkroom.params.data import Data, Rows, is_pattern, target_columns
 from darkroom.params.section import is_writable
 from darkroom.raw.tables import Table, refuse_rows
+from darkroom.raw.templates import Template
 
 ONE_HOT = "class"  # the target of one-hot columns
 _ROUNDING = 1e-3  # by which the shares of a row may miss 1
@@ -106,6 +107,30 @@ def read_targets(
     return Targets(names, numbers, coded.classes, coded.label_values)
 
 
+def with_target_columns(part: Part, data: Data) -> Part:
+    """Return a part with a column for each target that is a template, called like it.
+
+    A cell is empty where one of its columns is; of several labels, where all are.
+
+    Raises:
+        DataError: The table lacks a column of the template.
+    """
+    columns = {}
+    is_empty = all if data.task == "multilabel" and data.separator is not None else any
+    for text in target_columns(part.rows):
+        if not isinstance(text, str) or "{" not in text or text in part.table.header:
+            continue
+        key = f"data.{part.key}.targets"
+        template = Template(text, key)
+        names = [int(name) if name.isdecimal() else name for name in template.fields]
+        sources = zip(*(part.table.column(name, key) for name in names), strict=True)
+        columns[text] = [
+            "" if is_empty(not cell for cell in cells) else filled
+            for filled, cells in zip(template.fill_all(part.table), sources, strict=True)
+        ]
+    return replace(part, table=part.table.with_columns(columns)) if columns else part
+
+
 def target_labels(data: Data, part: Part) -> tuple[str, ...]:
     """Return the names of a part's targets, as keys of the submission may have them.
 
@@ -138,10 +163,11 @@ def _columns(part: Part) -> list[int | str]:
     columns: list[int | str] = []
     for column in listed:
         is_one = isinstance(part.rows.targets, dict) or isinstance(column, int)
-        if is_one or column in header or not set(str(column)) & set("*?["):
+        if is_one or column in header or not is_pattern(column):
             columns.append(column)
             continue
-        like = [name for name in header if name not in used and fnmatchcase(name, str(column))]
+        free = [name for name in header if name not in used and name not in listed]
+        like = [name for name in free if fnmatchcase(name, str(column))]
         if not like:
             raise ParamsError(
                 f"data.{part.key}.targets: no column is like {column}",

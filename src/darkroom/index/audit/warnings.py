@@ -3,9 +3,17 @@
 from collections.abc import Iterator
 from typing import Any
 
-from darkroom.index.card import UNLIKE_ANSWERS, similar_labels
+from darkroom.index.card import MOVED_PLANES, SIMILAR_GROUPS, UNLIKE_ANSWERS, similar_labels
 
 Report = dict[str, Any]
+
+_ADVICE = {
+    UNLIKE_ANSWERS: "if the judge expects other words than training has, say what they mean in "
+    "data.values; of masks, look at data.runs",
+    SIMILAR_GROUPS: "if they are one, write it in one way, since two may part into two folds",
+    MOVED_PLANES: "list data.test.image and data.valid.image as data.train.image",
+}
+"""What to do about a count whose name holds these words."""
 
 
 def warnings(report: Report) -> list[str]:
@@ -64,11 +72,9 @@ def _counts(report: Report) -> Iterator[str]:
     for name, declared in report["counts"]["declared"].items():
         if name in counts and counts[name] != declared:
             yield f"{counts[name]} {name} are there, {declared} are declared."
-    if count := report["counts"]["declared"].get(UNLIKE_ANSWERS):
-        yield (
-            f"{count} {UNLIKE_ANSWERS}: if the judge expects other words than training has, say "
-            "what they mean in data.values; of masks, look at data.runs."
-        )
+        for words, advice in _ADVICE.items():
+            if words in name:
+                yield f"{declared} {name}: {advice}."
 
 
 def _near(report: Report) -> Iterator[str]:
