@@ -71,6 +71,7 @@ def test_none_is_not_defined() -> None:
     [
         ("def other(t, p): ...\n", "the file has no such function"),
         ("score = 3\n", "the file has no such function"),
+        ("raise GeneratorExit\n", "row 1: .*the file can't be run.*GeneratorExit"),
         ("raise SystemExit(0)\n", "row 1: .*the file can't be run.*SystemExit: 0"),
         ("def score(:\n", "mine.py, row 1: .*the file can't be run"),
         ("x = 1\nimport nothing_of_this_name\n", "row 2: .*ModuleNotFoundError"),
@@ -105,6 +106,7 @@ def test_a_file_that_is_no_metric_is_refused(text: str, words: str) -> None:
         ("predictions += 1", "row 2: .*read-only"),
         ("truth.flags.writeable = True", "row 2: .*cannot set WRITEABLE flag"),
         ("return missing(truth)", "row 2: .*NameError"),
+        ("raise BaseException('full')", "row 2: .*the function failed.*BaseException: full"),
         ("raise SystemExit(0)", "row 2: .*the function failed.*SystemExit: 0"),
         ("return 10**400", "returns no score.*found: an integer beyond"),
         ("return 10**5000", "returns no score.*found: an integer beyond"),
@@ -158,6 +160,12 @@ def test_of_a_file_that_is_no_python_nothing_is_known() -> None:
         write(text)
         assert not is_lower_better(NAME)
     assert not is_lower_better("metrics/none.py:score")
+
+
+def test_an_interrupt_is_none_of_its_faults() -> None:
+    write("def score(truth, predictions):\n    raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        get_metric(NAME, "binary").score("binary", TRUTH, FOUND)
 
 
 def test_masks_have_no_metric_of_ones_own() -> None:

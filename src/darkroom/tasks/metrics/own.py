@@ -203,7 +203,9 @@ def _run(file: str, source: bytes) -> ModuleType:
     module.__file__ = file
     try:
         exec(compile(source, file, "exec"), module.__dict__)
-    except (Exception, SystemExit) as error:  # exit(0) would end the stage as if it were done
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # exit(0), say, would end the stage as if it were done
         raise _failed("the file can't be run", file, error) from error
     return module
 
@@ -217,7 +219,9 @@ def _call(file: str, function: Callable[..., Any], arrays: tuple[Array, ...]) ->
     try:
         # Of memory that numpy can't make writeable again.
         value = function(*[np.asarray(array.data.toreadonly()) for array in arrays])
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, and classes of the user's own
         raise _failed("the function failed", file, error) from error
     if value is None:
         return None
