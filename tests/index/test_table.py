@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from darkroom.errors import ArtifactError, DataError
+from darkroom.index import table
 from darkroom.index.card import Card, Runs
 from darkroom.index.table import (
     COLUMNS,
@@ -228,6 +229,26 @@ def test_there_and_back_keeps_ids_as_text(tmp_path: Path) -> None:
     assert again.rows["id"].tolist() == [*ids, "NA"]
     pd.testing.assert_frame_equal(again.rows, index.rows)
     assert again.card == index.card
+
+
+@pytest.mark.parametrize(
+    ("odd", "by_place"), [(None, True), (np.nan, False), (0.25, False), (1.0, True)]
+)
+def test_labels_are_exact_there_and_back(tmp_path: Path, odd: float | None, by_place: bool) -> None:
+    """Digits are read by their place; a gap or a share sends the table the long way."""
+    card = Card("multilabel", ("y", '"z", 0', "w"), header=("id", "y", '"z", 0', "w"))
+    frame = rows(["0,1,0", '"1",0', "c", "x", ",,"], ["train"] * 3 + ["test"] * 2)
+    frame.loc[2, "mask_digest"] = "0" * 32
+    for name, values in zip(card.targets, ([0.0, 1, 1], [1.0, 1, 0], [0.0, 0, 1]), strict=True):
+        frame[name] = [*values, np.nan, np.nan]
+    if odd is not None:
+        frame.loc[1, "w"] = odd
+    frame = frame.sort_values(["part", "id"], ascending=[False, True], ignore_index=True)
+    write_index(Index(frame, card), tmp_path / "a.csv", tmp_path / "a.json")
+    again = read_index(tmp_path / "a.csv", tmp_path / "a.json")
+    pd.testing.assert_frame_equal(again.rows, frame, check_exact=True)
+    data = (tmp_path / "a.csv").read_bytes()
+    assert (table._split_digits(data, card.targets) is not None) == by_place
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

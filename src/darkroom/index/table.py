@@ -7,8 +7,9 @@ Ids are always text: "000001.jpg", "007", "NA" and "1e5" are kept as they are.
 import hashlib
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pandas as pd
 import pyarrow
 import pyarrow.compute as pc
 import pyarrow.csv
+from numpy.typing import NDArray
 
 from darkroom.errors import ArtifactError, DataError
 from darkroom.index.card import (
@@ -147,18 +149,67 @@ def read_index(table: Path, card: Path) -> Index:
             expected=f"sha256 {sha256} ({count} rows), as {card.name} says",
             fix=fix,
         )
-    rows = pyarrow.csv.read_csv(
-        pyarrow.BufferReader(data),
+    rows = _from_csv(data, _target_columns(expected))
+    return Index(rows, expected, hashlib.sha256(card_data).hexdigest())
+
+
+def _from_csv(data: bytes, targets: Sequence[str]) -> pd.DataFrame:
+    """Return what `_as_csv` wrote."""
+    head, digits = _split_digits(data, targets) or (data, None)
+    rows: pd.DataFrame = pyarrow.csv.read_csv(
+        pyarrow.BufferReader(head),
         # One block: run lengths of a mask may exceed the default of one megabyte.
-        read_options=pyarrow.csv.ReadOptions(block_size=len(data) + 1, use_threads=False),
+        read_options=pyarrow.csv.ReadOptions(block_size=len(head) + 1, use_threads=False),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(COLUMNS, pyarrow.large_string())
-            | dict.fromkeys(_target_columns(expected), pyarrow.float64()),
+            | dict.fromkeys(targets, pyarrow.float64()),
             null_values=[""],
             strings_can_be_null=False,  # an id may be "NA"
         ),
     ).to_pandas()
-    return Index(rows, expected, hashlib.sha256(card_data).hexdigest())
+    if digits is None:
+        return rows
+    labels = pd.DataFrame(digits.T, rows.index, [*targets], copy=False)
+    return pd.concat([rows, labels], axis=1)
+
+
+def _split_digits(data: bytes, targets: Sequence[str]) -> tuple[bytes, NDArray[np.float64]] | None:
+    """Return a table without its targets, and these, (K, n); None: they are read like any number.
+
+    Of labels, a row's targets are one digit each, or all empty: they stand at known places from
+    the line's end. A thousand columns are read so in a tenth of the time.
+    """
+    count = len(targets)
+    header = pd.DataFrame(columns=[*COLUMNS, *targets]).to_csv(index=False, lineterminator="\n")
+    if count < 2 or not data.startswith(header.encode()):
+        return None
+    heads = [",".join(COLUMNS).encode()]
+    digits = np.full((count, data.count(b"\n") - 1), np.nan)
+    lines = _lines(data, len(header.encode()))
+    for first in range(0, digits.shape[1], _ROWS_AT_ONCE):
+        places, texts = [], []
+        for place, line in enumerate(islice(lines, _ROWS_AT_ONCE), first):
+            is_empty = line.endswith(b"," * count)
+            width = count if is_empty else 2 * count
+            heads.append(line[:-width])
+            if not is_empty:
+                places.append(place)
+                texts.append(line[-width:])
+        cells = np.frombuffer(b"".join(texts), np.uint8)
+        if cells.size != len(texts) * 2 * count:
+            return None
+        pairs = cells.reshape(-1, count, 2)
+        values = pairs[:, :, 1] - np.uint8(ord("0"))
+        if (pairs[:, :, 0] != ord(",")).any() or (values > 9).any():
+            return None
+        digits[:, places] = values.T
+    return b"\n".join([*heads, b""]), digits
+
+
+def _lines(data: bytes, start: int) -> Iterator[bytes]:
+    while (end := data.find(b"\n", start)) >= 0:
+        yield data[start:end]
+        start = end + 1
 
 
 def hard_labels(rows: pd.DataFrame, card: Card) -> tuple[pd.DataFrame, tuple[str, ...]]:
