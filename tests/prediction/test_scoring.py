@@ -1,6 +1,7 @@
 """Scores with known values: by hand, out of fold, at the original size, beside baselines."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import log
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from darkroom.prediction.deciding import OutOfFold, choose
 from darkroom.prediction.decision import Decision
 from darkroom.prediction.masks import scores
 from darkroom.prediction.masks.counts import MaskRules
+from darkroom.prediction.parts import extended
 from darkroom.prediction.predict import Prediction
 from darkroom.prediction.scoring import LabelledPredictions
+from darkroom.project.journal import Journal
 from darkroom.raw.archives import Archives, digest_of
 from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, shard_name, write_shard
@@ -193,6 +196,41 @@ def test_classes_of_all_folds_count_as_one_set() -> None:
     assert evaluation.metrics["accuracy"] == pytest.approx(2 / 3)
     assert evaluation.metrics["baseline_accuracy"] == pytest.approx(2 / 3), "always ten"
     assert evaluation.threshold is None
+
+
+@pytest.mark.parametrize("name", ["gap", "map@3", "log_loss", "macro_f1", "roc_auc"])
+def test_a_killed_evaluation_goes_on_from_what_counts(tmp_path: Path, name: str) -> None:
+    """Of metrics that need no more, the journal holds a few numbers an image."""
+    card = replace(CARDS["multiclass"], metric=name)
+    values = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]
+    table = index_rows(*"abc", y=[0.0, 1.0, 1.0])
+    whole = scoring.score_labels(
+        [LabelledPredictions(table, table, predicted("abc", values))], card
+    )
+
+    def killed() -> Iterator[Prediction]:
+        yield from predicted("ab", values[:2])
+        raise InterruptedError
+
+    journal = Journal(tmp_path / "x.parts")
+    with pytest.raises(InterruptedError):
+        scoring.score_labels([LabelledPredictions(table, table, killed(), journal)], card)
+    journal = Journal(journal.path)
+    assert len(journal) == 2
+    parts = list(extended(journal, lambda _: iter(())))
+    shapes = {array.shape for part in parts for array in part.values()}
+    assert shapes == ({(1, 2)} if name == "roc_auc" else {(1,)})
+    rest = LabelledPredictions(table, table, predicted("c", values[2:]), journal)
+    again = scoring.score_labels([rest], card)
+    assert again.metrics == whole.metrics
+    pd.testing.assert_frame_equal(again.per_image, whole.per_image, check_exact=True)
+
+
+def test_what_is_no_probability_is_refused_before_it_is_reduced() -> None:
+    with pytest.raises(ArtifactError, match="not a probability"):
+        scoring.score_labels(
+            folds([[0.9, 0.1], [np.nan, 0.8], [0.6, 0.4]], y=[0.0, 1.0, 1.0]), CARDS["multiclass"]
+        )
 
 
 def test_binary_folds_and_thresholds() -> None:

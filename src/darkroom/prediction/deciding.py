@@ -346,26 +346,34 @@ def _ascend_samples(
 
 
 def constant_predictions(data: OutOfFold, training: Array) -> Floats:
-    """Return what the training targets alone say, the same for each image: float32 (n, K).
+    """Return `constant_prediction` for each image: float32 (n, K)."""
+    constant = constant_prediction(data.spec, data.task, training, data.predictions.shape[1])
+    return np.broadcast_to(constant, (len(data.predictions), len(constant)))
+
+
+def constant_prediction(spec: MetricSpec, task: str, training: Array, columns: int) -> Floats:
+    """Return what the training targets alone say, the same for each image: float32 (K,).
 
     Their shares or means; the median for a mean absolute error, and the mean of logarithms for
     `rmsle`: of all constants the best. A metric's score of them is its baseline.
 
     Args:
-        data: Of n images.
+        spec: The metric.
+        task: Of labels or values.
         training: The targets of the training images, (m, K): class numbers are (m, 1).
+        columns: K of the predictions.
     """
     targets = np.asarray(training, np.float64)
-    if data.task == "multiclass" and targets.shape[1] == 1:
+    if task == "multiclass" and targets.shape[1] == 1:
         classes = targets[:, 0].astype(np.int64)
-        constant = np.bincount(classes, minlength=data.predictions.shape[1]) / len(classes)
-    elif data.spec.name == "mae":
+        constant = np.bincount(classes, minlength=columns) / len(classes)
+    elif spec.name == "mae":
         constant = np.nanmedian(targets, axis=0)
-    elif data.spec.name == "rmsle":
+    elif spec.name == "rmsle":
         constant = np.expm1(np.nanmean(np.log1p(np.maximum(targets, 0)), axis=0))
     else:
         constant = np.nanmean(targets, axis=0)
-    return np.broadcast_to(constant.astype(np.float32), (len(data.predictions), len(constant)))
+    return constant.astype(np.float32)
 
 
 def count_grades(data: OutOfFold, card: Card, training: Array) -> int:

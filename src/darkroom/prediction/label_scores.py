@@ -85,42 +85,76 @@ def evaluate_multiclass(
     classes: Sequence[str],
     decision: Decision | None = None,
 ) -> Evaluation:
+    """Return `evaluate_classes` of probabilities.
+
+    Args:
+        ids: Of n images.
+        probabilities: float32 (n, K).
+        truth: int64 (n,), class numbers.
+        training: See `evaluate_classes`.
+        classes: Likewise.
+        decision: Its cuts, if any, make grades of the classes; None: the greatest class.
+    """
+    thresholds.require_probabilities(probabilities)
+    decision = decision or Decision(None)
+    return evaluate_classes(
+        ids,
+        decision.answers("multiclass", probabilities),
+        truth,
+        of_truth=probabilities[np.arange(len(truth)), truth],
+        confidence=probabilities.max(axis=1),
+        training=training,
+        classes=classes,
+        decision=decision,
+    )
+
+
+def evaluate_classes(
+    ids: Sequence[str],
+    answers: Ints,
+    truth: Ints,
+    *,
+    of_truth: Floats,
+    confidence: Floats,
+    training: Ints,
+    classes: Sequence[str],
+    decision: Decision,
+) -> Evaluation:
     """Return accuracy, macro F1, log loss, the confusion and a table of classes.
 
     Macro F1 is the mean over the classes that occur, as truth or as prediction.
 
     Args:
         ids: Of n images.
-        probabilities: float32 (n, K).
-        truth: int64 (n,), class numbers.
+        answers: int64 (n,), class numbers.
+        truth: Likewise.
+        of_truth: float32 (n,), the probability of the true class.
+        confidence: float32 (n,), the greatest probability.
         training: int64 (any,), class numbers of the training images, whose most common is
             the baseline's prediction.
-        classes: The K names.
-        decision: Its cuts, if any, make grades of the classes; None: the greatest class.
+        classes: The names of all.
+        decision: What the answers are by.
     """
-    thresholds.require_probabilities(probabilities)
-    decision = decision or Decision(None)
-    predicted = decision.answers("multiclass", probabilities)
     most_common = int(np.bincount(training, minlength=len(classes)).argmax())
-    table = class_table(truth, predicted, classes)
+    table = class_table(truth, answers, classes)
     baseline = class_table(truth, np.full_like(truth, most_common), classes)
-    of_truth = probabilities[np.arange(len(truth)), truth].astype(np.float64)
+    chances = of_truth.astype(np.float64)
     metrics: Metrics = {
-        "accuracy": float((predicted == truth).mean()),
+        "accuracy": float((answers == truth).mean()),
         "baseline_accuracy": float((truth == most_common).mean()),
         "macro_f1": mean(table["f1"]),
         "baseline_macro_f1": mean(baseline["f1"]),
-        "log_loss": float(-np.log(np.maximum(of_truth, 1e-7)).mean()),
+        "log_loss": float(-np.log(np.maximum(chances, 1e-7)).mean()),
         "images": len(ids),
     }
     names = np.array(classes, object)
     per_image = pd.DataFrame(
         {
             "id": list(ids),
-            "score": of_truth,
+            "score": chances,
             "actual": names[truth],
-            "predicted": names[predicted],
-            "confidence": probabilities.max(axis=1).astype(np.float64),
+            "predicted": names[answers],
+            "confidence": confidence.astype(np.float64),
         }
     )
     curves = {"confusion": per_image[["actual", "predicted"]], "classes": table}

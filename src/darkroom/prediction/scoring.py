@@ -7,7 +7,7 @@ task turns the predictions into an `Evaluation` (`darkroom.prediction.label_scor
 stands beside a baseline: a prediction that does not look at the image.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -21,6 +21,7 @@ from darkroom.prediction.deciding import (
     Chosen,
     OutOfFold,
     choose,
+    constant_prediction,
     constant_predictions,
     count_grades,
 )
@@ -28,17 +29,28 @@ from darkroom.prediction.decision import Decision
 from darkroom.prediction.label_scores import (
     Evaluation,
     evaluate_binary,
+    evaluate_classes,
     evaluate_multiclass,
     evaluate_multilabel,
     evaluate_regression,
     with_metric,
 )
-from darkroom.prediction.parts import Arrays, extended
+from darkroom.prediction.parts import Arrays, extended, rows_of
 from darkroom.prediction.predict import Prediction
-from darkroom.prediction.thresholds import Doubles, Floats
+from darkroom.prediction.tables import Ints
+from darkroom.prediction.thresholds import Doubles, Floats, require_probabilities
 from darkroom.project.journal import Journal
 from darkroom.tasks.metrics.labels import class_numbers
-from darkroom.tasks.metrics.specs import column_weights, get_metric
+from darkroom.tasks.metrics.reduced import (
+    is_reducible,
+    reduce_constant,
+    reduce_rows,
+    reduced_score,
+)
+from darkroom.tasks.metrics.specs import MetricSpec, column_weights, get_metric
+
+Reduce = Callable[[pd.DataFrame, Floats], Arrays]
+"""(rows, probabilities of some images) to what is taken of them."""
 
 
 @dataclass(frozen=True)
@@ -81,17 +93,24 @@ def score_labels(
     """
     targets = list(card.targets)
     rows = pd.concat([fold.rows for fold in folds])
-    predicted = _predicted(folds, len(rows))
-    is_known = rows[targets].notna().any(axis=1).to_numpy()
-    truth = rows[targets].to_numpy(np.float64)[is_known]
-    training = pd.concat([fold.training for fold in folds])[targets].to_numpy(np.float64)
     spec = get_metric(card.metric, card.task)
     is_numbered = card.task == "multiclass" and not card.soft
+    is_reduced = is_numbered and is_reducible(spec)
+    predicted = _predicted(folds, len(rows), partial(_reduced, spec, card) if is_reduced else _all)
+    is_known = rows[targets].notna().any(axis=1).to_numpy()
+    if not is_known.all():
+        predicted = {name: array[is_known] for name, array in predicted.items()}
+    ids = rows["id"].to_numpy()[is_known].tolist()
+    truth = rows[targets].to_numpy(np.float64)[is_known]
+    training = pd.concat([fold.training for fold in folds])[targets].to_numpy(np.float64)
+    if is_reduced:
+        classes = truth[:, 0].astype(np.int64)
+        return _score_reduced(ids, predicted, classes, training, card, spec, decision)
     data = OutOfFold(
         spec,
         card.task,
         truth[:, 0].astype(np.int64) if is_numbered else truth,
-        predicted if is_known.all() else predicted[is_known],
+        predicted["probabilities"],
         column_weights(spec, card.outputs, card.weights),
     )
     grades = count_grades(data, card, training)
@@ -101,19 +120,52 @@ def score_labels(
         if decision is None
         else Chosen(decision, data.score(decision))
     )
-    if chosen.score is None and decision is None:
-        raise DataError(
-            f"data.metric: {spec.name} is not defined on the validation images",
-            found=f"{len(data.predictions)} images",
-            expected="images that differ in what is to be predicted",
-            fix="train more folds, split otherwise, or name another metric",
-        )
-    evaluation = _EVALUATE[card.task](
-        rows["id"].to_numpy()[is_known].tolist(), data, training, card, chosen.decision
-    )
+    if decision is None:
+        _require_score(chosen.score, spec, len(ids))
+    evaluation = _EVALUATE[card.task](ids, data, training, card, chosen.decision)
     constant = replace(data, predictions=constant_predictions(data, training))
     baseline = choose(constant, threshold, some_label=some_label, grades=grades).score
     return with_metric(evaluation, spec, chosen, baseline)
+
+
+def _score_reduced(
+    ids: list[str],
+    rows: Arrays,
+    truth: Ints,
+    training: Doubles,
+    card: Card,
+    spec: MetricSpec,
+    decision: Decision | None,
+) -> Evaluation:
+    """Return the scores of what is counted of each image; nothing is to be decided."""
+    score = reduced_score(spec, truth, rows)
+    if decision is None:
+        _require_score(score, spec, len(ids))
+        decision = Decision(None)
+    evaluation = evaluate_classes(
+        ids,
+        rows["answers"],
+        truth,
+        of_truth=rows["of_truth"],
+        confidence=rows["confidence"],
+        training=class_numbers(training[:, 0]),
+        classes=card.classes,
+        decision=decision,
+    )
+    constant = constant_prediction(spec, card.task, training, len(card.classes))
+    baseline = reduced_score(spec, truth, reduce_constant(spec, truth, constant))
+    return with_metric(evaluation, spec, Chosen(decision, score), baseline)
+
+
+def _require_score(score: float | None, spec: MetricSpec, count: int) -> None:
+    """Raise DataError if a score is not defined."""
+    if score is None:
+        raise DataError(
+            f"data.metric: {spec.name} is not defined on the validation images",
+            found=f"{count} images",
+            expected="images that differ in what is to be predicted",
+            fix="train more folds, split otherwise, or name another metric",
+        )
 
 
 def _some_label(
@@ -193,24 +245,39 @@ def _means(training: Doubles) -> Doubles:
     return np.asarray(np.nanmean(training, axis=0), np.float64)
 
 
-def _predicted(folds: Sequence[LabelledPredictions], count: int) -> Floats:
-    """Return the predictions of all folds, float32 (n, K), filled in batch by batch.
+def _predicted(folds: Sequence[LabelledPredictions], count: int, reduce: Reduce) -> Arrays:
+    """Return what is taken of the predictions of all folds, (n, ...), filled in batch by batch.
 
     Of thousands of classes they take gigabytes: batches that are joined would be held twice.
     """
-    predictions: Floats | None = None
+    predictions: Arrays = {}
     start = 0
     for fold in folds:
-        for part in extended(fold.journal, partial(_probabilities, fold)):
-            batch = part["probabilities"]
-            if predictions is None:
-                predictions = np.empty((count, batch.shape[1]), batch.dtype)
-            predictions[start : start + len(batch)] = batch
-            start += len(batch)
-    assert predictions is not None, "there are images to validate on"
+        for part in extended(fold.journal, partial(_batches, fold, reduce)):
+            if not predictions:
+                predictions = {
+                    name: np.empty((count, *array.shape[1:]), array.dtype)
+                    for name, array in part.items()
+                }
+            for name, array in part.items():
+                predictions[name][start : start + len(array)] = array
+            start += rows_of(part)
+    assert predictions, "there are images to validate on"
     return predictions
 
 
-def _probabilities(fold: LabelledPredictions, _done: int) -> Iterator[Arrays]:
+def _batches(fold: LabelledPredictions, reduce: Reduce, done: int) -> Iterator[Arrays]:
     for batch in fold.predictions:
-        yield {"probabilities": batch.probabilities}
+        yield reduce(fold.rows.iloc[done : done + len(batch.ids)], batch.probabilities)
+        done += len(batch.ids)
+
+
+def _all(_rows: pd.DataFrame, probabilities: Floats) -> Arrays:
+    return {"probabilities": probabilities}
+
+
+def _reduced(spec: MetricSpec, card: Card, rows: pd.DataFrame, probabilities: Floats) -> Arrays:
+    require_probabilities(probabilities)
+    # An image without a known class is left out later.
+    truth = rows[card.targets[0]].fillna(0).to_numpy(np.int64)
+    return reduce_rows(spec, truth, probabilities)

@@ -20,6 +20,7 @@ from darkroom.tasks.answers import decode_class, decode_grade
 from darkroom.tasks.metrics.cuts import best_cuts
 from darkroom.tasks.metrics.labels import class_numbers
 from darkroom.tasks.metrics.masks import masks_score
+from darkroom.tasks.metrics.reduced import is_reducible, reduce_rows, small_case
 from darkroom.tasks.metrics.specs import LABEL_TASKS, Best, MetricSpec
 from darkroom.tasks.planes import OVERLAPPING, MaskClasses
 
@@ -67,10 +68,9 @@ class EpochMetric:
         truth, predictions = targets.detach().cpu().numpy(), probabilities.detach().cpu().numpy()
         if self.task == "multiclass" and self.spec.writes == "labels":
             return truth, decode_class(predictions, 0.5)
-        if self.name == "gap":  # as two classes: any wrong one, and the true one
-            top, is_right = predictions.max(axis=1), predictions.argmax(1) == class_numbers(truth)
-            pairs = np.stack([np.where(is_right, 0, top), np.where(is_right, top, 0)], axis=1)
-            return np.ones(len(truth), np.int64), pairs
+        if self.task == "multiclass" and self.name != "log_loss" and is_reducible(self.spec):
+            classes = class_numbers(truth)
+            return small_case(self.spec, classes, reduce_rows(self.spec, classes, predictions))
         return truth, predictions
 
     def score_parts(self, parts: Sequence[Part]) -> float:

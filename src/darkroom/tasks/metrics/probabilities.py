@@ -58,8 +58,7 @@ def class_log_loss(
     if not len(probabilities):
         return None
     if np.ndim(truth) == 1 and weights is None:  # thousands of classes: the true one alone
-        parts = _row_blocks(class_numbers(truth), probabilities)
-        return float(np.concatenate([_true_losses(*part) for part in parts]).mean())
+        return float(class_losses(truth, probabilities).mean())
     p = np.clip(np.asarray(probabilities, np.float64), CLIP, 1 - CLIP)
     shares = class_shares(truth, probabilities.shape[1])
     losses = -shares * np.log(p / p.sum(axis=1, keepdims=True))
@@ -201,6 +200,12 @@ def class_ranks(truth: Array, probabilities: Array) -> NDArray[np.int64]:
     """Return how many classes stand before the true one, (n,), in the order of `ranked`."""
     ranks = [_ranks(*part) for part in _row_blocks(class_numbers(truth), probabilities)]
     return np.concatenate([np.zeros(0, np.int64), *ranks])
+
+
+def class_losses(truth: Array, probabilities: Array) -> Doubles:
+    """Return -log(probability of the true class), (n,), of rows that are scaled to a sum of 1."""
+    losses = [_true_losses(*part) for part in _row_blocks(class_numbers(truth), probabilities)]
+    return np.concatenate([np.zeros(0), *losses])
 
 
 def class_shares(truth: Array, classes: int) -> Doubles:
