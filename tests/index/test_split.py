@@ -12,6 +12,8 @@ from scipy.sparse import csr_array
 
 from darkroom.errors import ArtifactError, DataError, ParamsError
 from darkroom.index import split
+from darkroom.index.card import Card
+from darkroom.index.table import shown_classes
 
 
 def table(count: int, **columns: Any) -> pd.DataFrame:
@@ -86,6 +88,30 @@ def test_stratify_without_targets_is_as_by_group() -> None:
         split.assign_folds(rows, by="stratify", **given_seed),
         split.assign_folds(rows, by="group", **given_seed),
     )
+
+
+def test_stratify_gives_every_fold_its_share_of_each_mask_class() -> None:
+    shows = [["[]", '["rle:row 1 1"]'][n < 4] for n in range(12)]
+    shows_other = [["[]", '["a.png"]'][n in (3, 4, 11)] for n in range(12)]
+    masks = [f"[{one}, {other}]" for one, other in zip(shows, shows_other, strict=True)]
+    card = Card("segmentation", targets=("self", "other"))
+    rows, targets = shown_classes(table(12, mask=masks), card)
+    assert targets == ("self", "other")
+    assert [rows[name].sum() for name in targets] == [4, 3]
+    for seed in range(10):
+        frame = split.assign_folds(
+            rows, by="stratify", count=2, seed=seed, task="segmentation", targets=targets
+        )
+        assert frame["fold"][rows["self"] == 1].value_counts().tolist() == [2, 2]
+        assert sorted(frame["fold"][rows["other"] == 1].value_counts()) == [1, 2]
+        assert frame["fold"].value_counts().tolist() == [6, 6]
+
+
+def test_of_one_mask_class_and_of_pictures_of_values_only_images_are_balanced() -> None:
+    rows = table(4, mask="a.png")
+    values = Card("segmentation", targets=("road", "car"), values=((1, "road"), (2, "car")))
+    for card in (Card("segmentation"), values):
+        assert shown_classes(rows, card) == (rows, ())
 
 
 def test_official_validates_the_official_part_once() -> None:

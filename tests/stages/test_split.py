@@ -1,5 +1,6 @@
 """The split and its digest: read as written, or refused with what to do."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,18 @@ def test_a_stack_in_two_folds_is_refused_before_anything_is_trained(
     with pytest.raises(DataError, match=r"2 stacks, such as a_(?s:.*)split.by: group"):
         split.run(context)
     assert not paths.split.exists()
+
+
+def test_the_stage_stratifies_mask_classes_by_the_index(tmp_path: Path) -> None:
+    rows = pd.DataFrame(dict.fromkeys(COLUMNS, ""), index=range(13))
+    rows = rows.assign(id=[f"{n:02}" for n in range(13)], part=["train"] * 12 + ["test"])
+    rows = rows.assign(image="x.png", digest=[f"{n:032x}" for n in range(13)])
+    rows.loc[:11, "mask"] = [json.dumps([["rle:row 1 3"] * (n < 4), []]) for n in range(12)]
+    card = Card("segmentation", targets=("road", "car"), header=("id", "road", "car"))
+    parts: Any = {"split": Split(by="stratify", folds=2)}
+    section = Competition.model_construct(**parts)
+    for seed in range(5):
+        paths = Layout(f"roads{seed}", tmp_path)
+        write_index(Index(rows, card), paths.index, paths.card)
+        split.run(Context(seed=seed, folds=(0,), section=section, paths=paths))
+        assert sorted(read_split(paths)[0]["fold"][:4]) == [0, 0, 1, 1]

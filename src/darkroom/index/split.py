@@ -39,14 +39,14 @@ def assign_folds(
     Args:
         rows: The training rows of an index: id, group, official, digest and the targets.
         by: "group" balances the number of images in the folds. "stratify" also balances classes,
-            attributes, or deciles of a number; a class with fewer images than folds is only
-            trained on (fold -1), and with "group" if one fold would hold it whole. "official"
-            validates the rows whose official part is "valid" in fold 0, and never those of "train"
-            (fold -1).
+            attributes, mask classes, or deciles of a number; a class with fewer images than folds
+            is only trained on (fold -1), and with "group" if one fold would hold it whole.
+            "official" validates the rows whose official part is "valid" in fold 0, and never
+            those of "train" (fold -1).
         count: The number of folds, 2 or more; "official" has one and ignores it.
         seed: Of the random order of units; "official" ignores it.
         task: One of `darkroom.index.table.TASK_NAMES`.
-        targets: The target columns of `rows`.
+        targets: The target columns of `rows`; for masks, those of `shown_classes`.
         classes: Multiclass: the name of each class number, for messages and to check that no
             class is missing.
 
@@ -241,14 +241,15 @@ def _units(rows: pd.DataFrame) -> Ints:
 def _labels(rows: pd.DataFrame, targets: Sequence[str], task: str) -> csr_array:
     """Return the labels to balance over the folds: int64 (rows, labels), 1 where a row has one.
 
-    A label is a class, an attribute that is present, or a decile of a number. Of thousands of
-    classes a row has one, so the others take no room.
+    A label is a class, an attribute or mask class that is present, or a decile of a number. Of
+    thousands of classes a row has one, so the others take no room.
     """
     places, labels, count = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
     for target in targets:
         values = rows[target].to_numpy(np.float64)
-        has_label = values > 0 if task == "multilabel" else ~np.isnan(values)
-        if task == "multilabel":
+        is_flag = task in ("multilabel", "segmentation")
+        has_label = values > 0 if is_flag else ~np.isnan(values)
+        if is_flag:
             numbers, width = np.zeros(has_label.sum(), np.int64), 1
         elif task in CLASSED:
             classes, numbers = np.unique(values[has_label], return_inverse=True)

@@ -240,6 +240,29 @@ def hard_labels(rows: pd.DataFrame, card: Card) -> tuple[pd.DataFrame, tuple[str
     return rows.assign(**{card.targets[0]: classes}), card.targets[:1]
 
 
+def shown_classes(rows: pd.DataFrame, card: Card) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return rows with a column of 0 and 1 for each of several mask classes, and these columns.
+
+    A class counts as shown where it has run lengths or a file. Of pictures whose values are the
+    classes the index can't tell; then there are no columns, as for one class.
+
+    Args:
+        rows: Of an index, training rows.
+        card: Its card.
+
+    Example:
+        >>> rows = pd.DataFrame({"mask": ['[["rle:column 1 3"], []]', '[[], ["a.png"]]']})
+        >>> card = Card(task="segmentation", targets=("road", "car"))
+        >>> shown_classes(rows, card)[0]["car"].tolist()
+        [0.0, 1.0]
+    """
+    if card.task != "segmentation" or card.planes == 1 or card.values:
+        return rows, ()
+    shown = [[float(bool(parts)) for parts in json.loads(mask)] for mask in rows["mask"]]
+    columns = pd.DataFrame(shown, rows.index, list(card.targets))
+    return pd.concat([rows, columns], axis=1), card.targets
+
+
 def _target_columns(card: Card) -> tuple[str, ...]:
     """Return the columns of targets; those of mask classes are in `mask`."""
     return () if card.task == "segmentation" else card.targets

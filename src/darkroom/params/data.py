@@ -284,7 +284,8 @@ class Split(Section):
     """How training images are cut into folds."""
 
     by: Literal["group", "stratify", "official"] = Field(
-        description="`group`: whole groups; `stratify`: equal shares of each label (of masks: of "
-        "the images), groups kept whole; `official`: the data set's own partition, as fold 0."
+        description="`group`: whole groups; `stratify`: equal shares of each label (of masks in "
+        "rows or files by class: of the classes shown), groups kept whole; `official`: the data "
+        "set's own partition, as fold 0."
     )
     folds: int = Field(5, ge=2, le=100, description="How many folds to cut (official has one).")

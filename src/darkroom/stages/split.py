@@ -1,7 +1,7 @@
 """split: the index's training rows -> the fold that validates each of them."""
 
 from darkroom.index.split import NEVER_VALIDATED, assign_folds
-from darkroom.index.table import hard_labels, read_index
+from darkroom.index.table import hard_labels, read_index, shown_classes
 from darkroom.params.data import Split
 from darkroom.prediction.masks.stacks import STACKED, refuse_parted_stacks
 from darkroom.stages._context import Context
@@ -15,7 +15,8 @@ def run(context: Context) -> None:
 
     index = read_index(paths.index, paths.card)
     train = index.rows[index.rows["part"] == "train"]
-    rows, targets = hard_labels(train, index.card)  # soft ones can't be balanced
+    balanced = shown_classes if index.card.task == "segmentation" else hard_labels
+    rows, targets = balanced(train, index.card)  # soft labels can't be balanced
     folds = assign_folds(
         rows,
         by=choices.by,
