@@ -58,6 +58,19 @@ def test_an_image_of_two_ids_with_other_masks(tmp_path: Path) -> None:
     assert declared(tmp_path, text, **keys)[what] == 2
 
 
+def test_rows_of_training_in_the_table_of_test_are_not_left_out_of_test(tmp_path: Path) -> None:
+    cells = "img,label,part\n1,x,train\n2,y,train\n3,,test\n4,,ignored\n"
+    parts = {
+        part: {"table": "train.csv", "image": "train/{img}.png", "where": {"part": part}}
+        for part in ("train", "test")
+    }
+    parts["train"]["targets"] = "label"
+    assert declared(tmp_path, cells, **parts) == {
+        "train rows left out by where": 2,
+        "test rows left out by where": 1,
+    }
+
+
 @pytest.mark.parametrize(
     ("train", "test", "words"),
     [

@@ -10,7 +10,7 @@ import pandas as pd
 from darkroom.index.assembly.gather import Gathered
 from darkroom.index.assembly.part import Counts, Part
 from darkroom.index.assembly.targets import Targets
-from darkroom.index.card import MOVED_PLANES, SIMILAR_GROUPS, similar_labels
+from darkroom.index.card import BY_WHERE, MOVED_PLANES, SIMILAR_GROUPS, similar_labels
 from darkroom.params.data import Data, Rows
 from darkroom.raw.images.reader import paths_of
 
@@ -41,6 +41,8 @@ def declared_counts(
             counts[what] += _count_contradictory(frames[key], answers)
         if moved := _moved_planes(images["train"][0].rows, part.rows):
             counts[f"{key} {MOVED_PLANES} {', '.join(moved)}"[:_LONGEST]] += len(moved)
+    if f"test {BY_WHERE}" in counts:
+        counts[f"test {BY_WHERE}"] -= _count_rows_of_other_parts(images)
     for key, numbers in targets.numbers.items():
         if key != "test" and data.task != "multiclass":
             counts[f"{key} targets that are unknown"] += int(np.isnan(numbers).sum())
@@ -54,6 +56,19 @@ def declared_counts(
     counted = {what: count for what, count in sorted(counts.items()) if count}
     stated = images["train"][0].table.declared
     return counted if stated is None else {"images": stated} | counted
+
+
+def _count_rows_of_other_parts(images: Images) -> int:
+    """Return how many rows that test's `where` leaves out are another part's of the same table."""
+    test = images["test"][0]
+    lines = {
+        line
+        for key, (part, _) in images.items()
+        if key != "test" and part.rows.table == test.rows.table
+        if part.rows.files is None and test.rows.files is None  # else lines may be numbers of files
+        for line in part.table.lines
+    }
+    return sum(line in lines for line in test.left_out.lines)
 
 
 def _count_contradictory(frame: pd.DataFrame, answers: Sequence[str]) -> int:
