@@ -13,7 +13,7 @@ from darkroom.raw.tables.delimited import (
     refuse_note,
     refuse_other_delimiter,
 )
-from darkroom.raw.tables.table import Columns, Table, check_header, check_width
+from darkroom.raw.tables.table import Columns, Table, check_header, check_width, empty_table
 
 BLANKS = " "
 """The delimiter of cells that are separated by one blank or more."""
@@ -125,9 +125,7 @@ def _take_header(
         header = (UNNAMED if UNNAMED not in header else "", *header)
     check_header(header, file)
     if len(first) == 1:
-        raise DataError(
-            "a header and no rows", file=file, found="1 line", expected="one row an image"
-        )
+        raise empty_table(file)
     if delimiter != BLANKS:
         refuse_other_delimiter(header, first[1][1], file, delimiter)
     return header, chain(first[1:], records)
