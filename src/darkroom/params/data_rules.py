@@ -20,7 +20,6 @@ from darkroom.project.paths import OWN_METRICS
 
 _LABELS: tuple[TaskName, ...] = ("multiclass", "multilabel", "binary")
 _CLASSES: tuple[TaskName, ...] = ("multiclass", "binary")
-_FLAGS: tuple[TaskName, ...] = ("multilabel", "binary")
 _VALUES: tuple[TaskName, ...] = ("regression",)
 _MASKS: tuple[TaskName, ...] = ("segmentation",)
 METRIC_TASKS: dict[str, tuple[TaskName, ...]] = {
