@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from darkroom.errors import DataError
-from darkroom.raw.parts import open_parts
+from darkroom.raw.parts import SeekableBytes, open_parts
 
 _CHUNK_BYTES = 2**22
 
@@ -61,36 +61,21 @@ class LargeFile:
         return sha256.hexdigest()
 
 
-class _Window(io.RawIOBase):
+class _Window(SeekableBytes):
     """Some bytes of a file, as a file."""
 
     def __init__(self, file: BinaryIO, start: int, size: int) -> None:
-        self._file, self._start, self._size, self._place = file, start, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        if start + offset < 0:
-            raise ValueError("a place before the first byte")
-        self._place = start + offset
-        return self._place
-
-    def tell(self) -> int:
-        return self._place
+        super().__init__(size)
+        self._file, self._start = file, start
 
     def readinto(self, buffer: "memoryview[int]") -> int:  # type: ignore[override]
-        count = min(len(buffer), self._size - self._place)
+        count = min(len(buffer), self.size - self.place)
         if count <= 0:
             return 0
-        self._file.seek(self._start + self._place)
+        self._file.seek(self._start + self.place)
         data = self._file.read(count)
         buffer[: len(data)] = data
-        self._place += len(data)
+        self.place += len(data)
         return len(data)
 
     def close(self) -> None:

@@ -68,7 +68,39 @@ def open_parts(path: Path) -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
 
 
-class _Parts(io.RawIOBase):
+class SeekableBytes(io.RawIOBase):
+    """Bytes that can be sought in; a subclass reads them.
+
+    Attributes:
+        size: How many there are.
+        place: Of the next one to read, from 0.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size, self.place = size, 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place, and return it; ValueError if it is before the first byte."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self.place, io.SEEK_END: self.size}[whence]
+        if start + offset < 0:
+            raise ValueError("a place before the first byte")
+        self.place = start + offset
+        return self.place
+
+    def tell(self) -> int:
+        """Return the place."""
+        return self.place
+
+
+class _Parts(SeekableBytes):
     """Several files, one after the other, as one that can be read and sought in."""
 
     def __init__(self, paths: list[Path]) -> None:
@@ -77,32 +109,16 @@ class _Parts(io.RawIOBase):
             self._descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         sizes = [os.fstat(descriptor).st_size for descriptor in self._descriptors]
         self._ends = list(accumulate(sizes))
-        self._place = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._ends[-1]}[whence]
-        if start + offset < 0:
-            raise ValueError("a place before the first byte")
-        self._place = start + offset
-        return self._place
-
-    def tell(self) -> int:
-        return self._place
+        super().__init__(self._ends[-1])
 
     def readinto(self, buffer: "memoryview[int]") -> int:  # type: ignore[override]
-        number = bisect_right(self._ends, self._place)
+        number = bisect_right(self._ends, self.place)
         if number == len(self._ends):
             return 0
         begin = self._ends[number - 1] if number else 0
-        data = os.pread(self._descriptors[number], len(buffer), self._place - begin)
+        data = os.pread(self._descriptors[number], len(buffer), self.place - begin)
         buffer[: len(data)] = data
-        self._place += len(data)
+        self.place += len(data)
         return len(data)
 
     def close(self) -> None:
