@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom.cli import main, recipes, use
-from darkroom.models.names import LABEL_NAMES, MASK_NAMES
 from darkroom.params import file as paramfile
 from darkroom.params.document import parse_mapping
+from darkroom.params.networks import LABEL_NAMES, MASK_NAMES
 from darkroom.project import files
 
 ROOT = Path(__file__).parents[2]

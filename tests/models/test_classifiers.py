@@ -14,8 +14,8 @@ from darkroom.errors import ParamsError, ResourceError
 from darkroom.models.build import build_network, normalisation, normalise
 from darkroom.models.classifiers import LEAST, ONLY, imagenet_file
 from darkroom.models.layer_groups import last_layer
-from darkroom.models.names import CLASSIFIERS
 from darkroom.models.weights.loading import load_pretrained
+from darkroom.params.networks import CLASSIFIERS
 
 # The smallest of each family, and a side that it can take.
 FAMILIES = {

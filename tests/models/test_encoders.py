@@ -18,7 +18,7 @@ from torch import nn
 from darkroom.errors import ParamsError, ResourceError
 from darkroom.models import encoders
 from darkroom.models.build import build_network, normalisation, normalise
-from darkroom.models.names import DECODERS
+from darkroom.params.networks import DECODERS
 
 REST = [name for name in DECODERS if name != "fpn"]
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from darkroom.models.build import build_network
-from darkroom.models.names import DECODERS
+from darkroom.params.networks import DECODERS
 from tests.models.test_classifiers import FAMILIES
 
 

@@ -4,8 +4,8 @@ from typing import Any, get_args
 
 from darkroom.index import card
 from darkroom.models.device import choose_device
-from darkroom.models.names import LABEL_NAMES, MASK_NAMES
 from darkroom.params import data, evaluate, model, section, train
+from darkroom.params.networks import LABEL_NAMES, MASK_NAMES
 from darkroom.params.section import Section
 from darkroom.prediction import tta
 from darkroom.stages import fetch

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from darkroom.errors import ParamsError
 from darkroom.images.geometry import RGB
-from darkroom.models.names import CLASSIFIERS, DECODERS, NAMES
 from darkroom.models.weights.first_layer import by_channel
 from darkroom.models.weights.loading import load_pretrained
+from darkroom.params.networks import CLASSIFIERS, DECODERS, NAMES
 
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and std, one a channel, in units of 255."""
@@ -48,7 +48,7 @@ def build_network(
     """Return a network whose first weights are a pure function of the arguments.
 
     It takes images (N, C, H, W), float32, normalised (`normalise`), and returns logits:
-    (N, outputs, H, W) for one of `models.names.MASK_NAMES`, (N, outputs) for one of `LABEL_NAMES`;
+    (N, outputs, H, W) for a name in `params.networks.MASK_NAMES`, (N, outputs) in `LABEL_NAMES`;
     values in the table's units, if `output`, `shift` or `scale` is given.
 
     Args:

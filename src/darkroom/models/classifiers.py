@@ -56,7 +56,7 @@ def classifier(
     """Return a network for images (N, C, H, W), float32, and logits (N, outputs).
 
     Args:
-        name: One of `darkroom.models.names.CLASSIFIERS`.
+        name: One of `darkroom.params.networks.CLASSIFIERS`.
         outputs: Logits.
         in_channels: Of the images, C.
         imagenet: With torchvision's ImageNet weights, but for the head.

@@ -19,8 +19,8 @@ from torch import nn
 from darkroom.errors import ParamsError, ResourceError
 from darkroom.images.geometry import RGB
 from darkroom.models.build import MEAN, STD, Normalisation
-from darkroom.models.names import DECODERS
 from darkroom.models.sizes import Sizes
+from darkroom.params.networks import DECODERS
 
 TIMM = "tu-"
 # What the packages and their layers raise for an encoder that does not fit.
@@ -47,7 +47,7 @@ def decoder(
     """Return a network for images (N, C, H, W), float32, and logits (N, outputs, H, W).
 
     Args:
-        name: One of `darkroom.models.names.DECODERS`.
+        name: One of `darkroom.params.networks.DECODERS`.
         outputs: Channels of the logits.
         in_channels: Of the images, C; the package adapts published weights as
             `darkroom.models.weights.first_layer` does.

@@ -1,10 +1,10 @@
-"""The names of the networks that libraries have; reading them imports nothing else.
+"""The names of the networks; reading them imports no library of networks.
 
 What torchvision calls a classifier is written out, so that params.yaml can be checked without
 the second that torchvision takes to import; a test holds the list against torchvision's own.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 DecoderName = Literal["encoder_unet", "unetplusplus", "fpn", "deeplabv3plus", "segformer"]
 # fmt: off
@@ -32,3 +32,16 @@ ClassifierName = Literal[
     "wide_resnet50_2", "wide_resnet101_2",
 ]
 # fmt: on
+
+# A decoder of segmentation_models_pytorch over any of its encoders, by its name there.
+DECODERS: dict[str, str] = {
+    "encoder_unet": "Unet",
+    "unetplusplus": "UnetPlusPlus",
+    "fpn": "FPN",
+    "deeplabv3plus": "DeepLabV3Plus",
+    "segformer": "Segformer",
+}
+CLASSIFIERS: tuple[str, ...] = get_args(ClassifierName)
+MASK_NAMES = ("unet", *DECODERS)
+LABEL_NAMES = ("small_cnn", *CLASSIFIERS)
+NAMES = (*MASK_NAMES, *LABEL_NAMES)

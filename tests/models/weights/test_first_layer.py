@@ -11,9 +11,9 @@ from torch import nn
 
 from darkroom.errors import ArtifactError
 from darkroom.models.build import build_network, normalisation
-from darkroom.models.names import CLASSIFIERS
 from darkroom.models.weights.first_layer import adapted_weight, first_convolution
 from darkroom.models.weights.loading import load_pretrained
+from darkroom.params.networks import CLASSIFIERS
 
 SMALL: dict[str, Any] = {
     "unet": {"width": 4, "depth": 2},

@@ -7,7 +7,7 @@ import pytest
 import torchvision
 from torchvision.models import list_models
 
-from darkroom.models.names import CLASSIFIERS, DECODERS, LABEL_NAMES, MASK_NAMES, NAMES
+from darkroom.params.networks import CLASSIFIERS, DECODERS, LABEL_NAMES, MASK_NAMES, NAMES
 
 
 def test_classifiers_are_torchvisions() -> None:
