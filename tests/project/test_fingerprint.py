@@ -36,10 +36,14 @@ def test_params_inputs_and_stage_change_the_fingerprint(tmp_path: Path) -> None:
     assert len(found) == 5
 
 
-def test_the_packages_that_build_networks_are_hashed() -> None:
-    assert {"segmentation-models-pytorch", "timm", "torch", "torchvision"} < set(
-        fingerprint.libraries()
-    )
+def test_the_packages_that_build_networks_and_choose_epochs_are_hashed() -> None:
+    assert {
+        "scikit-learn",
+        "segmentation-models-pytorch",
+        "timm",
+        "torch",
+        "torchvision",
+    } < set(fingerprint.libraries())
 
 
 def test_the_closure_of_a_leaf_is_itself() -> None:

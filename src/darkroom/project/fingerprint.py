@@ -18,6 +18,7 @@ LIBRARIES = (
     "numpy",
     "opencv-python-headless",
     "pillow",
+    "scikit-learn",  # areas under curves, which choose the epoch
     "segmentation-models-pytorch",
     "simplejpeg",
     "timm",
