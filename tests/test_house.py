@@ -30,7 +30,7 @@ ENTRIES_AT_THE_TOP = 15
 
 # What may break a rule, and why.
 SHORT_BY_NATURE = ("params/", "stages/")  # a section or a stage is as long as it is
-MANY_FILES = {"stages": "nine stages, and what they share"}
+MANY_FILES = {"stages": "a file a stage, and what they share"}
 # Factories that import what they build when it is asked for; what they build knows their names.
 FACTORIES = ("models.build",)
 ENTRY_ROOMS = ("cli", "stages")  # they put the other rooms together, and use many files alone
