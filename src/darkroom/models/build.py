@@ -117,7 +117,7 @@ def normalisation(
     """
     mean, std = MEAN, STD
     if name in DECODERS:
-        from darkroom.models.encoders import encoder_normalisation  # noqa: PLC0415
+        from darkroom.models.masks.encoders import encoder_normalisation  # noqa: PLC0415
 
         mean, std = encoder_normalisation(encoder)
     if name in CLASSIFIERS:
@@ -156,7 +156,7 @@ def _per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
 def _import_network(name: str) -> Callable[..., nn.Module]:
     # Imported when needed: timm alone takes two seconds.
     if name == "unet":
-        from darkroom.models.unet import UNet  # noqa: PLC0415
+        from darkroom.models.masks.unet import UNet  # noqa: PLC0415
 
         return UNet
     if name == "small_cnn":
@@ -164,7 +164,7 @@ def _import_network(name: str) -> Callable[..., nn.Module]:
 
         return small_cnn
     if name in DECODERS:
-        from darkroom.models.encoders import decoder  # noqa: PLC0415
+        from darkroom.models.masks.encoders import decoder  # noqa: PLC0415
 
         return partial(decoder, name)
     if name in CLASSIFIERS:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from darkroom.errors import ParamsError
-from darkroom.models.unet import UNet
+from darkroom.models.masks.unet import UNet
 
 PARTS = ("backbone", "head")
 

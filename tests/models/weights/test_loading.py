@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from darkroom.errors import ArtifactError
 from darkroom.models import saved
 from darkroom.models.build import build_network
-from darkroom.models.unet import UNet
+from darkroom.models.masks.unet import UNet
 from darkroom.models.weights.loading import (
     load_pretrained,
     put_body,

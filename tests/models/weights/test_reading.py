@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from darkroom.errors import ArtifactError
-from darkroom.models.unet import UNet
+from darkroom.models.masks.unet import UNet
 from darkroom.models.weights.reading import read_weights
 
 

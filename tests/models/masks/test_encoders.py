@@ -16,8 +16,8 @@ from timm.data.transforms_factory import create_transform
 from torch import nn
 
 from darkroom.errors import ParamsError, ResourceError
-from darkroom.models import encoders
 from darkroom.models.build import build_network, normalisation, normalise
+from darkroom.models.masks import encoders
 from darkroom.params.networks import DECODERS
 
 REST = [name for name in DECODERS if name != "fpn"]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from darkroom.errors import ParamsError
-from darkroom.models.unet import UNet
+from darkroom.models.masks.unet import UNet
 
 
 def norm(name: str, channels: int) -> dict[str, tuple[int, ...]]:

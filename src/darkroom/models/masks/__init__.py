@@ -1,0 +1,1 @@
+"""Networks for masks: a classic U-Net, and decoders over ready-made encoders."""
