@@ -97,6 +97,15 @@ def test_unfreezing_needs_frozen_layers_and_an_epoch_of_the_training(raw: dict[s
     assert "celeba.train.unfreeze_epoch: found 5, but the training ends after epoch 4" in message
 
 
+def test_the_last_epoch_needs_no_patience_and_one_average_is_enough(raw: dict[str, Any]) -> None:
+    raw["carvana"]["train"] |= {"select": "last", "patience": 4, "ema": 0.9, "average": 0.25}
+    message = _message(raw)
+    assert "carvana.train.patience: found 4, but select: last compares no epochs" in message
+    assert "carvana.train.average: found 0.25, but ema averages the weights already" in message
+    raw["carvana"]["train"] |= {"patience": None, "ema": None}
+    paramfile.validate_params(raw)
+
+
 def test_devices_share_a_batch_equally(raw: dict[str, Any]) -> None:
     raw["carvana"]["train"] |= {"devices": 4, "batch_size": 6}
     assert "carvana.train.batch_size: found 6, which is not divisible by the 4 devices" in _message(

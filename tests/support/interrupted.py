@@ -100,5 +100,5 @@ def outcome(result: FitResult) -> dict[str, Any]:
         "history": [
             {name: float(value).hex() for name, value in row.items()} for row in result.history
         ],
-        "best": float(result.best["epoch"]),
+        "best": float(result.selected["epoch"]),
     }

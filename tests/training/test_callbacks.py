@@ -1,26 +1,25 @@
-"""Best weights and patience, and the line that an epoch gets."""
+"""Which epoch's weights are kept, patience, and the line that an epoch gets."""
 
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import nn
 
 from darkroom.models.build import build_network
+from darkroom.params.train import FitConfig
 from darkroom.store.loader import Batch
 from darkroom.tasks.table import TASKS
-from darkroom.training.callbacks import BestWeights, Progress, epoch_line
+from darkroom.training.callbacks import Progress, SelectedWeights, epoch_line
 from darkroom.training.loop import Loop
 
 
-def watch(
-    task: str, values: list[tuple[float, float]], patience: int, thaw: int | None = None
-) -> tuple[float, int, float]:
-    """Show (metric, loss) epochs; return the best epoch, the last one, and the weight restored."""
+def watch(task: str, values: list[tuple[float, float]], **config: Any) -> tuple[float, int, float]:
+    """Show (metric, loss) epochs; return the kept epoch, the last one, and the weight restored."""
     metric = TASKS[task].monitor
     net = nn.Linear(2, 1)
-    best = BestWeights(metric, patience, thaw)
+    best = SelectedWeights(metric, FitConfig(**{"epochs": len(values), "lr": 1.0} | config))
     loop = cast(
         Loop, SimpleNamespace(history=[], should_stop=False, module=SimpleNamespace(net=net))
     )
@@ -29,7 +28,7 @@ def watch(
             net.weight.fill_(epoch)
         loop.history.append({"epoch": epoch, f"{metric.name}/val": value, "loss/val": loss})
         best.on_epoch_end(loop)
-        assert loop.best is best.row
+        assert loop.selected is best.row
         if loop.should_stop:
             break
     best.restore(net)
@@ -56,8 +55,39 @@ def test_best_epoch_and_patience(
 def test_patience_counts_from_the_epoch_of_unfreezing() -> None:
     values = [(0.9, 1.0), *[(0.5, 1.0)] * 8]
     assert watch("multiclass", values, patience=2)[1] == 3
-    assert watch("multiclass", values, patience=2, thaw=6)[1] == 7
-    assert watch("multiclass", [*values[:6], (1.0, 1.0), *values[1:6]], 2, 6)[:2] == (7, 9)
+    assert watch("multiclass", values, patience=2, unfreeze_epoch=6)[1] == 7
+    later = [*values[:6], (1.0, 1.0), *values[1:6]]
+    assert watch("multiclass", later, patience=2, unfreeze_epoch=6)[:2] == (7, 9)
+
+
+def test_patience_counts_from_the_epoch_where_an_average_begins() -> None:
+    values = [(0.9, 1.0), *[(0.5, 1.0)] * 11]
+    assert watch("multiclass", values, patience=2, average=0.5)[1] == 8, "it begins in epoch 7"
+
+
+# A lucky second epoch, a plateau to the ninth, and a worse last one.
+NOISY = [0.5, 0.95, 0.6, 0.7, 0.75, 0.8, 0.84, 0.85, 0.83, 0.7]
+
+
+@pytest.mark.parametrize(("select", "kept"), [("best", 2), ("smoothed", 9), ("last", 10)])
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_the_epoch_that_is_selected(task: str, select: str, kept: int) -> None:
+    values = [(value if task == "multiclass" else 1 - value, 1.0) for value in NOISY]
+    # Means of five epochs: 0.7, 0.76, 0.738, 0.788, 0.814, 0.804.
+    assert watch(task, values, select=select) == (kept, 10, kept)
+
+
+@pytest.mark.parametrize("select", ["best", "smoothed", "last"])
+def test_the_epoch_that_is_selected_after_a_few(select: str) -> None:
+    values = [(value, 1.0) for value in NOISY[:4]]
+    assert watch("multiclass", values, select=select)[0] == (2 if select == "best" else 4)
+
+
+def test_patience_of_each_choice() -> None:
+    values = [(0.9, 1.0)] * 30
+    assert watch("multiclass", values)[1] == 11
+    assert watch("multiclass", values, select="smoothed")[1] == 5 + 10
+    assert watch("multiclass", values, select="last")[1] == 30
 
 
 def test_epoch_line() -> None:
@@ -67,7 +97,7 @@ def test_epoch_line() -> None:
 
 
 def test_best_weights_of_layers_that_count_their_versions() -> None:
-    best = BestWeights(TASKS["multiclass"].monitor, 1)
+    best = SelectedWeights(TASKS["multiclass"].monitor, FitConfig(epochs=1, lr=1.0))
     net = build_network("mnasnet0_5", outputs=2, seed=1)  # without its version it refuses weights
     state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     best.load_state_dict({"row": {"epoch": 1}, "weights": state})
@@ -83,10 +113,10 @@ def test_the_speed_is_that_of_all_ranks(
     clock = iter([10.0, 12.0])
     monkeypatch.setattr("darkroom.training.callbacks.time.perf_counter", lambda: next(clock))
     row = {"epoch": 1, "loss/train": 0.5, "loss/val": 0.25, "accuracy/train": 1, "accuracy/val": 1}
-    state = {"epoch": 0, "batch": 1, "history": [row], "best": row}
+    state = {"epoch": 0, "batch": 1, "history": [row], "selected": row}
     train_loader = SimpleNamespace(rows_in_batch=lambda batch: [8, 6][batch])
     module = SimpleNamespace(task=TASKS["multiclass"], metric=None)
-    config = SimpleNamespace(epochs=3)
+    config = SimpleNamespace(epochs=3, select="best")
     loop = SimpleNamespace(**state, train_loader=train_loader, module=module, config=config)
     batch = cast(Batch, SimpleNamespace(ids=["a", "b"]))  # of this rank
     progress = Progress()

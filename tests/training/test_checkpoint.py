@@ -5,7 +5,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -141,6 +141,37 @@ def test_terminated_anywhere(
     assert outcome(train(tmp_path, callbacks=[Interrupt()])) == undisturbed
 
 
+EVERY_BATCH = range(1, LAST + 1)
+CHOICES: list[dict[str, Any]] = [
+    {"select": "last"},
+    {"select": "last", "average": 0.5},
+    {"select": "smoothed", "epochs": 7},
+    {"select": "smoothed", "average": 0.8},
+    {"select": "best", "average": 0.01},
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+@pytest.mark.parametrize(
+    "calls",
+    [
+        pytest.param([LAST - 7, LAST - 1], id="two batches"),
+        pytest.param(EVERY_BATCH, id="every batch", marks=pytest.mark.slow),
+    ],
+)
+def test_killed_with_each_choice_of_weights(
+    tmp_path: Path, choice: dict[str, Any], calls: Sequence[int]
+) -> None:
+    config = {"patience": None, "ema": None} | choice
+    whole = outcome(train(tmp_path / "whole", config=config))
+    for call in calls:
+        folder = tmp_path / str(call)
+        with pytest.raises(Killed):
+            train(folder, callbacks=[Interrupt("on_batch_end", call)], config=config)
+        assert outcome(train(folder, config=config)) == whole, f"batch {call}"
+    assert outcome(train(folder, config=config)) == whole, "a finished training"
+
+
 @pytest.mark.parametrize("call", [1, 2, 4])
 def test_killed_while_a_checkpoint_is_written(
     tmp_path: Path, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch, call: int
@@ -214,7 +245,7 @@ def test_patience_counts_on_after_a_kill(tmp_path: Path) -> None:
         config=unchanging,
     )
     assert [row["epoch"] for row in result.history] == [1, 2, 3, 4]
-    assert result.best["epoch"] == 1
+    assert result.selected["epoch"] == 1
 
 
 def test_a_damaged_checkpoint_is_reported_and_not_used(

@@ -47,6 +47,27 @@ def test_the_average_is_the_one_written_down() -> None:
     assert average.updates == 4
 
 
+def test_the_plain_mean_of_the_last_updates() -> None:
+    held = net()
+    average = Average(held, None, skip=2)
+    values = []
+    for step in range(5):
+        drift(held, step)
+        average.update(held)
+        values.append(copied(held))
+        with average.swap(held):
+            if step < 2:
+                assert same(copied(held), values[-1]), "there is no average yet"
+    for name, mean in average.weights.items():
+        taken = torch.stack([value[name].double() for value in values[2:]])
+        if mean.is_floating_point():
+            torch.testing.assert_close(mean, taken.mean(dim=0).to(mean), rtol=1e-6, atol=0)
+        else:
+            assert mean == taken[-1], "a counter"
+    with average.swap(held):
+        assert same(copied(held), average.weights)
+
+
 def test_the_warm_up_of_the_decay_ends() -> None:
     held = nn.Linear(1, 1, bias=False)
     held.weight.data.fill_(0.0)

@@ -73,10 +73,10 @@ def test_discs_are_segmented(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     result = train(
         discs(tmp_path / "d", 36), tmp_path, epochs=5, callbacks=[events, Scalars(events)]
     )
-    assert result.best["dice/val"] > 0.9
+    assert result.selected["dice/val"] > 0.9
     assert [row["epoch"] for row in result.history] == [1, 2, 3, 4, 5]
     assert result.history[0]["loss/train"] > 2 * result.history[-1]["loss/train"]
-    assert result.best == max(result.history, key=lambda row: row["dice/val"])
+    assert result.selected == max(result.history, key=lambda row: row["dice/val"])
     assert not result.net.training
     out, err = capfd.readouterr()
     assert out == ""
@@ -103,7 +103,7 @@ def test_colours_are_classified(tmp_path: Path) -> None:
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
     classes = np.arange(28) % 3
     result = train(store, tmp_path, net, targets=classes, task="multiclass", lr=0.1, epochs=3)
-    assert result.best["accuracy/val"] == 1.0
+    assert result.selected["accuracy/val"] == 1.0
 
 
 def test_the_metric_of_the_judge_chooses_the_epoch(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_the_metric_of_the_judge_chooses_the_epoch(tmp_path: Path) -> None:
     config: dict[str, Any] = {"task": "multiclass", "lr": 1.0, "epochs": 4}
     result = train(store, tmp_path, net, targets=classes, metric=metric, **config)
     assert list(result.history[0])[:2] == ["epoch", "log_loss/val"]
-    assert result.best == min(result.history, key=lambda row: row["log_loss/val"])
+    assert result.selected == min(result.history, key=lambda row: row["log_loss/val"])
     # The same cross-entropy that is learned, of all validation images at once.
     for row in result.history:
         assert row["log_loss/val"] == pytest.approx(row["loss/val"], rel=1e-4)
@@ -146,7 +146,7 @@ def test_unknown_labels_are_left_out_of_a_training(tmp_path: Path) -> None:
         )
 
     result = run("a", labels)
-    assert result.best["macro_f1/val"] == 1
+    assert result.selected["macro_f1/val"] == 1
     assert all(np.isfinite(value) for row in result.history for value in row.values())
 
 
@@ -201,7 +201,7 @@ def test_patience_stops_and_the_best_weights_come_back(tmp_path: Path) -> None:
         patience=2,
     )
     assert len(result.history) == 3
-    assert result.best["epoch"] == 1
+    assert result.selected["epoch"] == 1
 
 
 def test_a_loss_that_is_not_finite_names_epoch_and_batch(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_the_usual_training_keeps_its_bits(tmp_path: Path) -> None:
             seen.append(loss.item())
     rows = result.history
     assert [row["loss/train"] for row in rows] == [sum(seen[:2]) / 2, sum(seen[2:]) / 2]
-    assert result.best["epoch"] == 2, "so that these are the last weights"
+    assert result.selected["epoch"] == 2, "so that these are the last weights"
     assert digest(result.net) == digest(net)
 
 
@@ -351,10 +351,10 @@ def test_the_best_epoch_is_chosen_over_targets_in_their_own_spreads(tmp_path: Pa
         seed=1,
         work_dir=tmp_path / "w",
     )
-    assert result.best["epoch"] == 2
+    assert result.selected["epoch"] == 2
     errors = (np.array([55.0, 53000.0]) - targets[4:]) / spread
-    assert result.best["nrmse/val"] == pytest.approx(np.sqrt((errors**2).mean()))
-    assert result.best["nmae/val"] == pytest.approx(np.abs(errors).mean())
+    assert result.selected["nrmse/val"] == pytest.approx(np.sqrt((errors**2).mean()))
+    assert result.selected["nmae/val"] == pytest.approx(np.abs(errors).mean())
 
 
 def test_a_loss_that_is_not_finite_leaves_the_last_finite_checkpoint(tmp_path: Path) -> None:
@@ -406,7 +406,7 @@ def test_compiled_weights_have_the_same_names(
     assert list(compiled.net.state_dict()) == list(plain.net.state_dict())
     kept = torch.load(tmp_path / "b/work/training.ckpt", weights_only=True)
     assert list(kept["net"]) == list(plain.net.state_dict())
-    assert compiled.best["loss/val"] == pytest.approx(plain.best["loss/val"], rel=1e-4)
+    assert compiled.selected["loss/val"] == pytest.approx(plain.selected["loss/val"], rel=1e-4)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])

@@ -113,6 +113,16 @@ def _check_sections(params: Params) -> list[str]:
                 f"{name}.train.unfreeze_epoch: found {train.unfreeze_epoch}, but the training ends "
                 f"after epoch {train.epochs}"
             )
+        if train.select == "last" and train.patience is not None:
+            faults.append(
+                f"{name}.train.patience: found {train.patience}, but select: last compares no "
+                "epochs; set it to null"
+            )
+        if train.average is not None and train.ema is not None:
+            faults.append(
+                f"{name}.train.average: found {train.average:g}, but ema averages the weights "
+                "already; set one of them to null"
+            )
         if train.batch_size % train.devices:
             faults.append(
                 f"{name}.train.batch_size: found {train.batch_size}, which is not divisible by the "

@@ -18,6 +18,8 @@ ScheduleName = Literal["one_cycle", "cosine", "plateau", "constant"]
 Preset = Literal["none", "flip", "light", "strong", "notes"]
 
 
+_PATIENCE = 10
+
 # As in darkroom.tasks.losses.choice: beyond these numbers a sum loses one of its terms, or all.
 Weight = Annotated[Number, Field(ge=1e-6, le=1e6)]
 
@@ -42,8 +44,17 @@ class FitConfig(Section):
     """The part of the section that `darkroom.training.fit.fit` takes, as it stands."""
 
     epochs: int = Field(ge=1, le=10000, description="Passes over the training images.")
-    patience: int = Field(
-        10, ge=1, le=10000, description="Epochs without a better metric before stopping."
+    select: Literal["last", "best", "smoothed"] = Field(
+        "best",
+        description="The epoch whose weights are kept; best: by the validation metric; smoothed: "
+        "by its mean over five epochs, which one lucky epoch does not win.",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        le=10000,
+        description="Epochs without a better one before stopping; null: 10, and none where select "
+        "is last.",
     )
     lr: Number = Field(gt=0, le=10, description="Peak learning rate.")
     weight_decay: Number = Field(0.01, ge=0, le=10, description="Weight decay.")
@@ -75,6 +86,11 @@ class FitConfig(Section):
     ema: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
         None, description="Decay of a running mean of the weights, which is then what is kept."
     )
+    average: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="The last share of the steps whose weights are averaged, all alike (SWA); "
+        "the mean is then what is kept.",
+    )
     accelerator: Accelerator = "auto"
     precision: Literal["auto", "float32", "bf16", "fp16"] = Field(
         "auto",
@@ -97,9 +113,26 @@ class FitConfig(Section):
         thaws = self.unfreeze_epoch is not None and epoch + 1 >= self.unfreeze_epoch
         return self.freeze == "backbone" and not thaws
 
+    @property
+    def most_idle_epochs(self) -> int | None:
+        """Epochs in a row without a better one, after which training stops; None: it does not."""
+        if self.select == "last":
+            return None
+        return _PATIENCE if self.patience is None else self.patience
+
+    @property
+    def epoch_of_patience(self) -> int:
+        """The epoch, from 1, that patience counts from: a backbone thaws, or an average begins."""
+        averaged = 1 if self.average is None else int(self.epochs * (1 - self.average)) + 1
+        return max(self.unfreeze_epoch or 1, averaged)
+
     def steps_per_epoch(self, batches: int) -> int:
         """Return the optimizer steps in an epoch of so many batches."""
         return -(-batches // self.accumulate)
+
+    def total_steps(self, batches: int) -> int:
+        """Return the optimizer steps of a training that no patience ends."""
+        return self.epochs * self.steps_per_epoch(batches)
 
 
 class Train(FitConfig):

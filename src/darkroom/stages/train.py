@@ -138,8 +138,9 @@ def run(
         description["fingerprint"] = result_fingerprint
         _save(paths, fold, result, description, inputs.images)
     _unfinished.remove_others(work, training)
-    best = ", ".join(f"{key} {value:.4f}" for key, value in result.best.items() if "/val" in key)
-    print(f"{training}: best epoch {result.best['epoch']:.0f}: {best}")
+    row, select = result.selected, train.select
+    scores = ", ".join(f"{key} {value:.4f}" for key, value in row.items() if "/val" in key)
+    print(f"{training}: {select} epoch {row['epoch']:.0f}: {scores}")
 
 
 def _read_inputs(context: Context, fold: int) -> _Inputs:
@@ -184,7 +185,7 @@ def _save(
 ) -> None:
     """Write the model and the history, when nobody reads the ones so far."""
     outcome = {
-        "metrics": result.best,
+        "metrics": result.selected,
         "precision": result.precision,
         "trained_on": result.trained_on,
     }

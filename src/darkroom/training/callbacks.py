@@ -1,4 +1,4 @@
-"""Callbacks of the training loop, and the two of every training: best weights and progress."""
+"""Callbacks of the training loop, and the two of every training: kept weights and progress."""
 
 import sys
 import time
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from darkroom.params.train import FitConfig
 from darkroom.store.loader import Batch
 from darkroom.tasks.metrics.epochs import EpochMetric
 from darkroom.tasks.metrics.sums import Metric
@@ -16,6 +17,9 @@ from darkroom.training.module import Metrics
 
 if TYPE_CHECKING:
     from darkroom.training.loop import Loop
+
+
+_SMOOTHED_EPOCHS = 5
 
 
 class Callback:
@@ -64,56 +68,69 @@ class Callback:
         """Restore what `state_dict` returned."""
 
 
-class BestWeights(Callback):
-    """Keeps the weights of the best epoch, and stops the loop when no better one comes.
+class SelectedWeights(Callback):
+    """Keeps the weights of one epoch, and stops the loop when no better one comes.
 
-    An epoch is better if its metric is, or if that is equal and its validation loss is lower: on a
-    small validation set many epochs have the same accuracy.
+    `select: best`: an epoch is better if its metric is, or if that is equal and its validation
+    loss is lower: on a small validation set many epochs have the same accuracy. `smoothed`: the
+    mean over the epoch and the four before it is compared, so that one lucky epoch of a few
+    validation images does not win; until the fifth the latest epoch stays. nnU-Net (Isensee et al.
+    2021) selects so, by an exponential mean. `last`: the last epoch, whatever its metric.
 
     Args:
         monitor: The metric that is compared.
-        patience: Epochs in a row without a better one, after which training stops.
-        unfreeze_epoch: The epoch, from 1, in which a frozen backbone begins to learn; patience
-            counts from there. None: it is not frozen.
+        config: select, and the patience.
     """
 
-    def __init__(
-        self, monitor: Metric | EpochMetric, patience: int, unfreeze_epoch: int | None = None
-    ) -> None:
-        self.monitor, self.patience = monitor, patience
-        self.first_epoch = unfreeze_epoch or 1
+    def __init__(self, monitor: Metric | EpochMetric, config: FitConfig) -> None:
+        self.monitor, self.config = monitor, config
         self.row: Metrics = {}
         self._weights: dict[str, Tensor] = {}
 
     def on_epoch_end(self, loop: "Loop") -> None:
-        """Compare the epoch with the best one."""
-        row = loop.history[-1]
-        if not self.row or self._score(row) > self._score(self.row):
+        """Compare the epoch with the one that is kept."""
+        row, patience = loop.history[-1], self.config.most_idle_epochs
+        if not self.row or self._is_better(loop.history):
             self.row = row
-            state = loop.module.net.state_dict()
-            self._weights = {name: t.detach().to("cpu", copy=True) for name, t in state.items()}
-        elif row["epoch"] - max(self.row["epoch"], self.first_epoch - 1) >= self.patience:
-            loop.should_stop = True
-        loop.best = self.row
+            if self.config.select != "last" or row["epoch"] == self.config.epochs:
+                state = loop.module.net.state_dict()
+                self._weights = {name: t.detach().to("cpu", copy=True) for name, t in state.items()}
+        elif patience is not None:
+            since = max(self.row["epoch"], self.config.epoch_of_patience - 1)
+            loop.should_stop = row["epoch"] - since >= patience
+        loop.selected = self.row
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best epoch so far."""
+        """Return the epoch that is kept."""
         return {"row": self.row, "weights": self._weights}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the best epoch so far."""
+        """Restore the epoch that is kept."""
         self.row, self._weights = dict(state["row"]), dict(state["weights"])
 
     def restore(self, net: nn.Module) -> None:
-        """Put the best weights into the network."""
+        """Put the weights that are kept into the network."""
         # Into the network's own state dict, which holds the version of each layer.
         weights = net.state_dict()
         weights.update(self._weights)
         net.load_state_dict(weights)
 
-    def _score(self, row: Metrics) -> tuple[float, float]:
-        value = row[f"{self.monitor.name}/val"]
-        return value if self.monitor.best == "max" else -value, -row["loss/val"]
+    def _is_better(self, history: list[Metrics]) -> bool:
+        """Return whether the latest epoch is better than the one that is kept."""
+        if self.config.select == "last":
+            return True
+        width = _SMOOTHED_EPOCHS if self.config.select == "smoothed" else 1
+        if len(history) <= width:  # no mean of so many epochs to compare with
+            return True
+        return self._score(history, width) > self._score(history[: int(self.row["epoch"])], width)
+
+    def _score(self, history: list[Metrics], width: int) -> tuple[float, float]:
+        rows = history[-width:]
+        value, loss = (
+            sum(row[f"{name}/val"] for row in rows) / len(rows)
+            for name in (self.monitor.name, "loss")
+        )
+        return value if self.monitor.best == "max" else -value, -loss
 
 
 class Progress(Callback):
@@ -163,8 +180,9 @@ class Progress(Callback):
         names = ["loss", *(metric.name for metric in loop.module.task.metrics)]
         if loop.module.metric is not None:
             names.insert(0, loop.module.metric.name)
+        is_best = row is loop.selected and loop.config.select != "last"
         line = epoch_line(row, loop.config.epochs, names)
-        line += f"  {self._rate:.3g} img/s{'  best' if row is loop.best else ''}"
+        line += f"  {self._rate:.3g} img/s{'  best' if is_best else ''}"
         # By tqdm, which first clears an open bar.
         tqdm.write(line, file=sys.stderr)
 

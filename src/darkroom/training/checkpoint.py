@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _DIGEST_BYTES = 32
 State = dict[str, Any]
 # Attributes of a loop that a checkpoint holds unchanged.
-_LOOP_KEYS = ("epoch", "batch", "should_stop", "history", "step_metrics", "best")
+_LOOP_KEYS = ("epoch", "batch", "should_stop", "history", "step_metrics", "selected")
 
 
 def checkpoint_path(work_dir: Path) -> Path:

@@ -1,37 +1,42 @@
 """The running average of a network's weights, which often scores better than the latest weights.
 
-Polyak and Juditsky 1992; in its exponential form Tarvainen and Valpola 2017.
+Polyak and Juditsky 1992; in its exponential form Tarvainen and Valpola 2017; over the last part of
+a training Izmailov et al. 2018, stochastic weight averaging (SWA).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 
 class Average:
     """Keeps the average of every floating tensor of a network, batch-norm statistics included.
 
-    The n-th update, counted from 0, keeps min(decay, (1 + n) / (10 + n)) of the average, so that
-    it soon forgets the initial weights. Integers, such as counters, are copied.
+    With a decay, the n-th update, counted from 0, keeps min(decay, (1 + n) / (10 + n)) of the
+    average, so that it soon forgets the initial weights. Without, all updates count alike.
+    Integers, such as counters, are copied.
 
     Args:
-        net: The network, on its device; the average starts as its weights.
-        decay: Share of the average that an update keeps, 0 to 1.
+        net: The network, on its device.
+        decay: Share of the average that an update keeps, 0 to 1; None: the plain mean.
+        skip: Updates that are left out at first; until they are over there is no average.
     """
 
-    def __init__(self, net: nn.Module, decay: float) -> None:
-        self.decay, self.updates = decay, 0
+    def __init__(self, net: nn.Module, decay: float | None, *, skip: int = 0) -> None:
+        self.decay, self.skip, self.updates = decay, skip, 0
         self.weights = {name: value.detach().clone() for name, value in net.state_dict().items()}
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
         """Take the weights into the average: once after every optimizer step."""
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        taken = self.updates - self.skip
         self.updates += 1
+        if taken < 0:
+            return
         averages: list[Tensor] = []
         values: list[Tensor] = []
         for name, value in net.state_dict().items():
@@ -42,12 +47,21 @@ class Average:
                 self.weights[name].copy_(value)
         if averages:
             # All tensors in a few kernels, where the device has such kernels.
-            lerp = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-            lerp(averages, values, self.updates)
+            self._combine(taken)(averages, values, taken)
+
+    def _combine(self, taken: int) -> Callable[[list[Tensor], list[Tensor], int], None]:
+        """Return what takes values into averages of so many."""
+        if self.decay is None:
+            return get_swa_multi_avg_fn()  # type: ignore[no-untyped-call, no-any-return]
+        decay = min(self.decay, (1 + taken) / (10 + taken))
+        return get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call, no-any-return]
 
     @contextmanager
     def swap(self, net: nn.Module) -> Iterator[None]:
-        """Return a context in which the network has the average in place of its weights."""
+        """Return a context in which the network has the average, if there is one yet."""
+        if self.updates <= self.skip:
+            yield
+            return
         own = {name: value.detach().clone() for name, value in net.state_dict().items()}
         _copy_into(self.weights, net)
         try:

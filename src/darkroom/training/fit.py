@@ -1,4 +1,4 @@
-"""Train a network on two loaders; return its best weights and the history."""
+"""Train a network on two loaders; return the weights that are kept and the history."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from darkroom.tasks.planes import OVERLAPPING, MaskClasses
 from darkroom.tasks.table import Task, get_task
 from darkroom.training import distributed
 from darkroom.training.augment.mixup import Mixup
-from darkroom.training.callbacks import BestWeights, Callback, Progress
+from darkroom.training.callbacks import Callback, Progress, SelectedWeights
 from darkroom.training.checkpoint import Checkpoints, checkpoint_path
 from darkroom.training.device import choose_precision, deterministic, training_device
 from darkroom.training.loop import Loop
@@ -36,32 +36,32 @@ class FitResult:
     """The result of a training.
 
     Attributes:
-        net: The network with the weights of the best epoch, on the CPU in eval mode.
+        net: The network with the weights of the selected epoch, on the CPU in eval mode.
         history: One row an epoch; see `darkroom.training.loop.Loop`.
-        best: The row of the best epoch.
+        selected: The row of the epoch that `select` names.
         precision: What it was trained in: a key of `darkroom.models.device.AMP_DTYPES`.
         trained_on: The type of its device: "cpu", "cuda" or "mps".
     """
 
     net: nn.Module
     history: list[Metrics]
-    best: Metrics
+    selected: Metrics
     precision: str
     trained_on: str
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What a network learns, and what says which epoch is best.
+    """What a network learns, and what compares epochs.
 
     Attributes:
-        task: A name of `darkroom.tasks.table.TASKS`. Its first metric selects the best epoch if
-            `metric` does not, the validation loss between equal ones.
+        task: A name of `darkroom.tasks.table.TASKS`. Its first metric compares epochs if `metric`
+            does not, the validation loss equal ones.
         loss: From `darkroom.tasks.losses.build.build_loss`; None: the task's usual one.
         scale: Regression: each target's spread. Metrics, and the task's usual loss, divide errors
             by it.
         classes: How mask classes share the pixels.
-        metric: Of all validation predictions of an epoch: selects the best one.
+        metric: Of all validation predictions of an epoch: compares them.
         gaps: Whether some targets are unknown, NaN; the loss must leave them out too.
     """
 
@@ -98,7 +98,7 @@ def fit(
     mixup: Mixup | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> FitResult:
-    """Train a network, keep the best epoch, stop early when no better one follows.
+    """Train a network, keep the epoch that `select` names, stop early as `patience` says.
 
     The result is a function of the arguments, to the bit: on one kind of CPU, with one number of
     threads and one version of torch. Interruptions do not change it: training resumes from the
@@ -109,7 +109,7 @@ def fit(
         train_loader: Shuffled by (its seed, epoch). See `leaves_one` for `drop_last`.
         val_loader: At least one image, in a fixed order.
         config: Epochs, optimizer, device, precision ...
-        objective: What is learned, and what selects the best epoch.
+        objective: What is learned, and what compares epochs.
         seed: Of dropout and Mixup.
         work_dir: Of the checkpoint, which is not deleted.
         mean, std: Of the normalisation.
@@ -128,8 +128,8 @@ def fit(
     precision = choose_precision(config, device, objective.task)
     with _training_conditions(config, device, train_loader, val_loader) as signals:
         module = _train_module(net, objective, config, device, precision, mean, std, mixup)
-        best = BestWeights(module.monitor, config.patience, config.unfreeze_epoch)
-        observers = [best, *callbacks, Progress()]
+        weights = SelectedWeights(module.monitor, config)
+        observers = [weights, *callbacks, Progress()]
         loop = _training_loop(module, train_loader, val_loader, config, seed, observers)
         checkpoints = Checkpoints(
             checkpoint_path(work_dir),
@@ -139,9 +139,9 @@ def fit(
         )
         checkpoints.resume(loop)
         loop.run(checkpoints)
-    best.restore(net)
+    weights.restore(net)
     signals.obey()  # one that came after the last checkpoint
-    return FitResult(net.cpu().eval(), loop.history, best.row, precision, device.type)
+    return FitResult(net.cpu().eval(), loop.history, weights.row, precision, device.type)
 
 
 @contextmanager

@@ -48,7 +48,7 @@ class Loop:
             No value depends on the clock.
         step_metrics: Of the latest optimizer step: `loss/step`, `gradient norm` and
             `learning rate/<group>`.
-        best: The row of the best epoch so far.
+        selected: The row of the epoch so far whose weights are kept.
         should_stop: A callback sets it to end the loop after this epoch.
         checkpoint_file: The last checkpoint that was written or read; None: there is none.
     """
@@ -72,7 +72,7 @@ class Loop:
         self.totals = Totals(module.task.metrics)
         self.history: list[Metrics] = []
         self.step_metrics: Metrics = {}
-        self.best: Metrics = {}
+        self.selected: Metrics = {}
         self.checkpoint_file: Path | None = None
         self._loss, self._images = 0.0, 0  # summed over the images since the latest step
 

@@ -18,7 +18,7 @@ class OptimizerStep:
 
     Args:
         net: On its device.
-        config: optimizer, lr, schedule, accumulate, clip, ema ...
+        config: optimizer, lr, schedule, accumulate, clip, ema, average ...
         batches: Training batches of an epoch.
         best: Whether more or less of the monitored metric is better.
         fp16: Scale losses, as small gradients are 0 in half precision (Micikevicius et al. 2018).
@@ -47,12 +47,12 @@ class OptimizerStep:
             self.optimizer,
             config.schedule,
             lr=config.lr,
-            total_steps=config.epochs * config.steps_per_epoch(batches),
+            total_steps=config.total_steps(batches),
             warmup=config.warmup,
             best=best,
         )
         self.scaler = torch.amp.GradScaler("cuda", enabled=fp16)
-        self.average = None if config.ema is None else Average(net, config.ema)
+        self.average = _average(net, config, batches)
 
     @property
     def learning_rate(self) -> float:
@@ -103,7 +103,7 @@ class OptimizerStep:
         return rates
 
     def averaged(self) -> AbstractContextManager[None]:
-        """Return a context in which the network has its averaged weights, if `ema` is set."""
+        """Return a context in which the network has its averaged weights, if there are some."""
         return nullcontext() if self.average is None else self.average.swap(self.net)
 
     def state_dict(self) -> dict[str, Any]:
@@ -122,3 +122,11 @@ class OptimizerStep:
         self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+
+
+def _average(net: nn.Module, config: FitConfig, batches: int) -> Average | None:
+    """Return the average that is set, of all steps or of the last ones; or None."""
+    if config.average is None:
+        return None if config.ema is None else Average(net, config.ema)
+    steps = config.total_steps(batches)
+    return Average(net, None, skip=steps - max(1, round(config.average * steps)))

@@ -42,7 +42,7 @@ def test_only_the_last_epoch_writes_the_row(
     log = writer(tmp_path)
     history = [{"epoch": number} for number in range(1, epochs + 1)]
     Hparams(log, {"lr": 0.1}).on_epoch_end(
-        loop(seen=20, history=history, should_stop=stopped, best=best)
+        loop(seen=20, history=history, should_stop=stopped, selected=best)
     )
     events = read(log)
     tags = ["Best epoch/dice", "Best epoch/epoch"] if written else []

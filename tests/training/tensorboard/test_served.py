@@ -100,7 +100,7 @@ def test_scalars(served: Served, task: str) -> None:
         ]
     for name in ("loss", METRIC[task]):
         ((_, _, value),) = points[f"Best epoch/{name}"]
-        assert value == pytest.approx(served.results[task].best[f"{name}/val"], rel=1e-5)
+        assert value == pytest.approx(served.results[task].selected[f"{name}/val"], rel=1e-5)
     for tag in steps:
         assert [step for _, step, _ in points[tag]] == list(range(1, EPOCHS * BATCHES + 1))
         assert all(value > 0 for _, _, value in points[tag])
@@ -192,7 +192,7 @@ def test_table_of_runs(served: Served) -> None:
         task = group["sessions"][0]["name"]
         assert group["hparams"] == {"lr": 0.01, "model.name": "tiny", "ema": "none"}
         values = {value["name"]["tag"]: value["value"] for value in group["metricValues"]}
-        best = served.results[task].best
+        best = served.results[task].selected
         value = values[f"Best epoch/{METRIC[task]}"]
         assert value == pytest.approx(best[f"{METRIC[task]}/val"], rel=1e-5)
         assert values["Best epoch/epoch"] == best["epoch"]

@@ -1,4 +1,4 @@
-"""The table of runs: a run's parameters, and the figures of its best epoch."""
+"""The table of runs: a run's parameters, and the figures of its selected epoch."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -40,7 +40,7 @@ class Hparams(Callback):
         """Write the row, if this epoch was the last: before its checkpoint, so only once."""
         if not loop.should_stop and len(loop.history) != loop.config.epochs:
             return
-        row = loop.best
+        row = loop.selected
         # One after the last: a training that was killed before its checkpoint and goes on
         # hides these figures and writes them again.
         step = loop.batches_seen + 1
