@@ -25,9 +25,9 @@ from darkroom.models.device import choose_device
 from darkroom.prediction import thresholds
 from darkroom.prediction.masks.counts import MaskRules
 from darkroom.prediction.masks.scores import score_masks
-from darkroom.prediction.predict import predict
+from darkroom.prediction.networks.predict import predict
+from darkroom.prediction.networks.tta import TTA
 from darkroom.prediction.scoring import LabelledPredictions
-from darkroom.prediction.tta import TTA
 from darkroom.raw.archives import Archives
 from darkroom.stages import _train_args
 from darkroom.stages._context import Context

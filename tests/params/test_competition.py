@@ -7,7 +7,7 @@ from darkroom.models.device import choose_device
 from darkroom.params import data, evaluate, model, section, train
 from darkroom.params.networks import LABEL_NAMES, MASK_NAMES
 from darkroom.params.section import Section
-from darkroom.prediction import tta
+from darkroom.prediction.networks import tta
 from darkroom.stages import fetch
 from darkroom.tasks import table as tasks
 from darkroom.tasks.losses import choice

@@ -9,8 +9,8 @@ import pytest
 
 from darkroom.errors import ArtifactError
 from darkroom.prediction.decision import Decision, read_decision, write_decision
-from darkroom.prediction.tiles import Tiles
-from darkroom.prediction.tta import TTA
+from darkroom.prediction.networks.tiles import Tiles
+from darkroom.prediction.networks.tta import TTA
 from darkroom.project.checked_json import write_json
 
 WRITTEN = {

@@ -20,7 +20,7 @@ from darkroom.prediction.decision import Decision
 from darkroom.prediction.masks import scores
 from darkroom.prediction.masks.counts import MaskRules
 from darkroom.prediction.parts import extended
-from darkroom.prediction.predict import Prediction
+from darkroom.prediction.predictions import Prediction
 from darkroom.prediction.scoring import LabelledPredictions
 from darkroom.project.journal import Journal
 from darkroom.raw.archives import Archives, digest_of

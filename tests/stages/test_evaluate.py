@@ -1,8 +1,8 @@
 """The evaluate stage: its section of params.yaml, as the test-time augmentation it asks for."""
 
 from darkroom.params.evaluate import Evaluate
-from darkroom.prediction.tiles import Tiles
-from darkroom.prediction.tta import TTA
+from darkroom.prediction.networks.tiles import Tiles
+from darkroom.prediction.networks.tta import TTA
 from darkroom.stages import evaluate
 
 

@@ -16,7 +16,7 @@ from sklearn import metrics as sk
 
 from darkroom.index.card import Card
 from darkroom.params.data_rules import METRIC_TASKS
-from darkroom.prediction.predict import Prediction
+from darkroom.prediction.predictions import Prediction
 from darkroom.prediction.scoring import LabelledPredictions, score_labels
 from darkroom.submission.cells import legal_values, row_encoder
 from darkroom.submission.writer import Writer

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from darkroom.cli.main import main
-from darkroom.prediction import predict
+from darkroom.prediction.networks import predict
 from darkroom.project.journal import Journal
 from tests.support import tiny
 from tests.support.damage import Project

@@ -218,8 +218,8 @@ def test_a_stage_depends_on_the_sections_that_it_declares_alone(
         ("params/preprocess.py", {"params", "preprocess"}),
         ("params/file.py", {"params"}),
         ("params/rules.py", {"params"}),
-        ("prediction/tta.py", {"evaluate", "predict"}),
-        ("prediction/tiles.py", {"evaluate", "predict"}),
+        ("prediction/networks/tta.py", {"evaluate", "predict"}),
+        ("prediction/networks/tiles.py", {"evaluate", "predict"}),
     ],
 )
 def test_the_stages_that_an_edit_of_a_file_touches(file: str, stages: set[str]) -> None:

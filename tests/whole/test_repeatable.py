@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from darkroom.prediction import predict
+from darkroom.prediction.networks import predict
 from darkroom.project import processes
 from darkroom.stages import _folds
 from darkroom.submission import writer

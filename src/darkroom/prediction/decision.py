@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from darkroom.errors import ArtifactError, ParamsError
 from darkroom.images.objects import Cleanup
-from darkroom.prediction.tiles import Tiles
-from darkroom.prediction.tta import TTA
+from darkroom.prediction.networks.tiles import Tiles
+from darkroom.prediction.networks.tta import TTA
 from darkroom.project.checked_json import read_json, write_json
 from darkroom.tasks.answers import decode_grade
 from darkroom.tasks.planes import MaskClasses

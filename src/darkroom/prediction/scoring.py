@@ -36,7 +36,7 @@ from darkroom.prediction.label_scores import (
     with_metric,
 )
 from darkroom.prediction.parts import Arrays, extended, rows_of
-from darkroom.prediction.predict import Prediction
+from darkroom.prediction.predictions import Prediction
 from darkroom.prediction.tables import Ints
 from darkroom.prediction.thresholds import Doubles, Floats, require_probabilities
 from darkroom.project.journal import Journal
@@ -60,7 +60,7 @@ class LabelledPredictions:
     Attributes:
         rows: The images' rows of the index, in the order of the predictions.
         training: The rows that the networks were trained on, for baselines.
-        predictions: Batches, from `darkroom.prediction.predict.predict`: of the rows that are not
+        predictions: Batches, from `darkroom.prediction.networks.predict`: of the rows that are not
             in the journal.
         journal: What an earlier run computed of the first rows, and where to add the others.
     """

@@ -16,8 +16,9 @@ from darkroom.index.card import Card
 from darkroom.models import saved
 from darkroom.models.device import choose_device, prediction_dtype
 from darkroom.params.evaluate import Evaluate, Predict
-from darkroom.prediction.predict import Prediction, predict
-from darkroom.prediction.tta import TTA
+from darkroom.prediction.networks.predict import predict
+from darkroom.prediction.networks.tta import TTA
+from darkroom.prediction.predictions import Prediction
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import mask_classes
 from darkroom.stages._model_params import require_same_params

@@ -23,11 +23,11 @@ from darkroom.prediction.decision import Decision, write_decision
 from darkroom.prediction.label_scores import Evaluation
 from darkroom.prediction.masks.counts import MaskRules
 from darkroom.prediction.masks.scores import score_masks
+from darkroom.prediction.networks.tiles import Tiles
+from darkroom.prediction.networks.tta import TTA
 from darkroom.prediction.scoring import LabelledPredictions, score_labels
 from darkroom.prediction.tables import as_csv
 from darkroom.prediction.thresholds import THRESHOLDS
-from darkroom.prediction.tiles import Tiles
-from darkroom.prediction.tta import TTA
 from darkroom.project import files, fingerprint
 from darkroom.project.journal import Journal
 from darkroom.project.paths import Layout

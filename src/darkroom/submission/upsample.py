@@ -44,7 +44,7 @@ def encode_probabilities(
 
     Args:
         probabilities: (h, w) float32 of any strides: the part of the network's
-            output that shows the image, so without padding. `darkroom.prediction.predict`
+            output that shows the image, so without padding. `darkroom.prediction.networks.predict`
             checks that all are finite: here only those along an outline are read.
         threshold: A pixel belongs to the mask if its value is greater; compared as float32.
         height: Of the original, pixels.

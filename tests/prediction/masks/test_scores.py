@@ -19,7 +19,7 @@ from darkroom.prediction.masks import counts
 from darkroom.prediction.masks.counts import MaskRules
 from darkroom.prediction.masks.scores import score_masks
 from darkroom.prediction.masks.stacks import Stacks, refuse_parted_stacks
-from darkroom.prediction.predict import Prediction
+from darkroom.prediction.predictions import Prediction
 from darkroom.prediction.scoring import LabelledPredictions
 from darkroom.prediction.thresholds import index_of
 from darkroom.raw.archives import Archives

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from darkroom.prediction.tta import TRANSFORMS, rescale, restore_size
+from darkroom.prediction.networks.tta import TRANSFORMS, rescale, restore_size
 
 SMALL = torch.tensor([[1, 2, 3], [4, 5, 6]])
 EXPECTED = {

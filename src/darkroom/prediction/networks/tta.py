@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from darkroom.errors import ParamsError
-from darkroom.prediction.tiles import Tiles
+from darkroom.prediction.networks.tiles import Tiles
 from darkroom.tasks.table import TASKS
 
 GRID_PX = 32  # the networks halve an image five times at most

@@ -1,7 +1,6 @@
 """Networks to probabilities, batch by batch: averaged over networks, transforms and tiles."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +10,9 @@ from torch import Tensor, nn
 from darkroom.errors import ArtifactError
 from darkroom.models.build import MEAN, STD, normalise
 from darkroom.models.device import out_of_memory_errors
-from darkroom.prediction.tiles import Tiles, predict_tiled
-from darkroom.prediction.tta import TRANSFORMS, TTA, rescale, restore_size
+from darkroom.prediction.networks.tiles import Tiles, predict_tiled
+from darkroom.prediction.networks.tta import TRANSFORMS, TTA, rescale, restore_size
+from darkroom.prediction.predictions import Prediction
 from darkroom.store.loader import Batch
 from darkroom.tasks.planes import OVERLAPPING, MaskClasses
 from darkroom.tasks.table import Task, get_task
@@ -23,21 +23,6 @@ _NO_TTA = TTA()
 
 Network = tuple[nn.Module, torch.dtype]
 """A network, and what its products are computed in; float32: no mixed precision."""
-
-
-class Prediction(NamedTuple):
-    """The predictions of one batch.
-
-    Attributes:
-        ids: Of n images.
-        probabilities: float32: (n, K, H, W) for masks, at the stored size; (n, K) for the other
-            tasks, values instead of probabilities for regression.
-        originals: int64 (n, 2): heights and widths of the original images.
-    """
-
-    ids: list[str]
-    probabilities: npt.NDArray[np.float32]
-    originals: npt.NDArray[np.int64]
 
 
 def predict(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from darkroom.errors import ParamsError
-from darkroom.prediction.tiles import Tiles, predict_tiled, tile_starts, tile_weights
+from darkroom.prediction.networks.tiles import Tiles, predict_tiled, tile_starts, tile_weights
 
 AXES = (st.integers(1, 300), st.integers(1, 120), st.floats(0, 0.75))
 

@@ -13,9 +13,9 @@ from torch import nn
 from darkroom.errors import ArtifactError, ParamsError, ResourceError
 from darkroom.models.build import MEAN, STD, build_network, normalise
 from darkroom.models.device import choose_device, prediction_dtype
-from darkroom.prediction.predict import predict
-from darkroom.prediction.tiles import Tiles
-from darkroom.prediction.tta import TRANSFORMS, TTA
+from darkroom.prediction.networks.predict import predict
+from darkroom.prediction.networks.tiles import Tiles
+from darkroom.prediction.networks.tta import TRANSFORMS, TTA
 from darkroom.store.loader import Batch
 from tests.support.drawn import batches, colours, discs
 

@@ -1,0 +1,82 @@
+"""The mean of several predictions of the same images: of folds, say, or of several networks."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from darkroom.errors import ArtifactError
+from darkroom.prediction.predictions import Prediction
+
+
+def averaged(
+    sources: Sequence[Iterable[Prediction]], weights: Sequence[float] | None = None
+) -> Iterator[Prediction]:
+    """Yield the mean of several predictions of the same images, batch by batch.
+
+    Args:
+        sources: Files, or other batches, of any sizes; at least one.
+        weights: One a source, which need not add up to 1; None: all the same.
+
+    Raises:
+        ArtifactError: They are not of the same images in the same order, or differ in shape.
+    """
+    factors = np.ones(len(sources)) if weights is None else np.asarray(weights, np.float64)
+    if len(factors) != len(sources) or not len(sources) or not factors.sum() > 0:
+        raise ValueError(f"{len(sources)} sources, weights {weights}")
+    others = [_Rechunked(source) for source in sources[1:]]
+    for ids, values, originals in sources[0]:
+        total = values * np.float32(factors[0])
+        for number, (other, factor) in enumerate(zip(others, factors[1:], strict=True), start=2):
+            batch = other.take(len(ids))
+            _require_alike(Prediction(ids, values, originals), batch, number)
+            total += batch.probabilities * np.float32(factor)
+        yield Prediction(ids, total / np.float32(factors.sum()), originals)
+    if any(other.take(1).ids for other in others):
+        raise ArtifactError("predictions to average are of different images")
+
+
+def _require_alike(first: Prediction, other: Prediction, number: int) -> None:
+    if first.ids != other.ids or not np.array_equal(first.originals, other.originals):
+        raise ArtifactError(
+            "predictions to average are of different images",
+            found=f"from {first.ids[0]} on in the first, {number}: {', '.join(other.ids[:1])}",
+            fix="run `dvc repro`, which predicts anew what is out of date",
+        )
+    if first.probabilities.shape != other.probabilities.shape:
+        raise ArtifactError(
+            "predictions to average have different shapes",
+            found=f"{first.probabilities.shape[1:]} and {other.probabilities.shape[1:]}",
+        )
+
+
+class _Rechunked:
+    """Batches that are taken in other sizes."""
+
+    def __init__(self, source: Iterable[Prediction]) -> None:
+        self._source = iter(source)
+        self._rest: list[Prediction] = []
+
+    def take(self, count: int) -> Prediction:
+        """Return the next `count` rows, or as many as are left."""
+        while sum(len(batch.ids) for batch in self._rest) < count:
+            batch = next(self._source, None)
+            if batch is None:
+                break
+            self._rest.append(batch)
+        if not self._rest:
+            return Prediction([], np.empty((0, 0), np.float32), np.empty((0, 2), np.int64))
+        whole = self._rest[0] if len(self._rest) == 1 else _joined(self._rest)
+        taken, left = (
+            Prediction(whole.ids[part], whole.probabilities[part], whole.originals[part])
+            for part in (slice(count), slice(count, None))
+        )
+        self._rest = [left] if left.ids else []
+        return taken
+
+
+def _joined(batches: Sequence[Prediction]) -> Prediction:
+    return Prediction(
+        [image_id for batch in batches for image_id in batch.ids],
+        np.concatenate([batch.probabilities for batch in batches]),
+        np.concatenate([batch.originals for batch in batches]),
+    )

@@ -1,0 +1,1 @@
+"""Ask networks: probabilities of batches, averaged over networks, symmetries, scales and tiles."""
