@@ -266,19 +266,88 @@ def test_invalid_parameters_are_refused_first(
     )
 
 
-def test_values_shared_by_anchors_are_refused(
+def test_an_alias_of_what_is_to_differ_is_refused(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = raw(root)
     content["celeba"]["train"] = content["carvana"]["train"]  # one object: YAML shares it
-    content["celeba"]["train"]["loss"] = "auto"
     text = yaml.safe_dump(content, sort_keys=False)
     assert "*id001" in text
     (root / "params.yaml").write_text(text)
-    assert "a recipe can't be merged into it\n  found: values shared by anchors" in (
-        use_recipe(capsys, "cars-fast", code=2)
+    train = "{train: {epochs: %d, batch_size: 4, lr: 1e-3}}"
+    (root / "recipes/both.yaml").write_text(f"carvana: {train % 3}\nceleba: {train % 4}\n")
+    assert "a recipe can't be merged into it\n  found: values shared by aliases" in (
+        use_recipe(capsys, "both", code=2)
     )
     assert (root / "params.yaml").read_text() == text
+
+
+HEIR = """
+second:
+  <<: *cars
+  model: {name: unet, width: 4}
+  train: {<<: *cars_train, lr: 0.5}
+"""
+
+
+@pytest.fixture
+def heir(root: Path) -> Path:
+    """Return the parameters with a section that inherits from carvana's."""
+    path = root / "params.yaml"
+    text = path.read_text().replace("\ncarvana: ", "\ncarvana: &cars ", 1)
+    path.write_text(text.replace("\n  train: ", "\n  train: &cars_train ", 1) + HEIR)
+    return path
+
+
+def test_what_a_recipe_changes_is_inherited(heir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = use_recipe(capsys, "cars-fast")
+    for line in ("carvana.train.epochs: 10 -> 3", "second.train.epochs: 10 -> 3"):
+        assert line in message
+    assert "second.train.lr" not in message
+    assert HEIR.strip() in heir.read_text(), "what the section itself says stays"
+    train = paramfile.read_params(heir).section("second").train
+    assert (train.epochs, train.batch_size, train.lr) == (3, 4, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "lines"),
+    [
+        (
+            "{train: {epochs: 3, batch_size: 4, lr: 1e-3}}",
+            ["  train: {<<: *cars_train, lr: 1e-3, epochs: 3, batch_size: 4}"],
+        ),
+        (
+            "{preprocess: {height: 40, width: 30}}",
+            [
+                "  train: {<<: *cars_train, lr: 0.5}",
+                "  preprocess: {height: 40, width: 30, fit: stretch, store: jpeg, quality: 90}",
+            ],
+        ),
+    ],
+)
+def test_a_recipe_for_an_inheriting_section_leaves_the_other_one(
+    heir: Path, capsys: pytest.CaptureFixture[str], recipe: str, lines: list[str]
+) -> None:
+    before = paramfile.read_params(heir)
+    (heir.parent / "recipes/second.yaml").write_text(f"second: {recipe}\n")
+    assert "carvana." not in use_recipe(capsys, "second")
+    text = heir.read_text()
+    assert [line for line in lines if line not in text.splitlines()] == []
+    after = paramfile.read_params(heir)
+    assert after.section("carvana") == before.section("carvana")
+
+
+def test_a_recipe_that_an_inheriting_section_cannot_bear_is_refused(
+    heir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = heir.read_text()
+    heir.write_text(text.replace("lr: 0.5}", "crop: [128, 192]}"))
+    (heir.parent / "recipes/small.yaml").write_text(
+        "carvana: {preprocess: {height: 64, width: 64}}\n"
+    )
+    message = use_recipe(capsys, "small", code=2)
+    assert "second.train.crop: found [128, 192], but second.preprocess stores images" in message
+    assert "crop: [128, 192]" in heir.read_text()
 
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)

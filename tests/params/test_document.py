@@ -140,3 +140,57 @@ def test_a_template_without_quotes_is_told_to_have_them(line: str) -> None:
     words = str(caught.value)
     assert words.startswith("x.yaml: it is not YAML: ")
     assert ", line 2; what holds { } or begins with * or ! stands in quotes" in words
+
+
+MERGES = """
+seed: 7
+one: &one
+  train: &train {epochs: 10, lr: 0.01}
+  model: {name: unet}
+two:
+  <<: *one
+  train: {<<: *train, lr: 0.5}
+three:
+  model: {width: 8}
+  <<: [{model: {name: fpn}, split: {by: group}}, *one]
+"""
+
+
+def test_a_section_inherits_by_merge_and_its_own_keys_win() -> None:
+    values = parse_mapping(MERGES, file="params.yaml")
+    assert values["two"] == {"train": {"epochs": 10, "lr": 0.5}, "model": {"name": "unet"}}
+    assert values["three"] == {
+        "model": {"width": 8},  # a mapping replaces another as a whole
+        "split": {"by": "group"},
+        "train": {"epochs": 10, "lr": 0.01},
+    }
+    assert values["one"]["train"]["lr"] == 0.01
+    assert values == parse_yaml(MERGES, "params.yaml")  # as DVC has it
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from("abcd"), st.integers(0, 3), max_size=4),
+        min_size=1,
+        max_size=4,
+    ),
+    st.data(),
+)
+def test_any_chain_of_merges_is_read_as_dvc_reads_it(
+    mappings: list[dict[str, int]], data: st.DataObject
+) -> None:
+    lines, expected = [], list[dict[str, int]]()
+    for number, own in enumerate(mappings):
+        others = data.draw(st.lists(st.integers(0, number - 1), max_size=2)) if number else []
+        keys = [f"{key}: {value}" for key, value in own.items()]
+        if others:
+            keys.insert(
+                data.draw(st.integers(0, len(keys))), f"<<: [{', '.join(f'*m{i}' for i in others)}]"
+            )
+        lines.append(f"m{number}: &m{number} {{{', '.join(keys)}}}")
+        inherited = [expected[other] for other in reversed(others)]  # the first one wins
+        expected.append({k: v for each in (*inherited, own) for k, v in each.items()})
+    text = "\n".join(lines)
+    values = parse_mapping(text, file="params.yaml")
+    assert values == parse_yaml(text, "params.yaml")
+    assert list(values.values()) == expected

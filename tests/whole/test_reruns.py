@@ -18,6 +18,13 @@ ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| `([\w.*<>]+)` \| (.+?) \|", re.MULTILINE)
 STAGES = ("fetch", "index", "split", "fold", "preprocess", "audit", "train", "evaluate", "predict")
 
+MERGED = """
+merged:
+  <<: *cars
+  model: {name: unet, width: 4, depth: 2}
+  train: {<<: *cars_train, lr: 0.5}
+"""
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),  # of DVC's pygtrie
@@ -28,6 +35,13 @@ def _table() -> dict[str, list[str]]:
     """Return the README's table: the key edited to the stages that run again."""
     section = (ROOT / "README.md").read_text().split("## What an edit reruns")[1].split("\n## ")[0]
     return {key: re.findall(r"[a-z]+", stages) for key, stages in ROW.findall(section)}
+
+
+def _with_merged(text: str) -> str:
+    """Return the shipped parameters and a section that inherits from carvana's by YAML's merge."""
+    text = text.replace("[carvana, ", "[merged, carvana, ", 1)
+    text = text.replace("\ncarvana: ", "\ncarvana: &cars ", 1)
+    return text.replace("\n  train: ", "\n  train: &cars_train ", 1) + MERGED
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +55,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(source, place / name, ignore=ignored)
         else:
             shutil.copy(source, place / name)
+    with (place / "params.yaml").open("r+") as params:
+        text = _with_merged(params.read())
+        params.seek(0)
+        params.write(text)
     with chdir(place), Repo.init(no_scm=True) as repo:  # DVC takes stages from where it stands
         for out in repo.index.outs:
             path = Path(out.fs_path)
@@ -66,7 +84,12 @@ def _reruns(project: Path, params: dict[str, Any]) -> set[str]:
 
     But for `params`, which runs at each edit and always writes the same bytes.
     """
-    (project / "params.yaml").write_text(yaml.safe_dump(params))
+    return _reruns_of(project, yaml.safe_dump(params))
+
+
+def _reruns_of(project: Path, text: str) -> set[str]:
+    """Return the same of a text of parameters."""
+    (project / "params.yaml").write_text(text)
     with chdir(project), Repo() as repo:
         changed = set(repo.status()) - {"params"}
         graph = repo.index.graph
@@ -142,6 +165,30 @@ def test_an_edit_reruns_what_the_table_says(
         for stage in _table()[f"<name>.{leaf[0]}.*"]
     }
     assert _reruns(project, params) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "section", "names"),
+    [
+        ("epochs: 10 ", "epochs: 11 ", "train", ["carvana", "merged"]),
+        ("lr: 0.02 ", "lr: 0.03 ", "train", ["carvana"]),  # the other section has its own
+        ("lr: 0.5}", "lr: 0.6}", "train", ["merged"]),
+        ("width: 8 ", "width: 9 ", "model", ["carvana"]),
+        ("height: 128 ", "height: 64 ", "preprocess", ["carvana", "merged"]),
+    ],
+)
+@pytest.mark.usefixtures("params")
+def test_an_edit_of_a_merged_key_reruns_the_sections_that_have_it(
+    project: Path, before: str, after: str, section: str, names: list[str]
+) -> None:
+    text = (project / "params.yaml").read_text()
+    assert before in text
+    expected = {
+        f"{stage}@{name}" + ("-0" if stage in BY_FOLD else "")
+        for stage in _table()[f"<name>.{section}.*"]
+        for name in names
+    }
+    assert _reruns_of(project, text.replace(before, after, 1)) == expected
 
 
 def test_the_seed(project: Path, params: dict[str, Any]) -> None:

@@ -76,11 +76,11 @@ def run(recipe: str | None = None) -> None:
             found=str(error).splitlines()[0],
             fix="write it, and the recipe, without tabs, or edit by hand",
         ) from error
-    _check(edited, params)
+    result = _result(edited, old, new)
 
     mode = stat.S_IMODE(path.stat().st_mode)
     files.write(path, _with_ends_of(original, edited), mode=mode)
-    print(_summary(chosen, changes(old, new)))
+    print(_summary(chosen, changes(old, result)))
 
 
 def _with_defaults(old: dict[str, Any], merged: dict[str, Any], params: Params) -> dict[str, Any]:
@@ -100,19 +100,38 @@ def _with_defaults(old: dict[str, Any], merged: dict[str, Any], params: Params) 
     return new
 
 
-def _check(edited: str, params: Params) -> None:
-    """Refuse an edited text that does not mean the intended parameters."""
+def _result(edited: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of an edited text, once they are those intended.
+
+    What the recipe changes in a section may change in one that inherits from it (`<<: *other`).
+
+    Raises:
+        ParamsError: The text does not mean `new`; or what a section inherits is invalid there.
+    """
     try:
-        result = paramfile.validate_params(document.parse_mapping(edited, file=PARAMS))
+        result = document.parse_mapping(edited, file=PARAMS)
     except ParamsError:
-        result = None
-    if result != params:
+        result = {}
+    own = {key for key in new if new[key] != old.get(key)}
+    lines = {line for key in own for line in changes(old.get(key, {}), new[key], depth=2)}
+    heirs = {
+        key: result[key]
+        for key in new.keys() - own
+        if key in result and lines.issuperset(changes(old[key], result[key], depth=2))
+    }
+    expected = paramfile.validate_params({**new, **heirs}, file=PARAMS)
+    try:
+        is_intended = paramfile.validate_params(result, file=PARAMS) == expected
+    except ParamsError:
+        is_intended = False
+    if not is_intended:
         raise ParamsError(
             "a recipe can't be merged into it",
             file=PARAMS,
-            found="values shared by anchors (&, *, <<), or a layout other than key: value lines",
+            found="values shared by aliases (*), or a layout other than key: value lines",
             fix="write out what is shared, or edit by hand",
         )
+    return result
 
 
 def changes(old: Any, new: Any, path: tuple[str, ...] = (), depth: int = 3) -> list[str]:
@@ -305,6 +324,9 @@ def _update(
     for key, value in new.items():
         if key not in old:
             _append(node, key, value, donor, is_section=parent is None)
+        elif isinstance(value, dict) and _lacks_own_lines(node, key, value):
+            if not _same(old[key], value):
+                node[key] = _flow(value)
         elif isinstance(value, dict) and isinstance(node[key], CommentedMap):
             _update(node[key], old[key], value, donor.get(key), (node, key))
         elif not _same(old[key], value):
@@ -322,6 +344,20 @@ def _update(
             _extend(*parent, below)
     if not node:
         node.fa.set_flow_style()  # {}: else what is below it would be written before it
+
+
+def _lacks_own_lines(node: CommentedMap, key: str, new: Mapping[str, Any]) -> bool:
+    """Return whether a mapping can't be edited where it stands, because of `<<: *other`.
+
+    It stands in the other one, or holds a key of the other one that is to go.
+    """
+    inherited = _inherited(node[key]) if isinstance(node[key], CommentedMap) else set[str]()
+    return key in _inherited(node) or not inherited <= new.keys()
+
+
+def _inherited(node: CommentedMap) -> set[str]:
+    """Return the keys of a mapping that another one gives it by `<<`."""
+    return set(node) - {key for key, _ in node.non_merged_items()}
 
 
 def _append(
