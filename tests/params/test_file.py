@@ -153,7 +153,9 @@ def test_a_bad_name_is_refused(raw: Any) -> None:
             "rle",
             "carvana.data.train.rle or carvana.data.valid.rle or carvana.data.test.rle",
         ),
-        ("data", "seed", "seed"),
+        ("data", "seed", "carvana.train.seed"),
+        ("data", "folds", "carvana.split.folds"),
+        ("data", "competitions", "competitions"),
         ("", "like", "carvana.data.like"),
     ],
 )  # fmt: skip

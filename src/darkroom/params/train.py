@@ -138,6 +138,13 @@ class FitConfig(Section):
 class Train(FitConfig):
     """How the network learns."""
 
+    seed: int | None = Field(
+        None,
+        ge=0,
+        lt=2**32,
+        description="Of the weights and the order of images; null: the top-level seed. Each fold "
+        "has its own, drawn from this one; fold 0 has this one itself.",
+    )
     batch_size: int = Field(ge=1, le=4096, description="Images a step, over all devices.")
     loss: Literal["auto"] | LossName | dict[LossName, Weight | LossOptions] = Field(
         "auto", description="By name; or several: {bce: 1, lovasz: 0.5}."

@@ -33,6 +33,7 @@ from darkroom.training.fit import leaves_one
 
 if TYPE_CHECKING:
     from darkroom.params.competition import Competition
+    from darkroom.stages._context import Context
 
 GIVEN = "given"
 _MASK_METRICS = ("iou", "mean_iou", "global_dice", "mask_iou_precision")  # of counts, as Dice is
@@ -96,17 +97,28 @@ def check_choices(section: "Competition", task: str) -> None:
         )
 
 
+def fold_seed(context: "Context", fold: int) -> int:
+    """Return the seed of a fold's weights, order of images, augmentation and dropout.
+
+    Networks that start alike err alike, and their mean errs with them: so folds differ. Fold 0 has
+    the seed of params.yaml itself, fold k 32 bits that NumPy's SeedSequence draws from both.
+    """
+    own: int | None = context.section.train.seed
+    seed = context.seed if own is None else own
+    return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0]) if fold else seed
+
+
 def choices_of_bits(train: Train, task: str) -> dict[str, Any]:
     """Return the keys of `train` that a result's bits depend on, and what the machine adds.
 
     How often a checkpoint is written, and how many processes read ahead, change no bit; of a
-    device, its type does, whichever word chose it.
+    device, its type does, whichever word chose it. Of seeds the fold's own counts.
 
     Raises:
         ParamsError: As of `training_device` and `choose_precision`; so is ResourceError.
     """
     device = training_device(train.accelerator)
-    free = ("accelerator", "checkpoint_steps", "devices", "precision", "workers")
+    free = ("accelerator", "checkpoint_steps", "devices", "precision", "seed", "workers")
     choices = {key: value for key, value in train.model_dump().items() if key not in free}
     choices |= {"device": device.type, "precision": choose_precision(train, device, task)}
     if device.type != "cuda":

@@ -97,11 +97,12 @@ def run(
 
     arguments = _network_arguments(context, fold, inputs)
     metric = _train_args.epoch_metric(card, inputs.val_targets)
-    net = build_network(**arguments, seed=context.seed)
+    seed = _train_args.fold_seed(context, fold)
+    net = build_network(**arguments, seed=seed)
     # Validation sees whole images, whatever windows are cut for training.
     check_size(net, shards.height, shards.width)
     loaders = _train_args.train_loaders(
-        shards, inputs.train_rows, inputs.val_rows, inputs.targets, train, context.seed
+        shards, inputs.train_rows, inputs.val_rows, inputs.targets, train, seed
     )
     description = _description(context, fold, inputs, arguments)
 
@@ -126,7 +127,7 @@ def run(
                 gaps=inputs.known_share is not None,
             ),
             mixup=_train_args.train_mixup(train, card),
-            seed=context.seed,
+            seed=seed,
             work_dir=work,
             mean=description["mean"],
             std=description["std"],
@@ -206,7 +207,7 @@ def _parts(context: Context, fold: int, inputs: _Inputs) -> dict[str, Any]:
         "model": section.model.model_dump(),
         "train": _train_args.choices_of_bits(section.train, inputs.card.task),
         "fold": fold,
-        "seed": context.seed,
+        "seed": _train_args.fold_seed(context, fold),
     }
     is_given = section.model.weights == _train_args.GIVEN
     first_weights = [paths.first_weights(fold)] if is_given else []
@@ -246,9 +247,8 @@ def _hyperparameters(context: Context, fold: int, shards: Store) -> dict[str, An
     """Return this run's row of TensorBoard's table of hyperparameters."""
     model = {"model": context.section.model.model_dump()}
     stored = {"height": shards.height, "width": shards.width, "fit": shards.fit}
-    return (
-        context.section.train.model_dump() | model | stored | {"fold": fold, "seed": context.seed}
-    )
+    seeds = {"fold": fold, "seed": _train_args.fold_seed(context, fold)}
+    return context.section.train.model_dump() | model | stored | seeds
 
 
 def _description(
@@ -270,6 +270,7 @@ def _description(
         "std": std,
         "model": {**arguments, "weights": context.section.model.weights},
         "fold": fold,
+        "seed": _train_args.fold_seed(context, fold),
         "leakage": _leaks.ALLOW if inputs.may_leak else "refuse",
         "split_sha256": inputs.digests["split"],
         _model_params.KEY: _model_params.learning_params(context),
