@@ -66,10 +66,48 @@ def test_objects_of_fewer_pixels_are_dropped(area: int, left: int) -> None:
     assert clean_mask(mask, Cleanup(min_area=area)).sum() == left
 
 
+@pytest.mark.parametrize(
+    ("cleanup", "left"),
+    [
+        (Cleanup(largest=True), [[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 0]]),
+        (Cleanup(largest=True, min_area=5), np.zeros((3, 5)).tolist()),
+    ],
+)
+def test_the_largest_object_alone(cleanup: Cleanup, left: list[list[int]]) -> None:
+    mask = np.array([[1, 0, 1, 1, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 0]], np.uint8)
+    assert find_objects(mask, cleanup).tolist() == left
+
+
+def test_the_largest_object_with_its_hole_and_the_first_of_equals() -> None:
+    ring = np.zeros((5, 9), np.uint8)
+    ring[:3, :3], ring[1, 1], ring[4] = 1, 0, 1  # eight pixels around a hole; a line of nine
+    assert clean_mask(ring, Cleanup(largest=True))[4].all()
+    ring[4, 0] = 0  # eight pixels too: the ring comes first
+    assert clean_mask(ring, Cleanup(largest=True)).sum(axis=1).tolist() == [3, 2, 3, 0, 0]
+    ring[4, 0] = 1
+    filled = clean_mask(ring, Cleanup(largest=True, fill_holes=True))
+    assert filled.sum(axis=1).tolist() == [3, 3, 3, 0, 0], "nine pixels and first"
+
+
+@given(hnp.arrays(np.uint8, (6, 7), elements=st.integers(0, 1)))
+def test_the_largest_object_is_one_of_all(mask: Mask) -> None:
+    labels = find_objects(mask)
+    areas = np.bincount(labels.ravel(), minlength=1)[1:]
+    kept = find_objects(mask, Cleanup(largest=True)) > 0
+    assert kept.sum() == (areas.max() if areas.size else 0)
+    assert not kept.any() or len(set(labels[kept].tolist())) == 1
+    assert not (kept & (mask == 0)).any()
+
+
+def test_nothing_is_left_of_an_empty_mask() -> None:
+    assert not find_objects(np.zeros((3, 3), np.uint8), Cleanup(largest=True)).any()
+
+
 def test_what_may_change_a_mask() -> None:
     assert not Cleanup(min_area=1, separate=True).changes_masks
     assert Cleanup(min_area=2).changes_masks
     assert Cleanup(fill_holes=True).changes_masks
+    assert Cleanup(largest=True).changes_masks
 
 
 def test_a_hole_is_filled_before_areas_are_counted() -> None:

@@ -129,6 +129,7 @@ def test_random_crops_fit_the_stored_images(raw: dict[str, Any]) -> None:
         ("celeba", {"scales": [0.5, 1]}, "scales: is for masks, and the task is multilabel"),
         ("celeba", {"tiles": {"height": 64, "width": 64}}, "tiles: is for masks"),
         ("celeba", {"fill_holes": True}, "fill_holes: is for masks, and the task is multilabel"),
+        ("celeba", {"largest": True}, "largest: is for masks, and the task is multilabel"),
         ("banknotes", {"min_area": 9}, "min_area: is for masks, and the task is multiclass"),
         ("carvana", {"separate": True}, "separate: is for metrics that count objects"),
     ],
@@ -141,6 +142,7 @@ def test_keys_of_evaluate_apply_to_the_task(
     raw["carvana"]["evaluate"] |= {
         "min_area": 20,
         "fill_holes": True,
+        "largest": True,
         "scales": [0.5, 1],
         "tiles": {"height": 64, "width": 64},
     }

@@ -20,6 +20,7 @@ WRITTEN = {
     "min_area": 0,
     "fill_holes": False,
     "separate": False,
+    "largest": False,
     "tta": ["hflip"],
     "scales": [1.0],
     "tiles": None,
@@ -31,6 +32,7 @@ ALL = Decision(
     min_area=12,
     fill_holes=True,
     separate=True,
+    largest=True,
 )
 
 
@@ -45,6 +47,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         "min_area": 12,
         "fill_holes": True,
         "separate": True,
+        "largest": True,
         "tta": ["hflip", "vflip"],
         "scales": [0.75, 1.0],
         "tiles": {"height": 64, "width": 96, "overlap": 0.25},

@@ -357,6 +357,7 @@ def test_a_row_for_each_object_and_at_least_one_an_image() -> None:
 
 def test_small_spots_and_holes_leave_a_mask_too_where_that_is_wanted() -> None:
     assert cells(OBJECTS, SPOTS, [(2, 4)] * 2, min_area=2) == [["3 2 7 1"], ["-1"]]
+    assert cells(OBJECTS, SPOTS, [(2, 4)] * 2, largest=True) == [["3 2 7 1"], ["-1"]]
     ring = np.ones((1, 1, 3, 3), np.float32)
     ring[0, 0, 1, 1] = 0
     assert cells(OBJECTS, ring, [(3, 3)]) == [["1 4 6 4"]]

@@ -84,6 +84,7 @@ def test_what_is_written_passes_the_check(
         min_area=3 * cleaned,
         fill_holes=cleaned,
         separate=cleaned,
+        largest=cleaned,
     )
     shape = (3, card.planes, 6, 6) if card.task == "segmentation" else (3, len(card.outputs))
     predictions = rng.random(shape, np.float32)

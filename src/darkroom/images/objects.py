@@ -1,4 +1,4 @@
-"""Objects in a mask: connected components, without small ones and holes, touching ones parted.
+"""Objects in a mask: connected components, without small ones or holes, touching ones parted.
 
 Touching objects are parted by a watershed on the distance to the background (Beucher and
 Lantuejoul 1979; Meyer 1994 for flooding from markers). From the greatest distance down, parts that
@@ -34,16 +34,19 @@ class Cleanup:
         min_area: Objects of fewer pixels are dropped.
         fill_holes: Whether holes in objects are filled.
         separate: Whether touching objects are parted.
+        largest: Whether all objects but the one of most pixels are dropped; of equals the one
+            whose first pixel along the rows comes first.
     """
 
     min_area: int = 0
     fill_holes: bool = False
     separate: bool = False
+    largest: bool = False
 
     @property
     def changes_masks(self) -> bool:
         """Whether a mask may change, and not only what counts as one object."""
-        return self.min_area > 1 or self.fill_holes
+        return self.min_area > 1 or self.fill_holes or self.largest
 
 
 NO_CLEANUP = Cleanup()
@@ -56,7 +59,7 @@ def find_objects(mask: Mask, cleanup: Cleanup = NO_CLEANUP) -> Labels:
 
     Args:
         mask: (H, W) of 0 and 1.
-        cleanup: Holes are filled first, then objects are parted, then small ones are dropped.
+        cleanup: Holes are filled first, then objects are parted, then some are dropped.
 
     Example:
         >>> mask = np.array([[1, 0, 1, 1], [0, 0, 1, 1]], np.uint8)
@@ -72,7 +75,7 @@ def find_objects(mask: Mask, cleanup: Cleanup = NO_CLEANUP) -> Labels:
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(flat, connectivity=_CONNECTIVITY)
     if cleanup.separate and not flat.all():
         _separate(flat, labels, boxes)
-    return _numbered(labels, cleanup.min_area)
+    return _numbered(labels, cleanup)
 
 
 def plane_objects(
@@ -103,15 +106,17 @@ def _filled(mask: Bytes) -> Bytes:
     return inside
 
 
-def _numbered(labels: Labels, min_area: int) -> Labels:
-    """Return labels without those of few pixels, numbered by their first pixel along the rows."""
+def _numbered(labels: Labels, cleanup: Cleanup) -> Labels:
+    """Return labels without those to drop, numbered by their first pixel along the rows."""
     flat = labels.ravel()
     areas = np.bincount(flat, minlength=1)
     first = np.zeros(areas.size, np.intp)
     first[flat[::-1]] = np.arange(flat.size - 1, -1, -1)  # the last assignment is the first pixel
-    numbers = np.flatnonzero(areas >= max(1, min_area))
+    numbers = np.flatnonzero(areas >= max(1, cleanup.min_area))
     numbers = numbers[numbers > 0]
     numbers = numbers[np.argsort(first[numbers], kind="stable")]
+    if cleanup.largest and numbers.size:
+        numbers = numbers[[areas[numbers].argmax()]]
     lookup = np.zeros(areas.size, np.int32)
     lookup[numbers] = np.arange(1, numbers.size + 1, dtype=np.int32)
     return np.asarray(lookup[labels], np.int32)

@@ -48,6 +48,9 @@ class Evaluate(Section):
         "that the submission's masks have.",
     )
     fill_holes: bool = Field(False, description="Fill the holes in masks.")
+    largest: bool = Field(
+        False, description="Keep the largest object of a mask alone, as where each shows one thing."
+    )
     separate: bool = Field(
         False,
         description="Part objects that touch, where a submission has a row for each: by a "

@@ -9,7 +9,8 @@ from darkroom.params.data_rules import data_faults
 from darkroom.params.evaluate import Evaluate
 from darkroom.params.section import OBJECT_METRICS
 
-MASK_KEYS = ("scales", "tiles", "min_area", "fill_holes", "separate")  # of the section evaluate
+# Of the section evaluate.
+MASK_KEYS = ("scales", "tiles", "min_area", "fill_holes", "largest", "separate")
 
 
 def broken_rules(params: Params) -> list[str]:

@@ -42,6 +42,7 @@ class Decision:
         min_area: Masks: parts of fewer pixels are left out, at original size.
         fill_holes: Masks: holes are filled.
         separate: Masks: objects that touch are separated.
+        largest: Masks: all but the largest object are left out.
     """
 
     threshold: Threshold | None = DEFAULT_THRESHOLD
@@ -51,6 +52,7 @@ class Decision:
     min_area: int = 0
     fill_holes: bool = False
     separate: bool = False
+    largest: bool = False
 
     def answers(self, task: str, probabilities: NDArray[np.float32]) -> NDArray[Any]:
         """Return the answers to predictions of a task.
@@ -83,7 +85,7 @@ class Decision:
     @property
     def cleanup(self) -> Cleanup:
         """What is done to the objects of a mask."""
-        return Cleanup(self.min_area, self.fill_holes, self.separate)
+        return Cleanup(self.min_area, self.fill_holes, self.separate, self.largest)
 
     def masks(
         self, probabilities: NDArray[np.float32], *, exclusive: bool, background: bool
@@ -195,7 +197,7 @@ def _check_legal(decision: Decision, task: str, labels: int | None) -> None:
     is_ascending = all(isinstance(cut, float) and math.isfinite(cut) for cut in cuts)
     if not is_ascending or list(cuts) != sorted(cuts) or (cuts and task not in WITHOUT_THRESHOLD):
         raise ValueError(f"cuts {list(cuts)} for {task}")
-    for key in ("at_least_one", "fill_holes", "separate"):
+    for key in ("at_least_one", "fill_holes", "separate", "largest"):
         if not isinstance(getattr(decision, key), bool):
             raise TypeError(f"{key} {getattr(decision, key)!r}")
     if type(decision.min_area) is not int or decision.min_area < 0:

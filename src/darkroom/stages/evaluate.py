@@ -89,7 +89,7 @@ def run(context: Context) -> None:
         page = _page(context, evaluation, trained, train, shards, card)
         context.require_unchanged()
         sheets.write_jpeg(paths.evaluation_sheet, page)
-        cleanup = {key: getattr(choice, key) for key in ("min_area", "fill_holes", "separate")}
+        cleanup = vars(_cleanup(choice))
         _write(paths, evaluation, metrics, replace(evaluation.decision, tta=tta, **cleanup))
     discard_others(place)
     shutil.rmtree(paths.unpacked, ignore_errors=True)
@@ -106,6 +106,11 @@ def _tta(choice: Evaluate) -> TTA:
         scales=tuple(choice.scales),
         tiles=None if tiles is None else Tiles(tiles.height, tiles.width, tiles.overlap),
     )
+
+
+def _cleanup(choice: Evaluate) -> Cleanup:
+    """Return what is done to masks."""
+    return Cleanup(choice.min_area, choice.fill_holes, choice.separate, choice.largest)
 
 
 def _score(
@@ -150,7 +155,7 @@ def _mask_rules(card: Card, choice: Evaluate) -> MaskRules:
         names=card.targets,
         form=mask_form(card),
         classes=mask_classes(card),
-        cleanup=Cleanup(choice.min_area, choice.fill_holes, choice.separate),
+        cleanup=_cleanup(choice),
         size=card.runs.size,
         threshold=choice.threshold,
     )

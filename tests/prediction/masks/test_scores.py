@@ -248,6 +248,8 @@ def test_masks_are_cleaned_before_they_are_counted(tmp_path: Path) -> None:
     found[0, 0, 3, 3], found[0, 0, 7, 7] = 0, 0.9  # a hole, and a speck
     rules = MaskRules(cleanup=Cleanup(min_area=2, fill_holes=True), threshold=0.5)
     assert evaluate(tmp_path / "a", truth, found, rules).metrics["dice"] == 1
+    largest = MaskRules(cleanup=Cleanup(largest=True), threshold=0.5)
+    assert evaluate(tmp_path / "c", truth, found, largest).metrics["dice"] == pytest.approx(48 / 49)
     plain = evaluate(tmp_path / "b", truth, found, MaskRules(threshold=0.5))
     assert plain.metrics["dice"] == pytest.approx(48 / 50)
 
