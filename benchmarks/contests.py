@@ -29,7 +29,10 @@ from benchmarks import CONTESTS
 from darkroom.cli import main as cli
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-VERBS = ("fetch", "index", "split", "preprocess", "audit", "train", "evaluate", "predict", "check")
+VERBS = (
+    *("fetch", "index", "split", "preprocess", "audit"),
+    *("train", "predict", "evaluate", "submission", "check"),
+)
 
 RECIPE_OF = {
     "airbus": "airbus-ship-detection",
@@ -157,8 +160,8 @@ def parameters(recipe: str, source: Path, changes: Mapping[str, Any]) -> dict[st
             "model": small["model"],
             "train": {"augment": "none", "workers": 0, "accelerator": "cpu", "patience": 100}
             | small["train"],
-            "evaluate": own["evaluate"] | fast,
             "predict": fast,
+            "evaluate": own["evaluate"],
         },
     }
 

@@ -73,7 +73,7 @@ def test_the_drawn_sample(root: Path) -> None:
         "params.yaml: the submission is for the drawn sample, which is not on Kaggle\n"
         "  found: tiny.data.source: sample\n"
         "  expected: `kaggle`, or the folder that holds the raw files\n"
-        "  to do: edit it, then run `dvc repro predict@tiny`"
+        "  to do: edit it, then run `dvc repro submission@tiny`"
     )
 
 
@@ -105,21 +105,21 @@ def test_an_outdated_submission_is_refused(root: Path, monkeypatch: pytest.Monke
 
     def outdated(root: Path, stage: str) -> list[str]:
         calls.append((root, stage))
-        return ["predict@tiny", "train@tiny-0"]
+        return ["submission@tiny", "train@tiny-0"]
 
     monkeypatch.setattr(provenance, "outdated_stages", outdated)
     assert error_of(ArtifactError) == (
         "submissions/tiny.csv.gz: it is not what the parameters make: these stages have changed "
         "since\n"
-        "  predict@tiny\n"
+        "  submission@tiny\n"
         "  train@tiny-0\n"
-        "  to do: run `dvc repro predict@tiny`, or add --uncommitted"
+        "  to do: run `dvc repro submission@tiny`, or add --uncommitted"
     )
-    assert calls == [(Path(), "predict@tiny")]
+    assert calls == [(Path(), "submission@tiny")]
     assert preflight.verify_submission(read_context(tiny.NAME), uncommitted=True).rows == 5
 
 
-@pytest.mark.parametrize("stages", [["evaluate@tiny"], ["predict@tiny"], ["train@tiny-0"]])
+@pytest.mark.parametrize("stages", [["evaluate@tiny"], ["submission@tiny"], ["train@tiny-0"]])
 def test_a_score_that_may_be_of_other_models_is_none(
     root: Path, monkeypatch: pytest.MonkeyPatch, stages: list[str]
 ) -> None:
@@ -174,7 +174,7 @@ def test_a_faulty_submission(root: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "stage", "unmarked"),
     [
-        ("submissions/tiny.json", "predict", "it was written by an earlier version of Darkroom"),
+        ("submissions/tiny.json", "submission", "it was written by an earlier version of Darkroom"),
         ("reports/tiny/metrics.json", "evaluate", "it is damaged"),  # it has no checksum
     ],
 )
@@ -209,7 +209,7 @@ def test_facts_that_the_history_could_not_hold(root: Path, change: dict[str, obj
     write_json(file, values | change)
     words = error_of(ArtifactError)
     assert words.startswith("submissions/tiny.json: it is damaged\n")
-    assert words.endswith("  to do: run `dvc repro -sf predict@tiny`")
+    assert words.endswith("  to do: run `dvc repro -sf submission@tiny`")
 
 
 @pytest.mark.parametrize("file", ["submissions/tiny.json", "reports/tiny/metrics.json"])

@@ -65,7 +65,7 @@ def edit(root: Path, key: str) -> None:
         "model": {"width": 8},
         "train": {"lr": 0.5},
         "before": {"lr": 0.01},
-        "evaluate": {"batch_size": 3},
+        "evaluate": {"min_area": 3},
         "predict": {"batch_size": 3},
     }
 
@@ -95,9 +95,13 @@ def test_a_stage_reads_and_writes_what_dvc_yaml_says(stage: str) -> None:
         path.as_posix(): name
         for name, places in artefacts(context).items()
         for _, entries in places
-        for path in (*entries, *(entry.parent for entry in entries if "models" in entry.parts))
+        for path in entries
+        if name != "decision"  # of the evaluation
     }
-    paths |= {"data/start/NAME/fold0": "weights", "reports/NAME/history/fold0.csv": "models"}
+    paths |= {"data/start/NAME/fold0": "weights", "reports/NAME/history/fold0.csv": "model"}
+    for part in ("valid", "test"):
+        paths[f"data/predictions/NAME/{part}"] = part
+        paths[f"data/predictions/NAME/{part}/fold0.arrow"] = "predictions"
 
     def names(*keys: str) -> set[str]:
         texts = [
@@ -108,6 +112,7 @@ def test_a_stage_reads_and_writes_what_dvc_yaml_says(stage: str) -> None:
         for old, new in (
             ("name", "NAME"),
             ("fold", "0"),
+            ("part", "test"),
             ("pair.to", "NAME"),
             ("pair.from", "FROM"),
         ):
@@ -115,9 +120,10 @@ def test_a_stage_reads_and_writes_what_dvc_yaml_says(stage: str) -> None:
         apart = ("src/", "metrics", "data/stamps/", "data/params.json")
         return {paths[text] for text in texts if not text.startswith(apart)}
 
-    reads, writes = set(footprint.reads), set(footprint.writes)
+    reads = {name.replace("decision", "evaluation") for name in footprint.reads}
+    writes = set(footprint.writes)
     assert names("deps") == reads
-    assert names("outs", "metrics") == writes | ({"models"} if stage == "train" else set())
+    assert names("outs", "metrics") == writes | ({"model"} if stage == "train" else set())
 
 
 def _context() -> Context:
@@ -137,12 +143,15 @@ def test_an_edit_of_what_a_stage_reads_is_found_at_its_end_and_no_other(
         assert bool(lines) == (key in keys_of(stage)), key
         assert all(line.startswith("params.yaml: ") and key in line for line in lines)
         (root / "params.yaml").write_text(before)
-    for name, places in artefacts(read()).items():
-        for path in (path for _, paths in places for path in paths):
-            file = path if path.is_file() else path / "file"
-            assert run(stage, partial(tiny.put, file, "after")) == (
-                [str(file)] if name in FOOTPRINTS[stage].reads else []
-            )
+    entries = {
+        name: [path for _, paths in places for path in paths]
+        for name, places in artefacts(read()).items()
+    }
+    reads = {path for name in FOOTPRINTS[stage].reads for path in entries[name]}
+    for path in {path for paths in entries.values() for path in paths}:
+        file = path if path.is_file() else path / "file"
+        lines = run(stage, partial(tiny.put, file, "after"))
+        assert lines == ([str(file)] if path in reads else [])
 
 
 def test_values_in_the_words_of_an_error(root: Path) -> None:
@@ -208,7 +217,7 @@ def test_readers_run_side_by_side(root: Path, capsys: pytest.CaptureFixture[str]
     [
         ("split", "train", "data/start/tiny/split.csv"),
         ("train", "split", "data/start/tiny/split.csv"),
-        ("evaluate", "predict", "reports/tiny/decision.json"),
+        ("evaluate", "submission", "reports/tiny/decision.json"),
         ("index", "preprocess", "data/index/tiny.csv"),
         ("preprocess", "preprocess", "data/processed/tiny"),
         ("audit", "index", "data/index/tiny.csv"),

@@ -33,7 +33,7 @@ def test_the_summary_of_a_competition(project: Project, capfd: pytest.CaptureFix
 def test_missing_outputs(project: Project, capfd: pytest.CaptureFixture[str], name: str) -> None:
     remove(name)(project("masks"))
     words = run_summary(capfd, 6)
-    assert "\ntiny\n  no submission yet: run `dvc repro predict@tiny`\n" in words
+    assert "\ntiny\n  no submission yet: run `dvc repro submission@tiny`\n" in words
     assert "checked" not in words
 
 

@@ -20,7 +20,7 @@ from darkroom.project import files
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
-SECTIONS = ["data", "split", "preprocess", "model", "train", "evaluate", "predict"]
+SECTIONS = ["data", "split", "preprocess", "model", "train", "predict", "evaluate"]
 
 FAST = """\
 recipe:

@@ -10,7 +10,7 @@ from tests.support import syscalls, tiny
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("params", "fetch", "index", "split", "fold", "preprocess", "audit", "transfer", "train",
-          "evaluate", "predict")  # fmt: skip
+          "predict", "evaluate", "submission")  # fmt: skip
 BY_FOLD = ("fold", "transfer", "train")
 GIVEN = "given.safetensors"  # what `transfer` takes the first weights from
 

@@ -143,12 +143,12 @@ def test_keys_of_evaluate_apply_to_the_task(
         "min_area": 20,
         "fill_holes": True,
         "largest": True,
-        "scales": [0.5, 1],
-        "tiles": {"height": 64, "width": 64},
     }
+    raw["carvana"]["predict"] |= {"scales": [0.5, 1], "tiles": {"height": 64, "width": 64}}
     paramfile.validate_params(raw)
-    raw[name]["evaluate"] |= written
-    assert f"{name}.evaluate.{words}" in _message(raw)
+    section = "predict" if {"scales", "tiles"} & set(written) else "evaluate"
+    raw[name][section] |= written
+    assert f"{name}.{section}.{words}" in _message(raw)
 
 
 def test_exclusive_mask_classes_have_no_threshold(raw: dict[str, Any]) -> None:

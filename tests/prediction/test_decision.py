@@ -9,8 +9,6 @@ import pytest
 
 from darkroom.errors import ArtifactError
 from darkroom.prediction.decision import Decision, read_decision, write_decision
-from darkroom.prediction.networks.tiles import Tiles
-from darkroom.prediction.networks.tta import TTA
 from darkroom.project.checked_json import write_json
 
 WRITTEN = {
@@ -21,13 +19,9 @@ WRITTEN = {
     "fill_holes": False,
     "separate": False,
     "largest": False,
-    "tta": ["hflip"],
-    "scales": [1.0],
-    "tiles": None,
 }
 ALL = Decision(
     threshold=(0.25, 0.5),
-    tta=TTA(("hflip", "vflip"), (0.75, 1.0), Tiles(64, 96, 0.25)),
     at_least_one=True,
     min_area=12,
     fill_holes=True,
@@ -48,9 +42,6 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         "fill_holes": True,
         "separate": True,
         "largest": True,
-        "tta": ["hflip", "vflip"],
-        "scales": [0.75, 1.0],
-        "tiles": {"height": 64, "width": 96, "overlap": 0.25},
     }
     assert read_decision(tmp_path / "decision.json", "cars", "multilabel", 2) == ALL
 

@@ -40,7 +40,7 @@ def test_six_channels_are_learned_and_predicted(
     tiny.run("preprocess")
     plain = Store(Path("data/processed/tiny"), "train").image(0)
     list_twice()
-    tiny.run("preprocess", "audit", "train", "evaluate", "predict", "check")
+    tiny.run("preprocess", "audit", "train", "predict", "evaluate", "submission", "check")
     store = Store(Path("data/processed/tiny"), "train")
     assert store.channels == 6
     assert (store.image(0)[:, :, :3] == plain).all()
@@ -51,7 +51,7 @@ def test_six_channels_are_learned_and_predicted(
 
     # The model of six channels meets images of three: in evaluate, and as first weights.
     tiny.run("index", "preprocess")
-    assert main(["evaluate", tiny.NAME]) == 6
+    assert main(["predict", tiny.NAME]) == 6
     message = capfd.readouterr().err
     assert "trained for another channels" in message
     assert "found: 6" in message

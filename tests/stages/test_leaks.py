@@ -90,6 +90,8 @@ def test_each_fold_begins_from_its_own_fold(begin: Callable[..., None]) -> None:
         codes = learned.read_codes(Path(f"models/next/fold{fold}/model.safetensors"))
         expected = learned.image_codes(rows["digest"][rows["fold"] != fold])
         assert np.array_equal(codes, expected)
+    for fold in ("0", "1"):
+        assert main(["predict", NEXT, "--fold", fold]) == 0
     assert main(["evaluate", NEXT]) == 0
     assert "leaked_images" not in Path("reports/next/metrics.json").read_text()
 
@@ -120,10 +122,12 @@ def test_a_leak_that_is_allowed_is_marked(
     tiny_folds = ("0", "1")
     for fold in tiny_folds:
         assert main(["train", NEXT, "--fold", fold]) == 0
+        for part in ("valid", "test"):
+            assert main(["predict", NEXT, "--fold", fold, "--part", part]) == 0
     assert main(["evaluate", NEXT]) == 0
     metrics = json.loads(Path("reports/next/metrics.json").read_text())
     assert metrics["validation"]["leaked_images"] == (split()["fold"] == "1").sum() == 8
-    assert main(["predict", NEXT]) == 0
+    assert main(["submission", NEXT]) == 0
     tiny.edit(Path(), lambda params: params.update(competitions=[NEXT]))
     main(["audit", NEXT])
     capsys.readouterr()
@@ -131,7 +135,7 @@ def test_a_leak_that_is_allowed_is_marked(
     assert ", 8 of them LEAKED: its first weights have learned them" in capsys.readouterr().out
 
 
-def test_what_was_learned_travels_over_two_rounds_and_evaluate_refuses_it(
+def test_what_was_learned_travels_over_two_rounds_and_predict_refuses_it(
     begin: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     begin("models/tiny/fold0", leakage="allow")
@@ -142,7 +146,7 @@ def test_what_was_learned_travels_over_two_rounds_and_evaluate_refuses_it(
     values = read_json(info, absent="", fix="")
     write_json(info, values | {"leakage": "refuse"})
     tiny.edit(Path(), lambda params: params.update(folds=[1]))
-    assert main(["evaluate", NEXT]) == 6
+    assert main(["predict", NEXT, "--fold", "1"]) == 6
     message = capsys.readouterr().err
     assert "this model has learned images that it would be scored on" in message
     assert "found: 8 of 8: " in message

@@ -10,7 +10,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from darkroom.cli.main import BY_FOLD, main
+from darkroom.cli.main import BY_FOLD, PARTS, main
 from darkroom.images import rle
 from tests.support.packed import tar_of, zip_of
 
@@ -22,7 +22,10 @@ ROOT = Path(__file__).parents[2]
 NAME = "tiny"
 TRAIN, TEST = 16, 5
 KINDS = ("masks", "runs", "multilabel", "multiclass", "binary", "regression")
-VERBS = ("fetch", "index", "split", "preprocess", "audit", "train", "evaluate", "predict", "check")
+VERBS = (
+    *("fetch", "index", "split", "preprocess", "audit", "train"),
+    *("predict", "evaluate", "submission", "check"),
+)
 TASKS = {"masks": "segmentation", "runs": "segmentation"}
 COLOURS = {"pear": (90, 190, 60), "10": (200, 70, 60), "a, b": (60, 80, 200)}
 SIZES = ((40, 48), (36, 44), (48, 32))  # height, width of the test images, in turn
@@ -128,7 +131,8 @@ def folds_of(verb: str) -> list[list[str]]:
     if verb not in BY_FOLD:
         return [[]]
     folds = yaml.load(Path("params.yaml").read_text(), yaml.CSafeLoader)["folds"]
-    return [["--fold", str(fold)] for fold in folds]
+    parts = [["--part", part] for part in PARTS] if verb == "predict" else [[]]
+    return [["--fold", str(fold), *part] for fold in folds for part in parts]
 
 
 def tree(root: Path) -> Files:

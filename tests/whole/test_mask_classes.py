@@ -114,8 +114,8 @@ def draw(root: Path, kind: str, **train: Any) -> Path:
             "accelerator": "cpu",
         }
         | train,
-        "evaluate": {"tta": ["hflip"]},
-        "predict": {},
+        "predict": {"tta": ["hflip"]},
+        "evaluate": {},
     }
     tiny.write_params(root, settings, folds=[0])
     return root

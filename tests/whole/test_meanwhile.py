@@ -85,7 +85,7 @@ def test_a_split_written_while_training_is_not_taken_for_the_one_it_learned_from
     assert "data/start/tiny/split.csv\n" in capsys.readouterr().err
     info = json.loads((root / "models/tiny/fold0/model.json").read_text())
     assert info["split_sha256"] == learned
-    assert main(["evaluate", "tiny"]) == 6
+    assert main(["predict", "tiny"]) == 6
     assert "another split_sha256" in capsys.readouterr().err
 
 

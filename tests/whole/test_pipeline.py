@@ -23,14 +23,14 @@ SECTIONS = {
     "preprocess": "preprocess.py",
     "model": "model.py",
     "train": "train.py",
-    "evaluate": "evaluate.py",
     "predict": "evaluate.py",
+    "evaluate": "evaluate.py",
 }
 """The file of darkroom.params that declares each section."""
 NAME, FOLD = "${item.name}", "${item.fold}"
 GIVEN, RECEIVER = "${item.pair.from}", "${item.pair.to}"
 BY_NAME = {"name": "${competitions}"}
-BY_FOLD = BY_NAME | {"fold": "${folds}"}
+BY_FOLD: dict[str, Any] = BY_NAME | {"fold": "${folds}"}
 
 
 def _paths(entries: list[Any]) -> list[str]:
@@ -69,10 +69,11 @@ def test_each_stage_is_described_and_runs_its_verb_over_the_lists(
     name: str, stage: dict[str, Any]
 ) -> None:
     assert stage["desc"].endswith(".")
-    expected: dict[str, tuple[dict[str, str] | None, str]] = {
+    expected: dict[str, tuple[dict[str, Any] | None, str]] = {
         "params": (None, "params"),
         "fold": (BY_FOLD, "fold ${item}"),
         "train": (BY_FOLD, "train ${item}"),
+        "predict": (BY_FOLD | {"part": ["valid", "test"]}, "predict ${item}"),
         # Another key of a pair would stand in ${item} as it is.
         "transfer": (
             {"pair": "${transfers}", "fold": "${folds}"},
@@ -109,7 +110,8 @@ def test_dvc_yaml_is_as_make_deps_writes_it() -> None:
 
 def test_data_dependencies_are_made_by_earlier_stages(name: str, stage: dict[str, Any]) -> None:
     earlier = list(STAGES)[: list(STAGES).index(name)]
-    made = [out for other in earlier for out in _outs(PIPELINE["stages"][other])]
+    outs = [out for other in earlier for out in _outs(PIPELINE["stages"][other])]
+    made = [out.replace("${item.part}", part) for out in outs for part in ("valid", "test")]
     data, _ = _deps(stage)
     for path in data:
         if path in (GIVEN, PARAMS, str(OWN_METRICS)):  # a run's folder, or somebody's file
@@ -127,8 +129,13 @@ def test_paths_are_those_of_the_layout() -> None:
     paths = Layout(NAME)
     history = (paths.reports / "history" / f"fold{FOLD}.csv").as_posix()
     model = (paths.model(0).parent / f"fold{FOLD}").as_posix()
+    part = "${item.part}"
+    predictions = (paths.predictions(part, 0).parent / f"fold{FOLD}.arrow").as_posix()
     outs = {name: sorted(_outs(stage)) for name, stage in PIPELINE["stages"].items()}
-    held = {"train": f"{NAME}={FOLD}", "fold": f"{NAME}={FOLD}", "transfer": f"{RECEIVER}={FOLD}"}
+    held = {
+        "predict": f"{NAME}={FOLD}={part}",
+        **{"train": f"{NAME}={FOLD}", "fold": f"{NAME}={FOLD}", "transfer": f"{RECEIVER}={FOLD}"},
+    }
     for name, out in outs.items():
         if name != "params":
             out.remove(Layout(held.get(name, NAME)).stamp(name).as_posix())
@@ -153,12 +160,18 @@ def test_paths_are_those_of_the_layout() -> None:
                 paths.evaluation_sheet,
             )
         ),
-        "predict": [str(paths.submission), str(facts_path(paths.submission))],
+        "predict": [predictions],
+        "submission": sorted(
+            str(path)
+            for path in (paths.submission, facts_path(paths.submission), paths.test_metrics)
+        ),
     }
     assert paths.history(3).as_posix() == history.replace(FOLD, "3")
     assert paths.fold_counts(3) == paths.start / "fold3/fold.json"
     assert paths.first_weights(3) == paths.start / "fold3/weights"
     assert paths.stamp("train", 3) == Layout(f"{NAME}=3").stamp("train")
+    assert paths.stamp("predict", 3, "test") == Layout(f"{NAME}=3=test").stamp("predict")
+    assert paths.predictions(part, 3).as_posix() == predictions.replace(FOLD, "3")
 
 
 def test_params_are_keys_of_the_schema(stage: dict[str, Any]) -> None:
@@ -186,7 +199,8 @@ def test_a_stage_declares_every_section_that_its_module_reads(
         reads = f"section.{section}" in source
         assert reads == (f"{NAME}.{section}" in stage.get("params", [])), section
     for key in ("seed", "folds"):
-        assert (f"context.{key}" in source) == (key in stage.get("params", [])), key
+        reads = f"context.{key}" in source or (key == "seed" and "fold_seed(context" in source)
+        assert reads == (key in stage.get("params", [])), key
 
 
 def _entries_hold(name: str, file: str) -> bool:
@@ -220,6 +234,7 @@ def test_a_stage_depends_on_the_sections_that_it_declares_alone(
         ("params/rules.py", {"params"}),
         ("prediction/networks/tta.py", {"evaluate", "predict"}),
         ("prediction/networks/tiles.py", {"evaluate", "predict"}),
+        ("prediction/deciding.py", {"evaluate", "submission"}),
     ],
 )
 def test_the_stages_that_an_edit_of_a_file_touches(file: str, stages: set[str]) -> None:
@@ -232,12 +247,15 @@ def test_dvc_reads_it_and_makes_a_stage_for_each_competition_and_fold() -> None:
 
     params = paramfile.read_params(ROOT / "params.yaml")
     assert params.transfers == []
+    folds = [f"-{fold}" for fold in params.folds]
+    both = [f"{fold}-{part}" for fold in folds for part in ("valid", "test")]
+    runs = {"fold": folds, "train": folds, "predict": both}
     expected = {
-        f"{stage}@{name}" + (f"-{fold}" if stage in ("fold", "train") else "")
+        f"{stage}@{name}{run}"
         for stage in STAGES
         if stage not in ("transfer", "params")
         for name in params.competitions
-        for fold in (params.folds if stage in ("fold", "train") else [0])
+        for run in runs.get(stage, [""])
     } | {"params"}
     with Repo(str(ROOT)) as repo:
         assert {stage.addressing for stage in repo.index.stages} == expected

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from darkroom.prediction.networks import predict
+from darkroom.prediction.predictions import Prediction
 from darkroom.project import processes
-from darkroom.stages import _folds
+from darkroom.stages import _network
 from darkroom.submission import writer
 from tests.support import tiny
 from tests.support.damage import Project
@@ -147,7 +148,7 @@ def test_predict_hands_each_batch_on_before_it_asks_for_the_next(
             yield batch
 
     monkeypatch.setattr(writer.Writer, "write_lines", write_lines)
-    monkeypatch.setattr(_folds, "predict", predict_and_log)
+    monkeypatch.setattr(_network, "predict", predict_and_log)
     tiny.run("predict")
     assert events == ["batch", *IDS[:2], "batch", *IDS[2:4], "batch", *IDS[4:]]
     assert tiny.leftovers(root) == []
@@ -162,10 +163,10 @@ def test_what_is_found_in_the_padding_is_not_submitted(
         for batch in batches:
             probabilities = np.zeros((len(batch.ids), 1, 32, 32), np.float32)
             probabilities[:, :, 29:] = 1  # below a picture that is wider than high
-            yield batch.ids, probabilities, batch.originals.numpy()
+            yield Prediction(batch.ids, probabilities, batch.originals.numpy())
 
-    monkeypatch.setattr(_folds, "predict", at_the_bottom)
-    tiny.run("predict", "check")
+    monkeypatch.setattr(_network, "predict", at_the_bottom)
+    tiny.run("predict", "submission", "check")
     rows = gzip.decompress((root / "submissions/tiny.csv.gz").read_bytes()).decode().splitlines()
     masks = dict(row.split(",") for row in rows[1:])
     wide = {name for place, name in enumerate(IDS) if tiny.SIZES[place % 3] != (48, 32)}
@@ -185,5 +186,5 @@ def test_all_folds_have_a_say_in_the_submission(
     assert facts["folds"] == [0, 1]
     for fold in (0, 1):
         tiny.edit(root, partial(dict.update, folds=[fold]))
-        tiny.run("predict")
+        tiny.run("submission")
         assert (root / "submissions/tiny.csv.gz").read_bytes() != both, fold

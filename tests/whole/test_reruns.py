@@ -11,12 +11,15 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from darkroom.cli.main import BY_FOLD
+from darkroom.cli.main import BY_FOLD, PARTS
 from darkroom.params import file
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| `([\w.*<>]+)` \| (.+?) \|", re.MULTILINE)
-STAGES = ("fetch", "index", "split", "fold", "preprocess", "audit", "train", "evaluate", "predict")
+STAGES = (
+    *("fetch", "index", "split", "fold", "preprocess", "audit"),
+    *("train", "predict", "evaluate", "submission"),
+)
 
 MERGED = """
 merged:
@@ -119,6 +122,13 @@ def _leaves(section: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tup
             yield (*path, key)
 
 
+def _named(stage: str, name: str, fold: int = 0) -> set[str]:
+    """Return DVC's names of a stage's runs, of one fold where it runs once a fold."""
+    if stage == "predict":
+        return {f"{stage}@{name}-{fold}-{part}" for part in PARTS}
+    return {f"{stage}@{name}-{fold}" if stage in BY_FOLD else f"{stage}@{name}"}
+
+
 RAW = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
@@ -160,10 +170,7 @@ def test_an_edit_reruns_what_the_table_says(
     for key in leaf[:-1]:
         section = section[key]
     section[leaf[-1]] = _other(section[leaf[-1]])
-    expected = {
-        f"{stage}@{name}" + ("-0" if stage in BY_FOLD else "")
-        for stage in _table()[f"<name>.{leaf[0]}.*"]
-    }
+    expected = {run for stage in _table()[f"<name>.{leaf[0]}.*"] for run in _named(stage, name)}
     assert _reruns(project, params) == expected
 
 
@@ -194,11 +201,7 @@ def test_an_edit_of_a_merged_key_reruns_the_sections_that_have_it(
 def test_the_seed(project: Path, params: dict[str, Any]) -> None:
     names = params["competitions"]
     params["seed"] += 1
-    expected = {
-        f"{stage}@{name}" + ("-0" if stage in BY_FOLD else "")
-        for stage in _table()["seed"]
-        for name in names
-    }
+    expected = {run for stage in _table()["seed"] for name in names for run in _named(stage, name)}
     assert _reruns(project, params) == expected
 
 
@@ -206,16 +209,16 @@ def test_a_further_fold_trains_only_that_fold(project: Path, params: dict[str, A
     params["competitions"] = names = ["carvana"]  # the others have one fold, the official
     params["folds"] = [0, 1]
     file.validate_params(params)
-    expected = {f"{stage}@{name}-1" for stage in ("fold", "train") for name in names}
-    expected |= {f"{stage}@{name}" for stage in ("evaluate", "predict") for name in names}
-    assert _table()["folds"] == ["fold", "train", "evaluate", "predict"]
+    stages = ["fold", "train", "predict", "evaluate", "submission"]
+    expected = {run for stage in stages for name in names for run in _named(stage, name, 1)}
+    assert _table()["folds"] == stages
     assert _reruns(project, params) == expected
 
 
 def test_a_further_competition_runs_alone(project: Path, params: dict[str, Any]) -> None:
     params["cars2"] = params["carvana"]
     params["competitions"].append("cars2")
-    expected = {f"{stage}@cars2" + ("-0" if stage in BY_FOLD else "") for stage in STAGES}
+    expected = {run for stage in STAGES for run in _named(stage, "cars2")}
     assert tuple(_table()["competitions"]) == STAGES
     assert _reruns(project, params) == expected
 
@@ -223,7 +226,7 @@ def test_a_further_competition_runs_alone(project: Path, params: dict[str, Any])
 def test_the_readme_s_own_competition_runs_alone(project: Path, params: dict[str, Any]) -> None:
     example = yaml.safe_load((ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0])
     file.validate_params(example)
-    expected = {f"{stage}@nuclei" + ("-0" if stage in BY_FOLD else "") for stage in STAGES}
+    expected = {run for stage in STAGES for run in _named(stage, "nuclei")}
     assert _reruns(project, example) == expected
 
 
@@ -238,9 +241,10 @@ def test_a_transfer_makes_one_training_wait_for_another(
     params["transfers"] = [{"to": "banknotes", "from": "models/celeba/fold0"}]
     params["banknotes"]["model"]["weights"] = "given"
     file.validate_params(params)
-    expected = {"transfer@pair0-0", "train@banknotes-0", "evaluate@banknotes", "predict@banknotes"}
+    after = ("train", "predict", "evaluate", "submission")
+    expected = {run for stage in after for run in _named(stage, "banknotes")} | {"transfer@pair0-0"}
     assert _reruns(project, params) == expected
-    assert _table()["transfers"] == ["transfer", "train", "evaluate", "predict"]
+    assert _table()["transfers"] == ["transfer", *after]
 
     params["celeba"]["train"]["lr"] = 0.5
     assert {"train@celeba-0", *expected} < _reruns(project, params)

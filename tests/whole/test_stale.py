@@ -26,7 +26,7 @@ def test_a_model_of_another_split_is_not_evaluated(
     root = project("masks")
     tiny.edit(root, lambda params: params.update(seed=8))
     tiny.run("split")
-    text = _refused(capsys, "evaluate", "tiny")
+    text = _refused(capsys, "predict", "tiny")
     assert "this model was trained for another split_sha256" in text
     assert "run `dvc repro train@tiny-0`" in text
 
@@ -37,12 +37,11 @@ def test_a_model_of_another_fold_is_not_used(
     root = project("masks")
     shutil.copytree(root / "models/tiny/fold0", root / "models/tiny/fold1")
     tiny.edit(root, lambda params: params.update(folds=[0, 1]))
-    text = _refused(capsys, "predict", "tiny")
+    text = _refused(capsys, "predict", "tiny", "--fold", "1")
     assert "fold1: this model was trained for another fold" in text
     assert "found: 0" in text
 
 
-@pytest.mark.parametrize("verb", ["evaluate", "predict"])
 @pytest.mark.parametrize(
     ("section", "key", "value", "words"),
     [
@@ -55,7 +54,6 @@ def test_a_model_of_another_fold_is_not_used(
 def test_a_model_of_other_parameters_is_not_used(
     project: Project,
     capsys: pytest.CaptureFixture[str],
-    verb: str,
     section: str | None,
     key: str,
     value: object,
@@ -70,13 +68,18 @@ def test_a_model_of_other_parameters_is_not_used(
         keys[key] = value
 
     tiny.edit(root, change)
-    text = _refused(capsys, verb, "tiny")
+    text = _refused(capsys, "predict", "tiny")
     assert "fold0: this model was trained with other parameters\n" in text
     assert words in text
     assert "run `dvc repro -sf train@tiny-0`" in text
+    for verb in ("evaluate", "submission"):
+        text = _refused(capsys, verb, "tiny")
+        assert "fold0.arrow: these predictions were made with other parameters\n" in text
+        assert words.replace(" in the model", " in the predictions") in text
     (root / "params.yaml").write_bytes(before)
     tiny.edit(root, lambda params: params["tiny"]["train"].update(checkpoint_steps=5, workers=1))
-    assert main.main([verb, "tiny"]) == 0
+    for verb in ("predict", "evaluate", "submission"):
+        assert main.main([verb, "tiny"]) == 0
 
 
 def test_a_submission_that_was_not_predicted_is_not_right(
@@ -88,7 +91,7 @@ def test_a_submission_that_was_not_predicted_is_not_right(
     del card["checksum"]
     write_json(facts, card | {"sha256": "0" * 64})
     text = _refused(capsys, "check", "tiny")
-    assert "it is not the file that was predicted" in text
+    assert "it is not the file that was written" in text
     assert f"expected: sha256 {'0' * 64}" in text
     facts.write_text("{")
     assert "tiny.json: it is damaged" in _refused(capsys, "check", "tiny")

@@ -19,7 +19,7 @@ from darkroom.tasks.metrics.specs import MetricSpec, get_metric
 def run(context: Context, file: Path | None = None) -> None:
     """Check a submission and print the result; raise ArtifactError if it has faults."""
     paths = context.paths
-    path = file or require(paths.submission, "predict", context.name)
+    path = file or require(paths.submission, "submission", context.name)
     report = check_file(paths, path, ours=file is None)
     if not report.ok:
         raise ArtifactError(
@@ -28,7 +28,7 @@ def run(context: Context, file: Path | None = None) -> None:
             details=[str(fault) for fault in report.faults],
         )
     if file is None:
-        require_predicted(paths)
+        require_written(paths)
     if report.is_sample:
         print(f"{path}: valid: {report.rows} rows, the competition's own sample submission")
         return
@@ -39,14 +39,14 @@ def run(context: Context, file: Path | None = None) -> None:
         print(f"{path}: warning: {warning}")
 
 
-def require_predicted(paths: Layout) -> None:
+def require_written(paths: Layout) -> None:
     """Raise ArtifactError unless the submission is the file that its facts describe."""
-    facts, fix = facts_path(paths.submission), f"run `dvc repro -sf predict@{paths.name}`"
+    facts, fix = facts_path(paths.submission), f"run `dvc repro -sf submission@{paths.name}`"
     expected = read_json(facts, absent="it is not there", fix=fix).get("sha256")
     sha256 = file_sha256(paths.submission)
     if sha256 != expected:
         raise ArtifactError(
-            "it is not the file that was predicted",
+            "it is not the file that was written",
             file=paths.submission,
             found=f"sha256 {sha256}",
             expected=f"sha256 {expected}, as {facts} says",

@@ -32,7 +32,8 @@ from darkroom.stages._context import Context
 
 DEBUG = "DARKROOM_DEBUG"  # if it is set, every error shows its traceback
 CHECK_PARAMS = "params"
-BY_FOLD = ("fold", "transfer", "train")
+BY_FOLD = ("fold", "transfer", "train", "predict")
+PARTS = ("valid", "test")
 STAGES = {
     CHECK_PARAMS: "check params.yaml, and put aside what its earlier states left",
     "fetch": "draw the sample, or fetch or copy the raw files, and list them",
@@ -43,8 +44,9 @@ STAGES = {
     "audit": "report what is odd about the data, in numbers and a picture",
     "transfer": "copy first weights from another run or a file",
     "train": "train one fold",
+    "predict": "keep what a fold's network says of each image of a part",
     "evaluate": "score the validation images and choose the threshold",
-    "predict": "stream predictions into a submission",
+    "submission": "write the kept predictions of the test images as a submission",
 }
 
 
@@ -120,6 +122,13 @@ def parser() -> argparse.ArgumentParser:
         if stage in BY_FOLD:
             verb.add_argument(
                 "--fold", type=int, default=0, help="the fold to hold out (default 0)"
+            )
+        if stage == "predict":
+            verb.add_argument(
+                "--part",
+                choices=PARTS,
+                default=PARTS[0],
+                help="the images that the fold validates (the default), or those to submit",
             )
     check = verbs.add_parser(
         "check",
@@ -243,16 +252,18 @@ def _run(options: dict[str, Any]) -> int:
 def _run_stage(stage: str, name: str, options: dict[str, Any]) -> int:
     """Run a stage. Of several processes of one training the launcher, or rank 0, locks."""
     locked = not is_child() and not (is_under_torchrun() and os.environ["RANK"] != "0")
-    fold: int | None = options.get("fold")
+    runs = {key: options[key] for key in ("fold", "part") if key in options}
     read = partial(read_context, name)
-    with stage_run(stage, read, fold=fold or 0, locked=locked) as context:
+    with stage_run(stage, read, **runs, locked=locked) as context:
         # train is a command too: it starts several processes, and passes TensorBoard.
         module = import_module(f"darkroom.{'cli' if stage == 'train' else 'stages'}.{stage}")
         if stage != "train":  # it imports torch first
             begin()
         code = module.run(context=context, **options)
     if locked and not code:
-        files.write(context.paths.stamp(stage, fold), "done\n")  # DVC warns of empty files
+        files.write(
+            context.paths.stamp(stage, *runs.values()), "done\n"
+        )  # DVC warns of empty files
     return code if isinstance(code, int) else 0
 
 

@@ -111,7 +111,7 @@ def _kaggle_competition(name: str, data: Source) -> str:
             file=PARAMS,
             found=f"{name}.data.source: sample",
             expected="`kaggle`, or the folder that holds the raw files",
-            fix=f"edit it, then run `dvc repro predict@{name}`",
+            fix=f"edit it, then run `dvc repro submission@{name}`",
         )
     return data.kaggle
 
@@ -134,7 +134,7 @@ def _require_committed(commit: Commit | None, root: Path) -> None:
 
 def _outdated_stages(paths: Layout, *, uncommitted: bool) -> Sequence[str]:
     """Return the stages, evaluate among them, whose outputs are not up to date."""
-    stage = f"predict@{paths.name}"
+    stage = f"submission@{paths.name}"
     try:
         return provenance.outdated_stages(paths.root, stage)
     except ArtifactError:
@@ -148,7 +148,7 @@ def _outdated_error(paths: Layout, stages: Sequence[str]) -> ArtifactError:
         "it is not what the parameters make: these stages have changed since",
         file=paths.submission,
         details=stages,
-        fix=f"run `dvc repro predict@{paths.name}`, or add --uncommitted",
+        fix=f"run `dvc repro submission@{paths.name}`, or add --uncommitted",
     )
 
 
@@ -157,10 +157,10 @@ def _read_facts(competition: str, paths: Layout, commit: Commit | None) -> Submi
     sections = tuple(
         name for name, section in all_sections.items() if section.data.kaggle == competition
     )
-    facts_file, fix = facts_path(paths.submission), f"run `dvc repro -sf predict@{paths.name}`"
+    facts_file, fix = facts_path(paths.submission), f"run `dvc repro -sf submission@{paths.name}`"
     facts = read_json(facts_file, absent="it is not there", fix=fix)
     metrics_file = require(paths.metrics, "evaluate", paths.name)
-    path, stage = facts_file, "predict"
+    path, stage = facts_file, "submission"
     try:
         rows, size = int(facts["rows"]), int(facts["bytes"])
         sha256, fingerprint = (_require_hex(facts[key]) for key in ("sha256", "fingerprint"))

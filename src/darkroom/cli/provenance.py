@@ -83,7 +83,7 @@ def outdated_stages(root: Path, stage: str) -> list[str]:
 
     Args:
         root: The project's root.
-        stage: As DVC names it: `predict@carvana`.
+        stage: As DVC names it: `submission@carvana`.
 
     Raises:
         ArtifactError: DVC fails; with its message.

@@ -26,7 +26,8 @@ class Footprint:
 
     Attributes:
         params: `seed`, `folds`, `transfer`, and sections of the competition.
-        reads: Names of `artefacts`; `models` are those of the folds in params.yaml.
+        reads: Names of `artefacts`; `valid` and `test` are predictions of the folds in
+            params.yaml.
         writes: Likewise. Train locks its model itself, when it writes it.
     """
 
@@ -34,6 +35,9 @@ class Footprint:
     reads: tuple[str, ...]
     writes: tuple[str, ...] = ()
 
+
+Places = dict[str, list[tuple[Path, list[Path]]]]
+"""By artefact: lock files, and what each of them locks."""
 
 FOOTPRINTS = {
     "fetch": Footprint(("data",), (), ("raw",)),
@@ -44,21 +48,21 @@ FOOTPRINTS = {
     "audit": Footprint((), ("index", "split", "processed"), ("audit",)),
     "transfer": Footprint(("transfer",), ("source",), ("weights",)),
     "train": Footprint(("seed", "model", "train"), ("index", "split", "weights", "processed")),
+    "predict": Footprint(("predict",), ("index", "split", "processed", "model"), ("predictions",)),
     "evaluate": Footprint(
-        ("folds", "evaluate"), ("raw", "index", "split", "processed", "models"), ("evaluation",)
+        ("folds", "evaluate"), ("raw", "index", "split", "processed", "valid"), ("evaluation",)
     ),
-    "predict": Footprint(
-        ("folds", "predict"), ("index", "processed", "models", "evaluation"), ("submission",)
-    ),
+    "submission": Footprint(("folds",), ("index", "test", "decision"), ("submission",)),
 }
 
 
-def artefacts(context: Context, fold: int = 0) -> dict[str, list[tuple[Path, list[Path]]]]:
+def artefacts(context: Context, fold: int = 0, part: str = "valid") -> Places:
     """Return by artefact its lock files, and what each of them locks.
 
     Args:
         context: The competition.
         fold: The fold of a stage that runs once a fold.
+        part: The part of a stage that runs once a part.
     """
     paths = context.paths
     single = {
@@ -74,15 +78,23 @@ def artefacts(context: Context, fold: int = 0) -> dict[str, list[tuple[Path, lis
             paths.evaluation_sheet,
             paths.metrics,
         ],
-        "submission": [paths.submission, paths.submission_facts],
+        "submission": [paths.submission, paths.submission_facts, paths.test_metrics],
     }
     locks = {name: [(paths.lock(name), entries)] for name, entries in single.items()}
-    locks["models"] = [(paths.lock(f"model{fold}"), [paths.model(fold)]) for fold in context.folds]
+    locks["decision"] = [(paths.lock("evaluation"), [paths.decision])]
+    locks["model"] = [(paths.lock(f"model{fold}"), [paths.model(fold)])]
+    for name in ("valid", "test"):
+        locks[name] = [_predictions(paths, name, each) for each in context.folds]
+    locks["predictions"] = [_predictions(paths, part, fold)]
     locks["fold"] = [(paths.lock(f"start{fold}"), [paths.fold_counts(fold)])]
     locks["weights"] = [(paths.lock(f"weights{fold}"), [paths.first_weights(fold)])]
     source = context.transfer
     locks["source"] = [_source(Path(source.source), fold)] if source else []
     return locks
+
+
+def _predictions(paths: Layout, part: str, fold: int) -> tuple[Path, list[Path]]:
+    return paths.lock(f"{part}{fold}"), [paths.predictions(part, fold)]
 
 
 def _source(path: Path, fold: int) -> tuple[Path, list[Path]]:
@@ -101,6 +113,7 @@ def stage_run(
     read_context: Callable[[], Context],
     *,
     fold: int = 0,
+    part: str = "valid",
     locked: bool = True,
 ) -> Iterator[Context]:
     """Yield what a stage is to be run with; it must end within the block.
@@ -113,6 +126,7 @@ def stage_run(
         stage: Its name.
         read_context: Reads params.yaml.
         fold: The fold of a stage that runs once a fold.
+        part: The part of a stage that runs once a part.
         locked: Whether to lock: of several processes of one training only one does.
 
     Raises:
@@ -122,11 +136,12 @@ def stage_run(
     while True:
         context = read_context()
         with ExitStack() as locks:
-            has_waited = locked and _lock(stage, context, fold, locks)
+            has_waited = locked and _lock(stage, artefacts(context, fold, part), locks)
             if has_waited and read_context() != context:
                 continue  # other parameters may mean other files
-            beginning = _snapshot(stage, context, fold, code)
-            require_unchanged = partial(_compare, beginning, stage, fold, read_context)
+            entries = _read_entries(stage, artefacts(context, fold, part))
+            beginning = _snapshot(stage, context, code, entries)
+            require_unchanged = partial(_compare, beginning, stage, read_context)
             if has_waited:
                 require_unchanged()
             yield replace(context, require_unchanged=require_unchanged)
@@ -134,9 +149,9 @@ def stage_run(
             return
 
 
-def _lock(stage: str, context: Context, fold: int, locks: ExitStack) -> bool:
+def _lock(stage: str, places: Places, locks: ExitStack) -> bool:
     """Take the locks of a stage; return whether another run had to be waited for."""
-    footprint, places, waits = FOOTPRINTS[stage], artefacts(context, fold), list[Path]()
+    footprint, waits = FOOTPRINTS[stage], list[Path]()
     wanted = [(place, True) for name in footprint.reads for place in places[name]]
     wanted += [(place, False) for name in footprint.writes for place in places[name]]
     for (lock, entries), shared in sorted(wanted):
@@ -170,12 +185,13 @@ class _Snapshot:
     entries: Sequence[Path]
 
 
+def _read_entries(stage: str, places: Places) -> list[Path]:
+    reads = FOOTPRINTS[stage].reads
+    return [entry for name in reads for _, paths in places[name] for entry in paths]
+
+
 def _snapshot(
-    stage: str,
-    context: Context,
-    fold: int,
-    code: Mapping[Path, str],
-    entries: Sequence[Path] | None = None,
+    stage: str, context: Context, code: Mapping[Path, str], entries: Sequence[Path]
 ) -> _Snapshot:
     sections: dict[str, Any] = {}
     params: dict[str, Any] = {context.name: sections}
@@ -185,10 +201,6 @@ def _snapshot(
             params[key] = value.model_dump(by_alias=True) if key == "transfer" and value else value
         else:
             sections[key] = getattr(context.section, key).model_dump(by_alias=True)
-    if entries is None:
-        places = artefacts(context, fold)
-        reads = FOOTPRINTS[stage].reads
-        entries = [entry for name in reads for _, paths in places[name] for entry in paths]
     return _Snapshot(params, code, dict(_stats(entries)), entries)
 
 
@@ -210,12 +222,10 @@ def _stats(paths: Sequence[Path]) -> Iterator[tuple[Path, tuple[int, int, int]]]
                 yield file, (status.st_size, status.st_mtime_ns, status.st_ino)
 
 
-def _compare(
-    beginning: _Snapshot, stage: str, fold: int, read_context: Callable[[], Context]
-) -> None:
+def _compare(beginning: _Snapshot, stage: str, read_context: Callable[[], Context]) -> None:
     """Raise ArtifactError if what a stage began with is not what is there now."""
     try:
-        now = _snapshot(stage, read_context(), fold, _code(), beginning.entries)
+        now = _snapshot(stage, read_context(), _code(), beginning.entries)
     except DarkroomError as error:
         differences = [str(error).splitlines()[0]]
     else:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from darkroom.cli.check import check_file, require_predicted
+from darkroom.cli.check import check_file, require_written
 from darkroom.errors import ArtifactError
 from darkroom.params import file
 from darkroom.project.paths import PARAMS, Layout
@@ -24,13 +24,13 @@ def _print_competition(paths: Layout) -> bool:
     """Print one competition's lines; return whether its submission is there and valid."""
     print(f"\n{paths.name}")
     if not paths.submission.exists() or not paths.metrics.exists():
-        print(f"  no submission yet: run `dvc repro predict@{paths.name}`")
+        print(f"  no submission yet: run `dvc repro submission@{paths.name}`")
         return False
     for part, headline in _headlines(paths):
         print(f"  {part:<11} {headline}")
     report = check_file(paths, paths.submission)
     if report.ok:
-        require_predicted(paths)
+        require_written(paths)
     state = "valid" if report.ok else f"{report.fault_count} faults: darkroom check {paths.name}"
     print(f"  submission  {paths.submission}")
     print(f"  checked     {report.rows} rows: {state}")

@@ -27,8 +27,8 @@ class Competition(Section):
     preprocess: Preprocess
     model: Model
     train: Train
-    evaluate: Evaluate
     predict: Predict
+    evaluate: Evaluate
 
 
 class Transfer(Section):

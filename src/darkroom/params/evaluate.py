@@ -1,4 +1,4 @@
-"""The `evaluate` and `predict` sections: how predictions are made, scored and decided."""
+"""The `predict` and `evaluate` sections: how predictions are made, and scored and decided."""
 
 from typing import Annotated, Literal
 
@@ -19,10 +19,24 @@ class Tiles(Section):
     )
 
 
-class Evaluate(Section):
-    """How predictions are scored."""
+class Predict(Section):
+    """How networks are asked for predictions, which are kept."""
 
     batch_size: int = Field(8, ge=1, le=4096, description="Images at once.")
+    accelerator: Accelerator = "auto"
+    tta: list[Transform] = Field(
+        [],
+        description="Flips and turns of an image to predict too, and to average with it.",
+    )
+    scales: list[Annotated[Number, Field(ge=0.25, le=4)]] = Field(
+        [1.0], min_length=1, description="Sizes at which masks are predicted and averaged."
+    )
+    tiles: Tiles | None = Field(None, description="Predict masks tile by tile; null: whole.")
+
+
+class Evaluate(Section):
+    """How predictions are scored, and what is made of them."""
+
     threshold: Literal["auto"] | Annotated[Number, Field(ge=1 / 256, le=255 / 256)] | None = Field(
         None,
         description="A pixel or label is present if its probability is greater: a number in 0..1, "
@@ -30,16 +44,6 @@ class Evaluate(Section):
         "the validation images, one a label where that is better. Left out: 0.5 where the metric "
         "is accuracy, or dice of one class; else auto. Exclusive mask classes have none.",
     )
-    accelerator: Accelerator = "auto"
-    tta: list[Transform] = Field(
-        [],
-        description="Flips and turns of an image to predict too, and to average with it, here "
-        "and in the submission.",
-    )
-    scales: list[Annotated[Number, Field(ge=0.25, le=4)]] = Field(
-        [1.0], min_length=1, description="Sizes at which masks are predicted and averaged."
-    )
-    tiles: Tiles | None = Field(None, description="Predict masks tile by tile; null: whole.")
     min_area: int = Field(
         0,
         ge=0,
@@ -56,10 +60,3 @@ class Evaluate(Section):
         description="Part objects that touch, where a submission has a row for each: by a "
         "watershed on the distance to the background.",
     )
-
-
-class Predict(Section):
-    """How the submission is made."""
-
-    batch_size: int = Field(8, ge=1, le=4096, description="Images at once.")
-    accelerator: Accelerator = "auto"

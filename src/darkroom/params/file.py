@@ -17,17 +17,28 @@ from darkroom.params.rules import broken_rules
 Location = tuple[str | int, ...]
 
 KEY_ERRORS = ("extra_forbidden", "missing")  # of a key that the schema or the file lacks
-# Keys of a data section that an earlier version had, and what to write instead.
+# Keys that an earlier version had in a section, and what to write instead.
 REPLACED = {
-    "format": "remove it: all competitions are described in one form; the shipped params.yaml has "
-    "examples",
-    "image_path": 'write it as image, with columns in braces: image: "train.zip/{image}.png"',
-    "mask_path": 'write it as mask, with columns in braces: mask: "masks.zip/{image}.png"',
-    "rle_order": "write runs: {order: column}",
-    "leave_out": 'write where in train, valid or test: where: {image: "!.DS_Store"}',
-    "columns": "write {2} in image for a column by position, and targets: [3]",
-    "quality": "write the archives into files, image and mask: files: train_hq/{car}_{view}.jpg",
-    "delimiter": 'write it beside its table: table: {table: train.csv, delimiter: ";"}',
+    "data": {
+        "format": "remove it: all competitions are described in one form; the shipped params.yaml "
+        "has examples",
+        "image_path": 'write it as image, with columns in braces: image: "train.zip/{image}.png"',
+        "mask_path": 'write it as mask, with columns in braces: mask: "masks.zip/{image}.png"',
+        "rle_order": "write runs: {order: column}",
+        "leave_out": 'write where in train, valid or test: where: {image: "!.DS_Store"}',
+        "columns": "write {2} in image for a column by position, and targets: [3]",
+        "quality": "write the archives into files, image and mask: "
+        "files: train_hq/{car}_{view}.jpg",
+        "delimiter": 'write it beside its table: table: {table: train.csv, delimiter: ";"}',
+    },
+    "evaluate": {
+        "batch_size": "remove it: predict.batch_size counts; predict alone asks the networks",
+        "accelerator": "remove it: predict.accelerator counts; predict alone asks the networks",
+        "tta": "write it in predict, which alone asks the networks: predict: {tta: [hflip]}",
+        "scales": "write it in predict, which alone asks the networks: predict: {scales: [1.0]}",
+        "tiles": "write it in predict, which alone asks the networks: "
+        "predict: {tiles: {height: 512, width: 512}}",
+    },
 }
 MAX_WORDS = 12  # allowed words that fit a line
 MAX_FAULTS = 100  # for which a message is made: each is compared with the allowed keys
@@ -116,7 +127,8 @@ def _message(detail: ErrorDetails, raw: Any, schema: dict[str, Any]) -> str:
     found = _shown(detail["input"])
     kind = detail["type"]
     if kind == "extra_forbidden":
-        if ".data." in path and (words := REPLACED.get(str(detail["loc"][-1]))):
+        section = path.split(".")[1] if "." in path else ""
+        if words := REPLACED.get(section, {}).get(str(detail["loc"][-1])):
             return f"{path}: this key is gone: {words}"
         near = _elsewhere(detail["loc"], raw, schema) or _nearest(detail["loc"], schema)
         return f"{path}: unknown key{near}"

@@ -6,11 +6,13 @@ from pathlib import Path
 from darkroom.params.competition import NAME, Competition, Params
 from darkroom.params.data import KAGGLE, URLS, Source
 from darkroom.params.data_rules import data_faults
-from darkroom.params.evaluate import Evaluate
 from darkroom.params.section import OBJECT_METRICS
 
-# Of the section evaluate.
-MASK_KEYS = ("scales", "tiles", "min_area", "fill_holes", "largest", "separate")
+# Keys of masks alone, by section.
+MASK_KEYS = {
+    "predict": ("scales", "tiles"),
+    "evaluate": ("min_area", "fill_holes", "largest", "separate"),
+}
 
 
 def broken_rules(params: Params) -> list[str]:
@@ -165,7 +167,7 @@ def _check_crop(name: str, section: Competition) -> list[str]:
 
 
 def _check_evaluate(name: str, section: Competition) -> list[str]:
-    """Check that the keys of `evaluate` apply to the task."""
+    """Check that the keys of `predict` and `evaluate` apply to the task."""
     task, evaluate = section.data.task, section.evaluate
     faults = []
     is_set = evaluate.threshold not in (None, "auto")
@@ -175,11 +177,13 @@ def _check_evaluate(name: str, section: Competition) -> list[str]:
             "remove it"
         )
     if task != "segmentation":
-        for key in MASK_KEYS:
-            if getattr(evaluate, key) != Evaluate.model_fields[key].default:
-                faults.append(
-                    f"{name}.evaluate.{key}: is for masks, and the task is {task}; remove it"
-                )
+        for part in ("predict", "evaluate"):
+            keys = getattr(section, part)
+            for key in MASK_KEYS[part]:
+                if getattr(keys, key) != type(keys).model_fields[key].default:
+                    faults.append(
+                        f"{name}.{part}.{key}: is for masks, and the task is {task}; remove it"
+                    )
     elif is_set and section.data.values:
         faults.append(
             f"{name}.evaluate.threshold: found {evaluate.threshold}, but of exclusive classes "

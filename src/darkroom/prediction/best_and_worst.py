@@ -14,9 +14,8 @@ from darkroom.index.card import Card
 from darkroom.prediction.decision import Decision
 from darkroom.prediction.label_scores import Evaluation
 from darkroom.store.store import Store
-from darkroom.tasks.answers import Decoder, answer_caption
+from darkroom.tasks.answers import Decoder, answer_caption, decode_value
 from darkroom.tasks.planes import MaskClasses
-from darkroom.tasks.table import Task, get_task
 
 COLUMNS = 4
 PANEL_COLUMNS = 2  # of tiles that show truth, answer and errors
@@ -62,15 +61,13 @@ def draw_page(
     """
     score_of = evaluation.per_image.set_index("id")["score"]
     number_of = {image_id: number for number, image_id in enumerate(shards.ids)}
-    task = get_task(card.task, classes=MaskClasses(card.exclusive, card.background))
-    has_panels = task.masks and card.planes > 1
+    has_masks = card.task == "segmentation"
+    has_panels = has_masks and card.planes > 1
     tiles, captions, colours = [], [], []
     for image_id in ids:
         number = number_of[image_id]
         prediction = predictions[image_id]
-        tile, caption, colour = _tile(
-            shards, number, rows, card, task, prediction, evaluation.decision
-        )
+        tile, caption, colour = _tile(shards, number, rows, card, prediction, evaluation.decision)
         tiles.append(tile)
         captions.append(f"{image_id}\n{caption or f'{score_of[image_id]:.4f}'}")
         colours.append(colour)
@@ -85,7 +82,7 @@ def draw_page(
         columns=PANEL_COLUMNS if has_panels else COLUMNS,
         title=f"{name}: the worst, then the best",
         text=[" · ".join(figures[:FIGURES]), *([PANELS] if has_panels else [])],
-        legend=_legend(card) if task.masks else (),
+        legend=_legend(card) if has_masks else (),
         marks=colours,
     )
 
@@ -101,26 +98,26 @@ def _tile(
     number: int,
     rows: pd.DataFrame,
     card: Card,
-    task: Task,
     prediction: NDArray[np.float32],
     decision: Decision,
 ) -> tuple[Pixels, str, sheets.Colour | None]:
     """Return an image, a caption of its prediction, and the colour of right or wrong."""
     image = shards.image(number)
-    if task.masks:
+    if card.task == "segmentation":
         mask = shards.mask(number)
         assert mask is not None, "a training row without a mask is refused by the index"
-        answer = task.decode(prediction, decision.threshold_array(card.planes))
+        classes = MaskClasses(card.exclusive, card.background)
+        answer = classes.decode(prediction, decision.threshold_array(card.planes))
         return mask_panels(image, mask, answer), "", None
     truth: Any = rows.loc[number, list(card.targets)].to_numpy(np.float64)
     truth = int(truth[0]) if card.task == "multiclass" and not card.soft else truth
     names = card.classes or card.targets
-    caption, is_right = answer_caption(_decoder(task, decision), truth, prediction, names)
+    caption, is_right = answer_caption(_decoder(card.task, decision), truth, prediction, names)
     return image, caption, sheets.ANSWER_MARKS[is_right]
 
 
-def _decoder(task: Task, decision: Decision) -> Decoder:
+def _decoder(task: str, decision: Decision) -> Decoder:
     """Return what makes answers as was decided; numbers stay as they are, which say more."""
-    if task.name == "regression":
-        return task.decode
-    return lambda predictions, _: decision.answers(task.name, predictions)
+    if task == "regression":
+        return decode_value
+    return lambda predictions, _: decision.answers(task, predictions)

@@ -1,26 +1,23 @@
-"""decision.json: how probabilities become answers, from evaluate to predict.
+"""decision.json: how probabilities become answers, from evaluate to the submission.
 
-A threshold fits the predictions that it was chosen on: with other transforms or tiles, another
-one would be best. So all is decided once, by evaluate, and predict takes it as it is.
+A threshold fits the predictions that it was chosen on. So all is decided once, by evaluate, on the
+validation images, and the submission takes it as it is.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom.errors import ArtifactError, ParamsError
+from darkroom.errors import ArtifactError
 from darkroom.images.objects import Cleanup
-from darkroom.prediction.networks.tiles import Tiles
-from darkroom.prediction.networks.tta import TTA
 from darkroom.project.checked_json import read_json, write_json
-from darkroom.tasks.answers import decode_grade
+from darkroom.tasks.answers import DECODERS, decode_grade
 from darkroom.tasks.planes import MaskClasses
-from darkroom.tasks.table import TASKS
 
 DEFAULT_THRESHOLD = 0.5
 WITHOUT_THRESHOLD = ("multiclass", "regression")  # the greatest class, or the value itself
@@ -34,7 +31,6 @@ class Decision:
     Attributes:
         threshold: A pixel or label is present if its probability is greater; 0 < threshold < 1.
             One for all, or one a label or mask class. None: the task needs none.
-        tta: The test-time augmentation that the rest was chosen with.
         at_least_one: Multilabel: an image none of whose labels is above its threshold gets the
             one that is nearest to it, by the ratio.
         cuts: The answer is a grade: how many of these, ascending, the value is greater than; with
@@ -46,7 +42,6 @@ class Decision:
     """
 
     threshold: Threshold | None = DEFAULT_THRESHOLD
-    tta: TTA = field(default_factory=TTA)
     at_least_one: bool = False
     cuts: tuple[float, ...] = ()
     min_area: int = 0
@@ -71,7 +66,7 @@ class Decision:
         if self.cuts:
             return decode_grade(probabilities, self.cuts)
         if self.threshold is None:
-            return TASKS[task].decode(probabilities, DEFAULT_THRESHOLD)
+            return DECODERS[task](probabilities, DEFAULT_THRESHOLD)
         threshold = self.threshold_array(probabilities.shape[1])
         if probabilities.ndim > 2:
             threshold = threshold.reshape(-1, *[1] * (probabilities.ndim - 2))
@@ -126,16 +121,9 @@ class Decision:
         return np.array(numbers, np.float32)
 
 
-_TTA_KEYS = ("tta", "scales", "tiles")
-_KEYS = tuple(each.name for each in fields(Decision) if each.name != "tta")
-
-
 def write_decision(path: Path, decision: Decision) -> None:
     """Write the decision."""
-    tta, values = decision.tta, asdict(decision)
-    tiles = None if tta.tiles is None else vars(tta.tiles)
-    values |= {"tta": tta.transforms, "scales": tta.scales, "tiles": tiles}
-    write_json(path, values)
+    write_json(path, asdict(decision))
 
 
 def read_decision(path: Path, name: str, task: str, labels: int | None = None) -> Decision:
@@ -153,18 +141,13 @@ def read_decision(path: Path, name: str, task: str, labels: int | None = None) -
     fix = f"run `dvc repro -sf evaluate@{name}`"
     values = read_json(path, absent="it is not there", fix=fix)
     try:
-        if set(values) != {*_KEYS, *_TTA_KEYS}:
+        if set(values) != {each.name for each in fields(Decision)}:
             raise ValueError(f"keys {', '.join(sorted(values))}")
-        tiles = None if values["tiles"] is None else Tiles(**values["tiles"])
-        decision = Decision(
-            **{key: values[key] for key in _KEYS if key not in ("threshold", "cuts")},
-            threshold=_as_threshold(values["threshold"]),
-            cuts=tuple(values["cuts"]),
-            tta=TTA(tuple(values["tta"]), tuple(values["scales"]), tiles),
-        )
+        values |= {"threshold": _as_threshold(values["threshold"]), "cuts": tuple(values["cuts"])}
+        decision = Decision(**values)
         _check_legal(decision, task, labels)
         return decision
-    except (ParamsError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(
             "it is damaged: it holds no valid decision",
             file=path,

@@ -296,9 +296,23 @@ class Predictions:
         Raises:
             ArtifactError: The file is damaged.
         """
+        return self.batches()
+
+    def batches(self, start: int = 0) -> Iterator[Prediction]:
+        """Yield the batches but for the first ones, which are not decoded.
+
+        Args:
+            start: How many to leave out.
+
+        Raises:
+            ArtifactError: The file is damaged.
+        """
         done = 0
-        with self._reader() as reader:
+        with self._reader(included_fields=[0]) as keys, self._reader() as reader:
             for number in range(reader.num_record_batches):
+                if number < start:
+                    done += keys.get_batch(number).num_rows
+                    continue
                 rows = self._rows(reader, number, done)
                 done += len(rows.ids)
                 yield self._prediction(rows)

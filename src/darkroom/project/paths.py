@@ -103,6 +103,11 @@ class Layout:
         return self.reports / "metrics.json"
 
     @property
+    def test_metrics(self) -> Path:
+        """The scores of the submission, where the answers are known."""
+        return self.reports / "test_metrics.json"
+
+    @property
     def decision(self) -> Path:
         """The threshold chosen on validation predictions."""
         return self.reports / "decision.json"
@@ -126,6 +131,10 @@ class Layout:
         """Weights and model.json of one fold."""
         return self.root / "models" / self.name / f"fold{fold}"
 
+    def predictions(self, part: str, fold: int) -> Path:
+        """What a fold's network says of a part: "valid", what it validates, or "test"."""
+        return self.root / "data" / "predictions" / self.name / part / f"fold{fold}.arrow"
+
     @property
     def submission(self) -> Path:
         """What to upload; its facts lie beside it as .json."""
@@ -146,14 +155,18 @@ class Layout:
         """The plot of local scores against the leaderboard's."""
         return self.submission.with_name(f"{self.name}_history.png")
 
-    def stamp(self, stage: str, fold: int | None = None) -> Path:
+    def stamp(self, stage: str, *runs: object) -> Path:
         """A sign that a stage has ended.
 
         Its path holds the name where no ".." can lead out of the folder: `.dvcignore` lets DVC
         refuse a stage whose stamp is elsewhere, before it removes that stage's old outputs.
+
+        Args:
+            stage: Its name.
+            runs: The fold and the part of a stage that runs once for each.
         """
-        name = self.name if fold is None else f"{self.name}={fold}"
-        return self.root / "data" / "stamps" / f"{stage}={name}.stamp"
+        name = "=".join(map(str, (stage, self.name, *runs)))
+        return self.root / "data" / "stamps" / f"{name}.stamp"
 
     def runs(self, fold: int, fingerprint: str) -> Path:
         """TensorBoard's events of one training; another fingerprint is another run."""

@@ -18,7 +18,11 @@ _POLL_S = 0.2
 
 @contextmanager
 def half_done(
-    folder: Path, *, leads: bool = True, agree: Callable[[bool], bool] = lambda flag: flag
+    folder: Path,
+    *,
+    leads: bool = True,
+    agree: Callable[[bool], bool] = lambda flag: flag,
+    keep: bool = False,
 ) -> Iterator[Path]:
     """Yield a folder for half-done work, which is removed if the block succeeds.
 
@@ -30,6 +34,7 @@ def half_done(
         folder: Named by the fingerprint of the result; it is created if it is missing.
         leads: Whether this process takes the lock: of several that work together one does.
         agree: Returns the leader's argument in each of the processes that work together.
+        keep: Whether the folder stays, for the next result that needs the same work.
     """
     handle: int | None = None
     with ExitStack() as stack:
@@ -51,7 +56,7 @@ def half_done(
             shutil.rmtree(folder, ignore_errors=True)
         raise
     else:
-        if leads and not _is_awaited(folder):
+        if leads and not keep and not _is_awaited(folder):
             shutil.rmtree(folder, ignore_errors=True)
     finally:
         if handle is not None:

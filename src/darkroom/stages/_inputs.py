@@ -4,10 +4,12 @@ import pandas as pd
 
 from darkroom.errors import ArtifactError
 from darkroom.index.card import Card
+from darkroom.index.split import check_split
 from darkroom.index.table import Index
 from darkroom.project.paths import Layout
 from darkroom.raw.masks import MaskForm
 from darkroom.stages._context import require
+from darkroom.stages._split import read_split
 from darkroom.store.store import Store
 from darkroom.tasks.planes import MaskClasses
 
@@ -20,6 +22,33 @@ def mask_form(card: Card) -> MaskForm:
 def mask_classes(card: Card) -> MaskClasses:
     """Return how mask classes share the pixels."""
     return MaskClasses(card.exclusive, card.background)
+
+
+def outputs_of(card: Card) -> int:
+    """Return K, the number of probabilities or values of a prediction, a pixel's for masks."""
+    if card.task == "segmentation":
+        return card.planes
+    return len(card.classes) if card.task == "multiclass" else len(card.targets)
+
+
+def has_answers(card: Card, test: pd.DataFrame) -> bool:
+    """Return whether the answers to all test images are known, labels or values."""
+    if card.task == "segmentation" or not card.targets:
+        return False
+    return bool(test[list(card.targets)].notna().all(axis=None))
+
+
+def read_train(paths: Layout, index: Index) -> tuple[pd.DataFrame, str]:
+    """Return the training rows of the index, numbered from 0, with their fold; the split's sha256.
+
+    Raises:
+        ArtifactError: The split is absent or damaged, or of another index.
+    """
+    train = index.rows[index.rows["part"] == "train"].reset_index(drop=True)
+    folds, sha256 = read_split(paths)
+    check_split(train, folds)
+    train["fold"] = train["id"].map(folds.set_index("id")["fold"])
+    return train, sha256
 
 
 def read_part(paths: Layout, index: Index, part: str) -> tuple[Store, pd.DataFrame]:

@@ -1,4 +1,4 @@
-"""The parameters that a model learned with: in model.json, and as params.yaml would have it now.
+"""The parameters of a model or of predictions: as they were, and as params.yaml has them now.
 
 DVC compares parameters too, but it reads params.yaml when a stage has ended: an edit in that moment
 is recorded with a model of the old values. The model itself knows better.
@@ -11,7 +11,7 @@ from typing import Any
 from darkroom.errors import ArtifactError
 from darkroom.stages._context import Context
 
-KEY = "params"  # of model.json
+KEY = "params"  # of model.json, and of the header of predictions
 _WITHOUT_EFFECT = ("accelerator", "checkpoint_steps", "workers")  # of `train`, on the result
 
 
@@ -23,6 +23,12 @@ def learning_params(context: Context) -> dict[str, Any]:
         "model": context.section.model.model_dump(mode="json"),
         "train": train,
     }
+
+
+def prediction_params(context: Context) -> dict[str, Any]:
+    """Return what predictions depend on: those of learning, and the section `predict`."""
+    predict = context.section.predict.model_dump(mode="json", exclude={"accelerator", "batch_size"})
+    return learning_params(context) | {"predict": predict}
 
 
 def require_same_params(context: Context, fold: int, folder: Path, info: Mapping[str, Any]) -> None:
@@ -37,19 +43,31 @@ def require_same_params(context: Context, fold: int, folder: Path, info: Mapping
     Raises:
         ArtifactError: It learned with other parameters, each of which is named.
     """
-    before, now = (_flat(each) for each in (info.get(KEY, {}), learning_params(context)))
-    differences = [
-        f"{key}: {before.get(key, '(none)')} in the model, {now.get(key, '(none)')} in params.yaml"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key, _flat) != now.get(key, _flat)
-    ]
-    if differences:
+    if differences := changed_params(info.get(KEY, {}), learning_params(context), "model"):
         raise ArtifactError(
             "this model was trained with other parameters",
             file=folder,
             details=differences,
             fix=f"run `dvc repro -sf train@{context.name}-{fold}`",
         )
+
+
+def changed_params(
+    old: Mapping[str, Any], new: Mapping[str, Any], what: str = "predictions"
+) -> list[str]:
+    """Return a line for each parameter that differs.
+
+    Args:
+        old: As they were.
+        new: Those of params.yaml.
+        what: What has the old ones.
+    """
+    before, now = _flat(old), _flat(new)
+    return [
+        f"{key}: {before.get(key, '(none)')} in the {what}, {now.get(key, '(none)')} in params.yaml"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key, _flat) != now.get(key, _flat)
+    ]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -15,7 +15,7 @@ from darkroom.params.file import read_params
 from darkroom.project import files
 from darkroom.project.paths import CHECKED, DROPPED, OWN_METRICS, PARAMS, Layout
 
-_FOLD = re.compile(r"fold(\d+)(?:\.csv)?")
+_FOLD = re.compile(r"fold(\d+)(?:\.csv|\.arrow)?")
 
 
 def run() -> None:
@@ -39,7 +39,9 @@ def leftovers(params: Params) -> Iterator[Path]:
     sources = {Path(transfer.source).resolve() for transfer in params.transfers}
     for name in params.competitions:
         paths = Layout(name)
-        for folder in (paths.model(0).parent, paths.history(0).parent, paths.start):
+        predictions = (paths.predictions(part, 0).parent for part in ("valid", "test"))
+        models, histories = paths.model(0).parent, paths.history(0).parent
+        for folder in (models, histories, paths.start, *predictions):
             for path in files.matching_files(folder, "fold*"):
                 fold = _FOLD.fullmatch(path.name)
                 if fold and int(fold[1]) not in params.folds and not _is_used(path, sources):

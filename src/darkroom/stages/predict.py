@@ -1,79 +1,107 @@
-"""predict: shards, all folds and the decision -> a submission, written batch by batch."""
+"""predict: shards and a fold's network -> its predictions for the images of a part, which are kept.
 
+No other stage asks a network after its training. What scores, blends, decides and writes reads
+these files.
+"""
+
+import hashlib
+import json
 import sys
+from collections.abc import Iterator, Sequence
 
+import pandas as pd
 from tqdm import tqdm
 
-from darkroom.index.table import read_index
-from darkroom.params.evaluate import Predict
-from darkroom.prediction.decision import read_decision
+from darkroom.index.table import Index, read_index
+from darkroom.prediction.predictions import Header, Part, Prediction, write_predictions
 from darkroom.project import fingerprint
 from darkroom.project.journal import Journal
 from darkroom.project.work import discard_others, half_done
-from darkroom.stages import _folds
-from darkroom.stages._context import Context, require
-from darkroom.stages._inputs import read_part
-from darkroom.submission.cells import legal_values, row_encoder
-from darkroom.submission.writer import Writer
-from darkroom.tasks.metrics.own import own_digests
-from darkroom.tasks.metrics.specs import get_metric
+from darkroom.stages import _leaks, _network
+from darkroom.stages._context import Context
+from darkroom.stages._inputs import has_answers, read_part, read_train
+from darkroom.stages._model_params import KEY, prediction_params
+from darkroom.stages._network import TrainedNetwork
+from darkroom.store.store import Store
 
 
-def run(context: Context) -> None:
-    """Write a competition's submission; the file appears once it is complete."""
+def run(context: Context, fold: int = 0, part: Part = "valid") -> None:
+    """Write the predictions of a fold's network: for what it validates, or for what is to submit.
+
+    The file appears once it is complete.
+    """
     name, paths = context.name, context.paths
-    choice: Predict = context.section.predict
 
     index = read_index(paths.index, paths.card)
-    card = index.card
-    metric = get_metric(card.metric, card.task)
-    shards, test = read_part(paths, index, "test")
-    file = require(paths.decision, "evaluate", name)
-    decision = read_decision(file, name, card.task, max(1, len(card.targets)))
-    trained = _folds.load(context, card, shards, choice, decision.tta)
-
-    digest = fingerprint.stage_fingerprint(
-        "predict",
-        {"folds": context.folds},
-        [paths.decision, *map(paths.model, context.folds)],
-        {"card": index.sha256, **shards.digests, **own_digests(card.metric)},
+    shards, rows = read_part(paths, index, "train" if part == "valid" else "test")
+    train, split_sha256 = read_train(paths, index)
+    if part == "valid":
+        rows = rows[(train["fold"] == fold).to_numpy()]
+    trained = _network.load(
+        context,
+        fold,
+        index.card,
+        shards,
+        context.section.predict,
+        split_sha256=split_sha256 if part == "valid" else None,
     )
-    to_rows = row_encoder(card, metric, decision, shards.fit)
-    facts = {"fingerprint": digest, "threshold": decision.threshold, "folds": list(context.folds)}
-    bar = tqdm(total=len(shards), desc=f"predict {name}", unit="img", file=sys.stderr, disable=None)
-    writer = Writer(paths.submission, card.header, facts=facts)
-    place = trained.work_folder(context, "predict", digest)
-    changed = 0
-    with half_done(place) as folder, bar, writer:
-        journal = Journal(folder / "rows.parts")
-        for part in journal:
-            changed += _write_part(writer, part)
-        done = writer.images
+    leaked: list[str] = []
+    if part == "valid" or has_answers(index.card, rows):
+        leaked = _leaks.leaked_ids(paths, fold, rows, train[train["fold"] != fold])
+    header = _header(context, fold, part, index, shards, trained, rows, leaked)
+
+    # Of another device, say, the same predictions have other bits.
+    bits = json.dumps([header.fingerprint, trained.bits()])
+    place = paths.work(hashlib.sha256(bits.encode()).hexdigest(), f"predict.{part}{fold}")
+    title = f"predict {name}, fold {fold}, {part}"
+    bar = tqdm(total=len(rows), desc=title, unit="img", file=sys.stderr, disable=None)
+
+    def compute(done: int) -> Iterator[Prediction]:
         if done:
-            print(f"{name}: going on after {done} of {len(test)} images", file=sys.stderr)
-        bar.update(done)
-        rest = test.iloc[done:]
-        batches = trained.predict(context.folds, shards, rest) if len(rest) else iter(())
-        for ids, predictions, originals in batches:
-            values, illegal = legal_values(predictions, metric)
-            rows = to_rows(ids, values, [(int(h), int(w)) for h, w in originals])
-            lines = writer.lines(row for some in rows for row in some)
-            part = f"{len(ids)} {illegal}\n".encode() + lines
-            journal.append(part)
-            changed += _write_part(writer, part)
-            bar.update(len(ids))
+            print(f"{title}: going on after {done} of {len(rows)} images", file=sys.stderr)
+        if done < len(rows):
+            yield from trained.predict(shards, rows.iloc[done:])
         context.require_unchanged()
 
+    path = paths.predictions(part, fold)
+    with half_done(place) as folder, bar:
+        journal = Journal(folder / "predictions.parts")
+        write_predictions(path, header, compute, journal=journal, progress=bar.update)
     discard_others(place)
-    if changed:
-        print(f"{name}: {changed} numbers below 0 are written as 0, for {metric.name}")
-    images = "" if writer.rows == writer.images else f" of {writer.images} images"
-    print(f"{name}: {writer.rows} rows{images} in {paths.submission}")
+    print(f"{name}, fold {fold}: predictions of {len(rows)} images in {path}")
 
 
-def _write_part(writer: Writer, part: bytes) -> int:
-    """Add a batch's rows, behind a line of two numbers: its images, and how many values changed."""
-    head, _, lines = part.partition(b"\n")
-    images, changed = map(int, head.split())
-    writer.write_lines(lines, images)
-    return changed
+def _header(
+    context: Context,
+    fold: int,
+    part: Part,
+    index: Index,
+    shards: Store,
+    trained: TrainedNetwork,
+    rows: pd.DataFrame,
+    leaked: Sequence[str],
+) -> Header:
+    outputs = trained.outputs
+    has_masks = index.card.task == "segmentation"
+    return Header(
+        part=part,
+        task=index.card.task,
+        shape=(outputs, shards.height, shards.width) if has_masks else (outputs,),
+        rows=len(rows),
+        fit=shards.fit,
+        fingerprint=fingerprint.stage_fingerprint(
+            "predict",
+            {"fold": fold, "part": part, "predict": trained.choice.model_dump(mode="json")},
+            [context.paths.model(fold)],
+            {"card": index.sha256, "split": trained.info["split_sha256"], **shards.digests},
+        ),
+        leaked=tuple(leaked),
+        facts={
+            "name": context.name,
+            "fold": fold,
+            "index": index.sha256,
+            "split": trained.info["split_sha256"],
+            "weights": trained.info["weights"],
+            KEY: prediction_params(context),
+        },
+    )

@@ -76,6 +76,15 @@ def decode_value(values: Floats, _threshold: Threshold) -> Floats:
     return values
 
 
+DECODERS: dict[str, Decoder] = {
+    "multilabel": decode_yes,
+    "binary": decode_yes,
+    "multiclass": decode_class,
+    "regression": decode_value,
+}
+"""Of each task without masks; those of masks depend on how classes share the pixels."""
+
+
 def answer_caption(
     decode: Decoder,
     truth: Any,

@@ -9,11 +9,14 @@ Targets have a plane a class, and one more, the last, where some pixels are unkn
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+# What scores and writes kept predictions needs the arrays alone: torch takes seconds to import.
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,11 @@ class MaskClasses:
     exclusive: bool = False
     background: bool = False
 
-    def activate(self, logits: Tensor) -> Tensor:
+    def activate(self, logits: "Tensor") -> "Tensor":
         """Return the probabilities of the classes, (N, K, H, W), without the background."""
         if not self.exclusive:
-            return torch.sigmoid(logits)
-        return torch.softmax(logits, dim=1)[:, int(self.background) :]
+            return logits.sigmoid()
+        return logits.softmax(dim=1)[:, int(self.background) :]
 
     def decode(self, probabilities: NDArray[np.float32], threshold: object) -> NDArray[np.uint8]:
         """Return the answer of probabilities (..., K, H, W), uint8 of 0 and 1.
@@ -51,27 +54,42 @@ class MaskClasses:
             [[[1, 0]], [[0, 0]]]
         """
         if self.exclusive:
-            return self.greatest(torch.from_numpy(probabilities)).numpy().view(np.uint8)
+            return self._greatest_of(probabilities).view(np.uint8)
         limits = np.asarray(threshold, np.float32)
         limits = limits[:, None, None] if limits.ndim else limits
         return (probabilities > limits).astype(np.uint8)
 
-    def greatest(self, probabilities: Tensor) -> Tensor:
+    def _greatest_of(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return which of exclusive classes (..., K, H, W) each pixel has; see `greatest`."""
+        planes = np.moveaxis(probabilities, -3, 0)
+        answer = np.zeros(planes.shape, np.bool_)
+        total = np.zeros_like(planes[0])
+        most = total.copy()  # what is 0 is of no class
+        for plane in planes:
+            total += plane
+            np.maximum(most, plane, out=most)
+        free = most > (1 - total if self.background else 0)
+        for plane, of_class in zip(planes, answer, strict=True):
+            np.logical_and(plane == most, free, out=of_class)
+            free &= ~of_class
+        return np.moveaxis(answer, 0, -3)
+
+    def greatest(self, probabilities: "Tensor") -> "Tensor":
         """Return which of exclusive classes (..., K, H, W) each pixel has, bool.
 
         Where all are 0, as beyond a crop, it has none.
         """
         most, first = probabilities.max(dim=-3, keepdim=True)
-        numbers = torch.arange(probabilities.shape[-3], device=probabilities.device)
+        numbers = first.new_tensor(range(probabilities.shape[-3]))
         answer = first == numbers[:, None, None]
         rest = 1 - probabilities.sum(dim=-3, keepdim=True) if self.background else 0
         return answer & (most > rest)
 
-    def answers(self, probabilities: Tensor) -> Tensor:
+    def answers(self, probabilities: "Tensor") -> "Tensor":
         """Return the answer of probabilities (N, K, H, W) at the threshold one half, bool."""
         return self.greatest(probabilities) if self.exclusive else probabilities > 0.5
 
-    def split_unknown(self, targets: Tensor, count: int) -> tuple[Tensor, Tensor | None]:
+    def split_unknown(self, targets: "Tensor", count: int) -> tuple["Tensor", "Tensor | None"]:
         """Return the masks (N, K, H, W) of targets, and which pixels count, bool (N, 1, H, W).
 
         None: all do. Of exclusive classes without a background, a pixel of no class is unknown too:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from darkroom.tasks.answers import Decoder, decode_class, decode_value, decode_yes
+from darkroom.tasks.answers import DECODERS, Decoder
 from darkroom.tasks.metrics.sums import (
     Metric,
     count_dice,
@@ -95,7 +95,7 @@ _TABLE = (
         metrics=(Metric("accuracy", "max", count_right_labels),),
         targets="float32 (N, K) of 0 and 1",
         answers="uint8 (N, K) of 0 and 1",
-        decode=decode_yes,
+        decode=DECODERS["multilabel"],
         source="mean accuracy over attributes: Liu et al. 2015, Deep Learning Face Attributes",
     ),
     Task(
@@ -104,7 +104,7 @@ _TABLE = (
         metrics=(Metric("accuracy", "max", count_right_classes),),
         targets="int64 (N,), the number of a class",
         answers="int64 (N,), the number of a class",
-        decode=decode_class,
+        decode=DECODERS["multiclass"],
         source="softmax and cross-entropy: Bridle 1990; metric: ATM banknotes, share recognised",
     ),
     Task(
@@ -113,7 +113,7 @@ _TABLE = (
         metrics=(Metric("accuracy", "max", count_right_labels),),
         targets="float32 (N, 1) of 0 and 1",
         answers="uint8 (N, 1) of 0 and 1",
-        decode=decode_yes,
+        decode=DECODERS["binary"],
         source="logistic regression: Cox 1958; metric: the usual rule of Kaggle's yes/no contests",
     ),
     Task(
@@ -122,7 +122,7 @@ _TABLE = (
         metrics=_error_metrics(1.0),
         targets="float32 (N, K), in the units of the table",
         answers="float32 (N, K), in the units of the table",
-        decode=decode_value,
+        decode=DECODERS["regression"],
         source="least squares: Gauss 1809; metric: the usual rule of Kaggle's regressions",
     ),
 )

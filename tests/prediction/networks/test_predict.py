@@ -164,7 +164,7 @@ def test_too_little_memory_says_what_to_lower(
     with pytest.raises(ResourceError, match="there is not enough memory to predict") as caught:
         next(predict([Greedy()], batches(discs(tmp_path, 2)), "segmentation", CPU))
     assert words in str(caught.value)
-    assert "to do: lower batch_size of evaluate or predict" in str(caught.value)
+    assert "to do: lower predict.batch_size" in str(caught.value)
 
 
 def test_other_errors_of_a_network_are_not_reported_as_a_lack_of_memory(tmp_path: Path) -> None:
@@ -352,9 +352,9 @@ def test_an_output_that_is_not_finite_is_found_with_any_tta(tmp_path: Path, tta:
 def test_scales_and_tiles_are_for_masks(tta: TTA, key: str, words: str, task: str) -> None:
     with pytest.raises(ParamsError) as fault:
         predict([Even(labels=True)], [], task, CPU, tta=tta)  # before the first batch
-    assert f"evaluate.{key} is for masks, and the task is {task}" in str(fault.value)
+    assert f"predict.{key} is for masks, and the task is {task}" in str(fault.value)
     assert words in str(fault.value)
-    assert f"to do: remove {key} from the evaluate section" in str(fault.value)
+    assert f"to do: remove {key} from the predict section" in str(fault.value)
 
 
 def test_invalid_transforms_and_scales_are_refused() -> None:
@@ -364,7 +364,7 @@ def test_invalid_transforms_and_scales_are_refused() -> None:
         assert f"found: {', '.join(transforms)}" in str(fault.value)
         assert "expected: some of identity, hflip, vflip, rot90," in str(fault.value)
     for scales in ((), (0.0,), (1.0, 1.0)):
-        with pytest.raises(ParamsError, match=r"evaluate\.scales is invalid"):
+        with pytest.raises(ParamsError, match=r"predict\.scales is invalid"):
             TTA(scales=scales)
 
 

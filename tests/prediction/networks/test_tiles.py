@@ -119,6 +119,6 @@ def test_the_edge_of_a_tile_counts_least() -> None:
 def test_invalid_tiles_are_refused(height: int, width: int, overlap: float) -> None:
     with pytest.raises(ParamsError) as fault:
         Tiles(height, width, overlap)
-    assert "evaluate.tiles is invalid" in str(fault.value)
+    assert "predict.tiles is invalid" in str(fault.value)
     assert f"found: height {height}, width {width}, overlap {overlap}" in str(fault.value)
     assert "expected: pixels, 1 or more, and an overlap from 0 to 0.75" in str(fault.value)

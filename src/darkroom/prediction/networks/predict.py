@@ -17,7 +17,7 @@ from darkroom.store.loader import Batch
 from darkroom.tasks.planes import OVERLAPPING, MaskClasses
 from darkroom.tasks.table import Task, get_task
 
-_MEMORY_FIX = "lower batch_size of evaluate or predict, or train a smaller model or on fewer pixels"
+_MEMORY_FIX = "lower predict.batch_size, or train a smaller model or on fewer pixels"
 _MAX_IDS = 5  # in an error
 _NO_TTA = TTA()
 

@@ -38,7 +38,7 @@ class Tiles:
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1 or not 0 <= self.overlap <= MAX_OVERLAP:
             raise ParamsError(
-                "evaluate.tiles is invalid",
+                "predict.tiles is invalid",
                 file="params.yaml",
                 found=f"height {self.height}, width {self.width}, overlap {self.overlap}",
                 expected=f"pixels, 1 or more, and an overlap from 0 to {MAX_OVERLAP}",

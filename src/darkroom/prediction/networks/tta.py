@@ -97,14 +97,14 @@ class TTA:
         names, scales = self.transforms, self.scales
         if len(set(names)) < len(names) or not set(names) <= set(TRANSFORMS):
             raise ParamsError(
-                "evaluate.tta is invalid: an unknown transform, or one twice",
+                "predict.tta is invalid: an unknown transform, or one twice",
                 file="params.yaml",
                 found=", ".join(names),
                 expected=f"some of {', '.join(TRANSFORMS)}, each once",
             )
         if not scales or min(scales) <= 0 or len(set(scales)) < len(scales):
             raise ParamsError(
-                "evaluate.scales is invalid",
+                "predict.scales is invalid",
                 file="params.yaml",
                 found=list(scales),
                 expected="one or more numbers above 0, each once",
@@ -121,10 +121,10 @@ class TTA:
         for key, present in is_set.items():
             if present and not TASKS[task].masks:
                 raise ParamsError(
-                    f"evaluate.{key} is for masks, and the task is {task}",
+                    f"predict.{key} is for masks, and the task is {task}",
                     file="params.yaml",
                     found=getattr(self, key),
-                    fix=f"remove {key} from the evaluate section",
+                    fix=f"remove {key} from the predict section",
                 )
 
 

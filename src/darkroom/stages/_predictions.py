@@ -1,0 +1,104 @@
+"""Read kept predictions, and check that they are those that params.yaml and the index ask for."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from darkroom.errors import ArtifactError
+from darkroom.index.table import Index
+from darkroom.prediction.predictions import Part, Predictions
+from darkroom.project.checked_json import read_json
+from darkroom.stages._context import Context
+from darkroom.stages._inputs import outputs_of
+from darkroom.stages._model_params import KEY, changed_params, prediction_params
+
+
+def read_predictions(
+    context: Context,
+    part: Part,
+    index: Index,
+    ids: Mapping[int, Sequence[str]],
+    *,
+    split_sha256: str | None = None,
+) -> dict[int, Predictions]:
+    """Return the predictions of each fold.
+
+    Args:
+        context: The competition.
+        part: "valid" or "test".
+        index: What the images are.
+        ids: By fold, those of the images that are to be predicted, in order.
+        split_sha256: Of the split that the networks must have been trained with; None: any.
+
+    Raises:
+        ArtifactError: A file is absent or damaged, or of other images, targets or parameters, or
+            of another model than the one that lies there.
+    """
+    return {
+        fold: _read(context, part, index, fold, expected, split_sha256)
+        for fold, expected in ids.items()
+    }
+
+
+def _read(
+    context: Context,
+    part: Part,
+    index: Index,
+    fold: int,
+    ids: Sequence[str],
+    split_sha256: str | None,
+) -> Predictions:
+    path = context.paths.predictions(part, fold)
+    fix = f"run `dvc repro -s predict@{context.name}-{fold}-{part}`"
+    stored = Predictions(path, fix=fix)
+    header, facts = stored.header, stored.header.facts
+    expected: dict[str, object] = {
+        "part": part,
+        "task": index.card.task,
+        "outputs": outputs_of(index.card),
+        "fold": fold,
+        "index": index.sha256,
+    }
+    expected |= {} if split_sha256 is None else {"split": split_sha256}
+    found = {**facts, "part": header.part, "task": header.task, "outputs": header.shape[0]}
+    for key, value in expected.items():
+        if found.get(key) != value:
+            raise ArtifactError(
+                f"these predictions are of another {key}",
+                file=path,
+                found=found.get(key),
+                expected=value,
+                fix=fix,
+            )
+    if differences := changed_params(facts.get(KEY, {}), prediction_params(context)):
+        raise ArtifactError(
+            "these predictions were made with other parameters",
+            file=path,
+            details=differences,
+            fix=f"run `dvc repro predict@{context.name}-{fold}-{part}`",
+        )
+    _require_same_weights(context.paths.model(fold), facts.get("weights"), path, fix)
+    if stored.ids() != list(ids):
+        raise ArtifactError(
+            "these predictions are of other images",
+            file=path,
+            found=f"{header.rows} images",
+            expected=f"the {len(ids)} of {context.paths.index}, in its order",
+            fix=fix,
+        )
+    return stored
+
+
+def _require_same_weights(folder: Path, weights: object, path: Path, fix: str) -> None:
+    """Refuse predictions of an older model than the one that lies there, if there is one."""
+    info = folder / "model.json"
+    if not info.is_file():
+        return  # predictions can be had from DVC's cache without it
+    now = read_json(info, absent="it is not there", fix="train again").get("weights")
+    if now != weights:
+        raise ArtifactError(
+            "these predictions are of another model",
+            file=path,
+            found=f"weights {weights}",
+            expected=f"weights {now}, those of {folder}",
+            fix=fix,
+        )

@@ -1,0 +1,80 @@
+"""Write a submission from kept predictions and a decision, and score it where that is possible."""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import pandas as pd
+from tqdm import tqdm
+
+from darkroom.images.geometry import Fit
+from darkroom.index.table import Index
+from darkroom.prediction.decision import Decision
+from darkroom.prediction.predictions import Prediction
+from darkroom.prediction.scoring import LabelledPredictions, score_labels
+from darkroom.project.paths import Layout
+from darkroom.submission.cells import legal_values, row_encoder
+from darkroom.submission.writer import Writer
+from darkroom.tasks.metrics.specs import get_metric
+
+
+def write_submission(
+    out: Layout,
+    index: Index,
+    decision: Decision,
+    fit: Fit,
+    batches: Iterable[Prediction],
+    facts: Mapping[str, object],
+    require_unchanged: Callable[[], object],
+) -> None:
+    """Write the submission; it appears under its name once complete.
+
+    Args:
+        out: Whose submission it is.
+        index: Of the competition.
+        decision: How probabilities become answers.
+        fit: How the images were fitted to the stored size.
+        batches: The predictions of the test images, in their order.
+        facts: For the JSON beside it.
+        require_unchanged: Called before the file replaces an older one; see `Context`.
+    """
+    card, name = index.card, out.name
+    metric = get_metric(card.metric, card.task)
+    to_rows = row_encoder(card, metric, decision, fit)
+    count = int((index.rows["part"] == "test").sum())
+    bar = tqdm(total=count, desc=f"submission {name}", unit="img", file=sys.stderr, disable=None)
+    changed = 0
+    with bar, Writer(out.submission, card.header, facts=facts) as writer:
+        for ids, predictions, originals in batches:
+            values, illegal = legal_values(predictions, metric)
+            rows = to_rows(ids, values, [(int(h), int(w)) for h, w in originals])
+            writer.write_lines(writer.lines(row for some in rows for row in some), len(ids))
+            changed += illegal
+            bar.update(len(ids))
+        require_unchanged()
+    if changed:
+        print(f"{name}: {changed} numbers below 0 are written as 0, for {metric.name}")
+    images = "" if writer.rows == writer.images else f" of {writer.images} images"
+    print(f"{name}: {writer.rows} rows{images} in {out.submission}")
+
+
+def score_test(
+    index: Index,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    decision: Decision,
+    batches: Iterable[Prediction],
+    leaked: Sequence[str],
+) -> dict[str, float | None]:
+    """Return the scores of the test images, whose answers are known.
+
+    Args:
+        index: Of the competition.
+        train: Its training rows, for baselines.
+        test: Its test rows.
+        decision: How probabilities become answers.
+        batches: The predictions of the test images, in their order.
+        leaked: The ids of those that a network had learned before its own training.
+    """
+    labelled = LabelledPredictions(test, train, iter(batches))
+    scored = score_labels([labelled], index.card, decision=decision)
+    return scored.metrics | ({"leaked_images": len(leaked)} if leaked else {})

@@ -1,0 +1,45 @@
+"""submission: kept predictions of test images, averaged over folds, and the decision -> the file.
+
+It asks no network, and imports none.
+"""
+
+import json
+
+from darkroom.index.table import read_index
+from darkroom.prediction.averaging import averaged
+from darkroom.prediction.decision import read_decision
+from darkroom.project import files, fingerprint
+from darkroom.stages._context import Context, require
+from darkroom.stages._inputs import has_answers
+from darkroom.stages._predictions import read_predictions
+from darkroom.stages._submission import score_test, write_submission
+from darkroom.tasks.metrics.own import own_digests
+
+
+def run(context: Context) -> None:
+    """Write a competition's submission, and its scores if the answers are known."""
+    name, paths = context.name, context.paths
+    index = read_index(paths.index, paths.card)
+    card = index.card
+    train, test = (index.rows[index.rows["part"] == part] for part in ("train", "test"))
+    ids = test["id"].tolist()
+    predictions = read_predictions(context, "test", index, dict.fromkeys(context.folds, ids))
+    file = require(paths.decision, "evaluate", name)
+    decision = read_decision(file, name, card.task, max(1, len(card.targets)))
+    sources = [*predictions.values()]
+
+    digest = fingerprint.stage_fingerprint(
+        "submission",
+        {"folds": context.folds},
+        [paths.decision, *(each.path for each in sources)],
+        {"card": index.sha256, **own_digests(card.metric)},
+    )
+    facts = {"fingerprint": digest, "threshold": decision.threshold, "folds": list(context.folds)}
+    fit = sources[0].header.fit
+    unchanged = context.require_unchanged
+    write_submission(paths, index, decision, fit, averaged(sources), facts, unchanged)
+    scores: dict[str, float | None] = {}
+    if has_answers(card, test):
+        leaked = sorted({image_id for each in sources for image_id in each.header.leaked})
+        scores = score_test(index, train, test, decision, averaged(sources), leaked)
+    files.write(paths.test_metrics, json.dumps(scores, indent=2) + "\n")
