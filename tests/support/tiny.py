@@ -150,11 +150,13 @@ def tree(root: Path) -> Files:
 def leftovers(root: Path) -> list[str]:
     """Return what should have gone: half-written files and folders, logs, hidden files.
 
-    In .darkroom only the locks stay, one a competition and fold.
+    In .darkroom only the locks stay, one a competition and fold, and the counts of masks, which an
+    edited threshold needs.
     """
     return [
         path.relative_to(root).as_posix()
         for path in sorted(root.rglob("*"))
+        if not path.relative_to(root).as_posix().startswith(f".darkroom/{NAME}.evaluate.")
         if (path.name.startswith(".") and path.name != ".darkroom")
         or (path.parent.name == ".darkroom" and path.suffix != ".lock")
         or path.name.endswith((".part", ".old"))

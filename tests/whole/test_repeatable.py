@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from darkroom.cli.main import main
 from darkroom.prediction.networks import predict
 from darkroom.prediction.predictions import Prediction
 from darkroom.project import processes
+from darkroom.project.journal import Journal
 from darkroom.stages import _network
-from darkroom.submission import writer
 from tests.support import tiny
 from tests.support.damage import Project
 
@@ -125,32 +126,28 @@ def test_shards_do_not_depend_on_the_number_of_workers(
     assert pooled == [2]
 
 
-def test_predict_hands_each_batch_on_before_it_asks_for_the_next(
+def test_predict_writes_each_batch_before_it_asks_for_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tiny.project(tmp_path, "runs", train={"epochs": 1}, predict={"batch_size": 2})
     monkeypatch.chdir(root)
-    tiny.run(*tiny.VERBS[:-2])
-    events: list[str] = []
-    put = writer.Writer.write_lines
+    tiny.run(*tiny.VERBS[:6])
+    events: list[object] = []
+    append, original = Journal.append, predict.predict
 
-    def write_lines(self: writer.Writer, lines: bytes, images: int) -> None:
-        events.extend(line.partition(",")[0] for line in lines.decode().splitlines())
-        assert not (root / "submissions/tiny.csv.gz").exists()
-        assert (root / "submissions/tiny.csv.gz.part").exists()
-        put(self, lines, images)
-
-    original = predict.predict
+    def append_and_log(self: Journal, part: bytes) -> None:
+        events.append("part")
+        append(self, part)
 
     def predict_and_log(*arguments: Any, **options: Any) -> Any:
         for batch in original(*arguments, **options):
-            events.append("batch")
+            events.append(len(batch.ids))
             yield batch
 
-    monkeypatch.setattr(writer.Writer, "write_lines", write_lines)
+    monkeypatch.setattr(Journal, "append", append_and_log)
     monkeypatch.setattr(_network, "predict", predict_and_log)
-    tiny.run("predict")
-    assert events == ["batch", *IDS[:2], "batch", *IDS[2:4], "batch", *IDS[4:]]
+    assert main(["predict", "tiny", "--part", "test"]) == 0
+    assert events == [2, "part", 2, "part", 1, "part"]
     assert tiny.leftovers(root) == []
 
 

@@ -146,8 +146,8 @@ def write_predictions(
     Args:
         path: The file.
         header: What it is of.
-        compute: Called with the number of rows in the journal, returns the batches of the others;
-            not called if there are none.
+        compute: Called once, with the number of rows in the journal; returns the batches of the
+            others. What it raises leaves the file as it was.
         journal: Of batches that an earlier run computed, and where to add the others.
         progress: Called with the number of images of each batch written.
 
@@ -177,7 +177,7 @@ def _batches(
             batch = reader.read_next_batch().replace_schema_metadata(schema.metadata)
         done += batch.num_rows
         yield batch
-    for prediction in compute(done) if done < header.rows else ():
+    for prediction in compute(done):
         batch = _to_batch(prediction, header)
         if journal is not None:
             plain = batch.replace_schema_metadata(None)  # the header is the same in all
