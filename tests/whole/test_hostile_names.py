@@ -63,7 +63,8 @@ def test_dvc_refuses_a_name_that_leads_elsewhere_before_it_removes_anything(
 ) -> None:
     before = files_of(project)
     for stage in OF_NAMES:
-        address = f"{stage}@{name}-0" if stage in ("fold", "train") else f"{stage}@{name}"
+        run = {"fold": "-0", "train": "-0", "predict": "-0-test"}.get(stage, "")
+        address = f"{stage}@{name}{run}"
         with pytest.raises(Exception) as caught:  # noqa: PT011  (DVC asserts, for no name at all)
             single_stage(project, address, competitions=[name])
         words = str(caught.value)
@@ -77,7 +78,8 @@ def test_dvc_refuses_a_name_that_leads_elsewhere_before_it_removes_anything(
 @pytest.mark.parametrize("fold", FOLDS)
 def test_nor_does_a_fold(project: Path, fold: str) -> None:
     before = files_of(project)
-    for stage in (f"fold@tiny-{fold}", f"train@tiny-{fold}", f"transfer@pair0-{fold}"):
+    stages = ("fold@tiny-{}", "train@tiny-{}", "predict@tiny-{}-valid", "transfer@pair0-{}")
+    for stage in (each.format(fold) for each in stages):
         with pytest.raises(Exception, match=r"is ignored by \.dvcignore"):
             single_stage(project, stage, folds=[fold], transfers=[{"to": "tiny", "from": "src"}])
     assert files_of(project) == before
