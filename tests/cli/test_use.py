@@ -314,7 +314,8 @@ def test_what_a_recipe_changes_is_inherited(heir: Path, capsys: pytest.CaptureFi
     [
         (
             "{train: {epochs: 3, batch_size: 4, lr: 1e-3}}",
-            ["  train: {<<: *cars_train, lr: 1e-3, epochs: 3, batch_size: 4}"],
+            # What a recipe leaves out takes its default, here against the inherited patience.
+            ["  train: {<<: *cars_train, lr: 1e-3, epochs: 3, batch_size: 4, patience: null}"],
         ),
         (
             "{preprocess: {height: 40, width: 30}}",
