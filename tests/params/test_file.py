@@ -305,3 +305,33 @@ def test_names_too_long_for_a_disk_are_refused(raw: Any) -> None:
     del raw["celeba"]["data"]["kaggle"]
     raw["banknotes"]["data"]["urls"] = [{"url": "https://h.org/x", "name": "a" * 121}]
     assert "at most 120 characters" in _faults(raw)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            {"name": "fpn", "attention": "scse"},
+            "model.attention: fpn has no such key (encoder_unet, unetplusplus has); its own are "
+            "encoder, weights, name, pyramid_channels, decoder_channels, dropout",
+        ),
+        ({"name": "segformer", "deep_supervision": True}, "segformer has no such key"),
+        ({"name": "deeplabv3plus", "decoder_channels": [16, 16]}, "input should be a valid int"),
+        ({"name": "encoder_unet", "decoder_channels": [16, 16]}, "a list of 5 or more"),
+        ({"name": "fpn", "decoder_channels": 100}, "a multiple of 32"),
+        (
+            {"name": "encoder_unet", "attention": "scse", "decoder_channels": [64, 32, 16, 16, 8]},
+            "model.decoder_channels: found [64, 32, 16, 16, 8], but attention: scse squeezes the "
+            "channels to a sixteenth; set each to 16 or more",
+        ),
+        (
+            {"name": "unet", "depth": 2, "deep_supervision": True},
+            "model.deep_supervision: found depth 2, but it is for the levels between the coarsest "
+            "and the finest; set depth to 3 or more",
+        ),
+    ],
+)
+def test_an_option_that_a_decoder_lacks_is_refused(model: dict[str, Any], message: str) -> None:
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["carvana"]["model"] = model
+    assert message in _faults(raw)

@@ -48,7 +48,8 @@ def build_network(
     """Return a network whose first weights are a pure function of the arguments.
 
     It takes images (N, C, H, W), float32, normalised (`normalise`), and returns logits:
-    (N, outputs, H, W) for a name in `params.networks.MASK_NAMES`, (N, outputs) in `LABEL_NAMES`;
+    (N, outputs, H, W) for a name in `params.networks.MASK_NAMES` (with deep_supervision a tuple of
+    them in training mode: `darkroom.models.masks.supervision`), (N, outputs) in `LABEL_NAMES`;
     values in the table's units, if `output`, `shift` or `scale` is given.
 
     Args:
@@ -58,9 +59,10 @@ def build_network(
         channels: Of the images, C.
         weights: None: random. "imagenet": the published ones. Or a file, or the folder of
             another run; see `darkroom.models.weights.loading.load_pretrained`.
-        arguments: The network's own: width, depth, bilinear (unet); encoder (the other networks
-            for masks); width, depth, dropout (small_cnn); output, shift, scale (all for
-            labels; see `darkroom.models.heads.Values`).
+        arguments: The network's own: width, depth, bilinear, dropout, deep_supervision
+            (unet); encoder and the decoder's (the other networks for masks); width, depth, dropout
+            (small_cnn); output, shift, scale (all for labels; see
+            `darkroom.models.heads.Values`).
 
     Raises:
         ParamsError: An unknown name or argument, or an invalid value.
@@ -164,9 +166,9 @@ def _import_network(name: str) -> Callable[..., nn.Module]:
 
         return small_cnn
     if name in DECODERS:
-        from darkroom.models.masks.encoders import decoder  # noqa: PLC0415
+        from darkroom.models.masks.encoders import BUILDERS  # noqa: PLC0415
 
-        return partial(decoder, name)
+        return partial(BUILDERS[name], name)
     if name in CLASSIFIERS:
         from darkroom.models.classifiers import classifier  # noqa: PLC0415
 

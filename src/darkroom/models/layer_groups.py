@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from darkroom.errors import ParamsError
+from darkroom.models.masks.supervision import SIDE_HEADS
 from darkroom.models.masks.unet import UNet
 
 PARTS = ("backbone", "head")
@@ -41,20 +42,20 @@ def last_layer(net: nn.Module) -> str:
         '2'
     """
     layers = [n for n, m in net.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-    return str(layers[-1])
+    return str([name for name in layers if not is_under(name, (SIDE_HEADS,))][-1])
 
 
 def head_modules(net: nn.Module) -> tuple[str, ...]:
     """Return the names of the modules that make up the head.
 
     A classifier's head is its last layer (and `values` after it); a U-Net's is its upward path;
-    with an encoder it is the decoder and its last layer.
+    with an encoder it is the decoder and its last layers.
     """
     names = [name for name, _ in net.named_children()]
     if isinstance(net, UNet):
         return tuple(name for name in names if name != "inc" and not name.startswith("down"))
     if "segmentation_head" in names:
-        return ("decoder", "segmentation_head")
+        return ("decoder", "segmentation_head", SIDE_HEADS)
     return (last_layer(net), *(["values"] if "values" in names else []))
 
 

@@ -130,6 +130,8 @@ def _message(detail: ErrorDetails, raw: Any, schema: dict[str, Any]) -> str:
         section = path.split(".")[1] if "." in path else ""
         if words := REPLACED.get(section, {}).get(str(detail["loc"][-1])):
             return f"{path}: this key is gone: {words}"
+        if words := _of_others(detail["loc"], schema):
+            return f"{path}: {words}"
         near = _elsewhere(detail["loc"], raw, schema) or _nearest(detail["loc"], schema)
         return f"{path}: unknown key{near}"
     if kind == "missing":
@@ -244,6 +246,22 @@ def _elsewhere(loc: Location, raw: Any, schema: dict[str, Any]) -> str:
         if keys and depth:
             return f"; did you mean {' or '.join(f'{path}.{key}.{name}' for key in keys)}?"
     return ""
+
+
+def _of_others(loc: Location, schema: dict[str, Any]) -> str:
+    """Return which kinds of a section have a key that the one chosen by its `name` lacks."""
+    mapping = _node(loc[:-2], schema).get("discriminator", {}).get("mapping", {})
+    defs = schema["$defs"]
+    kinds = [
+        kind
+        for kind, place in mapping.items()
+        if loc[-1] in defs[place.rsplit("/", 1)[-1]]["properties"]
+    ]
+    if not kinds:
+        return ""
+    shown = [*kinds[:5], *([f"{len(kinds) - 5} more"] if len(kinds) > 5 else [])]
+    keys = ", ".join(_allowed_keys(loc[:-1], schema))
+    return f"{loc[-2]} has no such key ({', '.join(shown)} has); its own are {keys}"
 
 
 def _allowed_keys(loc: Location, schema: dict[str, Any]) -> list[str]:

@@ -6,7 +6,6 @@ the second that torchvision takes to import; a test holds the list against torch
 
 from typing import Literal, get_args
 
-DecoderName = Literal["encoder_unet", "unetplusplus", "fpn", "deeplabv3plus", "segformer"]
 # fmt: off
 ClassifierName = Literal[
     "alexnet",

@@ -6,6 +6,7 @@ from pathlib import Path
 from darkroom.params.competition import NAME, Competition, Params
 from darkroom.params.data import KAGGLE, URLS, Source
 from darkroom.params.data_rules import data_faults
+from darkroom.params.model import EncoderUNet, Model, UNet
 from darkroom.params.section import OBJECT_METRICS
 
 # Keys of masks alone, by section.
@@ -134,6 +135,7 @@ def _check_sections(params: Params) -> list[str]:
         faults += _check_source(name, section.data)
         faults += data_faults(name, section.data)
         faults += _check_crop(name, section) + _check_evaluate(name, section)
+        faults += _check_model(name, section.model)
     return faults
 
 
@@ -164,6 +166,22 @@ def _check_crop(name: str, section: Competition) -> list[str]:
         f"{name}.train.crop: found {crop}, but {name}.preprocess stores images of "
         f"[{stored.height}, {stored.width}]"
     ]
+
+
+def _check_model(name: str, model: Model) -> list[str]:
+    """Check the keys of a network for masks against each other."""
+    faults = []
+    if isinstance(model, UNet) and model.deep_supervision and model.depth < 3:
+        faults.append(
+            f"{name}.model.deep_supervision: found depth {model.depth}, but it is for the levels "
+            "between the coarsest and the finest; set depth to 3 or more"
+        )
+    if isinstance(model, EncoderUNet) and model.attention and min(model.decoder_channels) < 16:
+        faults.append(
+            f"{name}.model.decoder_channels: found {model.decoder_channels}, but attention: "
+            f"{model.attention} squeezes the channels to a sixteenth; set each to 16 or more"
+        )
+    return faults
 
 
 def _check_evaluate(name: str, section: Competition) -> list[str]:

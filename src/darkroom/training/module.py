@@ -18,6 +18,7 @@ from darkroom.models.layer_groups import (
     unfreeze_all,
 )
 from darkroom.store.loader import Batch
+from darkroom.tasks.losses.masks import deep_supervision
 from darkroom.tasks.metrics.epochs import EpochMetric, Part
 from darkroom.tasks.metrics.sums import Metric
 from darkroom.tasks.table import Task
@@ -80,7 +81,8 @@ class TrainModule:
     """A network, and how it turns a batch into a loss.
 
     Args:
-        net: On its device. Takes normalised images (N, C, H, W), float32, and returns logits.
+        net: On its device. Takes normalised images (N, C, H, W), float32, and returns logits; with
+            deep supervision in training mode a tuple of them, of several sizes.
         task: From `darkroom.tasks.table.get_task`.
         loss: Called as `loss(logits, targets)`; returns the mean over images, a scalar.
         mean, std: Of the normalisation, one a channel, in units of 255.
@@ -207,7 +209,11 @@ class TrainModule:
         is_mixed = self.amp_dtype != torch.float32
         with torch.autocast(self.device.type, self.amp_dtype, enabled=is_mixed):
             logits = model(pixels if self.channels_last else pixels.contiguous())
-            loss = self.loss(logits, targets)
+            if isinstance(logits, tuple):  # of deep supervision, the finest first
+                loss = deep_supervision(self.loss, logits, targets)
+                logits = logits[0]
+            else:
+                loss = self.loss(logits, targets)
         with torch.no_grad():
             return loss, self.task.activate(logits)
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import permutations
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from darkroom.tasks.losses import masks
+from darkroom.tasks.planes import MaskClasses
 from tests.tasks.losses.cases import case
 
 # Probabilities 0.8, 0.5 and 0.2 as logits, of which the first two are mask.
@@ -228,3 +230,56 @@ def test_boundary_without_an_edge_or_strength_is_bce_dice() -> None:
     assert float(masks.boundary(logits, blank)) == pytest.approx(
         float(masks.bce_dice(logits, blank)), rel=1e-6
     )
+
+
+def test_deep_supervision_weighs_each_level_half_of_the_finer() -> None:
+    levels = [full(1.0, 8), full(2.0, 4), full(4.0, 2)]
+    truth = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
+    found = masks.deep_supervision(lambda logits, _: logits.mean(), levels, truth)
+    assert float(found) == pytest.approx((1 + 2 / 2 + 4 / 4) / 1.75)
+
+
+def test_deep_supervision_of_one_level_is_the_loss() -> None:
+    found = masks.deep_supervision(masks.bce_dice, [LOGITS], MASK)
+    assert float(found) == float(masks.bce_dice(LOGITS, MASK))
+
+
+def test_smaller_masks_keep_their_values_and_their_planes() -> None:
+    """Of 5 x 3 pixels 2 x 1: class or unknown stays one of a pixel, and nothing is mixed."""
+    truth = torch.zeros(1, 3, 5, 3, dtype=torch.uint8)
+    truth[0, 0, :2], truth[0, 1, 2:4], truth[0, 2, 4:] = 1, 1, 1
+    seen: list[Tensor] = []
+
+    def loss(_logits: Tensor, small: Tensor) -> Tensor:
+        seen.append(small)
+        return torch.zeros(())
+
+    masks.deep_supervision(loss, [torch.zeros(1, 2, 5, 3), torch.zeros(1, 2, 2, 1)], truth)
+    assert seen[0] is truth
+    assert seen[1].dtype == torch.uint8
+    assert seen[1][0, :, :, 0].tolist() == [[1, 0], [0, 1], [0, 0]]
+
+
+@pytest.mark.parametrize("kind", ["overlapping", "exclusive", "no background"])
+@pytest.mark.parametrize(
+    "name", ["bce", "dice", "bce_dice", "focal", "lovasz", "tversky", "boundary"]
+)
+def test_every_loss_takes_several_levels(name: str, kind: str) -> None:
+    """With unknown pixels, whose logits have no slope at any level."""
+    classes = MaskClasses(exclusive=kind != "overlapping", background=kind == "exclusive")
+    loss = partial(getattr(masks, name), classes=classes)
+    generator = torch.Generator().manual_seed(5)
+    planes = 2 + classes.background
+    levels = [
+        torch.randn(2, planes, side, side, generator=generator).requires_grad_()
+        for side in (16, 8, 4)
+    ]
+    kinds = torch.randint(0, 3, (2, 1, 16, 16), generator=generator)
+    truth = torch.cat([kinds == 0, kinds == 1, kinds == 2], dim=1).to(torch.uint8)
+    truth[:, :2, :8], truth[:, 2, :8] = 0, 1
+    masks.deep_supervision(loss, levels, truth).backward()
+    for level in levels:
+        assert level.grad is not None
+        assert level.grad.isfinite().all()
+        assert level.grad.abs().sum() > 0
+        assert level.grad[:, :, : level.shape[2] // 2].abs().sum() == 0

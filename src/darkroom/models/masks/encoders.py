@@ -8,7 +8,10 @@ segformer         Xie et al. 2021 (arXiv 2105.15203): its decoder; its encoders 
 """
 
 import difflib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
@@ -19,6 +22,12 @@ from torch import nn
 from darkroom.errors import ParamsError, ResourceError
 from darkroom.images.geometry import RGB
 from darkroom.models.build import MEAN, STD, Normalisation
+from darkroom.models.masks.supervision import (
+    Supervised,
+    side_heads,
+    unet_maps,
+    unetplusplus_maps,
+)
 from darkroom.models.sizes import Sizes
 from darkroom.params.networks import DECODERS
 
@@ -36,13 +45,134 @@ NORMALISED = {
 }
 
 
-def decoder(
+def unet(
     name: str,
     *,
     outputs: int,
     in_channels: int = RGB,
     encoder: str = "resnet18",
     imagenet: bool = False,
+    decoder_channels: Sequence[int] = (256, 128, 64, 32, 16),
+    attention: str | None = None,
+    dropout: float = 0.0,
+    deep_supervision: bool = False,
+) -> nn.Module:
+    """Return an encoder_unet or a unetplusplus; see `_decoder` for the first arguments.
+
+    Args:
+        name: "encoder_unet" or "unetplusplus".
+        outputs, in_channels, encoder, imagenet: See `_decoder`.
+        decoder_channels: Of the five levels of the decoder, the coarsest first.
+        attention: "scse" weighs each level's channels and places (Roy et al. 2018, arXiv
+            1808.08127); None: none.
+        dropout: The share of the last level's channels that a training step leaves out (Tompson et
+            al. 2015, arXiv 1411.4280).
+        deep_supervision: See `darkroom.models.masks.supervision`; the other layers have the same
+            first weights without it.
+    """
+    net = _decoder(
+        name,
+        outputs,
+        in_channels,
+        encoder,
+        imagenet,
+        decoder_channels=tuple(decoder_channels),
+        decoder_attention_type=attention,
+    )
+    _put_dropout(net, dropout)
+    if deep_supervision:
+        maps = unet_maps if name == "encoder_unet" else unetplusplus_maps
+        net = Supervised(net, maps, side_heads(decoder_channels, outputs))
+    return _guarded(net, name, encoder)
+
+
+def fpn(
+    name: str,
+    *,
+    outputs: int,
+    in_channels: int = RGB,
+    encoder: str = "resnet18",
+    imagenet: bool = False,
+    pyramid_channels: int = 256,
+    decoder_channels: int = 128,
+    dropout: float = 0.2,
+) -> nn.Module:
+    """Return a feature pyramid; see `_decoder` and `unet`. `dropout` is of the joined levels."""
+    net = _decoder(
+        name,
+        outputs,
+        in_channels,
+        encoder,
+        imagenet,
+        decoder_pyramid_channels=pyramid_channels,
+        decoder_segmentation_channels=decoder_channels,
+        decoder_dropout=dropout,
+    )
+    return _guarded(net, name, encoder)
+
+
+def deeplabv3plus(
+    name: str,
+    *,
+    outputs: int,
+    in_channels: int = RGB,
+    encoder: str = "resnet18",
+    imagenet: bool = False,
+    decoder_channels: int = 256,
+    atrous_rates: Sequence[int] = (12, 24, 36),
+    output_stride: int = 16,
+    dropout: float = 0.5,
+) -> nn.Module:
+    """Return a DeepLabV3+; see `_decoder`. `dropout` is of the joined rates, pixel by pixel."""
+    net = _decoder(
+        name,
+        outputs,
+        in_channels,
+        encoder,
+        imagenet,
+        decoder_channels=decoder_channels,
+        decoder_atrous_rates=tuple(atrous_rates),
+        encoder_output_stride=output_stride,
+        decoder_aspp_dropout=dropout,
+    )
+    return _guarded(net, name, encoder)
+
+
+def segformer(
+    name: str,
+    *,
+    outputs: int,
+    in_channels: int = RGB,
+    encoder: str = "resnet18",
+    imagenet: bool = False,
+    decoder_channels: int = 256,
+    dropout: float = 0.0,
+) -> nn.Module:
+    """Return a network with SegFormer's decoder; see `_decoder` and `unet`."""
+    net = _decoder(
+        name,
+        outputs,
+        in_channels,
+        encoder,
+        imagenet,
+        decoder_segmentation_channels=decoder_channels,
+    )
+    _put_dropout(net, dropout)
+    return _guarded(net, name, encoder)
+
+
+BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "encoder_unet": unet,
+    "unetplusplus": unet,
+    "fpn": fpn,
+    "deeplabv3plus": deeplabv3plus,
+    "segformer": segformer,
+}
+"""The function of each of `darkroom.params.networks.DECODERS`; its first argument is the name."""
+
+
+def _decoder(
+    name: str, outputs: int, in_channels: int, encoder: str, imagenet: bool, **options: Any
 ) -> nn.Module:
     """Return a network for images (N, C, H, W), float32, and logits (N, outputs, H, W).
 
@@ -53,6 +183,7 @@ def decoder(
             `darkroom.models.weights.first_layer` does.
         encoder: An encoder by its name there; `tu-` before a name takes timm's.
         imagenet: With the weights that those packages publish.
+        options: The decoder's own, as the package calls them.
 
     Raises:
         ParamsError: An unknown encoder, one without published weights, or one that does not fit
@@ -67,6 +198,7 @@ def decoder(
             encoder_weights=weights if imagenet else None,
             in_channels=in_channels,
             classes=outputs,
+            **options,
         )
     except OSError as error:
         raise _no_weights(encoder, error) from error
@@ -76,6 +208,18 @@ def decoder(
             found=f"{encoder}: {str(error) or type(error).__name__}",
             fix="another encoder, or another network",
         ) from error
+    return net
+
+
+def _put_dropout(net: nn.Module, share: float) -> None:
+    """Put a dropout of whole channels before the last layer, whose names stay as they are."""
+    if share:
+        layers = [("dropout", nn.Dropout2d(share)), *net.segmentation_head.named_children()]  # type: ignore[union-attr]
+        net.segmentation_head = nn.Sequential(OrderedDict(layers))
+
+
+def _guarded(net: nn.Module, name: str, encoder: str) -> nn.Module:
+    """Return the network, which now refuses images of a size that it cannot take."""
     stride = int(net.get_submodule("encoder").output_stride)  # type: ignore[arg-type]
     Sizes(name, least=32, multiple=stride, only=_only(encoder)).guard(net)
     return net

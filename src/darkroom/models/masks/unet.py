@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from darkroom.errors import ParamsError
+from darkroom.models.masks.supervision import SIDE_HEADS, all_logits, side_heads
 
 
 class DoubleConv(nn.Module):
@@ -90,6 +91,10 @@ class UNet(nn.Module):
         width: Channels of the first level; each level down has twice as many. 64 in the paper.
         depth: How often the picture is halved. 4 in the paper.
         bilinear: Enlarge by interpolation rather than by a learnt transposed convolution.
+        dropout: The share of the finest level's channels that a training step leaves out
+            (Tompson et al. 2015, arXiv 1411.4280).
+        deep_supervision: See `darkroom.models.masks.supervision`; from depth 3 on. The other
+            layers have the same first weights without it.
     """
 
     def __init__(
@@ -100,6 +105,8 @@ class UNet(nn.Module):
         width: int = 64,
         depth: int = 4,
         bilinear: bool = False,
+        dropout: float = 0.0,
+        deep_supervision: bool = False,
     ) -> None:
         super().__init__()
         self.in_channels, self.depth = in_channels, depth
@@ -111,14 +118,25 @@ class UNet(nn.Module):
         for i in range(1, depth + 1):
             channels = levels[i] // share if i == depth else levels[i]
             self.add_module(f"down{i}", Down(levels[i - 1], channels))
-        for i in range(1, depth + 1):
-            above = levels[depth - i]
-            channels = above if i == depth else above // share
+        upward = [level // share for level in levels[-2:0:-1]] + [width]
+        for i, channels in enumerate(upward, 1):
             self.add_module(f"up{i}", Up(levels[depth - i + 1], channels, bilinear=bilinear))
+        self.dropout = nn.Dropout2d(dropout) if dropout else nn.Identity()
         self.outc = OutConv(width, outputs)
+        if deep_supervision:
+            if depth < 3:
+                raise ParamsError(
+                    "deep supervision needs a level between the coarsest and the finest",
+                    found=f"depth {depth}",
+                    expected="depth 3 or more",
+                )
+            self.add_module(SIDE_HEADS, side_heads(upward, outputs))
+        self.supervised = deep_supervision
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return logits (N, outputs, H, W) for images (N, in_channels, H, W), float32.
+
+        With deep supervision, in training mode: a tuple of those of all levels.
 
         Raises:
             ParamsError: A picture too small to be halved `depth` times, or of other channels.
@@ -129,10 +147,17 @@ class UNet(nn.Module):
         features = [self.inc(images)]
         for i in range(1, self.depth + 1):
             features.append(self.get_submodule(f"down{i}")(features[-1]))
-        x = features.pop()
+        is_supervised = self.supervised and self.training
+        maps = [features.pop()]
         for i in range(1, self.depth + 1):
-            x = self.get_submodule(f"up{i}")(x, features.pop())
-        return self.outc(x)  # type: ignore[no-any-return]
+            finer = self.get_submodule(f"up{i}")(maps[-1], features.pop())
+            maps = [*maps, finer] if is_supervised else [finer]  # else the coarser ones are freed
+        logits: Tensor = self.outc(self.dropout(maps[-1]))
+        if not is_supervised:
+            return logits
+        heads = self.get_submodule(SIDE_HEADS)
+        assert isinstance(heads, nn.ModuleList)
+        return all_logits(heads, maps[1:], logits)
 
     def _check(self, images: Tensor) -> None:
         least = 2**self.depth

@@ -7,6 +7,7 @@ from torch import nn
 
 from darkroom.errors import ArtifactError
 from darkroom.models.layer_groups import last_layer
+from darkroom.models.masks.supervision import SIDE_HEADS
 from darkroom.models.weights.first_layer import first_convolution
 from darkroom.models.weights.reading import Weights, read_weights
 
@@ -16,8 +17,8 @@ RENAMED = (
     (r"(\.mlp)\.linear_1\.", r"\1.0."),  # vit
     (r"(\.mlp)\.linear_2\.", r"\1.3."),
 )
-# The side heads of googlenet and inception_v3.
-AUXILIARY = ("aux1", "aux2", "AuxLogits")
+# The side heads of googlenet, of inception_v3, and of deep supervision.
+AUXILIARY = ("aux1", "aux2", "AuxLogits", SIDE_HEADS)
 
 
 def put_weights(net: nn.Module, weights: Weights, *, file: Path) -> None:
@@ -72,16 +73,18 @@ def _check_channels(net: nn.Module, weights: Weights, file: Path) -> None:
 def put_body(net: nn.Module, weights: Weights, *, file: Path) -> None:
     """Copy weights into a network, but leave its last layer where theirs has another shape.
 
-    Its outputs are the targets of one data set. What turns them into values goes with it.
+    Its outputs are the targets of one data set. The heads of deep supervision likewise, which the
+    other network may also lack.
 
     Raises:
         ArtifactError: Any other layer does not fit.
     """
-    last = (f"{last_layer(net)}.", "values.")
-    own = {name: tensor for name, tensor in net.state_dict().items() if name.startswith(last)}
-    theirs = {name: tensor for name, tensor in weights.items() if name.startswith(last)}
-    if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in theirs.items()}:
-        weights = {name: t for name, t in weights.items() if name not in theirs} | own
+    # A last layer goes with what turns its outputs into values.
+    for heads in ((f"{last_layer(net)}.", "values."), (f"{SIDE_HEADS}.",)):
+        own = {name: tensor for name, tensor in net.state_dict().items() if name.startswith(heads)}
+        theirs = {name: tensor for name, tensor in weights.items() if name.startswith(heads)}
+        if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in theirs.items()}:
+            weights = {name: t for name, t in weights.items() if name not in theirs} | own
     put_weights(net, weights, file=file)
 
 

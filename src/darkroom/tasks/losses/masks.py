@@ -15,12 +15,16 @@ Unknown pixels, which the last of K + 1 planes marks, have no part in any loss. 
 background weighs 1.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from darkroom.tasks.losses.labels import binary_focal, categorical_focal
 from darkroom.tasks.planes import OVERLAPPING, MaskClasses
+
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def bce(
@@ -225,6 +229,34 @@ def boundary(
         scores, truth, weight=of_planes, pos_weight=yes, reduction="none"
     )
     return _pixel_mean(entropy, valid) + area
+
+
+def deep_supervision(loss: Loss, logits: Sequence[Tensor], targets: Tensor) -> Tensor:
+    """Return the mean of a loss over logits of several sizes, each weighing half of the one before.
+
+    As nnU-Net (Isensee et al. 2021): masks are made smaller by the nearest pixel, so that they keep
+    their values, the exclusive classes and the unknown pixels among them. A loss's own widths stay
+    in pixels of the level.
+
+    Args:
+        loss: Called as `loss(logits, masks)` at each size; returns a scalar.
+        logits: (N, C, h, w), the first of the masks' size.
+        targets: Masks uint8 (N, K or K + 1, H, W).
+
+    Example:
+        >>> levels = [torch.full((1, 1, 4, 4), 3.0), torch.full((1, 1, 2, 2), 6.0)]
+        >>> masks = torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
+        >>> deep_supervision(lambda logits, masks: (logits - masks).mean(), levels, masks)
+        tensor(4.)
+    """
+    total, weights = torch.zeros((), device=targets.device), 0.0
+    for level, scores in enumerate(logits):
+        masks = targets
+        if scores.shape[2:] != targets.shape[2:]:
+            masks = F.interpolate(targets, scores.shape[2:], mode="nearest-exact")
+        weights += 0.5**level
+        total = total + 0.5**level * loss(scores, masks)
+    return total / weights
 
 
 def boundary_weights(masks: Tensor, *, width: int, strength: float, joint: bool = False) -> Tensor:
