@@ -47,7 +47,7 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 def test_an_unknown_argument_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ParamsError, match="unet has no argument 'freeze'") as caught:
         build_network("unet", outputs=1, seed=1, freeze="backbone")
-    assert "outputs, width, depth, bilinear, weights" in str(caught.value)
+    assert "width, depth, bilinear, dropout, deep_supervision, weights" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["unet", "small_cnn"])

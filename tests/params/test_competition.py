@@ -33,7 +33,8 @@ def test_augmentations_are_the_presets() -> None:
 
 
 def test_models_are_those_that_can_be_built() -> None:
-    masks = _allowed(model.UNet, "name") | _allowed(model.Decoder, "name")
+    decoders = (model.EncoderUNet, model.FPN, model.DeepLabV3Plus, model.Segformer)
+    masks = set().union(*(_allowed(each, "name") for each in (model.UNet, *decoders)))
     labels = _allowed(model.SmallCnn, "name") | _allowed(model.Classifier, "name")
     assert masks == set(MASK_NAMES)
     assert labels == set(LABEL_NAMES)

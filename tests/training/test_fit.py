@@ -32,6 +32,7 @@ from darkroom.training.loop import Loop
 from darkroom.training.tensorboard.scalars import Scalars
 from darkroom.training.tensorboard.writer import EventWriter
 from tests.support.drawn import batches, colours, discs
+from tests.support.interrupted import Interrupt, Killed
 
 
 def train(
@@ -471,3 +472,26 @@ def test_a_single_value_for_batch_norm_is_an_error_that_names_the_parameters(
     assert "raise train.batch_size, or preprocess.height and width, or lower model.depth" in str(
         caught.value
     )
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_deep_supervision_resumes_to_the_same_bits(tmp_path: Path, precision: str) -> None:
+    store = discs(tmp_path / "d", 20)
+
+    def run(folder: str, *callbacks: Callback) -> FitResult:
+        net = build_network(
+            "unet", outputs=1, seed=1, width=4, depth=3, dropout=0.2, deep_supervision=True
+        )
+        loss = build_loss("segmentation", {"boundary": 1, "lovasz": 1})
+        return train(
+            store, tmp_path / folder, net, callbacks=callbacks, loss=loss, precision=precision
+        )
+
+    whole = run("a")
+    with pytest.raises(Killed):
+        run("b", Interrupt("on_batch_end", 6))
+    resumed = run("b")
+    assert digest(resumed.net) == digest(whole.net)
+    assert resumed.history == whole.history
+    images = torch.zeros(1, 3, 32, 32)
+    assert whole.net(images).shape == (1, 1, 32, 32)

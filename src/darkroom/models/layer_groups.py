@@ -51,11 +51,11 @@ def head_modules(net: nn.Module) -> tuple[str, ...]:
     A classifier's head is its last layer (and `values` after it); a U-Net's is its upward path;
     with an encoder it is the decoder and its last layers.
     """
-    names = [name for name, _ in net.named_children()]
+    names = [name for name, module in net.named_children() if list(module.parameters())]
     if isinstance(net, UNet):
         return tuple(name for name in names if name != "inc" and not name.startswith("down"))
     if "segmentation_head" in names:
-        return ("decoder", "segmentation_head", SIDE_HEADS)
+        return tuple(name for name in names if name != "encoder")
     return (last_layer(net), *(["values"] if "values" in names else []))
 
 

@@ -17,7 +17,7 @@ from darkroom.models.saved import load_model, save_model
 from darkroom.models.weights.loading import load_pretrained
 from darkroom.params.networks import DECODERS
 
-SMALL = {"decoder_channels": [24, 20, 16, 12, 8]}
+SMALL: dict[str, Any] = {"decoder_channels": [24, 20, 16, 12, 8]}
 UNETS = ("unet", "encoder_unet", "unetplusplus")
 
 
@@ -92,9 +92,14 @@ def test_the_heads_are_of_the_head_and_the_last_layer_stays(name: str) -> None:
 
 @pytest.mark.parametrize("name", UNETS)
 def test_a_saved_model_comes_back(name: str, tmp_path: Path) -> None:
-    arguments = {"name": name, "outputs": 2, "deep_supervision": True, "dropout": 0.1}
+    arguments: dict[str, Any] = {
+        "name": name,
+        "outputs": 2,
+        "deep_supervision": True,
+        "dropout": 0.1,
+    }
     arguments |= {"width": 4, "depth": 3} if name == "unet" else SMALL
-    net = build_network(seed=7, **arguments)  # type: ignore[arg-type]
+    net = build_network(seed=7, **arguments)
     save_model(tmp_path / "model", net, {"model": arguments})
     loaded, _ = load_model(tmp_path / "model")
     assert torch.equal(loaded(images()), net.eval()(images()))
@@ -104,14 +109,14 @@ def test_a_saved_model_comes_back(name: str, tmp_path: Path) -> None:
 def test_weights_pass_between_networks_with_and_without_it(deep: bool, tmp_path: Path) -> None:
     source = network("encoder_unet", outputs=1, deep_supervision=not deep)
     save_model(tmp_path / "model", source, {"model": {"name": "encoder_unet", "outputs": 1}})
-    net = build_network("encoder_unet", outputs=1, seed=9, deep_supervision=deep, **SMALL)  # type: ignore[arg-type]
+    net = build_network("encoder_unet", outputs=1, seed=9, deep_supervision=deep, **SMALL)
     load_pretrained(net, tmp_path / "model")
     assert torch.equal(net.eval()(images()), source.eval()(images()))
 
 
 def test_options_reach_the_packages_decoders() -> None:
     assert DECODERS.keys() >= {"fpn", "deeplabv3plus", "segformer"}
-    for name, ours, theirs in (
+    choices: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         (
             "encoder_unet",
             {"attention": "scse", "decoder_channels": [64, 48, 32, 16, 16]},
@@ -142,9 +147,10 @@ def test_options_reach_the_packages_decoders() -> None:
             },
         ),
         ("segformer", {"decoder_channels": 32}, {"decoder_segmentation_channels": 32}),
-    ):
+    ]
+    for name, ours, theirs in choices:
         with torch.device("meta"):
-            net = build_network(name, outputs=2, seed=7, **ours)  # type: ignore[arg-type]
+            net = build_network(name, outputs=2, seed=7, **ours)
             own = getattr(smp, DECODERS[name])(
                 "resnet18", encoder_weights=None, classes=2, **theirs
             )
@@ -153,9 +159,9 @@ def test_options_reach_the_packages_decoders() -> None:
 
 @pytest.mark.parametrize("name", [*UNETS, "segformer"])
 def test_dropout_leaves_out_channels_while_training_only(name: str) -> None:
-    own = {"width": 4, "depth": 3} if name == "unet" else {}
+    own: dict[str, Any] = {"width": 4, "depth": 3} if name == "unet" else {}
     plain = build_network(name, outputs=1, seed=7, **own)
-    net = build_network(name, outputs=1, seed=7, dropout=0.5, **own)  # type: ignore[arg-type]
+    net = build_network(name, outputs=1, seed=7, dropout=0.5, **own)
     assert list(net.state_dict()) == list(plain.state_dict())
     assert torch.equal(net.eval()(images()), plain.eval()(images()))
     net.train()

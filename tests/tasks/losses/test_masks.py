@@ -277,7 +277,7 @@ def test_every_loss_takes_several_levels(name: str, kind: str) -> None:
     kinds = torch.randint(0, 3, (2, 1, 16, 16), generator=generator)
     truth = torch.cat([kinds == 0, kinds == 1, kinds == 2], dim=1).to(torch.uint8)
     truth[:, :2, :8], truth[:, 2, :8] = 0, 1
-    masks.deep_supervision(loss, levels, truth).backward()
+    masks.deep_supervision(loss, levels, truth).backward()  # type: ignore[no-untyped-call]
     for level in levels:
         assert level.grad is not None
         assert level.grad.isfinite().all()
