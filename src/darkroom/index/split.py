@@ -6,14 +6,16 @@ the seed, not on the order of the rows.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import csr_array
 
 from darkroom.errors import ArtifactError, DataError, ParamsError
+
+if TYPE_CHECKING:  # 0.1 s that only those who cut a split pay
+    from scipy.sparse import csr_array
 
 NEVER_VALIDATED = -1
 QUANTILES = 10
@@ -124,7 +126,7 @@ def _folds_without(
     small: set[float],
     classed: Doubles | None,
     units: Ints,
-    labels: csr_array,
+    labels: "csr_array",
     count: int,
     seed: int,
     classes: Sequence[str],
@@ -153,7 +155,7 @@ def _folds_without(
         few = few | (whole & small)
 
 
-def _balanced_folds(units: Ints, labels: csr_array, count: int, rng: np.random.Generator) -> Ints:
+def _balanced_folds(units: Ints, labels: "csr_array", count: int, rng: np.random.Generator) -> Ints:
     """Return the fold of each row, which is its unit's; images and labels are balanced."""
     sizes = np.bincount(units)
     if len(sizes) < count:
@@ -165,6 +167,8 @@ def _balanced_folds(units: Ints, labels: csr_array, count: int, rng: np.random.G
             if len(sizes) > 1
             else "group by a column that differs, or leave group out",
         )
+    from scipy.sparse import csr_array  # noqa: PLC0415  (see the top)
+
     by_row = labels.tocoo()
     places = (units[by_row.row], by_row.col)
     summed = csr_array((by_row.data, places), shape=(len(sizes), labels.shape[1]))
@@ -238,7 +242,7 @@ def _units(rows: pd.DataFrame) -> Ints:
     return np.unique(roots, return_inverse=True)[1].astype(np.int64)
 
 
-def _labels(rows: pd.DataFrame, targets: Sequence[str], task: str) -> csr_array:
+def _labels(rows: pd.DataFrame, targets: Sequence[str], task: str) -> "csr_array":
     """Return the labels to balance over the folds: int64 (rows, labels), 1 where a row has one.
 
     A label is a class, an attribute or mask class that is present, or a decile of a number. Of
@@ -261,6 +265,8 @@ def _labels(rows: pd.DataFrame, targets: Sequence[str], task: str) -> csr_array:
         places.append(np.flatnonzero(has_label))
         labels.append(count + numbers)
         count += width
+    from scipy.sparse import csr_array  # noqa: PLC0415  (see the top)
+
     pairs = (np.concatenate(places), np.concatenate(labels))
     return csr_array((np.ones(len(pairs[0]), np.int64), pairs), shape=(len(rows), count))
 
@@ -313,7 +319,7 @@ def _name(number: float, classes: Sequence[str]) -> str:
     return f"class {classes[int(number)] if classes else format(number, 'g')}"
 
 
-def balance_units(sizes: Ints, labels: csr_array, count: int, rng: np.random.Generator) -> Ints:
+def balance_units(sizes: Ints, labels: "csr_array", count: int, rng: np.random.Generator) -> Ints:
     """Return the fold (0 to count - 1) of each unit.
 
     A variant of iterative stratification (Sechidis et al., 2011): the rarest label is distributed

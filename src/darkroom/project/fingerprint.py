@@ -90,6 +90,7 @@ def _files_inside(folder: Path) -> list[Path]:
 
 
 PACKAGE = Path(__file__).parents[1]
+_BODIES = (ast.stmt, ast.excepthandler, ast.match_case)  # what statements stand in
 
 
 @cache  # a process reads its sources once
@@ -139,7 +140,7 @@ def _file(module: str) -> Path | None:
 def _imports(path: Path) -> list[str]:
     """Return the modules that a file may import; `from a import b` may mean the module a.b."""
     names: list[str] = []
-    for node in _run_at_runtime(ast.parse(path.read_bytes())):
+    for node in _statements_at_runtime(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -147,8 +148,8 @@ def _imports(path: Path) -> list[str]:
     return names
 
 
-def _run_at_runtime(tree: ast.AST) -> list[ast.AST]:
-    """Return the nodes of a tree, without those under `if TYPE_CHECKING:`."""
+def _statements_at_runtime(tree: ast.AST) -> list[ast.AST]:
+    """Return the statements of a tree, without those under `if TYPE_CHECKING:`."""
     nodes, todo = [], [tree]
     while todo:
         node = todo.pop()
@@ -160,5 +161,6 @@ def _run_at_runtime(tree: ast.AST) -> list[ast.AST]:
         ):
             todo += node.orelse
         else:
-            todo += ast.iter_child_nodes(node)
+            # No import stands within an expression: those are most of a tree's nodes.
+            todo += [child for child in ast.iter_child_nodes(node) if isinstance(child, _BODIES)]
     return nodes

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from darkroom.tasks.metrics.masks import IOU_LEVELS
 
@@ -89,6 +88,8 @@ def _farthest(voxels: Bools, others: Bools, spacing: Doubles) -> float:
     voxels = voxels & ~others
     if not voxels.any():
         return 0.0
+    from scipy.spatial import KDTree  # noqa: PLC0415  (0.2 s, for what few metrics need)
+
     tree = KDTree(np.argwhere(_surface(others)) * spacing)
     for parts in _BLOCKS:
         size = np.maximum(1, np.array(voxels.shape) // parts)
