@@ -12,6 +12,7 @@ from PIL import Image
 
 from darkroom.cli.main import BY_FOLD, PARTS, main
 from darkroom.images import rle
+from darkroom.project import results
 from tests.support.packed import tar_of, zip_of
 
 Pixels = NDArray[np.uint8]
@@ -143,6 +144,7 @@ def tree(root: Path) -> Files:
         for path in sorted(root.rglob("*"))
         if path.is_file()
         and path.suffix != ".lock"
+        and path.parent != root / results.NOTES  # of results for other sections
         and not any(path.is_relative_to(folder) for folder in inputs)
     }
 
@@ -150,15 +152,15 @@ def tree(root: Path) -> Files:
 def leftovers(root: Path) -> list[str]:
     """Return what should have gone: half-written files and folders, logs, hidden files.
 
-    In .darkroom only the locks stay, one a competition and fold, and the counts of masks, which an
-    edited threshold needs.
+    In .darkroom only the locks stay, one a competition and fold; the notes of results;
+    and the counts of masks, which an edited threshold needs.
     """
     return [
         path.relative_to(root).as_posix()
         for path in sorted(root.rglob("*"))
         if not path.relative_to(root).as_posix().startswith(f".darkroom/{NAME}.evaluate.")
         if (path.name.startswith(".") and path.name != ".darkroom")
-        or (path.parent.name == ".darkroom" and path.suffix != ".lock")
+        or (path.parent.name == ".darkroom" and path.suffix != ".lock" and path.name != "results")
         or path.name.endswith((".part", ".old"))
     ]
 

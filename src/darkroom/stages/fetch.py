@@ -8,10 +8,13 @@ from typing import Any
 from darkroom.index.assembly.build import required_files
 from darkroom.params.data import KAGGLE, SAMPLE, URLS, Data
 from darkroom.project import files, processes
+from darkroom.project.fingerprint import import_closure, parts_fingerprint
 from darkroom.project.names import MissingFileError, list_names
+from darkroom.project.results import note_result, share_result
 from darkroom.raw.sample import draw_banknotes, draw_carvana, draw_celeba
 from darkroom.raw.sources.folder import (
     copy_files,
+    raw_paths,
     refuse_foreign_files,
     refuse_nested,
     refuse_overlap,
@@ -28,6 +31,7 @@ DRAWN: dict[str, Any] = {
     "celeba": draw_celeba,
     "banknotes": draw_banknotes,
 }
+SAMPLE_CODE = "darkroom.raw.sample"
 SAMPLE_SEED = 2017  # the year of the Carvana challenge; another seed would be another data set
 
 
@@ -38,15 +42,36 @@ def run(context: Context, *, policy: RetryPolicy = RetryPolicy()) -> None:  # no
 
     refuse_foreign_files(paths.raw)
     source = None if data.source == SAMPLE else _fetch_source(data, paths.raw, policy)
+    work = _fingerprint(data, source)
     with files.atomic_folder(paths.raw) as folder:
-        if source is None:
+        shared = share_result("fetch", work, folder, section=context.name)
+        if shared is None and source is None:
             _draw(str(data.sample), folder)
-        else:
+        elif shared is None and source is not None:
             copy_files(*source, folder)
-        count, size = write_manifest(folder)
+        digests, size = write_manifest(folder, shared.digests if shared else None)
         os.sync()  # once for all: 5,000 copies of 20 kB take 0.2 s, and 21 s one by one
+    note_result("fetch", paths.raw, work, digests)
 
-    print(f"{context.name}: {count} raw files, {size / 1e6:.1f} MB, from {data.source}")
+    origin = f"{data.source}, shared with {shared.section}" if shared else data.source
+    print(f"{context.name}: {len(digests)} raw files, {size / 1e6:.1f} MB, from {origin}")
+
+
+def _fingerprint(data: Data, source: tuple[Path, list[str]] | None) -> str:
+    """Return the fingerprint of the raw files.
+
+    Of a sample the code that draws it counts; of files their place, names, sizes and times.
+    """
+    if source is None:
+        code = {path.name: files.file_sha256(path) for path in import_closure(SAMPLE_CODE)}
+        return parts_fingerprint({"sample": data.sample, "seed": SAMPLE_SEED, "code": code})
+    folder, names = source
+    listed = [
+        (path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns)
+        for path in raw_paths(folder, names)
+        for status in [path.stat()]
+    ]
+    return parts_fingerprint({"folder": str(folder.resolve()), "files": listed})
 
 
 def _fetch_source(data: Data, raw: Path, policy: RetryPolicy) -> tuple[Path, list[str]]:

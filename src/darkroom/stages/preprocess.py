@@ -1,7 +1,9 @@
 """preprocess: raw images and masks -> shards, and facts about each of them."""
 
+import hashlib
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -9,10 +11,11 @@ from tqdm import tqdm
 
 from darkroom.errors import DataError
 from darkroom.index.card import Card
-from darkroom.index.table import read_index
+from darkroom.index.table import Index, read_index
 from darkroom.params.preprocess import Preprocess
 from darkroom.project import files, processes
 from darkroom.project.fingerprint import stage_fingerprint
+from darkroom.project.results import note_result, share_result
 from darkroom.raw.archives import Archives
 from darkroom.raw.images.reader import ImageReader, plan_channels
 from darkroom.raw.masks import refuse_opposite_masks
@@ -23,6 +26,8 @@ from darkroom.store.manifest import write_manifest
 from darkroom.store.preprocess import PreprocessJob, ShardResult, SourceImage, preprocess_shard
 from darkroom.store.shard import ShardFormat
 
+STAGE = "preprocess"
+SOURCE_COLUMNS = ["id", "part", "image", "mask", "digest", "mask_digest"]
 RECORDS = ".finished"  # in the unfinished folder: the results of its complete shards
 
 
@@ -34,24 +39,35 @@ def run(context: Context) -> None:
     index = read_index(paths.index, paths.card)
     rows = index.rows
     archives = Archives(require(paths.raw, "fetch", name), paths.unpacked)
-    work = _fingerprint(context)
+    work = _fingerprint(context, index)
     _tell_unfinished(paths.processed, work, name)
     with files.atomic_folder(paths.processed, resume=work) as folder:
-        jobs = list(_jobs(rows, folder, archives, choices, index.card))
-        results = _run_jobs(jobs, total=len(rows), name=name)
-        refuse_opposite_masks(
-            (fact.id, fact.mask_values.split("|")) for result in results for fact in result.facts
-        )
-        facts = pd.DataFrame([fact.as_row() for result in results for fact in result.facts])
-        table = folder / paths.facts.name
-        files.write(table, facts.to_csv(index=False, lineterminator="\n"))
-        digests = {job.path.name: result.sha256 for job, result in zip(jobs, results, strict=True)}
-        write_manifest(folder, digests | {table.name: files.file_sha256(table)})
+        shared = share_result(STAGE, work, folder, section=name)
+        if shared:
+            digests = shared.digests
+        else:
+            jobs = list(_jobs(rows, folder, archives, choices, index.card))
+            digests = _make(jobs, folder / paths.facts.name, name)
+        write_manifest(folder, digests)
         shutil.rmtree(folder / RECORDS, ignore_errors=True)
+    note_result(STAGE, paths.processed, work, digests)
 
     shutil.rmtree(paths.unpacked, ignore_errors=True)
     size = f"{choices.height} x {choices.width} px"
-    print(f"{name}: {len(rows)} images in {len(jobs)} shards, {size}")
+    origin = f", shared with {shared.section}" if shared else ""
+    print(f"{name}: {len(rows)} images in {len(digests) - 1} shards, {size}{origin}")
+
+
+def _make(jobs: list[PreprocessJob], table: Path, name: str) -> dict[str, str]:
+    """Write the shards and the table of facts; return the sha256 of each file, by name."""
+    results = _run_jobs(jobs, total=sum(len(job.rows) for job in jobs), name=name)
+    refuse_opposite_masks(
+        (fact.id, fact.mask_values.split("|")) for result in results for fact in result.facts
+    )
+    facts = pd.DataFrame([fact.as_row() for result in results for fact in result.facts])
+    files.write(table, facts.to_csv(index=False, lineterminator="\n"))
+    digests = {job.path.name: result.sha256 for job, result in zip(jobs, results, strict=True)}
+    return digests | {table.name: files.file_sha256(table)}
 
 
 def _jobs(
@@ -68,7 +84,7 @@ def _jobs(
         planes=masks.stored_planes,
     )
     for part, part_rows in rows.groupby("part", sort=False):
-        columns = part_rows[["id", "part", "image", "mask", "digest", "mask_digest"]]
+        columns = part_rows[SOURCE_COLUMNS]
         sources = [SourceImage(*row) for row in columns.itertuples(index=False, name=None)]
         size = store.rows_per_shard(len(sources))
         for number, start in enumerate(range(0, len(sources), size)):
@@ -93,11 +109,21 @@ def _reader(rows: pd.DataFrame, archives: Archives, choices: Preprocess, card: C
     return ImageReader(archives, channels, levels, card.pixels)
 
 
-def _fingerprint(context: Context) -> str:
-    """Return the fingerprint of the stage's result: the index has the digests of raw files."""
-    paths = context.paths
+def _fingerprint(context: Context, index: Index) -> str:
+    """Return the fingerprint of the stage's result: the index has the digests of raw files.
+
+    What else the index holds, such as targets and the metric, may differ between sections that
+    share their shards.
+    """
+    card = index.card
     choices = context.section.preprocess.model_dump()
-    return stage_fingerprint("preprocess", choices, [paths.index, paths.card])
+    form = {
+        "pixels": card.pixels and asdict(card.pixels),
+        "masks": [card.planes, card.value_planes],
+    }
+    table = index.rows[SOURCE_COLUMNS].to_csv(index=False).encode()
+    digests = {"rows": hashlib.sha256(table).hexdigest()}
+    return stage_fingerprint(STAGE, choices | form, [], digests)
 
 
 def _tell_unfinished(folder: Path, work: str, name: str) -> None:

@@ -188,7 +188,11 @@ def test_a_file_that_is_nowhere_raises_nothing(tmp_path: Path) -> None:
 
 def test_the_manifest_lists_name_bytes_and_sha256(tmp_path: Path) -> None:
     folder_of(tmp_path, {"b/2.jpg": b"two", "a.csv": b""})
-    assert write_manifest(tmp_path) == (2, 3)
+    digests = {
+        "a.csv": hashlib.sha256(b"").hexdigest(),
+        "b/2.jpg": hashlib.sha256(b"two").hexdigest(),
+    }
+    assert write_manifest(tmp_path) == (digests, 3)
     text = (tmp_path / "manifest.json").read_text()
     assert json.loads(text) == {
         "files": [

@@ -1,23 +1,21 @@
 """Raw files from a folder: copied into the project, and listed in a manifest."""
 
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePath
-from typing import BinaryIO
 
 from darkroom.errors import DataError, ParamsError
 from darkroom.project import files
 from darkroom.project.files import file_sha256, walk_files
 from darkroom.project.names import is_junk, list_names, read_errors
 from darkroom.project.paths import home
+from darkroom.project.results import shares_blocks
 from darkroom.raw.zips import open_zip
 
 MANIFEST = "manifest.json"
 _CHUNK_BYTES = 2**20
-_FICLONE = 0x40049409  # ioctl of Linux: share a file's blocks until one of the two is written
 
 
 def source_folder(source: str) -> Path:
@@ -100,17 +98,14 @@ def refuse_nested(source: Path, names: Collection[str]) -> None:
                 )
 
 
-def copy_files(source: Path, names: list[str], folder: Path) -> None:
-    """Copy files and folders of a source into another folder.
+def raw_paths(source: Path, names: list[str]) -> list[Path]:
+    """Return the files that files and folders of a source are, sorted.
 
-    Never a hard link: DVC may make the project's file read-only, or one with its cache, and the
-    source would be so too. File systems that can (Btrfs, XFS) share the blocks of a copy. What
-    operating systems leave behind in folders (.DS_Store, __MACOSX) is left out.
+    What operating systems leave behind in folders (.DS_Store, __MACOSX) is left out.
 
     Raises:
-        DataError: A file is empty, or neither a file nor a folder; a folder inside is a link; a
-            file has the name of the manifest.
-        ResourceError: A file or folder may not be read.
+        DataError: A folder inside is a link; a file has the name of the manifest.
+        ResourceError: A folder may not be read.
     """
     if MANIFEST in names:
         raise DataError(
@@ -120,12 +115,29 @@ def copy_files(source: Path, names: list[str], folder: Path) -> None:
             expected="any other name",
             fix="give it another name in a folder of your own, and set data.source to that folder",
         )
-    for name in sorted(names):
-        place = source / name
-        for path in _files_inside(place) if place.is_dir() else [place]:
-            relative = path.relative_to(source)
-            if not is_junk(relative.as_posix()):
-                _copy(path, folder / relative)
+    places = [source / name for name in sorted(names)]
+    inside = [_files_inside(place) if place.is_dir() else [place] for place in places]
+    return [
+        path
+        for paths in inside
+        for path in paths
+        if not is_junk(path.relative_to(source).as_posix())
+    ]
+
+
+def copy_files(source: Path, names: list[str], folder: Path) -> None:
+    """Copy files and folders of a source into another folder; see `raw_paths`.
+
+    Never a hard link: DVC may make the project's file read-only, or one with its cache, and the
+    source would be so too. File systems that can (Btrfs, XFS) share the blocks of a copy.
+
+    Raises:
+        DataError: A file is empty, or neither a file nor a folder; a folder inside is a link; a
+            file has the name of the manifest.
+        ResourceError: A file or folder may not be read.
+    """
+    for path in raw_paths(source, names):
+        _copy(path, folder / path.relative_to(source))
 
 
 def _names_in(place: Path) -> list[str]:
@@ -164,19 +176,25 @@ def _files_inside(folder: Path) -> list[Path]:
     return [Path(entry.path) for entry in entries]
 
 
-def write_manifest(folder: Path) -> tuple[int, int]:
-    """List a folder's files with bytes and sha256; return their number, and bytes in total."""
+def write_manifest(
+    folder: Path, digests: Mapping[str, str] | None = None
+) -> tuple[dict[str, str], int]:
+    """List a folder's files with bytes and sha256; return their sha256, and bytes in total.
+
+    Args:
+        folder: Of the files.
+        digests: Their sha256 by path in the folder, if they have just been read; None: read them.
+    """
     paths = [Path(entry.path) for entry in walk_files(folder)]
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    sizes = [path.stat().st_size for path in paths]
+    digests = digests or {name: file_sha256(path) for name, path in zip(names, paths, strict=True)}
     listed = [
-        {
-            "name": path.relative_to(folder).as_posix(),
-            "bytes": path.stat().st_size,
-            "sha256": file_sha256(path),
-        }
-        for path in paths
+        {"name": name, "bytes": size, "sha256": digests[name]}
+        for name, size in zip(names, sizes, strict=True)
     ]
     files.write(folder / MANIFEST, json.dumps({"files": listed}, indent=1) + "\n")
-    return len(listed), sum(int(str(entry["bytes"])) for entry in listed)
+    return {name: digests[name] for name in names}, sum(sizes)
 
 
 def _copy(path: Path, target: Path) -> None:
@@ -190,15 +208,6 @@ def _copy(path: Path, target: Path) -> None:
         source = path.open("rb")
     target.parent.mkdir(parents=True, exist_ok=True)
     with source, target.open("xb") as copy:
-        if not _shares_blocks(source, copy):
+        if not shares_blocks(source, copy):
             # Not shutil.copyfile: it opens both anew, which makes small files a third slower.
             shutil.copyfileobj(source, copy, _CHUNK_BYTES)
-
-
-def _shares_blocks(source: BinaryIO, copy: BinaryIO) -> bool:
-    """Make a new file share another's blocks (a reflink); return whether the file system can."""
-    try:
-        fcntl.ioctl(copy.fileno(), _FICLONE, source.fileno())
-    except OSError:
-        return False
-    return True
