@@ -122,6 +122,7 @@ def test_truncated_weights_are_refused(tmp_path: Path) -> None:
         ({"fit": "squeeze"}, "found: fit: "),
         ({"fold": -1}, "found: fold: -1"),
         ({"fold": True}, "found: fold: true"),
+        ({"fold": "every"}, 'found: fold: "every"'),
         ({"split_sha256": "0"}, "found: split_sha256: "),
         ({"precision": "int8"}, "found: precision: "),
         ({"precision": ["bf16"]}, "found: precision: "),

@@ -106,6 +106,21 @@ def test_the_last_epoch_needs_no_patience_and_one_average_is_enough(raw: dict[st
     paramfile.validate_params(raw)
 
 
+def test_fold_all_validates_nothing(raw: dict[str, Any]) -> None:
+    raw |= {"folds": [0, "all"], "competitions": ["carvana"]}
+    raw["carvana"]["train"] |= {"select": "smoothed", "schedule": "plateau"}
+    message = _message(raw)
+    assert "carvana.train.select: found smoothed, but fold all validates nothing that" in message
+    assert "carvana.train.schedule: found plateau, but fold all validates nothing that" in message
+    assert "celeba" not in message
+    raw["carvana"]["train"] |= {"select": "last", "patience": None, "schedule": "one_cycle"}
+    assert paramfile.validate_params(raw).folds == [0, "all"]
+    raw["folds"] = ["all"]
+    assert "folds: found all alone" in _message(raw)
+    raw["folds"] = ["every"]
+    assert "folds[0]" in _message(raw)
+
+
 def test_devices_share_a_batch_equally(raw: dict[str, Any]) -> None:
     raw["carvana"]["train"] |= {"devices": 4, "batch_size": 6}
     assert "carvana.train.batch_size: found 6, which is not divisible by the 4 devices" in _message(

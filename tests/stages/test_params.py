@@ -22,6 +22,8 @@ FILES = (
     "data/start/tiny/fold0/fold.json",
     "data/start/tiny/fold0/weights/weights.safetensors",
     "data/start/tiny/fold1/fold.json",
+    "models/tiny/foldall/model.json",
+    "reports/tiny/history/foldall.csv",
 )
 
 
@@ -43,7 +45,7 @@ def test_folds_and_weights_that_are_no_longer_named_are_put_aside(
 ) -> None:
     assert main(["params"]) == 0
     gone = set(FILES) - there(root)
-    assert gone == {FILES[1], FILES[5], FILES[8], FILES[9]}
+    assert gone == {FILES[1], FILES[5], *FILES[8:]}
     assert {(root / DROPPED / file).read_text() for file in gone} == gone
     words = "models/tiny/fold1 is of earlier parameters: moved to .darkroom/dropped/models/tiny/"
     assert words in capsys.readouterr().out
@@ -98,7 +100,8 @@ def test_a_fold_that_a_transfer_takes_stays(root: Path, source: str, stays: bool
 
 def test_a_named_fold_and_the_weights_of_a_transfer_stay(root: Path) -> None:
     def change(params: dict[str, Any]) -> None:
-        params["folds"] = [0, 1]
+        params["folds"] = [0, 1, "all"]
+        params["tiny"]["train"] |= {"select": "last", "patience": None}
         params["tiny"]["model"]["weights"] = "given"
         params["transfers"] = [{"to": "tiny", "from": "models/other/fold1"}]
 

@@ -11,7 +11,7 @@ from torch import nn
 from darkroom.cli import main
 from darkroom.params.competition import Competition
 from darkroom.params.train import Train
-from darkroom.project.paths import Layout
+from darkroom.project.paths import ALL, Fold, Layout
 from darkroom.stages import _train_args, train
 from darkroom.stages._context import Context
 from tests.support import tiny
@@ -21,7 +21,7 @@ class BeginningError(Exception):
     """The training was about to begin."""
 
 
-def seed_of(seed: int, fold: int, own: int | None = None) -> int:
+def seed_of(seed: int, fold: Fold, own: int | None = None) -> int:
     parts: Any = {"train": Train(epochs=1, batch_size=4, lr=0.1, seed=own)}
     section = Competition.model_construct(**parts)
     context = Context(seed=seed, folds=(0,), section=section, paths=Layout("some"))
@@ -33,8 +33,9 @@ def test_the_seed_of_a_fold() -> None:
     assert seed_of(7, 0, own=3) == 3
     assert seed_of(7, 2, own=3) == seed_of(3, 2) != seed_of(7, 2)
     assert seed_of(7, 1) == int(np.random.SeedSequence([7, 1]).generate_state(1)[0]) == 369571992
-    seeds = {seed_of(seed, fold) for seed in range(10) for fold in range(10)}
-    assert len(seeds) == 100
+    folds: list[Fold] = [*range(10), ALL]
+    seeds = {seed_of(seed, fold) for seed in range(10) for fold in folds}
+    assert len(seeds) == 110
     assert max(seeds) < 2**32
 
 

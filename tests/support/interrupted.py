@@ -72,6 +72,7 @@ def train(
     images: int = TRAIN_IMAGES,
     mixup: Mixup | None = Mixup(0.4, 0.4, 3),  # noqa: B008  (frozen)
     metric: EpochMetric | None = WHOLE,
+    validated: range = range(TRAIN_IMAGES, IMAGES),
 ) -> FitResult:
     """Train in a folder, from its checkpoint if there is one."""
     store = colours(folder / "shards", IMAGES, side=16)
@@ -82,7 +83,7 @@ def train(
     return fit(
         network(seed) if net is None else net,
         batches(store, targets, **options),
-        batches(store, targets, rows=range(TRAIN_IMAGES, IMAGES)),
+        batches(store, targets, rows=validated),
         FitConfig(**(defaults | dict(config or {}))),
         objective=Objective("multiclass", metric=metric),
         seed=seed,

@@ -15,9 +15,11 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from darkroom.errors import DataError
 from darkroom.training import checkpoint
 from darkroom.training.callbacks import Callback
 from darkroom.training.checkpoint import checkpoint_path
+from darkroom.training.tensorboard.hparams import Hparams
 from darkroom.training.tensorboard.scalars import Scalars
 from darkroom.training.tensorboard.writer import EventWriter
 from tests.support.interrupted import BATCHES, EPOCHS, Interrupt, Killed, network, outcome, train
@@ -170,6 +172,34 @@ def test_killed_with_each_choice_of_weights(
             train(folder, callbacks=[Interrupt("on_batch_end", call)], config=config)
         assert outcome(train(folder, config=config)) == whole, f"batch {call}"
     assert outcome(train(folder, config=config)) == whole, "a finished training"
+
+
+@pytest.mark.parametrize("average", [None, 0.5])
+def test_without_validation_images(tmp_path: Path, capfd: Capture, average: float | None) -> None:
+    config = {"select": "last", "patience": None, "ema": None, "average": average}
+    events = EventWriter(tmp_path / "runs")
+    options: dict[str, Any] = {"config": config, "validated": range(0)}
+    with pytest.raises(Killed):
+        train(tmp_path / "a", callbacks=[Interrupt("on_batch_end", LAST - 3)], **options)
+    result = train(tmp_path / "a", callbacks=[Scalars(events), Hparams(events, {})], **options)
+    # Validation changes no weight, so that nothing else changes where there is none.
+    validated = train(tmp_path / "b", config=config)
+    assert outcome(result)["weights"] == outcome(validated)["weights"]
+    assert result.selected is result.history[-1]
+    for row, other in zip(result.history, validated.history, strict=True):
+        assert row == {key: value for key, value in other.items() if not key.endswith("/val")}
+    line = capfd.readouterr().err.splitlines()[0]
+    assert "loss" in line
+    assert "val" not in line
+
+
+@pytest.mark.parametrize("config", [{"select": "best"}, {"schedule": "plateau"}])
+def test_what_compares_epochs_needs_validation_images(
+    tmp_path: Path, config: dict[str, Any]
+) -> None:
+    config = {"select": "last", "patience": None} | config
+    with pytest.raises(DataError, match="no images to validate with"):
+        train(tmp_path, config=config, validated=range(0))
 
 
 @pytest.mark.parametrize("call", [1, 2, 4])

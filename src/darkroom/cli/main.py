@@ -26,7 +26,7 @@ from darkroom.cli.train import hand_over, is_child
 from darkroom.errors import DarkroomError, InternalError, ParamsError, ResourceError
 from darkroom.project import files
 from darkroom.project.files import DISK_FULL
-from darkroom.project.paths import PARAMS, Layout
+from darkroom.project.paths import ALL, PARAMS, Fold, Layout
 from darkroom.project.processes import is_under_torchrun
 from darkroom.stages._context import Context
 
@@ -121,7 +121,10 @@ def parser() -> argparse.ArgumentParser:
             )
         if stage in BY_FOLD:
             verb.add_argument(
-                "--fold", type=int, default=0, help="the fold to hold out (default 0)"
+                "--fold",
+                type=_fold,
+                default=0,
+                help="the fold to hold out (default 0); `all` holds out none",
             )
         if stage == "predict":
             verb.add_argument(
@@ -210,7 +213,12 @@ def read_context(name: str) -> Context:
     )
 
 
-def _transfer_of(stage: str) -> tuple[str, int]:
+def _fold(text: str) -> Fold:
+    """Return a fold's number, or `all`; ValueError if it is neither."""
+    return ALL if text == ALL else int(text)
+
+
+def _transfer_of(stage: str) -> tuple[str, Fold]:
     """Return the competition and the fold of DVC's `transfer@pair0-1`: the pair is numbered.
 
     The command has no other part of an entry of `transfers`: its keys would not be quoted.
@@ -218,11 +226,11 @@ def _transfer_of(stage: str) -> tuple[str, int]:
     from darkroom.params import file  # noqa: PLC0415  (the help needs none)
 
     # From another folder than this one DVC writes the file before it: a/dvc.yaml:transfer@pair0-1.
-    match = re.fullmatch(r"(?:.*:)?transfer@pair(\d{1,4})-(\d{1,4})", stage)
+    match = re.fullmatch(r"(?:.*:)?transfer@pair(\d{1,4})-(\d{1,4}|all)", stage)
     transfers = file.read_params(Path(PARAMS)).transfers
     if match is None or int(match[1]) >= len(transfers):
         raise ParamsError("there is no such stage", found=stage, expected="transfer@pair0-0")
-    return transfers[int(match[1])].to, int(match[2])
+    return transfers[int(match[1])].to, _fold(match[2])
 
 
 def _run(options: dict[str, Any]) -> int:

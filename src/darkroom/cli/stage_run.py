@@ -16,7 +16,7 @@ from typing import Any
 from darkroom.errors import ArtifactError, DarkroomError
 from darkroom.project import files
 from darkroom.project.fingerprint import PACKAGE, import_closure
-from darkroom.project.paths import PARAMS, Layout
+from darkroom.project.paths import PARAMS, Fold, Layout
 from darkroom.stages._context import Context
 
 
@@ -56,7 +56,7 @@ FOOTPRINTS = {
 }
 
 
-def artefacts(context: Context, fold: int = 0, part: str = "valid") -> Places:
+def artefacts(context: Context, fold: Fold = 0, part: str = "valid") -> Places:
     """Return by artefact its lock files, and what each of them locks.
 
     Args:
@@ -93,11 +93,11 @@ def artefacts(context: Context, fold: int = 0, part: str = "valid") -> Places:
     return locks
 
 
-def _predictions(paths: Layout, part: str, fold: int) -> tuple[Path, list[Path]]:
+def _predictions(paths: Layout, part: str, fold: Fold) -> tuple[Path, list[Path]]:
     return paths.lock(f"{part}{fold}"), [paths.predictions(part, fold)]
 
 
-def _source(path: Path, fold: int) -> tuple[Path, list[Path]]:
+def _source(path: Path, fold: Fold) -> tuple[Path, list[Path]]:
     """Return the lock of a model of this project, or of a file from elsewhere."""
     match path.parts:
         case ("models", name):
@@ -112,7 +112,7 @@ def stage_run(
     stage: str,
     read_context: Callable[[], Context],
     *,
-    fold: int = 0,
+    fold: Fold = 0,
     part: str = "valid",
     locked: bool = True,
 ) -> Iterator[Context]:

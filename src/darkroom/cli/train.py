@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from darkroom.cli import begin
 from darkroom.errors import LostRankError, ResourceError
 from darkroom.project import processes
+from darkroom.project.paths import Fold
 from darkroom.stages._context import Context
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ LAUNCHER = "DARKROOM_LAUNCHER"  # the process id of the launcher, in its childre
 SHUTDOWN_TIMEOUT_S = 120  # for the ranks to save a checkpoint before they are killed
 
 
-def run(context: Context, fold: int = 0) -> int:
+def run(context: Context, fold: Fold = 0) -> int:
     """Train one fold of a competition, and return the exit code.
 
     `train.devices` processes of this machine train together; where torchrun has started this

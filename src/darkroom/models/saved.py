@@ -29,6 +29,7 @@ from darkroom.params.section import TaskName
 from darkroom.project import files
 from darkroom.project.checked_json import read_json, write_json
 from darkroom.project.files import file_sha256
+from darkroom.project.paths import ALL
 
 VERSION = 1
 WEIGHTS = "model.safetensors"
@@ -168,7 +169,7 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "mean": _are_numbers,
     "std": lambda value: _are_numbers(value) and min(value) > 0,
     "params": lambda value: isinstance(value, dict),
-    "fold": lambda value: type(value) is int and value >= 0,
+    "fold": lambda value: value == ALL or (type(value) is int and value >= 0),
     "leakage": lambda value: value in ("refuse", "allow"),
     "split_sha256": _is_digest,
     "fingerprint": _is_digest,

@@ -58,10 +58,11 @@ class Params(Section):
     competitions: list[str] = Field(
         min_length=1, max_length=200, description="The sections that `dvc repro` runs."
     )
-    folds: list[Annotated[int, Field(ge=0)]] = Field(
+    folds: list[Annotated[int, Field(ge=0)] | Literal["all"]] = Field(
         min_length=1,
-        max_length=100,
-        description="The folds to train; each validates on its own part.",
+        max_length=101,
+        description="The folds to train; each validates on its own part. all: one more network, "
+        "that learns from every training image; it predicts the test images with the others.",
     )
     transfers: list[Transfer] = Field(
         max_length=200,

@@ -28,6 +28,7 @@ Delimiter = Annotated[
 ]
 Pattern = Annotated[str | int, Field(description="A pattern of cells; ! in front excludes.")]
 Patterns = Pattern | Annotated[list[Pattern], Field(min_length=1)]
+MOST_FOLDS = 100
 Size = Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(min_length=2, max_length=2)]
 
 
@@ -288,4 +289,6 @@ class Split(Section):
         "rows or files by class: of the classes shown), groups kept whole; `official`: the data "
         "set's own partition, as fold 0."
     )
-    folds: int = Field(5, ge=2, le=100, description="How many folds to cut (official has one).")
+    folds: int = Field(
+        5, ge=2, le=MOST_FOLDS, description="How many folds to cut (official has one)."
+    )

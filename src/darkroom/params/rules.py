@@ -8,6 +8,7 @@ from darkroom.params.data import KAGGLE, URLS, Source
 from darkroom.params.data_rules import data_faults
 from darkroom.params.model import EncoderUNet, Model, UNet
 from darkroom.params.section import OBJECT_METRICS
+from darkroom.project.paths import ALL
 
 # Keys of masks alone, by section.
 MASK_KEYS = {
@@ -35,6 +36,11 @@ def broken_rules(params: Params) -> list[str]:
     for key, values in (("competitions", params.competitions), ("folds", params.folds)):
         if len(set(values)) != len(values):
             faults.append(f"{key}: an entry appears twice, found {values}")
+    if params.folds == [ALL]:
+        faults.append(
+            "folds: found all alone, but what is decided is decided on images that a network did "
+            "not learn; add a number: [0, all]"
+        )
     for name in sorted(set(params.competitions) & set(params.sections)):
         faults += _check_folds(name, params)
     return faults + _check_transfers(params) + _check_sections(params)
@@ -43,7 +49,30 @@ def broken_rules(params: Params) -> list[str]:
 def _check_folds(name: str, params: Params) -> list[str]:
     split = params.section(name).split
     count = 1 if split.by == "official" else split.folds
-    wrong = [fold for fold in params.folds if fold >= count]
+    if ALL in params.folds:
+        return _check_all(name, params.section(name)) + _wrong_folds(name, params, count)
+    return _wrong_folds(name, params, count)
+
+
+def _check_all(name: str, section: Competition) -> list[str]:
+    """Check that nothing of a fold without validation images is chosen by their metric."""
+    train, faults = section.train, []
+    if train.select != "last":
+        faults.append(
+            f"{name}.train.select: found {train.select}, but fold all validates nothing that could "
+            "compare epochs; set it to last"
+        )
+    if train.schedule == "plateau":
+        faults.append(
+            f"{name}.train.schedule: found plateau, but fold all validates nothing that it could "
+            "go by; name another"
+        )
+    return faults
+
+
+def _wrong_folds(name: str, params: Params, count: int) -> list[str]:
+    split = params.section(name).split
+    wrong = [fold for fold in params.folds if fold != ALL and fold >= count]
     if not wrong:
         return []
     if split.by == "official":

@@ -114,6 +114,11 @@ class FitConfig(Section):
         return self.freeze == "backbone" and not thaws
 
     @property
+    def compares_epochs(self) -> bool:
+        """Whether a validation metric has a say: in what is kept, or in the learning rate."""
+        return self.select != "last" or self.schedule == "plateau"
+
+    @property
     def most_idle_epochs(self) -> int | None:
         """Epochs in a row without a better one, after which training stops; None: it does not."""
         if self.select == "last":

@@ -3,12 +3,16 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 PARAMS = "params.yaml"
 CHECKED = Path("data/params.json")
 """What the stage `params` writes, and every other stage waits for."""
 OWN_METRICS = Path("metrics")
 """Where metrics of the user's own lie; DVC watches it."""
+ALL: Literal["all"] = "all"
+Fold = int | Literal["all"]
+"""A fold's number; or `all`, which trains on every training image and validates on none."""
 DROPPED = Path(".darkroom/dropped")
 """Where it puts aside what earlier parameters left."""
 
@@ -60,11 +64,11 @@ class Layout:
         """The digest of the split."""
         return self.split.with_suffix(".json")
 
-    def fold_counts(self, fold: int) -> Path:
+    def fold_counts(self, fold: Fold) -> Path:
         """How many images a fold trains on and validates on."""
         return self.start / f"fold{fold}" / "fold.json"
 
-    def first_weights(self, fold: int) -> Path:
+    def first_weights(self, fold: Fold) -> Path:
         """A fold's first weights, from the source that `transfers` names, and what they learned."""
         return self.start / f"fold{fold}" / "weights"
 
@@ -93,7 +97,7 @@ class Layout:
         """The audit's sample of images, on one page."""
         return self.reports / "contact_sheet.jpg"
 
-    def history(self, fold: int) -> Path:
+    def history(self, fold: Fold) -> Path:
         """Losses and metrics of one fold's training, a row an epoch."""
         return self.reports / "history" / f"fold{fold}.csv"
 
@@ -127,11 +131,11 @@ class Layout:
         """The best and the worst validation images."""
         return self.reports / "best_and_worst.jpg"
 
-    def model(self, fold: int) -> Path:
+    def model(self, fold: Fold) -> Path:
         """Weights and model.json of one fold."""
         return self.root / "models" / self.name / f"fold{fold}"
 
-    def predictions(self, part: str, fold: int) -> Path:
+    def predictions(self, part: str, fold: Fold) -> Path:
         """What a fold's network says of a part: "valid", what it validates, or "test"."""
         return self.root / "data" / "predictions" / self.name / part / f"fold{fold}.arrow"
 
@@ -168,7 +172,7 @@ class Layout:
         name = "=".join(map(str, (stage, self.name, *runs)))
         return self.root / "data" / "stamps" / f"{name}.stamp"
 
-    def runs(self, fold: int, fingerprint: str) -> Path:
+    def runs(self, fold: Fold, fingerprint: str) -> Path:
         """TensorBoard's events of one training; another fingerprint is another run."""
         return home(self.root) / "runs" / self.name / f"fold{fold}-{fingerprint[:8]}"
 

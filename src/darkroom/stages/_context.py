@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from darkroom.errors import ArtifactError
-from darkroom.project.paths import Layout
+from darkroom.project.paths import Fold, Layout
 
 # At runtime a stage imports the sections that it reads: the others are no dependency of it.
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Context:
 
     Attributes:
         seed: Of the split, the weights and the order of images.
-        folds: The folds to train.
+        folds: The folds to train, numbers and perhaps `all`.
         section: The competition's section of params.yaml, validated.
         paths: Where its files lie.
         transfer: Where its first weights come from; None: nothing.
@@ -29,11 +29,16 @@ class Context:
     """
 
     seed: int
-    folds: tuple[int, ...]
+    folds: tuple[Fold, ...]
     section: "Competition"
     paths: Layout
     transfer: "Transfer | None" = None
     require_unchanged: Callable[[], object] = lambda: None
+
+    @property
+    def validated_folds(self) -> list[int]:
+        """The folds that have validation images: all that have a number."""
+        return [fold for fold in self.folds if isinstance(fold, int)]
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ from darkroom.models import learned, saved
 from darkroom.models.learned import Codes
 from darkroom.project.checked_json import read_json
 from darkroom.project.files import file_sha256
-from darkroom.project.paths import PARAMS, Layout
+from darkroom.project.paths import PARAMS, Fold, Layout
 
 ALLOW = "allow"
 WEIGHTS, NOTE = "weights.safetensors", "transfer.json"
@@ -21,7 +21,7 @@ _FIX = (
 )
 
 
-def read_first_images(paths: Layout, fold: int) -> tuple[Codes, bool]:
+def read_first_images(paths: Layout, fold: Fold) -> tuple[Codes, bool]:
     """Return the codes of what a fold's first weights learned from, and whether leaks are allowed.
 
     Raises:
@@ -67,7 +67,7 @@ def check_training(
 
 
 def leaked_ids(
-    paths: Layout, fold: int, scored: pd.DataFrame, trained_on: pd.DataFrame
+    paths: Layout, fold: Fold, scored: pd.DataFrame, trained_on: pd.DataFrame
 ) -> list[str]:
     """Return the ids of the images to score that a fold's network learned before its training.
 

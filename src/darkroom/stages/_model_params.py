@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import ArtifactError
+from darkroom.project.paths import Fold
 from darkroom.stages._context import Context
 
 KEY = "params"  # of model.json, and of the header of predictions
@@ -31,7 +32,9 @@ def prediction_params(context: Context) -> dict[str, Any]:
     return learning_params(context) | {"predict": predict}
 
 
-def require_same_params(context: Context, fold: int, folder: Path, info: Mapping[str, Any]) -> None:
+def require_same_params(
+    context: Context, fold: Fold, folder: Path, info: Mapping[str, Any]
+) -> None:
     """Refuse a model that other parameters made than those of params.yaml.
 
     Args:

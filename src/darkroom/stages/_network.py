@@ -17,6 +17,7 @@ from darkroom.prediction.networks.predict import predict
 from darkroom.prediction.networks.tiles import Tiles
 from darkroom.prediction.networks.tta import TTA
 from darkroom.prediction.predictions import Prediction
+from darkroom.project.paths import Fold
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import mask_classes, outputs_of
 from darkroom.stages._model_params import require_same_params
@@ -85,7 +86,7 @@ def tta_of(choice: Predict) -> TTA:
 
 def load(
     context: Context,
-    fold: int,
+    fold: Fold,
     card: Card,
     shards: Store,
     choice: Predict,
@@ -136,7 +137,7 @@ def load(
 
 
 def _check_metadata(
-    context: Context, fold: int, metadata: Mapping[str, Any], expected: Mapping[str, object]
+    context: Context, fold: Fold, metadata: Mapping[str, Any], expected: Mapping[str, object]
 ) -> None:
     """Raise ArtifactError if a model was not trained for what is expected."""
     for key, value in expected.items():

@@ -2,24 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from darkroom.errors import ArtifactError
 from darkroom.index.table import Index
 from darkroom.prediction.predictions import Part, Predictions
 from darkroom.project.checked_json import read_json
+from darkroom.project.paths import Fold
 from darkroom.stages._context import Context
 from darkroom.stages._inputs import outputs_of
 from darkroom.stages._model_params import KEY, changed_params, prediction_params
+
+FoldT = TypeVar("FoldT", bound=Fold)
 
 
 def read_predictions(
     context: Context,
     part: Part,
     index: Index,
-    ids: Mapping[int, Sequence[str]],
+    ids: Mapping[FoldT, Sequence[str]],
     *,
     split_sha256: str | None = None,
-) -> dict[int, Predictions]:
+) -> dict[FoldT, Predictions]:
     """Return the predictions of each fold.
 
     Args:
@@ -43,7 +47,7 @@ def _read(
     context: Context,
     part: Part,
     index: Index,
-    fold: int,
+    fold: Fold,
     ids: Sequence[str],
     split_sha256: str | None,
 ) -> Predictions:

@@ -8,7 +8,7 @@ import pandas as pd
 from darkroom.errors import ArtifactError, ParamsError
 from darkroom.project import files
 from darkroom.project.checked_json import read_bytes, read_json, write_json
-from darkroom.project.paths import PARAMS, Layout
+from darkroom.project.paths import ALL, PARAMS, Fold, Layout
 
 
 def write_split(paths: Layout, folds: pd.DataFrame) -> None:
@@ -49,15 +49,15 @@ def read_split(paths: Layout) -> tuple[pd.DataFrame, str]:
     return folds, sha256
 
 
-def require_fold(folds: pd.Series, fold: int) -> None:
-    """Raise ParamsError unless a fold has images to validate on.
+def require_fold(folds: pd.Series, fold: Fold) -> None:
+    """Raise ParamsError unless a fold has images to validate on, or is `all`.
 
     Args:
         folds: The fold of each image, int; -1: of none.
         fold: The fold.
     """
     numbers = sorted(set(folds.tolist()) - {-1})
-    if fold not in numbers:
+    if fold != ALL and fold not in numbers:
         raise ParamsError(
             f"fold {fold} has no image to validate on",
             file=PARAMS,

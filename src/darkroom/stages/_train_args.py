@@ -14,11 +14,12 @@ from torch import nn
 from darkroom.errors import DataError, ParamsError
 from darkroom.images.geometry import RGB
 from darkroom.index.card import Card
+from darkroom.params.data import MOST_FOLDS
 from darkroom.params.networks import LABEL_NAMES, MASK_NAMES
 from darkroom.params.section import is_own_metric
 from darkroom.params.train import LossOptions, Train
 from darkroom.project import processes
-from darkroom.project.paths import PARAMS
+from darkroom.project.paths import ALL, PARAMS, Fold
 from darkroom.stages._inputs import mask_classes
 from darkroom.store.loader import Loader, loader
 from darkroom.store.store import Store
@@ -97,15 +98,17 @@ def check_choices(section: "Competition", task: str) -> None:
         )
 
 
-def fold_seed(context: "Context", fold: int) -> int:
+def fold_seed(context: "Context", fold: Fold) -> int:
     """Return the seed of a fold's weights, order of images, augmentation and dropout.
 
     Networks that start alike err alike, and their mean errs with them: so folds differ. Fold 0 has
-    the seed of params.yaml itself, fold k 32 bits that NumPy's SeedSequence draws from both.
+    the seed of params.yaml itself, fold k 32 bits that NumPy's SeedSequence draws from both; `all`
+    counts as fold 100.
     """
     own: int | None = context.section.train.seed
     seed = context.seed if own is None else own
-    return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0]) if fold else seed
+    number = MOST_FOLDS if fold == ALL else fold
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0]) if number else seed
 
 
 def choices_of_bits(train: Train, task: str) -> dict[str, Any]:
@@ -140,7 +143,7 @@ def target_array(rows: pd.DataFrame, card: Card) -> NDArray[Any] | None:
     return rows[list(card.targets)].to_numpy(np.float32)
 
 
-def require_known(targets: NDArray[Any] | None, card: Card, fold: int) -> None:
+def require_known(targets: NDArray[Any] | None, card: Card, fold: Fold) -> None:
     """Raise DataError if the images to learn from know no value of a target.
 
     Args:

@@ -17,6 +17,6 @@ def run(context: Context) -> None:
     shards, _ = read_part(paths, index, "train")
     train, split_sha256 = read_train(paths, index)
     data = Validation(index, shards, train, split_sha256)
-    ids = data.ids(context.folds)
+    ids = data.ids(context.validated_folds)
     predictions = read_predictions(context, "valid", index, ids, split_sha256=split_sha256)
     evaluate_predictions(context, data, predictions, context.section.evaluate, paths)

@@ -13,6 +13,7 @@ from darkroom.index.table import COLUMNS
 from darkroom.params.section import is_own_metric
 from darkroom.project import files
 from darkroom.project.checked_json import read_json
+from darkroom.project.paths import Fold
 from darkroom.stages._context import Context
 from darkroom.stages._split import read_split, require_fold
 from darkroom.submission.form import cell_content
@@ -20,7 +21,7 @@ from darkroom.tasks.metrics.own import own_digests
 from darkroom.tasks.metrics.specs import get_metric
 
 
-def run(context: Context, fold: int = 0) -> None:
+def run(context: Context, fold: Fold = 0) -> None:
     """Count the images that a fold trains on and validates on."""
     name, paths = context.name, context.paths
     folds = read_split(paths)[0]["fold"]

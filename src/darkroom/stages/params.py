@@ -15,7 +15,7 @@ from darkroom.params.file import read_params
 from darkroom.project import files
 from darkroom.project.paths import CHECKED, DROPPED, OWN_METRICS, PARAMS, Layout
 
-_FOLD = re.compile(r"fold(\d+)(?:\.csv|\.arrow)?")
+_FOLD = re.compile(r"fold(\d+|all)(?:\.csv|\.arrow)?")
 
 
 def run() -> None:
@@ -44,7 +44,7 @@ def leftovers(params: Params) -> Iterator[Path]:
         for folder in (models, histories, paths.start, *predictions):
             for path in files.matching_files(folder, "fold*"):
                 fold = _FOLD.fullmatch(path.name)
-                if fold and int(fold[1]) not in params.folds and not _is_used(path, sources):
+                if fold and fold[1] not in map(str, params.folds) and not _is_used(path, sources):
                     yield path
         if params.transfer(name) is None:
             weights = map(paths.first_weights, params.folds)

@@ -16,6 +16,7 @@ from darkroom.index.table import Index, read_index
 from darkroom.prediction.predictions import Header, Part, Prediction, write_predictions
 from darkroom.project import fingerprint
 from darkroom.project.journal import Journal
+from darkroom.project.paths import Fold
 from darkroom.project.work import discard_others, half_done
 from darkroom.stages import _leaks, _network
 from darkroom.stages._context import Context
@@ -25,7 +26,7 @@ from darkroom.stages._network import TrainedNetwork
 from darkroom.store.store import Store
 
 
-def run(context: Context, fold: int = 0, part: Part = "valid") -> None:
+def run(context: Context, fold: Fold = 0, part: Part = "valid") -> None:
     """Write the predictions of a fold's network: for what it validates, or for what is to submit.
 
     The file appears once it is complete.
@@ -73,7 +74,7 @@ def run(context: Context, fold: int = 0, part: Part = "valid") -> None:
 
 def _header(
     context: Context,
-    fold: int,
+    fold: Fold,
     part: Part,
     index: Index,
     shards: Store,

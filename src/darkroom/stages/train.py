@@ -21,7 +21,7 @@ from darkroom.models.sizes import check_size
 from darkroom.params.model import Model
 from darkroom.params.train import Train
 from darkroom.project import files, fingerprint
-from darkroom.project.paths import Layout
+from darkroom.project.paths import Fold, Layout
 from darkroom.project.work import half_done
 from darkroom.stages import _leaks, _model_params, _train_args, _unfinished
 from darkroom.stages._context import Context
@@ -47,7 +47,7 @@ class _Inputs:
         card: What the targets are.
         shards: The training images, of this fold and of the others.
         train_rows: The numbers of those to learn from.
-        val_rows: Of those to validate on.
+        val_rows: Of those to validate on; none of fold `all`.
         targets: By number; None for masks, which the shards hold.
         images: The codes of all images that the finished network will have learned from.
         may_leak: Whether its first weights may have learned validation images.
@@ -84,7 +84,7 @@ class _Inputs:
 
 @_train_args.errors_name_the_file()
 def run(
-    context: Context, fold: int = 0, make_callbacks: CallbackFactory = lambda *_, **__: ()
+    context: Context, fold: Fold = 0, make_callbacks: CallbackFactory = lambda *_, **__: ()
 ) -> None:
     """Train one fold of a competition; the model is written when training has ended."""
     paths, section = context.paths, context.section
@@ -96,7 +96,7 @@ def run(
     result_fingerprint = fingerprint.parts_fingerprint(parts)
 
     arguments = _network_arguments(context, fold, inputs)
-    metric = _train_args.epoch_metric(card, inputs.val_targets)
+    metric = _train_args.epoch_metric(card, inputs.val_targets) if inputs.val_rows else None
     seed = _train_args.fold_seed(context, fold)
     net = build_network(**arguments, seed=seed)
     # Validation sees whole images, whatever windows are cut for training.
@@ -139,12 +139,12 @@ def run(
         description["fingerprint"] = result_fingerprint
         _save(paths, fold, result, description, inputs.images)
     _unfinished.remove_others(work, training)
-    row, select = result.selected, train.select
-    scores = ", ".join(f"{key} {value:.4f}" for key, value in row.items() if "/val" in key)
-    print(f"{training}: {select} epoch {row['epoch']:.0f}: {scores}")
+    row, part = result.selected, "/val" if inputs.val_rows else "/train"
+    scores = ", ".join(f"{key} {value:.4f}" for key, value in row.items() if part in key)
+    print(f"{training}: {train.select} epoch {row['epoch']:.0f}: {scores}")
 
 
-def _read_inputs(context: Context, fold: int) -> _Inputs:
+def _read_inputs(context: Context, fold: Fold) -> _Inputs:
     paths, section = context.paths, context.section
     model: Model = section.model
     index = read_index(paths.index, paths.card)
@@ -182,7 +182,7 @@ def _read_inputs(context: Context, fold: int) -> _Inputs:
 
 
 def _save(
-    paths: Layout, fold: int, result: FitResult, description: Mapping[str, Any], images: Codes
+    paths: Layout, fold: Fold, result: FitResult, description: Mapping[str, Any], images: Codes
 ) -> None:
     """Write the model and the history, when nobody reads the ones so far."""
     outcome = {
@@ -200,7 +200,7 @@ def _print_waiting() -> None:
     print("waiting for another stage that reads the model so far", file=sys.stderr, flush=True)
 
 
-def _parts(context: Context, fold: int, inputs: _Inputs) -> dict[str, Any]:
+def _parts(context: Context, fold: Fold, inputs: _Inputs) -> dict[str, Any]:
     """Return all that this training's result comes from."""
     paths, section = context.paths, context.section
     choices = {
@@ -214,7 +214,7 @@ def _parts(context: Context, fold: int, inputs: _Inputs) -> dict[str, Any]:
     return fingerprint.stage_parts("train", choices, first_weights, inputs.digests)
 
 
-def _network_arguments(context: Context, fold: int, inputs: _Inputs) -> dict[str, Any]:
+def _network_arguments(context: Context, fold: Fold, inputs: _Inputs) -> dict[str, Any]:
     """Return the arguments of `build_network`, but for the seed."""
     return _train_args.network_arguments(
         context.section,
@@ -233,7 +233,7 @@ def _loss(train: Train, inputs: _Inputs, scale: Sequence[float] | None) -> nn.Mo
     )
 
 
-def _board(context: Context, fold: int, inputs: _Inputs) -> dict[str, Any]:
+def _board(context: Context, fold: Fold, inputs: _Inputs) -> dict[str, Any]:
     """Return what TensorBoard says of this training."""
     card = inputs.card
     return {
@@ -243,7 +243,7 @@ def _board(context: Context, fold: int, inputs: _Inputs) -> dict[str, Any]:
     }
 
 
-def _hyperparameters(context: Context, fold: int, shards: Store) -> dict[str, Any]:
+def _hyperparameters(context: Context, fold: Fold, shards: Store) -> dict[str, Any]:
     """Return this run's row of TensorBoard's table of hyperparameters."""
     model = {"model": context.section.model.model_dump()}
     stored = {"height": shards.height, "width": shards.width, "fit": shards.fit}
@@ -252,7 +252,7 @@ def _hyperparameters(context: Context, fold: int, shards: Store) -> dict[str, An
 
 
 def _description(
-    context: Context, fold: int, inputs: _Inputs, arguments: Mapping[str, Any]
+    context: Context, fold: Fold, inputs: _Inputs, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what is needed to use the weights, and what they were trained with."""
     card, shards = inputs.card, inputs.shards

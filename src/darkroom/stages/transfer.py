@@ -13,12 +13,12 @@ from darkroom.models.weights.reading import read_weights
 from darkroom.project import files
 from darkroom.project.checked_json import write_json
 from darkroom.project.names import list_names, summarise_names
-from darkroom.project.paths import PARAMS
+from darkroom.project.paths import PARAMS, Fold
 from darkroom.stages import _leaks
 from darkroom.stages._context import Context
 
 
-def run(context: Context, fold: int = 0) -> None:
+def run(context: Context, fold: Fold = 0) -> None:
     """Copy a fold's first weights from the source that `transfers` names."""
     name = context.name
     if context.transfer is None:
@@ -57,7 +57,7 @@ def run(context: Context, fold: int = 0) -> None:
     print(f"{name}, fold {fold}: {len(tensors)} tensors from {source}")
 
 
-def _of_fold(source: Path, fold: int) -> Path:
+def _of_fold(source: Path, fold: Fold) -> Path:
     """Return the model of a fold, if the source is a competition's models; else the source."""
     if not source.is_dir() or (source / saved.WEIGHTS).exists():
         return source

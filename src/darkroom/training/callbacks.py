@@ -200,9 +200,11 @@ def epoch_line(row: Metrics, epochs: int, metrics: Sequence[str]) -> str:
         >>> epoch_line(row, 10, ["loss"])
         'epoch  3/10  loss 0.5000 val 0.2500'
     """
-    parts = ((name, row.get(f"{name}/train"), row[f"{name}/val"]) for name in metrics)
-    figures = [
-        f"{name}{'' if train is None else f' {train:.4f}'} val {validated:.4f}"
-        for name, train, validated in parts
-    ]
+    figures = []
+    for name in metrics:
+        values = {
+            word: row.get(f"{name}/{part}") for part, word in (("train", ""), ("val", "val "))
+        }
+        texts = [f"{word}{value:.4f}" for word, value in values.items() if value is not None]
+        figures += [" ".join([name, *texts])] if texts else []
     return "  ".join([f"epoch {row['epoch']:{len(str(epochs))}.0f}/{epochs}", *figures])

@@ -107,7 +107,7 @@ def fit(
     Args:
         net: From `darkroom.models.build.build_network`, with its initial weights.
         train_loader: Shuffled by (its seed, epoch). See `leaves_one` for `drop_last`.
-        val_loader: At least one image, in a fixed order.
+        val_loader: In a fixed order; without images only where nothing compares epochs.
         config: Epochs, optimizer, device, precision ...
         objective: What is learned, and what compares epochs.
         seed: Of dropout and Mixup.
@@ -123,7 +123,7 @@ def fit(
         SystemExit: 143, after SIGTERM; a checkpoint was written.
         KeyboardInterrupt: After SIGINT; likewise.
     """
-    _check_sizes(train_loader, val_loader)
+    _check_sizes(train_loader, val_loader, config)
     device = training_device(config.accelerator)
     precision = choose_precision(config, device, objective.task)
     with _training_conditions(config, device, train_loader, val_loader) as signals:
@@ -264,14 +264,17 @@ def _shared_by_ranks(*loaders: Loader) -> Iterator[None]:
             loader.sampler.share(0, 1)
 
 
-def _check_sizes(train_loader: Loader, val_loader: Loader) -> None:
+def _check_sizes(train_loader: Loader, val_loader: Loader, config: FitConfig) -> None:
     ranks = distributed.world_size()
     for loader, purpose in ((train_loader, "train on"), (val_loader, "validate with")):
+        if loader is val_loader and not len(loader) and not config.compares_epochs:
+            continue
         if not len(loader):
             raise DataError(
                 f"there are no images to {purpose}",
                 found="0 batches",
-                fix="change the split: this fold leaves none",
+                fix="change the split: this fold leaves none; or, for fold all, set train.select "
+                "to last and train.schedule to another than plateau",
             )
         images, batch_size = len(loader.sampler.rows), loader.sampler.batch_size
         if min(images, batch_size) < ranks:

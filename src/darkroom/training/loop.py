@@ -42,7 +42,8 @@ class Loop:
         epoch: Completed epochs, validation included; so the number of the current one, from 0.
         batch: Completed training batches of the current epoch.
         totals: Of these batches.
-        history: One row an epoch: epoch (from 1), the metric that the judge counts as
+        history: One row an epoch: epoch (from 1), and, `/val` where there are validation images,
+            the metric that the judge counts as
             `<name>/val`, loss and every other metric as `<name>/train` and `<name>/val`, learning
             rate (at the epoch's end; the greatest of any layer group).
             No value depends on the clock.
@@ -170,18 +171,22 @@ class Loop:
                 if checkpoints.is_interrupted(self, number):
                     break
             else:
-                self._end_epoch(totals, self.module.epoch_scores(parts))
+                self._end_epoch(totals, parts)
                 return
         # Interrupted: outside of `averaged`, so that the checkpoint gets the network's own weights.
         # A resumed run validates from the first batch.
         checkpoints.save_and_leave(self)
 
-    def _end_epoch(self, totals: Totals, scores: Metrics) -> None:
-        row: Metrics = {"epoch": self.epoch + 1} | scores
-        row |= self.totals.over_ranks().means("train") | totals.over_ranks().means("val")
+    def _end_epoch(self, totals: Totals, parts: list[Part]) -> None:
+        is_validated = len(self.val_loader.sampler.rows) > 0  # of all ranks
+        row: Metrics = {"epoch": self.epoch + 1}
+        row |= self.module.epoch_scores(parts) if is_validated else {}
+        row |= self.totals.over_ranks().means("train")
+        row |= totals.over_ranks().means("val") if is_validated else {}
         row["learning rate"] = self.step.learning_rate  # before a plateau lowers it
         self.history.append(row)
-        self.step.schedule.step_epoch(row[f"{self.module.monitor.name}/val"])
+        if is_validated:
+            self.step.schedule.step_epoch(row[f"{self.module.monitor.name}/val"])
         self.call("on_epoch_end")
 
     def _check(self, value: float, batch: Batch) -> None:

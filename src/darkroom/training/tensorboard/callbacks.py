@@ -40,7 +40,7 @@ def callbacks(
     Args:
         log_dir: Of the event file.
         task: A name of `darkroom.tasks.table.TASKS`.
-        loader: The validation loader.
+        loader: The validation loader; without images nothing of them is drawn.
         names: Of the classes, labels or values; those without a name are shown by number.
         hyperparameters: For the table of runs; see `hparams.Hparams`.
         pictures: How many validation images to draw every epoch, always the same; 0: none;
@@ -51,6 +51,8 @@ def callbacks(
     target, events = get_task(task, classes=classes), EventWriter(log_dir)
     default = MASK_IMAGES if target.masks else LABEL_IMAGES
     all_callbacks: list[Callback] = [events, Graph(events, _batch_shape(loader)), Scalars(events)]
+    if not len(loader):
+        return [*all_callbacks, Hparams(events, hyperparameters or {}), Throughput(events)]
     if pictures != 0:
         all_callbacks.append(Pictures(events, pictures or default, loader, names))
     if worst != 0:

@@ -47,7 +47,8 @@ class Hparams(Callback):
         validated = [name for name in row if name.endswith("/val")]
         figures = {f"{BEST}/{name.removesuffix('/val')}": row[name] for name in validated}
         figures[f"{BEST}/epoch"] = row["epoch"]
-        if loop.module.metric is not None:  # a bracket comes before the letters of the others
+        if validated and loop.module.metric is not None:
+            # A bracket comes before the letters of the others.
             name = loop.module.metric.name
             figures[f"Best ({name})"] = figures.pop(f"{BEST}/{name}")
         self.events.add_scalars(figures, step)
