@@ -126,6 +126,15 @@ def parser() -> argparse.ArgumentParser:
                 default=0,
                 help="the fold to hold out (default 0); `all` holds out none",
             )
+        if stage == "train":
+            trial = verb.add_mutually_exclusive_group()
+            trial.add_argument(
+                "--check",
+                dest="trial",
+                action="store_const",
+                const="check",
+                help="go through all of it with one batch, in seconds; nothing of it is kept",
+            )
         if stage == "predict":
             verb.add_argument(
                 "--part",
@@ -247,6 +256,8 @@ def _run(options: dict[str, Any]) -> int:
         name = options.pop("name")
         if verb == "check" and options["file"] is None:
             _refuse_file(name)
+        if trial := options.pop("trial", None):
+            return _run_trial(trial, name, options)
         if verb in STAGES:
             return _run_stage(verb, name, options)
         options["context"] = read_context(name)
@@ -258,8 +269,8 @@ def _run(options: dict[str, Any]) -> int:
 
 
 def _run_stage(stage: str, name: str, options: dict[str, Any]) -> int:
-    """Run a stage. Of several processes of one training the launcher, or rank 0, locks."""
-    locked = not is_child() and not (is_under_torchrun() and os.environ["RANK"] != "0")
+    """Run a stage."""
+    locked = _is_leader()
     runs = {key: options[key] for key in ("fold", "part") if key in options}
     read = partial(read_context, name)
     with stage_run(stage, read, **runs, locked=locked) as context:
@@ -273,6 +284,19 @@ def _run_stage(stage: str, name: str, options: dict[str, Any]) -> int:
             context.paths.stamp(stage, *runs.values()), "done\n"
         )  # DVC warns of empty files
     return code if isinstance(code, int) else 0
+
+
+def _run_trial(trial: str, name: str, options: dict[str, Any]) -> int:
+    """Run a trial of a training: it reads what train does, and leaves no result and no stamp."""
+    read, fold = partial(read_context, name), options["fold"]
+    with stage_run("train", read, fold=fold, locked=_is_leader(), recorded=False) as context:
+        code = import_module(f"darkroom.cli.trials.{trial}").run(context=context, **options)
+    return code if isinstance(code, int) else 0
+
+
+def _is_leader() -> bool:
+    """Return whether this process locks: of those of one training the launcher does, or rank 0."""
+    return not is_child() and not (is_under_torchrun() and os.environ["RANK"] != "0")
 
 
 def _refuse_file(name: str) -> None:

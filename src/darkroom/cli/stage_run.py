@@ -115,6 +115,7 @@ def stage_run(
     fold: Fold = 0,
     part: str = "valid",
     locked: bool = True,
+    recorded: bool = True,
 ) -> Iterator[Context]:
     """Yield what a stage is to be run with; it must end within the block.
 
@@ -128,6 +129,8 @@ def stage_run(
         fold: The fold of a stage that runs once a fold.
         part: The part of a stage that runs once a part.
         locked: Whether to lock: of several processes of one training only one does.
+        recorded: Whether there will be a result. A trial of a stage has none: what changes while
+            it runs does not matter.
 
     Raises:
         ArtifactError: Parameters, code or inputs of the stage changed while it ran.
@@ -139,6 +142,9 @@ def stage_run(
             has_waited = locked and _lock(stage, artefacts(context, fold, part), locks)
             if has_waited and read_context() != context:
                 continue  # other parameters may mean other files
+            if not recorded:
+                yield context
+                return
             entries = _read_entries(stage, artefacts(context, fold, part))
             beginning = _snapshot(stage, context, code, entries)
             require_unchanged = partial(_compare, beginning, stage, read_context)

@@ -35,12 +35,9 @@ def run(context: Context, fold: Fold = 0) -> int:
     `train.devices` processes of this machine train together; where torchrun has started this
     process, the processes that it started do.
     """
-    devices = context.section.train.devices
-    if devices > 1 and not processes.is_under_torchrun():
-        _check_devices(devices, context.section.train.accelerator)
-        return launch(devices, ["train", context.name, "--fold", str(fold)])
-    if is_child():
-        processes.end_with_parent(int(os.environ[LAUNCHER]))
+    code = launch_devices(context, ["train", context.name, "--fold", str(fold)])
+    if code is not None:
+        return code
     # Imported here, as the launcher does not use it.
     from darkroom.stages import train  # noqa: PLC0415
     from darkroom.training.distributed import process_group  # noqa: PLC0415
@@ -50,6 +47,20 @@ def run(context: Context, fold: Fold = 0) -> int:
     with process_group():
         train.run(context, fold, make_callbacks=callbacks)
     return 0
+
+
+def launch_devices(context: Context, arguments: Sequence[str]) -> int | None:
+    """Run `darkroom ARGUMENTS` in `train.devices` processes, and return the exit code.
+
+    None where this process is to train: alone, as one of these, or as one that torchrun started.
+    """
+    devices = context.section.train.devices
+    if devices > 1 and not processes.is_under_torchrun():
+        _check_devices(devices, context.section.train.accelerator)
+        return launch(devices, arguments)
+    if is_child():
+        processes.end_with_parent(int(os.environ[LAUNCHER]))
+    return None
 
 
 def _check_devices(count: int, accelerator: str) -> None:

@@ -49,7 +49,7 @@ def run(context: Context, fold: Fold = 0, part: Part = "valid") -> None:
     leaked: list[str] = []
     if part == "valid" or has_answers(index.card, rows):
         leaked = _leaks.leaked_ids(paths, fold, rows, train[train["fold"] != fold])
-    header = _header(context, fold, part, index, shards, trained, rows, leaked)
+    header = predictions_header(context, fold, part, index, shards, trained, rows, leaked)
 
     # Of another device, say, the same predictions have other bits.
     bits = json.dumps([header.fingerprint, trained.bits()])
@@ -72,7 +72,7 @@ def run(context: Context, fold: Fold = 0, part: Part = "valid") -> None:
     print(f"{name}, fold {fold}: predictions of {len(rows)} images in {path}")
 
 
-def _header(
+def predictions_header(
     context: Context,
     fold: Fold,
     part: Part,
@@ -82,6 +82,7 @@ def _header(
     rows: pd.DataFrame,
     leaked: Sequence[str],
 ) -> Header:
+    """Return what a file of predictions for these rows is of."""
     outputs = trained.outputs
     has_masks = index.card.task == "segmentation"
     return Header(

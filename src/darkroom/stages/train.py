@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
+from darkroom.errors import ArtifactError
 from darkroom.index.card import Card
 from darkroom.index.split import check_split
 from darkroom.index.table import read_index
@@ -27,9 +29,11 @@ from darkroom.stages import _leaks, _model_params, _train_args, _unfinished
 from darkroom.stages._context import Context
 from darkroom.stages._inputs import mask_classes, read_part
 from darkroom.stages._split import read_split, require_fold
+from darkroom.store.loader import Loader
 from darkroom.store.store import Store
 from darkroom.tasks.metrics.own import own_digests
 from darkroom.training import distributed
+from darkroom.training.augment.mixup import Mixup
 from darkroom.training.callbacks import Callback
 from darkroom.training.fit import FitResult, Objective, fit
 
@@ -82,29 +86,74 @@ class _Inputs:
         return None if self.targets is None else self.targets[self.train_rows]
 
 
+@dataclass(frozen=True)
+class FoldTraining:
+    """The training of a fold, ready for its first batch.
+
+    Attributes:
+        inputs: What it learns from.
+        net: With its first weights.
+        train_loader, val_loader: Of all its images.
+        config: The section `train`.
+        objective: What is learned, and what compares epochs.
+        mixup: Mixes the images of training batches; None: nothing does.
+        seed: Of this fold.
+        description: What is needed to use the weights: the model's file beside them.
+    """
+
+    inputs: _Inputs
+    net: nn.Module
+    train_loader: Loader
+    val_loader: Loader
+    config: Train
+    objective: Objective
+    mixup: Mixup | None
+    seed: int
+    description: dict[str, Any]
+
+    def summary(self) -> str:
+        """Return the network's name and size: `unet, 31,037,633 parameters`."""
+        parameters = [parameter.numel() for parameter in self.net.parameters()]
+        return f"{self.description['model']['name']}, {sum(parameters):,} parameters"
+
+    def with_rows(self, train_rows: list[int], val_rows: list[int]) -> "FoldTraining":
+        """Return this training with fewer images: those of these numbers."""
+        inputs = self.inputs
+        loaders = _train_args.train_loaders(
+            inputs.shards, train_rows, val_rows, inputs.targets, self.config, self.seed
+        )
+        inputs = replace(inputs, train_rows=train_rows, val_rows=val_rows)
+        return replace(self, inputs=inputs, train_loader=loaders[0], val_loader=loaders[1])
+
+    @_train_args.errors_name_the_file()
+    def fit(self, work: Path, callbacks: Sequence[Callback], *, progress: bool = True) -> FitResult:
+        """Train, with a checkpoint in the folder `work`; see `darkroom.training.fit.fit`."""
+        return fit(
+            self.net,
+            self.train_loader,
+            self.val_loader,
+            self.config,
+            objective=self.objective,
+            mixup=self.mixup,
+            seed=self.seed,
+            work_dir=work,
+            mean=self.description["mean"],
+            std=self.description["std"],
+            callbacks=callbacks,
+            progress=progress,
+        )
+
+
 @_train_args.errors_name_the_file()
 def run(
     context: Context, fold: Fold = 0, make_callbacks: CallbackFactory = lambda *_, **__: ()
 ) -> None:
     """Train one fold of a competition; the model is written when training has ended."""
-    paths, section = context.paths, context.section
-    train: Train = section.train
-
+    paths, select = context.paths, context.section.train.select
     inputs = _read_inputs(context, fold)
-    card, shards = inputs.card, inputs.shards
     parts = _parts(context, fold, inputs)
     result_fingerprint = fingerprint.parts_fingerprint(parts)
-
-    arguments = _network_arguments(context, fold, inputs)
-    metric = _train_args.epoch_metric(card, inputs.val_targets) if inputs.val_rows else None
-    seed = _train_args.fold_seed(context, fold)
-    net = build_network(**arguments, seed=seed)
-    # Validation sees whole images, whatever windows are cut for training.
-    check_size(net, shards.height, shards.width)
-    loaders = _train_args.train_loaders(
-        shards, inputs.train_rows, inputs.val_rows, inputs.targets, train, seed
-    )
-    description = _description(context, fold, inputs, arguments)
+    ready = _prepared(context, fold, inputs)
 
     leads, training = distributed.rank() == 0, f"{context.name}, fold {fold}"
     work = paths.work(result_fingerprint)
@@ -113,35 +162,67 @@ def run(
     # Of several ranks the first takes the lock, and the others wait with it.
     with half_done(work, leads=leads, agree=distributed.broadcast):
         events = paths.runs(fold, result_fingerprint)
-        board = make_callbacks(events, card.task, loaders[1], **_board(context, fold, inputs))
-        result = fit(
-            net,
-            *loaders,
-            train,
-            objective=Objective(
-                card.task,
-                _loss(train, inputs, arguments.get("scale")),
-                arguments.get("scale"),
-                mask_classes(card),
-                metric,
-                gaps=inputs.known_share is not None,
-            ),
-            mixup=_train_args.train_mixup(train, card),
-            seed=seed,
-            work_dir=work,
-            mean=description["mean"],
-            std=description["std"],
-            callbacks=[_unfinished.Described(work, training, parts), *board],
-        )
+        board = board_of(ready, context, fold, events, make_callbacks)
+        result = ready.fit(work, [_unfinished.Described(work, training, parts), *board])
         if not leads:  # rank 0 writes
             return
         context.require_unchanged()
-        description["fingerprint"] = result_fingerprint
-        _save(paths, fold, result, description, inputs.images)
+        save(paths, fold, result, ready.description | {"fingerprint": result_fingerprint}, inputs)
     _unfinished.remove_others(work, training)
     row, part = result.selected, "/val" if inputs.val_rows else "/train"
     scores = ", ".join(f"{key} {value:.4f}" for key, value in row.items() if part in key)
-    print(f"{training}: {train.select} epoch {row['epoch']:.0f}: {scores}")
+    print(f"{training}: {select} epoch {row['epoch']:.0f}: {scores}")
+
+
+@_train_args.errors_name_the_file()
+def prepare(context: Context, fold: Fold) -> FoldTraining:
+    """Read and check what a fold is trained on, and build what `run` would train.
+
+    Raises:
+        ArtifactError: What stages before it write is not there.
+        DarkroomError: As `run`, before its first batch.
+    """
+    paths, name = context.paths, context.name
+    for path in (paths.index, paths.split, paths.processed):
+        if not path.exists():
+            raise ArtifactError(
+                "it is not there",
+                file=path,
+                fix=f"run `dvc repro preprocess@{name} fold@{name}-{fold}` first",
+            )
+    return _prepared(context, fold, _read_inputs(context, fold))
+
+
+def _prepared(context: Context, fold: Fold, inputs: _Inputs) -> FoldTraining:
+    train: Train = context.section.train
+    card, shards = inputs.card, inputs.shards
+    arguments = _network_arguments(context, fold, inputs)
+    metric = _train_args.epoch_metric(card, inputs.val_targets) if inputs.val_rows else None
+    seed = _train_args.fold_seed(context, fold)
+    net = build_network(**arguments, seed=seed)
+    # Validation sees whole images, whatever windows are cut for training.
+    check_size(net, shards.height, shards.width)
+    train_loader, val_loader = _train_args.train_loaders(
+        shards, inputs.train_rows, inputs.val_rows, inputs.targets, train, seed
+    )
+    return FoldTraining(
+        inputs,
+        net,
+        train_loader,
+        val_loader,
+        train,
+        Objective(
+            card.task,
+            _loss(train, inputs, arguments.get("scale")),
+            arguments.get("scale"),
+            mask_classes(card),
+            metric,
+            gaps=inputs.known_share is not None,
+        ),
+        _train_args.train_mixup(train, card),
+        seed,
+        _description(context, fold, inputs, arguments),
+    )
 
 
 def _read_inputs(context: Context, fold: Fold) -> _Inputs:
@@ -181,8 +262,8 @@ def _read_inputs(context: Context, fold: Fold) -> _Inputs:
     )
 
 
-def _save(
-    paths: Layout, fold: Fold, result: FitResult, description: Mapping[str, Any], images: Codes
+def save(
+    paths: Layout, fold: Fold, result: FitResult, description: Mapping[str, Any], inputs: _Inputs
 ) -> None:
     """Write the model and the history, when nobody reads the ones so far."""
     outcome = {
@@ -192,7 +273,7 @@ def _save(
     }
     history = pd.DataFrame(result.history).to_csv(index=False, lineterminator="\n")
     with files.lock(paths.lock(f"model{fold}"), busy=_print_waiting):
-        save_model(paths.model(fold), result.net, {**description, **outcome}, images)
+        save_model(paths.model(fold), result.net, {**description, **outcome}, inputs.images)
         files.write(paths.history(fold), history)
 
 
@@ -233,14 +314,19 @@ def _loss(train: Train, inputs: _Inputs, scale: Sequence[float] | None) -> nn.Mo
     )
 
 
-def _board(context: Context, fold: Fold, inputs: _Inputs) -> dict[str, Any]:
-    """Return what TensorBoard says of this training."""
-    card = inputs.card
-    return {
-        "names": card.classes or card.targets,
-        "hyperparameters": _hyperparameters(context, fold, inputs.shards),
-        "classes": mask_classes(card),
-    }
+def board_of(
+    ready: FoldTraining, context: Context, fold: Fold, events: Path, make: CallbackFactory
+) -> Sequence[Callback]:
+    """Return TensorBoard's callbacks, which write into the folder `events`."""
+    card = ready.inputs.card
+    return make(
+        events,
+        card.task,
+        ready.val_loader,
+        names=card.classes or card.targets,
+        hyperparameters=_hyperparameters(context, fold, ready.inputs.shards),
+        classes=mask_classes(card),
+    )
 
 
 def _hyperparameters(context: Context, fold: Fold, shards: Store) -> dict[str, Any]:

@@ -97,6 +97,7 @@ def fit(
     std: Sequence[float] = STD,
     mixup: Mixup | None = None,
     callbacks: Sequence[Callback] = (),
+    progress: bool = True,
 ) -> FitResult:
     """Train a network, keep the epoch that `select` names, stop early as `patience` says.
 
@@ -115,6 +116,7 @@ def fit(
         mean, std: Of the normalisation.
         mixup: Mixes the images of training batches; None: they are not mixed.
         callbacks: Called on every rank, in this order.
+        progress: Whether a terminal shows a bar, and a line an epoch is printed.
 
     Raises:
         DataError: No images to train on or to validate; or images without a target.
@@ -126,14 +128,23 @@ def fit(
     _check_sizes(train_loader, val_loader, config)
     device = training_device(config.accelerator)
     precision = choose_precision(config, device, objective.task)
-    with _training_conditions(config, device, train_loader, val_loader) as signals:
-        module = _train_module(net, objective, config, device, precision, mean, std, mixup)
-        weights = SelectedWeights(module.monitor, config)
-        observers = [weights, *callbacks, Progress()]
-        loop = _training_loop(module, train_loader, val_loader, config, seed, observers)
+    with training_loop(
+        net,
+        train_loader,
+        val_loader,
+        config,
+        objective=objective,
+        precision=precision,
+        seed=seed,
+        mean=mean,
+        std=std,
+        mixup=mixup,
+    ) as (loop, signals):
+        weights = SelectedWeights(loop.module.monitor, config)
+        loop.callbacks = [weights, *callbacks, *([Progress()] if progress else [])]
         checkpoints = Checkpoints(
             checkpoint_path(work_dir),
-            _identity(module, train_loader, config, seed),
+            _identity(loop.module, train_loader, config, seed),
             every_steps=config.checkpoint_steps,
             signals=signals,
         )
@@ -142,6 +153,39 @@ def fit(
     weights.restore(net)
     signals.obey()  # one that came after the last checkpoint
     return FitResult(net.cpu().eval(), loop.history, weights.row, precision, device.type)
+
+
+@contextmanager
+def training_loop(
+    net: nn.Module,
+    train_loader: Loader,
+    val_loader: Loader,
+    config: FitConfig,
+    *,
+    objective: Objective,
+    precision: str,
+    seed: int,
+    mean: Sequence[float] = MEAN,
+    std: Sequence[float] = STD,
+    mixup: Mixup | None = None,
+) -> Iterator[tuple[Loop, DeferredSignals]]:
+    """Yield a loop that has not begun, without callbacks, and the signals that ask it to stop.
+
+    Within the context training is repeatable, can be stopped, and fails in our words; the loaders
+    read this rank's share. Arguments as of `fit`; `precision` is of `choose_precision`.
+    """
+    device = training_device(config.accelerator)
+    with _training_conditions(config, device, train_loader, val_loader) as signals:
+        module = _train_module(net, objective, config, device, precision, mean, std, mixup)
+        step = OptimizerStep(
+            module.net,
+            config,
+            batches=len(train_loader),
+            best=module.monitor.best,
+            fp16=module.amp_dtype == torch.float16,
+        )
+        loop = Loop(module, step, train_loader, val_loader, config, seed=seed, callbacks=[])
+        yield loop, signals
 
 
 @contextmanager
@@ -191,25 +235,6 @@ def _train_module(
         metric=objective.metric,
         gaps=objective.gaps,
     )
-
-
-def _training_loop(
-    module: TrainModule,
-    train_loader: Loader,
-    val_loader: Loader,
-    config: FitConfig,
-    seed: int,
-    callbacks: Sequence[Callback],
-) -> Loop:
-    """Return the loop over epochs, with an optimizer for the network on its device."""
-    step = OptimizerStep(
-        module.net,
-        config,
-        batches=len(train_loader),
-        best=module.monitor.best,
-        fp16=module.amp_dtype == torch.float16,
-    )
-    return Loop(module, step, train_loader, val_loader, config, seed=seed, callbacks=callbacks)
 
 
 def _compiled(net: nn.Module) -> nn.Module:

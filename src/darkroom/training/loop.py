@@ -1,6 +1,6 @@
 """The training loop: in each epoch the training batches, a validation, a checkpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -108,12 +108,17 @@ class Loop:
                 ends.callback(callback.on_train_end, self)
             self.call("on_train_start")
             while not self.is_done:
-                self._train_epoch(checkpoints)
+                self.train_epoch(checkpoints.after_batch)
                 self._validate(checkpoints)
                 self.epoch, self.batch = self.epoch + 1, 0
                 checkpoints.after_epoch(self)
 
-    def _train_epoch(self, checkpoints: Checkpoints) -> None:
+    def train_epoch(self, after_batch: Callable[["Loop"], object]) -> None:
+        """Train on the batches of the current epoch, or on the rest of them.
+
+        Args:
+            after_batch: Called with the loop after each of them.
+        """
         self.module.start_epoch(frozen=self.config.is_frozen(self.epoch))
         if self.batch == 0:  # else a checkpoint within the epoch was read, and its totals with it
             self.totals = Totals(self.module.task.metrics)
@@ -124,7 +129,7 @@ class Loop:
             self.call("on_batch_start", batch)
             self._train_batch(batch)
             self.call("on_batch_end", batch)
-            checkpoints.after_batch(self)
+            after_batch(self)
 
     def _train_batch(self, batch: Batch) -> None:
         is_step_due = self.step.is_due_after(self.batch)

@@ -1,0 +1,1 @@
+"""What is tried before a training: `train --check`, `train --overfit` and `lr`."""
