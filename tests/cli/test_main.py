@@ -103,7 +103,7 @@ def test_the_help_lists_the_stages_in_their_order(capsys: pytest.CaptureFixture[
         ([], "the following arguments are required: VERB"),
         (["develop"], "invalid choice: 'develop'"),
         (["index"], "the following arguments are required: NAME"),
-        (["train", "cars", "--fold", "one"], "argument --fold: invalid int value: 'one'"),
+        (["train", "cars", "--fold", "one"], "--fold: found 'one', expected a number or `all`"),
         (["fetch", "--name"], "argument --name: expected one argument"),
         (["index", "cars", "more"], "unrecognized arguments: more"),
         (["submit", "cars"], "the following arguments are required: -m/--message"),

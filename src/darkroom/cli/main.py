@@ -223,7 +223,9 @@ def read_context(name: str) -> Context:
 
 
 def _fold(text: str) -> Fold:
-    """Return a fold's number, or `all`; ValueError if it is neither."""
+    """Return a fold's number, or `all`; ArgumentTypeError if it is neither."""
+    if text != ALL and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number or `all`")
     return ALL if text == ALL else int(text)
 
 
