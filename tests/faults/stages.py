@@ -10,8 +10,8 @@ from tests.support import syscalls, tiny
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("params", "fetch", "index", "split", "fold", "preprocess", "audit", "transfer", "train",
-          "predict", "evaluate", "submission")  # fmt: skip
-BY_FOLD = ("fold", "transfer", "train")
+          "predict valid", "predict test", "evaluate", "submission")  # fmt: skip
+BY_FOLD = ("fold", "transfer", "train", "predict")
 GIVEN = "given.safetensors"  # what `transfer` takes the first weights from
 
 
@@ -51,10 +51,12 @@ class Finished:
 
 def outputs(stage: str) -> list[str]:
     """Return the files and folders that a stage writes, as dvc.yaml lists them."""
+    stage, _, part = stage.partition(" ")
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     listed = [*stages[stage].get("outs", ()), *stages[stage].get("metrics", ())]
     paths = [path if isinstance(path, str) else next(iter(path)) for path in listed]
     names = {"${item.name}": tiny.NAME, "${item.pair.to}": tiny.NAME, "${item.fold}": "0"}
+    names["${item.part}"] = part
     for variable, value in names.items():
         paths = [path.replace(variable, value) for path in paths]
     assert not any("$" in path for path in paths), paths
@@ -65,7 +67,9 @@ def words_of(stage: str) -> list[str]:
     """Return the command line of a stage, without `darkroom`."""
     if stage == "params":
         return [stage]
-    return [stage, tiny.NAME, *(["--fold", "0"] if stage in BY_FOLD else [])]
+    stage, *part = stage.split()
+    fold = ["--fold", "0"] if stage in BY_FOLD else []
+    return [stage, tiny.NAME, *fold, *(["--part", *part] if part else [])]
 
 
 def results(root: Path, stage: str) -> tiny.Files:

@@ -10,7 +10,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from darkroom.cli.main import BY_FOLD, PARTS, main
+from darkroom.cli.main import BY_FOLD, main
 from darkroom.images import rle
 from darkroom.project import results
 from tests.support.packed import tar_of, zip_of
@@ -132,8 +132,7 @@ def folds_of(verb: str) -> list[list[str]]:
     if verb not in BY_FOLD:
         return [[]]
     folds = yaml.load(Path("params.yaml").read_text(), yaml.CSafeLoader)["folds"]
-    parts = [["--part", part] for part in PARTS] if verb == "predict" else [[]]
-    return [["--fold", str(fold), *part] for fold in folds for part in parts]
+    return [["--fold", str(fold)] for fold in folds]
 
 
 def tree(root: Path) -> Files:

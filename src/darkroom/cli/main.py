@@ -139,8 +139,7 @@ def parser() -> argparse.ArgumentParser:
             verb.add_argument(
                 "--part",
                 choices=PARTS,
-                default=PARTS[0],
-                help="the images that the fold validates (the default), or those to submit",
+                help="the images that the fold validates, or those to submit (default: both)",
             )
     check = verbs.add_parser(
         "check",
@@ -260,6 +259,8 @@ def _run(options: dict[str, Any]) -> int:
             _refuse_file(name)
         if trial := options.pop("trial", None):
             return _run_trial(trial, name, options)
+        if verb == "predict" and options["part"] is None:
+            return max([_run_stage(verb, name, options | {"part": part}) for part in PARTS])
         if verb in STAGES:
             return _run_stage(verb, name, options)
         options["context"] = read_context(name)
