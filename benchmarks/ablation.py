@@ -62,7 +62,9 @@ class Bench:
             section.train,
             self.context.seed,
         )
-        arguments = _train_args.network_arguments(section, self.index.card, None, "")
+        arguments = _train_args.network_arguments(
+            section, self.index.card, None, "", size=(self.shards.height, self.shards.width)
+        )
         return fit(
             build_network(**arguments, seed=self.context.seed),
             *loaders,

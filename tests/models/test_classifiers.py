@@ -13,7 +13,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from darkroom.errors import ParamsError, ResourceError
 from darkroom.models.build import build_network, normalisation, normalise
 from darkroom.models.classifiers import LEAST, ONLY, imagenet_file
-from darkroom.models.layer_groups import last_layer
+from darkroom.models.layer_groups import last_layers
 from darkroom.models.weights.loading import load_pretrained
 from darkroom.params.networks import CLASSIFIERS
 
@@ -205,6 +205,6 @@ def test_files_of_old_torchvisions_fit(name: str, tmp_path: Path) -> None:
     torch.save(old, tmp_path / "old.pth")
     net: nn.Module = build_network(name, outputs=2, seed=2)
     load_pretrained(net, tmp_path / "old.pth")
-    state, top = net.state_dict(), last_layer(net)
+    state, top = net.state_dict(), last_layers(net)
     same = {key for key in state if torch.equal(state[key], source[key])}
     assert set(state) - same == {f"{top}.weight", f"{top}.bias"}

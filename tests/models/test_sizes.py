@@ -16,7 +16,7 @@ from darkroom.models.sizes import Sizes
 @pytest.mark.parametrize(
     ("some", "side", "words"),
     [
-        (Sizes("vit", only=224), 225, r"takes images of one size only[\s\S]*224 x 224"),
+        (Sizes("vit", only=(224, 224)), 225, r"takes images of one size only[\s\S]*224 x 224"),
         (Sizes("fpn", multiple=32), 33, r"both multiples of 32[\s\S]*64 x 64 or 32 x 32"),
         (Sizes("fpn", multiple=32), 7, r"both multiples of 32[\s\S]*32 x 32 or 32 x 32"),
         (Sizes("fpn", multiple=16, least=32), 20, r"32 x 32 or 32 x 32"),
@@ -31,7 +31,7 @@ def test_what_is_refused(some: Sizes, side: int, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "some", [Sizes("a", only=64), Sizes("a", multiple=32), Sizes("a", least=64), Sizes("a")]
+    "some", [Sizes("a", only=(64, 64)), Sizes("a", multiple=32), Sizes("a", least=64), Sizes("a")]
 )
 def test_what_is_let_through(some: Sizes) -> None:
     some.check(64, 64)
@@ -39,7 +39,7 @@ def test_what_is_let_through(some: Sizes) -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(64, 33), (33, 64)])
 def test_each_side_counts(height: int, width: int) -> None:
-    for some in (Sizes("a", multiple=32), Sizes("a", least=64), Sizes("a", only=64)):
+    for some in (Sizes("a", multiple=32), Sizes("a", least=64), Sizes("a", only=(64, 64))):
         with pytest.raises(ParamsError, match=f"{height} px high and {width} px wide"):
             some.check(height, width)
 
@@ -65,7 +65,7 @@ def test_a_graph_can_be_drawn(name: str) -> None:
 
 def test_a_network_is_asked_before_it_is_shown_anything() -> None:
     net = build_network("encoder_unet", outputs=1, seed=1)
-    sizes.check_size(net, 64, 96)
+    sizes.check_size(net, 3, 64, 96)
     with pytest.raises(ParamsError, match="expected: both multiples of 32"):
-        sizes.check_size(net, 64, 100)
-    sizes.check_size(build_network("small_cnn", outputs=2, seed=1, width=2, depth=1), 33, 17)
+        sizes.check_size(net, 3, 64, 100)
+    sizes.check_size(build_network("small_cnn", outputs=2, seed=1, width=2, depth=1), 3, 33, 17)

@@ -35,7 +35,8 @@ def test_augmentations_are_the_presets() -> None:
 def test_models_are_those_that_can_be_built() -> None:
     decoders = (model.EncoderUNet, model.FPN, model.DeepLabV3Plus, model.Segformer)
     masks = set().union(*(_allowed(each, "name") for each in (model.UNet, *decoders)))
-    labels = _allowed(model.SmallCnn, "name") | _allowed(model.Classifier, "name")
+    classes = (model.SmallCnn, model.Classifier, model.Timm)
+    labels = set().union(*(_allowed(each, "name") for each in classes))
     assert masks == set(MASK_NAMES)
     assert labels == set(LABEL_NAMES)
 

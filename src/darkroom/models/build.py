@@ -5,6 +5,7 @@
                                a decoder over a ready-made encoder (segmentation_models_pytorch)
     small_cnn                  a small convolutional network
     resnet18, convnext_tiny ...  torchvision's classifiers with a new head
+    timm                       any network of timm with a new head, named by `backbone`
 
 Importing this module imports torch alone: a network's library is imported when it is built.
 """
@@ -59,9 +60,10 @@ def build_network(
         channels: Of the images, C.
         weights: None: random. "imagenet": the published ones. Or a file, or the folder of
             another run; see `darkroom.models.weights.loading.load_pretrained`.
-        arguments: The network's own: width, depth, bilinear, dropout, deep_supervision
-            (unet); encoder and the decoder's (the other networks for masks); width, depth, dropout
-            (small_cnn); output, shift, scale (all for labels; see
+        arguments: The network's own: width, depth, bilinear, dropout, deep_supervision (unet);
+            encoder and the decoder's (the other networks for masks); width, depth, dropout
+            (small_cnn); backbone, size, drop_path, dropout, pool (timm); output, shift, scale (all
+            for labels; see
             `darkroom.models.heads.Values`).
 
     Raises:
@@ -100,7 +102,12 @@ def build_network(
 
 
 def normalisation(
-    name: str, *, encoder: str = "resnet18", channels: int = RGB, **_arguments: Any
+    name: str,
+    *,
+    encoder: str = "resnet18",
+    backbone: str = "",
+    channels: int = RGB,
+    **_arguments: Any,
 ) -> Normalisation:
     """Return the mean and the std of a network's images, as its published weights expect them.
 
@@ -110,6 +117,7 @@ def normalisation(
     Args:
         name: One of `NAMES`.
         encoder: Of a decoder for masks.
+        backbone: Of a network of timm.
         channels: Of the images; beyond red, green and blue their values are repeated.
         _arguments: Other arguments of `build_network` do not matter.
 
@@ -126,7 +134,39 @@ def normalisation(
         from darkroom.models.classifiers import classifier_normalisation  # noqa: PLC0415
 
         mean, std = classifier_normalisation(name, channels)
+    if name == "timm":
+        from darkroom.models.timm_networks import timm_normalisation  # noqa: PLC0415
+
+        mean, std = timm_normalisation(backbone)
     return by_channel(mean, channels), by_channel(std, channels)
+
+
+def network_notes(
+    name: str,
+    *,
+    weights: str | None = None,
+    backbone: str = "",
+    size: Sequence[int] = (),
+    **_arguments: Any,
+) -> list[str]:
+    """Return lines on the first weights of a network of labels: a licence, another image size.
+
+    Args:
+        name: One of `NAMES`.
+        weights: As of `build_network`; so are the others.
+        backbone: Of a network of timm.
+        size: Of its images.
+        _arguments: Other arguments of `build_network` do not matter.
+    """
+    if name in CLASSIFIERS:
+        from darkroom.models.classifiers import classifier_notes  # noqa: PLC0415
+
+        return classifier_notes(name, weights)
+    if name == "timm":
+        from darkroom.models.timm_networks import timm_notes  # noqa: PLC0415
+
+        return timm_notes(backbone, weights, size)
+    return []
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -173,6 +213,10 @@ def _import_network(name: str) -> Callable[..., nn.Module]:
         from darkroom.models.classifiers import classifier  # noqa: PLC0415
 
         return partial(classifier, name)
+    if name == "timm":
+        from darkroom.models.timm_networks import timm_network  # noqa: PLC0415
+
+        return timm_network
     near = difflib.get_close_matches(name, NAMES, n=1)
     raise ParamsError(
         "there is no network of this name",

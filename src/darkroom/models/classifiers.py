@@ -71,7 +71,9 @@ def classifier(
     net: nn.Module = get_model(name, weights=None, num_classes=outputs, **EXTRA.get(name, {}))
     if name.startswith("squeezenet"):
         net.get_submodule("classifier")[2] = nn.Identity()  # type: ignore[operator]
-    Sizes(name, least=_by_beginning(LEAST, name) or 1, only=_by_beginning(ONLY, name)).guard(net)
+    only = _by_beginning(ONLY, name)
+    least = _by_beginning(LEAST, name) or 1
+    Sizes(name, least=least, only=(only, only) if only else None).guard(net)
     if imagenet:
         file = imagenet_file(name)
         put_body(net, with_current_names(net, read_weights(file)), file=file)
@@ -91,6 +93,14 @@ def classifier_normalisation(name: str, channels: int = RGB) -> Normalisation:
         return (0.5,) * RGB, (0.5,) * RGB
     transform = _published(name).transforms()
     return tuple(transform.mean), tuple(transform.std)
+
+
+def classifier_notes(name: str, weights: str | None) -> list[str]:
+    """Return what should be known of first weights: a licence that is not torchvision's own."""
+    licence = _published(name).meta.get("license")
+    if weights != "imagenet" or licence is None:
+        return []
+    return [f"the weights of {name} are not free for all use: their licence is {licence}"]
 
 
 def imagenet_file(name: str) -> Path:

@@ -20,13 +20,13 @@ class Sizes:
         name: The network's, for the error.
         least: The least height and width, px.
         multiple: What height and width must be multiples of.
-        only: The single height and width that it can take; None: it can take others.
+        only: The one height and width that it can take; None: it can take others.
     """
 
     name: str
     least: int = 1
     multiple: int = 1
-    only: int | None = None
+    only: tuple[int, int] | None = None
 
     def guard(self, net: nn.Module) -> None:
         """Check all images that the network gets from now on."""
@@ -51,19 +51,20 @@ class Sizes:
             ParamsError: Naming the sizes that work.
         """
         found = f"images {height} px high and {width} px wide"
-        if self.only and (height, width) != (self.only, self.only):
+        if self.only and (height, width) != self.only:
+            only = f"{self.only[0]} x {self.only[1]}"
             raise ParamsError(
                 f"{self.name} takes images of one size only",
                 found=found,
-                expected=f"{self.only} x {self.only} (height x width)",
-                fix=f"preprocess to {self.only} x {self.only}, or choose another network",
+                expected=f"{only} (height x width)",
+                fix=f"preprocess to {only}, or choose another network",
             )
         if height % self.multiple or width % self.multiple:
             floor, step = max(self.multiple, self.least), self.multiple
             up = [max(floor, -(-side // step) * step) for side in (height, width)]
             down = [max(floor, side // step * step) for side in (height, width)]
             raise ParamsError(
-                f"the encoder of this {self.name} makes the image {self.multiple} times smaller",
+                f"{self.name} makes the image {self.multiple} times smaller",
                 found=found,
                 expected=f"both multiples of {self.multiple}",
                 fix=f"{up[0]} x {up[1]} or {down[0]} x {down[1]} (height x width)",
@@ -76,9 +77,22 @@ class Sizes:
                 fix="preprocess to larger images, or choose another network",
             )
 
+    def try_out(self, channels: int, height: int, width: int) -> None:
+        """Refuse a number of channels, a height and a width, px, that only a trial shows.
 
-def check_size(net: nn.Module, height: int, width: int) -> None:
-    """Refuse a height and width, px, that a network cannot take, before it gets an image.
+        Raises:
+            ParamsError: Naming the sizes that work.
+        """
+
+
+def check_size(net: nn.Module, channels: int, height: int, width: int) -> None:
+    """Refuse images that a network cannot take, before it gets one.
+
+    Args:
+        net: With its `Sizes`, if it has any.
+        channels: Of the images.
+        height: In px.
+        width: In px.
 
     Raises:
         ParamsError: Naming the sizes that work.
@@ -86,8 +100,9 @@ def check_size(net: nn.Module, height: int, width: int) -> None:
     Example:
         >>> net = nn.Conv2d(3, 1, 3)
         >>> Sizes("fpn", multiple=32).guard(net)
-        >>> check_size(net, 64, 96)
+        >>> check_size(net, 3, 64, 96)
     """
     for hook in net._forward_pre_hooks.values():
         if isinstance(hook, Sizes):
             hook.check(height, width)
+            hook.try_out(channels, height, width)

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from darkroom.errors import ParamsError
 from darkroom.params.competition import Params
 from darkroom.params.document import read_mapping
+from darkroom.params.networks import backbone_fault
 from darkroom.params.rules import broken_rules
 
 Location = tuple[str | int, ...]
@@ -192,10 +193,13 @@ def _null_messages(details: list[ErrorDetails], raw: Any, schema: dict[str, Any]
 
 def _allowed(detail: ErrorDetails) -> str:
     """Return the allowed words, or the nearest ones if they are many."""
+    tag = str(detail["ctx"]["tag"])
+    if detail["loc"][-1] == "model" and backbone_fault(tag) is None:
+        return f", a network of timm: {{name: timm, backbone: {tag}}}"
     words = [word.strip(" '") for word in detail["ctx"]["expected_tags"].split(",")]
     if len(words) <= MAX_WORDS:
         return f", allowed {', '.join(map(repr, words))}"
-    near = get_close_matches(str(detail["ctx"]["tag"]), words, n=3)
+    near = get_close_matches(tag, words, n=3)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
     return f"; allowed are {len(words)} names, which params.schema.json lists{hint}"
 

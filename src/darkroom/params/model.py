@@ -127,7 +127,30 @@ class Classifier(Section):
     output: Output = "linear"
 
 
+class Timm(Section):
+    """A network of timm (PyTorch Image Models) with a new head."""
+
+    name: Literal["timm"]
+    backbone: str = Field(
+        description="timm's name of the network, and behind a dot the tag of published weights: "
+        "convnext_tiny.in12k_ft_in1k; no tag: timm's choice. `darkroom networks` lists them."
+    )
+    weights: Weights = None
+    drop_path: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        0.0, description="Stochastic depth: the share of images that skip the last block."
+    )
+    dropout: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        0.0, description="Share of features left out before the head."
+    )
+    pool: Literal["avg", "max", "avgmax", "catavgmax", "token", "map"] | None = Field(
+        None,
+        description="How the last feature map becomes one vector; null: as the network was "
+        "published.",
+    )
+    output: Output = "linear"
+
+
 Model = Annotated[
-    UNet | EncoderUNet | FPN | DeepLabV3Plus | Segformer | SmallCnn | Classifier,
+    UNet | EncoderUNet | FPN | DeepLabV3Plus | Segformer | SmallCnn | Classifier | Timm,
     Field(discriminator="name"),
 ]

@@ -2,8 +2,14 @@
 
 What torchvision calls a classifier is written out, so that params.yaml can be checked without
 the second that torchvision takes to import; a test holds the list against torchvision's own.
+timm's 1,400 names are read from its source, which takes a fiftieth of its import.
 """
 
+import re
+from difflib import get_close_matches
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal, get_args
 
 # fmt: off
@@ -42,5 +48,60 @@ DECODERS: dict[str, str] = {
 }
 CLASSIFIERS: tuple[str, ...] = get_args(ClassifierName)
 MASK_NAMES = ("unet", *DECODERS)
-LABEL_NAMES = ("small_cnn", *CLASSIFIERS)
+LABEL_NAMES = ("small_cnn", "timm", *CLASSIFIERS)
 NAMES = (*MASK_NAMES, *LABEL_NAMES)
+
+# In timm's source: a network, a set of published weights of one, the present name of an old one.
+_NETWORK = re.compile(r"^@register_model\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
+_TAGGED = re.compile(r"""^\s+['"](\w+)\.(\w+)\*?['"]\s*:""", re.MULTILINE)
+_OLD_NAMES = re.compile(r"^register_model_deprecations\(\w+, \{(.*?)^\}", re.MULTILINE | re.DOTALL)
+_OLD_NAME = re.compile(r"""['"](\w+)['"]:\s*['"]([\w.]+)['"]""")
+
+
+def backbone_fault(backbone: str) -> str | None:
+    """Return what is wrong with the name of a network of timm, and what to write; None: nothing.
+
+    timm is not imported. The tags of a few networks are not in its source as they stand; a wrong
+    one of these is found when the network is built.
+
+    Args:
+        backbone: Such as `convnext_tiny`, or `convnext_tiny.in12k_ft_in1k` with the tag of
+            published weights.
+
+    Example:
+        >>> backbone_fault("tf_efficientnet_b0_ap")
+        "timm calls 'tf_efficientnet_b0_ap' 'tf_efficientnet_b0.ap_in1k' now; write that"
+    """
+    tags, old_names = _timm_names()
+    network, _, tag = backbone.partition(".")
+    if network not in tags:
+        if backbone in old_names:
+            return f"timm calls {backbone!r} {old_names[backbone]!r} now; write that"
+        near = get_close_matches(network, sorted(tags), n=3)
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        return f"timm has no network {network!r}{hint or '; `darkroom networks` lists them'}"
+    if tag and tags[network] and tag not in tags[network]:
+        names = ", ".join(f"{network}.{each}" for each in sorted(tags[network] - {"untrained"}))
+        return f"timm has no weights {tag!r} of {network}; there are {names}"
+    return None
+
+
+@cache
+def _timm_names() -> tuple[dict[str, set[str]], dict[str, str]]:
+    """Return the tags of each network, and the present names of old ones."""
+    spec = find_spec("timm")
+    assert spec is not None
+    assert spec.origin is not None
+    tags: dict[str, set[str]] = {}
+    tagged: list[tuple[str, str]] = []
+    old_names: dict[str, str] = {}
+    for file in sorted(Path(spec.origin).with_name("models").rglob("*.py")):
+        source = file.read_text(encoding="utf-8")
+        tags |= {name: set() for name in _NETWORK.findall(source)}
+        tagged += _TAGGED.findall(source)
+        for names in _OLD_NAMES.findall(source):
+            old_names |= dict(_OLD_NAME.findall(names))
+    for network, tag in tagged:
+        if network in tags:
+            tags[network].add(tag)
+    return tags, old_names

@@ -6,7 +6,8 @@ from pathlib import Path
 from darkroom.params.competition import NAME, Competition, Params
 from darkroom.params.data import KAGGLE, URLS, Source
 from darkroom.params.data_rules import data_faults
-from darkroom.params.model import EncoderUNet, Model, UNet
+from darkroom.params.model import EncoderUNet, Model, Timm, UNet
+from darkroom.params.networks import backbone_fault
 from darkroom.params.section import OBJECT_METRICS
 from darkroom.project.paths import ALL
 
@@ -160,6 +161,13 @@ def _check_sections(params: Params) -> list[str]:
             faults.append(
                 f"{name}.train.batch_size: found {train.batch_size}, which is not divisible by the "
                 f"{train.devices} devices"
+            )
+        if isinstance(section.model, Timm) and (fault := backbone_fault(section.model.backbone)):
+            faults.append(f"{name}.model.backbone: {fault}")
+        if train.layer_decay is not None and not isinstance(section.model, Timm):
+            faults.append(
+                f"{name}.train.layer_decay: is for networks of timm; set {name}.train.rates, or "
+                f"take one: {name}.model: {{name: timm, backbone: ...}}"
             )
         faults += _check_source(name, section.data)
         faults += data_faults(name, section.data)

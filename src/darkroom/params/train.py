@@ -13,7 +13,7 @@ LossName = Literal[
     "mse", "l1", "huber",  # values
 ]
 # fmt: on
-OptimizerName = Literal["adamw", "adam", "sgd", "rmsprop"]
+OptimizerName = Literal["adamw", "adam", "sgd", "rmsprop", "lion", "nadamw", "lamb", "muon"]
 ScheduleName = Literal["one_cycle", "cosine", "plateau", "constant"]
 Preset = Literal["none", "flip", "light", "strong", "notes"]
 
@@ -60,7 +60,7 @@ class FitConfig(Section):
     weight_decay: Number = Field(0.01, ge=0, le=10, description="Weight decay.")
     optimizer: OptimizerName = Field("adamw", description="What turns gradients into steps.")
     momentum: Annotated[Number, Field(ge=0, lt=1)] = Field(
-        0.9, description="Of sgd (Nesterov's) and rmsprop, and Adam's first beta."
+        0.9, description="Of sgd (Nesterov's), rmsprop and muon; the first beta of the others."
     )
     schedule: ScheduleName = Field(
         "one_cycle", description="How the rate changes over the training."
@@ -74,6 +74,11 @@ class FitConfig(Section):
         {},
         description="Factors on lr by layer group: backbone, head, or a layer's name such as "
         "layer4.",
+    )
+    layer_decay: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="timm: each layer's rate, as a share of that of the layer after it; null: all "
+        "layers learn at one rate.",
     )
     freeze: Literal["none", "backbone"] = Field(
         "none", description="`backbone`: only the head learns."

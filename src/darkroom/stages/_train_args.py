@@ -171,6 +171,7 @@ def network_arguments(
     train_targets: NDArray[Any] | None,
     first_weights: str,
     *,
+    size: tuple[int, int],
     channels: int = RGB,
 ) -> dict[str, Any]:
     """Return the arguments of `build_network`, but for the seed.
@@ -180,9 +181,12 @@ def network_arguments(
         card: Its task and targets.
         train_targets: Their spread scales a regression's outputs.
         first_weights: The file of weights for `weights: given`.
+        size: Height and width of the stored images, px.
         channels: Of the images.
     """
     arguments = section.model.model_dump()
+    if arguments["name"] == "timm":
+        arguments["size"] = list(size)
     if arguments["weights"] == GIVEN:
         arguments["weights"] = first_weights
     if card.task == "regression":

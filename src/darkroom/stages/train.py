@@ -16,7 +16,7 @@ from darkroom.index.card import Card
 from darkroom.index.split import check_split
 from darkroom.index.table import read_index
 from darkroom.models import learned
-from darkroom.models.build import build_network, normalisation
+from darkroom.models.build import build_network, network_notes, normalisation
 from darkroom.models.learned import Codes
 from darkroom.models.saved import save_model
 from darkroom.models.sizes import check_size
@@ -114,7 +114,8 @@ class FoldTraining:
     def summary(self) -> str:
         """Return the network's name and size: `unet, 31,037,633 parameters`."""
         parameters = [parameter.numel() for parameter in self.net.parameters()]
-        return f"{self.description['model']['name']}, {sum(parameters):,} parameters"
+        model = self.description["model"]
+        return f"{model.get('backbone', model['name'])}, {sum(parameters):,} parameters"
 
     def with_rows(self, train_rows: list[int], val_rows: list[int]) -> "FoldTraining":
         """Return this training with fewer images: those of these numbers."""
@@ -156,6 +157,8 @@ def run(
     ready = _prepared(context, fold, inputs)
 
     leads, training = distributed.rank() == 0, f"{context.name}, fold {fold}"
+    for note in network_notes(**ready.description["model"]) if leads else []:
+        print(f"{training}: {note}", file=sys.stderr)
     work = paths.work(result_fingerprint)
     if leads:
         _unfinished.report_others(work, training, parts)
@@ -201,7 +204,8 @@ def _prepared(context: Context, fold: Fold, inputs: _Inputs) -> FoldTraining:
     seed = _train_args.fold_seed(context, fold)
     net = build_network(**arguments, seed=seed)
     # Validation sees whole images, whatever windows are cut for training.
-    check_size(net, shards.height, shards.width)
+    for size in ((shards.height, shards.width), *([tuple(train.crop)] if train.crop else [])):
+        check_size(net, shards.channels, *size)
     train_loader, val_loader = _train_args.train_loaders(
         shards, inputs.train_rows, inputs.val_rows, inputs.targets, train, seed
     )
@@ -302,6 +306,7 @@ def _network_arguments(context: Context, fold: Fold, inputs: _Inputs) -> dict[st
         inputs.card,
         inputs.train_targets,
         str(context.paths.first_weights(fold) / _leaks.WEIGHTS),
+        size=(inputs.shards.height, inputs.shards.width),
         channels=inputs.shards.channels,
     )
 

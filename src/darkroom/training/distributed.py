@@ -131,7 +131,7 @@ def synchronise_batch_norm(net: nn.Module, device: torch.device) -> nn.Module:
     # torch's own converter would drop the activation of timm's batch norm.
     from timm.layers.norm_act import convert_sync_batchnorm  # noqa: PLC0415
 
-    converted: nn.Module = convert_sync_batchnorm(net)  # type: ignore[no-untyped-call]
+    converted: nn.Module = convert_sync_batchnorm(net)
     return converted
 
 

@@ -41,6 +41,7 @@ class OptimizerStep:
             weight_decay=config.weight_decay,
             momentum=config.momentum,
             rates=config.rates,
+            layer_decay=config.layer_decay,
             fused=not fp16,  # a fused kernel unscales fp16 gradients itself, too late to clip
         )
         self.schedule = build_schedule(
@@ -88,7 +89,10 @@ class OptimizerStep:
         return nn.utils.get_total_norm(gradients)
 
     def step(self) -> dict[str, float]:
-        """Update the weights; return `learning rate/<group>`, as it was for this step."""
+        """Update the weights; return `learning rate/<group>`, as it was for this step.
+
+        Where layers have rates of their own, it is that of the last one in the group.
+        """
         rates = {
             f"learning rate/{group['name']}": float(group["lr"])
             for group in self.optimizer.param_groups

@@ -190,7 +190,7 @@ def test_images_are_normalised_as_timms_own_transform_does(encoder: str) -> None
     card = timm.get_pretrained_cfg(encoder)
     assert card is not None
     picture = Image.new("RGB", (300, 300), (20, 120, 250))
-    config = resolve_data_config(pretrained_cfg=vars(card))  # type: ignore[no-untyped-call]
+    config = resolve_data_config(pretrained_cfg=vars(card))
     transform = create_transform(**config)
     expected = transform(picture)[:, 0, 0]
     pixels = torch.tensor([20, 120, 250], dtype=torch.uint8).view(1, 3, 1, 1)

@@ -221,7 +221,7 @@ def _put_dropout(net: nn.Module, share: float) -> None:
 def _guarded(net: nn.Module, name: str, encoder: str) -> nn.Module:
     """Return the network, which now refuses images of a size that it cannot take."""
     stride = int(net.get_submodule("encoder").output_stride)  # type: ignore[arg-type]
-    Sizes(name, least=32, multiple=stride, only=_only(encoder)).guard(net)
+    Sizes(f"the encoder of this {name}", least=32, multiple=stride, only=_only(encoder)).guard(net)
     return net
 
 
@@ -234,10 +234,10 @@ def encoder_normalisation(encoder: str) -> Normalisation:
     return next(own, (MEAN, STD))
 
 
-def _only(encoder: str) -> int | None:
-    """Return the one size, px, that an encoder of timm can take, if there is only one."""
+def _only(encoder: str) -> tuple[int, int] | None:
+    """Return the height and width, px, that an encoder of timm takes, if it takes no others."""
     card = timm.get_pretrained_cfg(encoder.removeprefix(TIMM)) if encoder.startswith(TIMM) else None
-    return int(card.input_size[1]) if card and card.fixed_input_size else None
+    return (card.input_size[1], card.input_size[2]) if card and card.fixed_input_size else None
 
 
 def _check_encoder(encoder: str, imagenet: bool) -> None:

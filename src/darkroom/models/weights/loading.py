@@ -1,12 +1,13 @@
 """Copy weights into a network; name what does not fit."""
 
 import re
+import sys
 from pathlib import Path
 
 from torch import nn
 
 from darkroom.errors import ArtifactError
-from darkroom.models.layer_groups import last_layer
+from darkroom.models.layer_groups import head_modules, is_under, last_layers
 from darkroom.models.masks.supervision import SIDE_HEADS
 from darkroom.models.weights.first_layer import first_convolution
 from darkroom.models.weights.reading import Weights, read_weights
@@ -56,6 +57,8 @@ def put_weights(net: nn.Module, weights: Weights, *, file: Path) -> None:
 
 def _check_channels(net: nn.Module, weights: Weights, file: Path) -> None:
     """Refuse weights whose first layer differs in nothing but the channels of its images."""
+    if not any(isinstance(module, nn.Conv2d) for module in net.modules()):
+        return  # some transformers cut pictures into patches by a linear layer
     name, layer = first_convolution(net)
     ours, theirs = layer.weight, weights.get(f"{name}.weight")
     if theirs is None or theirs.ndim != ours.ndim or theirs.shape[1] == ours.shape[1]:
@@ -80,7 +83,8 @@ def put_body(net: nn.Module, weights: Weights, *, file: Path) -> None:
         ArtifactError: Any other layer does not fit.
     """
     # A last layer goes with what turns its outputs into values.
-    for heads in ((f"{last_layer(net)}.", "values."), (f"{SIDE_HEADS}.",)):
+    last = tuple(f"{name}." for name in last_layers(net))
+    for heads in ((*last, "values."), (f"{SIDE_HEADS}.",)):
         own = {name: tensor for name, tensor in net.state_dict().items() if name.startswith(heads)}
         theirs = {name: tensor for name, tensor in weights.items() if name.startswith(heads)}
         if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in theirs.items()}:
@@ -118,7 +122,25 @@ def load_pretrained(net: nn.Module, file: Path) -> None:
     if "segmentation_head" in ours and "encoder" not in theirs:
         put_encoder(net, weights, file=file)
     else:
-        put_body(net, weights, file=file)
+        put_body(net, refitted(net, weights), file=file)
+
+
+def refitted(net: nn.Module, weights: Weights) -> Weights:
+    """Return weights by the names and in the shapes of a network of timm, as far as timm can.
+
+    Position embeddings of another image size are interpolated, and files of a network's authors
+    get timm's names. Weights that fit stay as they are, and so do those of other networks.
+    """
+    convert = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", None)
+    head = head_modules(net)
+    body = {name: t.shape for name, t in net.state_dict().items() if not is_under(name, head)}
+    fits = all(name in weights and weights[name].shape == shape for name, shape in body.items())
+    if convert is None or fits:
+        return weights
+    try:
+        return dict(convert(dict(weights), net))
+    except (RuntimeError, ValueError, TypeError, AssertionError, LookupError, AttributeError):
+        return weights  # of another network: copying them says what does not fit
 
 
 def with_current_names(net: nn.Module, weights: Weights) -> Weights:
