@@ -236,8 +236,8 @@ def test_a_saved_network_loads_without_any_server(
     backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = FAMILIES[backbone]
-    options = {"drop_path": 0.1, "dropout": 0.1, "pool": "avg"}
-    arguments = {"backbone": backbone, "size": list(size), "outputs": 2, **options}
+    options: dict[str, Any] = {"drop_path": 0.1, "dropout": 0.1, "pool": "avg"}
+    arguments = options | {"backbone": backbone, "size": list(size), "outputs": 2}
     net = build_network("timm", seed=5, **arguments).eval()
     save_model(tmp_path / "m", net, {"model": {"name": "timm", "weights": "imagenet", **arguments}})
 

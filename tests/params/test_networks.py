@@ -4,10 +4,20 @@ import subprocess
 import sys
 
 import pytest
+import timm
 import torchvision
+from timm.models._registry import get_deprecated_models
 from torchvision.models import list_models
 
-from darkroom.params.networks import CLASSIFIERS, DECODERS, LABEL_NAMES, MASK_NAMES, NAMES
+from darkroom.params.networks import (
+    CLASSIFIERS,
+    DECODERS,
+    LABEL_NAMES,
+    MASK_NAMES,
+    NAMES,
+    _timm_names,
+    backbone_fault,
+)
 
 
 def test_classifiers_are_torchvisions() -> None:
@@ -20,12 +30,36 @@ def test_no_name_stands_for_two() -> None:
     assert LABEL_NAMES[0] == "small_cnn"
 
 
+def test_the_names_in_timms_source_are_timms() -> None:
+    tags, old_names = _timm_names()
+    assert sorted(tags) == sorted(timm.list_models())
+    assert [name for name in timm.list_pretrained() if backbone_fault(name)] == []
+    current = get_deprecated_models()
+    assert {old: new for old, new in old_names.items() if current[old] != new} == {}
+    assert len(old_names) >= 200
+
+
+@pytest.mark.parametrize(
+    ("backbone", "fault"),
+    [
+        ("convnext_tinny", "timm has no network 'convnext_tinny'; did you mean 'convnext_tiny' or"),
+        ("zzzz", "timm has no network 'zzzz'; `darkroom networks` lists them"),
+        ("resnet18.a4_in1k", "timm has no weights 'a4_in1k' of resnet18; there are resnet18.a1_in"),
+        ("convnext_tiny_in22ft1k", "timm calls 'convnext_tiny_in22ft1k' 'convnext_tiny.fb_in22k_f"),
+    ],
+)
+def test_a_name_that_is_not_timms_tells_what_is(backbone: str, fault: str) -> None:
+    assert str(backbone_fault(backbone)).startswith(fault)
+
+
 @pytest.mark.slow
 def test_reading_them_imports_no_library_of_networks() -> None:
     code = (
         "import sys; from darkroom.models.build import build_network;"
         "build_network('unet', outputs=1, seed=1, width=2, depth=1);"
         "build_network('small_cnn', outputs=1, seed=1, width=2, depth=1);"
+        "from darkroom.params.networks import backbone_fault;"
+        "assert backbone_fault('resnet18') is None and backbone_fault('resnet17');"
         "print([n for n in ('segmentation_models_pytorch', 'timm', 'torchvision')"
         " if n in sys.modules])"
     )

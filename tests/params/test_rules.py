@@ -244,3 +244,29 @@ def test_the_threshold_is_one_half_unless_it_is_set(raw: dict[str, Any]) -> None
 def test_metrics_of_objects_are_those_that_write_them() -> None:
     writers = {name for name, metric in METRICS.items() if metric.writes == "objects"}
     assert set(OBJECT_METRICS) == writers
+
+
+def test_a_backbone_is_refused_before_timm_is_imported(raw: dict[str, Any]) -> None:
+    raw["celeba"]["model"] = {"name": "timm", "backbone": "convnext_tinny"}
+    assert (
+        "celeba.model.backbone: timm has no network 'convnext_tinny'; did you mean 'convnext_tiny'"
+    ) in _message(raw)
+    raw["celeba"]["model"]["backbone"] = "convnext_tiny.in12k_ft_in1k"
+    paramfile.validate_params(raw)
+
+
+def test_a_name_of_timm_in_place_of_a_network_tells_how_to_write_it(raw: dict[str, Any]) -> None:
+    raw["celeba"]["model"] = {"name": "convnext_nano"}
+    assert (
+        "celeba.model.name: found 'convnext_nano', a network of timm: {name: timm, backbone: "
+        "convnext_nano}"
+    ) in _message(raw)
+
+
+def test_only_networks_of_timm_have_layers_in_order(raw: dict[str, Any]) -> None:
+    raw["celeba"]["train"]["layer_decay"] = 0.75
+    assert "celeba.train.layer_decay: is for networks of timm; set celeba.train.rates" in (
+        _message(raw)
+    )
+    raw["celeba"]["model"] = {"name": "timm", "backbone": "convnext_nano"}
+    paramfile.validate_params(raw)

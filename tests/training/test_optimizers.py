@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from timm.optim._param_groups import param_groups_weight_decay
+from timm.optim import Lamb, Lion, NAdamW
+from timm.optim._param_groups import param_groups_layer_decay, param_groups_weight_decay
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import OneCycleLR
@@ -100,6 +101,81 @@ def test_what_decays_is_what_decays_in_timm(name: str) -> None:
     assert rates == pytest.approx([0.01, 0.01, 0.1, 0.1])
 
 
+@pytest.mark.parametrize("backbone", ["test_convnext", "test_vit", "test_nfnet", "resnet18d"])
+def test_layers_decay_as_in_timm(backbone: str) -> None:
+    """Rates by layer, and no weight decay on norms, biases and what the network exempts."""
+    held: Any = build_network("timm", backbone=backbone, size=(32, 32), outputs=2, seed=1)
+    exempt = held.no_weight_decay() if hasattr(held, "no_weight_decay") else ()
+    theirs = {
+        id(parameter): (group["lr_scale"], group["weight_decay"])
+        for group in param_groups_layer_decay(
+            held, weight_decay=0.05, no_weight_decay_list=exempt, layer_decay=0.7
+        )
+        for parameter in group["params"]
+    }
+    groups = build_optimizer(held, "adamw", lr=0.1, weight_decay=0.05, layer_decay=0.7).param_groups
+    ours = {id(p): (g["factor"], g["weight_decay"]) for g in groups for p in g["params"]}
+    assert ours.keys() == theirs.keys()
+    for key, pair in theirs.items():
+        assert ours[key] == pytest.approx(pair)
+    assert {group["name"] for group in groups} == {"backbone", "head"}
+    if backbone == "test_vit":
+        assert ours[id(held.get_parameter("pos_embed"))][1] == 0
+
+
+def test_rates_and_layer_decay_multiply() -> None:
+    held = build_network("timm", backbone="test_vit", size=(32, 32), outputs=2, seed=1)
+    options: dict[str, Any] = {"lr": 1.0, "weight_decay": 0.0, "layer_decay": 0.5}
+    plain = build_optimizer(held, "sgd", **options)
+    scaled = build_optimizer(held, "sgd", rates={"backbone": 0.1, "head": 3.0}, **options)
+    before = {id(p): group["lr"] for group in plain.param_groups for p in group["params"]}
+    for group in scaled.param_groups:
+        factor = {"backbone": 0.1, "head": 3.0}[group["name"]]
+        for parameter in group["params"]:
+            assert group["lr"] == pytest.approx(factor * before[id(parameter)])
+
+
+def test_layers_of_other_networks_than_timms_are_in_no_order() -> None:
+    with pytest.raises(ParamsError, match=r"layer_decay: the layers of this network[\s\S]*rates"):
+        build_optimizer(net(), "sgd", lr=1.0, weight_decay=0.0, layer_decay=0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "options"),
+    [
+        ("lion", Lion, {"betas": (0.8, 0.99)}),
+        ("nadamw", NAdamW, {"betas": (0.8, 0.999)}),
+        ("lamb", Lamb, {"betas": (0.8, 0.999)}),
+    ],
+)
+def test_others_are_timms_own(name: str, kind: Any, options: dict[str, Any]) -> None:
+    mine, theirs = net(), net()
+    optimizer = build_optimizer(mine, name, lr=0.01, weight_decay=0.1, momentum=0.8)
+    plain = kind(by_hand(theirs, 0.1), lr=0.01, **options)
+    assert type(optimizer) is kind
+    for images in pictures(3):
+        learn(mine, optimizer, images)
+        learn(theirs, plain, images)
+    assert same(mine, theirs)
+    assert not same(mine, net())
+
+
+def test_muon_leaves_the_head_and_vectors_to_adamw() -> None:
+    held = build_network("timm", backbone="test_vit", size=(32, 32), outputs=2, seed=1)
+    optimizer = build_optimizer(held, "muon", lr=0.01, weight_decay=0.1)
+    plain = {id(p) for g in optimizer.param_groups if g["use_fallback"] for p in g["params"]}
+    names = {name for name, p in held.named_parameters() if id(p) not in plain}
+    assert "blocks.0.attn.qkv.weight" in names
+    assert {"pos_embed", "cls_token", "head.weight", "blocks.0.norm1.weight"} & names == set()
+    held(torch.rand(2, 3, 32, 32)).square().mean().backward()
+    optimizer.step()
+    # Adam's moments of what it turns, one momentum of what muon does.
+    states = optimizer.state
+    assert len(states[held.get_parameter("blocks.0.attn.qkv.weight")]) < len(
+        states[held.get_parameter("head.weight")]
+    )
+
+
 def test_a_norm_without_a_gradient_to_speak_of_stays_where_it_is() -> None:
     """Decayed as it was, a batch norm's weight of 1 fell to 0.97 in three steps of lr 0.1."""
     held = net()
@@ -189,4 +265,4 @@ def test_momentum_may_be_0() -> None:
 def test_an_unknown_optimizer_is_refused() -> None:
     with pytest.raises(ParamsError, match="there is no optimizer of this name") as caught:
         build_optimizer(net(), "adamax", lr=0.1, weight_decay=0.0)
-    assert "found: adamax\n  expected: adamw, adam, sgd, rmsprop" in str(caught.value)
+    assert "found: adamax\n  expected: adamw, adam, sgd, rmsprop, lion" in str(caught.value)

@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
+from darkroom.project.files import matching_files
+
 # fmt: off
 ClassifierName = Literal[
     "alexnet",
@@ -95,7 +97,7 @@ def _timm_names() -> tuple[dict[str, set[str]], dict[str, str]]:
     tags: dict[str, set[str]] = {}
     tagged: list[tuple[str, str]] = []
     old_names: dict[str, str] = {}
-    for file in sorted(Path(spec.origin).with_name("models").rglob("*.py")):
+    for file in matching_files(Path(spec.origin).with_name("models"), "*.py"):
         source = file.read_text(encoding="utf-8")
         tags |= {name: set() for name in _NETWORK.findall(source)}
         tagged += _TAGGED.findall(source)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from darkroom.errors import ParamsError
 from darkroom.models.build import build_network
-from darkroom.models.layer_groups import freeze_backbone, head_modules, last_layer, parameter_groups
+from darkroom.models.layer_groups import freeze_backbone, head_modules, last_layers, parameter_groups
 from darkroom.models.masks.supervision import SIDE_HEADS
 from darkroom.models.masks.unet import UNet
 from darkroom.models.saved import load_model, save_model
@@ -78,7 +78,7 @@ def test_a_network_without_a_level_between_refuses() -> None:
 @pytest.mark.parametrize("name", UNETS)
 def test_the_heads_are_of_the_head_and_the_last_layer_stays(name: str) -> None:
     net = network(name, deep_supervision=True)
-    assert last_layer(net) == ("outc.conv" if name == "unet" else "segmentation_head.0")
+    assert last_layers(net) == ("outc.conv" if name == "unet" else "segmentation_head.0",)
     assert SIDE_HEADS in head_modules(net)
     groups = parameter_groups(net, {SIDE_HEADS: 2.0, "backbone": 0.1, "head": 1.0})
     assert {group.name: group.factor for group in groups} == {
@@ -166,4 +166,4 @@ def test_dropout_leaves_out_channels_while_training_only(name: str) -> None:
     assert torch.equal(net.eval()(images()), plain.eval()(images()))
     net.train()
     assert not torch.equal(net(images()), net(images()))
-    assert last_layer(net) == last_layer(plain)
+    assert last_layers(net) == last_layers(plain)
