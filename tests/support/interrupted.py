@@ -73,9 +73,10 @@ def train(
     mixup: Mixup | None = Mixup(0.4, 0.4, 3),  # noqa: B008  (frozen)
     metric: EpochMetric | None = WHOLE,
     validated: range = range(TRAIN_IMAGES, IMAGES),
+    side: int = 16,
 ) -> FitResult:
     """Train in a folder, from its checkpoint if there is one."""
-    store = colours(folder / "shards", IMAGES, side=16)
+    store = colours(folder / "shards", IMAGES, side=side)
     targets = np.arange(IMAGES) % 3
     options = {"rows": range(images), "seed": seed, "augment": augment, "workers": workers}
     defaults: dict[str, Any] = {"epochs": EPOCHS, "patience": 9, "lr": 0.02, "accumulate": 2}
