@@ -72,7 +72,7 @@ SUBMIT = {
     "again": False,
     "uncommitted": False,
 }
-COMMANDS = ["check", "submit", "history", "summary", "use", "schema"]
+COMMANDS = ["check", "submit", "history", "summary", "use", "networks", "schema"]
 
 
 @pytest.mark.parametrize("verb", [*main.STAGES, *COMMANDS])
@@ -82,7 +82,7 @@ def test_every_verb_has_a_help_page(capsys: pytest.CaptureFixture[str], verb: st
     assert ended.value.code == 0
     text = capsys.readouterr().out
     assert f"usage: darkroom {verb}" in text
-    nameless = ("params", "summary", "use", "schema")
+    nameless = ("params", "summary", "use", "networks", "schema")
     assert ("a competition of params.yaml" in text) == (verb not in nameless)
     assert ("--fold" in text) == (verb in main.BY_FOLD)
 
@@ -150,6 +150,8 @@ def test_wrong_usage_is_2(
             {"context": context("cars"), "offline": True},
         ),
         (["summary"], "summary", {}),
+        (["networks"], "networks", {"pattern": None}),
+        (["networks", "convnext*"], "networks", {"pattern": "convnext*"}),
         (["use"], "use", {"recipe": None}),
         (["use", "a.yaml"], "use", {"recipe": "a.yaml"}),
     ],

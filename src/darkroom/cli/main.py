@@ -159,6 +159,18 @@ def parser() -> argparse.ArgumentParser:
     use.add_argument(
         "recipe", metavar="RECIPE", nargs="?", help="a name of the list, or a YAML file"
     )
+    networks = verbs.add_parser(
+        "networks",
+        help="list the networks that `model` can name",
+        description="List the networks that the section `model` can name, with their parameters, "
+        "the input that their published weights learned from, and the licence of these.",
+    )
+    networks.add_argument(
+        "pattern",
+        metavar="PATTERN",
+        nargs="?",
+        help="'convnext*', or a part of a name; none: all but those of timm",
+    )
     verbs.add_parser("schema", help="print the JSON schema of params.yaml")
     return top
 

@@ -91,13 +91,13 @@ def classifier_normalisation(name: str, channels: int = RGB) -> Normalisation:
     """
     if channels != RGB and name in EXTRA:  # what their transform makes of ImageNet's
         return (0.5,) * RGB, (0.5,) * RGB
-    transform = _published(name).transforms()
+    transform = published(name).transforms()
     return tuple(transform.mean), tuple(transform.std)
 
 
 def classifier_notes(name: str, weights: str | None) -> list[str]:
     """Return what should be known of first weights: a licence that is not torchvision's own."""
-    licence = _published(name).meta.get("license")
+    licence = published(name).meta.get("license")
     if weights != "imagenet" or licence is None:
         return []
     return [f"the weights of {name} are not free for all use: their licence is {licence}"]
@@ -109,7 +109,7 @@ def imagenet_file(name: str) -> Path:
     Raises:
         ResourceError: It cannot be downloaded; names the file and its folder.
     """
-    url: str = _published(name).url
+    url: str = published(name).url
     file = Path(hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
     if file.is_file():
         return file
@@ -127,7 +127,8 @@ def imagenet_file(name: str) -> Path:
     return file
 
 
-def _published(name: str) -> Any:
+def published(name: str) -> Any:
+    """Return torchvision's entry of the ImageNet weights of a classifier: `meta`, `url` ..."""
     return get_model_weights(name)[PUBLISHED.get(name, "DEFAULT")]
 
 
