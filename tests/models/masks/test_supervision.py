@@ -10,7 +10,12 @@ from torch import Tensor, nn
 
 from darkroom.errors import ParamsError
 from darkroom.models.build import build_network
-from darkroom.models.layer_groups import freeze_backbone, head_modules, last_layers, parameter_groups
+from darkroom.models.layer_groups import (
+    freeze_backbone,
+    head_modules,
+    last_layers,
+    parameter_groups,
+)
 from darkroom.models.masks.supervision import SIDE_HEADS
 from darkroom.models.masks.unet import UNet
 from darkroom.models.saved import load_model, save_model
