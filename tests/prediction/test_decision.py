@@ -19,6 +19,7 @@ WRITTEN = {
     "fill_holes": False,
     "separate": False,
     "largest": False,
+    "temperature": 1.0,
 }
 ALL = Decision(
     threshold=(0.25, 0.5),
@@ -27,6 +28,7 @@ ALL = Decision(
     fill_holes=True,
     separate=True,
     largest=True,
+    temperature=1.5,
 )
 
 
@@ -42,6 +44,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         "fill_holes": True,
         "separate": True,
         "largest": True,
+        "temperature": 1.5,
     }
     assert read_decision(tmp_path / "decision.json", "cars", "multilabel", 2) == ALL
 
@@ -117,6 +120,8 @@ def test_an_edited_decision_is_refused(tmp_path: Path) -> None:
         WRITTEN | {"at_least_one": 1},
         WRITTEN | {"min_area": -1},
         WRITTEN | {"min_area": 1.5},
+        WRITTEN | {"temperature": 2.0},
+        WRITTEN | {"temperature": 1},
         WRITTEN | {"more": 1},
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 
 from darkroom.cli.main import main
 from darkroom.models import saved
-from darkroom.prediction.predictions import Predictions
+from darkroom.prediction.decision import read_decision, write_decision
+from darkroom.prediction.predictions import Floats, Predictions
 from darkroom.project import processes
 from tests.support import tiny
 from tests.support.projects import one_thread
@@ -23,6 +25,13 @@ PATHS = ("metrics.json", "decision.json", "scores.csv")
 def use_all(params: dict[str, Any]) -> None:
     params["folds"] = [0, 1, "all"]
     params[tiny.NAME]["train"] |= {"select": "last", "patience": None}
+
+
+def probabilities_of_test() -> list[Floats]:
+    """Return those of each network, (n,)."""
+    files = [Path(f"data/predictions/tiny/test/fold{fold}.arrow") for fold in (0, 1, "all")]
+    parts = [[batch.probabilities[:, 0] for batch in Predictions(file)] for file in files]
+    return [np.concatenate(each) for each in parts]
 
 
 @pytest.fixture(scope="module")
@@ -67,15 +76,8 @@ def test_it_predicts_nothing_to_be_scored(whole: Path) -> None:
 
 
 def test_it_counts_for_the_submission(whole: Path, capsys: Capture) -> None:
-    means = np.mean(
-        [
-            np.concatenate([batch.probabilities for batch in Predictions(path)])
-            for path in (Path(f"data/predictions/tiny/test/fold{k}.arrow") for k in (0, 1, "all"))
-        ],
-        axis=0,
-    )
     rows = pd.read_csv("submissions/tiny.csv.gz")
-    assert rows.iloc[:, 1].to_numpy() == pytest.approx(means[:, 0], abs=1e-6)
+    assert rows.iloc[:, 1].to_numpy() == pytest.approx(np.mean(probabilities_of_test(), axis=0))
     assert json.loads(Path("submissions/tiny.json").read_text())["folds"] == [0, 1, "all"]
     Path("data/predictions/tiny/test/foldall.arrow").rename("aside")
     assert main(["submission", "tiny"]) != 0
@@ -83,7 +85,18 @@ def test_it_counts_for_the_submission(whole: Path, capsys: Capture) -> None:
     Path("aside").rename("data/predictions/tiny/test/foldall.arrow")
 
 
+def test_each_network_has_the_temperature_of_the_decision(whole: Path) -> None:
+    file = Path("reports/tiny/decision.json")
+    before = file.read_bytes()
+    write_decision(file, replace(read_decision(file, "tiny", "binary"), temperature=2.0))
+    tiny.run("submission", "check")
+    rows = pd.read_csv("submissions/tiny.csv.gz")
+    odds = [np.sqrt(p / (1 - p)) for p in probabilities_of_test()]  # of logit p / 2
+    assert rows.iloc[:, 1].to_numpy() == pytest.approx(np.mean([o / (1 + o) for o in odds], axis=0))
+    file.write_bytes(before)
+
+
 def test_another_word_is_no_fold(whole: Path, capsys: Capture) -> None:
     with pytest.raises(SystemExit):
         main(["train", "tiny", "--fold", "every"])
-    assert "invalid" in capsys.readouterr().err
+    assert "found 'every', expected a number or `all`" in capsys.readouterr().err

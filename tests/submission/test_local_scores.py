@@ -96,7 +96,7 @@ def test_the_local_score_is_that_of_the_file(
     evaluation = score_labels([LabelledPredictions(table, table, batches())], card)
     metric = get_metric(name, task)
     path = tmp_path / "x.csv.gz"
-    values, _ = legal_values(predictions, metric)
+    values, _ = legal_values(evaluation.decision.calibrated(task, predictions), metric)
     with Writer(path, card.header) as writer:
         encode = row_encoder(card, metric, evaluation.decision, "stretch")
         for rows in encode(ids, values, [(1, 1)] * IMAGES):

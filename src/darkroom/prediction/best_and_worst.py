@@ -61,13 +61,13 @@ def draw_page(
     """
     score_of = evaluation.per_image.set_index("id")["score"]
     number_of = {image_id: number for number, image_id in enumerate(shards.ids)}
-    has_masks = card.task == "segmentation"
+    decision, has_masks = evaluation.decision, card.task == "segmentation"
     has_panels = has_masks and card.planes > 1
     tiles, captions, colours = [], [], []
     for image_id in ids:
         number = number_of[image_id]
-        prediction = predictions[image_id]
-        tile, caption, colour = _tile(shards, number, rows, card, prediction, evaluation.decision)
+        prediction = decision.calibrated(card.task, predictions[image_id][None])[0]
+        tile, caption, colour = _tile(shards, number, rows, card, prediction, decision)
         tiles.append(tile)
         captions.append(f"{image_id}\n{caption or f'{score_of[image_id]:.4f}'}")
         colours.append(colour)

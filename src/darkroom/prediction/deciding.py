@@ -68,13 +68,15 @@ class OutOfFold:
 
     def answers(self, decision: Decision) -> Array:
         """Return what the metric compares with the truth."""
-        if self.spec.writes == "probabilities" and self.task == "multiclass":
-            return normalised_shares(self.predictions)  # as they are written
+        if self.spec.writes == "probabilities":
+            probabilities = decision.calibrated(self.task, self.predictions)
+            is_shared = self.task == "multiclass"
+            return normalised_shares(probabilities) if is_shared else probabilities  # as written
         if self.spec.writes != "labels":
             return self.predictions
         return decision.answers(self.task, self.predictions)
 
-    def take(self, rows: Array) -> "OutOfFold":
+    def take(self, rows: Array | slice) -> "OutOfFold":
         """Return some of the images."""
         return replace(self, truth=self.truth[rows], predictions=self.predictions[rows])
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from darkroom.errors import ArtifactError
 from darkroom.images.objects import Cleanup
 from darkroom.project.checked_json import read_json, write_json
-from darkroom.tasks.answers import DECODERS, decode_grade
+from darkroom.tasks.answers import DECODERS, apply_temperature, decode_grade
 from darkroom.tasks.planes import MaskClasses
 
 DEFAULT_THRESHOLD = 0.5
@@ -39,6 +39,8 @@ class Decision:
         fill_holes: Masks: holes are filled.
         separate: Masks: objects that touch are separated.
         largest: Masks: all but the largest object are left out.
+        temperature: Of classes and labels, where the metric counts how sure probabilities are:
+            above 1 they are made less sure. Each network's, before they are averaged.
     """
 
     threshold: Threshold | None = DEFAULT_THRESHOLD
@@ -48,6 +50,11 @@ class Decision:
     fill_holes: bool = False
     separate: bool = False
     largest: bool = False
+    temperature: float = 1.0
+
+    def calibrated(self, task: str, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return probabilities (N, K) of a task at the decision's temperature, float32."""
+        return apply_temperature(task, probabilities, self.temperature)
 
     def answers(self, task: str, probabilities: NDArray[np.float32]) -> NDArray[Any]:
         """Return the answers to predictions of a task.
@@ -183,6 +190,11 @@ def _check_legal(decision: Decision, task: str, labels: int | None) -> None:
     for key in ("at_least_one", "fill_holes", "separate", "largest"):
         if not isinstance(getattr(decision, key), bool):
             raise TypeError(f"{key} {getattr(decision, key)!r}")
+    temperature = decision.temperature
+    if not isinstance(temperature, float) or not 0 < temperature < math.inf:
+        raise ValueError(f"temperature {temperature!r}")
+    if temperature != 1 and task in ("segmentation", "regression"):
+        raise ValueError(f"temperature {temperature} for {task}")
     if type(decision.min_area) is not int or decision.min_area < 0:
         raise ValueError(f"min_area {decision.min_area!r}")
 

@@ -71,6 +71,8 @@ def with_metric(
     head: Metrics = {name: chosen.score, f"baseline_{name}": baseline}
     if chosen.cross_fitted is not None:
         head[f"{name}_cross_fitted"] = chosen.cross_fitted
+    if chosen.decision.temperature != 1:
+        head["temperature"] = chosen.decision.temperature
     apart = {*head, f"{name}_of"}
     rest = {key: value for key, value in evaluation.metrics.items() if key not in apart}
     return replace(evaluation, metrics=head | rest)

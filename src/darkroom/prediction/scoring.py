@@ -17,6 +17,7 @@ import pandas as pd
 
 from darkroom.errors import DataError
 from darkroom.index.card import Card
+from darkroom.prediction.calibration import calibrate, is_calibrated
 from darkroom.prediction.deciding import (
     Chosen,
     OutOfFold,
@@ -48,6 +49,8 @@ from darkroom.tasks.metrics.reduced import (
     reduced_score,
 )
 from darkroom.tasks.metrics.specs import MetricSpec, column_weights, get_metric
+
+_MOST_CALIBRATED = 1 << 27  # images x classes that a temperature is chosen of: 512 MiB
 
 Reduce = Callable[[pd.DataFrame, Floats], Arrays]
 """(rows, probabilities of some images) to what is taken of them."""
@@ -95,7 +98,8 @@ def score_labels(
     rows = pd.concat([fold.rows for fold in folds])
     spec = get_metric(card.metric, card.task)
     is_numbered = card.task == "multiclass" and not card.soft
-    is_reduced = is_numbered and is_reducible(spec)
+    is_whole = is_calibrated(spec) and len(rows) * len(card.outputs) <= _MOST_CALIBRATED
+    is_reduced = is_numbered and is_reducible(spec) and not is_whole
     predicted = _predicted(folds, len(rows), partial(_reduced, spec, card) if is_reduced else _all)
     is_known = rows[targets].notna().any(axis=1).to_numpy()
     if not is_known.all():
@@ -122,7 +126,11 @@ def score_labels(
     )
     if decision is None:
         _require_score(chosen.score, spec, len(ids))
-    evaluation = _EVALUATE[card.task](ids, data, training, card, chosen.decision)
+        if is_calibrated(spec):
+            chosen = calibrate(data, chosen)
+    decided = chosen.decision
+    shown = replace(data, predictions=decided.calibrated(card.task, data.predictions))
+    evaluation = _EVALUATE[card.task](ids, shown, training, card, decided)
     constant = replace(data, predictions=constant_predictions(data, training))
     baseline = choose(constant, threshold, some_label=some_label, grades=grades).score
     return with_metric(evaluation, spec, chosen, baseline)

@@ -1,13 +1,15 @@
 """Write a submission from kept predictions and a decision, and score it where that is possible."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 from tqdm import tqdm
 
 from darkroom.images.geometry import Fit
 from darkroom.index.table import Index
+from darkroom.prediction.averaging import averaged
 from darkroom.prediction.decision import Decision
 from darkroom.prediction.predictions import Prediction
 from darkroom.prediction.scoring import LabelledPredictions, score_labels
@@ -22,7 +24,7 @@ def write_submission(
     index: Index,
     decision: Decision,
     fit: Fit,
-    batches: Iterable[Prediction],
+    sources: Sequence[Iterable[Prediction]],
     facts: Mapping[str, object],
     require_unchanged: Callable[[], object],
 ) -> None:
@@ -33,7 +35,7 @@ def write_submission(
         index: Of the competition.
         decision: How probabilities become answers.
         fit: How the images were fitted to the stored size.
-        batches: The predictions of the test images, in their order.
+        sources: Of each fold, the predictions of the test images, in their order.
         facts: For the JSON beside it.
         require_unchanged: Called before the file replaces an older one; see `Context`.
     """
@@ -44,7 +46,7 @@ def write_submission(
     bar = tqdm(total=count, desc=f"submission {name}", unit="img", file=sys.stderr, disable=None)
     changed = 0
     with bar, Writer(out.submission, card.header, facts=facts) as writer:
-        for ids, predictions, originals in batches:
+        for ids, predictions, originals in _averaged(sources, card.task, decision):
             values, illegal = legal_values(predictions, metric)
             rows = to_rows(ids, values, [(int(h), int(w)) for h, w in originals])
             writer.write_lines(writer.lines(row for some in rows for row in some), len(ids))
@@ -62,7 +64,7 @@ def score_test(
     train: pd.DataFrame,
     test: pd.DataFrame,
     decision: Decision,
-    batches: Iterable[Prediction],
+    sources: Sequence[Iterable[Prediction]],
     leaked: Sequence[str],
 ) -> dict[str, float | None]:
     """Return the scores of the test images, whose answers are known.
@@ -72,9 +74,31 @@ def score_test(
         train: Its training rows, for baselines.
         test: Its test rows.
         decision: How probabilities become answers.
-        batches: The predictions of the test images, in their order.
+        sources: Of each fold, the predictions of the test images, in their order.
         leaked: The ids of those that a network had learned before its own training.
     """
-    labelled = LabelledPredictions(test, train, iter(batches))
-    scored = score_labels([labelled], index.card, decision=decision)
+    task = index.card.task
+    labelled = LabelledPredictions(test, train, _averaged(sources, task, decision))
+    decided = replace(decision, temperature=1.0)  # they have it
+    scored = score_labels([labelled], index.card, decision=decided)
     return scored.metrics | ({"leaked_images": len(leaked)} if leaked else {})
+
+
+def _averaged(
+    sources: Sequence[Iterable[Prediction]], task: str, decision: Decision
+) -> Iterator[Prediction]:
+    """Yield the mean of the folds' predictions, each at the decision's temperature.
+
+    It was fitted to networks one by one. The log loss of a mean is never above the mean of theirs,
+    so before the mean it does no harm; behind it, it would: a mean is less sure already.
+    """
+    if decision.temperature == 1:
+        return averaged(sources)
+    return averaged([_calibrated(source, task, decision) for source in sources])
+
+
+def _calibrated(
+    source: Iterable[Prediction], task: str, decision: Decision
+) -> Iterator[Prediction]:
+    for ids, probabilities, originals in source:
+        yield Prediction(ids, decision.calibrated(task, probabilities), originals)

@@ -6,7 +6,6 @@ It asks no network, and imports none.
 import json
 
 from darkroom.index.table import read_index
-from darkroom.prediction.averaging import averaged
 from darkroom.prediction.decision import read_decision
 from darkroom.project import files, fingerprint
 from darkroom.stages._context import Context, require
@@ -37,9 +36,9 @@ def run(context: Context) -> None:
     facts = {"fingerprint": digest, "threshold": decision.threshold, "folds": list(context.folds)}
     fit = sources[0].header.fit
     unchanged = context.require_unchanged
-    write_submission(paths, index, decision, fit, averaged(sources), facts, unchanged)
+    write_submission(paths, index, decision, fit, sources, facts, unchanged)
     scores: dict[str, float | None] = {}
     if has_answers(card, test):
         leaked = sorted({image_id for each in sources for image_id in each.header.leaked})
-        scores = score_test(index, train, test, decision, averaged(sources), leaked)
+        scores = score_test(index, train, test, decision, sources, leaked)
     files.write(paths.test_metrics, json.dumps(scores, indent=2) + "\n")

@@ -12,6 +12,8 @@ Decoder = Callable[[Floats, Threshold], npt.NDArray[Any]]
 """(probabilities, threshold) to answers."""
 
 _ROWS_AT_ONCE = 1024
+# What float32 tells from 0 and from 1: a probability that was rounded to them has no logarithm.
+_LEAST_SHARE, _MOST_SHARE = float(np.finfo(np.float32).tiny), 1 - 2.0**-25
 
 
 def decode_yes(probabilities: Floats, threshold: Threshold) -> npt.NDArray[np.uint8]:
@@ -69,6 +71,38 @@ def normalised_shares(probabilities: Floats) -> Floats:
         doubles = probabilities[rows].astype(np.float64)
         shares[rows] = doubles / doubles.sum(axis=1, keepdims=True)
     return shares
+
+
+def apply_temperature(task: str, probabilities: Floats, temperature: float) -> Floats:
+    """Return probabilities that are less sure where the temperature is above 1, more below.
+
+    Of classes softmax(log p / T), of labels sigmoid(logit p / T); at 1 as they are.
+
+    Args:
+        task: "multiclass", whose rows sum to 1; or one of labels, "binary" or "multilabel".
+        probabilities: float32 (N, K).
+        temperature: T > 0.
+
+    Example:
+        >>> apply_temperature("multiclass", np.array([[0.9, 0.1]], np.float32), 2.0)
+        array([[0.75, 0.25]], dtype=float32)
+        >>> apply_temperature("binary", np.array([[0.9]], np.float32), 2.0)
+        array([[0.75]], dtype=float32)
+    """
+    if temperature == 1:
+        return probabilities
+    result = np.empty_like(probabilities, np.float32)
+    for start in range(0, len(probabilities), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        p = np.clip(probabilities[rows].astype(np.float64), _LEAST_SHARE, 1)
+        if task == "multiclass":
+            logits = np.log(p) / temperature
+            odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+            result[rows] = odds / odds.sum(axis=1, keepdims=True)
+        else:
+            p = np.minimum(p, _MOST_SHARE)
+            result[rows] = 1 / (1 + np.exp((np.log1p(-p) - np.log(p)) / temperature))
+    return result
 
 
 def decode_value(values: Floats, _threshold: Threshold) -> Floats:
