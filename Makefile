@@ -69,6 +69,7 @@ bench: install ## Measure the loader and the submission writer against the usual
 	python -m benchmarks.loader
 	python -m benchmarks.submission
 	python -m benchmarks.alignment
+	python -m benchmarks.augment
 
 profile: install ## Show where a short training spends its time
 	python -m benchmarks.profile

@@ -12,7 +12,7 @@ from darkroom.stages import fetch
 from darkroom.tasks import table as tasks
 from darkroom.tasks.losses import choice
 from darkroom.training import optimizers, schedules
-from darkroom.training.augment.transforms import PRESETS
+from darkroom.training.augment.presets import PRESETS
 
 
 def _words(annotation: Any) -> set[str]:

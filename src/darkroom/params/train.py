@@ -15,7 +15,11 @@ LossName = Literal[
 # fmt: on
 OptimizerName = Literal["adamw", "adam", "sgd", "rmsprop", "lion", "nadamw", "lamb", "muon"]
 ScheduleName = Literal["one_cycle", "cosine", "plateau", "constant"]
-Preset = Literal["none", "flip", "light", "strong", "notes"]
+# fmt: off
+Preset = Literal[
+    "none", "flip", "light", "strong", "notes", "random_resized", "elastic", "trivial", "rand",
+]
+# fmt: on
 
 
 _PATIENCE = 10
@@ -170,11 +174,12 @@ class Train(FitConfig):
             "class, where the background weighs 1; balanced: from the training images.",
         )
     )
-    augment: Preset | list[dict[str, Any]] = Field(
+    augment: Preset | list[Preset | dict[str, Any]] = Field(
         "light",
-        description="A preset of random changes, or transforms of albumentations by name: "
-        "[{HorizontalFlip: {p: 0.5}}, ...].",
+        description="A preset of random changes; or several, and transforms of albumentations by "
+        "name: [random_resized, {HorizontalFlip: {p: 0.5}}, ...].",
     )
+    erase: Share = Field(0.0, description="Share of the images of which a random box is hidden.")
     crop: Annotated[list[Annotated[int, Field(ge=8)]], Field(min_length=2, max_length=2)] | None = (
         Field(None, description="[height, width] of random windows to learn from; null: whole.")
     )

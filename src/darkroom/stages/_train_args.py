@@ -335,6 +335,7 @@ def train_loaders(
             planes=shards.planes if masks else 0,
             size=(shards.height, shards.width),
             channels=shards.channels,
+            erase=train.erase,
         ),
         workers=workers,
         drop_last=leaves_one(len(train_rows), size),

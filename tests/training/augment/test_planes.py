@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from darkroom.errors import ParamsError
 from darkroom.training.augment.build import build_augmentation
 from darkroom.training.augment.planes import mixes_classes, pack_planes, unpack_planes
-from darkroom.training.augment.transforms import PRESETS
+from darkroom.training.augment.presets import PRESETS
 
 HEIGHT, WIDTH = 24, 40
 

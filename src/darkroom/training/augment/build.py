@@ -1,4 +1,4 @@
-"""Build the augmentation of training images: a preset, or transforms of albumentations by name.
+"""Build the augmentation of training images: presets, and transforms of albumentations by name.
 
 Masks are moved with nearest-neighbour sampling, so their values stay exactly 0 and 1, and are never
 recoloured. What a transform leaves empty is background; of exclusive classes without one it is
@@ -8,8 +8,9 @@ in which process.
 
 import os
 import random
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, cast
 
 # Importing albumentations asks a server for its latest version unless this is set before.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
@@ -22,13 +23,11 @@ from darkroom.images.codec import Pixels
 from darkroom.images.geometry import RGB
 from darkroom.training.augment import trial
 from darkroom.training.augment.planes import pack_planes, unpack_planes
-from darkroom.training.augment.transforms import (
-    KEY,
-    PRESETS,
-    TransformList,
-    named_transforms,
-    preset_transforms,
-)
+from darkroom.training.augment.presets import PRESETS, preset_transforms, random_erasing
+from darkroom.training.augment.transforms import KEY, named_transforms
+
+Choice = str | Sequence[str | Mapping[str, Any]]
+"""A preset, or a list of presets and of transforms by name."""
 
 Size = tuple[int, int]  # height, width
 Scene = dict[str, Any]  # a picture and perhaps its packed mask, by these two names
@@ -38,19 +37,29 @@ Scene = dict[str, Any]  # a picture and perhaps its packed mask, by these two na
 class Augmentation:
     """Changes an image and its mask; pickles as its arguments. See `build_augmentation`."""
 
-    choice: str | TransformList
+    choice: Choice
     crop: Size | None = None
     channels: int = RGB
+    erase: float = 0.0
     _compose: Any = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self._compose = A.Compose(_transforms(self.choice, self.channels))
+        erasing = [random_erasing(self.erase)] if self.erase else []
+        self._compose = A.Compose([*self._transforms(), *erasing])
 
-    def __reduce__(
-        self,
-    ) -> tuple[type["Augmentation"], tuple[str | TransformList, Size | None, int]]:
+    def __reduce__(self) -> tuple[type["Augmentation"], tuple[Any, ...]]:
         # A loader's worker builds the transforms itself, from their names.
-        return Augmentation, (self.choice, self.crop, self.channels)
+        return Augmentation, tuple(getattr(self, each.name) for each in fields(self) if each.init)
+
+    def _transforms(self) -> list[Any]:
+        entries = [self.choice] if isinstance(self.choice, str) else self.choice
+        transforms: list[Any] = []
+        for entry in entries:
+            if isinstance(entry, str) and entry in PRESETS:
+                transforms += preset_transforms(entry, self.channels)
+            else:  # the error of another word names it
+                transforms += named_transforms([cast("Mapping[str, Any]", entry)])
+        return transforms
 
     def __call__(
         self, image: Pixels, mask: Pixels | None, seed: int
@@ -68,16 +77,16 @@ class Augmentation:
                 proves nothing about the others.
         """
         planes = 0 if mask is None else len(mask)
-        packed = None if mask is None else pack_planes(mask)
+        item = (image, mask, seed)
         try:
-            scene, result = self._apply(self._compose, image, packed, seed)
+            scene, result = self._apply(self._compose, *item)
         except ParamsError:  # the crop is larger than the picture
             raise
         except Exception as error:  # whatever a transform raises
-            name, why = self._culprit(image, packed, planes, seed), trial.first_line(error)
+            name, why = self._culprit(*item), trial.first_line(error)
             raise trial.refused(name, "cannot be applied to a picture", details=[why]) from error
         if (fault := trial.fault_of(scene, result, planes)) is not None:
-            raise trial.refused(self._culprit(image, packed, planes, seed), fault)
+            raise trial.refused(self._culprit(*item), fault)
         return result["image"], unpack_planes(result["mask"], planes) if planes else None
 
     def _apply(
@@ -90,14 +99,15 @@ class Augmentation:
         draws = random.Random(seed)
         if self.crop is not None:
             image, mask = _window(image, mask, self.crop, draws)
-        scene = {"image": image} if mask is None else {"image": image, "mask": mask}
+        scene = {"image": image} if mask is None else {"image": image, "mask": pack_planes(mask)}
         compose.set_random_state(np.random.default_rng(seed), draws)
         with np.errstate(invalid="raise"):  # of NaN a byte is made that depends on the machine
             return scene, compose(**scene)
 
-    def _culprit(self, image: Pixels, mask: Pixels | None, planes: int, seed: int) -> str:
+    def _culprit(self, image: Pixels, mask: Pixels | None, seed: int) -> str:
         """Return the name of the transform with which a fault begins."""
         transforms = self._compose.transforms
+        planes = 0 if mask is None else len(mask)
         # The same draws once more, with one transform more each time.
         for count, transform in enumerate(transforms, 1):
             compose = A.Compose(transforms[:count], save_applied_params=True)
@@ -111,25 +121,28 @@ class Augmentation:
 
 
 def build_augmentation(
-    choice: str | TransformList,
+    choice: Choice,
     *,
     crop: Size | None = None,
     planes: int,
     size: Size | None = None,
     channels: int = RGB,
+    erase: float = 0.0,
 ) -> Augmentation:
-    """Return an augmentation: a preset, or transforms by name.
+    """Return an augmentation: presets, and transforms by name.
 
     Transforms by name are tried out first, so that no training fails on an image later.
 
     Args:
         choice: One of PRESETS, or transforms of albumentations with their arguments:
-            [{"HorizontalFlip": {"p": 0.5}}, {"OneOf": {"transforms": [...], "p": 0.3}}].
+            [{"HorizontalFlip": {"p": 0.5}}, {"OneOf": {"transforms": [...], "p": 0.3}}]. Entries
+            may be presets as well: ["flip", "random_resized", "trivial"].
         crop: Height and width of a window that is cut first, at a random place; or None.
         planes: K, of the masks that pictures come with; 0: they come without.
         size: Height and width of the pictures, for the trial and the check of `crop`; None:
             a square is tried.
         channels: Of the pictures. Presets leave out what knows red, green and blue alone.
+        erase: The share of the pictures of which a box is hidden, at last; see `random_erasing`.
 
     Raises:
         ParamsError: There is no such preset, transform, argument or value; or a transform changes
@@ -151,7 +164,7 @@ def build_augmentation(
         )
     if crop is not None and size is not None:
         _check_crop(crop, size)
-    augmentation = Augmentation(choice, crop, channels)
+    augmentation = Augmentation(choice, crop, channels, erase)
     if not isinstance(choice, str):
         trial.check_transforms(
             augmentation._compose.transforms,
@@ -162,12 +175,6 @@ def build_augmentation(
     return augmentation
 
 
-def _transforms(choice: str | TransformList, channels: int) -> list[Any]:
-    if isinstance(choice, str):
-        return preset_transforms(choice, channels)
-    return named_transforms(choice)
-
-
 def _window(
     image: Pixels, mask: Pixels | None, crop: Size, draws: random.Random
 ) -> tuple[Pixels, Pixels | None]:
@@ -176,8 +183,8 @@ def _window(
     _check_crop(crop, image.shape[:2])
     top = draws.randrange(image.shape[0] - height + 1)
     left = draws.randrange(image.shape[1] - width + 1)
-    inside = np.s_[top : top + height, left : left + width]
-    return image[inside], None if mask is None else mask[inside]
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    return image[rows, columns], None if mask is None else mask[:, rows, columns]
 
 
 def _check_crop(crop: Size, size: tuple[int, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Transforms of albumentations: presets, and lists of them by name with their arguments.
+"""Transforms of albumentations by name with their arguments.
 
 The library only warns of an argument that it does not know, and ignores it; here it is an error.
 """
@@ -13,20 +13,9 @@ import albumentations as A
 from pydantic import ValidationError
 
 from darkroom.errors import ParamsError
-from darkroom.images.geometry import RGB, cv2
 
 TransformList = Sequence[Mapping[str, Mapping[str, Any] | None]]
 """Such as [{"HorizontalFlip": {"p": 0.5}}, {"OneOf": {"transforms": [...], "p": 0.3}}]."""
-
-PRESETS: dict[str, str] = {
-    "none": "the image unchanged",
-    "flip": "left and right exchanged in half of the images; faces and most labels",
-    "light": "flip; shifts of 5 %, zoom of 10 %, rotations of 5 degrees; light and "
-    "colour; most masks",
-    "strong": "flip; shifts of 10 %, zoom of 25 %, rotations of 15 degrees; light, colour, blur, "
-    "noise; few pictures, or long trainings",
-    "notes": "rotations of 15 degrees, zoom, light, colour; no flip, as print is never mirrored",
-}
 
 KEY = "train.augment"
 GROUPS = ("OneOf", "SomeOf", "RandomOrder", "Sequential")
@@ -62,50 +51,6 @@ _ABSENT = {
     "ReplayCompose": "the list is one already",
     "SelectiveChannelTransform": "it moves the picture and leaves the mask where it was",
 }
-
-
-def preset_transforms(preset: str, channels: int = RGB) -> list[Any]:
-    """Return the transforms of one of `PRESETS`, in order, for images of that many channels."""
-    flip = A.HorizontalFlip(p=0.5)
-    if preset == "none":
-        return []
-    if preset == "flip":
-        return [flip]
-    if preset == "light":
-        return [flip, _affine(shift=0.05, zoom=0.10, degrees=5), *_recolour(0.15, channels)]
-    if preset == "strong":
-        degrade = [A.GaussianBlur(blur_limit=(3, 7), p=0.2), A.GaussNoise((0.01, 0.05), p=0.2)]
-        return [
-            flip,
-            _affine(shift=0.10, zoom=0.25, degrees=15),
-            *_recolour(0.30, channels),
-            *degrade,
-        ]
-    return [_affine(shift=0.05, zoom=0.15, degrees=15), *_recolour(0.20, channels)]
-
-
-def _affine(*, shift: float, zoom: float, degrees: float) -> Any:
-    """Return shift, zoom and rotation in one resampling; the mirrored picture fills the edges."""
-    return A.Affine(
-        translate_percent=(-shift, shift),
-        scale=(1 - zoom, 1 + zoom),
-        keep_ratio=True,
-        rotate=(-degrees, degrees),
-        interpolation=cv2.INTER_LINEAR,
-        mask_interpolation=cv2.INTER_NEAREST,
-        border_mode=cv2.BORDER_REFLECT_101,
-        p=0.8,
-    )
-
-
-def _recolour(strength: float, channels: int) -> list[Any]:
-    light = A.RandomBrightnessContrast(strength, strength, p=0.8)
-    if channels != RGB:
-        return [light]
-    shift = round(100 * strength)
-    # Hue changes little: many classes differ by it.
-    colour = A.HueSaturationValue(round(shift / 3), shift, 0, p=0.5)
-    return [light, colour]
 
 
 def transform_names() -> list[str]:
