@@ -1,9 +1,20 @@
 """The network of a fold: the section `predict`, as the test-time augmentation it asks for."""
 
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from torch import nn
+
+from darkroom.errors import ParamsError
+from darkroom.models.sizes import Sizes
 from darkroom.params.evaluate import Predict
 from darkroom.prediction.networks.tiles import Tiles
 from darkroom.prediction.networks.tta import TTA
+from darkroom.stages import _network
 from darkroom.stages._network import tta_of
+
+SEVEN = ("hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse")
 
 
 def test_the_section_becomes_test_time_augmentation() -> None:
@@ -12,3 +23,21 @@ def test_the_section_becomes_test_time_augmentation() -> None:
     )
     assert tta_of(section) == TTA(("hflip",), (0.5, 1.0), Tiles(64, 32, 0.25))
     assert tta_of(Predict.model_validate({})) == TTA()
+    assert tta_of(Predict.model_validate({"tta": "d4"})) == TTA(SEVEN)
+
+
+def test_quarter_turns_are_refused_where_a_network_takes_one_size_that_is_no_square() -> None:
+    wide: Any = SimpleNamespace(channels=3, height=64, width=96)
+    net = nn.Conv2d(3, 1, 3)
+    _network._check_turns(net, wide, TTA(SEVEN))
+    Sizes("swin", only=(64, 96)).guard(net)
+    with pytest.raises(ParamsError) as caught:
+        _network._check_turns(net, wide, TTA(SEVEN))
+    message = str(caught.value)
+    assert "predict.tta turns images by a quarter, but the network takes none of 96 x 64" in message
+    assert "found: rot90, rot270, transpose, transverse" in message
+    assert "expected: hflip, vflip, rot180" in message
+    _network._check_turns(net, wide, TTA(("hflip", "vflip", "rot180")))
+    _network._check_turns(net, wide, TTA(SEVEN, tiles=Tiles(64, 96)))
+    square: Any = SimpleNamespace(channels=3, height=64, width=64)
+    _network._check_turns(net, square, TTA(SEVEN))

@@ -24,9 +24,10 @@ class Predict(Section):
 
     batch_size: int = Field(8, ge=1, le=4096, description="Images at once.")
     accelerator: Accelerator = "auto"
-    tta: list[Transform] = Field(
+    tta: list[Transform] | Literal["d4"] = Field(
         [],
-        description="Flips and turns of an image to predict too, and to average with it.",
+        description="Flips and turns of an image to predict too, and to average with it. d4: all "
+        "eight symmetries of a square, the image among them.",
     )
     scales: list[Annotated[Number, Field(ge=0.25, le=4)]] = Field(
         [1.0], min_length=1, description="Sizes at which masks are predicted and averaged."

@@ -8,16 +8,17 @@ import pandas as pd
 import torch
 from torch import nn
 
-from darkroom.errors import ArtifactError
+from darkroom.errors import ArtifactError, ParamsError
 from darkroom.index.card import Card
 from darkroom.models import saved
 from darkroom.models.device import choose_device, prediction_dtype
+from darkroom.models.sizes import check_size
 from darkroom.params.evaluate import Predict
 from darkroom.prediction.networks.predict import predict
 from darkroom.prediction.networks.tiles import Tiles
-from darkroom.prediction.networks.tta import TTA
+from darkroom.prediction.networks.tta import D4, TTA
 from darkroom.prediction.predictions import Prediction
-from darkroom.project.paths import Fold
+from darkroom.project.paths import PARAMS, Fold
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import mask_classes, outputs_of
 from darkroom.stages._model_params import require_same_params
@@ -78,7 +79,7 @@ def tta_of(choice: Predict) -> TTA:
     """Return the test-time augmentation of the section predict."""
     tiles = choice.tiles
     return TTA(
-        transforms=tuple(choice.tta),
+        transforms=D4 if choice.tta == "d4" else tuple(choice.tta),
         scales=tuple(choice.scales),
         tiles=None if tiles is None else Tiles(tiles.height, tiles.width, tiles.overlap),
     )
@@ -107,6 +108,7 @@ def load(
     Raises:
         ArtifactError: It is absent or damaged, or was trained for other targets or images, or
             with other parameters than those of params.yaml.
+        ParamsError: It cannot take the images as `predict.tta` turns them.
     """
     folder = require(context.paths.model(fold), "train", context.name)
     network, info = saved.load_model(folder)
@@ -127,6 +129,7 @@ def load(
         expected["split_sha256"] = split_sha256
     _check_metadata(context, fold, info, expected)
     require_same_params(context, fold, folder, info)
+    _check_turns(network, shards, tta_of(choice))
     return TrainedNetwork(
         network=network,
         info=info,
@@ -134,6 +137,27 @@ def load(
         classes=mask_classes(card),
         choice=choice,
     )
+
+
+def _check_turns(network: nn.Module, shards: Store, tta: TTA) -> None:
+    """Raise ParamsError if a network takes images that are higher than wide alone, say.
+
+    Tiles are not turned.
+    """
+    height, width = shards.height, shards.width
+    if height == width or tta.tiles or not tta.quarter_turns:
+        return
+    try:
+        check_size(network, shards.channels, width, height)
+    except ParamsError as error:
+        raise ParamsError(
+            f"predict.tta turns images by a quarter, but the network takes none of {width} x "
+            f"{height} px",
+            file=PARAMS,
+            found=", ".join(tta.quarter_turns),
+            expected="hflip, vflip, rot180",
+            fix="leave the others out, or preprocess to squares and train again",
+        ) from error
 
 
 def _check_metadata(

@@ -15,7 +15,7 @@ from darkroom.models.build import MEAN, STD, build_network, normalise
 from darkroom.models.device import choose_device, prediction_dtype
 from darkroom.prediction.networks.predict import predict
 from darkroom.prediction.networks.tiles import Tiles
-from darkroom.prediction.networks.tta import TRANSFORMS, TTA
+from darkroom.prediction.networks.tta import D4, TRANSFORMS, TTA
 from darkroom.store.loader import Batch
 from tests.support.drawn import batches, colours, discs
 
@@ -248,6 +248,57 @@ def test_a_transform_is_applied_and_undone(tmp_path: Path, name: str) -> None:
     expected = (torch.sigmoid(net(images)) + other) / 2
     predictions = predicted(net, [batch], "segmentation", TTA(transforms=(name,)))
     assert np.allclose(predictions, expected.numpy(), atol=1e-6)
+
+
+class Pixel(nn.Module):
+    """Says yes where the first pixel that it sees is set: of masks there, of labels at all."""
+
+    def __init__(self, *, labels: bool) -> None:
+        super().__init__()
+        self.labels = labels
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = torch.full_like(images[:, :1], -100)
+        logits[..., 0, 0] = 200 * images[:, :1, 0, 0] - 100
+        return logits.amax((2, 3)) if self.labels else logits
+
+
+def predicted_of(net: nn.Module, task: str, images: torch.Tensor, tta: TTA = TTA(D4)) -> np.ndarray:  # noqa: B008
+    """Return the predictions of images uint8 (N, 3, H, W), which the network sees as 0 to 1."""
+    ids = [str(number) for number in range(len(images))]
+    batch = Batch(ids, images, None, torch.ones(len(images), 2, dtype=torch.int64))
+    (found,) = predict([net], [batch], task, CPU, mean=(0, 0, 0), std=(1, 1, 1), tta=tta)
+    return found.probabilities
+
+
+def test_d4_sees_each_corner_twice_and_puts_it_back() -> None:
+    """Of 2 x 3 pixels: each corner is seen first in two of the eight views, the others in none."""
+    image = torch.tensor([[255, 255, 0], [0, 255, 255]], dtype=torch.uint8).expand(1, 3, 2, 3)
+    found = predicted_of(Pixel(labels=False), "segmentation", image)
+    assert found[0, 0] == pytest.approx(np.array([[0.25, 0, 0], [0, 0, 0.25]]), abs=1e-6)
+    assert predicted_of(Pixel(labels=True), "multilabel", image) == pytest.approx(0.5)
+    plain = predicted_of(Pixel(labels=False), "segmentation", image, TTA())
+    assert plain[0, 0] == pytest.approx(np.array([[1, 0, 0], [0, 0, 0]]), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_with_d4_a_turned_image_has_turned_masks_and_the_same_labels(name: str) -> None:
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (2, 3, 6, 9), dtype=torch.uint8, generator=generator)
+    turn = TRANSFORMS[name].apply
+    expected = turn(torch.from_numpy(predicted_of(Corner(), "segmentation", images))).numpy()
+    found = predicted_of(Corner(), "segmentation", turn(images))
+    assert found == pytest.approx(expected, abs=1e-6)
+    weights = torch.randn(3, 9, 9, generator=generator)
+
+    class Matched(nn.Module):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            height, width = pixels.shape[2:]
+            return (pixels * weights[:, :height, :width]).mean((2, 3))
+
+    labels = predicted_of(Matched(), "multilabel", images)
+    assert np.ptp(labels) > 0.01
+    assert predicted_of(Matched(), "multilabel", turn(images)) == pytest.approx(labels, abs=1e-5)
 
 
 def test_labels_are_averaged_over_transforms(tmp_path: Path) -> None:

@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from darkroom.prediction.networks.tta import TRANSFORMS, rescale, restore_size
+from darkroom.prediction.networks.tta import (
+    D4,
+    QUARTER_TURNS,
+    TRANSFORMS,
+    rescale,
+    restore_size,
+)
 
 SMALL = torch.tensor([[1, 2, 3], [4, 5, 6]])
 EXPECTED = {
@@ -46,6 +52,13 @@ def test_the_transforms_are_all_the_symmetries_of_a_square() -> None:
         for two in TRANSFORMS.values()
     }
     assert both == outputs
+
+
+def test_quarter_turns_swap_height_and_width() -> None:
+    assert set(D4) | {"identity"} == set(TRANSFORMS)
+    wide = torch.zeros(1, 3, 4, 6)
+    swapping = {name for name in D4 if TRANSFORMS[name].apply(wide).shape[2:] == (6, 4)}
+    assert swapping == set(QUARTER_TURNS)
 
 
 def ramp(height: int, width: int) -> Tensor:

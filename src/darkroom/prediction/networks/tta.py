@@ -71,6 +71,12 @@ TRANSFORMS = {
 }
 
 
+D4 = tuple(name for name in TRANSFORMS if name != "identity")
+"""All symmetries of the square, the dihedral group D4, but for the identity."""
+QUARTER_TURNS = ("rot90", "rot270", "transpose", "transverse")
+"""Those that make an image's height its width."""
+
+
 @dataclass(frozen=True)
 class TTA:
     """The settings of test-time augmentation. The default is one plain pass over the whole image.
@@ -114,6 +120,11 @@ class TTA:
     def all_transforms(self) -> tuple[str, ...]:
         """The identity, then the others."""
         return ("identity", *(name for name in self.transforms if name != "identity"))
+
+    @property
+    def quarter_turns(self) -> tuple[str, ...]:
+        """Those transforms that make an image's height its width."""
+        return tuple(name for name in self.transforms if name in QUARTER_TURNS)
 
     def require_supported(self, task: str) -> None:
         """Raise ParamsError if scales or tiles are set for a task without masks."""
