@@ -106,6 +106,28 @@ def test_the_loss_is_never_worse(seed: int, images: int, task: str, spoiled: flo
         assert chosen.cross_fitted is None
 
 
+def test_it_is_taken_where_it_helps_the_other_half() -> None:
+    """Both cases occur; and two images whose own loss it would raise are left alone."""
+    taken = set()
+    for seed in range(12):
+        logits, truth = honest("multiclass", seed, 30)
+        data = data_of("multiclass", truth, probabilities("multiclass", 1.3 * logits))
+        odd = data.take(slice(1, None, 2)), data.take(slice(0, None, 2))
+        temperatures = [best_temperature(half) for half in odd[::-1]]
+        losses = [
+            half.score(Decision(temperature=t)) for half, t in zip(odd, temperatures, strict=True)
+        ]
+        helps = np.mean(losses) < (data.score(Decision()) or 0)  # type: ignore[arg-type]
+        decision = calibrated(data).decision
+        assert decision.temperature == (best_temperature(data) if helps else 1)
+        taken.add(helps)
+    assert taken == {True, False}
+    logits, truth = honest("multiclass", 39, 2)
+    assert calibrated(data_of("multiclass", truth, probabilities("multiclass", logits))).score == (
+        data_of("multiclass", truth, probabilities("multiclass", logits)).score(Decision())
+    )
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_a_few_right_answers_do_not_make_it_sure(task: str) -> None:
     """Twenty images, all right at 0.9: no loss is too small for T, but the next may be wrong."""

@@ -69,6 +69,10 @@ def test_it_predicts_nothing_to_be_scored(whole: Path) -> None:
     scores = pd.read_csv("reports/tiny/scores.csv")
     assert len(scores) == 16
     before = {name: Path("reports/tiny", name).read_bytes() for name in PATHS}
+    path = valid.path.rename("aside")  # nor is it missed
+    tiny.run("evaluate")
+    assert {name: Path("reports/tiny", name).read_bytes() for name in PATHS} == before
+    path.rename(valid.path)
     tiny.edit(whole, lambda params: params.update(folds=[0, 1]))
     tiny.run("evaluate")
     assert {name: Path("reports/tiny", name).read_bytes() for name in PATHS} == before
