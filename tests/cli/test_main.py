@@ -72,7 +72,7 @@ SUBMIT = {
     "again": False,
     "uncommitted": False,
 }
-COMMANDS = ["check", "submit", "history", "summary", "use", "networks", "schema"]
+COMMANDS = ["check", "lr", "submit", "history", "summary", "use", "networks", "schema"]
 
 
 @pytest.mark.parametrize("verb", [*main.STAGES, *COMMANDS])

@@ -148,6 +148,7 @@ def parser() -> argparse.ArgumentParser:
     )
     check.add_argument("name", metavar="NAME", help="a competition of params.yaml")
     check.add_argument("file", metavar="FILE", nargs="?", type=Path, help="default: its submission")
+    _add_lr(verbs)
     _add_kaggle(verbs)
     verbs.add_parser("summary", help="print every submission's path, score and checks")
     use = verbs.add_parser(
@@ -173,6 +174,34 @@ def parser() -> argparse.ArgumentParser:
     )
     verbs.add_parser("schema", help="print the JSON schema of params.yaml")
     return top
+
+
+def _add_lr(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    lr = verbs.add_parser(
+        "lr",
+        help="find a learning rate: train a little with rates that grow, and plot the loss",
+        description="Find a learning rate: train with a rate that grows from 1e-7 to 10, a step at "
+        "a time, until the loss diverges; print a suggestion for train.lr, and plot the loss to "
+        "runs/NAME/. No result and no stage is touched.",
+    )
+    lr.add_argument("name", metavar="NAME", help="a competition of params.yaml")
+    lr.add_argument(
+        "--fold", type=_fold, default=0, help="whose training images to learn from (default 0)"
+    )
+    lr.add_argument(
+        "--steps",
+        type=_steps,
+        default=100,
+        help="from the least rate to the greatest (default 100); more make a smoother curve",
+    )
+    lr.set_defaults(trial="lr")
+
+
+def _steps(text: str) -> int:
+    """Return a number of steps; ArgumentTypeError if it is none."""
+    if not text.isdecimal() or not 20 <= int(text) <= 10_000:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number from 20 to 10000")
+    return int(text)
 
 
 def _add_kaggle(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -176,6 +176,10 @@ class Layout:
         """TensorBoard's events of one training; another fingerprint is another run."""
         return home(self.root) / "runs" / self.name / f"fold{fold}-{fingerprint[:8]}"
 
+    def lr_plot(self, fold: Fold) -> Path:
+        """The plot of a learning-rate range test, with its numbers beside it as .csv."""
+        return home(self.root) / "runs" / self.name / f"lr-fold{fold}.png"
+
     def lock(self, artefact: str) -> Path:
         """The lock of some files of this competition: `index`, `model0`."""
         return self.root / ".darkroom" / f"{self.name}.{artefact}.lock"

@@ -20,19 +20,6 @@ from tests.support import tiny
 COMMAND = ["train", tiny.NAME, "--check"]
 
 
-@pytest.fixture
-def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Return a function of a kind of project that makes one, ready to be trained."""
-
-    def make(kind: str, **sections: Any) -> Path:
-        root = tiny.project(tmp_path / kind, kind, **sections)
-        monkeypatch.chdir(root)
-        tiny.run("fetch", "index", "split", "preprocess")
-        return root
-
-    return make
-
-
 @pytest.mark.parametrize("kind", ["masks", "multilabel", "multiclass", "regression"])
 def test_all_goes_through_and_nothing_stays(
     ready: Callable[..., Path], capsys: pytest.CaptureFixture[str], kind: str
