@@ -84,7 +84,7 @@ def test_every_verb_has_a_help_page(capsys: pytest.CaptureFixture[str], verb: st
     assert f"usage: darkroom {verb}" in text
     nameless = ("params", "summary", "use", "networks", "schema")
     assert ("a competition of params.yaml" in text) == (verb not in nameless)
-    assert ("--fold" in text) == (verb in main.BY_FOLD)
+    assert ("--fold" in text) == (verb in (*main.BY_FOLD, "lr"))
 
 
 def test_the_help_lists_the_stages_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:

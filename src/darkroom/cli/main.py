@@ -182,7 +182,7 @@ def _add_lr(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> Non
         help="find a learning rate: train a little with rates that grow, and plot the loss",
         description="Find a learning rate: train with a rate that grows from 1e-7 to 10, a step at "
         "a time, until the loss diverges; print a suggestion for train.lr, and plot the loss to "
-        "runs/NAME/. No result and no stage is touched.",
+        "runs/NAME/. It touches no result and no stage.",
     )
     lr.add_argument("name", metavar="NAME", help="a competition of params.yaml")
     lr.add_argument(
