@@ -65,11 +65,12 @@ format: install ## Format the code and mend what the linter can
 	ruff check --fix .
 	ruff format .
 
-bench: install ## Measure the loader and the submission writer against the usual ones, and shifts
+bench: install ## Measure the loader and the submission writer against the usual ones, shifts, an edited threshold
 	python -m benchmarks.loader
 	python -m benchmarks.submission
 	python -m benchmarks.alignment
 	python -m benchmarks.augment
+	python -m benchmarks.threshold_edit
 
 profile: install ## Show where a short training spends its time
 	python -m benchmarks.profile
