@@ -23,29 +23,45 @@ def averaged(
     factors = np.ones(len(sources)) if weights is None else np.asarray(weights, np.float64)
     if len(factors) != len(sources) or not len(sources) or not factors.sum() > 0:
         raise ValueError(f"{len(sources)} sources, weights {weights}")
-    others = [_Rechunked(source) for source in sources[1:]]
-    for ids, values, originals in sources[0]:
+    for batches in aligned(sources):
+        ids, values, originals = batches[0]
         total = values * np.float32(factors[0])
-        for number, (other, factor) in enumerate(zip(others, factors[1:], strict=True), start=2):
-            batch = other.take(len(ids))
-            _require_alike(Prediction(ids, values, originals), batch, number)
+        for batch, factor in zip(batches[1:], factors[1:], strict=True):
+            if batch.probabilities.shape != values.shape:
+                raise ArtifactError(
+                    "predictions to average have different shapes",
+                    found=f"{values.shape[1:]} and {batch.probabilities.shape[1:]}",
+                )
             total += batch.probabilities * np.float32(factor)
         yield Prediction(ids, total / np.float32(factors.sum()), originals)
+
+
+def aligned(sources: Sequence[Iterable[Prediction]]) -> Iterator[list[Prediction]]:
+    """Yield batches of the same images, one a source, in the sizes of the first.
+
+    Args:
+        sources: Files, or other batches, of any sizes; at least one.
+
+    Raises:
+        ArtifactError: They are not of the same images in the same order.
+    """
+    others = [_Rechunked(source) for source in sources[1:]]
+    for first in sources[0]:
+        batches = [first]
+        for number, other in enumerate(others, start=2):
+            batches.append(other.take(len(first.ids)))
+            _require_same_images(first, batches[-1], number)
+        yield batches
     if any(other.take(1).ids for other in others):
         raise ArtifactError("predictions to average are of different images")
 
 
-def _require_alike(first: Prediction, other: Prediction, number: int) -> None:
+def _require_same_images(first: Prediction, other: Prediction, number: int) -> None:
     if first.ids != other.ids or not np.array_equal(first.originals, other.originals):
         raise ArtifactError(
             "predictions to average are of different images",
             found=f"from {first.ids[0]} on in the first, {number}: {', '.join(other.ids[:1])}",
             fix="run `dvc repro`, which predicts anew what is out of date",
-        )
-    if first.probabilities.shape != other.probabilities.shape:
-        raise ArtifactError(
-            "predictions to average have different shapes",
-            found=f"{first.probabilities.shape[1:]} and {other.probabilities.shape[1:]}",
         )
 
 

@@ -1,0 +1,1 @@
+"""Several networks' predictions become one: weights, ranks or a linear model, out of fold."""
