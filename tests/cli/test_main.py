@@ -451,6 +451,6 @@ def test_dvc_s_name_of_a_transfer_means_its_competition_and_fold(
         params[tiny.NAME]["model"]["weights"] = "given"
 
     tiny.edit(tiny.project(tmp_path, "multiclass"), change)
-    assert main._transfer_of(stage) == (tiny.NAME, 1)
+    assert main._run_of(stage) == {"name": tiny.NAME, "fold": 1}
     with pytest.raises(ParamsError, match="there is no such stage"):
-        main._transfer_of(stage.replace("pair0", "pair1"))
+        main._run_of(stage.replace("pair0", "pair1"))

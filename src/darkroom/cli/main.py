@@ -14,11 +14,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from darkroom.cli import begin
 from darkroom.cli.stage_run import stage_run
@@ -29,6 +30,9 @@ from darkroom.project.files import DISK_FULL
 from darkroom.project.paths import ALL, PARAMS, Fold, Layout
 from darkroom.project.processes import is_under_torchrun
 from darkroom.stages._context import Context
+
+if TYPE_CHECKING:
+    from darkroom.params.competition import Params
 
 DEBUG = "DARKROOM_DEBUG"  # if it is set, every error shows its traceback
 CHECK_PARAMS = "params"
@@ -47,6 +51,7 @@ STAGES = {
     "predict": "keep what a fold's network says of each image of a part",
     "evaluate": "score the validation images and choose the threshold",
     "submission": "write the kept predictions of the test images as a submission",
+    "blend": "blend several sections' predictions, score them and write a submission",
 }
 
 
@@ -115,7 +120,7 @@ def parser() -> argparse.ArgumentParser:
         verb.add_argument(
             "--name", metavar="NAME", default=argparse.SUPPRESS, help=argparse.SUPPRESS
         )
-        if stage == "transfer":
+        if stage in ("transfer", "blend"):
             verb.add_argument(
                 "--stage", metavar="STAGE", default=argparse.SUPPRESS, help=argparse.SUPPRESS
             )
@@ -244,14 +249,43 @@ def read_context(name: str) -> Context:
     from darkroom.params import file  # noqa: PLC0415  (the help needs none)
 
     params = file.read_params(Path(PARAMS))
+    if blend := params.blend(name):
+        members = tuple(_section_context(params, member) for member in blend.members)
+        paths = Layout(name, first=members[0].name)
+        return replace(members[0], paths=paths, transfer=None, blend=blend, members=members)
     if name not in params.sections:
-        near = get_close_matches(name, params.sections, n=1)
+        names = [*params.sections, *(each.name for each in params.blends)]
+        near = get_close_matches(name, names, n=1)
         raise ParamsError(
             f"there is no competition {name!r}",
             file=PARAMS,
-            expected=f"one of {', '.join(params.sections)}",
+            expected=f"one of {', '.join(names)}",
             fix=f"did you mean {near[0]!r}?" if near else None,
         )
+    return _section_context(params, name)
+
+
+def _read_for(stage: str, name: str) -> Context:
+    """Return the context of a stage, whose name must be that of a blend if the stage is `blend`.
+
+    Raises:
+        ParamsError: It is not, or params.yaml is invalid.
+    """
+    context = read_context(name)
+    is_blend = context.blend is not None
+    if is_blend != (stage == "blend"):
+        raise ParamsError(
+            f"{name} is {'a blend' if is_blend else 'no blend'}",
+            file=PARAMS,
+            found=f"`darkroom {stage} {name}`",
+            fix=f"run `darkroom blend {name}`: all else is done by its members"
+            if is_blend
+            else f"add it to blends: [{{name: ..., members: [{name}, ...]}}], and name that entry",
+        )
+    return context
+
+
+def _section_context(params: "Params", name: str) -> Context:
     transfer = params.transfer(name)
     return Context(
         seed=params.seed,
@@ -269,19 +303,25 @@ def _fold(text: str) -> Fold:
     return ALL if text == ALL else int(text)
 
 
-def _transfer_of(stage: str) -> tuple[str, Fold]:
-    """Return the competition and the fold of DVC's `transfer@pair0-1`: the pair is numbered.
+def _run_of(stage: str) -> dict[str, Any]:
+    """Return the name of DVC's `blend@blend0` or `transfer@pair0-1`, and a transfer's fold.
 
-    The command has no other part of an entry of `transfers`: its keys would not be quoted.
+    The command has no other part of an entry of `blends` or `transfers`: its keys would not be
+    quoted. So the entry is numbered.
     """
     from darkroom.params import file  # noqa: PLC0415  (the help needs none)
 
     # From another folder than this one DVC writes the file before it: a/dvc.yaml:transfer@pair0-1.
+    params = file.read_params(Path(PARAMS))
     match = re.fullmatch(r"(?:.*:)?transfer@pair(\d{1,4})-(\d{1,4}|all)", stage)
-    transfers = file.read_params(Path(PARAMS)).transfers
-    if match is None or int(match[1]) >= len(transfers):
-        raise ParamsError("there is no such stage", found=stage, expected="transfer@pair0-0")
-    return transfers[int(match[1])].to, _fold(match[2])
+    if match and int(match[1]) < len(params.transfers):
+        return {"name": params.transfers[int(match[1])].to, "fold": _fold(match[2])}
+    match = re.fullmatch(r"(?:.*:)?blend@blend(\d{1,4})", stage)
+    if match and int(match[1]) < len(params.blends):
+        return {"name": params.blends[int(match[1])].name}
+    raise ParamsError(
+        "there is no such stage", found=stage, expected="transfer@pair0-0 or blend@blend0"
+    )
 
 
 def _run(options: dict[str, Any]) -> int:
@@ -293,7 +333,7 @@ def _run(options: dict[str, Any]) -> int:
         print(file.schema_text(), end="")
         return 0
     if "stage" in options:
-        options["name"], options["fold"] = _transfer_of(options.pop("stage"))
+        options |= _run_of(options.pop("stage"))
     if "name" in options:
         name = options.pop("name")
         if verb == "check" and options["file"] is None:
@@ -316,7 +356,7 @@ def _run_stage(stage: str, name: str, options: dict[str, Any]) -> int:
     """Run a stage."""
     locked = _is_leader()
     runs = {key: options[key] for key in ("fold", "part") if key in options}
-    read = partial(read_context, name)
+    read = partial(_read_for, stage, name)
     with stage_run(stage, read, **runs, locked=locked) as context:
         # train is a command too: it starts several processes, and passes TensorBoard.
         module = import_module(f"darkroom.{'cli' if stage == 'train' else 'stages'}.{stage}")

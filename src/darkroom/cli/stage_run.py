@@ -25,7 +25,7 @@ class Footprint:
     """What a stage reads and writes. dvc.yaml says the same, and a test compares the two.
 
     Attributes:
-        params: `seed`, `folds`, `transfer`, and sections of the competition.
+        params: `seed`, `folds`, `transfer`, `blend`, and sections of the competition.
         reads: Names of `artefacts`; `valid` and `test` are predictions of the folds in
             params.yaml.
         writes: Likewise. Train locks its model itself, when it writes it.
@@ -53,7 +53,14 @@ FOOTPRINTS = {
         ("folds", "evaluate"), ("raw", "index", "split", "processed", "valid"), ("evaluation",)
     ),
     "submission": Footprint(("folds",), ("index", "test", "decision"), ("submission",)),
+    "blend": Footprint(
+        ("seed", "folds", "blend", "evaluate"),
+        ("raw", "index", "split", "processed", "members"),
+        ("blended", "evaluation", "submission"),
+    ),
 }
+
+_SHARED = ("raw", "index", "split", "processed")  # by a blend and its first member
 
 
 def artefacts(context: Context, fold: Fold = 0, part: str = "valid") -> Places:
@@ -80,7 +87,17 @@ def artefacts(context: Context, fold: Fold = 0, part: str = "valid") -> Places:
         ],
         "submission": [paths.submission, paths.submission_facts, paths.test_metrics],
     }
-    locks = {name: [(paths.lock(name), entries)] for name, entries in single.items()}
+    locks = {
+        name: [((paths.inputs if name in _SHARED else paths).lock(name), entries)]
+        for name, entries in single.items()
+    }
+    locks["blended"] = [(paths.lock("blended"), [paths.all_predictions, paths.blend])]
+    locks["members"] = [
+        _predictions(member.paths, name, each)
+        for member in context.members
+        for name in ("valid", "test")
+        for each in context.folds
+    ]
     locks["decision"] = [(paths.lock("evaluation"), [paths.decision])]
     locks["model"] = [(paths.lock(f"model{fold}"), [paths.model(fold)])]
     for name in ("valid", "test"):
@@ -202,9 +219,9 @@ def _snapshot(
     sections: dict[str, Any] = {}
     params: dict[str, Any] = {context.name: sections}
     for key in FOOTPRINTS[stage].params:
-        if key in ("seed", "folds", "transfer"):
+        if key in ("seed", "folds", "transfer", "blend"):
             value = getattr(context, key)
-            params[key] = value.model_dump(by_alias=True) if key == "transfer" and value else value
+            params[key] = value.model_dump(by_alias=True) if hasattr(value, "model_dump") else value
         else:
             sections[key] = getattr(context.section, key).model_dump(by_alias=True)
     return _Snapshot(params, code, dict(_stats(entries)), entries)

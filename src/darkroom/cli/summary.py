@@ -14,8 +14,10 @@ BASELINES = ("baseline_{}", "baseline_mean_mask")
 
 def run() -> int:
     """Print the results of each competition; return 0 if every submission is valid, else 6."""
-    names = file.read_params(Path(PARAMS)).competitions
-    valid = [_print_competition(Layout(name)) for name in names]
+    params = file.read_params(Path(PARAMS))
+    layouts = [Layout(name) for name in params.competitions]
+    layouts += [Layout(blend.name, first=blend.members[0]) for blend in params.blends]
+    valid = [_print_competition(paths) for paths in layouts]
     print("\ntraining runs:  make tensorboard")
     return 0 if all(valid) else 6
 

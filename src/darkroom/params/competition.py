@@ -48,6 +48,23 @@ class Transfer(Section):
     )
 
 
+class Blend(Section):
+    """Several networks of one competition, whose predictions become one."""
+
+    name: str = Field(description="Of its predictions, reports and submission.")
+    members: list[str] = Field(
+        min_length=2,
+        max_length=50,
+        description="Sections of the same data and split. The first one's `evaluate` counts, and "
+        "the size at which it stores masks.",
+    )
+    method: Literal["greedy", "convex", "mean", "rank", "stack"] = Field(
+        "greedy",
+        description="How: weights by greedy selection, or by a search on the simplex; the mean; "
+        "the mean of ranks, for labels; stack: a linear model, not for masks.",
+    )
+
+
 class Params(Section):
     """The whole of params.yaml: any further key is a competition's name with its section."""
 
@@ -69,6 +86,12 @@ class Params(Section):
         description="Runs and files that first weights come from: {to: ..., from: ...}.",
     )
 
+    blends: list[Blend] = Field(
+        [],
+        max_length=100,
+        description="Several sections' predictions as one: {name: ..., members: [...]}.",
+    )
+
     def section(self, name: str) -> Competition:
         """Return the section of a competition; KeyError if there is none."""
         return self.__pydantic_extra__[name]
@@ -76,6 +99,10 @@ class Params(Section):
     def transfer(self, name: str) -> Transfer | None:
         """Return the entry of `transfers` for a competition, if there is one."""
         return next((each for each in self.transfers if each.to == name), None)
+
+    def blend(self, name: str) -> Blend | None:
+        """Return the entry of `blends` of a name, if there is one."""
+        return next((each for each in self.blends if each.name == name), None)
 
     @property
     def sections(self) -> dict[str, Competition]:

@@ -3,7 +3,7 @@
 from difflib import get_close_matches
 from pathlib import Path
 
-from darkroom.params.competition import NAME, Competition, Params
+from darkroom.params.competition import NAME, Blend, Competition, Params
 from darkroom.params.data import KAGGLE, URLS, Source
 from darkroom.params.data_rules import data_faults
 from darkroom.params.model import EncoderUNet, Model, Timm, UNet
@@ -16,6 +16,13 @@ MASK_KEYS = {
     "predict": ("scales", "tiles"),
     "evaluate": ("min_area", "fill_holes", "largest", "separate"),
 }
+
+# Methods of a blend that are not for all tasks.
+METHOD_TASKS = {
+    "rank": ("multilabel", "binary"),
+    "stack": ("multilabel", "multiclass", "binary", "regression"),
+}
+_SOURCES = ("source", "kaggle", "urls", "sample")  # where the same files come from
 
 
 def broken_rules(params: Params) -> list[str]:
@@ -44,7 +51,7 @@ def broken_rules(params: Params) -> list[str]:
         )
     for name in sorted(set(params.competitions) & set(params.sections)):
         faults += _check_folds(name, params)
-    return faults + _check_transfers(params) + _check_sections(params)
+    return faults + _check_transfers(params) + _check_blends(params) + _check_sections(params)
 
 
 def _check_folds(name: str, params: Params) -> list[str]:
@@ -132,6 +139,67 @@ def _check_transfers(params: Params) -> list[str]:
                 f"{name}.model.weights: found {weights or 'null'}, but transfers has an entry "
                 "for it, which would not be used; set it to given, or remove the entry"
             )
+    return faults
+
+
+def _check_blends(params: Params) -> list[str]:
+    """Check that blends have names of their own, and members of the same data and split."""
+    faults = []
+    names = [blend.name for blend in params.blends]
+    for position, blend in enumerate(params.blends):
+        key = f"blends[{position}]"
+        if not NAME.fullmatch(blend.name):
+            faults.append(
+                f"{key}.name: lower-case letters, digits and _ only, found {blend.name!r}"
+            )
+        elif blend.name in names[:position] or blend.name in params.sections:
+            faults.append(f"{key}.name: {blend.name!r} is the name of another blend or section")
+        unknown = [name for name in blend.members if name not in params.sections]
+        for name in unknown:
+            near = get_close_matches(name, params.sections, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            faults.append(f"{key}.members: {name!r} has no section{hint}")
+        faults += [
+            f"{key}.members: {name!r} is not in competitions, so that nothing trains it; add it"
+            for name in blend.members
+            if name in params.sections and name not in params.competitions
+        ]
+        if len(set(blend.members)) < len(blend.members):
+            faults.append(f"{key}.members: a section appears twice, found {blend.members}")
+        if not unknown:
+            faults += _check_members(key, blend, params)
+    return faults
+
+
+def _check_members(key: str, blend: Blend, params: Params) -> list[str]:
+    """Check that members predict the same, and that the method is for it."""
+    first, faults = params.section(blend.members[0]), []
+    for name in blend.members[1:]:
+        other = params.section(name)
+        pairs = [("split", first.split, other.split), ("data", first.data, other.data)]
+        differing = [
+            f"{part}.{field}"
+            for part, one, two in pairs
+            for field in type(one).model_fields
+            if field not in _SOURCES and getattr(one, field) != getattr(two, field, None)
+        ]
+        if differing:
+            faults.append(
+                f"{key}.members: {name} differs from {blend.members[0]} in {', '.join(differing)}; "
+                f"members share data and split: begin it with <<: *{blend.members[0]}"
+            )
+        elif first.data.task == "segmentation" and first.preprocess.fit != other.preprocess.fit:
+            faults.append(
+                f"{key}.members: {name} stores masks with fit {other.preprocess.fit}, and "
+                f"{blend.members[0]} with {first.preprocess.fit}; give both the same"
+            )
+    task = first.data.task
+    legal = METHOD_TASKS.get(blend.method)
+    if legal is not None and task not in legal:
+        faults.append(
+            f"{key}.method: {blend.method} is for {' and '.join(legal)}, and the task is {task}; "
+            "write greedy, convex or mean"
+        )
     return faults
 
 

@@ -24,25 +24,32 @@ class Layout:
     Args:
         name: The competition's name in params.yaml.
         root: The project's root; stages run there, so it is `.`.
+        first: Of a blend, its first member, whose raw files, index, split and shards it shares.
     """
 
     name: str
     root: Path = Path()
+    first: str = ""
+
+    @property
+    def inputs(self) -> "Layout":
+        """The paths of the competition that has the raw files, the index and the shards."""
+        return Layout(self.first, self.root) if self.first else self
 
     @property
     def raw(self) -> Path:
         """The raw files, as delivered, and manifest.json."""
-        return self.root / "data" / "raw" / self.name
+        return self.root / "data" / "raw" / self.inputs.name
 
     @property
     def unpacked(self) -> Path:
         """Large compressed tars, unpacked once for random access; safe to delete."""
-        return self.root / ".darkroom" / "unpacked" / self.name
+        return self.root / ".darkroom" / "unpacked" / self.inputs.name
 
     @property
     def index(self) -> Path:
         """One row an image."""
-        return self.root / "data" / "index" / f"{self.name}.csv"
+        return self.root / "data" / "index" / f"{self.inputs.name}.csv"
 
     @property
     def card(self) -> Path:
@@ -52,7 +59,7 @@ class Layout:
     @property
     def start(self) -> Path:
         """What trainings start from, besides images: the split, and a folder a fold."""
-        return self.root / "data" / "start" / self.name
+        return self.root / "data" / "start" / self.inputs.name
 
     @property
     def split(self) -> Path:
@@ -75,7 +82,7 @@ class Layout:
     @property
     def processed(self) -> Path:
         """Shards, and facts.csv about every raw image."""
-        return self.root / "data" / "processed" / self.name
+        return self.root / "data" / "processed" / self.inputs.name
 
     @property
     def facts(self) -> Path:
@@ -112,6 +119,11 @@ class Layout:
         return self.reports / "test_metrics.json"
 
     @property
+    def blend(self) -> Path:
+        """Of a blend: its score beside those of its members, and their weights."""
+        return self.reports / "blend.json"
+
+    @property
     def decision(self) -> Path:
         """The threshold chosen on validation predictions."""
         return self.reports / "decision.json"
@@ -137,7 +149,12 @@ class Layout:
 
     def predictions(self, part: str, fold: Fold) -> Path:
         """What a fold's network says of a part: "valid", what it validates, or "test"."""
-        return self.root / "data" / "predictions" / self.name / part / f"fold{fold}.arrow"
+        return self.all_predictions / part / f"fold{fold}.arrow"
+
+    @property
+    def all_predictions(self) -> Path:
+        """The predictions of all folds and parts; a blend's lie apart from those of networks."""
+        return self.root / "data" / ("blends" if self.first else "predictions") / self.name
 
     @property
     def submission(self) -> Path:

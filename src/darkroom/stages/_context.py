@@ -10,7 +10,7 @@ from darkroom.project.paths import Fold, Layout
 
 # At runtime a stage imports the sections that it reads: the others are no dependency of it.
 if TYPE_CHECKING:
-    from darkroom.params.competition import Competition, Transfer
+    from darkroom.params.competition import Blend, Competition, Transfer
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class Context:
         section: The competition's section of params.yaml, validated.
         paths: Where its files lie.
         transfer: Where its first weights come from; None: nothing.
+        blend: What it blends; None: it is no blend.
+        members: Of a blend: each section whose predictions it blends. Its own section is the
+            first's, and so are its raw files, index, split and shards.
         require_unchanged: Raises ArtifactError if parameters, code or inputs of the stage are not
             what it began with. It is called once more when the stage has ended; what takes long
             calls it before its outputs replace older ones, and keeps its half-done work.
@@ -33,6 +36,8 @@ class Context:
     section: "Competition"
     paths: Layout
     transfer: "Transfer | None" = None
+    blend: "Blend | None" = None
+    members: "tuple[Context, ...]" = ()
     require_unchanged: Callable[[], object] = lambda: None
 
     @property

@@ -72,8 +72,8 @@ def evaluate_predictions(
     predictions: Mapping[int, Predictions],
     choice: Evaluate,
     out: Layout,
-) -> None:
-    """Write the scores, the decision, plots and a page.
+) -> Evaluation:
+    """Write the scores, the decision, plots and a page; return the scores.
 
     Args:
         context: The competition that has the raw masks.
@@ -82,14 +82,7 @@ def evaluate_predictions(
         choice: How to decide.
         out: Whose reports are written.
     """
-    card = data.card
-    if card.task == "segmentation":
-        evaluation = _evaluate_masks(context, data, predictions, choice, out)
-    else:
-        if is_own_metric(card.metric):  # it may take its time
-            print(f"scoring with {card.metric}", file=sys.stderr)
-        labelled = [_labelled(data, fold, each) for fold, each in predictions.items()]
-        evaluation = score_labels(labelled, card, threshold=choice.threshold)
+    evaluation = score_predictions(context, data, predictions, choice, out)
     decision = replace(evaluation.decision, **vars(cleanup_of(choice)))
     evaluation = replace(evaluation, decision=decision)
     leaked = sum(len(each.header.leaked) for each in predictions.values())
@@ -101,6 +94,24 @@ def evaluate_predictions(
     defined = {key: value for key, value in evaluation.metrics.items() if value is not None}
     scores = [f"{key} {value:.4f}" for key, value in defined.items()]
     print(f"{out.name}: {', '.join(scores[:2])}, on {len(evaluation.per_image)} validation images")
+    return evaluation
+
+
+def score_predictions(
+    context: Context,
+    data: Validation,
+    predictions: Mapping[int, Predictions],
+    choice: Evaluate,
+    out: Layout,
+) -> Evaluation:
+    """Return the scores of predictions, out of fold; see `evaluate_predictions`."""
+    card = data.card
+    if card.task == "segmentation":
+        return _evaluate_masks(context, data, predictions, choice, out)
+    if is_own_metric(card.metric):  # it may take its time
+        print(f"scoring with {card.metric}", file=sys.stderr)
+    labelled = [_labelled(data, fold, each) for fold, each in predictions.items()]
+    return score_labels(labelled, card, threshold=choice.threshold)
 
 
 def _evaluate_masks(
