@@ -80,8 +80,11 @@ def edit(root: Path, key: str) -> None:
 
 def keys_of(stage: str) -> set[str]:
     """Return the parameters that dvc.yaml names for a stage."""
-    named = {text.replace("${item.name}.", "") for text in PIPELINE[stage].get("params", ())}
-    return {key.replace("transfers", "transfer") for key in named}
+    named = {
+        text.replace("${item.name}.", "").replace("${item.blend.members[0]}.", "")
+        for text in PIPELINE[stage].get("params", ())
+    }
+    return {key.replace("transfers", "transfer").replace("blends", "blend") for key in named}
 
 
 @pytest.mark.parametrize("stage", FOOTPRINTS)
@@ -91,6 +94,8 @@ def test_a_stage_reads_and_writes_what_dvc_yaml_says(stage: str) -> None:
 
     transfer = Transfer.model_validate({"to": "NAME", "from": "FROM"})
     context = replace(_context(), paths=Layout("NAME"), folds=(0,), transfer=transfer)
+    if stage == "blend":
+        context = replace(context, paths=Layout("NAME", first="FIRST"), members=(_context(),))
     paths = {
         path.as_posix(): name
         for name, places in artefacts(context).items()
@@ -98,6 +103,7 @@ def test_a_stage_reads_and_writes_what_dvc_yaml_says(stage: str) -> None:
         for path in entries
         if name != "decision"  # of the evaluation
     }
+    paths["data/predictions"] = "members"  # DVC can't depend on the folders of a list of sections
     paths |= {"data/start/NAME/fold0": "weights", "reports/NAME/history/fold0.csv": "model"}
     for part in ("valid", "test"):
         paths[f"data/predictions/NAME/{part}"] = part
@@ -113,6 +119,8 @@ def test_a_stage_reads_and_writes_what_dvc_yaml_says(stage: str) -> None:
             ("name", "NAME"),
             ("fold", "0"),
             ("part", "test"),
+            ("blend.name", "NAME"),
+            ("blend.members[0]", "FIRST"),
             ("pair.to", "NAME"),
             ("pair.from", "FROM"),
         ):
