@@ -153,6 +153,7 @@ def parameters(recipe: str, source: Path, changes: Mapping[str, Any]) -> dict[st
         "competitions": [name],
         "folds": [0],
         "transfers": [],
+        "blends": [],
         name: {
             "data": data,
             "split": section["split"],

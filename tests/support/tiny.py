@@ -100,6 +100,7 @@ def write_params(root: Path, settings: Params, *, folds: list[int], seed: int = 
         "competitions": [NAME],
         "folds": folds,
         "transfers": [],
+        "blends": [],
         NAME: settings,
     }
     (root / "params.yaml").write_text(yaml.dump(params, Dumper=yaml.CSafeDumper))

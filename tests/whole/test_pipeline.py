@@ -29,6 +29,7 @@ SECTIONS = {
 """The file of darkroom.params that declares each section."""
 NAME, FOLD = "${item.name}", "${item.fold}"
 GIVEN, RECEIVER = "${item.pair.from}", "${item.pair.to}"
+BLEND, FIRST = "${item.blend.name}", "${item.blend.members[0]}"
 BY_NAME = {"name": "${competitions}"}
 BY_FOLD: dict[str, Any] = BY_NAME | {"fold": "${folds}"}
 
@@ -39,6 +40,11 @@ def _paths(entries: list[Any]) -> list[str]:
 
 def _outs(stage: dict[str, Any]) -> list[str]:
     return [path for kind in ("outs", "metrics", "plots") for path in _paths(stage.get(kind, []))]
+
+
+def _params(stage: dict[str, Any]) -> list[str]:
+    """Return the parameters of a stage; those of a blend's first member as a competition's."""
+    return [param.replace(FIRST, NAME) for param in stage.get("params", [])]
 
 
 def _deps(stage: dict[str, Any]) -> tuple[list[str], list[str]]:
@@ -79,6 +85,7 @@ def test_each_stage_is_described_and_runs_its_verb_over_the_lists(
             {"pair": "${transfers}", "fold": "${folds}"},
             'transfer --stage "$DVC_STAGE"',
         ),
+        "blend": ({"blend": "${blends}"}, 'blend --stage "$DVC_STAGE"'),
     }
     matrix, arguments = expected.get(name, (BY_NAME, f"{name} ${{item}}"))
     assert stage.get("matrix") == matrix
@@ -113,7 +120,7 @@ def test_data_dependencies_are_made_by_earlier_stages(name: str, stage: dict[str
     outs = [out for other in earlier for out in _outs(PIPELINE["stages"][other])]
     made = [out.replace("${item.part}", part) for out in outs for part in ("valid", "test")]
     data, _ = _deps(stage)
-    for path in data:
+    for path in (each.replace(FIRST, NAME) for each in data):
         if path in (GIVEN, PARAMS, str(OWN_METRICS)):  # a run's folder, or somebody's file
             continue
         assert any(out == path or out.startswith(f"{path}/") for out in made), path
@@ -126,7 +133,7 @@ def test_no_two_stages_write_the_same_path() -> None:
 
 
 def test_paths_are_those_of_the_layout() -> None:
-    paths = Layout(NAME)
+    paths, blend = Layout(NAME), Layout(BLEND, first=FIRST)
     history = (paths.reports / "history" / f"fold{FOLD}.csv").as_posix()
     model = (paths.model(0).parent / f"fold{FOLD}").as_posix()
     part = "${item.part}"
@@ -134,6 +141,7 @@ def test_paths_are_those_of_the_layout() -> None:
     outs = {name: sorted(_outs(stage)) for name, stage in PIPELINE["stages"].items()}
     held = {
         "predict": f"{NAME}={FOLD}={part}",
+        "blend": BLEND,
         **{"train": f"{NAME}={FOLD}", "fold": f"{NAME}={FOLD}", "transfer": f"{RECEIVER}={FOLD}"},
     }
     for name, out in outs.items():
@@ -161,6 +169,14 @@ def test_paths_are_those_of_the_layout() -> None:
             )
         ),
         "predict": [predictions],
+        "blend": sorted(
+            str(path)
+            for path in (
+                *(blend.all_predictions, blend.blend, blend.metrics, blend.decision, blend.scores),
+                *(blend.curves, blend.evaluation_sheet, blend.test_metrics),
+                *(blend.submission, facts_path(blend.submission)),
+            )
+        ),
         "submission": sorted(
             str(path)
             for path in (paths.submission, facts_path(paths.submission), paths.test_metrics)
@@ -176,7 +192,7 @@ def test_paths_are_those_of_the_layout() -> None:
 
 def test_params_are_keys_of_the_schema(stage: dict[str, Any]) -> None:
     sections = Params.model_json_schema()["$defs"]["Competition"]["properties"]
-    for param in stage.get("params", []):
+    for param in _params(stage):
         if param.startswith(f"{NAME}."):
             assert param.removeprefix(f"{NAME}.") in sections
         else:
@@ -197,10 +213,10 @@ def test_a_stage_declares_every_section_that_its_module_reads(
     sections = Params.model_json_schema()["$defs"]["Competition"]["properties"]
     for section in sections:
         reads = f"section.{section}" in source
-        assert reads == (f"{NAME}.{section}" in stage.get("params", [])), section
+        assert reads == (f"{NAME}.{section}" in _params(stage)), section
     for key in ("seed", "folds"):
         reads = f"context.{key}" in source or (key == "seed" and "fold_seed(context" in source)
-        assert reads == (key in stage.get("params", [])), key
+        assert reads == (key in _params(stage)), key
 
 
 def _entries_hold(name: str, file: str) -> bool:
@@ -215,7 +231,7 @@ def test_a_stage_depends_on_the_sections_that_it_declares_alone(
     """Beside these, on what all sections share, and on the names of networks."""
     if name == "params":
         return  # it reads them all
-    declared = {param.removeprefix(f"{NAME}.") for param in stage.get("params", [])}
+    declared = {param.removeprefix(f"{NAME}.") for param in _params(stage)}
     expected = {file for section, file in SECTIONS.items() if section in declared}
     found = {
         file.name
@@ -232,9 +248,9 @@ def test_a_stage_depends_on_the_sections_that_it_declares_alone(
         ("params/preprocess.py", {"params", "preprocess"}),
         ("params/file.py", {"params"}),
         ("params/rules.py", {"params"}),
-        ("prediction/networks/tta.py", {"evaluate", "predict"}),
-        ("prediction/networks/tiles.py", {"evaluate", "predict"}),
-        ("prediction/deciding.py", {"evaluate", "submission"}),
+        ("prediction/networks/tta.py", {"predict", "blend"}),
+        ("prediction/networks/tiles.py", {"predict", "blend"}),
+        ("prediction/deciding.py", {"evaluate", "submission", "blend"}),
     ],
 )
 def test_the_stages_that_an_edit_of_a_file_touches(file: str, stages: set[str]) -> None:
@@ -246,14 +262,14 @@ def test_dvc_reads_it_and_makes_a_stage_for_each_competition_and_fold() -> None:
     from dvc.repo import Repo
 
     params = paramfile.read_params(ROOT / "params.yaml")
-    assert params.transfers == []
+    assert params.transfers == params.blends == []
     folds = [f"-{fold}" for fold in params.folds]
     both = [f"{fold}-{part}" for fold in folds for part in ("valid", "test")]
     runs = {"fold": folds, "train": folds, "predict": both}
     expected = {
         f"{stage}@{name}{run}"
         for stage in STAGES
-        if stage not in ("transfer", "params")
+        if stage not in ("transfer", "blend", "params")
         for name in params.competitions
         for run in runs.get(stage, [""])
     } | {"params"}

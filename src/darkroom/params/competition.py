@@ -87,7 +87,6 @@ class Params(Section):
     )
 
     blends: list[Blend] = Field(
-        [],
         max_length=100,
         description="Several sections' predictions as one: {name: ..., members: [...]}.",
     )
