@@ -1,5 +1,6 @@
 """Rules about several keys are checked before anything runs."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -270,3 +271,59 @@ def test_only_networks_of_timm_have_layers_in_order(raw: dict[str, Any]) -> None
     )
     raw["celeba"]["model"] = {"name": "timm", "backbone": "convnext_nano"}
     paramfile.validate_params(raw)
+
+
+def _blended(raw: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return parameters with a blend of two sections, the second a copy of the first."""
+    raw["second"] = copy.deepcopy(raw["carvana"])
+    raw["competitions"] = ["carvana", "second", "celeba"]
+    raw["blends"] = [{"name": "both", "members": ["carvana", "second"], "method": "greedy"}]
+    raw["blends"][0] |= changes
+    return raw
+
+
+def test_sections_of_the_same_data_may_be_blended(raw: dict[str, Any]) -> None:
+    _blended(raw)["second"]["preprocess"] |= {"height": 64, "width": 96}
+    raw["second"]["data"]["source"] = "kaggle"
+    blend = paramfile.validate_params(raw).blend("both")
+    assert blend is not None
+    assert blend.members == ["carvana", "second"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"name": "../src"}, "name: lower-case letters, digits and _ only, found '../src'"),
+        ({"name": "celeba"}, "name: 'celeba' is the name of another blend or section"),
+        ({"members": ["carvana", "secnd"]}, "'secnd' has no section; did you mean 'second'?"),
+        ({"members": ["carvana", "banknotes"]}, "'banknotes' is not in competitions"),
+        ({"members": ["carvana", "carvana"]}, "members: a section appears twice"),
+        ({"members": ["carvana", "celeba"]}, "members: celeba differs from carvana in split.by"),
+        ({"method": "rank"}, "rank is for multilabel and binary, and the task is segmentation"),
+        ({"method": "stack"}, "method: stack is for multilabel and multiclass and binary and reg"),
+    ],
+)
+def test_what_can_not_be_blended(raw: dict[str, Any], changes: dict[str, Any], words: str) -> None:
+    message = _message(_blended(raw, **changes))
+    assert "blends[0]." in message
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "words"),
+    [
+        ("split", "folds", 3, "second differs from carvana in split.folds; members share data"),
+        ("data", "metric", "iou", "second differs from carvana in data.metric"),
+        ("preprocess", "fit", "pad", "second stores masks with fit pad, and carvana with stretch"),
+    ],
+)
+def test_members_share_data_split_and_fit(
+    raw: dict[str, Any], section: str, key: str, value: object, words: str
+) -> None:
+    _blended(raw)["second"][section][key] = value
+    assert words in _message(raw)
+
+
+def test_two_blends_have_two_names(raw: dict[str, Any]) -> None:
+    _blended(raw)["blends"] *= 2
+    assert "blends[1].name: 'both' is the name of another blend or section" in _message(raw)

@@ -262,7 +262,7 @@ def test_dvc_reads_it_and_makes_a_stage_for_each_competition_and_fold() -> None:
     from dvc.repo import Repo
 
     params = paramfile.read_params(ROOT / "params.yaml")
-    assert params.transfers == params.blends == []
+    assert (params.transfers, params.blends) == ([], [])
     folds = [f"-{fold}" for fold in params.folds]
     both = [f"{fold}-{part}" for fold in folds for part in ("valid", "test")]
     runs = {"fold": folds, "train": folds, "predict": both}
