@@ -100,7 +100,7 @@ def right(truth: Array, _numbers: Array) -> Array:
 
 
 def noise(truth: Array, numbers: Array) -> Array:
-    return np.random.default_rng(len(numbers)).random(truth.shape)
+    return np.asarray(np.random.default_rng(len(numbers)).random(truth.shape))
 
 
 def wrong_on(odd: int) -> Guess:

@@ -7,7 +7,7 @@ from darkroom.index.table import Index, read_index
 from darkroom.project.checked_json import read_json
 from darkroom.project.files import file_sha256
 from darkroom.project.paths import Layout
-from darkroom.stages._context import Context, require
+from darkroom.stages._context import Context
 from darkroom.stages._inputs import read_part
 from darkroom.submission.cell_checks import Limits, training_limits
 from darkroom.submission.check import Report, check_submission
@@ -19,7 +19,10 @@ from darkroom.tasks.metrics.specs import MetricSpec, get_metric
 def run(context: Context, file: Path | None = None) -> None:
     """Check a submission and print the result; raise ArtifactError if it has faults."""
     paths = context.paths
-    path = file or require(paths.submission, "submission", context.name)
+    if file is None and not paths.submission.exists():
+        fix = f"run `dvc repro {paths.dvc_stage('submission')}` first"
+        raise ArtifactError("it is not there", file=paths.submission, fix=fix)
+    path = file or paths.submission
     report = check_file(paths, path, ours=file is None)
     if not report.ok:
         raise ArtifactError(
@@ -41,7 +44,10 @@ def run(context: Context, file: Path | None = None) -> None:
 
 def require_written(paths: Layout) -> None:
     """Raise ArtifactError unless the submission is the file that its facts describe."""
-    facts, fix = facts_path(paths.submission), f"run `dvc repro -sf submission@{paths.name}`"
+    facts, fix = (
+        facts_path(paths.submission),
+        f"run `dvc repro -sf {paths.dvc_stage('submission')}`",
+    )
     expected = read_json(facts, absent="it is not there", fix=fix).get("sha256")
     sha256 = file_sha256(paths.submission)
     if sha256 != expected:

@@ -134,7 +134,7 @@ def _require_committed(commit: Commit | None, root: Path) -> None:
 
 def _outdated_stages(paths: Layout, *, uncommitted: bool) -> Sequence[str]:
     """Return the stages, evaluate among them, whose outputs are not up to date."""
-    stage = f"submission@{paths.name}"
+    stage = paths.dvc_stage("submission")
     try:
         return provenance.outdated_stages(paths.root, stage)
     except ArtifactError:
@@ -148,7 +148,7 @@ def _outdated_error(paths: Layout, stages: Sequence[str]) -> ArtifactError:
         "it is not what the parameters make: these stages have changed since",
         file=paths.submission,
         details=stages,
-        fix=f"run `dvc repro submission@{paths.name}`, or add --uncommitted",
+        fix=f"run `dvc repro {paths.dvc_stage('submission')}`, or add --uncommitted",
     )
 
 
@@ -157,7 +157,10 @@ def _read_facts(competition: str, paths: Layout, commit: Commit | None) -> Submi
     sections = tuple(
         name for name, section in all_sections.items() if section.data.kaggle == competition
     )
-    facts_file, fix = facts_path(paths.submission), f"run `dvc repro -sf submission@{paths.name}`"
+    facts_file, fix = (
+        facts_path(paths.submission),
+        f"run `dvc repro -sf {paths.dvc_stage('submission')}`",
+    )
     facts = read_json(facts_file, absent="it is not there", fix=fix)
     metrics_file = require(paths.metrics, "evaluate", paths.name)
     path, stage = facts_file, "submission"
@@ -175,7 +178,7 @@ def _read_facts(competition: str, paths: Layout, commit: Commit | None) -> Submi
             "it is damaged",
             file=path,
             found=error,
-            fix=f"run `dvc repro -sf {stage}@{paths.name}`",
+            fix=f"run `dvc repro -sf {paths.dvc_stage(stage)}`",
         ) from error
     return SubmissionFile(
         competition=competition,

@@ -26,7 +26,7 @@ def _print_competition(paths: Layout) -> bool:
     """Print one competition's lines; return whether its submission is there and valid."""
     print(f"\n{paths.name}")
     if not paths.submission.exists() or not paths.metrics.exists():
-        print(f"  no submission yet: run `dvc repro submission@{paths.name}`")
+        print(f"  no submission yet: run `dvc repro {paths.dvc_stage('submission')}`")
         return False
     for part, headline in _headlines(paths):
         print(f"  {part:<11} {headline}")
@@ -50,7 +50,7 @@ def _headlines(paths: Layout) -> list[tuple[str, str]]:
             "it is damaged: it holds no scores",
             file=paths.metrics,
             found=error,
-            fix=f"run `dvc repro -sf evaluate@{paths.name}`",
+            fix=f"run `dvc repro -sf {paths.dvc_stage('evaluate')}`",
         ) from error
 
 

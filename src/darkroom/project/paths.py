@@ -36,6 +36,10 @@ class Layout:
         """The paths of the competition that has the raw files, the index and the shards."""
         return Layout(self.first, self.root) if self.first else self
 
+    def dvc_stage(self, stage: str) -> str:
+        """Return how DVC names a stage; of a blend all is done by one, named for all blends."""
+        return "blend" if self.first else f"{stage}@{self.name}"
+
     @property
     def raw(self) -> Path:
         """The raw files, as delivered, and manifest.json."""
