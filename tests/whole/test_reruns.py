@@ -230,7 +230,7 @@ def test_the_readme_s_own_competition_runs_alone(project: Path, params: dict[str
 
 def test_the_table_has_a_row_for_every_section() -> None:
     sections = {f"<name>.{key}.*" for name in RAW["competitions"] for key in RAW[name]}
-    assert set(_table()) == sections | {"seed", "folds", "competitions", "transfers"}
+    assert set(_table()) == sections | {"seed", "folds", "competitions", "transfers", "blends"}
 
 
 def test_a_transfer_makes_one_training_wait_for_another(
@@ -246,3 +246,19 @@ def test_a_transfer_makes_one_training_wait_for_another(
 
     params["celeba"]["train"]["lr"] = 0.5
     assert {"train@celeba-0", *expected} < _reruns(project, params)
+
+
+def test_a_blend_waits_for_the_predictions_of_its_members_and_reruns_nothing(
+    project: Path, params: dict[str, Any]
+) -> None:
+    params["blends"] = [{"name": "both", "members": ["carvana", "merged"], "method": "mean"}]
+    file.validate_params(params)
+    assert _reruns(project, params) == {"blend@blend0"}
+    assert _table()["blends"] == ["blend"]
+    with chdir(project), Repo() as repo:
+        graph = repo.index.graph
+        (blend,) = (stage for stage in graph if stage.addressing == "blend@blend0")
+        needed = {stage.addressing for stage in graph.successors(blend)}
+    members = {run for name in ("carvana", "merged") for run in _named("predict", name)}
+    assert members < needed
+    assert not {stage for stage in needed if stage.startswith(("evaluate", "train"))}
