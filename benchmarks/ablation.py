@@ -60,6 +60,7 @@ class Bench:
             np.flatnonzero(group == validation).tolist(),
             None,
             section.train,
+            self.index.card,
             self.context.seed,
         )
         arguments = _train_args.network_arguments(

@@ -129,6 +129,58 @@ def test_devices_share_a_batch_equally(raw: dict[str, Any]) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "train", "words"),
+    [
+        ("carvana", {"mixup": 0.2}, "mixup: found 0.2, which does not work for the task segment"),
+        ("celeba", {"copy_paste": 0.2}, "copy_paste: found 0.2, which does not work for the task"),
+        ("celeba", {"sample": "foreground"}, "sample: found foreground, which does not work for"),
+        ("celeba", {"mix_p": 0.5}, "mix_p: found 0.5, but mixup and cutmix are 0"),
+        ("celeba", {"mix_until": 0.9}, "mix_until: found 0.9, but mixup, cutmix and copy_paste"),
+        ("celeba", {"mixup": 0.2, "batch_size": 1}, "mixup: mixes the images of a batch, but"),
+        ("carvana", {"cutmix": 1.0, "devices": 4, "batch_size": 4}, "cutmix: mixes the images of"),
+    ],
+)
+def test_what_is_sampled_and_mixed_suits_the_task(
+    raw: dict[str, Any], name: str, train: dict[str, Any], words: str
+) -> None:
+    raw[name]["train"] |= train
+    assert f"{name}.train.{words}" in _message(raw)
+
+
+@pytest.mark.parametrize("key", ["mixup", "cutmix"])
+def test_measures_are_neither_mixed_nor_balanced(raw: dict[str, Any], key: str) -> None:
+    celeba = raw["celeba"]
+    celeba["data"] |= {"task": "regression", "metric": "rmse"}
+    celeba["model"] = {"name": "small_cnn"}
+    celeba["train"] |= {key: 0.2, "sample": "balanced"}
+    message = _message(raw)
+    for words in (f"{key}: found 0.2", "sample: found balanced"):
+        assert f"celeba.train.{words}, which does not work for the task regression" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "train"),
+    [
+        ("carvana", {"cutmix": 1.0, "copy_paste": 0.5, "mix_p": 0.5, "mix_until": 0.9}),
+        ("carvana", {"sample": "balanced", "augment": ["flip", "elastic"], "erase": 0.2}),
+        ("carvana", {"sample": "foreground", "copy_paste": 0.5, "mix_until": 0.9}),
+        ("celeba", {"sample": "balanced", "mixup": 0.2, "cutmix": 1.0, "augment": "trivial"}),
+    ],
+)
+def test_what_suits_the_task_is_taken(
+    raw: dict[str, Any], name: str, train: dict[str, Any]
+) -> None:
+    raw[name]["train"] |= {"batch_size": 4} | train
+    paramfile.validate_params(raw)
+
+
+def test_pasting_needs_a_ground(raw: dict[str, Any]) -> None:
+    raw["carvana"]["data"]["values"] = {0: "sky", 1: "car"}
+    raw["carvana"]["train"]["copy_paste"] = 0.5
+    assert "carvana.train.copy_paste: objects are pasted, but data.values gives" in _message(raw)
+
+
 def test_random_crops_fit_the_stored_images(raw: dict[str, Any]) -> None:
     raw["carvana"]["train"]["crop"] = [128, 192]
     paramfile.validate_params(raw)

@@ -13,6 +13,7 @@ from darkroom.params.competition import Competition
 from darkroom.params.model import SmallCnn, UNet
 from darkroom.params.train import Train
 from darkroom.stages import _train_args
+from darkroom.stages._sampling import train_masks
 from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, shard_name, write_shard
 from darkroom.tasks.losses.build import WeightedLoss
@@ -29,17 +30,6 @@ def test_a_network_for_masks_does_not_fit_labels() -> None:
     _train_args.check_choices(section(UNet(name="unet")), "segmentation")
     with pytest.raises(ParamsError, match="unet does not fit the task multiclass"):
         _train_args.check_choices(section(UNet(name="unet")), "multiclass")
-
-
-@pytest.mark.parametrize("key", ["mixup", "cutmix"])
-def test_mixing_needs_labels_and_two_images(key: str) -> None:
-    _train_args.check_choices(section(**{key: 0.2}), "multilabel")
-    with pytest.raises(ParamsError, match=f"train.{key} does not work for the task regression"):
-        _train_args.check_choices(section(**{key: 0.2}), "regression")
-    for single in ({"batch_size": 1}, {"devices": 4}):
-        with pytest.raises(ParamsError, match="each device gets a single one") as caught:
-            _train_args.check_choices(section(**{key: 0.2}, **single), "multilabel")
-        assert f"take {key} out of the train section" in str(caught.value)
 
 
 def test_an_output_is_for_regression_only() -> None:
@@ -70,7 +60,7 @@ def test_validation_has_a_quarter_of_the_loader_processes(
     """They had as many as training, and sat idle while it learned."""
     store = discs(tmp_path, 4)
     train = Train(epochs=1, batch_size=2, lr=0.1, workers=workers)
-    loaders = _train_args.train_loaders(store, [0, 1], [2, 3], None, train, 1)
+    loaders = _train_args.train_loaders(store, [0, 1], [2, 3], None, train, Card("segmentation"), 1)
     assert [each.num_workers for each in loaders] == [workers, validation]
 
 
@@ -124,7 +114,7 @@ def test_mask_classes_are_balanced_by_the_images_learned_from(tmp_path: Path) ->
     values = ((1, "road"), (2, "car"), (255, None))
     card = Card("segmentation", ("road", "car"), header=("id", "rle"), values=values, unknown=True)
     train = Train(epochs=1, batch_size=2, lr=0.1, class_weights="balanced")
-    batches = _train_args.train_masks(Store(tmp_path, "train"), [3, *range(4, 20)])
+    batches = train_masks(Store(tmp_path, "train"), [3, *range(4, 20)])
     loss = _train_args.train_loss(train, card, None, None, batches)
     assert isinstance(loss, WeightedLoss)
     assert loss.per_output is not None

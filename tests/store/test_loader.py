@@ -18,9 +18,11 @@ import torch
 
 from darkroom.errors import ArtifactError, ResourceError
 from darkroom.store.loader import Buffers, Loader, item_seed, loader, lost_workers_reported
+from darkroom.store.sampler import class_balanced
 from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, shard_name, write_shard
 from darkroom.training.augment.build import Augmentation, build_augmentation
+from darkroom.training.augment.copy_paste import CopyPaste
 from tests.store.test_store import HEIGHT, WIDTH, label, picture, rows, write
 
 
@@ -133,6 +135,80 @@ def test_crops_are_windows_of_the_stored_pictures(store: Store) -> None:
                 [image.permute(1, 2, 0).numpy(), target.permute(1, 2, 0).numpy()], 2
             )
             assert _is_window(part, whole), row_id
+
+
+def sampled(store: Store, workers: int = 0) -> Loader:
+    """Return a loader that repeats rows, asks for foreground, and pastes."""
+    groups = np.repeat([0, 1], [7, 1])
+    return loader(
+        store,
+        range(8),
+        None,
+        masks=True,
+        batch_size=3,
+        seed=1,
+        augment=build_augmentation("elastic", crop=(9, 12), planes=1, erase=0.3),
+        workers=workers,
+        sampling=class_balanced(groups),
+        paste=CopyPaste(0.5, rows=(0, 4), classes=1, epochs=9),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_sampling_and_pasting_do_not_depend_on_the_workers(store: Store) -> None:
+    """Nor on where an epoch is begun."""
+    alone, pair = sampled(store), sampled(store, 2)
+    for epoch in range(2):
+        alone.start(epoch)
+        pair.start(epoch)
+        assert digest(alone) == digest(pair)
+    alone.start(1)
+    rest = list(alone)[1:]
+    alone.start(1, 1)
+    for one, other in zip(rest, alone, strict=True):
+        assert one.ids == other.ids
+        assert torch.equal(one.images, other.images)
+    pair.close()
+
+
+def test_a_repeated_row_is_augmented_anew(store: Store) -> None:
+    pictures = []
+    for batch in sampled(store):
+        pictures += [
+            image.clone()
+            for name, image in zip(batch.ids, batch.images, strict=True)
+            if name == "car_07"
+        ]
+    assert len(pictures) == 4  # half of 8
+    assert len({each.numpy().tobytes() for each in pictures}) == 4
+
+
+def test_objects_of_another_row_are_pasted(store: Store) -> None:
+    plain = build_augmentation("none", planes=1)
+    batches = loader(
+        store,
+        [1],
+        None,
+        masks=True,
+        batch_size=1,
+        seed=1,
+        augment=plain,
+        paste=CopyPaste(1.0, rows=(4,), classes=1, epochs=1),
+    )
+    (batch,) = batches
+    assert batch.targets is not None
+    image, mask = batch.images[0].permute(1, 2, 0).numpy(), batch.targets[0, 0].numpy()
+    pasted = (image != picture(1)).any(axis=2)
+    assert pasted.any()
+    assert np.array_equal(image[pasted], picture(4)[pasted])
+    assert label(4)[pasted].all()
+    assert mask[pasted].all()
+    assert np.array_equal(mask[~pasted], label(1)[~pasted])
+    assert np.array_equal(store.image(1), picture(1)), "what is stored stays"
+    batches.start(1)
+    (later,) = batches
+    assert np.array_equal(later.images[0].permute(1, 2, 0).numpy(), picture(1))
 
 
 def _is_window(part: np.ndarray, whole: np.ndarray) -> bool:

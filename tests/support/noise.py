@@ -5,7 +5,12 @@ import numpy as np
 from darkroom.images.codec import Pixels
 
 
-def noisy(image: Pixels, mask: Pixels | None, seed: int) -> tuple[Pixels, Pixels | None]:
+def noisy(
+    image: Pixels,
+    mask: Pixels | None,
+    seed: int,
+    foreground: bool = False,
+) -> tuple[Pixels, Pixels | None]:
     """Return the image with noise: a function of the seed."""
     noise = np.random.default_rng(seed).integers(0, 40, image.shape)
     return (image // 2 + noise).astype(np.uint8), mask

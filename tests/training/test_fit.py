@@ -167,7 +167,7 @@ def test_the_epoch_reaches_the_sampler(tmp_path: Path) -> None:
     store = discs(tmp_path / "d", 12)
     seen: list[list[str]] = [[], [], []]
 
-    def note(image: Any, mask: Any, seed: int) -> Any:
+    def note(image: Any, mask: Any, seed: int, _foreground: bool = False) -> Any:
         seen[learn.sampler.epoch].append(str(seed))
         return image, mask
 

@@ -240,7 +240,7 @@ def _check_sections(params: Params) -> list[str]:
         faults += _check_source(name, section.data)
         faults += data_faults(name, section.data)
         faults += _check_crop(name, section) + _check_evaluate(name, section)
-        faults += _check_model(name, section.model)
+        faults += _check_model(name, section.model) + _check_sampling(name, section)
     return faults
 
 
@@ -317,5 +317,44 @@ def _check_evaluate(name: str, section: Competition) -> list[str]:
         faults.append(
             f"{name}.evaluate.separate: is for metrics that count objects, "
             f"{' and '.join(OBJECT_METRICS)}, and the metric is {metric}; remove it"
+        )
+    return faults
+
+
+def _check_sampling(name: str, section: Competition) -> list[str]:
+    """Check that what is sampled, mixed and pasted suits the task."""
+    task, train = section.data.task, section.train
+    is_masks = task == "segmentation"
+    unfit = {
+        "mixup": bool(train.mixup) and (is_masks or task == "regression"),
+        "cutmix": bool(train.cutmix) and task == "regression",
+        "copy_paste": bool(train.copy_paste) and not is_masks,
+        "sample": (train.sample == "balanced" and task == "regression")
+        or (train.sample == "foreground" and not is_masks),
+    }
+    faults = [
+        f"{name}.train.{key}: found {getattr(train, key)}, which does not work for the task "
+        f"{task}; remove it"
+        for key, is_unfit in unfit.items()
+        if is_unfit
+    ]
+    if train.copy_paste and 0 in (section.data.values or {}):
+        faults.append(
+            f"{name}.train.copy_paste: objects are pasted, but data.values gives each pixel a "
+            "class, 0 too: nothing tells objects from their ground; remove it"
+        )
+    mixing = [key for key in ("mixup", "cutmix") if getattr(train, key)]
+    if mixing and train.batch_size // train.devices < 2:
+        faults.append(
+            f"{name}.train.{mixing[0]}: mixes the images of a batch, but each device gets a single "
+            f"one: batch_size {train.batch_size}, devices {train.devices}; raise batch_size, or "
+            f"remove {mixing[0]}"
+        )
+    if train.mix_p < 1 and not mixing:
+        faults.append(f"{name}.train.mix_p: found {train.mix_p}, but mixup and cutmix are 0")
+    if train.mix_until < 1 and not (mixing or train.copy_paste):
+        faults.append(
+            f"{name}.train.mix_until: found {train.mix_until}, but mixup, cutmix and copy_paste "
+            "are 0"
         )
     return faults

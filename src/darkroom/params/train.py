@@ -113,6 +113,9 @@ class FitConfig(Section):
     )
     channels_last: bool = Field(True, description="Store a pixel's channels side by side.")
     compile: bool = Field(False, description="Let torch.compile fuse the network's layers.")
+    mix_until: Share = Field(
+        1.0, description="The share of the epochs after which no images are mixed or pasted."
+    )
     checkpoint_steps: int | None = Field(
         None, ge=1, description="Also save what a kill would lose every so many steps."
     )
@@ -139,6 +142,11 @@ class FitConfig(Section):
         """The epoch, from 1, that patience counts from: a backbone thaws, or an average begins."""
         averaged = 1 if self.average is None else int(self.epochs * (1 - self.average)) + 1
         return max(self.unfreeze_epoch or 1, averaged)
+
+    @property
+    def mixed_epochs(self) -> int:
+        """In how many epochs, the first ones, images are mixed or pasted."""
+        return round(self.mix_until * self.epochs)
 
     def steps_per_epoch(self, batches: int) -> int:
         """Return the optimizer steps in an epoch of so many batches."""
@@ -180,11 +188,22 @@ class Train(FitConfig):
         "name: [random_resized, {HorizontalFlip: {p: 0.5}}, ...].",
     )
     erase: Share = Field(0.0, description="Share of the images of which a random box is hidden.")
+    sample: Literal["balanced", "foreground"] | None = Field(
+        None,
+        description="balanced: rare classes and labels as often as others; foreground: a third of "
+        "the windows holds some of the mask; null: each image once an epoch.",
+    )
     crop: Annotated[list[Annotated[int, Field(ge=8)]], Field(min_length=2, max_length=2)] | None = (
         Field(None, description="[height, width] of random windows to learn from; null: whole.")
     )
     mixup: Number = Field(0.0, ge=0, le=10, description="Mixup's alpha (labels); 0: none.")
-    cutmix: Number = Field(0.0, ge=0, le=10, description="CutMix's alpha (labels); 0: none.")
+    cutmix: Number = Field(
+        0.0, ge=0, le=10, description="CutMix's alpha (labels and masks); 0: none."
+    )
+    copy_paste: Share = Field(
+        0.0, description="Masks: share of the images into which objects of another are pasted."
+    )
+    mix_p: Share = Field(1.0, description="Share of the images that mixup and cutmix mix.")
     workers: Literal["auto"] | Annotated[int, Field(ge=0, le=256)] = Field(
         "auto",
         description="Loader processes, and a quarter as many for validation; auto: 0 on a CPU, up "

@@ -21,6 +21,7 @@ from darkroom.params.train import LossOptions, Train
 from darkroom.project import processes
 from darkroom.project.paths import ALL, PARAMS, Fold
 from darkroom.stages._inputs import mask_classes
+from darkroom.stages._sampling import train_copy_paste, train_masks, train_sampling
 from darkroom.store.loader import Loader, loader
 from darkroom.store.store import Store
 from darkroom.tasks.losses.build import balanced_mask_weights, balanced_weights, build_loss
@@ -28,7 +29,6 @@ from darkroom.tasks.metrics.epochs import EpochMetric, MaskEpochMetric
 from darkroom.tasks.metrics.specs import column_weights, get_metric
 from darkroom.training import distributed
 from darkroom.training.augment.build import build_augmentation
-from darkroom.training.augment.mixup import Mixup
 from darkroom.training.device import choose_precision, training_device
 from darkroom.training.fit import leaves_one
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 GIVEN = "given"
 _MASK_METRICS = ("iou", "mean_iou", "global_dice", "mask_iou_precision")  # of counts, as Dice is
-_MASKS_AT_ONCE = 16
 _TRAINING_PER_VALIDATION = 4  # loader processes
 
 
@@ -62,7 +61,7 @@ def check_choices(section: "Competition", task: str) -> None:
     Raises:
         ParamsError: Naming the key.
     """
-    model, train = section.model.name, section.train
+    model = section.model.name
     is_mask_task = task == "segmentation"
     if (model in MASK_NAMES) != is_mask_task:
         names = MASK_NAMES if is_mask_task else LABEL_NAMES
@@ -73,22 +72,6 @@ def check_choices(section: "Competition", task: str) -> None:
             expected=", ".join(names[:8]) + (", …" if len(names) > 8 else ""),
             fix="edit model.name in params.yaml",
         )
-    for key, alpha in (("mixup", train.mixup), ("cutmix", train.cutmix)):
-        if alpha and task in ("segmentation", "regression"):
-            raise ParamsError(
-                f"train.{key} does not work for the task {task}",
-                file=PARAMS,
-                found=alpha,
-                fix=f"take {key} out of the train section",
-            )
-        if alpha and train.batch_size // train.devices < 2:
-            raise ParamsError(
-                f"train.{key} mixes the images of a batch, but each device gets a single one",
-                file=PARAMS,
-                found=f"batch_size {train.batch_size}, devices {train.devices}",
-                expected="two images or more on each device",
-                fix=f"raise batch_size, or take {key} out of the train section",
-            )
     if getattr(section.model, "output", "linear") != "linear" and task != "regression":
         raise ParamsError(
             f"model.output is for regression only; the task is {task}",
@@ -259,12 +242,6 @@ def _mask_counts(
     return counts.sum(axis=0), np.count_nonzero(counts, axis=0).astype(np.int64)
 
 
-def train_masks(shards: Store, rows: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
-    """Yield the stored masks of some rows, a few images at a time."""
-    for first in range(0, len(rows), _MASKS_AT_ONCE):
-        yield shards.masks(rows[first : first + _MASKS_AT_ONCE])
-
-
 def known_share(targets: NDArray[Any] | None) -> float | None:
     """Return the share of the targets that is known; None if all are.
 
@@ -305,20 +282,16 @@ def epoch_metric(card: Card, val_targets: NDArray[Any] | None) -> EpochMetric | 
     return metric
 
 
-def train_mixup(train: Train, card: Card) -> Mixup | None:
-    """Return what mixes the images of a batch; None if both alphas are 0."""
-    return Mixup(train.mixup, train.cutmix, len(card.classes) or None) or None
-
-
 def train_loaders(
     shards: Store,
     train_rows: Sequence[int],
     val_rows: Sequence[int],
     targets: NDArray[Any] | None,
     train: Train,
+    card: Card,
     seed: int,
 ) -> tuple[Loader, Loader]:
-    """Return the training loader, shuffled and augmented, and the validation loader."""
+    """Return the training loader, sampled, shuffled and augmented, and the validation loader."""
     size, masks = train.batch_size, targets is None
     workers = _workers(train.workers)
     crop = None if train.crop is None else (train.crop[0], train.crop[1])
@@ -335,10 +308,18 @@ def train_loaders(
             planes=shards.planes if masks else 0,
             size=(shards.height, shards.width),
             channels=shards.channels,
+            classes=card.planes,
             erase=train.erase,
         ),
         workers=workers,
         drop_last=leaves_one(len(train_rows), size),
+        sampling=train_sampling(
+            train,
+            card,
+            None if targets is None else targets[train_rows],
+            train_masks(shards, train_rows),
+        ),
+        paste=train_copy_paste(train, card, train_rows, train_masks(shards, train_rows)),
     )
     # They sit idle while training's work, and have no images to augment.
     val_workers = -(-workers // _TRAINING_PER_VALIDATION)

@@ -25,7 +25,7 @@ from darkroom.params.train import Train
 from darkroom.project import files, fingerprint
 from darkroom.project.paths import Fold, Layout
 from darkroom.project.work import half_done
-from darkroom.stages import _leaks, _model_params, _train_args, _unfinished
+from darkroom.stages import _leaks, _model_params, _sampling, _train_args, _unfinished
 from darkroom.stages._context import Context
 from darkroom.stages._inputs import mask_classes, read_part
 from darkroom.stages._split import read_split, require_fold
@@ -118,10 +118,12 @@ class FoldTraining:
         return f"{model.get('backbone', model['name'])}, {sum(parameters):,} parameters"
 
     def with_rows(self, train_rows: list[int], val_rows: list[int]) -> "FoldTraining":
-        """Return this training with fewer images: those of these numbers."""
+        """Return this training with fewer images: those of these numbers, each drawn once."""
         inputs = self.inputs
+        # A few images may have nothing to sample or to paste.
+        config = self.config.model_copy(update={"sample": None, "copy_paste": 0.0})
         loaders = _train_args.train_loaders(
-            inputs.shards, train_rows, val_rows, inputs.targets, self.config, self.seed
+            inputs.shards, train_rows, val_rows, inputs.targets, config, inputs.card, self.seed
         )
         inputs = replace(inputs, train_rows=train_rows, val_rows=val_rows)
         return replace(self, inputs=inputs, train_loader=loaders[0], val_loader=loaders[1])
@@ -207,7 +209,7 @@ def _prepared(context: Context, fold: Fold, inputs: _Inputs) -> FoldTraining:
     for size in ((shards.height, shards.width), *([tuple(train.crop)] if train.crop else [])):
         check_size(net, shards.channels, *size)
     train_loader, val_loader = _train_args.train_loaders(
-        shards, inputs.train_rows, inputs.val_rows, inputs.targets, train, seed
+        shards, inputs.train_rows, inputs.val_rows, inputs.targets, train, card, seed
     )
     return FoldTraining(
         inputs,
@@ -223,7 +225,7 @@ def _prepared(context: Context, fold: Fold, inputs: _Inputs) -> FoldTraining:
             metric,
             gaps=inputs.known_share is not None,
         ),
-        _train_args.train_mixup(train, card),
+        _sampling.train_mixup(train, card),
         seed,
         _description(context, fold, inputs, arguments),
     )
@@ -313,7 +315,7 @@ def _network_arguments(context: Context, fold: Fold, inputs: _Inputs) -> dict[st
 
 def _loss(train: Train, inputs: _Inputs, scale: Sequence[float] | None) -> nn.Module:
     """Return the loss; `scale` is one of the network's arguments."""
-    masks = _train_args.train_masks(inputs.shards, inputs.train_rows)
+    masks = _sampling.train_masks(inputs.shards, inputs.train_rows)
     return _train_args.train_loss(
         train, inputs.card, inputs.train_targets, scale, masks, inputs.known_share
     )

@@ -7,6 +7,7 @@ workers does not matter.
 """
 
 import hashlib
+import itertools
 import math
 import os
 import shutil
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,15 +28,35 @@ from darkroom.errors import ArtifactError, DarkroomError, ResourceError
 from darkroom.images.codec import Pixels
 from darkroom.project import processes
 from darkroom.project.files import DISK_FULL
-from darkroom.store.sampler import BatchRequest, EpochSampler
+from darkroom.store.sampler import BatchRequest, EpochSampler, Sampling
 from darkroom.store.shard import remake
 from darkroom.store.store import Store
 
-Augment = Callable[[Pixels, Pixels | None, int], tuple[Pixels, Pixels | None]]
-"""(image (H, W, C), mask (K, H, W) or None, 64-bit seed) -> augmented image and mask.
 
-All results of a batch must have one size (h, w).
-"""
+class Augment(Protocol):
+    """Changes an image and its mask; all results of a batch must have one size (h, w)."""
+
+    def __call__(
+        self, image: Pixels, mask: Pixels | None, seed: int, foreground: bool = False
+    ) -> tuple[Pixels, Pixels | None]:
+        """Return the changed image (h, w, C) and mask (K, h, w).
+
+        Args:
+            image: uint8 (H, W, C).
+            mask: uint8 (K, H, W), or None.
+            seed: 64 bits.
+            foreground: Whether a window of the image must hold some of the mask.
+        """
+
+
+class Paste(Protocol):
+    """Puts parts of other images into images."""
+
+    def partner(self, seed: int, epoch: int) -> int | None:
+        """Return the row of the other image for an image of this seed; None: none."""
+
+    def paste(self, image: Pixels, mask: Pixels, other: tuple[Pixels, Pixels], seed: int) -> None:
+        """Change an image (h, w, C) and its mask (K, h, w) in place."""
 
 
 SHARED_MEMORY = "/dev/shm"
@@ -99,6 +120,7 @@ class BatchDataset(Dataset["Batch | DarkroomError"]):
         targets: One entry a row of the store; or None.
         masks: Whether to read the store's masks as targets instead.
         augment: Augments an image and its mask, given a seed.
+        paste: Puts parts of another augmented image into each; None: nothing.
         seed: Of the augmentation, together with the epoch and the id of each image.
     """
 
@@ -110,9 +132,10 @@ class BatchDataset(Dataset["Batch | DarkroomError"]):
         masks: bool,
         augment: Augment | None,
         seed: int | None,
+        paste: Paste | None = None,
     ) -> None:
         self.store, self.targets, self.masks = store, targets, masks
-        self.augment, self.seed = augment, seed
+        self.augment, self.paste, self.seed = augment, paste, seed
         self.buffers = Buffers()
 
     def __len__(self) -> int:
@@ -154,12 +177,13 @@ class BatchDataset(Dataset["Batch | DarkroomError"]):
     ) -> tuple[Pixels, Pixels | None]:
         """Return the augmented images of a batch and their masks."""
         images, augmented_masks = None, None
-        for place, row in enumerate(request.rows):
-            image, mask = augment(
-                self.store.image(row),
-                None if masks is None else masks[place],
-                item_seed(seed, request.epoch, self.store.ids[row]),
-            )
+        repeats = request.repeats or itertools.repeat(0)
+        forced = request.foreground or itertools.repeat(False)
+        items = zip(request.rows, repeats, forced, strict=False)
+        for place, (row, repeat, foreground) in enumerate(items):
+            own_seed = item_seed(seed, request.epoch, self.store.ids[row], repeat)
+            mask = None if masks is None else masks[place]
+            image, mask = augment(self.store.image(row), mask, own_seed, foreground)
             if images is None:  # the size is known only now
                 images = self.buffers.take((len(request.rows), *image.shape))
                 if mask is not None:
@@ -167,8 +191,23 @@ class BatchDataset(Dataset["Batch | DarkroomError"]):
             images[place] = image
             if augmented_masks is not None:
                 augmented_masks[place] = mask
+                self._paste(images[place], augmented_masks[place], augment, own_seed, request.epoch)
         assert images is not None, "a request without rows"
         return images, augmented_masks
+
+    def _paste(self, image: Pixels, mask: Pixels, augment: Augment, seed: int, epoch: int) -> None:
+        """Put parts of another image, augmented in its own way, into an image and its mask."""
+        row = None if self.paste is None else self.paste.partner(seed, epoch)
+        if self.paste is None or row is None:
+            return
+        other = augment(
+            self.store.image(row),
+            self.store.mask(row),
+            item_seed(seed, epoch, self.store.ids[row]),
+            True,
+        )
+        assert other[1] is not None, "a row without a mask"
+        self.paste.paste(image, mask, (other[0], other[1]), seed)
 
     def _targets(self, rows: Sequence[int], masks: Pixels | None) -> torch.Tensor | None:
         if masks is not None:
@@ -176,10 +215,17 @@ class BatchDataset(Dataset["Batch | DarkroomError"]):
         return None if self.targets is None else torch.from_numpy(self.targets[list(rows)])
 
 
-def item_seed(seed: int, epoch: int, row_id: str) -> int:
-    """Return a 64-bit seed, a hash of these three values alone."""
-    text = f"{seed}\n{epoch}\n{row_id}".encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+def item_seed(seed: int, epoch: int, row_id: str, repeat: int = 0) -> int:
+    """Return a 64-bit seed, a hash of these values alone.
+
+    Args:
+        seed: Of the training.
+        epoch: Counted from 0.
+        row_id: The image's.
+        repeat: How often the image came before in this epoch.
+    """
+    text = f"{seed}\n{epoch}\n{row_id}" + (f"\n{repeat}" if repeat else "")
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 class Loader(DataLoader["Batch | DarkroomError"]):
@@ -227,6 +273,8 @@ def loader(
     augment: Augment | None = None,
     workers: int = 0,
     drop_last: bool = False,
+    sampling: Sampling | None = None,
+    paste: Paste | None = None,
 ) -> Loader:
     """Return a loader of `Batch`.
 
@@ -241,6 +289,8 @@ def loader(
         augment: See `darkroom.training.augment.build.build`; needs a seed.
         workers: Processes that read ahead; 0 reads in this process. Batches do not depend on it.
         drop_last: Leave out a last batch that is not full.
+        sampling: Which rows an epoch has; needs a seed. None: each row once.
+        paste: Puts parts of other images into augmented ones; None: nothing.
 
     Raises:
         ArtifactError: The targets are masks, and some rows have none.
@@ -253,9 +303,9 @@ def loader(
         _check_masks(store, rows, targets)
     # With a generator of its own the loader leaves torch's global random state alone.
     return Loader(
-        BatchDataset(store, targets, masks=masks, augment=augment, seed=seed),
+        BatchDataset(store, targets, masks=masks, augment=augment, seed=seed, paste=paste),
         batch_size=None,
-        sampler=EpochSampler(rows, batch_size, seed=seed, drop_last=drop_last),
+        sampler=EpochSampler(rows, batch_size, seed=seed, drop_last=drop_last, sampling=sampling),
         collate_fn=_identity,
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,

@@ -119,7 +119,10 @@ class Loop:
         Args:
             after_batch: Called with the loop after each of them.
         """
-        self.module.start_epoch(frozen=self.config.is_frozen(self.epoch))
+        self.module.start_epoch(
+            frozen=self.config.is_frozen(self.epoch),
+            mixed=self.epoch < self.config.mixed_epochs,
+        )
         if self.batch == 0:  # else a checkpoint within the epoch was read, and its totals with it
             self.totals = Totals(self.module.task.metrics)
         self.call("on_epoch_start")

@@ -123,15 +123,22 @@ class TrainModule:
         self.compiled = net if compiled is None else compiled
         self.model: nn.Module = self.compiled
         self._frozen: bool | None = None
+        self._is_mixed = True
 
     @property
     def monitor(self) -> Metric | EpochMetric:
         """The metric that says which epoch was the best."""
         return self.metric or self.task.monitor
 
-    def start_epoch(self, *, frozen: bool) -> None:
-        """Put the network in training mode, but for what is frozen; freeze or unfreeze it."""
+    def start_epoch(self, *, frozen: bool, mixed: bool = True) -> None:
+        """Put the network in training mode, but for what is frozen; freeze or unfreeze it.
+
+        Args:
+            frozen: Whether the backbone is.
+            mixed: Whether images are mixed in this epoch, if there is a `mixup`.
+        """
         self.net.train()
+        self._is_mixed = mixed
         if frozen:
             freeze_backbone(self.net)
         elif self._frozen:
@@ -171,7 +178,7 @@ class TrainModule:
         reseed(self.device, seed)
         images, targets = batch.images, targets_of(batch)
         truth = targets
-        if self.mixup is not None:
+        if self.mixup is not None and self._is_mixed:
             images, targets = self.mixup(images, targets, seed)
             # A mixed image counts for the class of which it has the greatest share.
             truth = targets.argmax(1) if truth.ndim == 1 else targets

@@ -323,6 +323,34 @@ def test_later_transforms_get_the_window(preset: str) -> None:
         assert moved.max() <= 1
 
 
+def test_a_window_with_foreground_holds_a_pixel_of_each_class_as_often() -> None:
+    """Of two classes one has 48 times the pixels of the other; a third plane is unknown."""
+    image = numbered()[0]
+    mask = np.zeros((3, HEIGHT, WIDTH), np.uint8)
+    mask[0, :8, :6] = 1
+    mask[1, 11, 19] = 1
+    mask[2] = 1
+    window = build_augmentation("none", crop=(5, 7), planes=3, size=(HEIGHT, WIDTH), classes=2)
+    held = np.zeros(2)
+    corners = set()
+    for seed in range(400):
+        part, moved = window(image, mask, seed, True)
+        assert moved is not None
+        assert part.shape == (5, 7, 3)
+        classes = moved[:2].any(axis=(1, 2))
+        assert classes.any()
+        held += classes
+        corners.add(tuple(part[0, 0, :2].tolist()))
+    assert 160 < held.min() <= held.max() < 240
+    assert (7, 13) in corners, "at the edge as far out as the picture goes"
+    assert len(corners) > 15
+    empty = np.zeros_like(mask)
+    empty[2] = 1
+    places = {tuple(window(image, empty, seed, True)[0][0, 0, :2].tolist()) for seed in range(300)}
+    assert len(places) > 60, "without any: anywhere"
+    assert np.array_equal(window(image, empty, 3, True)[0], window(image, empty, 3)[0])
+
+
 def test_presets_and_transforms_stand_in_one_list() -> None:
     image, mask = scene()
     several = build_augmentation(

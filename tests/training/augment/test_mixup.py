@@ -183,3 +183,46 @@ def test_invalid_alphas_are_refused(alpha: float) -> None:
 def test_classes_must_be_counted_and_masks_are_not_mixed(targets: Tensor) -> None:
     with pytest.raises(ValueError, match=r"give \(N, K\), or \(N,\) and the number of classes"):
         Mixup(mixup=1.0)(pictures(), targets, 1)
+
+
+def test_a_box_of_a_mask_goes_with_the_box_of_its_picture() -> None:
+    """CutMix of masks: each pixel has the mask of the picture that it is of, exactly."""
+    count, height, width = 8, 12, 10
+    masks = torch.arange(count, dtype=torch.uint8).bitwise_and(1).view(-1, 1, 1, 1)
+    masks = torch.cat([masks, 1 - masks, masks], 1).expand(count, 3, height, width).contiguous()
+    cutmix = Mixup(cutmix=1.0)
+    shares = []
+    for seed in range(20):
+        images, mixed = cutmix(flat(count, height, width), masks, seed)
+        assert mixed.dtype == torch.uint8
+        assert torch.equal(mixed[:, 0], images[:, 0] & 1)  # odd greys are of class 0 and 2
+        assert torch.equal(mixed[:, 1], 1 - mixed[:, 0])
+        assert torch.equal(mixed[:, 2], mixed[:, 0])
+        plan = cutmix.plan(count, height, width, seed)
+        own = (images[:, 0] == torch.arange(count).view(-1, 1, 1)).float().mean((1, 2))
+        alone = plan.partners != np.arange(count)
+        expected = plan.own_shares(height, width)
+        assert own.numpy()[alone] == pytest.approx(expected[alone])
+        shares += expected.tolist()
+    assert 0.45 < np.mean(shares) < 0.75  # Beta(1, 1) has 0.5; the picture's edge cuts boxes off
+
+
+def test_masks_are_never_added_up() -> None:
+    masks = torch.zeros((8, 1, 12, 10), dtype=torch.uint8)
+    with pytest.raises(ValueError, match="mixup of masks would leave pixels between two classes"):
+        BOTH(pictures(), masks, 1)
+
+
+def test_a_share_of_the_images_stays_as_it_is() -> None:
+    some = Mixup(mixup=1.0, cutmix=1.0, p=0.25)
+    targets = torch.rand(400, 3, generator=torch.Generator().manual_seed(0))
+    targets[::7, 1] = torch.nan
+    images = pictures(400)
+    mixed, soft = some(images, targets, 3)
+    height, width = images.shape[2:]
+    plan = some.plan(400, height, width, 3)
+    same = torch.from_numpy(plan.partners == np.arange(400))
+    assert 0.70 < same.float().mean() < 0.80
+    assert torch.equal(mixed[same], images[same])
+    assert torch.equal(soft[same].nan_to_num(9), targets[same].nan_to_num(9))
+    assert not Mixup(mixup=1.0, p=0.0)

@@ -40,6 +40,7 @@ class Augmentation:
     choice: Choice
     crop: Size | None = None
     channels: int = RGB
+    classes: int | None = None
     erase: float = 0.0
     _compose: Any = field(init=False, repr=False, compare=False)
 
@@ -62,7 +63,7 @@ class Augmentation:
         return transforms
 
     def __call__(
-        self, image: Pixels, mask: Pixels | None, seed: int
+        self, image: Pixels, mask: Pixels | None, seed: int, foreground: bool = False
     ) -> tuple[Pixels, Pixels | None]:
         """Return a changed image uint8 (h, w, C) and mask uint8 (K, h, w) of 0 and 1.
 
@@ -70,6 +71,8 @@ class Augmentation:
             image: uint8 (H, W, C), RGB where C is 3; not written to.
             mask: uint8 (K, H, W), moved as the image is; or None.
             seed: 64 bits that decide everything.
+            foreground: Whether the window, if one is cut, must hold a pixel of a class; of several
+                classes in the mask each is as likely. Without any it lies anywhere.
 
         Raises:
             ParamsError: The picture is smaller than the crop; or a transform, which is named,
@@ -77,7 +80,7 @@ class Augmentation:
                 proves nothing about the others.
         """
         planes = 0 if mask is None else len(mask)
-        item = (image, mask, seed)
+        item = (image, mask, seed, foreground)
         try:
             scene, result = self._apply(self._compose, *item)
         except ParamsError:  # the crop is larger than the picture
@@ -90,7 +93,7 @@ class Augmentation:
         return result["image"], unpack_planes(result["mask"], planes) if planes else None
 
     def _apply(
-        self, compose: Any, image: Pixels, mask: Pixels | None, seed: int
+        self, compose: Any, image: Pixels, mask: Pixels | None, seed: int, foreground: bool
     ) -> tuple[Scene, Scene]:
         """Return the picture and its mask before and after the transforms."""
         # All transforms draw from one stream. Seeded one by one, as the library's
@@ -98,13 +101,16 @@ class Augmentation:
         # p = 0.8 would rotate as well.
         draws = random.Random(seed)
         if self.crop is not None:
-            image, mask = _window(image, mask, self.crop, draws)
+            about = None
+            if foreground and mask is not None:
+                about = _class_pixel(mask[: self.classes], draws)
+            image, mask = _window(image, mask, self.crop, about, draws)
         scene = {"image": image} if mask is None else {"image": image, "mask": pack_planes(mask)}
         compose.set_random_state(np.random.default_rng(seed), draws)
         with np.errstate(invalid="raise"):  # of NaN a byte is made that depends on the machine
             return scene, compose(**scene)
 
-    def _culprit(self, image: Pixels, mask: Pixels | None, seed: int) -> str:
+    def _culprit(self, image: Pixels, mask: Pixels | None, seed: int, foreground: bool) -> str:
         """Return the name of the transform with which a fault begins."""
         transforms = self._compose.transforms
         planes = 0 if mask is None else len(mask)
@@ -112,7 +118,7 @@ class Augmentation:
         for count, transform in enumerate(transforms, 1):
             compose = A.Compose(transforms[:count], save_applied_params=True)
             try:
-                scene, result = self._apply(compose, image, mask, seed)
+                scene, result = self._apply(compose, image, mask, seed, foreground)
             except Exception:  # as it is wanted
                 return type(transform).__name__
             if trial.fault_of(scene, result, planes) is not None:
@@ -127,6 +133,7 @@ def build_augmentation(
     planes: int,
     size: Size | None = None,
     channels: int = RGB,
+    classes: int | None = None,
     erase: float = 0.0,
 ) -> Augmentation:
     """Return an augmentation: presets, and transforms by name.
@@ -142,6 +149,7 @@ def build_augmentation(
         size: Height and width of the pictures, for the trial and the check of `crop`; None:
             a square is tried.
         channels: Of the pictures. Presets leave out what knows red, green and blue alone.
+        classes: How many planes of a mask are classes, the first ones; None: all.
         erase: The share of the pictures of which a box is hidden, at last; see `random_erasing`.
 
     Raises:
@@ -164,7 +172,7 @@ def build_augmentation(
         )
     if crop is not None and size is not None:
         _check_crop(crop, size)
-    augmentation = Augmentation(choice, crop, channels, erase)
+    augmentation = Augmentation(choice, crop, channels, classes, erase)
     if not isinstance(choice, str):
         trial.check_transforms(
             augmentation._compose.transforms,
@@ -175,14 +183,35 @@ def build_augmentation(
     return augmentation
 
 
+def _class_pixel(mask: Pixels, draws: random.Random) -> tuple[int, int] | None:
+    """Return a random pixel (row, column) of a mask (K, H, W); None if it is empty.
+
+    Each class in the mask is as likely (Isensee et al. 2021, nnU-Net).
+    """
+    present = np.flatnonzero(mask.any(axis=(1, 2))).tolist()
+    if not present:
+        return None
+    pixels = np.flatnonzero(mask[draws.choice(present)])
+    row, column = divmod(int(pixels[draws.randrange(len(pixels))]), int(mask.shape[2]))
+    return row, column
+
+
 def _window(
-    image: Pixels, mask: Pixels | None, crop: Size, draws: random.Random
+    image: Pixels,
+    mask: Pixels | None,
+    crop: Size,
+    about: tuple[int, int] | None,
+    draws: random.Random,
 ) -> tuple[Pixels, Pixels | None]:
-    """Return a window of the picture and its mask, at a random place."""
+    """Return a window of the picture and its mask: about a pixel, or at a random place."""
     height, width = crop
     _check_crop(crop, image.shape[:2])
-    top = draws.randrange(image.shape[0] - height + 1)
-    left = draws.randrange(image.shape[1] - width + 1)
+    lowest, rightmost = image.shape[0] - height, image.shape[1] - width
+    if about is None:
+        top, left = draws.randrange(lowest + 1), draws.randrange(rightmost + 1)
+    else:
+        top = min(max(about[0] - height // 2, 0), lowest)
+        left = min(max(about[1] - width // 2, 0), rightmost)
     rows, columns = slice(top, top + height), slice(left, left + width)
     return image[rows, columns], None if mask is None else mask[:, rows, columns]
 

@@ -1,8 +1,8 @@
 """Mixup and CutMix: mix each image of a batch, and its target, with another one.
 
 Mixup adds up two images (Zhang et al. 2018, mixup: Beyond Empirical Risk Minimization); CutMix
-puts a box of one into the other (Yun et al. 2019, CutMix). Either way the share of the first is
-drawn from Beta(alpha, alpha), an image at a time.
+puts a box of one into the other (Yun et al. 2019, CutMix), and the box of its mask, if it has one.
+Either way the share of the first is drawn from Beta(alpha, alpha), an image at a time.
 """
 
 import math
@@ -28,7 +28,7 @@ class Plan:
     """How N images are mixed.
 
     Attributes:
-        partners: int64 (N,), a permutation: the other image of each.
+        partners: int64 (N,), the other image of each; of one that is not mixed, itself.
         shares: int64 (N,), 0..ONE: the share of the image itself, outside of its box.
         boxes: int64 (N, 4), top, bottom, left, right, bottom and right excluded: all of it is
             the partner's; empty for mixup.
@@ -53,6 +53,7 @@ class Mixup:
         mixup: Mixup's alpha; 0: no Mixup.
         cutmix: CutMix's alpha; 0: no CutMix.
         classes: How many classes there are, where targets are class numbers.
+        p: The probability that an image is mixed.
 
     Raises:
         ParamsError: An alpha is negative or not finite.
@@ -61,6 +62,7 @@ class Mixup:
     mixup: float = 0.0
     cutmix: float = 0.0
     classes: int | None = None
+    p: float = 1.0
 
     def __post_init__(self) -> None:
         for name, alpha in (("mixup", self.mixup), ("cutmix", self.cutmix)):
@@ -69,19 +71,22 @@ class Mixup:
 
     def __bool__(self) -> bool:
         """Return whether anything is mixed."""
-        return self.mixup > 0 or self.cutmix > 0
+        return (self.mixup > 0 or self.cutmix > 0) and self.p > 0
 
     def __call__(self, images: Tensor, targets: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """Return mixed images and soft targets: a pure function of the arguments.
 
         Args:
             images: uint8 (N, C, H, W); the order of the values in memory is kept.
-            targets: int64 (N,), the number of a class; or float (N, K).
+            targets: int64 (N,), the number of a class; float (N, K), NaN where unknown; or masks
+                uint8 (N, K, H, W), which CutMix alone can mix.
             seed: 0 or more.
 
         Returns:
-            uint8 (N, C, H, W) and float32 (N, K).
+            uint8 (N, C, H, W) and float32 (N, K), NaN where either image's is; or the masks.
         """
+        if targets.ndim == 4:
+            return self._mix_masks(images, targets, seed)
         soft = self._soften(targets)
         if not self:
             return images, soft
@@ -90,7 +95,7 @@ class Mixup:
         partners = _on_device(plan.partners, images.device)
         shares = _on_device(plan.own_shares(height, width), soft.device)[:, None]
         others = soft.index_select(0, partners)
-        return _mix_images(images, partners, plan), others + shares * (soft - others)
+        return _mix_images(images, plan), others + shares * (soft - others)
 
     def plan(self, count: int, height: int, width: int, seed: int) -> Plan:
         """Return how `count` images of this size are mixed."""
@@ -99,6 +104,11 @@ class Mixup:
         cut = rng.random(count) < (0.5 if self.mixup and self.cutmix else float(self.cutmix > 0))
         alphas = np.where(cut, self.cutmix, self.mixup)
         shares = rng.beta(alphas, alphas)
+        if self.p < 1:
+            mixed = rng.random(count) < self.p
+            partners = np.where(mixed, partners, np.arange(count))
+            cut &= mixed
+            shares = np.where(mixed, shares, 1.0)
         sides = np.sqrt(1 - shares) * cut
         return Plan(
             partners=partners,
@@ -111,6 +121,16 @@ class Mixup:
                 axis=1,
             ),
         )
+
+    def _mix_masks(self, images: Tensor, masks: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        """Return images and masks with the boxes of their partners."""
+        if self.mixup:
+            raise ValueError("mixup of masks would leave pixels between two classes")
+        if not self:
+            return images, masks
+        count, _, height, width = images.shape
+        plan = self.plan(count, height, width, seed)
+        return _mix_images(images, plan), _mix_images(masks, plan)
 
     def _soften(self, targets: Tensor) -> Tensor:
         if targets.ndim == 2:
@@ -138,8 +158,9 @@ def _on_device(values: NDArray[Any], device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
-def _mix_images(images: Tensor, partners: Tensor, plan: Plan) -> Tensor:
+def _mix_images(images: Tensor, plan: Plan) -> Tensor:
     count, _, height, width = images.shape
+    partners = _on_device(plan.partners, images.device)
     boxes = _on_device(plan.boxes, images.device)
     shares = _on_device(plan.shares.astype(np.int32), images.device)
     top, bottom, left, right = boxes.view(count, 4, 1, 1).unbind(1)
