@@ -66,6 +66,25 @@ def test_a_killed_training_goes_on_to_the_same_bits(
 
 
 @pytest.mark.parametrize(
+    ("backbone", "side"),
+    [
+        *SMALL.items(),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in LARGE.items()),
+    ],
+)
+def test_a_saved_network_is_exported_as_a_graph(backbone: str, side: int, tmp_path: Path) -> None:
+    """By torch.export, from which ONNX and others start: no check of ours stands in its way."""
+    arguments: dict[str, Any] = {"name": "timm", "backbone": backbone, "size": [side, side]}
+    arguments |= {"outputs": 3}
+    save_model(tmp_path / "m", build_network(seed=5, **arguments), {"model": arguments})
+    loaded, _ = load_model(tmp_path / "m")
+    images = torch.rand(2, 3, side, side)
+    exported = torch.export.export(loaded, (images,)).module()
+    with torch.inference_mode():
+        torch.testing.assert_close(exported(images), loaded(images), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
     "config",
     [
         {"optimizer": "lion"},
