@@ -38,6 +38,10 @@ DEBUG = "DARKROOM_DEBUG"  # if it is set, every error shows its traceback
 CHECK_PARAMS = "params"
 BY_FOLD = ("fold", "transfer", "train", "predict")
 PARTS = ("valid", "test")
+TRIALS = {
+    "check": "go through all of it with one batch, in seconds; nothing of it is kept",
+    "overfit": "learn a few images by heart, or say what is wrong; nothing of it is kept",
+}
 STAGES = {
     CHECK_PARAMS: "check params.yaml, and put aside what its earlier states left",
     "fetch": "draw the sample, or fetch or copy the raw files, and list them",
@@ -133,13 +137,10 @@ def parser() -> argparse.ArgumentParser:
             )
         if stage == "train":
             trial = verb.add_mutually_exclusive_group()
-            trial.add_argument(
-                "--check",
-                dest="trial",
-                action="store_const",
-                const="check",
-                help="go through all of it with one batch, in seconds; nothing of it is kept",
-            )
+            for word, help_text in TRIALS.items():
+                trial.add_argument(
+                    f"--{word}", dest="trial", action="store_const", const=word, help=help_text
+                )
         if stage == "predict":
             verb.add_argument(
                 "--part",

@@ -88,7 +88,8 @@ def describe(
     if suggestion is None:
         return [
             f"  loss         {steps[0].loss:.4g} at first; no rate up to {last:.1e} lowers it",
-            "  suggestion   none; more `--steps` show more",
+            "  suggestion   none: more `--steps` show more; if none falls with these either,",
+            "               `darkroom train NAME --overfit` finds what keeps it from learning",
         ]
     end = f"diverges at {last:.1e}" if suggestion.diverged else f"does not diverge up to {last:g}"
     return [
