@@ -44,9 +44,10 @@ def run(context: Context, fold: Fold = 0) -> None:
     batch = one_batch(ready)
     count, loss = len(batch.inputs.train_rows), batch.config.loss
     name = loss if isinstance(loss, str) else " + ".join(loss)
+    name = "the task's usual loss" if loss == "auto" else f"loss {name}"
     print(
-        f"{context.name}, fold {fold}: {ready.summary()}; {count} images, the same in each step, "
-        f"loss {name}\n"
+        f"{context.name}, fold {fold}: {ready.summary()}; {count} images, the same in each step; "
+        f"{name}\n"
         "  off          augmentation, mixing, dropout, weight decay, label smoothing, freezing",
         flush=True,
     )
