@@ -33,6 +33,8 @@ TRAIN = {
     "augment": "strong",
     "ema": 0.9,
     "mixup": 0.2,
+    "mix_until": 0.5,
+    "sample": "balanced",
     "clip": 1.0,
     "checkpoint_steps": 1,
 }

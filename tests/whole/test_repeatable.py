@@ -56,7 +56,8 @@ def test_trainings_with_all_that_is_random_have_one_hash(project: Project, train
 
     def all_random(params: dict[str, Any]) -> None:
         network = {"name": "small_cnn", "width": 8, "depth": 2, "dropout": 0.3}
-        train = {"augment": "strong", "ema": 0.9, "mixup": 0.2, "cutmix": 0.5, "accumulate": 2}
+        train = {"augment": ["random_resized", "trivial"], "erase": 0.3, "sample": "balanced"}
+        train |= {"ema": 0.9, "mixup": 0.2, "cutmix": 0.5, "mix_p": 0.8, "accumulate": 2}
         params["tiny"]["model"] = network
         params["tiny"]["train"] |= train | {"epochs": 2, "batch_size": 3}
 
