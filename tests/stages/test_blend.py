@@ -92,7 +92,8 @@ def predict(name: str, guess: Guess) -> None:
 
 
 def _once(batch: Prediction, _done: int) -> Iterator[Prediction]:
-    yield batch
+    if batch.ids:  # fold all validates nothing
+        yield batch
 
 
 def right(truth: Array, _numbers: Array) -> Array:
@@ -189,6 +190,23 @@ def test_a_fold_s_own_answers_do_not_move_its_predictions(place: Path) -> None:
     (own,) = Predictions(read_context(BLENDED).paths.predictions("valid", 0))
     (honest,) = Predictions(read_context("other").paths.predictions("valid", 0))
     assert own.probabilities == pytest.approx(honest.probabilities)
+
+
+def test_fold_all_is_blended_by_what_all_numbered_folds_say(place: Path) -> None:
+    project(place, "regression")
+
+    def with_all(params: dict[str, Any]) -> None:
+        params["folds"] = [0, 1, "all"]
+        for name in (tiny.NAME, "other"):
+            params[name]["train"]["select"] = "last"
+
+    tiny.edit(place, with_all)
+    predict(tiny.NAME, lambda truth, _: truth + 3)
+    predict("other", lambda truth, _: truth - 1)
+    assert main(["blend", BLENDED]) == 0
+    paths = read_context(BLENDED).paths
+    (batch,) = Predictions(paths.predictions("test", "all"))
+    assert batch.probabilities == pytest.approx(0, abs=0.05)  # a quarter of 3, the rest of -1
 
 
 def test_a_second_run_makes_the_same_bytes(place: Path) -> None:

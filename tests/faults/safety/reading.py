@@ -229,4 +229,25 @@ READING = (
         'if rows.missing == "refuse" or',
         ("tests/index/assembly",),
     ),
+    SafetyLine(
+        "a blend of a fold is fitted to the other folds",
+        "prediction/blending/fitting.py",
+        "fit(np.flatnonzero(folds != fold))",
+        "fit(np.arange(len(folds)))",
+        ("tests/prediction/blending/test_fitting.py",),
+    ),
+    SafetyLine(
+        "predictions of another split are neither scored nor blended",
+        "stages/_predictions.py",
+        'if split_sha256 is None else {"split": split_sha256}',
+        "",
+        ("tests/stages/test_blend.py",),
+    ),
+    SafetyLine(
+        "predictions are averaged of the same images alone",
+        "prediction/averaging.py",
+        "            _require_same_images(first, batches[-1], number)\n",
+        "",
+        ("tests/prediction/test_averaging.py",),
+    ),
 )
