@@ -141,6 +141,9 @@ def test_members_of_disjoint_errors_are_better_together(
     assert main(["check", BLENDED]) == 0
     metrics = json.loads(Path(f"reports/{BLENDED}/metrics.json").read_text())["validation"]
     assert values["score"] in metrics.values()
+    main(["summary"])
+    words = capsys.readouterr().out.split(f"\n{BLENDED}\n")[1]
+    assert f"reports/{tiny.NAME}/contact_sheet.jpg reports/{BLENDED}/best_and_worst.jpg" in words
 
 
 def test_a_useless_member_has_no_weight_and_the_blend_is_said_to_be_no_better(

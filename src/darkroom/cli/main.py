@@ -119,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
             metavar="NAME",
             nargs="?",
             default=argparse.SUPPRESS,
-            help="a competition of params.yaml",
+            help=f"a {'blend' if stage == 'blend' else 'competition'} of params.yaml",
         )
         verb.add_argument(
             "--name", metavar="NAME", default=argparse.SUPPRESS, help=argparse.SUPPRESS

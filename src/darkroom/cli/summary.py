@@ -36,7 +36,7 @@ def _print_competition(paths: Layout) -> bool:
     state = "valid" if report.ok else f"{report.fault_count} faults: darkroom check {paths.name}"
     print(f"  submission  {paths.submission}")
     print(f"  checked     {report.rows} rows: {state}")
-    print(f"  pictures    {paths.contact_sheet} {paths.evaluation_sheet}")
+    print(f"  pictures    {paths.inputs.contact_sheet} {paths.evaluation_sheet}")
     return report.ok
 
 
