@@ -154,6 +154,7 @@ def parameters(recipe: str, source: Path, changes: Mapping[str, Any]) -> dict[st
         "folds": [0],
         "transfers": [],
         "blends": [],
+        "pseudo_labels": [],
         name: {
             "data": data,
             "split": section["split"],

@@ -1,5 +1,6 @@
 """The command line: help, exit codes by kind, words on stderr, and nothing imported too early."""
 
+import copy
 import errno
 import os
 import re
@@ -440,17 +441,26 @@ def test_a_reader_that_has_gone_ends_a_command_quietly(tmp_path: Path, stream: s
     assert (done.returncode, other.read_text()) == (141, "")
 
 
-@pytest.mark.parametrize("stage", ["transfer@pair0-1", "a/dvc.yaml:transfer@pair0-1"])
-def test_dvc_s_name_of_a_transfer_means_its_competition_and_fold(
-    tmp_path: Path, stage: str
-) -> None:
+@pytest.mark.parametrize("before", ["", "a/dvc.yaml:"])
+def test_dvc_s_name_of_an_entry_means_its_competition_and_fold(tmp_path: Path, before: str) -> None:
     """From a folder above the project DVC writes the file before the stage."""
 
     def change(params: dict[str, Any]) -> None:
+        params["competitions"] = [tiny.NAME, "second"]
+        params["second"] = copy.deepcopy(params[tiny.NAME])
         params["transfers"] = [{"to": tiny.NAME, "from": "some.pth"}]
         params[tiny.NAME]["model"]["weights"] = "given"
+        source = f"data/predictions/{tiny.NAME}"
+        params["pseudo_labels"] = [{"to": "second", "from": source, "confidence": 0.9}]
+        params["blends"] = [{"name": "both", "members": [tiny.NAME, "second"]}]
 
     tiny.edit(tiny.project(tmp_path, "multiclass"), change)
-    assert main._run_of(stage) == {"name": tiny.NAME, "fold": 1}
-    with pytest.raises(ParamsError, match="there is no such stage"):
-        main._run_of(stage.replace("pair0", "pair1"))
+    assert main._run_of(f"{before}transfer@pair0-1") == {"name": tiny.NAME, "fold": 1}
+    assert main._run_of(f"{before}pseudo@pair0-all") == {"name": "second", "fold": "all"}
+    assert main._run_of(f"{before}blend@blend0") == {"name": "both"}
+    for stage in ("transfer@pair1-1", "pseudo@pair1-0", "blend@blend1", "blend@blend0-0"):
+        with pytest.raises(ParamsError, match="there is no such stage"):
+            main._run_of(before + stage)
+    for stage in ("pseudo@pair0", "pseudo@pair0-x", "train@tiny-0", "pseudo@blend0-0"):
+        with pytest.raises(ParamsError, match="there is no such stage"):
+            main._run_of(before + stage)

@@ -16,7 +16,7 @@ from darkroom.cli import stage_run
 from darkroom.cli.main import read_context
 from darkroom.cli.stage_run import FOOTPRINTS, artefacts
 from darkroom.errors import ArtifactError
-from darkroom.params.competition import Transfer
+from darkroom.params.competition import PseudoLabels, Transfer
 from darkroom.project import files
 from darkroom.project.paths import Layout
 from darkroom.stages._context import Context
@@ -93,7 +93,10 @@ def test_a_stage_reads_and_writes_what_dvc_yaml_says(stage: str) -> None:
     assert set(footprint.params) == keys_of(stage)
 
     transfer = Transfer.model_validate({"to": "NAME", "from": "FROM"})
-    context = replace(_context(), paths=Layout("NAME"), folds=(0,), transfer=transfer)
+    labels = PseudoLabels.model_construct(to="NAME", source="FROM")
+    context = replace(
+        _context(), paths=Layout("NAME"), folds=(0,), transfer=transfer, pseudo_labels=labels
+    )
     if stage == "blend":
         context = replace(context, paths=Layout("NAME", first="FIRST"), members=(_context(),))
     paths = {
@@ -129,6 +132,8 @@ def test_a_stage_reads_and_writes_what_dvc_yaml_says(stage: str) -> None:
         return {paths[text] for text in texts if not text.startswith(apart)}
 
     reads = {name.replace("decision", "evaluation") for name in footprint.reads}
+    if stage == "train":  # the folder of the fold holds both
+        reads.remove("pseudo")
     writes = set(footprint.writes)
     assert names("deps") == reads
     assert names("outs", "metrics") == writes | ({"model"} if stage == "train" else set())
@@ -310,6 +315,19 @@ def test_a_transfer_shares_the_model_that_it_reads(root: Path) -> None:
         [(lock, [path])] = artefacts(replace(read(), transfer=transfer), fold=3)["source"]
         assert lock == Layout("small").lock("model3")
         assert path == (source if source.suffix else model)
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "lock"), [("predictions", "one", "test3"), ("blends", "both", "blended")]
+)
+def test_pseudo_labels_share_the_predictions_that_they_read(
+    root: Path, source: str, name: str, lock: str
+) -> None:
+    labels = PseudoLabels.model_validate({"to": "tiny", "from": f"data/{source}/{name}"})
+    context = replace(read(), pseudo_labels=labels)
+    [(path, entries)] = artefacts(context, fold=3)["pseudo_source"]
+    assert path == Layout(name).lock(lock)
+    assert entries == [Path(f"data/{source}/{name}/test/fold3.arrow")]
 
 
 def test_no_two_stages_wait_for_each_other(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

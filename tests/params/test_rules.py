@@ -379,3 +379,86 @@ def test_members_share_data_split_and_fit(
 def test_two_blends_have_two_names(raw: dict[str, Any]) -> None:
     _blended(raw)["blends"] *= 2
     assert "blends[1].name: 'both' is the name of another blend or section" in _message(raw)
+
+
+@pytest.fixture
+def pair(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters of which a second section trains on pseudo-labels of the first."""
+    raw["second"] = copy.deepcopy(raw["carvana"])
+    raw["competitions"].append("second")
+    source = "data/predictions/carvana"
+    raw["pseudo_labels"] = [{"to": "second", "from": source, "confidence": 0.9}]
+    return raw
+
+
+def test_an_entry_of_pseudo_labels_is_that_of_its_section(pair: dict[str, Any]) -> None:
+    params = paramfile.validate_params(pair)
+    entry = params.pseudo_labels_of("second")
+    assert entry is not None
+    assert (entry.source, entry.confidence) == ("data/predictions/carvana", 0.9)
+    assert params.pseudo_labels_of("carvana") is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"to": "secund"}, "pseudo_labels[0].to: 'secund' has no section; did you mean 'second'?"),
+        ({"from": "models/carvana"}, "pseudo_labels[0].from: found 'models/carvana'"),
+        (
+            {"from": "data/predictions/absent"},
+            "found 'data/predictions/absent'; no network that runs",
+        ),
+        ({"from": "data/blends/absent"}, "found 'data/blends/absent'; no network that runs"),
+        ({"from": "data/predictions/second"}, "whose networks wait for those of second themselves"),
+        ({"from": "data/predictions/celeba"}, "differs from second in split.by, "),
+        ({"confidence": None}, "pseudo_labels[0].confidence: this key is missing; write 0.9, say"),
+        ({"confidence": 1.1}, "pseudo_labels[0].confidence: found 1.1"),
+    ],
+)
+def test_pseudo_labels_that_can_t_be(
+    pair: dict[str, Any], changes: dict[str, Any], words: str
+) -> None:
+    pair["pseudo_labels"][0] |= changes
+    assert words in _message(pair)
+
+
+def test_pseudo_labels_of_two_sources_or_of_another_fit(pair: dict[str, Any]) -> None:
+    pair["pseudo_labels"] *= 2
+    pair["second"]["preprocess"]["fit"] = "pad"
+    message = _message(pair)
+    assert "pseudo_labels[1].to: 'second' appears twice" in message
+    assert "stores masks with fit stretch, and second with pad; give both the same" in message
+
+
+def test_pseudo_labels_in_a_circle(pair: dict[str, Any]) -> None:
+    """By the weights of one and the labels of the other."""
+    pair["transfers"] = [{"to": "carvana", "from": "models/second"}]
+    pair["carvana"]["model"]["weights"] = "given"
+    assert "whose networks wait for those of second themselves" in _message(pair)
+
+
+def test_pseudo_labels_of_networks_that_learned_what_they_validate(pair: dict[str, Any]) -> None:
+    """Through them the next network would learn it, too."""
+    pair["transfers"] = [{"to": "carvana", "from": "some.pth", "leakage": "allow"}]
+    pair["carvana"]["model"]["weights"] = "given"
+    assert "carvana has learned images that it validates (leakage: allow)" in _message(pair)
+
+
+@pytest.mark.parametrize(
+    ("name", "confidence", "words"),
+    [
+        ("celeba", 0.4, "of present and absent the more probable one has 0.5 or more"),
+        ("celeba", 0.5, ""),
+        ("banknotes", 0.4, ""),
+    ],
+)
+def test_how_little_confidence_may_be(
+    raw: dict[str, Any], name: str, confidence: float, words: str
+) -> None:
+    raw["second"] = copy.deepcopy(raw[name])
+    source = f"data/predictions/{name}"
+    raw["pseudo_labels"] = [{"to": "second", "from": source, "confidence": confidence}]
+    if words:
+        assert words in _message(raw)
+    else:
+        paramfile.validate_params(raw)

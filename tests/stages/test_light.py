@@ -6,7 +6,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("stage", ["evaluate", "submission"])
+@pytest.mark.parametrize("stage", ["evaluate", "submission", "pseudo"])
 def test_a_stage_that_asks_no_network_imports_no_torch(stage: str) -> None:
     heavy = ("torch", "sklearn", "timm", "albumentations", "torchvision")
     code = f"import sys, darkroom.stages.{stage}; print([m for m in {heavy!r} if m in sys.modules])"

@@ -1,5 +1,7 @@
 """First weights from a file or another run, for the competition that `transfers` names."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +126,39 @@ def test_a_run_whose_files_do_not_belong_together_is_refused(
     _give(root, "models/other/fold0")
     assert main(["transfer", tiny.NAME]) == 6
     assert "not the ones that model.json was written with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "masks"])
+def test_progressive_sizes_by_weights_of_the_same_fold(
+    root: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A section of larger pictures starts from the fold of the smaller ones, and leaks nothing."""
+    monkeypatch.chdir(tiny.project(tmp_path / "sizes", kind))
+
+    def change(params: dict[str, Any]) -> None:
+        small = params[tiny.NAME]
+        params["folds"] = [0, 1]
+        params["competitions"] = [tiny.NAME, "large"]
+        params["large"] = small | {
+            "preprocess": small["preprocess"] | {"height": 48, "width": 64},
+            "model": small["model"] | {"weights": "given"},
+        }
+        params["transfers"] = [{"to": "large", "from": f"models/{tiny.NAME}"}]
+
+    tiny.edit(Path(), change)
+    for name in (tiny.NAME, "large"):
+        for verb in ("fetch", "index", "split", "preprocess"):
+            assert main([verb, name]) == 0
+    assert main(["train", tiny.NAME, "--fold", "1"]) == 0
+    assert main(["transfer", "large", "--fold", "1"]) == 0
+    first = load_file("data/start/large/fold1/weights/weights.safetensors")
+    small = load_file(f"models/{tiny.NAME}/fold1/model.safetensors")
+    assert all(torch.equal(first[key], small[key]) for key in first)
+    assert main(["train", "large", "--fold", "1"]) == 0
+    info = json.loads(Path("models/large/fold1/model.json").read_text())
+    assert (info["height"], info["width"], info["leakage"]) == (48, 64, "refuse")
+    # Of another fold's network the images that this one validates are known.
+    shutil.copytree(f"models/{tiny.NAME}/fold1", "models/other")
+    tiny.edit(Path(), lambda params: params["transfers"][0].update({"from": "models/other"}))
+    assert main(["transfer", "large", "--fold", "0"]) == 0
+    assert main(["train", "large", "--fold", "0"]) == 2

@@ -101,6 +101,7 @@ def write_params(root: Path, settings: Params, *, folds: list[int], seed: int = 
         "folds": folds,
         "transfers": [],
         "blends": [],
+        "pseudo_labels": [],
         NAME: settings,
     }
     (root / "params.yaml").write_text(yaml.dump(params, Dumper=yaml.CSafeDumper))

@@ -18,7 +18,7 @@ from darkroom.params.competition import NAME
 from tests.support.hostile_params import FOLDS, NAMES
 
 ROOT = Path(__file__).parents[2]
-OF_NAMES = [stage for stage in STAGES if stage not in ("params", "transfer", "blend")]
+OF_NAMES = [stage for stage in STAGES if stage not in ("params", "transfer", "pseudo", "blend")]
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # of pygtrie
 
@@ -51,7 +51,14 @@ def files_of(place: Path) -> list[str]:
 
 def single_stage(project: Path, stage: str, **params: Any) -> None:
     """Run `dvc repro --single-item --force`, which asks no other stage."""
-    values = {"competitions": ["tiny"], "folds": [0], "transfers": [], "blends": [], "seed": 7}
+    values = {
+        "competitions": ["tiny"],
+        "folds": [0],
+        "transfers": [],
+        "blends": [],
+        "pseudo_labels": [],
+        "seed": 7,
+    }
     (project / "params.yaml").write_text(json.dumps(values | params))
     with chdir(project), Repo() as repo:
         repo.reproduce(targets=[stage], single_item=True, force=True)
@@ -72,6 +79,10 @@ def test_dvc_refuses_a_name_that_leads_elsewhere_before_it_removes_anything(
     with pytest.raises(Exception) as caught:  # noqa: PT011
         single_stage(project, "transfer@pair0-0", transfers=[{"to": name, "from": "src"}])
     assert "is ignored by .dvcignore" in str(caught.value)
+    pair = {"to": name, "from": "data/predictions/tiny"}
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        single_stage(project, "pseudo@pair0-0", pseudo_labels=[pair])
+    assert "is ignored by .dvcignore" in str(caught.value)
     with pytest.raises(Exception) as caught:  # noqa: PT011
         single_stage(project, "blend@blend0", blends=[{"name": name, "members": ["tiny", "b"]}])
     assert "is ignored by .dvcignore" in str(caught.value)
@@ -89,7 +100,13 @@ def test_nor_does_a_fold(project: Path, fold: str) -> None:
 
 
 def command(project: Path, address: str, **params: Any) -> str:
-    values = {"competitions": ["tiny"], "folds": [0], "transfers": [], "blends": []}
+    values = {
+        "competitions": ["tiny"],
+        "folds": [0],
+        "transfers": [],
+        "blends": [],
+        "pseudo_labels": [],
+    }
     (project / "params.yaml").write_text(json.dumps(values | params))
     with chdir(project), Repo() as repo:
         (stage,) = repo.stage.collect(address)
@@ -100,6 +117,9 @@ def test_a_key_beside_to_and_from_is_no_part_of_the_command(project: Path) -> No
     pair = {"to": "tiny", "from": "src", "x; touch flag #": 1}
     assert command(project, "transfer@pair0-0", transfers=[pair]) == (
         'darkroom transfer --stage "$DVC_STAGE"'
+    )
+    assert command(project, "pseudo@pair0-0", pseudo_labels=[pair]) == (
+        'darkroom pseudo --stage "$DVC_STAGE"'
     )
 
 
@@ -122,10 +142,18 @@ def test_what_dvc_accepts_reaches_a_shell_as_one_word(project: Path, name: str) 
         {"competitions": ["Tiny"]},
         {"folds": ["0; touch flag"]},
         {"transfers": [{"to": "x; touch flag #", "from": "src"}]},
+        {"pseudo_labels": [{"to": "x; touch flag #", "from": "src"}]},
     ],
 )
 def test_dvc_repro_runs_nothing_of_it(project: Path, params: dict[str, Any]) -> None:
-    values = {"competitions": ["tiny"], "folds": [0], "transfers": [], "blends": [], "seed": 7}
+    values = {
+        "competitions": ["tiny"],
+        "folds": [0],
+        "transfers": [],
+        "blends": [],
+        "pseudo_labels": [],
+        "seed": 7,
+    }
     section = {"data": {"source": "sample", "sample": "carvana"}}
     names = dict.fromkeys(params.get("competitions", ["tiny"]), section)
     (project / "params.yaml").write_text(json.dumps(values | params | names))

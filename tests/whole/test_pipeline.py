@@ -85,6 +85,10 @@ def test_each_stage_is_described_and_runs_its_verb_over_the_lists(
             {"pair": "${transfers}", "fold": "${folds}"},
             'transfer --stage "$DVC_STAGE"',
         ),
+        "pseudo": (
+            {"pair": "${pseudo_labels}", "fold": "${folds}"},
+            'pseudo --stage "$DVC_STAGE"',
+        ),
         "blend": ({"blend": "${blends}"}, 'blend --stage "$DVC_STAGE"'),
     }
     matrix, arguments = expected.get(name, (BY_NAME, f"{name} ${{item}}"))
@@ -120,8 +124,9 @@ def test_data_dependencies_are_made_by_earlier_stages(name: str, stage: dict[str
     outs = [out for other in earlier for out in _outs(PIPELINE["stages"][other])]
     made = [out.replace("${item.part}", part) for out in outs for part in ("valid", "test")]
     data, _ = _deps(stage)
-    for path in (each.replace(FIRST, NAME) for each in data):
-        if path in (GIVEN, PARAMS, str(OWN_METRICS)):  # a run's folder, or somebody's file
+    for path in (each.replace(FIRST, NAME).replace(RECEIVER, NAME) for each in data):
+        # A run's folder, or somebody's file; what another section has predicted.
+        if path in (GIVEN, PARAMS, str(OWN_METRICS)) or path.startswith(f"{GIVEN}/"):
             continue
         assert any(out == path or out.startswith(f"{path}/") for out in made), path
 
@@ -143,6 +148,7 @@ def test_paths_are_those_of_the_layout() -> None:
         "predict": f"{NAME}={FOLD}={part}",
         "blend": BLEND,
         **{"train": f"{NAME}={FOLD}", "fold": f"{NAME}={FOLD}", "transfer": f"{RECEIVER}={FOLD}"},
+        "pseudo": f"{RECEIVER}={FOLD}",
     }
     for name, out in outs.items():
         if name != "params":
@@ -157,6 +163,7 @@ def test_paths_are_those_of_the_layout() -> None:
         "preprocess": [str(paths.processed)],
         "audit": [str(paths.audit), str(paths.contact_sheet)],
         "transfer": [(Layout(RECEIVER).start / start / "weights").as_posix()],
+        "pseudo": [(Layout(RECEIVER).start / start / "pseudo").as_posix()],
         "train": [model, history],
         "evaluate": sorted(
             str(path)
@@ -262,14 +269,14 @@ def test_dvc_reads_it_and_makes_a_stage_for_each_competition_and_fold() -> None:
     from dvc.repo import Repo
 
     params = paramfile.read_params(ROOT / "params.yaml")
-    assert (params.transfers, params.blends) == ([], [])
+    assert (params.transfers, params.blends, params.pseudo_labels) == ([], [], [])
     folds = [f"-{fold}" for fold in params.folds]
     both = [f"{fold}-{part}" for fold in folds for part in ("valid", "test")]
     runs = {"fold": folds, "train": folds, "predict": both}
     expected = {
         f"{stage}@{name}{run}"
         for stage in STAGES
-        if stage not in ("transfer", "blend", "params")
+        if stage not in ("transfer", "pseudo", "blend", "params")
         for name in params.competitions
         for run in runs.get(stage, [""])
     } | {"params"}

@@ -230,7 +230,14 @@ def test_the_readme_s_own_competition_runs_alone(project: Path, params: dict[str
 
 def test_the_table_has_a_row_for_every_section() -> None:
     sections = {f"<name>.{key}.*" for name in RAW["competitions"] for key in RAW[name]}
-    assert set(_table()) == sections | {"seed", "folds", "competitions", "transfers", "blends"}
+    assert set(_table()) == sections | {
+        "seed",
+        "folds",
+        "competitions",
+        "transfers",
+        "blends",
+        "pseudo_labels",
+    }
 
 
 def test_a_transfer_makes_one_training_wait_for_another(
@@ -246,6 +253,21 @@ def test_a_transfer_makes_one_training_wait_for_another(
 
     params["celeba"]["train"]["lr"] = 0.5
     assert {"train@celeba-0", *expected} < _reruns(project, params)
+
+
+def test_pseudo_labels_make_one_training_wait_for_the_predictions_of_another(
+    project: Path, params: dict[str, Any]
+) -> None:
+    source = "data/predictions/carvana"
+    params["pseudo_labels"] = [{"to": "merged", "from": source, "confidence": 0.9}]
+    file.validate_params(params)
+    after = ("train", "predict", "evaluate", "submission")
+    expected = {run for stage in after for run in _named(stage, "merged")} | {"pseudo@pair0-0"}
+    assert _reruns(project, params) == expected
+    assert _table()["pseudo_labels"] == ["pseudo", *after]
+
+    params["carvana"]["train"]["lr"] = 0.5
+    assert {"train@carvana-0", *expected} < _reruns(project, params)
 
 
 def test_a_blend_waits_for_the_predictions_of_its_members_and_reruns_nothing(

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 DEBUG = "DARKROOM_DEBUG"  # if it is set, every error shows its traceback
 CHECK_PARAMS = "params"
-BY_FOLD = ("fold", "transfer", "train", "predict")
+BY_FOLD = ("fold", "transfer", "pseudo", "train", "predict")
+BY_ENTRY = ("transfer", "pseudo", "blend")  # of a list in params.yaml
 PARTS = ("valid", "test")
 TRIALS = {
     "check": "go through all of it with one batch, in seconds; nothing of it is kept",
@@ -51,6 +52,7 @@ STAGES = {
     "preprocess": "decode and resize every image into shards",
     "audit": "report what is odd about the data, in numbers and a picture",
     "transfer": "copy first weights from another run or a file",
+    "pseudo": "take confident predictions of test images as labels for a fold's training",
     "train": "train one fold",
     "predict": "keep what a fold's network says of each image of a part",
     "evaluate": "score the validation images and choose the threshold",
@@ -124,7 +126,7 @@ def parser() -> argparse.ArgumentParser:
         verb.add_argument(
             "--name", metavar="NAME", default=argparse.SUPPRESS, help=argparse.SUPPRESS
         )
-        if stage in ("transfer", "blend"):
+        if stage in BY_ENTRY:
             verb.add_argument(
                 "--stage", metavar="STAGE", default=argparse.SUPPRESS, help=argparse.SUPPRESS
             )
@@ -252,8 +254,8 @@ def read_context(name: str) -> Context:
     params = file.read_params(Path(PARAMS))
     if blend := params.blend(name):
         members = tuple(_section_context(params, member) for member in blend.members)
-        paths = Layout(name, first=members[0].name)
-        return replace(members[0], paths=paths, transfer=None, blend=blend, members=members)
+        own = replace(members[0], transfer=None, pseudo_labels=None, blend=blend, members=members)
+        return replace(own, paths=Layout(name, first=members[0].name))
     if name not in params.sections:
         names = [*params.sections, *(each.name for each in params.blends)]
         near = get_close_matches(name, names, n=1)
@@ -287,13 +289,13 @@ def _read_for(stage: str, name: str) -> Context:
 
 
 def _section_context(params: "Params", name: str) -> Context:
-    transfer = params.transfer(name)
     return Context(
         seed=params.seed,
         folds=tuple(params.folds),
         section=params.section(name),
         paths=Layout(name),
-        transfer=transfer,
+        transfer=params.transfer(name),
+        pseudo_labels=params.pseudo_labels_of(name),
     )
 
 
@@ -305,24 +307,25 @@ def _fold(text: str) -> Fold:
 
 
 def _run_of(stage: str) -> dict[str, Any]:
-    """Return the name of DVC's `blend@blend0` or `transfer@pair0-1`, and a transfer's fold.
+    """Return the name of DVC's `blend@blend0` or `transfer@pair0-1`, and the fold of the latter.
 
-    The command has no other part of an entry of `blends` or `transfers`: its keys would not be
-    quoted. So the entry is numbered.
+    The command has no other part of such an entry, whose keys would not be quoted: it is numbered.
     """
     from darkroom.params import file  # noqa: PLC0415  (the help needs none)
 
     # From another folder than this one DVC writes the file before it: a/dvc.yaml:transfer@pair0-1.
     params = file.read_params(Path(PARAMS))
-    match = re.fullmatch(r"(?:.*:)?transfer@pair(\d{1,4})-(\d{1,4}|all)", stage)
-    if match and int(match[1]) < len(params.transfers):
-        return {"name": params.transfers[int(match[1])].to, "fold": _fold(match[2])}
-    match = re.fullmatch(r"(?:.*:)?blend@blend(\d{1,4})", stage)
-    if match and int(match[1]) < len(params.blends):
-        return {"name": params.blends[int(match[1])].name}
-    raise ParamsError(
-        "there is no such stage", found=stage, expected="transfer@pair0-0 or blend@blend0"
-    )
+    receivers = {
+        "transfer@pair": [each.to for each in params.transfers],
+        "pseudo@pair": [each.to for each in params.pseudo_labels],
+        "blend@blend": [each.name for each in params.blends],
+    }
+    match = re.fullmatch(r"(?:.*:)?(\w+@[a-z]+)(\d{1,4})(?:-(\d{1,4}|all))?", stage)
+    kind, number, fold = match.groups() if match else ("", "0", None)
+    names = receivers.get(kind, [])
+    if int(number) >= len(names) or (fold is None) != (kind == "blend@blend"):
+        raise ParamsError("there is no such stage", found=stage, expected="pseudo@pair0-0, say")
+    return {"name": names[int(number)]} | ({} if fold is None else {"fold": _fold(fold)})
 
 
 def _run(options: dict[str, Any]) -> int:
@@ -420,9 +423,8 @@ def _resource_error(error: OSError) -> ResourceError:
     fix = "free some space and run again" if error.errno in DISK_FULL else None
     if error.errno == errno.EFBIG:
         fix = "raise the limit of a file's size (ulimit -f), or use a file system that allows more"
-    return ResourceError(
-        error.strerror or str(error) or type(error).__name__, file=error.filename, fix=fix
-    )
+    message = error.strerror or str(error) or type(error).__name__
+    return ResourceError(message, file=error.filename, fix=fix)
 
 
 def _is_unread() -> bool:

@@ -25,7 +25,8 @@ class Footprint:
     """What a stage reads and writes. dvc.yaml says the same, and a test compares the two.
 
     Attributes:
-        params: `seed`, `folds`, `transfer`, `blend`, and sections of the competition.
+        params: `seed`, `folds`, `transfer`, `pseudo_labels`, `blend`, and sections of the
+            competition.
         reads: Names of `artefacts`; `valid` and `test` are predictions of the folds in
             params.yaml.
         writes: Likewise. Train locks its model itself, when it writes it.
@@ -47,7 +48,12 @@ FOOTPRINTS = {
     "fold": Footprint((), ("index", "split"), ("fold",)),
     "audit": Footprint((), ("index", "split", "processed"), ("audit",)),
     "transfer": Footprint(("transfer",), ("source",), ("weights",)),
-    "train": Footprint(("seed", "model", "train"), ("index", "split", "weights", "processed")),
+    "pseudo": Footprint(
+        ("pseudo_labels",), ("index", "split", "processed", "pseudo_source"), ("pseudo",)
+    ),
+    "train": Footprint(
+        ("seed", "model", "train"), ("index", "split", "weights", "pseudo", "processed")
+    ),
     "predict": Footprint(("predict",), ("index", "split", "processed", "model"), ("predictions",)),
     "evaluate": Footprint(
         ("folds", "evaluate"), ("raw", "index", "split", "processed", "valid"), ("evaluation",)
@@ -105,6 +111,9 @@ def artefacts(context: Context, fold: Fold = 0, part: str = "valid") -> Places:
     locks["predictions"] = [_predictions(paths, part, fold)]
     locks["fold"] = [(paths.lock(f"start{fold}"), [paths.fold_counts(fold)])]
     locks["weights"] = [(paths.lock(f"weights{fold}"), [paths.first_weights(fold)])]
+    locks["pseudo"] = [(paths.lock(f"pseudo{fold}"), [paths.pseudo_labels(fold)])]
+    labels = context.pseudo_labels
+    locks["pseudo_source"] = [_test_predictions(Path(labels.source), fold)] if labels else []
     source = context.transfer
     locks["source"] = [_source(Path(source.source), fold)] if source else []
     return locks
@@ -112,6 +121,13 @@ def artefacts(context: Context, fold: Fold = 0, part: str = "valid") -> Places:
 
 def _predictions(paths: Layout, part: str, fold: Fold) -> tuple[Path, list[Path]]:
     return paths.lock(f"{part}{fold}"), [paths.predictions(part, fold)]
+
+
+def _test_predictions(folder: Path, fold: Fold) -> tuple[Path, list[Path]]:
+    """Return the lock of what pseudo-labels come from; a blend has one for all folds."""
+    is_blend = folder.parent.name == "blends"
+    lock = "blended" if is_blend else f"test{fold}"
+    return Layout(folder.name).lock(lock), [folder / "test" / f"fold{fold}.arrow"]
 
 
 def _source(path: Path, fold: Fold) -> tuple[Path, list[Path]]:
@@ -219,7 +235,7 @@ def _snapshot(
     sections: dict[str, Any] = {}
     params: dict[str, Any] = {context.name: sections}
     for key in FOOTPRINTS[stage].params:
-        if key in ("seed", "folds", "transfer", "blend"):
+        if key in ("seed", "folds", "transfer", "pseudo_labels", "blend"):
             value = getattr(context, key)
             params[key] = value.model_dump(by_alias=True) if hasattr(value, "model_dump") else value
         else:

@@ -48,6 +48,26 @@ class Transfer(Section):
     )
 
 
+class PseudoLabels(Section):
+    """Test images as further training images of a section, by what another network says of them."""
+
+    to: str = Field(description="The section that trains on them.")
+    source: str = Field(
+        alias="from",
+        pattern=r"^data/(predictions|blends)/[a-z][a-z0-9_]*$",
+        description="data/predictions/NAME, of a section, or data/blends/NAME: fold k takes its "
+        "predictions of the test images by fold k.",
+    )
+    confidence: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Of the images to take, the least: the probability of the most probable class; "
+        "of a label, present or absent; of a mask, the mean over its pixels. null: for regression, "
+        "which takes all.",
+    )
+
+
 class Blend(Section):
     """Several networks of one competition, whose predictions become one."""
 
@@ -91,6 +111,13 @@ class Params(Section):
         description="Several sections' predictions as one: {name: ..., members: [...]}.",
     )
 
+    pseudo_labels: list[PseudoLabels] = Field(
+        [],
+        max_length=200,
+        description="Predictions of test images to train on, too: {to: ..., from: ..., "
+        "confidence: ...}.",
+    )
+
     def section(self, name: str) -> Competition:
         """Return the section of a competition; KeyError if there is none."""
         return self.__pydantic_extra__[name]
@@ -98,6 +125,18 @@ class Params(Section):
     def transfer(self, name: str) -> Transfer | None:
         """Return the entry of `transfers` for a competition, if there is one."""
         return next((each for each in self.transfers if each.to == name), None)
+
+    def pseudo_labels_of(self, name: str) -> PseudoLabels | None:
+        """Return the entry of `pseudo_labels` for a competition, if there is one."""
+        return next((each for each in self.pseudo_labels if each.to == name), None)
+
+    def givers(self, entry: PseudoLabels) -> list[str]:
+        """Return the sections whose networks give pseudo-labels; of an unknown blend none."""
+        _, kind, name = entry.source.split("/")
+        blend = self.blend(name)
+        if kind == "predictions":
+            return [name]
+        return blend.members if blend else []
 
     def blend(self, name: str) -> Blend | None:
         """Return the entry of `blends` of a name, if there is one."""

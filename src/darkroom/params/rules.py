@@ -3,7 +3,7 @@
 from difflib import get_close_matches
 from pathlib import Path
 
-from darkroom.params.competition import NAME, Blend, Competition, Params
+from darkroom.params.competition import NAME, Blend, Competition, Params, PseudoLabels
 from darkroom.params.data import KAGGLE, URLS, Source
 from darkroom.params.data_rules import data_faults
 from darkroom.params.model import EncoderUNet, Model, Timm, UNet
@@ -51,7 +51,8 @@ def broken_rules(params: Params) -> list[str]:
         )
     for name in sorted(set(params.competitions) & set(params.sections)):
         faults += _check_folds(name, params)
-    return faults + _check_transfers(params) + _check_blends(params) + _check_sections(params)
+    faults += _check_transfers(params) + _check_blends(params)
+    return faults + _check_pseudo_labels(params) + _check_sections(params)
 
 
 def _check_folds(name: str, params: Params) -> list[str]:
@@ -176,14 +177,7 @@ def _check_members(key: str, blend: Blend, params: Params) -> list[str]:
     first, faults = params.section(blend.members[0]), []
     for name in blend.members[1:]:
         other = params.section(name)
-        pairs = [("split", first.split, other.split), ("data", first.data, other.data)]
-        differing = [
-            f"{part}.{field}"
-            for part, one, two in pairs
-            for field in type(one).model_fields
-            if field not in _SOURCES and getattr(one, field) != getattr(two, field, None)
-        ]
-        if differing:
+        if differing := _differing_keys(first, other):
             faults.append(
                 f"{key}.members: {name} differs from {blend.members[0]} in {', '.join(differing)}; "
                 f"members share data and split: begin it with <<: *{blend.members[0]}"
@@ -199,6 +193,98 @@ def _check_members(key: str, blend: Blend, params: Params) -> list[str]:
         faults.append(
             f"{key}.method: {blend.method} is for {' and '.join(legal)}, and the task is {task}; "
             "write greedy, convex or mean"
+        )
+    return faults
+
+
+def _differing_keys(first: Competition, other: Competition) -> list[str]:
+    """Return the keys of data and split, but for where the files come from, that differ."""
+    return [
+        f"{part}.{field}"
+        for part, one, two in (
+            ("split", first.split, other.split),
+            ("data", first.data, other.data),
+        )
+        for field in type(one).model_fields
+        if field not in _SOURCES and getattr(one, field) != getattr(two, field, None)
+    ]
+
+
+def _check_pseudo_labels(params: Params) -> list[str]:
+    """Check that pseudo-labels come from other networks of the same data and split."""
+    faults = []
+    receivers = [each.to for each in params.pseudo_labels]
+    for position, entry in enumerate(params.pseudo_labels):
+        key, name, givers = f"pseudo_labels[{position}]", entry.to, params.givers(entry)
+        if name not in params.sections:
+            near = get_close_matches(name, params.sections, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            faults.append(f"{key}.to: {name!r} has no section{hint}")
+            continue
+        if name in receivers[:position]:
+            faults.append(f"{key}.to: {name!r} appears twice")
+        if not givers or not set(givers) <= set(params.competitions) & set(params.sections):
+            runs = "no network that runs has this name; add it to competitions, or to blends"
+            faults.append(f"{key}.from: found {entry.source!r}; {runs}")
+            continue
+        if name in _networks_before(params, name):
+            faults.append(
+                f"{key}.from: found {entry.source!r}, whose networks wait for those of {name} "
+                "themselves; give the second training a section of its own: "
+                f"{name}_second: {{<<: *{name}}}"
+            )
+        faults += _check_pair(key, entry, params.section(givers[0]), params.section(name))
+        faults += [
+            f"{key}.from: {giver} has learned images that it validates (leakage: allow), and so "
+            f"would {name}; take its first weights by fold"
+            for giver in sorted({*givers, *_networks_before(params, name)})
+            if (transfer := params.transfer(giver)) and transfer.leakage == "allow"
+        ]
+    return faults
+
+
+def _networks_before(params: Params, name: str) -> set[str]:
+    """Return the sections that are trained before one: their weights or predictions enter it."""
+    before, todo = set[str](), [name]
+    while todo:
+        each = todo.pop()
+        givers = list[str]()
+        if transfer := params.transfer(each):
+            givers += Path(transfer.source).parts[1:2] if transfer.source[:7] == "models/" else ()
+        if entry := params.pseudo_labels_of(each):
+            givers += params.givers(entry)
+        todo += [giver for giver in givers if giver not in before]
+        before.update(givers)
+    return before
+
+
+def _check_pair(
+    key: str, entry: PseudoLabels, giver: Competition, receiver: Competition
+) -> list[str]:
+    """Check that a source predicts what a section learns, and what the confidence is for."""
+    faults, task = [], receiver.data.task
+    if differing := _differing_keys(giver, receiver):
+        faults.append(
+            f"{key}: {entry.source} differs from {entry.to} in {', '.join(differing)}; both share "
+            "data and split: begin one with <<: *the_other"
+        )
+    elif task == "segmentation" and giver.preprocess.fit != receiver.preprocess.fit:
+        faults.append(
+            f"{key}: {entry.source} stores masks with fit {giver.preprocess.fit}, and {entry.to} "
+            f"with {receiver.preprocess.fit}; give both the same"
+        )
+    confidence = entry.confidence
+    if task == "regression" and confidence is not None:
+        faults.append(
+            f"{key}.confidence: found {confidence:g}, but a value has none; remove it: all test "
+            "images are taken"
+        )
+    elif task != "regression" and confidence is None:
+        faults.append(f"{key}.confidence: this key is missing; write 0.9, say")
+    elif task in ("binary", "multilabel") and confidence is not None and confidence < 0.5:
+        faults.append(
+            f"{key}.confidence: found {confidence:g}, but of present and absent the more probable "
+            "one has 0.5 or more"
         )
     return faults
 

@@ -83,6 +83,10 @@ class Layout:
         """A fold's first weights, from the source that `transfers` names, and what they learned."""
         return self.start / f"fold{fold}" / "weights"
 
+    def pseudo_labels(self, fold: Fold) -> Path:
+        """The test images that a fold trains on as well, and their targets."""
+        return self.start / f"fold{fold}" / "pseudo"
+
     @property
     def processed(self) -> Path:
         """Shards, and facts.csv about every raw image."""

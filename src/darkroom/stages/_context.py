@@ -10,7 +10,7 @@ from darkroom.project.paths import Fold, Layout
 
 # At runtime a stage imports the sections that it reads: the others are no dependency of it.
 if TYPE_CHECKING:
-    from darkroom.params.competition import Blend, Competition, Transfer
+    from darkroom.params.competition import Blend, Competition, PseudoLabels, Transfer
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Context:
         section: The competition's section of params.yaml, validated.
         paths: Where its files lie.
         transfer: Where its first weights come from; None: nothing.
+        pseudo_labels: Whose predictions of test images it trains on as well; None: nobody's.
         blend: What it blends; None: it is no blend.
         members: Of a blend: each section whose predictions it blends. Its own section is the
             first's, and so are its raw files, index, split and shards.
@@ -36,6 +37,7 @@ class Context:
     section: "Competition"
     paths: Layout
     transfer: "Transfer | None" = None
+    pseudo_labels: "PseudoLabels | None" = None
     blend: "Blend | None" = None
     members: "tuple[Context, ...]" = ()
     require_unchanged: Callable[[], object] = lambda: None

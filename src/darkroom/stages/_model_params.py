@@ -17,12 +17,15 @@ _WITHOUT_EFFECT = ("accelerator", "checkpoint_steps", "workers")  # of `train`, 
 
 
 def learning_params(context: Context) -> dict[str, Any]:
-    """Return the seed and the sections `model` and `train`, as JSON values."""
+    """Return the seed, the sections `model` and `train`, and pseudo-labels, as JSON values."""
     train = context.section.train.model_dump(mode="json", exclude=set(_WITHOUT_EFFECT))
+    entry = context.pseudo_labels
+    pseudo_labels = {} if entry is None else entry.model_dump(mode="json", exclude={"to"})
     return {
         "seed": context.seed,
         "model": context.section.model.model_dump(mode="json"),
         "train": train,
+        **({"pseudo_labels": pseudo_labels} if pseudo_labels else {}),
     }
 
 

@@ -19,7 +19,7 @@ _FOLD = re.compile(r"fold(\d+|all)(?:\.csv|\.arrow)?")
 
 
 def run() -> None:
-    """Check params.yaml, and put aside the folds and first weights that it no longer names."""
+    """Check params.yaml, and put aside what it no longer names of folds, weights and labels."""
     params = read_params(Path(PARAMS))
     for path in leftovers(params):
         place = _free_place(DROPPED / path)
@@ -32,7 +32,7 @@ def run() -> None:
 
 
 def leftovers(params: Params) -> Iterator[Path]:
-    """Yield what folds and transfers left behind that the parameters no longer name.
+    """Yield what folds, transfers and pseudo-labels left behind that the parameters no longer name.
 
     A fold that a transfer takes its weights from stays.
     """
@@ -49,6 +49,9 @@ def leftovers(params: Params) -> Iterator[Path]:
         if params.transfer(name) is None:
             weights = map(paths.first_weights, params.folds)
             yield from (path for path in weights if path.exists())
+        if params.pseudo_labels_of(name) is None:
+            pseudo_labels = map(paths.pseudo_labels, params.folds)
+            yield from (path for path in pseudo_labels if path.exists())
 
 
 def _is_used(path: Path, sources: set[Path]) -> bool:

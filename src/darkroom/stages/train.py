@@ -25,7 +25,14 @@ from darkroom.params.train import Train
 from darkroom.project import files, fingerprint
 from darkroom.project.paths import Fold, Layout
 from darkroom.project.work import half_done
-from darkroom.stages import _leaks, _model_params, _sampling, _train_args, _unfinished
+from darkroom.stages import (
+    _leaks,
+    _model_params,
+    _pseudo_labels,
+    _sampling,
+    _train_args,
+    _unfinished,
+)
 from darkroom.stages._context import Context
 from darkroom.stages._inputs import mask_classes, read_part
 from darkroom.stages._split import read_split, require_fold
@@ -55,6 +62,8 @@ class _Inputs:
         targets: By number; None for masks, which the shards hold.
         images: The codes of all images that the finished network will have learned from.
         may_leak: Whether its first weights may have learned validation images.
+        pseudo_labels: The note of those that are behind the training images, and are learned too;
+            None: there are none.
         digests: Of what has been read: the files may be others a moment later.
     """
 
@@ -65,6 +74,7 @@ class _Inputs:
     targets: NDArray[Any] | None
     images: Codes
     may_leak: bool
+    pseudo_labels: dict[str, Any] | None
     digests: dict[str, str]
 
     @property
@@ -251,6 +261,10 @@ def _read_inputs(context: Context, fold: Fold) -> _Inputs:
     targets = _train_args.target_array(rows, index.card)
     learned_from = None if targets is None else targets[train_rows]
     _train_args.require_known(learned_from, index.card, fold)
+    note = _pseudo_labels.read_note(context, fold, index, split_sha256)
+    if note is not None:
+        shards, targets, added = _pseudo_labels.extended(context, fold, index, shards, targets)
+        train_rows += added
     return _Inputs(
         card=index.card,
         shards=shards,
@@ -259,10 +273,12 @@ def _read_inputs(context: Context, fold: Fold) -> _Inputs:
         targets=targets,
         images=np.union1d(first_images, own_images),
         may_leak=may_leak,
+        pseudo_labels=note,
         digests={
             "card": index.sha256,
             "split": split_sha256,
             **shards.digests,
+            **({} if note is None else note["digests"]),
             **own_digests(index.card.metric),
         },
     )
@@ -350,6 +366,7 @@ def _description(
     """Return what is needed to use the weights, and what they were trained with."""
     card, shards = inputs.card, inputs.shards
     mean, std = normalisation(**arguments)
+    note = inputs.pseudo_labels
     return {
         "task": card.task,
         "targets": card.targets,
@@ -366,6 +383,11 @@ def _description(
         "seed": _train_args.fold_seed(context, fold),
         "leakage": _leaks.ALLOW if inputs.may_leak else "refuse",
         "split_sha256": inputs.digests["split"],
+        **(
+            {}
+            if note is None
+            else {"pseudo_labels": {key: note[key] for key in ("rows", "images")}}
+        ),
         _model_params.KEY: _model_params.learning_params(context),
         "libraries": fingerprint.libraries(),
     }
