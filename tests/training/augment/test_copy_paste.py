@@ -1,6 +1,7 @@
 """Objects of another image: whole ones, over what was there, in picture and mask alike."""
 
 import numpy as np
+import pytest
 
 from darkroom.training.augment.copy_paste import CopyPaste
 
@@ -68,3 +69,16 @@ def test_nothing_is_pasted_in_the_last_epochs() -> None:
         True,
         True,
     ]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 7])
+def test_pictures_of_any_number_of_channels_are_pasted_into(channels: int) -> None:
+    _, mask, other, other_mask = scene()
+    images = np.full((2, 8, 12, channels), GROUND, np.uint8)  # as of a batch
+    moved = np.repeat(other[..., :1], channels, axis=2)[:, ::-1]  # as a flip leaves it
+    paste().paste(images[1], mask, (moved, other_mask[..., ::-1]), 4)
+    pasted = (images[1] == OTHER).all(axis=2)
+    assert pasted.any()
+    assert (images[1][~pasted] == GROUND).all()
+    assert (images[0] == GROUND).all()
+    assert np.array_equal(mask[:2, pasted], other_mask[:2, :, ::-1][:, pasted])
