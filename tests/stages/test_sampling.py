@@ -57,6 +57,14 @@ def test_classes_are_balanced_soft_ones_by_the_greatest() -> None:
     assert shares(sampling) == pytest.approx(expected)
 
 
+def test_the_absent_answer_of_a_binary_label_may_be_the_rare_one() -> None:
+    labels = np.array([[1], [1], [1], [0]], np.float32)
+    found = shares(
+        train_sampling(section(sample="balanced"), Card("binary", ("a",)), labels, masks())
+    )
+    assert found == pytest.approx({0: 1 / 6, 1: 1 / 6, 2: 1 / 6, 3: 1 / 2})
+
+
 def test_an_unknown_label_is_not_a_rare_one() -> None:
     labels = np.array([[1, 0], [0, np.nan], [0, 0], [0, np.nan], [0, 0]], np.float32)
     card = Card("multilabel", ("a", "b"))

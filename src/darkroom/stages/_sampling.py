@@ -58,6 +58,8 @@ def train_sampling(
         )
     if train.sample == "foreground":
         return Foreground(np.asarray(present.any(axis=1)))
+    if card.task == "binary":  # two classes: the absent one may be the rare one
+        return class_balanced(present[:, 0].astype(np.int64))
     return label_balanced(present)
 
 
