@@ -250,4 +250,18 @@ READING = (
         "",
         ("tests/prediction/test_averaging.py",),
     ),
+    SafetyLine(
+        "pseudo-labels come from networks of the same split",
+        "stages/pseudo.py",
+        "        if found != value:\n",
+        "        if False:\n",
+        ("tests/stages/test_pseudo.py",),
+    ),
+    SafetyLine(
+        "a copy of a training image, perhaps one that is validated on, gets no pseudo-label",
+        "stages/pseudo.py",
+        "if certainty[number] >= least and image_id not in self.copies",
+        "if certainty[number] >= least",
+        ("tests/stages/test_pseudo.py",),
+    ),
 )
