@@ -103,6 +103,23 @@ def test_of_one_fold_each_half_has_the_mix_of_the_other() -> None:
     assert ((tested > 0.5) == TRUTH).all()
 
 
+def test_every_second_image_of_a_single_fold_may_be_sampled() -> None:
+    """The same, of a sample whose numbers are all even: its halves are those of the sample."""
+    even = np.arange(240) % 2 == 0
+    sample = labels(wrong_at(~even), wrong_at(even), folds=np.zeros(240, np.int64))
+    blend = fit_blend("greedy", sample, np.arange(240) * 2, 0)
+    doubled = [np.repeat(member, 2, axis=0) for member in sample.members]
+    assert ((blend.mix_validation(0, doubled, 0) > 0.5) != np.repeat(TRUTH, 2, axis=0)).all()
+
+
+def test_a_fold_without_answers_is_mixed_by_what_the_others_say() -> None:
+    even = np.arange(240) % 2 == 0
+    sample = labels(wrong_at(~even), wrong_at(even & ~even), folds=np.arange(240) // 120)
+    blend = fit_blend("greedy", sample, np.arange(240) % 120, 0)
+    members = list(sample.members)
+    assert (blend.mix_validation(2, members, 0) == blend.whole(members)).all()
+
+
 def test_a_single_image_has_the_mix_of_itself() -> None:
     sample = LabelSample(
         get_metric("rmse", "regression"),

@@ -30,23 +30,29 @@ class Blend:
     """How the predictions of each fold are made from those of the members.
 
     Attributes:
-        validation: By fold: image i of the fold is mixed by entry i modulo their number.
+        validation: By fold: one mix, or of a single fold one a half of its images. A fold that is
+            not there has no answers: it is mixed as `whole` says.
         test: By fold.
         whole: The mix that is fitted to all images: of folds that validate nothing, and in reports.
+        places: Of a single fold, the number of each image that was sampled, ascending. They belong
+            to the halves in turn, and others to that of the one before them.
     """
 
     validation: dict[int, tuple[Mix, ...]]
     test: dict[int, Mix]
     whole: Mix
+    places: Rows | None = None
 
     def mix_validation(self, fold: int, members: Sequence[Floats], start: int) -> Floats:
         """Return the mixed predictions of a batch whose first image is number `start` of a fold."""
-        mixes = self.validation[fold]
-        if len(mixes) == 1:
+        mixes = self.validation.get(fold, (self.whole,))
+        if self.places is None:
             return mixes[0](members)
         mixed = np.empty_like(members[0])
+        numbers = np.arange(len(mixed)) + start
+        parts = (np.searchsorted(self.places, numbers, side="right") - 1) % 2
         for part, mix in enumerate(mixes):
-            rows = (np.arange(len(mixed)) + start) % len(mixes) == part
+            rows = parts == part
             mixed[rows] = mix([member[rows] for member in members])
         return mixed
 
@@ -122,7 +128,7 @@ def _cross_fit(fit: Fit, folds: Rows, places: Rows) -> Blend:
     if len(numbers) > 1:
         of_folds = {fold: fit(np.flatnonzero(folds != fold)) for fold in numbers}
         return Blend({fold: (mix,) for fold, mix in of_folds.items()}, of_folds, whole)
-    halves = [np.flatnonzero(places % 2 != part) for part in range(2)]
-    if not all(map(len, halves)):  # a single image
-        return Blend({numbers[0]: (whole,)}, {}, whole)
-    return Blend({numbers[0]: tuple(map(fit, halves))}, {}, whole)
+    if len(folds) < 2:
+        return Blend({}, {}, whole)
+    halves = [np.flatnonzero(np.arange(len(folds)) % 2 != part) for part in range(2)]
+    return Blend({numbers[0]: tuple(map(fit, halves))}, {}, whole, places)

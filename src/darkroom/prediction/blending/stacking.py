@@ -17,7 +17,6 @@ from sklearn.model_selection import StratifiedKFold
 from darkroom.prediction.blending.mixes import Mix, WeightedMean, mean_of
 from darkroom.prediction.thresholds import Doubles, Floats
 
-STACK_CLASSES = 60  # at most: a coefficient a class, member and class
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # scikit-learn's C, from strong to weak
 _ALPHAS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 _SPLITS = 3
