@@ -11,6 +11,7 @@ from torch.optim import SGD, AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from darkroom.errors import ParamsError
+from darkroom.training.optimizers import build_optimizer
 from darkroom.training.schedules import SHAPES, build_schedule
 
 
@@ -62,6 +63,16 @@ def test_one_cycle_moves_momentum_as_torch_does(kind: Any) -> None:
         theirs.step()
         plan.step_batch()
         other.step()
+
+
+def test_one_cycle_moves_both_momenta_of_muon() -> None:
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    held = build_optimizer(net, "muon", lr=0.1, weight_decay=0.0)
+    plan = build_schedule(held, "one_cycle", lr=0.1, total_steps=10)
+    for _ in range(3):
+        plan.step_batch()
+    for group in held.param_groups:
+        assert group["betas"][0] == group["momentum"] == pytest.approx(0.85, abs=0.01)
 
 
 @pytest.mark.parametrize(("momentum", "highest", "lowest"), [(0.0, 0.0, 0.0), (0.8, 0.9, 0.7)])

@@ -190,7 +190,7 @@ class Train(FitConfig):
     erase: Share = Field(0.0, description="Share of the images of which a random box is hidden.")
     sample: Literal["balanced", "foreground"] | None = Field(
         None,
-        description="balanced: rare classes and labels as often as others; foreground: a third of "
+        description="balanced: each class as often, rare labels more often; foreground: a third of "
         "the windows holds some of the mask; null: each image once an epoch.",
     )
     crop: Annotated[list[Annotated[int, Field(ge=8)]], Field(min_length=2, max_length=2)] | None = (

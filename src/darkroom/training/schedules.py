@@ -106,7 +106,7 @@ class Schedule:
                 continue
             if "betas" in group:
                 group["betas"] = (momentum, *group["betas"][1:])
-            else:
+            if "momentum" in group:  # muon's groups have both
                 group["momentum"] = momentum
 
     def _momentum(self) -> float:
