@@ -84,7 +84,8 @@ def test_every_verb_has_a_help_page(capsys: pytest.CaptureFixture[str], verb: st
     text = capsys.readouterr().out
     assert f"usage: darkroom {verb}" in text
     nameless = ("params", "summary", "use", "networks", "schema")
-    assert ("a competition of params.yaml" in text) == (verb not in nameless)
+    named = f"a {'blend' if verb == 'blend' else 'competition'} of params.yaml"
+    assert (named in text) == (verb not in nameless)
     assert ("--fold" in text) == (verb in (*main.BY_FOLD, "lr"))
 
 

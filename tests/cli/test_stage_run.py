@@ -317,17 +317,12 @@ def test_a_transfer_shares_the_model_that_it_reads(root: Path) -> None:
         assert path == (source if source.suffix else model)
 
 
-@pytest.mark.parametrize(
-    ("source", "name", "lock"), [("predictions", "one", "test3"), ("blends", "both", "blended")]
-)
-def test_pseudo_labels_share_the_predictions_that_they_read(
-    root: Path, source: str, name: str, lock: str
-) -> None:
-    labels = PseudoLabels.model_validate({"to": "tiny", "from": f"data/{source}/{name}"})
+def test_pseudo_labels_share_the_predictions_that_they_read(root: Path) -> None:
+    labels = PseudoLabels.model_validate({"to": "tiny", "from": "data/predictions/one"})
     context = replace(read(), pseudo_labels=labels)
     [(path, entries)] = artefacts(context, fold=3)["pseudo_source"]
-    assert path == Layout(name).lock(lock)
-    assert entries == [Path(f"data/{source}/{name}/test/fold3.arrow")]
+    assert path == Layout("one").lock("test3")
+    assert entries == [Path("data/predictions/one/test/fold3.arrow")]
 
 
 def test_no_two_stages_wait_for_each_other(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -385,6 +385,7 @@ def test_two_blends_have_two_names(raw: dict[str, Any]) -> None:
 def pair(raw: dict[str, Any]) -> dict[str, Any]:
     """Return parameters of which a second section trains on pseudo-labels of the first."""
     raw["second"] = copy.deepcopy(raw["carvana"])
+    raw["idle"] = raw["second"]
     raw["competitions"].append("second")
     source = "data/predictions/carvana"
     raw["pseudo_labels"] = [{"to": "second", "from": source, "confidence": 0.9}]
@@ -403,12 +404,13 @@ def test_an_entry_of_pseudo_labels_is_that_of_its_section(pair: dict[str, Any]) 
     ("changes", "words"),
     [
         ({"to": "secund"}, "pseudo_labels[0].to: 'secund' has no section; did you mean 'second'?"),
+        ({"to": "idle"}, "pseudo_labels[0].to: found 'idle', which does not run; add it to comp"),
         ({"from": "models/carvana"}, "pseudo_labels[0].from: found 'models/carvana'"),
         (
             {"from": "data/predictions/absent"},
             "found 'data/predictions/absent'; no network that runs",
         ),
-        ({"from": "data/blends/absent"}, "found 'data/blends/absent'; no network that runs"),
+        ({"from": "data/blends/both"}, "pseudo_labels[0].from: found 'data/blends/both'"),
         ({"from": "data/predictions/second"}, "whose networks wait for those of second themselves"),
         ({"from": "data/predictions/celeba"}, "differs from second in split.by, "),
         ({"confidence": None}, "pseudo_labels[0].confidence: this key is missing; write 0.9, say"),
@@ -456,6 +458,7 @@ def test_how_little_confidence_may_be(
     raw: dict[str, Any], name: str, confidence: float, words: str
 ) -> None:
     raw["second"] = copy.deepcopy(raw[name])
+    raw["competitions"].append("second")
     source = f"data/predictions/{name}"
     raw["pseudo_labels"] = [{"to": "second", "from": source, "confidence": confidence}]
     if words:

@@ -113,3 +113,14 @@ def test_a_running_stage_of_the_other_section_is_not_waited_for(
     ):
         (unfinished / "train-00000.arrow").write_bytes(b"half")
         assert messages(capsys, *VERBS).count("shared with tiny") == 2
+
+
+def test_a_broken_link_of_the_source_is_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = tiny.project(tmp_path, "multiclass")
+    (root / "source/train.zip").rename(tmp_path / "elsewhere.zip")
+    (root / "source/train.zip").symlink_to("nowhere.zip")
+    monkeypatch.chdir(root)
+    assert main(["fetch", tiny.NAME]) == 3
+    assert "correct the link, or remove it" in capfd.readouterr().err

@@ -124,10 +124,8 @@ def _predictions(paths: Layout, part: str, fold: Fold) -> tuple[Path, list[Path]
 
 
 def _test_predictions(folder: Path, fold: Fold) -> tuple[Path, list[Path]]:
-    """Return the lock of what pseudo-labels come from; a blend has one for all folds."""
-    is_blend = folder.parent.name == "blends"
-    lock = "blended" if is_blend else f"test{fold}"
-    return Layout(folder.name).lock(lock), [folder / "test" / f"fold{fold}.arrow"]
+    """Return the lock of what pseudo-labels come from."""
+    return Layout(folder.name).lock(f"test{fold}"), [folder / "test" / f"fold{fold}.arrow"]
 
 
 def _source(path: Path, fold: Fold) -> tuple[Path, list[Path]]:

@@ -52,11 +52,12 @@ class PseudoLabels(Section):
     """Test images as further training images of a section, by what another network says of them."""
 
     to: str = Field(description="The section that trains on them.")
+    # Not of a blend: it waits for all of data/predictions, and DVC would wait in a circle.
     source: str = Field(
         alias="from",
-        pattern=r"^data/(predictions|blends)/[a-z][a-z0-9_]*$",
-        description="data/predictions/NAME, of a section, or data/blends/NAME: fold k takes its "
-        "predictions of the test images by fold k.",
+        pattern=r"^data/predictions/[a-z][a-z0-9_]*$",
+        description="data/predictions/NAME, of a section: fold k takes the predictions of the test "
+        "images by its fold k.",
     )
     confidence: float | None = Field(
         None,
@@ -66,6 +67,11 @@ class PseudoLabels(Section):
         "of a label, present or absent; of a mask, the mean over its pixels. null: for regression, "
         "which takes all.",
     )
+
+    @property
+    def giver(self) -> str:
+        """The section whose predictions they are."""
+        return self.source.rsplit("/", 1)[1]
 
 
 class Blend(Section):
@@ -112,7 +118,6 @@ class Params(Section):
     )
 
     pseudo_labels: list[PseudoLabels] = Field(
-        [],
         max_length=200,
         description="Predictions of test images to train on, too: {to: ..., from: ..., "
         "confidence: ...}.",
@@ -129,14 +134,6 @@ class Params(Section):
     def pseudo_labels_of(self, name: str) -> PseudoLabels | None:
         """Return the entry of `pseudo_labels` for a competition, if there is one."""
         return next((each for each in self.pseudo_labels if each.to == name), None)
-
-    def givers(self, entry: PseudoLabels) -> list[str]:
-        """Return the sections whose networks give pseudo-labels; of an unknown blend none."""
-        _, kind, name = entry.source.split("/")
-        blend = self.blend(name)
-        if kind == "predictions":
-            return [name]
-        return blend.members if blend else []
 
     def blend(self, name: str) -> Blend | None:
         """Return the entry of `blends` of a name, if there is one."""

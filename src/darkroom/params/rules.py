@@ -215,7 +215,7 @@ def _check_pseudo_labels(params: Params) -> list[str]:
     faults = []
     receivers = [each.to for each in params.pseudo_labels]
     for position, entry in enumerate(params.pseudo_labels):
-        key, name, givers = f"pseudo_labels[{position}]", entry.to, params.givers(entry)
+        key, name, giver = f"pseudo_labels[{position}]", entry.to, entry.giver
         if name not in params.sections:
             near = get_close_matches(name, params.sections, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -223,8 +223,10 @@ def _check_pseudo_labels(params: Params) -> list[str]:
             continue
         if name in receivers[:position]:
             faults.append(f"{key}.to: {name!r} appears twice")
-        if not givers or not set(givers) <= set(params.competitions) & set(params.sections):
-            runs = "no network that runs has this name; add it to competitions, or to blends"
+        if name not in params.competitions:
+            faults.append(f"{key}.to: found {name!r}, which does not run; add it to competitions")
+        if giver not in params.competitions or giver not in params.sections:
+            runs = "no network that runs has this name; add it to competitions"
             faults.append(f"{key}.from: found {entry.source!r}; {runs}")
             continue
         if name in _networks_before(params, name):
@@ -233,12 +235,12 @@ def _check_pseudo_labels(params: Params) -> list[str]:
                 "themselves; give the second training a section of its own: "
                 f"{name}_second: {{<<: *{name}}}"
             )
-        faults += _check_pair(key, entry, params.section(givers[0]), params.section(name))
+        faults += _check_pair(key, entry, params.section(giver), params.section(name))
         faults += [
-            f"{key}.from: {giver} has learned images that it validates (leakage: allow), and so "
+            f"{key}.from: {other} has learned images that it validates (leakage: allow), and so "
             f"would {name}; take its first weights by fold"
-            for giver in sorted({*givers, *_networks_before(params, name)})
-            if (transfer := params.transfer(giver)) and transfer.leakage == "allow"
+            for other in sorted({giver, *_networks_before(params, name)})
+            if (transfer := params.transfer(other)) and transfer.leakage == "allow"
         ]
     return faults
 
@@ -252,7 +254,7 @@ def _networks_before(params: Params, name: str) -> set[str]:
         if transfer := params.transfer(each):
             givers += Path(transfer.source).parts[1:2] if transfer.source[:7] == "models/" else ()
         if entry := params.pseudo_labels_of(each):
-            givers += params.givers(entry)
+            givers.append(entry.giver)
         todo += [giver for giver in givers if giver not in before]
         before.update(givers)
     return before

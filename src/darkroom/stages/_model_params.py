@@ -20,7 +20,9 @@ def learning_params(context: Context) -> dict[str, Any]:
     """Return the seed, the sections `model` and `train`, and pseudo-labels, as JSON values."""
     train = context.section.train.model_dump(mode="json", exclude=set(_WITHOUT_EFFECT))
     entry = context.pseudo_labels
-    pseudo_labels = {} if entry is None else entry.model_dump(mode="json", exclude={"to"})
+    pseudo_labels = (
+        {} if entry is None else entry.model_dump(mode="json", by_alias=True, exclude={"to"})
+    )
     return {
         "seed": context.seed,
         "model": context.section.model.model_dump(mode="json"),

@@ -69,6 +69,7 @@ def _fingerprint(data: Data, source: tuple[Path, list[str]] | None) -> str:
     listed = [
         (path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns)
         for path in raw_paths(folder, names)
+        if path.is_file()  # else it is refused, in words, when it is copied
         for status in [path.stat()]
     ]
     return parts_fingerprint({"folder": str(folder.resolve()), "files": listed})

@@ -17,7 +17,7 @@ from darkroom.errors import ArtifactError, DataError, ParamsError
 from darkroom.index.card import Card
 from darkroom.index.table import Index, read_index
 from darkroom.prediction.blending.sampling import same_size
-from darkroom.prediction.predictions import Prediction, Predictions
+from darkroom.prediction.predictions import Predictions
 from darkroom.prediction.pseudo_labels import label_targets, mask_targets
 from darkroom.project import files
 from darkroom.project.paths import PARAMS, Fold
@@ -107,11 +107,7 @@ def _read_source(
     Raises:
         ArtifactError: They are absent, damaged, or of something else.
     """
-    is_blend = folder.parent.name == "blends"
-    runs = (
-        f"blend {folder.name}" if is_blend else f"predict {folder.name} --fold {fold} --part test"
-    )
-    fix = f"run `darkroom {runs}`"
+    fix = f"run `darkroom predict {folder.name} --fold {fold} --part test`"
     source = Predictions(folder / "test" / f"fold{fold}.arrow", fix=fix)
     header = source.header
     expected = {
@@ -164,17 +160,12 @@ def _write_masks(
     more = format.planes - card.planes  # a plane of unknown pixels, of which there are none
 
     def rows() -> Iterator[StoredImage]:
-        for batch in same_size(source, source.header, stored):
-            yield from _mask_rows(batch, more)
-
-    def _mask_rows(batch: Prediction, more: int) -> Iterator[StoredImage]:
-        ids, probabilities, originals = batch
-        masks, certainty = mask_targets(probabilities, originals, format.fit, classes)
-        masks = np.pad(masks, ((0, 0), (0, more), (0, 0), (0, 0)))
-        for number in selection.add(ids, np.empty((len(ids), 0)), certainty):
-            yield StoredImage(
-                ids[number], b"", pack_mask(masks[number]), *originals[number].tolist()
-            )
+        for ids, probabilities, originals in same_size(source, source.header, stored):
+            masks, certainty = mask_targets(probabilities, originals, format.fit, classes)
+            masks = np.pad(masks, ((0, 0), (0, more), (0, 0), (0, 0)))
+            for number in selection.add(ids, np.empty((len(ids), 0)), certainty):
+                mask = pack_mask(masks[number])
+                yield StoredImage(ids[number], b"", mask, *originals[number].tolist())
 
     # Images without bytes: a JPEG may have any number of them.
     write_shard(path, rows(), replace(format, image="jpeg"))
