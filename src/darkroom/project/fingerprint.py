@@ -18,7 +18,7 @@ LIBRARIES = (
     "numpy",
     "opencv-python-headless",
     "pillow",
-    "scikit-learn",  # areas under curves, which choose the epoch
+    "scikit-learn",  # stacks of blends
     "segmentation-models-pytorch",
     "simplejpeg",
     "timm",

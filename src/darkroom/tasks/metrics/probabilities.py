@@ -106,12 +106,15 @@ def area_under_curve(present: NDArray[np.bool_], scores: Array) -> float | None:
         >>> area_under_curve(np.array([False, True, False, True]), np.array([0.1, 0.4, 0.4, 0.8]))
         0.875
     """
-    if not 0 < np.count_nonzero(present) < len(present):
+    count = np.count_nonzero(present)
+    if not 0 < count < len(present):
         return None
-    # Here, not above: its import takes a second, and index and check need no area.
-    from sklearn.metrics import roc_auc_score  # noqa: PLC0415
-
-    return float(roc_auc_score(present, scores))
+    # The share of pairs in the right order. scikit-learn's is the same number, but its import takes
+    # longer than all else that an edited threshold costs.
+    _, groups, sizes = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(sizes) - (sizes - 1) / 2  # of a group of equal ones their mean, from 1
+    above = ranks[groups][present].sum() - count * (count + 1) / 2
+    return float(above / (count * (len(present) - count)))
 
 
 def average_precision(present: NDArray[np.bool_], scores: Array) -> float | None:
@@ -127,9 +130,11 @@ def average_precision(present: NDArray[np.bool_], scores: Array) -> float | None
     """
     if not present.any():
         return None
-    from sklearn.metrics import average_precision_score  # noqa: PLC0415  (see above)
-
-    return float(average_precision_score(present, scores))
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # of equal ones
+    hits = np.cumsum(present[order])[ends]
+    precision = hits / (ends + 1)
+    return float((np.diff(hits, prepend=0) * precision).sum() / hits[-1])
 
 
 def class_precision_at(truth: Array, probabilities: Array, *, top: int) -> float | None:
