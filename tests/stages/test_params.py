@@ -116,3 +116,23 @@ def test_an_invalid_file_moves_nothing(root: Path) -> None:
     assert main(["params"]) == 2
     assert there(root) == set(FILES)
     assert not CHECKED.exists()
+
+
+def test_predictions_of_a_section_that_no_longer_runs_are_no_input_of_a_blend(root: Path) -> None:
+    names = ("gone", "second", "tiny")
+    for name in names:
+        tiny.put(root / f"data/predictions/{name}/test/fold0.arrow", name)
+    tiny.put(root / "data/predictions/.gitignore", "/tiny")
+    assert main(["params"]) == 0
+    assert (root / "data/predictions/gone").exists(), "no blend, nothing that it would count for"
+
+    def blend(params: tiny.Params) -> None:
+        params["second"] = params[tiny.NAME]
+        params["competitions"] = ["tiny", "second"]
+        params["blends"] = [{"name": "both", "members": ["tiny", "second"]}]
+
+    tiny.edit(root, blend)
+    assert main(["params"]) == 0
+    left = {path.name for path in (root / "data/predictions").iterdir()}
+    assert left == {"second", "tiny", ".gitignore"}
+    assert (root / DROPPED / "data/predictions/gone/test/fold0.arrow").read_text() == "gone"

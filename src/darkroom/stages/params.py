@@ -34,14 +34,20 @@ def run() -> None:
 def leftovers(params: Params) -> Iterator[Path]:
     """Yield what folds, transfers and pseudo-labels left behind that the parameters no longer name.
 
-    A fold that a transfer takes its weights from stays.
+    A fold that a transfer takes its weights from stays. Where there are blends, which depend on all
+    of data/predictions, so do the predictions of sections that no longer run.
     """
+    if params.blends:
+        predictions = Layout(params.competitions[0]).all_predictions.parent
+        for folder in files.matching_files(predictions, "*"):
+            if folder.name not in params.competitions and folder.name != ".gitignore":
+                yield folder
     sources = {Path(transfer.source).resolve() for transfer in params.transfers}
     for name in params.competitions:
         paths = Layout(name)
-        predictions = (paths.predictions(part, 0).parent for part in ("valid", "test"))
+        predicted = (paths.predictions(part, 0).parent for part in ("valid", "test"))
         models, histories = paths.model(0).parent, paths.history(0).parent
-        for folder in (models, histories, paths.start, *predictions):
+        for folder in (models, histories, paths.start, *predicted):
             for path in files.matching_files(folder, "fold*"):
                 fold = _FOLD.fullmatch(path.name)
                 if fold and fold[1] not in map(str, params.folds) and not _is_used(path, sources):
