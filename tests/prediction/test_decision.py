@@ -20,6 +20,7 @@ WRITTEN = {
     "separate": False,
     "largest": False,
     "temperature": 1.0,
+    "networks": [],
 }
 ALL = Decision(
     threshold=(0.25, 0.5),
@@ -29,6 +30,7 @@ ALL = Decision(
     separate=True,
     largest=True,
     temperature=1.5,
+    networks=("ab", "cd"),
 )
 
 
@@ -45,6 +47,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         "separate": True,
         "largest": True,
         "temperature": 1.5,
+        "networks": ["ab", "cd"],
     }
     assert read_decision(tmp_path / "decision.json", "cars", "multilabel", 2) == ALL
 

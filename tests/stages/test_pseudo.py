@@ -192,7 +192,9 @@ def test_no_confident_image_is_an_error(classes: list[str], capsys: Capture) -> 
     assert not FOLDER.exists()
 
 
-@pytest.mark.parametrize(("key", "value"), [("split", "0" * 64), ("index", "1" * 64), ("fold", 1)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("split", "0" * 64), ("index", "1" * 64), ("fold", 1), ("name", "x")]
+)
 def test_predictions_of_other_folds_or_data_are_refused(
     classes: list[str], capsys: Capture, key: str, value: object
 ) -> None:
@@ -294,7 +296,7 @@ def test_other_labels_are_another_training(classes: list[str]) -> None:
 
 @pytest.mark.slow
 def test_each_fold_takes_the_predictions_of_that_fold(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.chdir(shutil.copytree(prepared, tmp_path / "project"))
     tiny.edit(Path(), lambda params: params.update(folds=[0, 1]))
@@ -314,3 +316,8 @@ def test_each_fold_takes_the_predictions_of_that_fold(
         table = pd.read_csv(folder / "labels.csv", dtype={"id": str})
         taken.append((table["id"].tolist(), [ids[fold]]))
     assert all(found == expected for found, expected in taken)
+
+    # Those of the other fold come from networks that learned what this fold validates.
+    shutil.copytree(folder, FOLDER, dirs_exist_ok=True)
+    assert main(["train", SECOND, "--fold", "0"]) == 6
+    assert "these pseudo-labels are of another fold" in capsys.readouterr().err

@@ -222,7 +222,9 @@ def test_a_stage_declares_every_section_that_its_module_reads(
         reads = f"section.{section}" in source
         assert reads == (f"{NAME}.{section}" in _params(stage)), section
     for key in ("seed", "folds"):
-        reads = f"context.{key}" in source or (key == "seed" and "fold_seed(context" in source)
+        reads = any(f"context.{word}{key}" in source for word in ("", "validated_")) or (
+            key == "seed" and "fold_seed(context" in source
+        )
         assert reads == (key in _params(stage)), key
 
 

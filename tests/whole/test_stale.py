@@ -129,3 +129,18 @@ def test_a_source_folder_in_the_place_of_raw_files_is_kept(
     assert main.main(["fetch", "tiny"]) == 3
     assert "mine.zip" in capsys.readouterr().err
     assert mine.read_bytes() == b"dear to me"
+
+
+def test_a_decision_on_the_predictions_of_other_networks_is_refused(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A threshold, a temperature and grades fit the networks that they were chosen for."""
+    root = project("binary")
+    tiny.run("evaluate", "submission")
+    before = (root / "submissions/tiny.csv.gz").read_bytes()
+    tiny.edit(root, lambda params: params["tiny"]["train"].update(lr=0.02))
+    tiny.run("train", "predict")
+    text = _refused(capsys, "submission", "tiny")
+    assert "chosen on the predictions of other networks" in text
+    assert (root / "submissions/tiny.csv.gz").read_bytes() == before
+    tiny.run("evaluate", "submission")

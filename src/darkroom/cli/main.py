@@ -376,7 +376,7 @@ def _run_stage(stage: str, name: str, options: dict[str, Any]) -> int:
 
 def _run_trial(trial: str, name: str, options: dict[str, Any]) -> int:
     """Run a trial of a training: it reads what train does, and leaves no result and no stamp."""
-    read, fold = partial(read_context, name), options["fold"]
+    read, fold = partial(_read_for, "train", name), options["fold"]
     with stage_run("train", read, fold=fold, locked=_is_leader(), recorded=False) as context:
         code = import_module(f"darkroom.cli.trials.{trial}").run(context=context, **options)
     return code if isinstance(code, int) else 0

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from darkroom.params.section import ID_KEY, Positive, Section, TaskName
+from darkroom.params.section import ID_KEY, MOST_FOLDS, Positive, Section, TaskName
 
 SAMPLE, KAGGLE, URLS = "sample", "kaggle", "urls"  # the sources that are not folders
 MAX_LETTERS = 120  # of a file's or folder's name on disk
@@ -28,7 +28,6 @@ Delimiter = Annotated[
 ]
 Pattern = Annotated[str | int, Field(description="A pattern of cells; ! in front excludes.")]
 Patterns = Pattern | Annotated[list[Pattern], Field(min_length=1)]
-MOST_FOLDS = 100
 Size = Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Field(min_length=2, max_length=2)]
 
 

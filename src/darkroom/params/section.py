@@ -11,6 +11,7 @@ ID_KEY, LABEL_KEY = "{id}", "{label}"  # in the templates of a submission's key 
 
 # What several rooms ask of a metric by its name; tests hold the table of metrics to it.
 LOWER_IS_BETTER = ("log_loss", "weighted_log_loss", "rmse", "mae", "rmsle", "mcrmse")
+MOST_FOLDS = 100
 OBJECT_METRICS = ("iou_precision", "f2_iou")  # whose submissions have a row for each object
 
 # Characters that break a line of the submission, or its encoding.

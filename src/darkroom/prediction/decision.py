@@ -41,6 +41,8 @@ class Decision:
         largest: Masks: all but the largest object are left out.
         temperature: Of classes and labels, where the metric counts how sure probabilities are:
             above 1 they are made less sure. Each network's, before they are averaged.
+        networks: The digests of the weights whose validation predictions it was chosen on, by
+            ascending fold; (): a blend's.
     """
 
     threshold: Threshold | None = DEFAULT_THRESHOLD
@@ -51,6 +53,7 @@ class Decision:
     separate: bool = False
     largest: bool = False
     temperature: float = 1.0
+    networks: tuple[str, ...] = ()
 
     def calibrated(self, task: str, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return probabilities (N, K) of a task at the decision's temperature, float32."""
@@ -150,7 +153,8 @@ def read_decision(path: Path, name: str, task: str, labels: int | None = None) -
     try:
         if set(values) != {each.name for each in fields(Decision)}:
             raise ValueError(f"keys {', '.join(sorted(values))}")
-        values |= {"threshold": _as_threshold(values["threshold"]), "cuts": tuple(values["cuts"])}
+        values |= {key: tuple(values[key]) for key in ("cuts", "networks")}
+        values["threshold"] = _as_threshold(values["threshold"])
         decision = Decision(**values)
         _check_legal(decision, task, labels)
         return decision

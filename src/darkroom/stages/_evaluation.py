@@ -31,6 +31,7 @@ from darkroom.project.work import discard_others, half_done
 from darkroom.raw.archives import Archives
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import mask_classes, mask_form
+from darkroom.stages._predictions import networks_of
 from darkroom.store.store import Store
 from darkroom.tasks.answers import Floats
 from darkroom.tasks.metrics.own import own_digests
@@ -83,7 +84,8 @@ def evaluate_predictions(
         out: Whose reports are written.
     """
     evaluation = score_predictions(context, data, predictions, choice, out)
-    decision = replace(evaluation.decision, **vars(cleanup_of(choice)))
+    networks = networks_of(predictions)
+    decision = replace(evaluation.decision, **vars(cleanup_of(choice)), networks=networks)
     evaluation = replace(evaluation, decision=decision)
     leaked = sum(len(each.header.leaked) for each in predictions.values())
     marks = {"leaked_images": leaked} if leaked else {}

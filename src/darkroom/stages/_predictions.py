@@ -106,3 +106,16 @@ def _require_same_weights(folder: Path, weights: object, path: Path, fix: str) -
             expected=f"weights {now}, those of {folder}",
             fix=fix,
         )
+
+
+def networks_of(predictions: Mapping[FoldT, Predictions]) -> tuple[str, ...]:
+    """Return the digests of the weights that predicted, by ascending fold, without fold all.
+
+    Those of a blend name none.
+    """
+    weights = {
+        fold: each.header.facts.get("weights")
+        for fold, each in predictions.items()
+        if isinstance(fold, int)
+    }
+    return tuple(str(weights[fold]) for fold in sorted(weights) if weights[fold] is not None)

@@ -58,7 +58,8 @@ def read_note(
     """Return the note about a fold's pseudo-labels; None where params.yaml asks for none.
 
     Raises:
-        ArtifactError: They are absent, damaged, left over, or of another entry, index or split.
+        ArtifactError: They are absent, damaged, left over, or of another entry, index,
+            split or fold.
     """
     folder, entry = context.paths.pseudo_labels(fold), context.pseudo_labels
     if entry is None:
@@ -75,6 +76,7 @@ def read_note(
         ENTRY: entry.model_dump(mode="json", by_alias=True),
         "index": index.sha256,
         "split": split_sha256,
+        "fold": fold,  # those of another one come from networks that saw what this one validates
     }
     for key, value in expected.items():
         if note.get(key) != value:

@@ -14,9 +14,8 @@ from torch import nn
 from darkroom.errors import DataError, ParamsError
 from darkroom.images.geometry import RGB
 from darkroom.index.card import Card
-from darkroom.params.data import MOST_FOLDS
 from darkroom.params.networks import LABEL_NAMES, MASK_NAMES
-from darkroom.params.section import is_own_metric
+from darkroom.params.section import MOST_FOLDS, is_own_metric
 from darkroom.params.train import LossOptions, Train
 from darkroom.project import processes
 from darkroom.project.paths import ALL, PARAMS, Fold

@@ -88,6 +88,7 @@ def run(context: Context, fold: Fold = 0) -> None:
             "fingerprint": source.header.fingerprint,
             "index": index.sha256,
             "split": split_sha256,
+            "fold": fold,
             "images": len(test),
             "rows": len(selection.ids),
         }
@@ -112,6 +113,7 @@ def _read_source(
     header = source.header
     expected = {
         "part": "test",
+        "name": folder.name,
         "task": index.card.task,
         "outputs": outputs_of(index.card),
         "fold": fold,

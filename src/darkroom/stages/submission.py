@@ -5,12 +5,13 @@ It asks no network, and imports none.
 
 import json
 
+from darkroom.errors import ArtifactError
 from darkroom.index.table import read_index
 from darkroom.prediction.decision import read_decision
 from darkroom.project import files, fingerprint
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import has_answers
-from darkroom.stages._predictions import read_predictions
+from darkroom.stages._predictions import networks_of, read_predictions
 from darkroom.stages._submission import score_test, write_submission
 from darkroom.tasks.metrics.own import own_digests
 
@@ -25,6 +26,13 @@ def run(context: Context) -> None:
     predictions = read_predictions(context, "test", index, dict.fromkeys(context.folds, ids))
     file = require(paths.decision, "evaluate", name)
     decision = read_decision(file, name, card.task, max(1, len(card.targets)))
+    if decision.networks != networks_of(predictions):
+        raise ArtifactError(
+            "it was chosen on the predictions of other networks than those that predicted the test "
+            "images",
+            file=file,
+            fix=f"run `dvc repro submission@{name}`, which evaluates first",
+        )
     sources = [*predictions.values()]
 
     digest = fingerprint.stage_fingerprint(
