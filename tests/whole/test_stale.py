@@ -135,8 +135,8 @@ def test_a_decision_on_the_predictions_of_other_networks_is_refused(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A threshold, a temperature and grades fit the networks that they were chosen for."""
-    root = project("multilabel")
-    tiny.run("evaluate", "submission")
+    root = project("multiclass")
+    tiny.run("preprocess", "train", "predict", "evaluate", "submission")
     before = (root / "submissions/tiny.csv.gz").read_bytes()
     tiny.edit(root, lambda params: params["tiny"]["train"].update(lr=0.02))
     tiny.run("train", "predict")
