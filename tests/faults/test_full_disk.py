@@ -17,7 +17,7 @@ from tests.support.syscalls import GROWING, Call, Verdict
 POINTS = [1, pytest.param(10_000, marks=pytest.mark.long)]  # of each stage, at most
 CASES = [(stage, over) for stage in STAGES for over in (False, True)]
 ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-HALF_DONE = re.compile(r"\.darkroom/(\w+\.\w+\.)?[0-9a-f]{16}")  # what the next run goes on from
+HALF_DONE = re.compile(r"\.darkroom/(\w+\.)*[0-9a-f]{16}")  # what the next run goes on from
 MOST_WORDS = 2000  # characters of a message
 
 

@@ -205,6 +205,6 @@ def test_files_of_old_torchvisions_fit(name: str, tmp_path: Path) -> None:
     torch.save(old, tmp_path / "old.pth")
     net: nn.Module = build_network(name, outputs=2, seed=2)
     load_pretrained(net, tmp_path / "old.pth")
-    state, top = net.state_dict(), last_layers(net)
+    state, (top,) = net.state_dict(), last_layers(net)
     same = {key for key in state if torch.equal(state[key], source[key])}
     assert set(state) - same == {f"{top}.weight", f"{top}.bias"}

@@ -225,3 +225,13 @@ def test_rows_of_another_file_are_refused(tmp_path: Path) -> None:
                 writer.write_batch(parts[number][0], custom_metadata=parts[number][1])
         with pytest.raises(ArtifactError, match=r"not as they were written|rows instead of 5"):
             list(Predictions(path))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_refused(value: float, tmp_path: Path) -> None:
+    """A blend would follow them, and a submission hold them."""
+    parts = batches(LABELS)
+    parts[0].probabilities[0, 0] = value
+    stored = write(tmp_path / "a.arrow", LABELS, parts)
+    with pytest.raises(ArtifactError, match="no finite numbers"):
+        list(stored)

@@ -1,6 +1,7 @@
 """Tiny projects: a folder with drawn raw files and params.yaml, for each task and raw format."""
 
 from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatch
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,7 @@ def leftovers(root: Path) -> list[str]:
     return [
         path.relative_to(root).as_posix()
         for path in sorted(root.rglob("*"))
-        if not path.relative_to(root).as_posix().startswith(f".darkroom/{NAME}.evaluate.")
+        if not fnmatch(path.relative_to(root).as_posix(), ".darkroom/*.evaluate.*")
         if (path.name.startswith(".") and path.name != ".darkroom")
         or (path.parent.name == ".darkroom" and path.suffix != ".lock" and path.name != "results")
         or path.name.endswith((".part", ".old"))

@@ -301,7 +301,7 @@ def _section_context(params: "Params", name: str) -> Context:
 
 def _fold(text: str) -> Fold:
     """Return a fold's number, or `all`; ArgumentTypeError if it is neither."""
-    if text != ALL and not text.isdecimal():
+    if text != ALL and not text.removeprefix("-").isdecimal():
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a number or `all`")
     return ALL if text == ALL else int(text)
 

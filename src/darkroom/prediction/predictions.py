@@ -349,6 +349,8 @@ class Predictions:
             values = np.divide(rows.values, np.float32(_LEVELS), dtype=np.float32)
         else:
             values = rows.values.astype(np.float32)
+            if not np.isfinite(values).all():  # no network's: predict refuses to write them
+                raise ValueError("predictions that are no finite numbers")
         return Prediction(rows.ids, values, rows.originals.astype(np.int64))
 
     @contextmanager
@@ -376,5 +378,7 @@ def _header(values: dict[str, Any]) -> Header:
     """
     if values.pop("version", None) != VERSION:
         raise ValueError("predictions of another version of Darkroom")
+    if not isinstance(values.get("facts"), dict):
+        raise ValueError("facts that are no mapping")
     values |= {key: tuple(values[key]) for key in ("shape", "leaked")}
     return Header(**values)

@@ -82,3 +82,8 @@ def test_bags_are_halves_and_their_weights_are_averaged() -> None:
     assert 0 < odd < 1
     assert weights == pytest.approx([1 - odd, odd])
     assert bagged_weights(score_of, 9, 2, seed=3).tolist() == weights.tolist()
+
+
+def test_one_member_alone_wins_where_a_metric_moves_in_steps() -> None:
+    """The search sees a plain all around its start."""
+    assert convex_weights(lambda weights: float(weights[2] > 0.999), 3).tolist() == [0, 0, 1]

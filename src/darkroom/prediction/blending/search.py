@@ -59,7 +59,9 @@ def greedy_weights(score: Score, members: int) -> Doubles:
 def convex_weights(score: Score, members: int) -> Doubles:
     """Return the weights (M,) that Powell's method finds from equal ones on; they sum to 1.
 
-    It needs no gradient, which most metrics do not have. Equal weights stay if nothing is better.
+    It needs no gradient, which most metrics do not have. Equal weights, or one member alone, win
+    if nothing is better: on few images a metric moves in steps, and the search may not leave its
+    start.
 
     Args:
         score: To maximise.
@@ -82,8 +84,12 @@ def convex_weights(score: Score, members: int) -> Doubles:
         bounds=[(0, 1)] * members,
         options={"xtol": 1e-2, "ftol": 1e-6, "maxfev": _TRIALS * members},
     )
-    weights = found.x / found.x.sum() if found.x.sum() > _ROUNDING else equal
-    return np.asarray(weights if score(weights) > first + _ROUNDING else equal, np.float64)
+    best, highest = equal, first
+    searched = [found.x / found.x.sum()] if found.x.sum() > _ROUNDING else []
+    for weights in (*searched, *np.eye(members)):
+        if (value := score(weights)) > highest + _ROUNDING:
+            best, highest = weights, value
+    return np.asarray(best, np.float64)
 
 
 def bagged_weights(
