@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from darkroom.prediction.blending.mixes import WeightedMean, rank_mean
+from darkroom.prediction.blending.mixes import Scale, WeightedMean, rank_mean
+
+SCALES: tuple[Scale, ...] = ("log", "logit")
 
 
 def column(*values: float) -> np.ndarray:
@@ -20,6 +22,26 @@ def test_a_weighted_mean() -> None:
 def test_a_member_without_weight_is_not_looked_at() -> None:
     mixed = WeightedMean((1.0, 0.0))([column(0.5), column(np.nan)])
     assert mixed.tolist() == [[0.5]]
+
+
+def test_a_geometric_mean_of_classes_and_of_labels() -> None:
+    """Odds of 9:1 and 1:1 have the geometric mean 3:1."""
+    sure, unsure = (np.array([row], np.float32) for row in ([0.9, 0.1], [0.5, 0.5]))
+    for scale in SCALES:
+        mixed = WeightedMean((0.5, 0.5), scale)([sure, unsure])
+        assert mixed == pytest.approx(np.array([[0.75, 0.25]]))
+    assert WeightedMean((0.5, 0.5), "logit")([column(0.9), column(0.9)]) == pytest.approx(0.9)
+    three = [np.array([row], np.float32) for row in ([0.6, 0.3, 0.1], [0.6, 0.1, 0.3])]
+    expected = np.sqrt([0.36, 0.03, 0.03])
+    assert WeightedMean((0.5, 0.5), "log")(three)[0] == pytest.approx(expected / expected.sum())
+
+
+def test_an_answer_that_one_member_rules_out_keeps_a_chance() -> None:
+    never, sure = column(0, 1), column(0.5, 0.5)
+    for scale in SCALES:
+        mixed = WeightedMean((0.5, 0.5), scale)([never, sure])
+        assert np.isfinite(mixed).all()
+    assert 0 < WeightedMean((0.5, 0.5), "logit")([never, sure])[0, 0] < 0.001
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=6), st.floats(0, 1, width=32))

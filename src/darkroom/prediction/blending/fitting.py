@@ -15,7 +15,7 @@ import numpy as np
 
 from darkroom.prediction.blending.labels import LabelSample
 from darkroom.prediction.blending.masks import MaskSample
-from darkroom.prediction.blending.mixes import Mix, WeightedMean, rank_mean
+from darkroom.prediction.blending.mixes import Mix, Scale, WeightedMean, rank_mean
 from darkroom.prediction.blending.search import Score, bagged_weights, convex_weights
 from darkroom.prediction.blending.stacking import fit_stack
 from darkroom.prediction.thresholds import Floats
@@ -73,6 +73,10 @@ class Sample(Protocol):
     def members(self) -> tuple[Any, ...]:
         """The predictions of each member."""
 
+    @property
+    def scale(self) -> Scale:
+        """Of the means that are tried."""
+
     def scorer(self, rows: Rows) -> Score:
         """Return the score of weights on some images."""
 
@@ -106,7 +110,7 @@ def _weigh(method: str, sample: Sample, seed: int, rows: Rows) -> Mix:
         weights = convex_weights(sample.scorer(rows), count)
     else:
         weights = np.full(count, 1 / count)
-    return WeightedMean(tuple(weights.tolist()))
+    return WeightedMean(tuple(weights.tolist()), sample.scale)
 
 
 def _rank(sample: LabelSample) -> Blend:

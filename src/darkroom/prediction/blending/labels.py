@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from darkroom.prediction import thresholds
-from darkroom.prediction.blending.mixes import WeightedMean
+from darkroom.prediction.blending.mixes import Scale, WeightedMean
 from darkroom.prediction.blending.search import Score
 from darkroom.prediction.deciding import OutOfFold, is_automatic
 from darkroom.prediction.decision import DEFAULT_THRESHOLD, Decision
@@ -48,13 +48,20 @@ class LabelSample:
         """Return the number of images."""
         return len(self.truth)
 
+    @property
+    def scale(self) -> Scale:
+        """Of the means: log loss counts how sure they are."""
+        if self.spec.name not in ("log_loss", "weighted_log_loss"):
+            return "plain"
+        return "log" if self.task == "multiclass" else "logit"
+
     def scorer(self, rows: np.ndarray) -> Score:
         """Return the score of weights on some images, at the decision that is best for them."""
         truth = self.truth[rows]
         members = [member[rows] for member in self.members]
 
         def score(weights: Doubles) -> float:
-            mixed = WeightedMean(tuple(weights.tolist()))(members)
+            mixed = WeightedMean(tuple(weights.tolist()), self.scale)(members)
             data = OutOfFold(self.spec, self.task, truth, mixed, self.column_weights)
             return max(data.sign(data.score(decision)) for decision in self._decisions(data))
 

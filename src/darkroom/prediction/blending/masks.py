@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from darkroom.params.section import OBJECT_METRICS
+from darkroom.prediction.blending.mixes import Scale
 from darkroom.prediction.blending.search import Score
 from darkroom.prediction.masks.stacks import STACKED
 from darkroom.prediction.thresholds import Doubles
@@ -52,6 +53,11 @@ class MaskSample:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.truth)
+
+    @property
+    def scale(self) -> Scale:
+        """Of the means: that of pixels' probabilities."""
+        return "plain"
 
     def scorer(self, rows: NDArray[np.int64]) -> Score:
         """Return the score of weights on some images, at the threshold that is best for them."""

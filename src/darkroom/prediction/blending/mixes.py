@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from darkroom.prediction.thresholds import Doubles, Floats
 Mix = Callable[[Sequence[Floats]], Floats]
 """A batch (n, ...) of each member, of the same images, to one of the same shape, float32."""
 
+Scale = Literal["plain", "log", "logit"]
+_LEAST = 1e-7  # probability: its logarithm counts, and 1 less it is not 1 in float32
+
 
 @dataclass(frozen=True)
 class WeightedMean:
@@ -17,13 +21,20 @@ class WeightedMean:
 
     Attributes:
         weights: One a member; they sum to 1.
+        scale: "plain": the mean of the values. "log": of classes the geometric mean, made to sum to
+            1; "logit": the same of labels. The plain mean of sure and unsure members is less sure
+            than any of them, which log loss punishes (Hinton 2002, products of experts).
 
     Example:
         >>> WeightedMean((0.75, 0.25))([np.float32([[1, 0]]), np.float32([[0, 0]])])
         array([[0.75, 0.  ]], dtype=float32)
+        >>> sure, unsure = np.float32([[0.9, 0.1]]), np.float32([[0.5, 0.5]])
+        >>> WeightedMean((0.5, 0.5), "log")([sure, unsure])
+        array([[0.75, 0.25]], dtype=float32)
     """
 
     weights: tuple[float, ...]
+    scale: Scale = "plain"
 
     def __call__(self, members: Sequence[Floats]) -> Floats:
         """Return the mean; a member of weight 0 is not looked at."""
@@ -32,6 +43,8 @@ class WeightedMean:
             for weight, member in zip(self.weights, members, strict=True)
             if weight
         ]
+        if self.scale != "plain":
+            return _geometric_mean(used, self.scale)
         mean = np.sum([weight * member for weight, member in used], axis=0, dtype=np.float32)
         # Rounding can leave the range of the members by a little, and 0..1 with it.
         low, high = (
@@ -73,6 +86,18 @@ def rank_mean(members: Sequence[Floats]) -> RankMean:
         [0.25, 0.75]
     """
     return RankMean(tuple(np.sort(member, axis=0) for member in members))
+
+
+def _geometric_mean(used: Sequence[tuple[np.float32, Floats]], scale: Scale) -> Floats:
+    """Return the weighted mean of logarithms, or of logits, as probabilities."""
+    total = np.zeros(used[0][1].shape, np.float64)
+    for weight, member in used:
+        p = np.clip(member.astype(np.float64), _LEAST, 1 - _LEAST)
+        total += weight * (np.log(p) if scale == "log" else np.log(p / (1 - p)))
+    if scale == "logit":
+        return np.asarray(1 / (1 + np.exp(-total)), np.float32)
+    shares = np.exp(total - total.max(axis=1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
 
 
 def mean_of(members: Sequence[Floats]) -> Doubles:
