@@ -285,7 +285,7 @@ def test_every_key_of_the_shipped_file_has_a_comment() -> None:
 
 def test_transfers_are_required_because_dvc_reads_them_too(raw: Any) -> None:
     del raw["transfers"]
-    assert "transfers: this key is missing" in _faults(raw)
+    assert "transfers: this key is missing; for none write transfers: []" in _faults(raw)
 
 
 @pytest.mark.parametrize("address", ["https://[::1/x", "https://h:99999/x", "https://:/x"])

@@ -17,6 +17,7 @@ from darkroom.params.rules import broken_rules
 
 Location = tuple[str | int, ...]
 
+LISTS = ("transfers", "blends", "pseudo_labels")  # dvc.yaml reads them, even if empty
 KEY_ERRORS = ("extra_forbidden", "missing")  # of a key that the schema or the file lacks
 # Keys that an earlier version had in a section, and what to write instead.
 REPLACED = {
@@ -136,7 +137,8 @@ def _message(detail: ErrorDetails, raw: Any, schema: dict[str, Any]) -> str:
         near = _elsewhere(detail["loc"], raw, schema) or _nearest(detail["loc"], schema)
         return f"{path}: unknown key{near}"
     if kind == "missing":
-        return f"{path}: this key is missing"
+        hint = f"; for none write {path}: []" if path in LISTS else ""
+        return f"{path}: this key is missing{hint}"
     if len(detail["loc"]) == 1 and kind == "model_type":
         near = _nearest(detail["loc"], schema)
         return f"{path}: unknown key, and no section of a competition; found {found}{near}"
