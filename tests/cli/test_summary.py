@@ -58,3 +58,18 @@ def test_damaged_metrics(project: Project, capfd: pytest.CaptureFixture[str], te
         "darkroom summary: reports/tiny/metrics.json: it is damaged: it holds no scores\n" in words
     )
     assert "to do: run `dvc repro -sf evaluate@tiny`" in words
+
+
+def test_scores_of_test_images_stand_below_those_of_validation(
+    project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = project("masks")
+    scores = '{"dice": 0.75, "baseline_mean_mask": 0.5, "images": 5}'
+    tiny.put(root / "reports/tiny/test_metrics.json", scores)
+    words = run_summary(capfd, 0)
+    assert " on 8 images\n  test        dice 0.7500 (baseline: 0.5000) on 5 images\n" in words
+    tiny.put(root / "reports/tiny/test_metrics.json", "[1]")
+    assert main(["summary"]) == 6
+    words = capfd.readouterr().err
+    assert "reports/tiny/test_metrics.json: it is damaged" in words
+    assert "run `dvc repro -sf submission@tiny`" in words

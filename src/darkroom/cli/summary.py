@@ -42,15 +42,19 @@ def _print_competition(paths: Layout) -> bool:
 
 def _headlines(paths: Layout) -> list[tuple[str, str]]:
     """Return the name of each scored part (validation, test) and its headline."""
+    file, stage = paths.metrics, "evaluate"
     try:
-        metrics = json.loads(paths.metrics.read_text())
-        return [(part, _headline(scores)) for part, scores in metrics.items()]
+        parts = list(json.loads(file.read_text()).items())
+        lines = [(part, _headline(scores)) for part, scores in parts]
+        file, stage = paths.test_metrics, "submission"
+        on_test = json.loads(file.read_text()) if file.exists() else {}
+        return [*lines, ("test", _headline(on_test))] if on_test else lines
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(
             "it is damaged: it holds no scores",
-            file=paths.metrics,
+            file=file,
             found=error,
-            fix=f"run `dvc repro -sf {paths.dvc_stage('evaluate')}`",
+            fix=f"run `dvc repro -sf {paths.dvc_stage(stage)}`",
         ) from error
 
 
