@@ -185,5 +185,5 @@ def test_all_folds_have_a_say_in_the_submission(
     assert facts["folds"] == [0, 1]
     for fold in (0, 1):
         tiny.edit(root, partial(dict.update, folds=[fold]))
-        tiny.run("submission")
+        tiny.run("evaluate", "submission")
         assert (root / "submissions/tiny.csv.gz").read_bytes() != both, fold
