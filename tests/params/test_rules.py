@@ -172,7 +172,8 @@ def test_what_suits_the_task_is_taken(
     raw: dict[str, Any], name: str, train: dict[str, Any]
 ) -> None:
     raw[name]["train"] |= {"batch_size": 4} | train
-    paramfile.validate_params(raw)
+    section = paramfile.validate_params(raw).section(name).train
+    assert {key: getattr(section, key) for key in train} == train
 
 
 def test_pasting_needs_a_ground(raw: dict[str, Any]) -> None:

@@ -54,25 +54,9 @@ def _read(
     path = context.paths.predictions(part, fold)
     fix = f"run `dvc repro -s predict@{context.name}-{fold}-{part}`"
     stored = Predictions(path, fix=fix)
-    header, facts = stored.header, stored.header.facts
-    expected: dict[str, object] = {
-        "part": part,
-        "task": index.card.task,
-        "outputs": outputs_of(index.card),
-        "fold": fold,
-        "index": index.sha256,
-    }
-    expected |= {} if split_sha256 is None else {"split": split_sha256}
-    found = {**facts, "part": header.part, "task": header.task, "outputs": header.shape[0]}
-    for key, value in expected.items():
-        if found.get(key) != value:
-            raise ArtifactError(
-                f"these predictions are of another {key}",
-                file=path,
-                found=found.get(key),
-                expected=value,
-                fix=fix,
-            )
+    expected = {"fold": fold} | ({} if split_sha256 is None else {"split": split_sha256})
+    require_of(stored, part, index, ids, expected, fix)
+    facts = stored.header.facts
     if differences := changed_params(facts.get(KEY, {}), prediction_params(context)):
         raise ArtifactError(
             "these predictions were made with other parameters",
@@ -81,15 +65,54 @@ def _read(
             fix=f"run `dvc repro predict@{context.name}-{fold}-{part}`",
         )
     _require_same_weights(context.paths.model(fold), facts.get("weights"), path, fix)
+    return stored
+
+
+def require_of(
+    stored: Predictions,
+    part: Part,
+    index: Index,
+    ids: Sequence[str],
+    facts: Mapping[str, object],
+    fix: str,
+) -> None:
+    """Raise ArtifactError unless predictions are of these images and targets, and of some facts.
+
+    Args:
+        stored: The predictions.
+        part: "valid" or "test".
+        index: What the images are.
+        ids: Those of the images that are to be predicted, in order.
+        facts: Of their header, what else must be so: the fold, the split.
+        fix: What to do otherwise.
+    """
+    header = stored.header
+    expected: dict[str, object] = {
+        "part": part,
+        "task": index.card.task,
+        "outputs": outputs_of(index.card),
+        "index": index.sha256,
+        **facts,
+    }
+    described = {"part": header.part, "task": header.task, "outputs": header.shape[0]}
+    values = {**header.facts, **described}
+    for key, value in expected.items():
+        if values.get(key) != value:
+            raise ArtifactError(
+                f"these predictions are of another {key}",
+                file=stored.path,
+                found=values.get(key),
+                expected=value,
+                fix=fix,
+            )
     if stored.ids() != list(ids):
         raise ArtifactError(
             "these predictions are of other images",
-            file=path,
+            file=stored.path,
             found=f"{header.rows} images",
-            expected=f"the {len(ids)} of {context.paths.index}, in its order",
+            expected=f"the {len(ids)} of the index, in its order",
             fix=fix,
         )
-    return stored
 
 
 def _require_same_weights(folder: Path, weights: object, path: Path, fix: str) -> None:

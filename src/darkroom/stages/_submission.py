@@ -1,5 +1,6 @@
 """Write a submission from kept predictions and a decision, and score it where that is possible."""
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,9 +12,11 @@ from darkroom.images.geometry import Fit
 from darkroom.index.table import Index
 from darkroom.prediction.averaging import averaged
 from darkroom.prediction.decision import Decision
-from darkroom.prediction.predictions import Prediction
+from darkroom.prediction.predictions import Prediction, Predictions
 from darkroom.prediction.scoring import LabelledPredictions, score_labels
+from darkroom.project import files
 from darkroom.project.paths import Layout
+from darkroom.stages._inputs import has_answers
 from darkroom.submission.cells import legal_values, row_encoder
 from darkroom.submission.writer import Writer
 from darkroom.tasks.metrics.specs import get_metric
@@ -57,6 +60,18 @@ def write_submission(
         print(f"{name}: {changed} numbers below 0 are written as 0, for {metric.name}")
     images = "" if writer.rows == writer.images else f" of {writer.images} images"
     print(f"{name}: {writer.rows} rows{images} in {out.submission}")
+
+
+def write_test_scores(
+    out: Layout, index: Index, decision: Decision, sources: Sequence[Predictions]
+) -> None:
+    """Write the scores of the test images; of those whose answers are unknown `{}`."""
+    train, test = (index.rows[index.rows["part"] == part] for part in ("train", "test"))
+    scores: dict[str, float | None] = {}
+    if has_answers(index.card, test):
+        leaked = sorted({image_id for each in sources for image_id in each.header.leaked})
+        scores = score_test(index, train, test, decision, sources, leaked)
+    files.write(out.test_metrics, json.dumps(scores, indent=2) + "\n")
 
 
 def score_test(

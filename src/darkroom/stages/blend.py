@@ -27,9 +27,9 @@ from darkroom.project.paths import Fold
 from darkroom.stages._blend_sample import Members, read_sample, sources_of
 from darkroom.stages._context import Context
 from darkroom.stages._evaluation import Validation, evaluate_predictions, score_predictions
-from darkroom.stages._inputs import has_answers, read_part, read_train
+from darkroom.stages._inputs import read_part, read_train
 from darkroom.stages._predictions import FoldT, read_predictions
-from darkroom.stages._submission import score_test, write_submission
+from darkroom.stages._submission import write_submission, write_test_scores
 from darkroom.tasks.metrics.own import own_digests
 from darkroom.tasks.metrics.specs import MetricSpec, get_metric
 
@@ -252,9 +252,4 @@ def _submit(context: Context, index: Index, evaluation: Evaluation, digest: str)
     facts = {"fingerprint": digest, "threshold": decision.threshold, "folds": list(context.folds)}
     fit, unchanged = sources[0].header.fit, context.require_unchanged
     write_submission(paths, index, decision, fit, sources, facts, unchanged)
-    train, test = (index.rows[index.rows["part"] == part] for part in ("train", "test"))
-    scores: dict[str, float | None] = {}
-    if has_answers(index.card, test):
-        leaked = sorted({image_id for each in sources for image_id in each.header.leaked})
-        scores = score_test(index, train, test, decision, sources, leaked)
-    files.write(paths.test_metrics, json.dumps(scores, indent=2) + "\n")
+    write_test_scores(paths, index, decision, sources)

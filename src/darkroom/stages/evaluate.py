@@ -1,6 +1,6 @@
 """evaluate: kept predictions of validation images -> scores, the decision, plots, a page.
 
-It asks no network, and imports none: an edited threshold costs a second.
+It asks no network, and imports none: an edited threshold asks none again.
 """
 
 from darkroom.index.table import read_index

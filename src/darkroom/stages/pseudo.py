@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from darkroom.errors import ArtifactError, DataError, ParamsError
+from darkroom.errors import DataError, ParamsError
 from darkroom.index.card import Card
 from darkroom.index.table import Index, read_index
 from darkroom.prediction.blending.sampling import same_size
@@ -22,7 +22,8 @@ from darkroom.prediction.pseudo_labels import label_targets, mask_targets
 from darkroom.project import files
 from darkroom.project.paths import PARAMS, Fold
 from darkroom.stages._context import Context, require
-from darkroom.stages._inputs import mask_classes, outputs_of, read_train
+from darkroom.stages._inputs import mask_classes, read_train
+from darkroom.stages._predictions import require_of
 from darkroom.stages._pseudo_labels import ENTRY, MASKS, write_labels
 from darkroom.store.store import Store, StoredImage, pack_mask, write_shard
 
@@ -110,36 +111,9 @@ def _read_source(
     """
     fix = f"run `darkroom predict {folder.name} --fold {fold} --part test`"
     source = Predictions(folder / "test" / f"fold{fold}.arrow", fix=fix)
-    header = source.header
-    expected = {
-        "part": "test",
-        "name": folder.name,
-        "task": index.card.task,
-        "outputs": outputs_of(index.card),
-        "fold": fold,
-        "index": index.sha256,
-        # With another split its networks have seen images that this fold validates.
-        "split": split_sha256,
-    }
-    described = {"part": header.part, "task": header.task, "outputs": header.shape[0]}
-    for key, value in expected.items():
-        found = (header.facts | described).get(key)  # type: ignore[operator]
-        if found != value:
-            raise ArtifactError(
-                f"these predictions are of another {key}: pseudo-labels can't come from them",
-                file=source.path,
-                found=found,
-                expected=value,
-                fix=fix,
-            )
-    if source.ids() != list(ids):
-        raise ArtifactError(
-            "these predictions are of other images",
-            file=source.path,
-            found=f"{header.rows} images",
-            expected=f"the {len(ids)} test images of the index, in its order",
-            fix=fix,
-        )
+    # With another split its networks have seen images that this fold validates.
+    facts = {"name": folder.name, "fold": fold, "split": split_sha256}
+    require_of(source, "test", index, ids, facts, fix)
     return source
 
 

@@ -3,16 +3,13 @@
 It asks no network, and imports none.
 """
 
-import json
-
 from darkroom.errors import ArtifactError
 from darkroom.index.table import read_index
 from darkroom.prediction.decision import read_decision
-from darkroom.project import files, fingerprint
+from darkroom.project import fingerprint
 from darkroom.stages._context import Context, require
-from darkroom.stages._inputs import has_answers
 from darkroom.stages._predictions import networks_of, read_predictions
-from darkroom.stages._submission import score_test, write_submission
+from darkroom.stages._submission import write_submission, write_test_scores
 from darkroom.tasks.metrics.own import own_digests
 
 
@@ -21,8 +18,7 @@ def run(context: Context) -> None:
     name, paths = context.name, context.paths
     index = read_index(paths.index, paths.card)
     card = index.card
-    train, test = (index.rows[index.rows["part"] == part] for part in ("train", "test"))
-    ids = test["id"].tolist()
+    ids = index.rows.loc[index.rows["part"] == "test", "id"].tolist()
     predictions = read_predictions(context, "test", index, dict.fromkeys(context.folds, ids))
     file = require(paths.decision, "evaluate", name)
     decision = read_decision(file, name, card.task, max(1, len(card.targets)))
@@ -45,8 +41,4 @@ def run(context: Context) -> None:
     fit = sources[0].header.fit
     unchanged = context.require_unchanged
     write_submission(paths, index, decision, fit, sources, facts, unchanged)
-    scores: dict[str, float | None] = {}
-    if has_answers(card, test):
-        leaked = sorted({image_id for each in sources for image_id in each.header.leaked})
-        scores = score_test(index, train, test, decision, sources, leaked)
-    files.write(paths.test_metrics, json.dumps(scores, indent=2) + "\n")
+    write_test_scores(paths, index, decision, sources)

@@ -253,8 +253,8 @@ READING = (
     SafetyLine(
         "pseudo-labels come from networks of the same split",
         "stages/pseudo.py",
-        "        if found != value:\n",
-        "        if False:\n",
+        ', "split": split_sha256}',
+        "}",
         ("tests/stages/test_pseudo.py",),
     ),
     SafetyLine(
