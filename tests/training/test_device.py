@@ -69,6 +69,21 @@ def test_on_a_gpu_any_algorithm_is_used_only_if_asked_for() -> None:
     assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
 
 
+def test_compiled_networks_are_deterministic_too() -> None:
+    switch = torch._inductor.config
+    with deterministic(torch.device("cpu"), compiled=True):
+        assert torch.get_deterministic_debug_mode() == 2
+        assert switch.deterministic
+    assert torch.get_deterministic_debug_mode() == 0
+    assert not switch.deterministic
+
+
+def test_what_is_not_compiled_does_not_import_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch, "use_deterministic_algorithms")  # which imports it
+    with deterministic(torch.device("cpu")):
+        assert torch.get_deterministic_debug_mode() == 2
+
+
 @pytest.mark.slow
 def test_each_batch_size_is_compiled_separately(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -72,7 +72,9 @@ def choose_precision(config: FitConfig, device: torch.device, task: str) -> str:
 
 
 @contextmanager
-def deterministic(device: torch.device, *, enabled: bool = True) -> Iterator[None]:
+def deterministic(
+    device: torch.device, *, enabled: bool = True, compiled: bool = False
+) -> Iterator[None]:
     """Return a context in which torch uses deterministic algorithms only.
 
     Some algorithms have no deterministic form on a GPU: there torch warns, elsewhere it raises.
@@ -80,17 +82,17 @@ def deterministic(device: torch.device, *, enabled: bool = True) -> Iterator[Non
     Args:
         device: Of the training.
         enabled: False lets a GPU use any algorithm; other devices are not faster for it.
+        compiled: Whether networks are compiled within: torch.compile has a switch of its own.
     """
     if not enabled and device.type == "cuda":
         yield
         return
-    before = torch.are_deterministic_algorithms_enabled()
-    before_warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    before = torch.get_deterministic_debug_mode()
     before_fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     if device.type == "cuda":
         # cuBLAS is deterministic only with a workspace of its own for each stream.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    _set_deterministic(1 if device.type == "cuda" else 2, compiled=compiled)
     # Else each new tensor is filled with NaN before it is written: a help to find kernels that
     # read what nobody wrote, for 5 to 7 % of the time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -98,4 +100,12 @@ def deterministic(device: torch.device, *, enabled: bool = True) -> Iterator[Non
         yield
     finally:
         torch.utils.deterministic.fill_uninitialized_memory = before_fill  # type: ignore[attr-defined]
-        torch.use_deterministic_algorithms(before, warn_only=before_warn_only)
+        _set_deterministic(before, compiled=compiled)
+
+
+def _set_deterministic(mode: int, *, compiled: bool) -> None:
+    """Choose the algorithms: 0 any, 1 a warning where one is not deterministic, 2 an error."""
+    if compiled:
+        torch.use_deterministic_algorithms(mode > 0, warn_only=mode == 1)
+    else:  # the function above imports the whole compiler: more than a second of processor time
+        torch.set_deterministic_debug_mode(mode)

@@ -196,7 +196,7 @@ def _training_conditions(
     has_workers = any(loader.num_workers for loader in loaders)
     with (
         DeferredSignals() as signals,
-        deterministic(device, enabled=config.deterministic),
+        deterministic(device, enabled=config.deterministic, compiled=config.compile),
         out_of_memory_errors("train", fix=_LESS_MEMORY),
         batch_norm_errors(),
         lost_workers_reported(has_workers),
