@@ -15,9 +15,9 @@ SENSITIVE = (
     "support/loopback/test_clients.py::test_an_oauth_login_gets_a_token",
     "support/loopback/test_clients.py::test_versions_and_a_private_data_set",
     "support/loopback/test_clients.py::test_the_environment_holds_nothing_of_the_users",
-    "cli/test_provenance.py::test_a_clean_project",
-    "cli/test_provenance.py::test_no_repository",
-    "cli/test_provenance.py::test_an_unknown_stage",
+    "cli/preflight/test_provenance.py::test_a_clean_project",
+    "cli/preflight/test_provenance.py::test_no_repository",
+    "cli/preflight/test_provenance.py::test_an_unknown_stage",
 )
 
 

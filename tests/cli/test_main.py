@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from darkroom.cli import main
+from darkroom.cli import main, parser
 from darkroom.errors import (
     ArtifactError,
     DarkroomError,
@@ -76,7 +76,7 @@ SUBMIT = {
 COMMANDS = ["check", "lr", "submit", "history", "summary", "use", "networks", "schema"]
 
 
-@pytest.mark.parametrize("verb", [*main.STAGES, *COMMANDS])
+@pytest.mark.parametrize("verb", [*parser.STAGES, *COMMANDS])
 def test_every_verb_has_a_help_page(capsys: pytest.CaptureFixture[str], verb: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main.main([verb, "--help"])
@@ -86,7 +86,7 @@ def test_every_verb_has_a_help_page(capsys: pytest.CaptureFixture[str], verb: st
     nameless = ("params", "summary", "use", "networks", "schema")
     named = f"a {'blend' if verb == 'blend' else 'competition'} of params.yaml"
     assert (named in text) == (verb not in nameless)
-    assert ("--fold" in text) == (verb in (*main.BY_FOLD, "lr"))
+    assert ("--fold" in text) == (verb in (*parser.BY_FOLD, "lr"))
 
 
 def test_the_help_lists_the_stages_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +94,7 @@ def test_the_help_lists_the_stages_in_their_order(capsys: pytest.CaptureFixture[
         main.main(["--help"])
     text = capsys.readouterr().out
     listed = re.findall(r"^    (\w+)\b", text, re.MULTILINE)
-    assert listed == [*main.STAGES, *COMMANDS]
+    assert listed == [*parser.STAGES, *COMMANDS]
     codes = "2 parameters or usage, 3 data, 4 Kaggle or another server, 5 resources, 6 an artefact"
     assert f"Exit codes: {codes}" in " ".join(text.split())
 
@@ -164,7 +164,7 @@ def test_a_verb_runs_its_stage_with_its_arguments(
     calls: list[dict[str, Any]] = []
     imported = stage(monkeypatch, lambda **options: calls.append(options))
     assert main.main(arguments) == 0
-    room = "stages" if module in main.STAGES and module != "train" else "cli"
+    room = "stages" if module in parser.STAGES and module != "train" else "cli"
     assert imported == [f"darkroom.{room}.{module}"]
     assert calls == [options]
 
@@ -329,7 +329,7 @@ def test_the_context_of_a_competition(project: Path) -> None:
     assert (found.transfer.source, found.transfer.leakage) == ("models/other/fold0", "refuse")
 
 
-@pytest.mark.parametrize("verb", [*list(main.STAGES)[1:], "check", "submit", "history"])
+@pytest.mark.parametrize("verb", [*list(parser.STAGES)[1:], "check", "submit", "history"])
 def test_every_verb_refuses_an_unknown_name_with_the_nearest(
     project: Path, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
@@ -347,7 +347,7 @@ def test_every_verb_refuses_an_unknown_name_with_the_nearest(
 
 
 def test_a_refusal_imports_nothing_heavy(project: Path) -> None:
-    commands = [[verb, "tinny"] for verb in (*list(main.STAGES)[1:], "check", "history")]
+    commands = [[verb, "tinny"] for verb in (*list(parser.STAGES)[1:], "check", "history")]
     commands.append(["submit", "tinny", "-m", "first"])
     code = (
         "import sys\n"

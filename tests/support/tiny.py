@@ -11,7 +11,8 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from darkroom.cli.main import BY_FOLD, main
+from darkroom.cli.main import main
+from darkroom.cli.parser import BY_FOLD
 from darkroom.images import rle
 from darkroom.project import results
 from tests.support.packed import tar_of, zip_of

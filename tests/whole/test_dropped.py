@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from darkroom.cli.main import PARTS
+from darkroom.cli.parser import PARTS
 from tests.support import tiny
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from dvc.repo import Repo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darkroom.cli.main import STAGES
+from darkroom.cli.parser import STAGES
 from darkroom.params.competition import NAME
 from tests.support.hostile_params import FOLDS, NAMES
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from darkroom.cli.main import STAGES
+from darkroom.cli.parser import STAGES
 from darkroom.params import file as paramfile
 from darkroom.params.competition import Params
 from darkroom.project import fingerprint

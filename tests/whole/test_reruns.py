@@ -12,7 +12,7 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from darkroom.cli.main import BY_FOLD, PARTS
+from darkroom.cli.parser import BY_FOLD, PARTS
 from darkroom.params import file
 
 ROOT = Path(__file__).parents[2]

@@ -4,8 +4,8 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from darkroom.cli import preflight
-from darkroom.cli.preflight import SubmissionFile
+from darkroom.cli.preflight import checks
+from darkroom.cli.preflight.checks import SubmissionFile
 from darkroom.errors import ParamsError, RemoteError
 from darkroom.remote.kaggle import api
 from darkroom.remote.kaggle.api import Submission, SubmissionLimits
@@ -58,7 +58,7 @@ def run(
     if not message.strip():
         raise ParamsError("the message is empty", fix='say what is new: -m "512 px, 5 folds"')
     name = context.name
-    file = preflight.verify_submission(context, uncommitted=uncommitted)
+    file = checks.verify_submission(context, uncommitted=uncommitted)
     folder = file.paths.submission.with_name(f".{file.competition}.sending")
     upload = Upload(file.competition, file.paths.submission, file.sha256, folder)
     with lock(upload):

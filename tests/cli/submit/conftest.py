@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.cli import provenance, submit
+from darkroom.cli import submit
 from darkroom.cli.main import main
+from darkroom.cli.preflight import provenance
 from darkroom.remote.retry import RetryPolicy
 from tests.cli.submit.rig import RunSubmit
 from tests.support import tiny

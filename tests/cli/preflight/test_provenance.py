@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.cli import provenance
-from darkroom.cli.provenance import Commit
+from darkroom.cli.preflight import provenance
+from darkroom.cli.preflight.provenance import Commit
 from darkroom.errors import ArtifactError
 from tests.support.committed import commit, git
 

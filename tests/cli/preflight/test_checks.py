@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from darkroom.cli import check, preflight, provenance
+from darkroom.cli import check
 from darkroom.cli.main import read_context
+from darkroom.cli.preflight import checks, provenance
 from darkroom.errors import ArtifactError, DarkroomError, ParamsError
 from darkroom.project.checked_json import write_json
 from darkroom.stages._context import Context
@@ -34,12 +35,12 @@ def data(root: Path, **changes: Any) -> None:
 
 def error_of(kind: type[DarkroomError], *, uncommitted: bool = False) -> str:
     with pytest.raises(kind) as raised:
-        preflight.verify_submission(read_context(tiny.NAME), uncommitted=uncommitted)
+        checks.verify_submission(read_context(tiny.NAME), uncommitted=uncommitted)
     return str(raised.value)
 
 
 def test_a_valid_submission(root: Path) -> None:
-    file = preflight.verify_submission(read_context(tiny.NAME), uncommitted=False)
+    file = checks.verify_submission(read_context(tiny.NAME), uncommitted=False)
     assert (file.competition, file.rows, file.metric) == (SLUG, 5, "dice")
     assert file.size == (root / "submissions/tiny.csv.gz").stat().st_size
     assert file.commit == provenance.Commit(commit_of(root), ())
@@ -86,7 +87,7 @@ def test_uncommitted_changes_are_refused(root: Path) -> None:
         "  src/new.py\n"
         "  to do: commit these files, or add --uncommitted"
     )
-    file = preflight.verify_submission(read_context(tiny.NAME), uncommitted=True)
+    file = checks.verify_submission(read_context(tiny.NAME), uncommitted=True)
     assert str(file.commit) == f"{commit_of(root)}-dirty"
 
 
@@ -97,7 +98,7 @@ def test_without_git(root: Path) -> None:
         "  found: no git repository\n"
         '  to do: run `git init; git add .; git commit -m "…"`, or add --uncommitted'
     )
-    assert preflight.verify_submission(read_context(tiny.NAME), uncommitted=True).commit is None
+    assert checks.verify_submission(read_context(tiny.NAME), uncommitted=True).commit is None
 
 
 def test_an_outdated_submission_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +117,7 @@ def test_an_outdated_submission_is_refused(root: Path, monkeypatch: pytest.Monke
         "  to do: run `dvc repro submission@tiny`, or add --uncommitted"
     )
     assert calls == [(Path(), "submission@tiny")]
-    assert preflight.verify_submission(read_context(tiny.NAME), uncommitted=True).rows == 5
+    assert checks.verify_submission(read_context(tiny.NAME), uncommitted=True).rows == 5
 
 
 @pytest.mark.parametrize("stages", [["evaluate@tiny"], ["submission@tiny"], ["train@tiny-0"]])
@@ -124,7 +125,7 @@ def test_a_score_that_may_be_of_other_models_is_none(
     root: Path, monkeypatch: pytest.MonkeyPatch, stages: list[str]
 ) -> None:
     monkeypatch.setattr(provenance, "outdated_stages", lambda *_: stages)
-    file = preflight.verify_submission(read_context(tiny.NAME), uncommitted=True)
+    file = checks.verify_submission(read_context(tiny.NAME), uncommitted=True)
     assert (file.local, file.metric) == (None, "dice")
 
 
@@ -136,7 +137,7 @@ def test_without_dvc_the_score_may_be_of_other_models(
 
     monkeypatch.setattr(provenance, "outdated_stages", fail)
     assert error_of(ArtifactError) == "DVC cannot list what has changed"
-    assert preflight.verify_submission(read_context(tiny.NAME), uncommitted=True).local is None
+    assert checks.verify_submission(read_context(tiny.NAME), uncommitted=True).local is None
 
 
 def test_the_sections_of_a_competition(root: Path) -> None:
@@ -145,7 +146,7 @@ def test_the_sections_of_a_competition(root: Path) -> None:
         params["another"]["data"] = params[tiny.NAME]["data"] | {"kaggle": "titanic"}
 
     tiny.edit(root, add)
-    file = preflight.verify_submission(read_context(tiny.NAME), uncommitted=True)
+    file = checks.verify_submission(read_context(tiny.NAME), uncommitted=True)
     assert sorted(file.sections) == ["larger", "tiny"]
 
 
@@ -160,7 +161,7 @@ def test_facts_that_change_during_the_check_are_ignored(
         tiny.put(facts, json.dumps(before | {"sha256": "f" * 64, "rows": 4}))
 
     monkeypatch.setattr(check, "run", run)
-    file = preflight.verify_submission(read_context(tiny.NAME), uncommitted=False)
+    file = checks.verify_submission(read_context(tiny.NAME), uncommitted=False)
     assert (file.sha256, file.rows) == (before["sha256"], 5)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from darkroom.cli import check, provenance
-from darkroom.cli.provenance import Commit
+from darkroom.cli import check
+from darkroom.cli.preflight import provenance
+from darkroom.cli.preflight.provenance import Commit
 from darkroom.errors import ArtifactError, ParamsError
 from darkroom.params import file as paramfile
 from darkroom.params.data import SAMPLE, Source
