@@ -26,7 +26,7 @@ import yaml
 
 from benchmarks.contests import DRAWN_OTHERWISE, RECIPE_OF, load_contest, parameters
 from darkroom.cli import main as cli
-from darkroom.params.rules import METHOD_TASKS
+from darkroom.params.rules.lists import METHOD_TASKS
 
 # Of each kind of target, one that a single network leaves something to do (docs/competitions.md):
 # of others, cifar10 and siim_pneumothorax among them, a network alone reaches 0.999.

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from darkroom.params.data import Data, Rows
-from darkroom.params.data_rules import data_faults
+from darkroom.params.rules.data import data_faults
 from darkroom.tasks.metrics.specs import METRICS
 
 ROOT = Path(__file__).parents[1]

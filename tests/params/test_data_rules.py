@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from darkroom.params.data import Data, part_rows
-from darkroom.params.data_rules import data_faults, metric_fault
+from darkroom.params.rules.data import data_faults, metric_fault
 
 TRAIN = {"table": "train.csv", "image": "train/{id}.jpg", "targets": "label"}
 DATA: dict[str, Any] = {

@@ -346,7 +346,15 @@ def test_sections_of_the_same_data_may_be_blended(raw: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"name": "../src"}, "name: lower-case letters, digits and _ only, found '../src'"),
+        (
+            {"name": "../src"},
+            "name: a blend's name is lower-case letters, digits and _, found '../src'",
+        ),
+        (
+            {"name": "b" * 240},
+            f"has at most 100 letters, found 240: '{'b' * 57}…'",
+        ),
+        *(({"name": word}, "name is none of seed, comp") for word in ("seed", "folds", "all")),
         ({"name": "celeba"}, "name: 'celeba' is the name of another blend or section"),
         ({"members": ["carvana", "secnd"]}, "'secnd' has no section; did you mean 'second'?"),
         ({"members": ["carvana", "banknotes"]}, "'banknotes' is not in competitions"),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from darkroom.index.card import Card
-from darkroom.params.data_rules import METRIC_TASKS
+from darkroom.params.rules.data import METRIC_TASKS
 from darkroom.prediction.predictions import Prediction
 from darkroom.prediction.scoring import LabelledPredictions, score_labels
 from darkroom.submission.cells import legal_values, row_encoder

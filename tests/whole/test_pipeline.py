@@ -256,7 +256,7 @@ def test_a_stage_depends_on_the_sections_that_it_declares_alone(
         ("params/train.py", {"params", "train"}),
         ("params/preprocess.py", {"params", "preprocess"}),
         ("params/file.py", {"params"}),
-        ("params/rules.py", {"params"}),
+        ("params/rules/lists.py", {"params"}),
         ("prediction/networks/tta.py", {"predict", "blend"}),
         ("prediction/networks/tiles.py", {"predict", "blend"}),
         ("prediction/deciding.py", {"evaluate", "submission", "blend"}),

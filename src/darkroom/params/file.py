@@ -13,7 +13,7 @@ from darkroom.errors import ParamsError
 from darkroom.params.competition import Params
 from darkroom.params.document import read_mapping
 from darkroom.params.networks import backbone_fault
-from darkroom.params.rules import broken_rules
+from darkroom.params.rules.whole import broken_rules
 
 Location = tuple[str | int, ...]
 

@@ -13,7 +13,7 @@ from darkroom.index.assembly.build import build_index
 from darkroom.index.card import CellsDigest, answer_columns
 from darkroom.index.table import Index, read_index, write_index
 from darkroom.params.data import Data
-from darkroom.params.data_rules import data_faults
+from darkroom.params.rules.data import data_faults
 from darkroom.raw.archives import Archives
 from tests.support.packed import folder_of, zip_of
 

@@ -3,7 +3,7 @@
 import pytest
 
 from darkroom.errors import ParamsError
-from darkroom.params.data_rules import METRIC_TASKS, metric_fault
+from darkroom.params.rules.data import METRIC_TASKS, metric_fault
 from darkroom.params.section import LOWER_IS_BETTER
 from darkroom.tasks.metrics.specs import METRICS, get_metric
 from darkroom.tasks.table import TASKS

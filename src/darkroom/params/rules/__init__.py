@@ -1,0 +1,1 @@
+"""Rules about several keys of params.yaml, which no single key can break."""
