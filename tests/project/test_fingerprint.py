@@ -69,8 +69,9 @@ def test_a_package_counts_if_its_init_holds_code() -> None:
 
 
 def test_files_without_code(tmp_path: Path) -> None:
-    path = tmp_path / "module.py"
-    for text, expected in (("", False), ('"""Words."""', False), ('"""Words."""\nX = 1', True)):
+    texts = {"": False, '"""Words."""': False, '"""Words."""\nX = 1': True}
+    for number, (text, expected) in enumerate(texts.items()):
+        path = tmp_path / f"module{number}.py"
         path.write_text(text)
         assert fingerprint.has_code(path) == expected
 

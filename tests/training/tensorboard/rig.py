@@ -24,6 +24,7 @@ def loop(
     defaults = {
         "module": module,
         "config": config,
+        "epoch": 0,
         "batches_seen": seen,
         "history": [],
         "should_stop": False,

@@ -1,6 +1,7 @@
 """The event file: what a full disk does to it, and to the training."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from darkroom.training.tensorboard.writer import EventWriter
+from tests.training.tensorboard import rig
 from tests.training.tensorboard.runs import train
 
 FULL = "/dev/full"  # writing there fails as on a full disk
@@ -86,3 +88,23 @@ def test_what_is_written_is_what_tensorboard_reads(tmp_path: Path) -> None:
     read = EventAccumulator(str(tmp_path)).Reload()
     points = [(event.step, event.value) for event in read.Scalars("loss")]
     assert points == [(1, 1.0), (2, 7.0)], "what came after the checkpoint is hidden"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "drawn"),
+    [
+        (1, [1]),
+        (10, list(range(1, 11))),
+        (20, list(range(2, 21, 2))),
+        (25, [3, 5, 8, 10, 13, 15, 18, 20, 23, 25]),
+    ],
+)
+def test_pages_are_of_ten_epochs_and_of_the_last(
+    tmp_path: Path, epochs: int, drawn: list[int]
+) -> None:
+    events, config = rig.writer(tmp_path), SimpleNamespace(epochs=epochs)
+    loops = [rig.loop(epoch=epoch, config=config) for epoch in range(epochs)]
+    assert [each.epoch + 1 for each in loops if events.draws_pages(each)] == drawn
+    assert events.draws_pages(rig.loop(epoch=0, config=config, should_stop=True))
+    rig.read(events)
+    assert not events.draws_pages(loops[-1]), "the file is closed"

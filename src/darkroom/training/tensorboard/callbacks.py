@@ -43,9 +43,9 @@ def callbacks(
         loader: The validation loader; without images nothing of them is drawn.
         names: Of the classes, labels or values; those without a name are shown by number.
         hyperparameters: For the table of runs; see `hparams.Hparams`.
-        pictures: How many validation images to draw every epoch, always the same; 0: none;
+        pictures: How many validation images a page shows, always the same; 0: none;
             None: 4 with masks, which take a row each, else 8.
-        worst: How many of the epoch's worst validation images to draw; likewise.
+        worst: How many of an epoch's worst validation images a page shows; likewise.
         classes: How mask classes share the pixels.
     """
     target, events = get_task(task, classes=classes), EventWriter(log_dir)

@@ -23,7 +23,7 @@ MOST = 200  # classes: a larger table cannot be read
 
 
 class Confusion(Callback):
-    """Draws `confusion` of every epoch's validation.
+    """Draws `confusion` of an epoch's validation.
 
     Classes: the table of truth against prediction; so exclusive mask classes, pixel by pixel. One
     mask (by pixel) and one label: the same of yes and no. Several masks or labels: for each a bar
@@ -55,7 +55,7 @@ class Confusion(Callback):
         """Draw the picture."""
         counts = writer.sum_over_ranks(self._counts)
         self._counts = None
-        if counts is not None and self.events.is_open:
+        if counts is not None and self.events.draws_pages(loop):
             page = picture(self.task, counts, self.names)
             self.events.add_image("confusion", page, loop.batches_seen)
 

@@ -1,4 +1,4 @@
-"""The same validation images with their predictions, every epoch."""
+"""The same validation images with their predictions, epoch by epoch."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Pictures(Callback):
-    """Draws `predictions` of the same validation images every epoch.
+    """Draws `predictions` of the same validation images; see `EventWriter.draws_pages`.
 
     Args:
         count: How many images, spread evenly over the loader's; all, where it has fewer.
@@ -54,7 +54,7 @@ class Pictures(Callback):
         for rank_examples in distributed.gather(self._examples):
             gathered |= rank_examples
         self._examples = {}
-        if gathered and self.events.is_open:
+        if gathered and self.events.draws_pages(loop):
             ordered = [gathered[name] for name in self.ids if name in gathered]
             page = examples.page(loop.module.task, ordered, self.names)
             self.events.add_image("predictions", page, loop.batches_seen)

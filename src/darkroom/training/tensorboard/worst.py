@@ -23,7 +23,7 @@ Ranked = tuple[float, str, Example]
 
 
 class Worst(Callback):
-    """Draws the `worst` validation images of every epoch, the worst one first.
+    """Draws the `worst` validation images of an epoch, the worst one first.
 
     It holds no more images than it draws: a heap of the worst so far.
 
@@ -55,7 +55,7 @@ class Worst(Callback):
         """Draw the page."""
         gathered = [ranked for heap in distributed.gather(self._heap) for ranked in heap]
         self._heap = []
-        if gathered and self.events.is_open:
+        if gathered and self.events.draws_pages(loop):
             worst = heapq.nlargest(self.count, gathered, key=lambda ranked: ranked[:2])
             page = examples.page(loop.module.task, [one for *_, one in worst], self.names)
             self.events.add_image("worst", page, loop.batches_seen)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 JPEG_QUALITY = 85
 _NUMBERS = itertools.count()  # of this process's files, two of which may be of one second
 FLUSH_S = 30  # between two looks at a file, TensorBoard waits as long
+PAGES = 10  # of a tag: TensorBoard shows no more by default, and each costs more than a checkpoint
 
 
 class EventWriter(Callback):
@@ -78,6 +79,12 @@ class EventWriter(Callback):
     def is_open(self) -> bool:
         """Whether anything that is added is written: on rank 0, while training runs."""
         return self._stream is not None
+
+    def draws_pages(self, loop: "Loop") -> bool:
+        """Whether the pages of the epoch that ends are written: of 10, evenly, and of the last."""
+        epoch, epochs = loop.epoch + 1, loop.config.epochs
+        is_due = epoch * PAGES // epochs > (epoch - 1) * PAGES // epochs
+        return self.is_open and (is_due or loop.should_stop)
 
     def add(self, summary: Summary, step: int) -> None:
         """Write a summary; the step is the number of training batches seen."""
