@@ -154,8 +154,8 @@ def test_wrong_usage_is_2(
         (["summary"], "summary", {}),
         (["networks"], "networks", {"pattern": None}),
         (["networks", "convnext*"], "networks", {"pattern": "convnext*"}),
-        (["use"], "use", {"recipe": None}),
-        (["use", "a.yaml"], "use", {"recipe": "a.yaml"}),
+        (["use"], "recipes.use", {"recipe": None}),
+        (["use", "a.yaml"], "recipes.use", {"recipe": "a.yaml"}),
     ],
 )
 def test_a_verb_runs_its_stage_with_its_arguments(

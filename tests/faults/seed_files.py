@@ -217,7 +217,7 @@ def _params(path: Path) -> object:
 
 
 def _recipe(path: Path) -> object:
-    from darkroom.cli.recipes import merge_recipe, read_recipe
+    from darkroom.cli.recipes.recipe import merge_recipe, read_recipe
     from darkroom.params.document import read_mapping
 
     return merge_recipe(read_mapping(Path("params.yaml")), read_recipe(path))

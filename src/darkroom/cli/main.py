@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from darkroom.params.competition import Params
 
 DEBUG = "DARKROOM_DEBUG"  # if it is set, every error shows its traceback
+ROOMS = dict.fromkeys(STAGES, "stages") | {"use": "cli.recipes"}  # of the others: cli
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -162,10 +163,9 @@ def _run(options: dict[str, Any]) -> int:
             return _run_stage(verb, name, options)
         options["context"] = read_context(name)
     # A check of all parameters is of no competition, and writes what no other stage writes.
-    module = import_module(f"darkroom.{'stages' if verb in STAGES else 'cli'}.{verb}")
+    module = import_module(f"darkroom.{ROOMS.get(verb, 'cli')}.{verb}")
     begin()
-    code = module.run(**options)
-    return code if isinstance(code, int) else 0
+    return module.run(**options) or 0
 
 
 def _run_stage(stage: str, name: str, options: dict[str, Any]) -> int:

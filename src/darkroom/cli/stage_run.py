@@ -284,7 +284,7 @@ def _compare(beginning: _Snapshot, stage: str, read_context: Callable[[], Contex
 def _changed_params(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     if old == new:
         return []
-    from darkroom.cli.use import changes  # noqa: PLC0415  (it imports ruamel)
+    from darkroom.cli.recipes.edit import changes  # noqa: PLC0415  (it imports ruamel)
 
     return [f"{PARAMS}: {line}" for line in changes(old, new)]
 

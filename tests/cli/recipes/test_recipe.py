@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from darkroom.cli import recipes
-from darkroom.cli.recipes import Recipe
+from darkroom.cli.recipes import recipe as recipes
+from darkroom.cli.recipes.recipe import Recipe
 from darkroom.errors import ParamsError
 
 HEAD = """\
