@@ -94,7 +94,7 @@ def test_a_hostile_file_is_refused_soon_and_in_few_words(tmp_path: Path, name: s
     ("name", "words"),
     [
         ("aliases of aliases", "more than 20,000 values (what an alias names counts at each use)"),
-        ("an alias of itself", "more than 20 levels of lists and mappings in each other"),
+        ("an alias of itself", "*a stands within &a, line 1; name another, or none"),
         ("too many keys", "it is too large\n  found: more than 100,000 bytes"),
         ("many unknown keys", "more than 100 keys or values are wrong"),
         ("5,000 digits", "it is not YAML: Exceeds the limit"),
@@ -140,6 +140,22 @@ def test_a_template_without_quotes_is_told_to_have_them(line: str) -> None:
     words = str(caught.value)
     assert words.startswith("x.yaml: it is not YAML: ")
     assert ", line 2; what holds { } or begins with * or ! stands in quotes" in words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: &t\n  b: 1\n  <<: *t\n", "*t stands within &t, line 3; name another, or none"),
+        ("a: &t {b: {<<: *t}}", "*t stands within &t, line 1; name another, or none"),
+        ("a:\n  <<: *t\nt: &t {b: 1}\n", "no &t stands above *t, line 2; write it behind the key"),
+        ("a: *png", "no &png stands above *png, line 1; write it behind the key of what is to be "),
+    ],
+)
+def test_an_alias_names_what_stands_above_it(text: str, words: str) -> None:
+    with pytest.raises(ParamsError) as caught:
+        parse_mapping(text, file="x.yaml")
+    assert f"x.yaml: it is not YAML: {words}" in str(caught.value)
+    assert ("stands in quotes" in str(caught.value)) == text.startswith("a: *")
 
 
 MERGES = """

@@ -7,14 +7,19 @@ DVC reads params.yaml with ruamel.yaml, which knows YAML 1.2: `no` is a text, `0
 import re
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import YAMLError, YAMLWarning
-from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    NodeEvent,
+)
 from ruamel.yaml.nodes import MappingNode, SequenceNode
 
 from darkroom.errors import ParamsError
@@ -27,7 +32,7 @@ MAX_INTEGER = 10**18
 
 NUMBERED = ("values",)  # mappings whose keys are whole numbers
 
-_UNQUOTED = re.compile(r"\{\w*\}|(^|[\s\[,{])[*!]")
+_UNQUOTED = re.compile(r"\{\w*\}|(^|[\s\[,{])(?<!<<: )[*!]")  # behind <<: stands an alias
 _KINDS = {dict: "a mapping", list: "a list", str: "a text", type(None): "nothing"}
 
 
@@ -131,20 +136,40 @@ def parse_mapping(text: str, *, file: object) -> dict[str, Any]:
 def _check_events(text: str) -> None:
     """Refuse a text of too many levels or values before it is composed, which may never end.
 
-    Beyond some 10,000 levels composing it would even end the process.
+    Beyond some 10,000 levels composing it would even end the process. So may an alias within what
+    its own anchor names.
     """
-    depth = 0
+    anchors = set[str | None]()
+    levels: list[str | None] = []  # the anchor of each open mapping and list
     for count, event in enumerate(YAML(typ="safe").parse(text)):
-        depth += isinstance(event, CollectionStartEvent)
-        depth -= isinstance(event, CollectionEndEvent)
-        if depth > MAX_DEPTH:
+        if isinstance(event, AliasEvent):
+            if problem := _alias_problem(event.anchor, anchors, levels):
+                raise ConstructorError(None, None, problem, event.start_mark)
+        elif isinstance(event, NodeEvent):
+            anchors.add(event.anchor)
+        if isinstance(event, CollectionStartEvent):
+            levels.append(event.anchor)
+        elif isinstance(event, CollectionEndEvent):
+            levels.pop()
+        if len(levels) > MAX_DEPTH:
             raise ConstructorError(None, None, f"more than {MAX_DEPTH} levels", event.start_mark)
         if count > 2 * MAX_VALUES:
             raise ConstructorError(None, None, f"more than {MAX_VALUES:,} values")
 
 
+def _alias_problem(
+    name: str, anchors: Collection[str | None], levels: Collection[str | None]
+) -> str | None:
+    """Return what is wrong with an alias, and what to do; None: nothing."""
+    if name in levels:
+        return f"*{name} stands within &{name}; name another, or none"
+    if name not in anchors:
+        return f"no &{name} stands above *{name}; write it behind the key of what is to be repeated"
+    return None
+
+
 def _problem(error: Exception, text: str) -> str:
-    """Return what is wrong in a text, and in which line, in a line."""
+    """Return what is wrong in a text, in which line, and what to do, in a line."""
     mark = getattr(error, "problem_mark", None)
     where = f", line {mark.line + 1}" if mark else ""
     words = getattr(error, "problem", None) if isinstance(error, YAMLError) else None
@@ -152,10 +177,13 @@ def _problem(error: Exception, text: str) -> str:
     line = lines[0] if lines else type(error).__name__
     if twice := re.match('found duplicate key "(.*?)" with value', line):
         line = f"the key {twice[1]!r} appears twice"
+    what, *advice = line.split("; ")
     source = text.split("\n")[mark.line : mark.line + 1] if mark else []
     if source and _UNQUOTED.search(source[0]):
-        where += "; what holds { } or begins with * or ! stands in quotes, such as '{id}_{label}'"
-    return f"{line}{where}"
+        advice.append(
+            "what holds { } or begins with * or ! stands in quotes, such as '{id}_{label}'"
+        )
+    return "; ".join([f"{what}{where}", *advice])
 
 
 def _faults(raw: Any) -> Iterator[str]:

@@ -139,7 +139,7 @@ READING = (
     SafetyLine(
         "params.yaml has a limit of levels",
         "params/document.py",
-        "        if depth > MAX_DEPTH:\n            raise ConstructorError",
+        "        if len(levels) > MAX_DEPTH:\n            raise ConstructorError",
         "        if False:\n            raise ConstructorError",
         ("tests/params",),
     ),
