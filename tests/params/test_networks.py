@@ -6,17 +6,20 @@ import sys
 import pytest
 import timm
 import torchvision
+from segmentation_models_pytorch.encoders import encoders
 from timm.models._registry import get_deprecated_models
 from torchvision.models import list_models
 
 from darkroom.params.networks import (
     CLASSIFIERS,
     DECODERS,
+    ENCODERS,
     LABEL_NAMES,
     MASK_NAMES,
     NAMES,
     _timm_names,
     backbone_fault,
+    encoder_fault,
 )
 
 
@@ -50,6 +53,29 @@ def test_the_names_in_timms_source_are_timms() -> None:
 )
 def test_a_name_that_is_not_timms_tells_what_is(backbone: str, fault: str) -> None:
     assert str(backbone_fault(backbone)).startswith(fault)
+
+
+def test_encoders_are_those_of_the_package() -> None:
+    assert sorted(ENCODERS) == sorted(encoders)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "fault"),
+    [
+        ("resnet3", "there is no encoder 'resnet3'; did you mean 'resnet34' or "),
+        (
+            "efficientnet_b0",
+            "there is no encoder 'efficientnet_b0'; did you mean 'efficientnet-b0'",
+        ),
+        ("convnext_nano", "there is no encoder 'convnext_nano'; did you mean 'tu-convnext_nano'?"),
+        ("nope", "there is no encoder 'nope'; did you mean 'resnet34' or 'mit_b0' or 'tu-convn"),
+        ("tu-convnext_tin", "timm has no network 'convnext_tin'; did you mean 'convnext_tiny'"),
+        ("tu-resnet18.nonesuch", "timm has no weights 'nonesuch' of resnet18; there are "),
+    ],
+)
+def test_an_encoder_that_does_not_exist_tells_the_nearest(encoder: str, fault: str) -> None:
+    assert str(encoder_fault(encoder)).startswith(fault)
+    assert encoder_fault("tu-convnext_nano") is encoder_fault("mit_b0") is None
 
 
 @pytest.mark.slow

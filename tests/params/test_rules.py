@@ -309,6 +309,17 @@ def test_a_backbone_is_refused_before_timm_is_imported(raw: dict[str, Any]) -> N
     paramfile.validate_params(raw)
 
 
+def test_an_encoder_and_a_long_name_are_refused_before_anything_runs(raw: dict[str, Any]) -> None:
+    raw["carvana"]["model"] = {"name": "fpn", "encoder": "resnet43"}
+    assert "carvana.model.encoder: there is no encoder 'resnet43'; did you mean 're" in _message(
+        raw
+    )
+    raw["carvana"]["model"]["encoder"] = "x" * 5000
+    message = _message(raw)
+    assert "xxx… (str); string should have at most 100 characters" in message
+    assert len(message) < 250
+
+
 def test_a_name_of_timm_in_place_of_a_network_tells_how_to_write_it(raw: dict[str, Any]) -> None:
     raw["celeba"]["model"] = {"name": "convnext_nano"}
     assert (

@@ -52,7 +52,9 @@ class Decoder(Section):
     """What every decoder for masks over a ready-made encoder has."""
 
     encoder: str = Field(
-        "resnet18", description="An encoder of segmentation_models_pytorch, by name."
+        "resnet18",
+        max_length=100,
+        description="An encoder of segmentation_models_pytorch, by name; tu- before one of timm.",
     )
     weights: Weights = None
 
@@ -132,8 +134,9 @@ class Timm(Section):
 
     name: Literal["timm"]
     backbone: str = Field(
+        max_length=100,
         description="timm's name of the network, and behind a dot the tag of published weights: "
-        "convnext_tiny.in12k_ft_in1k; no tag: timm's choice. `darkroom networks` lists them."
+        "convnext_tiny.in12k_ft_in1k; no tag: timm's choice. `darkroom networks` lists them.",
     )
     weights: Weights = None
     drop_path: Annotated[Number, Field(ge=0, lt=1)] = Field(

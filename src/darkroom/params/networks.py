@@ -1,7 +1,7 @@
 """The names of the networks; reading them imports no library of networks.
 
-What torchvision calls a classifier is written out, so that params.yaml can be checked without
-the second that torchvision takes to import; a test holds the list against torchvision's own.
+Classifiers of torchvision and encoders of segmentation_models_pytorch are written out, so that
+params.yaml can be checked without the seconds that these take to import; tests hold the lists.
 timm's 1,400 names are read from its source, which takes a fiftieth of its import.
 """
 
@@ -38,7 +38,32 @@ ClassifierName = Literal[
     "vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14",
     "wide_resnet50_2", "wide_resnet101_2",
 ]
+# What segmentation_models_pytorch has under names of its own.
+ENCODERS = (
+    "densenet121", "densenet161", "densenet169", "densenet201",
+    "dpn68", "dpn68b", "dpn92", "dpn98", "dpn107", "dpn131",
+    "efficientnet-b0", "efficientnet-b1", "efficientnet-b2", "efficientnet-b3",
+    "efficientnet-b4", "efficientnet-b5", "efficientnet-b6", "efficientnet-b7",
+    "inceptionresnetv2", "inceptionv4",
+    "mit_b0", "mit_b1", "mit_b2", "mit_b3", "mit_b4", "mit_b5", "mobilenet_v2",
+    "mobileone_s0", "mobileone_s1", "mobileone_s2", "mobileone_s3", "mobileone_s4",
+    "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
+    "resnext50_32x4d", "resnext101_32x4d", "resnext101_32x8d", "resnext101_32x16d",
+    "resnext101_32x32d", "resnext101_32x48d",
+    "se_resnet50", "se_resnet101", "se_resnet152", "se_resnext50_32x4d", "se_resnext101_32x4d",
+    "senet154",
+    "timm-efficientnet-b0", "timm-efficientnet-b1", "timm-efficientnet-b2",
+    "timm-efficientnet-b3", "timm-efficientnet-b4", "timm-efficientnet-b5",
+    "timm-efficientnet-b6", "timm-efficientnet-b7", "timm-efficientnet-b8",
+    "timm-efficientnet-l2",
+    "timm-skresnet18", "timm-skresnet34", "timm-skresnext50_32x4d",
+    "timm-tf_efficientnet_lite0", "timm-tf_efficientnet_lite1", "timm-tf_efficientnet_lite2",
+    "timm-tf_efficientnet_lite3", "timm-tf_efficientnet_lite4",
+    "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn",
+    "xception",
+)
 # fmt: on
+TIMM = "tu-"  # before it stands timm's name of an encoder
 
 # A decoder of segmentation_models_pytorch over any of its encoders, by its name there.
 DECODERS: dict[str, str] = {
@@ -86,6 +111,30 @@ def backbone_fault(backbone: str) -> str | None:
         names = ", ".join(f"{network}.{each}" for each in sorted(tags[network] - {"untrained"}))
         return f"timm has no weights {tag!r} of {network}; there are {names}"
     return None
+
+
+def encoder_fault(encoder: str) -> str | None:
+    """Return what is wrong with an encoder's name, and what to write; None: nothing.
+
+    No library of networks is imported.
+
+    Args:
+        encoder: A name of `ENCODERS`, or `tu-` and one of timm's: `tu-convnext_tiny`.
+
+    Example:
+        >>> encoder_fault("resnet43")
+        "there is no encoder 'resnet43'; did you mean 'resnet34' or 'resnet18' or 'resnet50'?"
+    """
+    if encoder.startswith(TIMM):
+        fault = backbone_fault(encoder.removeprefix(TIMM))
+        return f"{fault} (and {TIMM} before it)" if fault else None
+    if encoder in ENCODERS:
+        return None
+    near = get_close_matches(encoder, ENCODERS, n=3)
+    if backbone_fault(encoder) is None:
+        near.append(f"{TIMM}{encoder}")
+    names = " or ".join(map(repr, near or ("resnet34", "mit_b0", "tu-convnext_tiny")))
+    return f"there is no encoder {encoder!r}; did you mean {names}?"
 
 
 @cache

@@ -7,7 +7,6 @@ deeplabv3plus     Chen et al. 2018 (arXiv 1802.02611)
 segformer         Xie et al. 2021 (arXiv 2105.15203): its decoder; its encoders are mit_b0..5
 """
 
-import difflib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import timm
 from huggingface_hub.constants import HF_HUB_CACHE
-from segmentation_models_pytorch.encoders import encoders as known_encoders
+from segmentation_models_pytorch.encoders import encoders as packages_encoders
 from torch import nn
 
 from darkroom.errors import ParamsError, ResourceError
@@ -29,9 +28,8 @@ from darkroom.models.masks.supervision import (
     unetplusplus_maps,
 )
 from darkroom.models.sizes import Sizes
-from darkroom.params.networks import DECODERS
+from darkroom.params.networks import DECODERS, ENCODERS, TIMM, encoder_fault
 
-TIMM = "tu-"
 # What the packages and their layers raise for an encoder that does not fit.
 UNSUPPORTED = (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError)
 # By the beginning of a name: the mean and std of the published weights, where they are not
@@ -241,23 +239,21 @@ def _only(encoder: str) -> tuple[int, int] | None:
 
 
 def _check_encoder(encoder: str, imagenet: bool) -> None:
-    """Refuse an encoder that is not known, or has no ImageNet weights."""
-    timms = encoder.startswith(TIMM)
-    known = [f"{TIMM}{name}" for name in timm.list_models()] if timms else list(known_encoders)
-    if encoder.partition(".")[0] not in known:
-        near = difflib.get_close_matches(encoder, known, n=3)
-        raise ParamsError(
-            "there is no encoder of this name",
-            found=encoder,
-            expected=f"{TIMM} and a name of timm's" if timms else ", ".join(known),
-            fix=f"did you mean {' or '.join(near)}?" if near else None,
-        )
-    if imagenet and not timms and "imagenet" not in known_encoders[encoder]["pretrained_settings"]:
+    """Refuse an encoder that does not exist, or has no ImageNet weights."""
+    if fault := encoder_fault(encoder):
+        raise ParamsError(fault, fix="correct model.encoder")
+    if imagenet and encoder in ENCODERS and "imagenet" not in _settings(encoder):
         raise ParamsError(
             f"{encoder} has no ImageNet weights",
             found="weights: imagenet",
             expected="null, a file, another run, or another encoder",
         )
+
+
+def _settings(encoder: str) -> dict[str, dict[str, str]]:
+    """Return the places of an encoder's weights, by the name of the data they learned from."""
+    settings: dict[str, dict[str, str]] = packages_encoders[encoder]["pretrained_settings"]
+    return settings
 
 
 def _no_weights(encoder: str, error: OSError) -> ResourceError:
@@ -267,7 +263,7 @@ def _no_weights(encoder: str, error: OSError) -> ResourceError:
         repository = str(card.hf_hub_id if card else None)
         revision, wanted = "main", "model.safetensors"
     else:
-        settings = known_encoders[encoder]["pretrained_settings"]["imagenet"]
+        settings = _settings(encoder)["imagenet"]
         repository, revision = str(settings["repo_id"]), settings["revision"]
         wanted = "config.json and model.safetensors"
     folder = Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"

@@ -2,8 +2,8 @@
 
 from darkroom.params.competition import Competition, Params
 from darkroom.params.data import KAGGLE, URLS, Source
-from darkroom.params.model import EncoderUNet, Model, Timm, UNet
-from darkroom.params.networks import backbone_fault
+from darkroom.params.model import Decoder, EncoderUNet, Model, Timm, UNet
+from darkroom.params.networks import backbone_fault, encoder_fault
 from darkroom.params.rules.data import data_faults
 from darkroom.params.section import OBJECT_METRICS
 
@@ -43,6 +43,8 @@ def section_faults(params: Params) -> list[str]:
             )
         if isinstance(section.model, Timm) and (fault := backbone_fault(section.model.backbone)):
             faults.append(f"{name}.model.backbone: {fault}")
+        if isinstance(section.model, Decoder) and (fault := encoder_fault(section.model.encoder)):
+            faults.append(f"{name}.model.encoder: {fault}")
         if train.layer_decay is not None and not isinstance(section.model, Timm):
             faults.append(
                 f"{name}.train.layer_decay: is for networks of timm; set {name}.train.rates, or "
