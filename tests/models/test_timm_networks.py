@@ -122,7 +122,17 @@ def test_drop_path_dropout_and_pool_reach_the_network() -> None:
     [
         ("densenet121", {"drop_path": 0.1}, r"no drop_path that could be set[\s\S]*0\.1"),
         ("convmixer_768_32", {"drop_path": 0.1}, "no drop_path that could be set"),
-        ("test_convnext", {"pool": "token"}, "no pool that could be set"),
+        (
+            "test_convnext",
+            {"pool": "token"},
+            r"no pool token[\s\S]*expected: null, avg or max or avgmax\n",
+        ),
+        ("test_resnet", {"pool": "map"}, "expected: null, avg or max or avgmax or catavgmax\n"),
+        (
+            "test_vit",
+            {"pool": "catavgmax"},
+            "expected: null, avg or max or avgmax or token or map\n",
+        ),
         ("coat_lite_tiny", {"pool": "max"}, r"no pool[\s\S]*model.pool: max \(Only token or avg"),
     ],
 )

@@ -5,9 +5,10 @@ input size, crop, licence.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlparse
 
 import timm
@@ -22,7 +23,7 @@ from darkroom.images.geometry import RGB
 from darkroom.models.build import Normalisation
 from darkroom.models.heads import attach_output
 from darkroom.models.sizes import Sizes
-from darkroom.params.networks import backbone_fault
+from darkroom.params.networks import PoolName, backbone_fault
 
 # What timm's networks raise for arguments, images or weights that do not fit.
 UNSUPPORTED = (
@@ -201,8 +202,7 @@ class _Creator:
                 if f"'{option}'" in words:
                     raise _no_option(self.backbone, key, self.options[option]) from error
             if "global_pool" in self.options:
-                pool = self.options["global_pool"]
-                raise _no_option(self.backbone, "pool", pool, words) from error
+                raise self._no_pool(words) from error
             raise ParamsError(
                 f"timm cannot make this network: {self.backbone}",
                 found=f"{' '.join(words.split())[:300] or type(error).__name__}",
@@ -213,6 +213,15 @@ class _Creator:
                 raise
             raise _no_weights(self.backbone, error) from error
         return net
+
+    def _no_pool(self, reason: str) -> ParamsError:
+        """Return the error that lists the pools of this network, each tried without numbers."""
+        pools = []
+        for pool in get_args(PoolName):
+            with suppress(*UNSUPPORTED), torch.device("meta"):
+                timm.create_model(self.backbone, **self.options | {"global_pool": pool})
+                pools.append(pool)
+        return _no_option(self.backbone, "pool", self.options["global_pool"], reason, others=pools)
 
 
 def card_of(backbone: str) -> PretrainedCfg:
@@ -275,10 +284,15 @@ def _patch(net: nn.Module) -> int:
     return max(embed.patch_size) if is_plain and embed is not None else 1
 
 
-def _no_option(backbone: str, key: str, value: object, reason: str = "") -> ParamsError:
+def _no_option(
+    backbone: str, key: str, value: object, reason: str = "", others: Sequence[str] = ()
+) -> ParamsError:
     return ParamsError(
-        f"{backbone} has no {key} that could be set",
+        f"{backbone} has no {key} {value}"
+        if others
+        else f"{backbone} has no {key} that could be set",
         found=f"model.{key}: {value}{f' ({reason})' if reason else ''}",
+        expected=f"null, {' or '.join(others)}" if others else None,
         fix=f"remove model.{key}, or choose another network",
     )
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from darkroom.params.networks import ClassifierName
+from darkroom.params.networks import ClassifierName, PoolName
 from darkroom.params.section import Number, Section
 
 Weights = Annotated[
@@ -145,7 +145,7 @@ class Timm(Section):
     dropout: Annotated[Number, Field(ge=0, lt=1)] = Field(
         0.0, description="Share of features left out before the head."
     )
-    pool: Literal["avg", "max", "avgmax", "catavgmax", "token", "map"] | None = Field(
+    pool: PoolName | None = Field(
         None,
         description="How the last feature map becomes one vector; null: as the network was "
         "published.",

@@ -65,6 +65,8 @@ ENCODERS = (
 # fmt: on
 TIMM = "tu-"  # before it stands timm's name of an encoder
 
+PoolName = Literal["avg", "max", "avgmax", "catavgmax", "token", "map"]
+
 # A decoder of segmentation_models_pytorch over any of its encoders, by its name there.
 DECODERS: dict[str, str] = {
     "encoder_unet": "Unet",
