@@ -2,6 +2,7 @@
 
 import pytest
 
+from darkroom.cli import networks
 from darkroom.cli.main import main
 
 Capture = pytest.CaptureFixture[str]
@@ -49,3 +50,28 @@ def test_without_a_pattern_timms_are_counted(capfd: Capture) -> None:
 def test_an_unknown_name_tells_the_nearest(capfd: Capture) -> None:
     assert main(["networks", "convnext_tinny"]) == 2
     assert "did you mean convnext_tiny or " in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("pattern", "advice"),
+    [
+        ("zz*[", "a pattern fits whole names: begin and end it with *, or write a part of a name"),
+        ("zz", "write a part of a name, or a pattern in quotes: 'convnext*'"),
+    ],
+)
+def test_a_pattern_that_fits_nothing_tells_how_to_write_one(
+    capfd: Capture, pattern: str, advice: str
+) -> None:
+    assert main(["networks", pattern]) == 2
+    assert capfd.readouterr().err.endswith(f"  found: {pattern}\n  to do: {advice}\n")
+
+
+def test_of_many_parameters_are_not_counted(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "_parameters", lambda _: pytest.fail("this takes minutes"))
+    rows = lines(capfd, "*")
+    assert rows["timm resnet18.a1_in1k"] == ["-", "224 x 224", IMAGENET, "apache-2.0"]
+    assert len(rows) > 1800
+    assert main(["networks", "resnet*"]) == 0
+    assert "counted for at most 60: narrow the pattern" in capfd.readouterr().out

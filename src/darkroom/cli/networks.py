@@ -16,6 +16,8 @@ from darkroom.params.networks import CLASSIFIERS, MASK_NAMES
 PLAIN = ("small_cnn", *MASK_NAMES)  # of no library, or a decoder over an encoder of one
 HEADER = ("name", "library", "parameters", "input", "mean, std", "licence of the weights")
 WIDTHS = (56, 12, 11, 12, 44, 0)
+MOST_COUNTED = 60  # networks of timm; each is built, and all 1,400 would take minutes
+WILDCARDS = "*?["
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Network:
         name: In params.yaml: `name`, or of timm's networks `backbone`.
         library: Whose it is.
         parameters: How many, with a head of 1,000 classes; of a network without published weights
-            with one output.
+            with one output. None: not counted.
         size: Height and width, px, of the images that its published weights learned from.
         colours: Mean and std of its input.
         licence: Of its published weights; "" if there are none.
@@ -34,19 +36,19 @@ class Network:
 
     name: str
     library: str
-    parameters: int
+    parameters: int | None
     size: str
     colours: str
     licence: str
 
     def line(self) -> str:
         """Return the line that is printed."""
-        millions = f"{self.parameters / 1e6:.1f} M"
+        millions = "-" if self.parameters is None else f"{self.parameters / 1e6:.1f} M"
         return _line(self.name, self.library, millions, self.size, self.colours, self.licence)
 
 
 def run(pattern: str | None = None) -> None:
-    """Print the networks whose names fit a pattern, each as soon as its parameters are counted.
+    """Print the networks whose names fit a pattern; of many of timm without their parameters.
 
     Args:
         pattern: Of the shell (`convnext*`); without `*`, `?` and `[`, a part of the name. None:
@@ -58,31 +60,43 @@ def run(pattern: str | None = None) -> None:
     own = [name for name in (*PLAIN, *CLASSIFIERS) if _fits(name, pattern)]
     of_timm = [] if pattern is None else [n for n in _timm_names() if _fits(n, pattern)]
     if not own and not of_timm:
-        near = get_close_matches(str(pattern), [*PLAIN, *CLASSIFIERS, *_timm_names()], n=3)
-        raise ParamsError(
-            "no network has such a name",
-            found=pattern,
-            fix=f"did you mean {' or '.join(near)}?" if near else "quote a pattern: 'convnext*'",
-        )
+        raise _nothing_fits(str(pattern))
     print(_line(*HEADER))
-    for network in _listed(own, of_timm):
+    is_counted = len({name.partition(".")[0] for name in of_timm}) <= MOST_COUNTED
+    for network in _listed(own, of_timm, is_counted=is_counted):
         print(network.line(), flush=True)
+    if not is_counted:
+        print(f"\nParameters of timm's are counted for at most {MOST_COUNTED}: narrow the pattern.")
     if pattern is None:
         _print_families()
 
 
-def _listed(own: list[str], of_timm: list[str]) -> Iterator[Network]:
+def _nothing_fits(pattern: str) -> ParamsError:
+    names = [*PLAIN, *CLASSIFIERS, *_timm_names()]
+    near = get_close_matches(pattern.strip("*?[]"), names, n=3)
+    is_pattern = bool(set(WILDCARDS) & set(pattern))
+    advice = "write a part of a name, or a pattern in quotes: 'convnext*'"
+    if is_pattern:
+        advice = "a pattern fits whole names: begin and end it with *, or write a part of a name"
+    return ParamsError(
+        "no network has such a name",
+        found=pattern,
+        fix=f"did you mean {' or '.join(near)}?" if near else advice,
+    )
+
+
+def _listed(own: list[str], of_timm: list[str], *, is_counted: bool) -> Iterator[Network]:
     for name in own:
         yield _torchvisions(name) if name in CLASSIFIERS else _plain(name)
     for name in of_timm:
-        yield _timms(name)
+        yield _timms(name, is_counted=is_counted)
 
 
 def _fits(name: str, pattern: str | None) -> bool:
     if pattern is None:
         return True
     words = pattern.lower()
-    return fnmatchcase(name, words) if set("*?[") & set(words) else words in name
+    return fnmatchcase(name, words) if set(WILDCARDS) & set(words) else words in name
 
 
 @cache
@@ -130,14 +144,15 @@ def _torchvisions(name: str) -> Network:
     )
 
 
-def _timms(name: str) -> Network:
+def _timms(name: str, *, is_counted: bool) -> Network:
     from darkroom.models.timm_networks import card_of  # noqa: PLC0415
 
     card = card_of(name)
     licence = card.license or "not stated" if card.has_weights else ""
     size = f"{card.input_size[1]} x {card.input_size[2]}"
     colours = _colours(*normalisation("timm", backbone=name))
-    return Network(name, "timm", _parameters(name.partition(".")[0]), size, colours, licence)
+    parameters = _parameters(name.partition(".")[0]) if is_counted else None
+    return Network(name, "timm", parameters, size, colours, licence)
 
 
 @cache
