@@ -225,13 +225,13 @@ def test_unknown_labels_stay_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyP
     prepare()
     count = Predictions(SOURCE).header.shape[0]
     rows = np.full((5, count), 0.5)
-    rows[1, 0], rows[1, 1], rows[4] = 0.875, 0.125, 1
+    rows[1, 0], rows[2, 1], rows[4] = 0.875, 0.125, 1
     ids = overwrite(rows)
     run(SECOND, "pseudo")
     inputs = read_inputs(SECOND)
-    assert inputs.shards.ids[16:] == [ids[1], ids[4]]
-    expected = np.full((2, count), 1, np.float32)
-    expected[0] = [1, 0, *[np.nan] * (count - 2)]
+    assert inputs.shards.ids[16:] == [ids[1], ids[2], ids[4]]
+    expected = np.full((3, count), np.nan, np.float32)
+    expected[0, 0], expected[1, 1], expected[2] = 1, 0, 1
     np.testing.assert_array_equal(inputs.targets[16:], expected)
     run(SECOND, "train")
 

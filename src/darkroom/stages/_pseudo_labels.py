@@ -135,8 +135,8 @@ def _read_table(path: Path, card: Card) -> pd.DataFrame:
         table = pd.read_csv(BytesIO(data), dtype=str, keep_default_na=False)
         if table.columns.tolist() != ["id", *columns]:
             raise ValueError(f"columns {', '.join(table.columns)}")
-        for name in columns:  # an empty cell is an unknown target
-            table[name] = pd.to_numeric(table[name].replace("", "nan"))
+        for name in columns:  # an empty cell is an unknown target; pandas refuses the word nan
+            table[name] = pd.to_numeric(table[name].mask(table[name] == ""))
     except (ValueError, pd.errors.ParserError) as error:
         raise ArtifactError("it is damaged", file=path, found=error, fix=fix) from error
     return table
