@@ -26,7 +26,7 @@ import yaml
 
 from benchmarks.contests import DRAWN_OTHERWISE, RECIPE_OF, load_contest, parameters
 from darkroom.cli import main as cli
-from darkroom.params.rules.lists import METHOD_TASKS
+from darkroom.params.rules.lists import method_fault
 
 # Of each kind of target, one that a single network leaves something to do (docs/competitions.md):
 # of others, cifar10 and siim_pneumothorax among them, a network alone reaches 0.999.
@@ -121,7 +121,8 @@ def project(contest: str, raw: Path) -> dict[str, Any]:
             "model": dict(own["model"]),
             "train": section["train"] | own["train"],
         }
-    methods = [method for method in METHODS if task in METHOD_TASKS.get(method, (task,))]
+    metric = section["data"].get("metric")
+    methods = [method for method in METHODS if method_fault(method, task, metric) is None]
     blends = [{"name": each, "members": names, "method": each} for each in methods]
     return params | {"competitions": names, "folds": list(FOLDS), "blends": blends}
 

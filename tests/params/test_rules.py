@@ -9,6 +9,7 @@ import yaml
 
 from darkroom.errors import ParamsError
 from darkroom.params import file as paramfile
+from darkroom.params.rules.lists import method_fault
 from darkroom.params.section import OBJECT_METRICS
 from darkroom.tasks.metrics.specs import METRICS, get_metric
 
@@ -379,6 +380,24 @@ def test_what_can_not_be_blended(raw: dict[str, Any], changes: dict[str, Any], w
     message = _message(_blended(raw, **changes))
     assert "blends[0]." in message
     assert words in message
+
+
+@pytest.mark.parametrize(
+    ("method", "task", "metric", "fault"),
+    [
+        ("rank", "binary", "roc_auc", None),
+        ("rank", "multilabel", "macro_f1", None),
+        ("rank", "binary", "log_loss", "rank gives no probabilities, and the metric is log_loss"),
+        ("stack", "multilabel", "weighted_log_loss", None),
+        ("mean", "segmentation", None, None),
+        ("stack", "segmentation", None, "stack is for multilabel and multiclass and binary and "
+         "regression, and the task is segmentation"),
+    ],
+)  # fmt: skip
+def test_methods_are_for_some_tasks_and_metrics(
+    method: str, task: str, metric: str | None, fault: str | None
+) -> None:
+    assert method_fault(method, task, metric) == fault
 
 
 @pytest.mark.parametrize(

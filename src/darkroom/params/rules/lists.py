@@ -5,11 +5,12 @@ from pathlib import Path
 from darkroom.params.competition import Blend, Competition, Params, PseudoLabels
 from darkroom.params.rules.naming import name_fault, no_section
 
-# Methods of a blend that are not for all tasks.
-METHOD_TASKS = {
+# Methods of a blend that are not for all tasks, and the metrics that they are not for.
+_METHOD_TASKS = {
     "rank": ("multilabel", "binary"),
     "stack": ("multilabel", "multiclass", "binary", "regression"),
 }
+_NOT_METHOD_METRICS = {"rank": ("log_loss", "weighted_log_loss")}
 _SOURCES = ("source", "kaggle", "urls", "sample")  # where the same files come from
 
 
@@ -102,14 +103,19 @@ def _member_faults(key: str, blend: Blend, params: Params) -> list[str]:
                 f"{key}.members: {name} stores masks with fit {other.preprocess.fit}, and "
                 f"{blend.members[0]} with {first.preprocess.fit}; give both the same"
             )
-    task = first.data.task
-    legal = METHOD_TASKS.get(blend.method)
-    if legal is not None and task not in legal:
-        faults.append(
-            f"{key}.method: {blend.method} is for {' and '.join(legal)}, and the task is {task}; "
-            "write greedy, convex or mean"
-        )
+    if fault := method_fault(blend.method, first.data.task, first.data.metric):
+        faults.append(f"{key}.method: {fault}; write greedy, convex or mean")
     return faults
+
+
+def method_fault(method: str, task: str, metric: str | None) -> str | None:
+    """Return why a method can't blend members for a task and its metric; None if it can."""
+    legal = _METHOD_TASKS.get(method)
+    if legal is not None and task not in legal:
+        return f"{method} is for {' and '.join(legal)}, and the task is {task}"
+    if metric in _NOT_METHOD_METRICS.get(method, ()):
+        return f"{method} gives no probabilities, and the metric is {metric}"
+    return None
 
 
 def _differing_keys(first: Competition, other: Competition) -> list[str]:
