@@ -1,5 +1,6 @@
 """Recipes found by name or path, read with their heads, and merged section by section."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +101,22 @@ def test_a_section_is_replaced_as_a_whole(folder: Path) -> None:
 
 def test_the_users_data_stays(folder: Path) -> None:
     old = {"cars": {"data": {"source": "mine", "quality": "hq"}, "train": {}}}
-    keys: Any = {"cars": {"data": {"source": "sample"}}, "dogs": {"data": {"source": "sample"}}}
+    keys: Any = {"cars": {"data": {"source": "sample"}}, "dogs": {"data": {"source": "dogs"}}}
     assert recipes.merge_recipe(old, recipe(folder, **keys)) == {
         "cars": {"data": {"source": "mine", "quality": "hq"}, "train": {}},
-        "dogs": {"data": {"source": "sample"}},
+        "dogs": {"data": {"source": "dogs"}},
     }
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+def test_a_new_section_of_the_same_competition_gets_the_users_data(
+    folder: Path, replaces: bool
+) -> None:
+    sample, mine = {"source": "sample"}, {"source": "mine"}
+    two = recipe(folder, small={"data": sample, "train": {"lr": 2}}, cars={"data": sample})
+    new = recipes.merge_recipe({"cars": {"data": mine}}, replace(two, replaces_data=replaces))
+    expected = sample if replaces else mine
+    assert new == {"small": {"data": expected, "train": {"lr": 2}}, "cars": {"data": expected}}
 
 
 def test_data_is_replaced_if_the_recipe_says_so(tmp_path: Path) -> None:

@@ -201,6 +201,34 @@ def test_a_recipe_adds_a_missing_section(root: Path, capsys: pytest.CaptureFixtu
     assert raw(root)["celeba"] == parse_mapping(text, file="a test")["celeba"]
 
 
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_new_section_shares_the_users_data(
+    root: Path, capsys: pytest.CaptureFixture[str], merged: bool
+) -> None:
+    """So that another source is named once, whichever section of the recipe is new."""
+    text = FAST.replace("    tail: 1\n", "").replace("  data:\n", "  data: &data\n")
+    second = "  <<: *first\n" if merged else "  data: *data\n"
+    text = (
+        text.replace("carvana:\n", "carvana_small: &first\n")
+        + """\
+  split: {by: group, folds: 4}
+  preprocess: {height: 32, width: 48, fit: stretch}
+  predict: {batch_size: 2}
+  evaluate: {threshold: 0.5}
+carvana:
+"""
+    )
+    last = "  train: {epochs: 2, batch_size: 2, lr: 0.1}\n"
+    (root / "recipes/cars-fast.yaml").write_text(text + second + last)
+    use_recipe(capsys, "cars-fast")
+    assert raw(root)["carvana_small"]["data"] == raw(root)["carvana"]["data"]
+    assert raw(root)["carvana_small"]["train"] == {"epochs": 3, "batch_size": 4, "lr": 1e-3}
+    path = root / "params.yaml"
+    assert path.read_text().count("../mine") == 1
+    path.write_text(path.read_text().replace("../mine", "../other"))
+    assert raw(root)["carvana_small"]["data"]["source"] == "../other"
+
+
 def test_the_same_recipe_again_changes_nothing(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

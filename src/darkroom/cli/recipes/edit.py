@@ -64,10 +64,49 @@ def edit(text: str, new: Mapping[str, Any], donor: str = "") -> str:
     root = ruamel.load(text)
     mapping, offset = _indents(root)
     ruamel.indent(mapping, sequence=offset + 2, offset=offset)
-    _update(root, document.parse_mapping(text, file=PARAMS), new, ruamel.load(donor))
+    old, sections = document.parse_mapping(text, file=PARAMS), ruamel.load(donor)
+    if donor:
+        _share(root, old, new, sections, document.parse_mapping(donor, file="the donor"))
+    _update(root, old, new, sections)
     stream = StringIO()
     ruamel.dump(root, stream)
     return stream.getvalue()
+
+
+def _share(
+    root: CommentedMap,
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    donor: CommentedMap,
+    plain: Mapping[str, Any],
+) -> None:
+    """Put into the donor's new sections what is to differ from the donor: `data` of the user's.
+
+    By an alias where another section holds it, so that it stands in one place.
+    """
+    for name in [name for name in new if name in plain and name not in old]:
+        values = new[name] if isinstance(new[name], dict) else {}
+        different = [
+            key
+            for key, value in values.items()
+            if isinstance(value, dict) and not _is_same(plain[name].get(key), value)
+        ]
+        if different:  # in a new mapping, since one that is merged into others can't be edited
+            section = CommentedMap((key, _held(root, old, key, values[key])) for key in different)
+            section.update((key, node) for key, node in donor[name].items() if key not in section)
+            section.ca.items.update(donor[name].ca.items)
+            donor[name] = section
+
+
+def _held(root: CommentedMap, old: Mapping[str, Any], key: str, value: Any) -> Any:
+    """Return the mapping that a section holds under a key, with an anchor; or the value."""
+    for name, section in old.items():
+        if isinstance(section, dict) and _is_same(section.get(key), value):
+            node = root[name][key]
+            if isinstance(node, CommentedMap) and not node.anchor.value:
+                node.yaml_set_anchor(f"{name}_{key}")
+            return node
+    return _flow(value)
 
 
 def _indents(node: CommentedMap, mapping: int = 2, offset: int = 0) -> tuple[int, int]:

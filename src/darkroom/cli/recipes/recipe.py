@@ -135,7 +135,9 @@ def merge_recipe(old: Mapping[str, Any], recipe: Recipe) -> Raw:
     """Return the parameters with the sections of a recipe in place of theirs.
 
     A section is replaced as a whole, so that a recipe means the same whatever was there before.
-    Only `data` is kept, unless it is missing or the recipe replaces it.
+    Only `data` is kept, unless it is missing or the recipe replaces it. A new section whose `data`
+    is another one's in the recipe gets that one's `data` of params.yaml: it is the same
+    competition.
 
     Args:
         old: The content of params.yaml.
@@ -148,9 +150,22 @@ def merge_recipe(old: Mapping[str, Any], recipe: Recipe) -> Raw:
             keeps_data = "data" in sections and not recipe.replaces_data
             data = {"data": sections["data"]} if keeps_data else {}
             new[key] = {**sections, **value, **data}
+        elif isinstance(value, dict) and key not in old:
+            new[key] = value | _data_of_others(value, old, recipe)
         else:
             new[key] = value
     return new
+
+
+def _data_of_others(section: Raw, old: Mapping[str, Any], recipe: Recipe) -> Raw:
+    """Return the `data` of params.yaml that a new section shares, or nothing."""
+    for key, other in recipe.keys.items():
+        users = old.get(key)
+        if recipe.replaces_data or not isinstance(other, dict) or not isinstance(users, dict):
+            continue
+        if "data" in users and "data" in section and other.get("data") == section["data"]:
+            return {"data": users["data"]}
+    return {}
 
 
 def _files(folder: Path) -> list[Path]:
