@@ -210,7 +210,20 @@ def test_each_kind_of_error_has_its_code(
             "data/x: File too large\n  to do: raise the limit of a file's size (ulimit -f), or use "
             "a file system that allows more\n",
         ),
-        (PermissionError(errno.EACCES, "Permission denied", "data"), "data: Permission denied\n"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "data/x"),
+            "data/x: Read-only file system\n  to do: mount the disk for writing, or work in a "
+            "folder of another one\n",
+        ),
+        (
+            IsADirectoryError(errno.EISDIR, "Is a directory", "data/x"),
+            "data/x: Is a directory\n  to do: a folder stands where a file is needed: move it "
+            "away\n",
+        ),
+        (
+            FileExistsError(errno.EEXIST, "File exists", "data"),
+            "data: File exists\n  to do: a file stands where a folder is needed: move it away\n",
+        ),
         (OSError("odd"), "odd\n"),
         (OSError(), "OSError\n"),
         (
@@ -228,6 +241,36 @@ def test_what_the_machine_lacks_is_5(
     stage(monkeypatch, raising(error))
     assert main.main(["train", "cars"]) == 5
     assert capsys.readouterr().err == f"darkroom train cars: {words}"
+
+
+@pytest.mark.parametrize(
+    ("file", "denied", "fix"),
+    [
+        ("data/a/b.csv", {"data": os.W_OK | os.X_OK}, "let yourself write to the folder data "),
+        ("data/b.csv", {"data/b.csv": os.R_OK}, "let yourself read it: chmod u+r data/b.csv"),
+        ("data/b.csv", {}, None),
+    ],
+)
+def test_a_permission_that_lacks_is_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    file: str,
+    denied: dict[str, int],
+    fix: str | None,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    Path("data/b.csv").touch()
+    access = os.access  # which says yes to everything if root asks
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: denied.get(str(path)) != mode and access(path, mode)
+    )
+    stage(monkeypatch, raising(PermissionError(errno.EACCES, "Permission denied", file)))
+    assert main.main(["train", "cars"]) == 5
+    first, *more = capsys.readouterr().err.splitlines()
+    assert first == f"darkroom train cars: {file}: Permission denied"
+    assert [line.startswith(f"  to do: {fix}") for line in more] == [True] * bool(fix)
 
 
 def test_an_interrupt_is_130(

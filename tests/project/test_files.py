@@ -207,6 +207,17 @@ def test_the_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
     assert caught.value.filename is None  # it may be of a file that the block reads
 
 
+def test_an_error_of_the_unfinished_part_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").touch()
+    with pytest.raises(IsADirectoryError) as caught:
+        files.write(tmp_path / "a", "x")
+    assert str(caught.value).endswith(f"Is a directory: '{tmp_path / 'a'}'")
+    with pytest.raises(FileExistsError) as exists:
+        files.write(tmp_path / "b" / "x", "x")
+    assert str(exists.value.filename) == str(tmp_path / "b")
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])
 def test_an_error_of_the_disk_names_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int

@@ -36,6 +36,16 @@ if TYPE_CHECKING:
 
 DEBUG = "DARKROOM_DEBUG"  # if it is set, every error shows its traceback
 ROOMS = dict.fromkeys(STAGES, "stages") | {"use": "cli.recipes"}  # of the others: cli
+_NO_FOLDER = "a file stands where a folder is needed: move it away"
+FIXES = {
+    **dict.fromkeys(DISK_FULL, "free some space and run again"),
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f), or use a file system that allows "
+    "more",
+    errno.EROFS: "mount the disk for writing, or work in a folder of another one",
+    errno.EISDIR: "a folder stands where a file is needed: move it away",
+    errno.ENOTDIR: _NO_FOLDER,
+    errno.EEXIST: _NO_FOLDER,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -228,11 +238,23 @@ def _with_exit_code(error: Exception) -> DarkroomError:
 
 
 def _resource_error(error: OSError) -> ResourceError:
-    fix = "free some space and run again" if error.errno in DISK_FULL else None
-    if error.errno == errno.EFBIG:
-        fix = "raise the limit of a file's size (ulimit -f), or use a file system that allows more"
     message = error.strerror or str(error) or type(error).__name__
+    fix = FIXES.get(error.errno or 0)
+    if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
+        fix = _permission_fix(Path(str(error.filename)))
     return ResourceError(message, file=error.filename, fix=fix)
+
+
+def _permission_fix(path: Path) -> str | None:
+    """Return how to get the permission that lacks, if it is one of a file's or folder's mode."""
+    above = (each for each in (path, *path.parents) if os.access(each, os.F_OK))
+    there = next(above, path)
+    if there == path and not os.access(path, os.R_OK):
+        return f"let yourself read it: chmod u+r {path}"
+    folder = there if there.is_dir() else there.parent
+    if os.access(folder, os.W_OK | os.X_OK):
+        return None
+    return f"let yourself write to the folder {folder} (chmod u+wx), or write elsewhere"
 
 
 def _is_unread() -> bool:

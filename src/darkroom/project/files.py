@@ -7,13 +7,14 @@ import hashlib
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from darkroom.errors import ParamsError, ResourceError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_BY_SIZE = (*DISK_FULL, errno.EFBIG)
 _NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)  # of folders, on some network file systems
 
 
@@ -40,15 +41,15 @@ def atomic_write(path: Path, *, mode: int | None = None) -> Iterator[Path]:
     """
     part = path.with_name(f"{path.name}.part")
     try:
-        with _naming(path):
+        with _naming(path, part):
             _make_folder(path.parent)
             if mode is not None:
                 part.unlink(missing_ok=True)
                 part.touch(mode=0o600)
                 part.chmod(mode)
-        with _naming(path, *DISK_FULL, errno.EFBIG):
+        with _naming(path, part, codes=_BY_SIZE):
             yield part
-        with _naming(path):
+        with _naming(path, part):
             with part.open("rb") as stream:
                 os.fsync(stream.fileno())
             replace(part, path)
@@ -128,11 +129,11 @@ def atomic_folder(path: Path, *, resume: str = "") -> Iterator[Path]:
     for leftover in leftovers:
         shutil.rmtree(leftover, ignore_errors=True)
     try:
-        with _naming(path):
+        with _naming(path, part):
             _make_folder(part)
-        with _naming(path, *DISK_FULL, errno.EFBIG):
+        with _naming(path, part, codes=_BY_SIZE):
             yield part
-        with _naming(path):
+        with _naming(path, part):
             _fsync_folder(part)
             if path.exists():
                 path.rename(old)
@@ -273,13 +274,20 @@ def _restore(old: Path, path: Path) -> None:
 
 
 @contextmanager
-def _naming(path: Path, *codes: int) -> Iterator[None]:
-    """Add a path to an OSError without one, as of a full disk: of these codes, or of any."""
+def _naming(path: Path, part: Path | None = None, *, codes: Sequence[int] = ()) -> Iterator[None]:
+    """Name a path in an OSError about its unfinished part, which nobody knows, or about nothing.
+
+    An error about nothing, as of a full disk, may be of these codes; of any, if there are none.
+    """
     try:
         yield
     except OSError as error:
-        if error.filename is None and (not codes or error.errno in codes):
+        if error.filename is None:
+            if not codes or error.errno in codes:
+                error.filename = str(path)
+        elif part is not None and str(error.filename) == str(part):
             error.filename = str(path)
+            del error.filename2
         raise
 
 
