@@ -294,7 +294,7 @@ def test_a_bad_index_is_not_written(tmp_path: Path) -> None:
 def test_an_absent_file_is_refused(tmp_path: Path, name: str) -> None:
     write_index(sample(), tmp_path / "a.csv", tmp_path / "a.json")
     (tmp_path / name).unlink()
-    with pytest.raises(ArtifactError, match="the index can't be read") as caught:
+    with pytest.raises(ArtifactError, match=rf"{name}: it is not there") as caught:
         read_index(tmp_path / "a.csv", tmp_path / "a.json")
     assert "to do: run the index stage: `dvc repro -sf index@a`" in str(caught.value)
 

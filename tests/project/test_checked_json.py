@@ -21,7 +21,7 @@ MAPPINGS = st.dictionaries(st.text(max_size=5).filter(lambda key: key != "checks
 
 
 def read(path: Path) -> dict[str, Any]:
-    return read_json(path, absent="it is not there", fix="run it again")
+    return read_json(path, fix="run it again")
 
 
 def test_the_checksum_is_the_sha256_of_the_sorted_values() -> None:
@@ -82,6 +82,9 @@ def test_what_was_not_written_so_is_refused(tmp_path: Path, text: str, words: st
 
 def test_an_absent_file(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"a\.json: it is not there\n  to do: run it again"):
+        read(tmp_path / "a.json")
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(ArtifactError, match="it can't be read\n  found: Is a directory\n"):
         read(tmp_path / "a.json")
 
 

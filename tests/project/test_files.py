@@ -213,9 +213,9 @@ def test_an_error_of_the_unfinished_part_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError) as caught:
         files.write(tmp_path / "a", "x")
     assert str(caught.value).endswith(f"Is a directory: '{tmp_path / 'a'}'")
-    with pytest.raises(FileExistsError) as exists:
+    with pytest.raises(NotADirectoryError) as below:
         files.write(tmp_path / "b" / "x", "x")
-    assert str(exists.value.filename) == str(tmp_path / "b")
+    assert below.value.filename == str(tmp_path / "b" / "x")
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])

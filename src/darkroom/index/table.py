@@ -138,9 +138,9 @@ def read_index(table: Path, card: Path) -> Index:
         ArtifactError: A file is absent or damaged, or the two do not belong together.
     """
     fix = _rerun(card)
-    card_data = read_bytes(card, absent="the index can't be read", fix=fix)
+    card_data = read_bytes(card, fix=fix)
     expected, sha256, count = _parse_card(card_data, card)
-    data = read_bytes(table, absent="the index can't be read", fix=fix)
+    data = read_bytes(table, fix=fix)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ArtifactError(
             "the index is not the one that its card describes",

@@ -149,7 +149,7 @@ def read_decision(path: Path, name: str, task: str, labels: int | None = None) -
         ArtifactError: The file is absent or damaged.
     """
     fix = f"run `dvc repro -sf evaluate@{name}`"
-    values = read_json(path, absent="it is not there", fix=fix)
+    values = read_json(path, fix=fix)
     try:
         if set(values) != {each.name for each in fields(Decision)}:
             raise ValueError(f"keys {', '.join(sorted(values))}")

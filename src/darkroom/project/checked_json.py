@@ -13,6 +13,7 @@ from darkroom.errors import ArtifactError
 from darkroom.project import files
 
 CHECKSUM = "checksum"
+ABSENT = "it is not there"
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -27,13 +28,13 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     files.write(path, text + "\n")
 
 
-def read_json(path: Path, *, absent: str, fix: str) -> dict[str, Any]:
+def read_json(path: Path, *, fix: str, absent: str = ABSENT) -> dict[str, Any]:
     """Return the values that `write_json` was given; tuples come back as lists.
 
     Args:
         path: The file.
-        absent: What to say if there is none.
         fix: What to do if there is none, or if it is damaged.
+        absent: What to say if there is none.
 
     Raises:
         ArtifactError: There is no such file, or it is not as it was written.
@@ -41,13 +42,14 @@ def read_json(path: Path, *, absent: str, fix: str) -> dict[str, Any]:
     return parse_json(read_bytes(path, absent=absent, fix=fix), path, fix=fix)
 
 
-def read_bytes(path: Path, *, absent: str, fix: str) -> bytes:
+def read_bytes(path: Path, *, fix: str, absent: str = ABSENT) -> bytes:
     """Return the bytes of an artefact; see `read_json`."""
     try:
         return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ArtifactError(absent, file=path, fix=fix) from error
     except OSError as error:
-        found = None if isinstance(error, FileNotFoundError) else error.strerror
-        raise ArtifactError(absent, file=path, found=found, fix=fix) from error
+        raise ArtifactError("it can't be read", file=path, found=error.strerror, fix=fix) from error
 
 
 def parse_json(data: bytes, path: Path, *, fix: str) -> dict[str, Any]:

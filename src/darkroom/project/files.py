@@ -8,7 +8,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from darkroom.errors import ParamsError, ResourceError
@@ -54,7 +54,8 @@ def atomic_write(path: Path, *, mode: int | None = None) -> Iterator[Path]:
                 os.fsync(stream.fileno())
             replace(part, path)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # the block's own error says more
+            part.unlink()
 
 
 def write(path: Path, data: bytes | str, *, mode: int | None = None) -> None:

@@ -91,7 +91,7 @@ def share_result(
 def _read_note(path: Path) -> dict[str, Any]:
     """Return a note; nothing where it is damaged or has just been replaced."""
     with suppress(ArtifactError):
-        return read_json(path, absent="it is not there", fix="")
+        return read_json(path, fix="")
     return {}
 
 

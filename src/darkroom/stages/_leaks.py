@@ -29,7 +29,7 @@ def read_first_images(paths: Layout, fold: Fold) -> tuple[Codes, bool]:
     """
     folder = paths.first_weights(fold)
     fix = f"run `darkroom transfer {paths.name} --fold {fold}`"
-    note = read_json(folder / NOTE, absent="it is not there", fix=fix)
+    note = read_json(folder / NOTE, fix=fix)
     file = folder / WEIGHTS
     if not file.is_file() or note.get(WEIGHTS) != file_sha256(file):
         raise ArtifactError(

@@ -120,7 +120,7 @@ def _require_same_weights(folder: Path, weights: object, path: Path, fix: str) -
     info = folder / "model.json"
     if not info.is_file():
         return  # predictions can be had from DVC's cache without it
-    now = read_json(info, absent="it is not there", fix="train again").get("weights")
+    now = read_json(info, fix="train again").get("weights")
     if now != weights:
         raise ArtifactError(
             "these predictions are of another model",

@@ -71,7 +71,7 @@ def read_note(
             )
         return None
     fix = f"run `darkroom pseudo {context.name} --fold {fold}`"
-    note = read_json(folder / NOTE, absent="it is not there", fix=fix)
+    note = read_json(folder / NOTE, fix=fix)
     expected = {
         ENTRY: entry.model_dump(mode="json", by_alias=True),
         "index": index.sha256,
@@ -129,7 +129,7 @@ def extended(
 
 def _read_table(path: Path, card: Card) -> pd.DataFrame:
     fix = "run the stage pseudo again"
-    data = read_bytes(path, absent="it is not there", fix=fix)
+    data = read_bytes(path, fix=fix)
     columns = list(_columns(card))
     try:
         table = pd.read_csv(BytesIO(data), dtype=str, keep_default_na=False)

@@ -29,7 +29,7 @@ def run(context: Context, fold: Fold = 0) -> None:
     validated = int((folds == fold).sum())
     counts = {"fold": fold, "train": len(folds) - validated, "validate": validated}
     fix = f"run `dvc repro -sf index@{name}`"
-    values = read_json(paths.card, absent="it is not there", fix=fix)
+    values = read_json(paths.card, fix=fix)
     metric = values.get("metric", "")
     digest = {}
     if is_own_metric(metric):

@@ -25,8 +25,8 @@ WRITING = (
     SafetyLine(
         "an unfinished file is removed",
         "project/files.py",
-        "    finally:\n        part.unlink(missing_ok=True)\n",
-        "    finally:\n        pass\n",
+        "            part.unlink()\n",
+        "            pass\n",
         FILES,
     ),
     SafetyLine(

@@ -162,7 +162,7 @@ def _read_facts(competition: str, paths: Layout, commit: Commit | None) -> Submi
         facts_path(paths.submission),
         f"run `dvc repro -sf {paths.dvc_stage('submission')}`",
     )
-    facts = read_json(facts_file, absent="it is not there", fix=fix)
+    facts = read_json(facts_file, fix=fix)
     metrics_file = require(paths.metrics, "evaluate", paths.name)
     path, stage = facts_file, "submission"
     try:
