@@ -48,8 +48,10 @@ def test_batches_may_differ_in_size(size: int) -> None:
     [source([1, 1], 2), source([1, 1, 1, 1], 2), source([1, 1, 1], 3, first=1)],
 )
 def test_other_images_are_refused(other: list[Prediction]) -> None:
-    with pytest.raises(ArtifactError, match="of different images"):
+    with pytest.raises(ArtifactError, match="of different images") as caught:
         list(averaged([source([0, 0, 0], 2), other]))
+    for words in ("found: ", "expected: the same images", "to do: run `dvc repro`"):
+        assert f"\n  {words}" in str(caught.value)
 
 
 def test_other_shapes_are_refused() -> None:

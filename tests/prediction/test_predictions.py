@@ -1,3 +1,5 @@
+import itertools
+import json
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -19,6 +21,7 @@ from darkroom.prediction.predictions import (
     write_predictions,
 )
 from darkroom.prediction.thresholds import THRESHOLDS
+from darkroom.project.checked_json import checksum
 from darkroom.project.journal import Journal
 
 LABELS = Header("valid", "multilabel", (3,), 5, leaked=("b",), facts={"fold": 0})
@@ -144,6 +147,7 @@ def test_other_predictions_than_the_header_says_are_not_written(tmp_path: Path) 
         ("valid", "binary", (1, 2, 3), 1),
         ("valid", "segmentation", (1,), 1),
         ("valid", "binary", (0,), 1),
+        ("valid", "binary", (10**12,), 1),
         ("valid", "binary", (1,), -1),
         ("valid", "guess", (1,), 1),
     ],
@@ -235,3 +239,27 @@ def test_numbers_that_are_not_finite_are_refused(value: float, tmp_path: Path) -
     stored = write(tmp_path / "a.arrow", LABELS, parts)
     with pytest.raises(ArtifactError, match="no finite numbers"):
         list(stored)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *itertools.product(["shape"], [[10**12], [1.5], ["a"], [], None, [[1]], "12"]),
+        *itertools.product(["facts"], [None, [], 1]),
+        *itertools.product(["leaked"], [None, 1]),
+        *itertools.product(["rows"], ["5", None, True, 1.5]),
+        *itertools.product(["part", "task", "fit"], [None, [], {}, "x"]),
+        ("nonesuch", 1),
+    ],
+)
+def test_a_forged_header_is_refused(key: str, value: object, tmp_path: Path) -> None:
+    path = tmp_path / "a.arrow"
+    write(path, LABELS, batches(LABELS))
+    schema = pa.ipc.open_file(path).schema
+    values = json.loads(schema.metadata[b"darkroom"]) | {key: value}
+    values.pop("checksum")
+    text = json.dumps({**values, "checksum": checksum(values)})
+    with pa.ipc.new_file(path, schema.with_metadata({b"darkroom": text.encode()})):
+        pass
+    with pytest.raises(ArtifactError, match="damaged, or no file of predictions"):
+        list(Predictions(path))

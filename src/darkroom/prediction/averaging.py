@@ -7,6 +7,8 @@ import numpy as np
 from darkroom.errors import ArtifactError
 from darkroom.prediction.predictions import Prediction
 
+_FIX = "run `dvc repro`, which predicts anew what is out of date"
+
 
 def averaged(
     sources: Sequence[Iterable[Prediction]], weights: Sequence[float] | None = None
@@ -31,6 +33,8 @@ def averaged(
                 raise ArtifactError(
                     "predictions to average have different shapes",
                     found=f"{values.shape[1:]} and {batch.probabilities.shape[1:]}",
+                    expected="as many outputs, and masks of one size",
+                    fix=_FIX,
                 )
             total += batch.probabilities * np.float32(factor)
         yield Prediction(ids, total / np.float32(factors.sum()), originals)
@@ -52,17 +56,24 @@ def aligned(sources: Sequence[Iterable[Prediction]]) -> Iterator[list[Prediction
             batches.append(other.take(len(first.ids)))
             _require_same_images(first, batches[-1], number)
         yield batches
-    if any(other.take(1).ids for other in others):
-        raise ArtifactError("predictions to average are of different images")
+    for number, other in enumerate(others, start=2):
+        if ids := other.take(1).ids:
+            raise _other_images(f"{number} has more than the first: {ids[0]}")
 
 
 def _require_same_images(first: Prediction, other: Prediction, number: int) -> None:
     if first.ids != other.ids or not np.array_equal(first.originals, other.originals):
-        raise ArtifactError(
-            "predictions to average are of different images",
-            found=f"from {first.ids[0]} on in the first, {number}: {', '.join(other.ids[:1])}",
-            fix="run `dvc repro`, which predicts anew what is out of date",
-        )
+        name = other.ids[0] if other.ids else "no more"
+        raise _other_images(f"from {first.ids[0]} on in the first, {number}: {name}")
+
+
+def _other_images(found: str) -> ArtifactError:
+    return ArtifactError(
+        "predictions to average are of different images",
+        found=found,
+        expected="the same images, in the same order and of the same sizes",
+        fix=_FIX,
+    )
 
 
 class _Rechunked:

@@ -40,6 +40,7 @@ HALF_COLUMNS = 1000  # more probabilities than these are stored as float16
 _HEADER, _DIGEST = b"darkroom", b"digest"
 _DIGEST_BYTES = 16
 _LEVELS = 255
+_MOST_VALUES = 2**31  # of an axis, as Arrow counts them
 _LEAST_HALF = np.float16(2**-24)  # a probability that is not 0 stays so: its logarithm counts
 _FAULTS = (OSError, pa.ArrowException, MemoryError, ValueError, TypeError, KeyError)
 
@@ -93,7 +94,9 @@ class Header:
             )
             if getattr(self, key) not in values
         ]
-        if len(self.shape) != (3 if self.task == "segmentation" else 1) or min(self.shape) < 1:
+        axes = 3 if self.task == "segmentation" else 1
+        sizes = (type(n) is int and 0 < n < _MOST_VALUES for n in self.shape)
+        if len(self.shape) != axes or not all(sizes):
             faults.append(f"shape {self.shape}")
         if type(self.rows) is not int or self.rows < 0:
             faults.append(f"rows {self.rows}")

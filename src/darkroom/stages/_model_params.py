@@ -60,17 +60,15 @@ def require_same_params(
         )
 
 
-def changed_params(
-    old: Mapping[str, Any], new: Mapping[str, Any], what: str = "predictions"
-) -> list[str]:
+def changed_params(old: object, new: Mapping[str, Any], what: str = "predictions") -> list[str]:
     """Return a line for each parameter that differs.
 
     Args:
-        old: As they were.
+        old: As they were; of a file, so that it may be no mapping.
         new: Those of params.yaml.
         what: What has the old ones.
     """
-    before, now = _flat(old), _flat(new)
+    before, now = _flat(old) if isinstance(old, Mapping) else {}, _flat(new)
     return [
         f"{key}: {before.get(key, '(none)')} in the {what}, {now.get(key, '(none)')} in params.yaml"
         for key in sorted(before.keys() | now.keys())
