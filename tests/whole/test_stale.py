@@ -144,3 +144,22 @@ def test_a_decision_on_the_predictions_of_other_networks_is_refused(
     assert "chosen on the predictions of other networks" in text
     assert (root / "submissions/tiny.csv.gz").read_bytes() == before
     tiny.run("evaluate", "submission")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("height", 48, "tiny.preprocess.height: 32 in the shards, 48 in params.yaml"),
+        ("fit", "stretch", "tiny.preprocess.fit: pad in the shards, stretch in params.yaml"),
+        ("store", "jpeg", "tiny.preprocess.store: raw in the shards, jpeg in params.yaml"),
+    ],
+)
+def test_images_of_an_earlier_preprocess_are_not_learned(
+    project: Project, capsys: pytest.CaptureFixture[str], key: str, value: object, words: str
+) -> None:
+    root = project("masks")
+    tiny.edit(root, lambda params: params["tiny"]["preprocess"].update({key: value}))
+    for command in (["train"], ["train", "--check"], ["train", "--overfit"], ["lr"], ["predict"]):
+        text = _refused(capsys, command[0], "tiny", *command[1:])
+        assert words in text
+        assert "to do: run `dvc repro preprocess@tiny`" in text

@@ -8,7 +8,7 @@ from darkroom.index.split import check_split
 from darkroom.index.table import Index
 from darkroom.project.paths import Layout
 from darkroom.raw.masks import MaskForm
-from darkroom.stages._context import require
+from darkroom.stages._context import Context, require
 from darkroom.stages._split import read_split
 from darkroom.store.store import Store
 from darkroom.tasks.planes import MaskClasses
@@ -75,3 +75,33 @@ def read_part(paths: Layout, index: Index, part: str) -> tuple[Store, pd.DataFra
             fix=f"run `dvc repro preprocess@{paths.name}`",
         )
     return shards, rows
+
+
+def require_same_store(context: Context, shards: Store) -> None:
+    """Refuse images that are stored otherwise than params.yaml says, before anything learns them.
+
+    DVC makes them anew; who types a command sees here that they are of an earlier choice. Of
+    `levels` and `quality` the shards keep no trace.
+
+    Raises:
+        ArtifactError: They have another size, fit or encoding.
+    """
+    choices, name = context.section.preprocess, context.name
+    stored = {
+        "height": shards.height,
+        "width": shards.width,
+        "fit": shards.fit,
+        "store": shards.format.image,
+    }
+    differences = [
+        f"{name}.preprocess.{key}: {value} in the shards, {getattr(choices, key)} in params.yaml"
+        for key, value in stored.items()
+        if value != getattr(choices, key)
+    ]
+    if differences:
+        raise ArtifactError(
+            "the images are stored as an earlier params.yaml said",
+            file=context.paths.processed,
+            details=differences,
+            fix=f"run `dvc repro preprocess@{name}`",
+        )

@@ -20,7 +20,7 @@ from darkroom.project.paths import Fold
 from darkroom.project.work import discard_others, half_done
 from darkroom.stages import _leaks, _network
 from darkroom.stages._context import Context
-from darkroom.stages._inputs import has_answers, read_part, read_train
+from darkroom.stages._inputs import has_answers, read_part, read_train, require_same_store
 from darkroom.stages._model_params import KEY, prediction_params
 from darkroom.stages._network import TrainedNetwork
 from darkroom.store.store import Store
@@ -35,6 +35,7 @@ def run(context: Context, fold: Fold = 0, part: Part = "valid") -> None:
 
     index = read_index(paths.index, paths.card)
     shards, rows = read_part(paths, index, "train" if part == "valid" else "test")
+    require_same_store(context, shards)
     train, split_sha256 = read_train(paths, index)
     if part == "valid":
         rows = rows[(train["fold"] == fold).to_numpy()]

@@ -34,7 +34,7 @@ from darkroom.stages import (
     _unfinished,
 )
 from darkroom.stages._context import Context
-from darkroom.stages._inputs import mask_classes, read_part
+from darkroom.stages._inputs import mask_classes, read_part, require_same_store
 from darkroom.stages._split import read_split, require_fold
 from darkroom.store.loader import Loader
 from darkroom.store.store import Store
@@ -246,6 +246,7 @@ def _read_inputs(context: Context, fold: Fold) -> _Inputs:
     model: Model = section.model
     index = read_index(paths.index, paths.card)
     shards, rows = read_part(paths, index, "train")
+    require_same_store(context, shards)
     folds, split_sha256 = read_split(paths)
     check_split(rows, folds)
     _train_args.check_choices(section, index.card.task)
