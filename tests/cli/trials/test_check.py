@@ -1,6 +1,7 @@
 """`darkroom train NAME --check`: every step is taken, what is wrong shows, and nothing stays."""
 
 import re
+import signal
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -155,3 +156,27 @@ def test_a_fold_of_all_images_validates_none(
     assert "predictions  none: there are no validation images" in out
     assert f"predictions  {tiny.TEST} test images" in out
     assert tiny.tree(root) == before
+
+
+def test_a_check_that_is_terminated_before_its_first_batch_leaves_nothing(
+    ready: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = ready("masks")
+    before, received = tiny.tree(root), list[int]()
+    signals = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+
+    def terminate(*_: object) -> None:
+        assert len(list(root.glob(".darkroom/*.check"))) == 1
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(train, "prepare", terminate)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main(COMMAND)
+        assert ended.value.code == 128 + signal.SIGTERM
+        assert list(root.glob(".darkroom/*.check")) == []
+        assert tiny.tree(root) == before
+        signal.raise_signal(signal.SIGTERM)
+        assert received == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, signals)
