@@ -132,6 +132,20 @@ def test_a_fold_trains_on_them_and_validates_what_it_did(classes: list[str]) -> 
         assert np.array_equal(more.shards.image(row), test.image(place))
 
 
+def test_where_labels_are_fewer_they_are_half_of_an_epoch(classes: list[str]) -> None:
+    run(SECOND, "pseudo")
+    inputs = read_inputs(SECOND)
+
+    def sampling(rows: list[int]) -> Any:
+        ready = train._prepared(read_context(SECOND), 0, replace(inputs, train_rows=rows))
+        return ready.train_loader.sampler.sampling
+
+    assert sampling(inputs.train_rows) is None  # 8 have labels, 3 have none
+    few = sampling(inputs.train_rows[-5:])
+    assert few.groups.tolist() == [0, 0, 1, 1, 1]
+    assert few.shares.tolist() == [0.5, 0.5]
+
+
 def test_the_model_says_so_and_all_else_goes_on_as_before(classes: list[str]) -> None:
     run(SECOND, "pseudo", "train")
     assert describe()["pseudo_labels"] == {"rows": 3, "images": 5}

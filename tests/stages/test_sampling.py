@@ -14,6 +14,7 @@ from darkroom.stages._sampling import train_copy_paste, train_mixup, train_sampl
 from darkroom.store.sampler import Balanced, Foreground
 
 MASKS = Card("segmentation", ("mask",))
+LABELLED = (5, 0)  # none of the images has a pseudo-label
 
 
 def section(**train: Any) -> Train:
@@ -40,27 +41,39 @@ def shares(sampling: Balanced | Foreground | None) -> dict[int, float]:
 
 
 def test_nothing_is_sampled_mixed_or_pasted_by_default() -> None:
-    assert train_sampling(section(), MASKS, None, masks(1)) is None
+    assert train_sampling(section(), MASKS, None, masks(1), LABELLED) is None
     assert train_copy_paste(section(), MASKS, range(5), masks(1)) is None
     assert train_mixup(section(), MASKS) is None
+
+
+def test_many_pseudo_labels_are_half_of_an_epoch() -> None:
+    """Few are drawn as often as labels are; and what is drawn by classes is drawn by these."""
+    assert train_sampling(section(), MASKS, None, masks(), (3, 3)) is None
+    sampling = train_sampling(section(), MASKS, None, masks(), (1, 4))
+    assert shares(sampling) == pytest.approx({0: 1 / 2, 1: 1 / 8, 2: 1 / 8, 3: 1 / 8, 4: 1 / 8})
+    card, classes = Card("multiclass", ("class",), classes=("a", "b")), np.array([0, 0, 1, 1])
+    sampling = train_sampling(section(sample="balanced"), card, classes, masks(), (1, 3))
+    assert shares(sampling) == pytest.approx(dict.fromkeys(range(4), 1 / 4))
 
 
 def test_classes_are_balanced_soft_ones_by_the_greatest() -> None:
     classes = np.array([0, 0, 0, 1])
     card = Card("multiclass", ("class",), classes=("a", "b"))
     expected = {0: 1 / 6, 1: 1 / 6, 2: 1 / 6, 3: 1 / 2}
-    sampling = train_sampling(section(sample="balanced"), card, classes, masks())
+    sampling = train_sampling(section(sample="balanced"), card, classes, masks(), LABELLED)
     assert shares(sampling) == pytest.approx(expected)
     soft = np.array([[0.9, 0.1], [0.6, 0.4], [1, 0], [0.2, 0.8]], np.float32)
     card = Card("multiclass", ("a", "b"))
-    sampling = train_sampling(section(sample="balanced"), card, soft, masks())
+    sampling = train_sampling(section(sample="balanced"), card, soft, masks(), LABELLED)
     assert shares(sampling) == pytest.approx(expected)
 
 
 def test_the_absent_answer_of_a_binary_label_may_be_the_rare_one() -> None:
     labels = np.array([[1], [1], [1], [0]], np.float32)
     found = shares(
-        train_sampling(section(sample="balanced"), Card("binary", ("a",)), labels, masks())
+        train_sampling(
+            section(sample="balanced"), Card("binary", ("a",)), labels, masks(), LABELLED
+        )
     )
     assert found == pytest.approx({0: 1 / 6, 1: 1 / 6, 2: 1 / 6, 3: 1 / 2})
 
@@ -68,14 +81,14 @@ def test_the_absent_answer_of_a_binary_label_may_be_the_rare_one() -> None:
 def test_an_unknown_label_is_not_a_rare_one() -> None:
     labels = np.array([[1, 0], [0, np.nan], [0, 0], [0, np.nan], [0, 0]], np.float32)
     card = Card("multilabel", ("a", "b"))
-    found = shares(train_sampling(section(sample="balanced"), card, labels, masks()))
+    found = shares(train_sampling(section(sample="balanced"), card, labels, masks(), LABELLED))
     factor = (0.5 / 0.2) ** 0.5
     assert found[0] == pytest.approx(factor / (factor + 4))
     assert found[1] == found[2] == found[3]
 
 
 def test_foreground_is_what_a_class_covers_and_not_what_is_unknown() -> None:
-    sampling = train_sampling(section(sample="foreground"), MASKS, None, masks(1, 4))
+    sampling = train_sampling(section(sample="foreground"), MASKS, None, masks(1, 4), LABELLED)
     assert isinstance(sampling, Foreground)
     assert sampling.present.tolist() == [False, True, False, False, True]
 
@@ -90,7 +103,7 @@ def test_objects_come_from_rows_that_have_some() -> None:
 @pytest.mark.parametrize("sample", ["foreground", "balanced"])
 def test_empty_masks_have_nothing_to_sample(sample: str) -> None:
     with pytest.raises(DataError, match=f"train.sample: {sample} draws images by what") as caught:
-        train_sampling(section(sample=sample), MASKS, None, masks())
+        train_sampling(section(sample=sample), MASKS, None, masks(), LABELLED)
     for words in ("5 training images of this fold without any of mask", "take sample out"):
         assert words in str(caught.value)
 

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from darkroom.errors import DataError
 from darkroom.index.card import Card
 from darkroom.params.train import Train
-from darkroom.store.sampler import Balanced, Foreground, class_balanced, label_balanced
+from darkroom.store.sampler import (
+    Balanced,
+    Foreground,
+    class_balanced,
+    label_balanced,
+    labelled_half,
+)
 from darkroom.store.store import Store
 from darkroom.training.augment.copy_paste import CopyPaste
 from darkroom.training.augment.mixup import Mixup
@@ -28,6 +34,7 @@ def train_sampling(
     card: Card,
     targets: NDArray[Any] | None,
     masks: Iterator[NDArray[np.uint8]],
+    rows: tuple[int, int],
 ) -> Balanced | Foreground | None:
     """Return which of the images to learn from an epoch draws; None: each once.
 
@@ -36,12 +43,13 @@ def train_sampling(
         card: The task.
         targets: Of the images, as of `target_array`; None for masks.
         masks: Of the images, uint8 (n, K or K + 1, H, W); read where they decide.
+        rows: How many of the images have labels, and how many after them pseudo-labels.
 
     Raises:
         DataError: No image has foreground, or a label, which are to be drawn more often.
     """
     if train.sample is None:
-        return None
+        return labelled_half(*rows)
     if targets is not None and targets.ndim == 1:
         return class_balanced(targets.astype(np.int64))
     if targets is not None and card.task == "multiclass":  # soft: shares of each class

@@ -289,8 +289,13 @@ def train_loaders(
     train: Train,
     card: Card,
     seed: int,
+    *,
+    pseudo_labelled: int = 0,
 ) -> tuple[Loader, Loader]:
-    """Return the training loader, sampled, shuffled and augmented, and the validation loader."""
+    """Return the training loader, sampled, shuffled and augmented, and the validation loader.
+
+    The last `pseudo_labelled` training rows have pseudo-labels.
+    """
     size, masks = train.batch_size, targets is None
     workers = _workers(train.workers)
     crop = None if train.crop is None else (train.crop[0], train.crop[1])
@@ -317,6 +322,7 @@ def train_loaders(
             card,
             None if targets is None else targets[train_rows],
             train_masks(shards, train_rows),
+            (len(train_rows) - pseudo_labelled, pseudo_labelled),
         ),
         paste=train_copy_paste(train, card, train_rows, train_masks(shards, train_rows)),
     )

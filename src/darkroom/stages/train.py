@@ -218,8 +218,16 @@ def _prepared(context: Context, fold: Fold, inputs: _Inputs) -> FoldTraining:
     # Validation sees whole images, whatever windows are cut for training.
     for size in ((shards.height, shards.width), *([tuple(train.crop)] if train.crop else [])):
         check_size(net, shards.channels, *size)
+    note = inputs.pseudo_labels
     train_loader, val_loader = _train_args.train_loaders(
-        shards, inputs.train_rows, inputs.val_rows, inputs.targets, train, card, seed
+        shards,
+        inputs.train_rows,
+        inputs.val_rows,
+        inputs.targets,
+        train,
+        card,
+        seed,
+        pseudo_labelled=0 if note is None else note["rows"],
     )
     return FoldTraining(
         inputs,

@@ -127,6 +127,25 @@ def label_balanced(present: NDArray[np.bool_]) -> Balanced:
     return Balanced(groups.astype(np.int64), weights / weights.sum())
 
 
+def labelled_half(labelled: int, pseudo_labelled: int) -> Balanced | None:
+    """Return how to draw labelled rows for half of an epoch; None: they are half of the rows.
+
+    Lee 2013 (Pseudo-Label) adds the mean loss of pseudo-labelled rows to that of labelled ones,
+    however many there are of each: else the first network's errors outweigh the answers.
+
+    Args:
+        labelled: How many rows come first; 1 or more.
+        pseudo_labelled: How many come after them.
+
+    Example:
+        >>> labelled_half(1, 3)
+        Balanced(groups=array([0, 1, 1, 1]), shares=array([0.5, 0.5]))
+    """
+    if pseudo_labelled <= labelled:
+        return None
+    return Balanced(np.repeat(np.arange(2), [labelled, pseudo_labelled]), np.full(2, 0.5))
+
+
 class EpochSampler(Sampler[BatchRequest]):
     """Yields the batches of an epoch, or the rest of it.
 
