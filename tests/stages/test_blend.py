@@ -223,6 +223,30 @@ def test_a_second_run_makes_the_same_bytes(place: Path) -> None:
     assert any(path.startswith(f"data/blends/{BLENDED}/test/") for path in before)
 
 
+@pytest.mark.parametrize(("min_area", "height", "new"), [(0, 32, 0), (1, 32, 1), (0, 40, 1)])
+def test_the_counts_of_a_member_s_masks_stay(
+    place: Path, min_area: int, height: int, new: int
+) -> None:
+    """The first member's `evaluate` counts here; an edited threshold of the other's does later."""
+    project(place, "masks")
+
+    def change(params: dict[str, Any]) -> None:
+        params["other"]["evaluate"] |= {"min_area": min_area}
+        params["other"]["preprocess"] |= {"height": height, "width": 32 if height == 32 else 48}
+
+    tiny.edit(place, change)
+    assert main(["preprocess", "other"]) == 0
+    predict(tiny.NAME, wrong_on(0))
+    predict("other", wrong_on(1))
+    assert main(["evaluate", "other"]) == 0
+    before = set(Path(".darkroom").glob("other.evaluate.*"))
+    assert len(before) == 1
+    assert main(["blend", BLENDED]) == 0
+    assert set(Path(".darkroom").glob("other.evaluate.*")) == before
+    own = [path.name.rpartition(".")[0] for path in Path(".darkroom").glob("both.*evaluate.*")]
+    assert sorted(own) == ["both.evaluate", *["both.other.evaluate"] * new]
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [

@@ -23,7 +23,7 @@ from darkroom.prediction.predictions import (
 )
 from darkroom.prediction.scoring import LabelledPredictions, score_labels
 from darkroom.project import files, fingerprint
-from darkroom.project.paths import Fold
+from darkroom.project.paths import Fold, Layout
 from darkroom.stages._blend_sample import Members, read_sample, sources_of
 from darkroom.stages._context import Context
 from darkroom.stages._evaluation import Validation, evaluate_predictions, score_predictions
@@ -57,7 +57,11 @@ def run(context: Context) -> None:
     evaluation = evaluate_predictions(first, data, blended, choice, paths)
     members = {
         member.name: score_predictions(
-            first, data, {fold: each[place] for fold, each in valid.items()}, choice, member.paths
+            first,
+            data,
+            {fold: each[place] for fold, each in valid.items()},
+            choice,
+            _counts_layout(context, member),
         )
         for place, member in enumerate(context.members)
     }
@@ -65,6 +69,18 @@ def run(context: Context) -> None:
     files.write(paths.blend, json.dumps(report, indent=2) + "\n")
     print("\n".join(_lines(paths.name, report)))
     _submit(context, index, evaluation, digest)
+
+
+def _counts_layout(context: Context, member: Context) -> Layout:
+    """Return in whose name the masks of a member are counted.
+
+    Its own, where it has stored and decided as the first member: then its counts are there already.
+    Others would replace these, so they are the blend's.
+    """
+    first, own, paths = context.members[0].section, member.section, context.paths
+    if (own.evaluate, own.preprocess) == (first.evaluate, first.preprocess):
+        return member.paths
+    return replace(paths, name=f"{paths.name}.{member.name}")
 
 
 def _read(
