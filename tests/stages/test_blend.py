@@ -291,4 +291,9 @@ def test_predictions_of_another_split_are_refused(
     tiny.edit(place, lambda params: params.update(seed=8))
     assert main(["split", tiny.NAME]) == 0
     assert main(["blend", BLENDED]) == 6
-    assert "these predictions are of another split" in capsys.readouterr().err
+    words = capsys.readouterr().err
+    assert "these predictions are of another split" in words
+    assert "run `dvc repro -s predict@tiny-0-valid`" in words
+    predict(tiny.NAME, right)
+    assert main(["blend", BLENDED]) == 6  # the other's split is as it was: predicting won't help
+    assert "so that tiny and other have the same rows and split" in capsys.readouterr().err

@@ -218,7 +218,11 @@ def test_predictions_of_other_folds_or_data_are_refused(
     header = replace(stored.header, facts={**stored.header.facts, key: value})
     write_predictions(SOURCE, header, lambda _: iter(batches))
     assert main(["pseudo", SECOND]) == 6
-    assert f"these predictions are of another {key}" in capsys.readouterr().err
+    words = capsys.readouterr().err
+    assert f"these predictions are of another {key}" in words
+    is_data = key in ("split", "index")
+    assert ("so that second and tiny have the same rows and split" in words) == is_data
+    assert ("run `darkroom predict tiny --fold 0 --part test`" in words) == (not is_data)
 
 
 def test_a_copy_of_a_training_image_gets_none(

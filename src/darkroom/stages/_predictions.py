@@ -23,6 +23,7 @@ def read_predictions(
     ids: Mapping[FoldT, Sequence[str]],
     *,
     split_sha256: str | None = None,
+    owner: str | None = None,
 ) -> dict[FoldT, Predictions]:
     """Return the predictions of each fold.
 
@@ -32,13 +33,14 @@ def read_predictions(
         index: What the images are.
         ids: By fold, those of the images that are to be predicted, in order.
         split_sha256: Of the split that the networks must have been trained with; None: any.
+        owner: The section that index and split are of; None: the competition's own.
 
     Raises:
         ArtifactError: A file is absent or damaged, or of other images, targets or parameters, or
             of another model than the one that lies there.
     """
     return {
-        fold: _read(context, part, index, fold, expected, split_sha256)
+        fold: _read(context, part, index, fold, expected, split_sha256, owner or context.name)
         for fold, expected in ids.items()
     }
 
@@ -50,12 +52,13 @@ def _read(
     fold: Fold,
     ids: Sequence[str],
     split_sha256: str | None,
+    owner: str,
 ) -> Predictions:
     path = context.paths.predictions(part, fold)
     fix = f"run `dvc repro -s predict@{context.name}-{fold}-{part}`"
     stored = Predictions(path, fix=fix)
     expected = {"fold": fold} | ({} if split_sha256 is None else {"split": split_sha256})
-    require_of(stored, part, index, ids, expected, fix)
+    require_of(stored, part, index, ids, expected, (fix, data_fix(owner, context.name, fix)))
     facts = stored.header.facts
     if differences := changed_params(facts.get(KEY, {}), prediction_params(context)):
         raise ArtifactError(
@@ -74,7 +77,7 @@ def require_of(
     index: Index,
     ids: Sequence[str],
     facts: Mapping[str, object],
-    fix: str,
+    fixes: tuple[str, str],
 ) -> None:
     """Raise ArtifactError unless predictions are of these images and targets, and of some facts.
 
@@ -84,7 +87,7 @@ def require_of(
         index: What the images are.
         ids: Those of the images that are to be predicted, in order.
         facts: Of their header, what else must be so: the fold, the split.
-        fix: What to do otherwise.
+        fixes: What to do otherwise; and what if index or split are others.
     """
     header = stored.header
     expected: dict[str, object] = {
@@ -103,7 +106,7 @@ def require_of(
                 file=stored.path,
                 found=values.get(key),
                 expected=value,
-                fix=fix,
+                fix=fixes[key in ("index", "split")],
             )
     if stored.ids() != list(ids):
         raise ArtifactError(
@@ -111,8 +114,24 @@ def require_of(
             file=stored.path,
             found=f"{header.rows} images",
             expected=f"the {len(ids)} of the index, in its order",
-            fix=fix,
+            fix=fixes[0],
         )
+
+
+def data_fix(owner: str, other: str, fix: str) -> str:
+    """Return what to do where a section's predictions are not of the index or split of another.
+
+    Args:
+        owner: The section that has these.
+        other: That of the predictions.
+        fix: What to do if both are one: to predict again.
+    """
+    if owner == other:
+        return fix
+    return (
+        f"run `dvc repro`, so that {owner} and {other} have the same rows and split; if it reruns "
+        f"nothing, their files differ: `dvc repro -f fetch@{owner} fetch@{other}`, then `dvc repro`"
+    )
 
 
 def _require_same_weights(folder: Path, weights: object, path: Path, fix: str) -> None:

@@ -92,7 +92,9 @@ def _read(
 ) -> dict[FoldT, list[Predictions]]:
     """Return by fold the predictions of each member."""
     by_member = [
-        read_predictions(member, part, index, ids, split_sha256=split_sha256)
+        read_predictions(
+            member, part, index, ids, split_sha256=split_sha256, owner=context.members[0].name
+        )
         for member in context.members
     ]
     return {fold: [each[fold] for each in by_member] for fold in ids}

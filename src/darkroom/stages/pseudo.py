@@ -23,7 +23,7 @@ from darkroom.project import files
 from darkroom.project.paths import PARAMS, Fold
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import mask_classes, read_train
-from darkroom.stages._predictions import require_of
+from darkroom.stages._predictions import data_fix, require_of
 from darkroom.stages._pseudo_labels import ENTRY, MASKS, write_labels
 from darkroom.store.store import Store, StoredImage, pack_mask, write_shard
 
@@ -74,7 +74,7 @@ def run(context: Context, fold: Fold = 0) -> None:
     index = read_index(paths.index, paths.card)
     train, split_sha256 = read_train(paths, index)
     test = index.rows[index.rows["part"] == "test"]
-    source = _read_source(Path(entry.source), fold, index, split_sha256, test["id"].tolist())
+    source = _read_source(name, Path(entry.source), fold, index, split_sha256, test["id"].tolist())
     is_copy = test["digest"].isin(train["digest"])
     selection = _Selection(entry.confidence, frozenset(test.loc[is_copy, "id"]))
     with files.atomic_folder(paths.pseudo_labels(fold)) as folder:
@@ -102,7 +102,7 @@ def run(context: Context, fold: Fold = 0) -> None:
 
 
 def _read_source(
-    folder: Path, fold: Fold, index: Index, split_sha256: str, ids: Sequence[str]
+    name: str, folder: Path, fold: Fold, index: Index, split_sha256: str, ids: Sequence[str]
 ) -> Predictions:
     """Return a fold's predictions, if they are of the same images, targets and split.
 
@@ -113,7 +113,7 @@ def _read_source(
     source = Predictions(folder / "test" / f"fold{fold}.arrow", fix=fix)
     # With another split its networks have seen images that this fold validates.
     facts = {"name": folder.name, "fold": fold, "split": split_sha256}
-    require_of(source, "test", index, ids, facts, fix)
+    require_of(source, "test", index, ids, facts, (fix, data_fix(name, folder.name, fix)))
     return source
 
 
