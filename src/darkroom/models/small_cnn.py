@@ -29,13 +29,13 @@ class SmallCNN(nn.Module):
         channels = [in_channels, *(width * 2**block for block in range(depth))]
         self.features = nn.Sequential()
         for block, inputs in enumerate(channels[:-1], 1):
-            made = nn.Sequential(
+            layers = nn.Sequential(
                 nn.Conv2d(inputs, channels[block], kernel_size=3, padding=1, bias=False),
                 nn.BatchNorm2d(channels[block]),
                 nn.ReLU(inplace=True),
                 nn.MaxPool2d(2),
             )
-            self.features.add_module(f"block{block}", made)
+            self.features.add_module(f"block{block}", layers)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(channels[-1], outputs)
 

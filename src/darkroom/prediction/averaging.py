@@ -67,10 +67,10 @@ def _require_same_images(first: Prediction, other: Prediction, number: int) -> N
         raise _other_images(f"from {first.ids[0]} on in the first, {number}: {name}")
 
 
-def _other_images(found: str) -> ArtifactError:
+def _other_images(difference: str) -> ArtifactError:
     return ArtifactError(
         "predictions to average are of different images",
-        found=found,
+        found=difference,
         expected="the same images, in the same order and of the same sizes",
         fix=_FIX,
     )
@@ -93,12 +93,12 @@ class _Rechunked:
         if not self._rest:
             return Prediction([], np.empty((0, 0), np.float32), np.empty((0, 2), np.int64))
         whole = self._rest[0] if len(self._rest) == 1 else _joined(self._rest)
-        taken, left = (
+        first, rest = (
             Prediction(whole.ids[part], whole.probabilities[part], whole.originals[part])
             for part in (slice(count), slice(count, None))
         )
-        self._rest = [left] if left.ids else []
-        return taken
+        self._rest = [rest] if rest.ids else []
+        return first
 
 
 def _joined(batches: Sequence[Prediction]) -> Prediction:

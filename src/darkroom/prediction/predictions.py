@@ -328,17 +328,17 @@ class Predictions:
         Raises:
             ArtifactError: The file is damaged.
         """
-        wanted, found = set(ids), dict[str, Floats]()
+        selection, by_id = set(ids), dict[str, Floats]()
         done = 0
         with self._reader(included_fields=[0]) as keys, self._reader() as reader:
             for number in range(keys.num_record_batches):
                 names = keys.get_batch(number).column(0).to_pylist()
-                if wanted & set(names):
+                if selection & set(names):
                     batch = self._prediction(self._rows(reader, number, done))
                     pairs = zip(batch.ids, batch.probabilities, strict=True)
-                    found |= {name: values.copy() for name, values in pairs if name in wanted}
+                    by_id |= {name: values.copy() for name, values in pairs if name in selection}
                 done += len(names)
-        return found
+        return by_id
 
     def _rows(self, reader: Any, number: int, start: int) -> _Rows:
         batch, metadata = reader.get_batch_with_custom_metadata(number)

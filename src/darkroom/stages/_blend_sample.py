@@ -45,12 +45,12 @@ def read_sample(
     rows = pd.concat([train[train["fold"] == fold] for fold in members])
     places = np.concatenate([np.arange((train["fold"] == fold).sum()) for fold in members])
     if data.card.task == "segmentation":
-        kept = choose_images(rows["fold"].tolist())
-        return _mask_sample(data, members, choice, rows, kept), places[kept]
+        sample = choose_images(rows["fold"].tolist())
+        return _mask_sample(data, members, choice, rows, sample), places[sample]
     is_known = rows[list(data.card.targets)].notna().any(axis=1).to_numpy()
     numbers = np.flatnonzero(is_known)
-    kept = numbers[sample_rows(rows["fold"].to_numpy()[numbers].tolist(), outputs_of(data.card))]
-    return _label_sample(data, members, choice, rows, kept), places[kept]
+    sample = numbers[sample_rows(rows["fold"].to_numpy()[numbers].tolist(), outputs_of(data.card))]
+    return _label_sample(data, members, choice, rows, sample), places[sample]
 
 
 def _label_sample(
@@ -58,14 +58,14 @@ def _label_sample(
     members: Members[int],
     choice: Evaluate,
     rows: pd.DataFrame,
-    kept: NDArray[np.int64],
+    sample: NDArray[np.int64],
 ) -> LabelSample:
     card, targets = data.card, list(data.card.targets)
     spec = get_metric(card.metric, card.task)
-    truth = rows[targets].to_numpy(np.float64)[kept]
+    truth = rows[targets].to_numpy(np.float64)[sample]
     if card.task == "multiclass" and not card.soft:
         truth = truth[:, 0].astype(np.int64)
-    values = collect(sources_of(members), kept)
+    values = collect(sources_of(members), sample)
     weights = column_weights(spec, card.outputs, card.weights)
     out_of_fold = OutOfFold(spec, card.task, truth, values[0], weights)
     training = data.train[targets].to_numpy(np.float64)
@@ -74,7 +74,7 @@ def _label_sample(
         card.task,
         truth,
         values,
-        rows["fold"].to_numpy(np.int64)[kept],
+        rows["fold"].to_numpy(np.int64)[sample],
         weights,
         choice.threshold,
         count_grades(out_of_fold, card, training),
@@ -86,24 +86,24 @@ def _mask_sample(
     members: Members[int],
     choice: Evaluate,
     rows: pd.DataFrame,
-    kept: NDArray[np.int64],
+    sample: NDArray[np.int64],
 ) -> MaskSample:
     shards, rules = data.shards, mask_rules(data.card, choice)
-    window = choose_pixels(len(kept), rules.planes, shards.height, shards.width)
+    window = choose_pixels(len(sample), rules.planes, shards.height, shards.width)
 
     def take(values: Floats) -> NDArray[np.uint8]:
         return to_bytes(values[..., *window]).reshape(*values.shape[:2], -1)
 
     # The rows of the index are numbered as the store's.
-    stored = [shards.masks([row])[0][..., *window] for row in rows.index[kept].tolist()]
-    planes = np.stack(stored).reshape(len(kept), shards.planes, -1)
+    stored = [shards.masks([row])[0][..., *window] for row in rows.index[sample].tolist()]
+    planes = np.stack(stored).reshape(len(sample), shards.planes, -1)
     truth = planes[:, : rules.planes]
     return MaskSample(
         rules.spec.name,
         truth,
-        collect(sources_of(members), kept, take),
+        collect(sources_of(members), sample, take),
         _known_pixels(data.card, planes),
-        rows["fold"].to_numpy(np.int64)[kept],
+        rows["fold"].to_numpy(np.int64)[sample],
         rules.classes,
         rules.fixed,
     )

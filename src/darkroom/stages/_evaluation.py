@@ -199,12 +199,12 @@ def _page(
     evaluation: Evaluation, data: Validation, predictions: Mapping[int, Predictions], name: str
 ) -> sheets.Pixels:
     """Return the page of the best and worst images."""
-    shown = best_and_worst.select(evaluation.per_image, SHOWN)
-    found: dict[str, Floats] = {}
+    ids = best_and_worst.select(evaluation.per_image, SHOWN)
+    probabilities: dict[str, Floats] = {}
     for each in predictions.values():
-        found |= each.take(shown)
+        probabilities |= each.take(ids)
     return best_and_worst.draw_page(
-        name, evaluation, shown, found, data.train, data.card, data.shards
+        name, evaluation, ids, probabilities, data.train, data.card, data.shards
     )
 
 

@@ -33,9 +33,9 @@ class Average:
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
         """Take the weights into the average: once after every optimizer step."""
-        taken = self.updates - self.skip
+        count = self.updates - self.skip
         self.updates += 1
-        if taken < 0:
+        if count < 0:
             return
         averages: list[Tensor] = []
         values: list[Tensor] = []
@@ -47,13 +47,13 @@ class Average:
                 self.weights[name].copy_(value)
         if averages:
             # All tensors in a few kernels, where the device has such kernels.
-            self._combine(taken)(averages, values, taken)
+            self._combine(count)(averages, values, count)
 
-    def _combine(self, taken: int) -> Callable[[list[Tensor], list[Tensor], int], None]:
+    def _combine(self, count: int) -> Callable[[list[Tensor], list[Tensor], int], None]:
         """Return what takes values into averages of so many."""
         if self.decay is None:
             return get_swa_multi_avg_fn()  # type: ignore[no-untyped-call, no-any-return]
-        decay = min(self.decay, (1 + taken) / (10 + taken))
+        decay = min(self.decay, (1 + count) / (10 + count))
         return get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call, no-any-return]
 
     @contextmanager

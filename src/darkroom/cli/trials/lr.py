@@ -45,7 +45,7 @@ def run(context: Context, fold: Fold = 0, steps: int = 100) -> None:
         f"{config.batch_size * config.accumulate} images a step",
         flush=True,
     )
-    taken = lr_range_test(
+    curve = lr_range_test(
         ready.net,
         ready.train_loader,
         ready.val_loader,
@@ -57,13 +57,13 @@ def run(context: Context, fold: Fold = 0, steps: int = 100) -> None:
         mixup=ready.mixup,
         steps=steps,
     )
-    suggestion = suggest_lr(taken)
+    suggestion = suggest_lr(curve)
     plot = context.paths.lr_plot(fold)
     title = f"{context.name}, fold {fold}: learning-rate range test"
-    files.write(plot, draw(taken, suggestion, current=config.lr, title=title))
-    table = pd.DataFrame({"lr": [s.lr for s in taken], "loss": [s.loss for s in taken]})
+    files.write(plot, draw(curve, suggestion, current=config.lr, title=title))
+    table = pd.DataFrame({"lr": [s.lr for s in curve], "loss": [s.loss for s in curve]})
     files.write(plot.with_suffix(".csv"), table.to_csv(index=False, lineterminator="\n"))
-    for line in describe(taken, suggestion, ready):
+    for line in describe(curve, suggestion, ready):
         print(line)
     print(f"  plot         {plot}; its numbers are in {plot.with_suffix('.csv').name}")
 

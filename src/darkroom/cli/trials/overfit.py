@@ -109,9 +109,9 @@ def one_batch(ready: FoldTraining) -> FoldTraining:
 def _require_different_images(ready: FoldTraining, rows: Sequence[int]) -> None:
     """Refuse equal images of different targets: no network can learn both."""
     shards, targets = ready.inputs.shards, ready.inputs.targets
-    seen: dict[bytes, int] = {}
+    rows_by_image: dict[bytes, int] = {}
     for row in rows:
-        first = seen.setdefault(shards.image(row).tobytes(), row)
+        first = rows_by_image.setdefault(shards.image(row).tobytes(), row)
         answers = [
             shards.masks([each]).tobytes() if targets is None else targets[each].tobytes()
             for each in (first, row)

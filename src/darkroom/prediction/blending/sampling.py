@@ -20,14 +20,14 @@ Sources = Mapping[int, Sequence[Iterable[Prediction]]]
 
 
 def collect(
-    sources: Sources, kept: Array, take: Callable[[Floats], Array] = lambda values: values
+    sources: Sources, numbers: Array, take: Callable[[Floats], Array] = lambda values: values
 ) -> tuple[Array, ...]:
     """Return what is taken of some images' predictions, an array of each member.
 
     Args:
         sources: The images of the folds, one behind the other, are numbered from 0 on.
-        kept: The numbers of the images that count, ascending.
-        take: Predictions (n, ...) to what is kept of them, (n, ...).
+        numbers: The numbers of the images that count, ascending.
+        take: Predictions (n, ...) to what counts of them, (n, ...).
 
     Raises:
         ArtifactError: The members' predictions are of different images.
@@ -37,9 +37,9 @@ def collect(
     for members in sources.values():
         for batches in aligned(members):
             count = len(batches[0].ids)
-            low, high = np.searchsorted(kept, [done, done + count])
+            low, high = np.searchsorted(numbers, [done, done + count])
             if low < high:
-                rows = kept[low:high] - done
+                rows = numbers[low:high] - done
                 parts.append([take(batch.probabilities[rows]) for batch in batches])
             done += count
     return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))

@@ -77,7 +77,7 @@ def convex_weights(score: Score, members: int) -> Doubles:
         value = score(point / total) if total > _ROUNDING else -np.inf
         return -value if np.isfinite(value) else 1e300
 
-    found = minimize(
+    optimum = minimize(
         loss,
         np.ones(members),
         method="Powell",
@@ -85,8 +85,8 @@ def convex_weights(score: Score, members: int) -> Doubles:
         options={"xtol": 1e-2, "ftol": 1e-6, "maxfev": _TRIALS * members},
     )
     best, highest = equal, first
-    searched = [found.x / found.x.sum()] if found.x.sum() > _ROUNDING else []
-    for weights in (*searched, *np.eye(members)):
+    candidates = [optimum.x / optimum.x.sum()] if optimum.x.sum() > _ROUNDING else []
+    for weights in (*candidates, *np.eye(members)):
         if (value := score(weights)) > highest + _ROUNDING:
             best, highest = weights, value
     return np.asarray(best, np.float64)

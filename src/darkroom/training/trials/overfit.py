@@ -163,12 +163,12 @@ def perfect_outputs(targets: Tensor, outputs: int, objective: Objective) -> Tens
         return CERTAIN * (2 * masks.float() - 1)
     if objective.task == "multiclass" and targets.ndim == 1:
         return CERTAIN * (2 * nn.functional.one_hot(targets, outputs).float() - 1)
-    known = targets.float().nan_to_num(0.0)
+    values = targets.float().nan_to_num(0.0)
     if objective.task == "regression":
-        return known
+        return values
     if objective.task == "multiclass":  # shares
-        return known.clamp(min=math.exp(-CERTAIN)).log()
-    return torch.logit(known.double(), eps=math.exp(-CERTAIN)).float()
+        return values.clamp(min=math.exp(-CERTAIN)).log()
+    return torch.logit(values.double(), eps=math.exp(-CERTAIN)).float()
 
 
 def _switch_off_dropout(net: nn.Module) -> None:
@@ -220,20 +220,20 @@ def choose_masks(
         DataError: The masks of all rows are empty, or full: their scale is wrong.
     """
     mixed: list[int] = []
-    seen, full = 0, 0
+    total, full = 0, 0
     for batch in masks:
         shown = batch[:, :planes].any(axis=1).reshape(len(batch), -1)
         shares = shown.mean(axis=1)
         of_classes = batch[:, :planes].mean(axis=(2, 3)) if planes > 1 else shares[:, None]
         is_mixed = ((of_classes > 0) & (of_classes < 1)).any(axis=1)
-        mixed += [rows[seen + int(place)] for place in np.flatnonzero(is_mixed)]
-        seen, full = seen + len(batch), full + int((shares == 1).sum())
+        mixed += [rows[total + int(place)] for place in np.flatnonzero(is_mixed)]
+        total, full = total + len(batch), full + int((shares == 1).sum())
         if len(mixed) >= count:
             break
     if not mixed and planes == 1:
         raise DataError(
-            f"the masks of all {seen} training images are {'full' if full else 'empty'}",
-            found=f"{full} full, {seen - full} empty",
+            f"the masks of all {total} training images are {'full' if full else 'empty'}",
+            found=f"{full} full, {total - full} empty",
             expected="masks that part an object from the background",
             fix="compare reports/<name>/contact_sheet.jpg with the raw masks: they may have values "
             "that data.values should name, or lie the wrong way round",
