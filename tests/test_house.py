@@ -25,6 +25,7 @@ TIERS = (
 )
 TIER = {room: number for number, rooms in enumerate(TIERS) for room in rooms}
 LINES = range(60, 451)
+LINES_OF_A_FUNCTION = 60  # with its docstring
 FILES_OF_A_ROOM = 12
 ENTRIES_AT_THE_TOP = 15
 
@@ -98,6 +99,18 @@ def test_files_have_60_to_450_lines() -> None:
         and not (name.startswith(SHORT_BY_NATURE) and lines < LINES.start)
     }
     assert wrong == {}
+
+
+def test_functions_have_at_most_60_lines() -> None:
+    long = {
+        f"{module}.{node.name}": node.end_lineno - node.lineno + 1
+        for module, path in modules().items()
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno >= LINES_OF_A_FUNCTION
+    }
+    assert long == {}
 
 
 def test_a_room_has_at_most_12_files() -> None:

@@ -12,7 +12,7 @@ Importing this module imports torch alone: a network's library is imported when 
 
 import difflib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -77,21 +77,8 @@ def build_network(
         torch.Size([2, 1, 32, 48])
     """
     network_class = _import_network(name)
-    allowed = [key for key in inspect.signature(network_class).parameters if key not in _HIDDEN]
-    for key in arguments:
-        if key not in allowed:
-            raise ParamsError(
-                f"{name} has no argument {key!r}",
-                found=key,
-                expected=", ".join([*allowed, "weights"]),
-            )
+    _check_arguments(name, network_class, arguments, weights)
     if weights == "imagenet":
-        if "imagenet" not in inspect.signature(network_class).parameters:
-            raise ParamsError(
-                f"there are no published ImageNet weights of {name}",
-                found="weights: imagenet",
-                expected="null, a file, or another run",
-            )
         arguments["imagenet"] = True
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -99,6 +86,27 @@ def build_network(
     if weights and weights != "imagenet":
         load_pretrained(net, Path(weights))
     return net
+
+
+def _check_arguments(
+    name: str, network_class: Callable[..., nn.Module], names: Iterable[str], weights: str | None
+) -> None:
+    """Refuse arguments that a network's function does not have, and weights that do not exist."""
+    parameters = inspect.signature(network_class).parameters
+    allowed = [key for key in parameters if key not in _HIDDEN]
+    for key in names:
+        if key not in allowed:
+            raise ParamsError(
+                f"{name} has no argument {key!r}",
+                found=key,
+                expected=", ".join([*allowed, "weights"]),
+            )
+    if weights == "imagenet" and "imagenet" not in parameters:
+        raise ParamsError(
+            f"there are no published ImageNet weights of {name}",
+            found="weights: imagenet",
+            expected="null, a file, or another run",
+        )
 
 
 def normalisation(

@@ -122,12 +122,10 @@ def fit(
         DataError: No images to train on or to validate; or images without a target.
         ParamsError: The loss is infinite or not a number; or the arguments are inconsistent.
         ResourceError: There is no such accelerator; or memory runs out.
-        SystemExit: 143, after SIGTERM; a checkpoint was written.
-        KeyboardInterrupt: After SIGINT; likewise.
+        SystemExit, KeyboardInterrupt: After SIGTERM (143), SIGINT; a checkpoint was written.
     """
     _check_sizes(train_loader, val_loader, config)
-    device = training_device(config.accelerator)
-    precision = choose_precision(config, device, objective.task)
+    precision = choose_precision(config, training_device(config.accelerator), objective.task)
     with training_loop(
         net,
         train_loader,
@@ -140,19 +138,29 @@ def fit(
         std=std,
         mixup=mixup,
     ) as (loop, signals):
-        weights = SelectedWeights(loop.module.monitor, config)
-        loop.callbacks = [weights, *callbacks, *([Progress()] if progress else [])]
-        checkpoints = Checkpoints(
-            checkpoint_path(work_dir),
-            _identity(loop.module, train_loader, config, seed),
-            every_steps=config.checkpoint_steps,
-            signals=signals,
-        )
-        checkpoints.resume(loop)
-        loop.run(checkpoints)
+        bar = [Progress()] if progress else []
+        weights = _run_from_checkpoint(loop, signals, work_dir, [*callbacks, *bar])
     weights.restore(net)
     signals.obey()  # one that came after the last checkpoint
-    return FitResult(net.cpu().eval(), loop.history, weights.row, precision, device.type)
+    device = loop.module.device.type
+    return FitResult(net.cpu().eval(), loop.history, weights.row, precision, device)
+
+
+def _run_from_checkpoint(
+    loop: Loop, signals: DeferredSignals, work_dir: Path, callbacks: Sequence[Callback]
+) -> SelectedWeights:
+    """Run a loop to its end, from the checkpoint on that an earlier run left."""
+    weights = SelectedWeights(loop.module.monitor, loop.config)
+    loop.callbacks = [weights, *callbacks]
+    checkpoints = Checkpoints(
+        checkpoint_path(work_dir),
+        _identity(loop),
+        every_steps=loop.config.checkpoint_steps,
+        signals=signals,
+    )
+    checkpoints.resume(loop)
+    loop.run(checkpoints)
+    return weights
 
 
 @contextmanager
@@ -245,14 +253,9 @@ def _compiled(net: nn.Module) -> nn.Module:
     return compiled
 
 
-def _identity(
-    module: TrainModule,
-    train_loader: Loader,
-    config: FitConfig,
-    seed: int,
-) -> Mapping[str, object]:
+def _identity(loop: Loop) -> Mapping[str, object]:
     """Return what must be equal for a checkpoint to be of this training."""
-    sampler = train_loader.sampler
+    module, config, sampler = loop.module, loop.config, loop.train_loader.sampler
     choices = {
         name: getattr(config, name)
         for name in FitConfig.model_fields
@@ -261,7 +264,7 @@ def _identity(
     return {
         "network": [[name, *t.shape] for name, t in module.net.state_dict().items()],
         "rows": [len(sampler.rows), sampler.batch_size, sampler.seed],
-        "task": [module.task.name, type(module.loss).__name__, seed, module.mean, module.std],
+        "task": [module.task.name, type(module.loss).__name__, loop.seed, module.mean, module.std],
         "mixup": repr(module.mixup),
         "monitor": [module.monitor.name, module.monitor.best],
         "config": choices,

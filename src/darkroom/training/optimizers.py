@@ -22,7 +22,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from darkroom.errors import ParamsError
-from darkroom.models.layer_groups import head_modules, is_under, parameter_groups
+from darkroom.models.layer_groups import LayerGroup, head_modules, is_under, parameter_groups
 from darkroom.params.train import OptimizerName
 
 BETA2 = 0.999
@@ -71,18 +71,7 @@ def build_optimizer(
         >>> [(group["name"], group["lr"]) for group in adamw.param_groups]
         [('backbone', 0.05), ('head', 0.1)]
     """
-    exempt = _exempt(net)
-    groups: list[dict[str, Any]] = [
-        {
-            "params": parameters,
-            "weight_decay": decay,
-            "lr": lr * group.factor,
-            "name": group.name,
-            "factor": group.factor,
-        }
-        for group in parameter_groups(net, rates or {}, layer_decay)
-        for decay, parameters in _by_decay(group.parameters, weight_decay, exempt).items()
-    ]
+    groups = _groups(net, name, lr, weight_decay, parameter_groups(net, rates or {}, layer_decay))
     is_fused = True if fused and _on_one_kind_of_device(net.parameters()) else None
     common: dict[str, Any] = {"lr": lr}
     if name == "adamw":
@@ -96,14 +85,31 @@ def build_optimizer(
     if name in OF_TIMM:
         from timm.optim import create_optimizer_v2  # noqa: PLC0415  (two seconds)
 
-        if name == "muon":
-            groups = [part for group in groups for part in _by_shape(group, net, exempt)]
-        betas = (momentum, OF_TIMM[name])
-        optimizer: Optimizer = create_optimizer_v2(
-            groups, name, momentum=momentum, betas=betas, **common
-        )
+        more = common | {"momentum": momentum, "betas": (momentum, OF_TIMM[name])}
+        optimizer: Optimizer = create_optimizer_v2(groups, name, **more)
         return optimizer
     raise ParamsError("there is no optimizer of this name", found=name, expected=", ".join(NAMES))
+
+
+def _groups(
+    net: nn.Module, name: str, lr: float, weight_decay: float, layer_groups: Iterable[LayerGroup]
+) -> list[dict[str, Any]]:
+    """Return torch's groups of parameters."""
+    exempt = _exempt(net)
+    groups: list[dict[str, Any]] = [
+        {
+            "params": parameters,
+            "weight_decay": decay,
+            "lr": lr * group.factor,
+            "name": group.name,
+            "factor": group.factor,
+        }
+        for group in layer_groups
+        for decay, parameters in _by_decay(group.parameters, weight_decay, exempt).items()
+    ]
+    if name == "muon":
+        return [part for group in groups for part in _by_shape(group, net, exempt)]
+    return groups
 
 
 def _by_decay(
