@@ -21,7 +21,12 @@ from darkroom.training import distributed
 from darkroom.training.augment.mixup import Mixup
 from darkroom.training.callbacks import Callback, Progress, SelectedWeights
 from darkroom.training.checkpoint import Checkpoints, checkpoint_path
-from darkroom.training.device import choose_precision, deterministic, training_device
+from darkroom.training.device import (
+    choose_precision,
+    deterministic,
+    keep_freed_memory,
+    training_device,
+)
 from darkroom.training.loop import Loop
 from darkroom.training.module import Metrics, TrainModule
 from darkroom.training.signals import DeferredSignals
@@ -202,6 +207,8 @@ def _training_conditions(
 ) -> Iterator[DeferredSignals]:
     """Return a context in which training is repeatable, can be stopped, and fails in our words."""
     has_workers = any(loader.num_workers for loader in loaders)
+    if device.type == "cpu":
+        keep_freed_memory()
     with (
         DeferredSignals() as signals,
         deterministic(device, enabled=config.deterministic, compiled=config.compile),
