@@ -103,6 +103,12 @@ def classes(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return overwrite(rows)
 
 
+@pytest.mark.usefixtures("classes")
+def test_a_fold_that_the_split_lacks_is_named(capsys: Capture) -> None:
+    assert main(["pseudo", SECOND, "--fold", "7"]) == 2
+    assert "fold 7 has no image to validate on\n  found: folds 0, 1" in capsys.readouterr().err
+
+
 def test_the_classes_that_the_network_is_sure_of(classes: list[str], capsys: Capture) -> None:
     run(SECOND, "pseudo")
     table = labels()

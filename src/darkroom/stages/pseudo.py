@@ -25,6 +25,7 @@ from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import mask_classes, read_train
 from darkroom.stages._predictions import data_fix, require_of
 from darkroom.stages._pseudo_labels import ENTRY, MASKS, write_labels
+from darkroom.stages._split import require_fold
 from darkroom.store.store import Store, StoredImage, pack_mask, write_shard
 
 
@@ -73,6 +74,7 @@ def run(context: Context, fold: Fold = 0) -> None:
         )
     index = read_index(paths.index, paths.card)
     train, split_sha256 = read_train(paths, index)
+    require_fold(train["fold"], fold)
     test = index.rows[index.rows["part"] == "test"]
     source = _read_source(name, Path(entry.source), fold, index, split_sha256, test["id"].tolist())
     is_copy = test["digest"].isin(train["digest"])
