@@ -18,9 +18,9 @@ def name_fault(name: str) -> str | None:
         (None, "is lower-case letters, digits and _, found 'Cactus'")
     """
     if not NAME.fullmatch(name):
-        return f"is lower-case letters, digits and _, found {quoted(name)}"
+        return f"is lower-case letters, digits and _, found {quote(name)}"
     if len(name) > MOST_LETTERS:
-        return f"has at most {MOST_LETTERS} letters, found {len(name)}: {quoted(name)}"
+        return f"has at most {MOST_LETTERS} letters, found {len(name)}: {quote(name)}"
     if name in _OTHERS:
         return f"is none of {', '.join(_OTHERS)}, found {name!r}"
     return None
@@ -30,9 +30,9 @@ def no_section(name: str, sections: Collection[str]) -> str:
     """Return the words about a name without a section: the most similar one, or all there are."""
     near = get_close_matches(name, sections, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sections)}"
-    return f"{quoted(name)} has no section; {hint}"
+    return f"{quote(name)} has no section; {hint}"
 
 
-def quoted(name: str) -> str:
+def quote(name: str) -> str:
     """Return a name in quotes, cut beyond 60 letters."""
     return repr(name if len(name) <= 60 else f"{name[:57]}…")

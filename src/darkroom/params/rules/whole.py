@@ -2,7 +2,7 @@
 
 from darkroom.params.competition import Competition, Params
 from darkroom.params.rules.lists import blend_faults, pseudo_label_faults, transfer_faults
-from darkroom.params.rules.naming import name_fault, no_section, quoted
+from darkroom.params.rules.naming import name_fault, no_section, quote
 from darkroom.params.rules.sections import section_faults
 from darkroom.project.paths import ALL
 
@@ -10,7 +10,7 @@ from darkroom.project.paths import ALL
 def broken_rules(params: Params) -> list[str]:
     """Return a line for each rule that the parameters break."""
     faults = [
-        f"{quoted(name)[1:-1]}: a competition's name {fault}"
+        f"{quote(name)[1:-1]}: a competition's name {fault}"
         for name in params.sections
         if (fault := name_fault(name))
     ]
