@@ -1,12 +1,11 @@
 """Train on confident test predictions of a first network, on drawn imitations of competitions.
 
-    python -m benchmarks.pseudo_labels [NAME ...] [--seeds 0 1] [--rows 60] [--confidence 0.9]
+    python -m benchmarks.pseudo_labels [NAME[:ROWS[:CONFIDENCE]] ...] [--seeds 0 1 2]
 
-Of each contest's table of training images a few rows are kept: where there are many, a network
-says little that the next one does not see for itself. Three sections train by two folds: the
-first; a second that also learns its pseudo-labels; and a control with the second one's seed and
-network and as many steps, without them. The judge scores all three submissions. Nothing is left out
-of what is printed.
+Pseudo-labels are for many test images and few labels. So a few training images are left, and the
+test images of several drawings come together. Three sections train by two folds, each for as many
+steps: the first; a second with its pseudo-labels; and a control with the seed of the second,
+without them. The judge scores all three submissions. Nothing is left out of what is printed.
 """
 
 import argparse
@@ -14,24 +13,32 @@ import contextlib
 import copy
 import io
 import json
+import math
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 import yaml
 
 from benchmarks.contests import DRAWN_OTHERWISE, RECIPE_OF, load_contest, parameters
+from benchmarks.drawing import draw_larger, keep_rows
 from darkroom.cli import main as cli
 from darkroom.tasks.metrics.specs import get_metric
 
-NAMES = ("state_farm", "cifar10", "cactus", "seti", "protein_atlas", "severstal")
+# How many training images are left, and the least confidence: about half of the test images
+# should be taken, and the first network be right of most of them.
+CONTESTS: dict[str, tuple[int, float | None]] = {
+    "seti": (120, 0.9),
+    "pawpularity": (40, None),
+}
+DRAWINGS = 5  # whose test images come together
+STEPS = 200  # of each training, about
 FOLDS = (0, 1)
 FIRST, SECOND, CONTROL = "first", "second", "control"
 
@@ -61,68 +68,70 @@ class Trial:
     seconds: float
 
 
-def keep_rows(table: Path, rows: int, seed: int) -> None:
-    """Leave that many rows, drawn, in a table of training images, if it is a CSV file."""
-    if table.suffix == ".csv" and table.is_file():
-        frame = pd.read_csv(table, dtype=str, keep_default_na=False)
-        kept = np.random.default_rng(seed).choice(len(frame), min(rows, len(frame)), replace=False)
-        frame.iloc[np.sort(kept)].to_csv(table, index=False)
+def project(
+    contest: str, raw: Path, confidence: float | None, images: tuple[int, int] = (1, 1)
+) -> dict[str, Any]:
+    """Return the content of params.yaml.
 
-
-def project(contest: str, raw: Path, confidence: float) -> dict[str, Any]:
-    """Return the content of params.yaml: the first section, and the second; the control follows."""
+    Args:
+        contest: Its name.
+        raw: The folder of raw files.
+        confidence: Of the pseudo-labels.
+        images: How many a fold learns from: with labels, and with pseudo-labels as well.
+    """
     params = parameters(RECIPE_OF[contest], raw, DRAWN_OTHERWISE.get(contest, {}))
     (name,) = params["competitions"]
     section = params.pop(name)
     section["split"] = {**section["split"], "folds": len(FOLDS)}
     if section["split"]["by"] == "official":
         section["split"]["by"] = "stratify"
-    section["train"] |= {"epochs": 3 * section["train"]["epochs"], "augment": "flip"}
-    params |= {FIRST: section, SECOND: copy.deepcopy(section)}
-    params[SECOND]["train"]["seed"] = 1
-    entry = {"to": SECOND, "from": f"data/predictions/{FIRST}", "confidence": confidence}
+    section["train"] |= {"augment": "flip", "epochs": _epochs(images[0], section["train"])}
+    params[FIRST] = section
+    for later, count in ((CONTROL, images[0]), (SECOND, images[1])):
+        params[later] = copy.deepcopy(section)
+        params[later]["train"] |= {
+            "seed": 1,
+            "epochs": _epochs(count, section["train"]),
+        }
+    entry = {"to": SECOND, "from": f"data/predictions/{FIRST}"}
     return params | {
-        "competitions": [FIRST, SECOND],
+        "competitions": [FIRST, CONTROL, SECOND],
         "folds": list(FOLDS),
-        "pseudo_labels": [entry],
+        "pseudo_labels": [entry | ({} if confidence is None else {"confidence": confidence})],
     }
 
 
-def run_trial(contest: str, seed: int, work: Path, rows: int, confidence: float) -> Trial:
+def _epochs(images: int, train: Mapping[str, Any]) -> int:
+    batches = math.ceil(images / int(train["batch_size"]))
+    return max(1, round(STEPS / batches))
+
+
+def run_trial(contest: str, seed: int, work: Path, rows: int, confidence: float | None) -> Trial:
     """Draw a contest into an empty folder, train all three sections there, and judge them."""
     drawn = load_contest(contest)
-    drawn.draw(work, seed)
-    params = project(contest, work / "raw", confidence)
-    data = params[FIRST]["data"]
-    table = data["train"]["table"]
-    keep_rows(work / "raw" / (table if isinstance(table, str) else table["table"]), rows, seed)
+    raw = work / "raw"
+    data = project(contest, raw, confidence)[FIRST]["data"]
+    draw_larger(drawn, data, work, seed, DRAWINGS)
+    keep_rows(raw, data["train"], rows, seed)
     began = time.process_time()
     with contextlib.chdir(work):
-        _write(params)
+        _write(project(contest, raw, confidence))
         _prepare(FIRST)
+        labelled = [_count(f"data/start/{FIRST}/fold{fold}/fold.json", "train") for fold in FOLDS]
+        images = round(sum(labelled) / len(FOLDS))
+        _write(project(contest, raw, confidence, (images, images)))
         _train(FIRST)
         _prepare(SECOND)
         for fold in FOLDS:
             _run("pseudo", SECOND, "--fold", str(fold))
-        _train(SECOND)
-        notes = [
-            json.loads(
-                Path(f"data/start/{SECOND}/fold{fold}/pseudo/pseudo_labels.json").read_text()
-            )
-            for fold in FOLDS
-        ]
-        counts = [
-            json.loads(Path(f"data/start/{SECOND}/fold{fold}/fold.json").read_text())["train"]
-            for fold in FOLDS
-        ]
-        more = sum(note["rows"] for note in notes) / sum(counts)
-        params[CONTROL] = copy.deepcopy(params[SECOND])
-        epochs = params[SECOND]["train"]["epochs"]
-        params[CONTROL]["train"]["epochs"] = round(epochs * (1 + more))
-        params["competitions"] = [*params["competitions"], CONTROL]
+        notes = [f"data/start/{SECOND}/fold{fold}/pseudo/pseudo_labels.json" for fold in FOLDS]
+        more = sum(_count(note, "rows") for note in notes) / len(FOLDS)
+        params = project(contest, raw, confidence, (images, images + round(more)))
         _write(params)
         _prepare(CONTROL)
-        _train(CONTROL)
+        for later in (CONTROL, SECOND):
+            _train(later)
+        taken = more / _count(notes[0], "images")
     scores = {
         name: float(drawn.judge(work / f"submissions/{name}.csv.gz", work / "answers"))
         for name in (FIRST, SECOND, CONTROL)
@@ -133,12 +142,17 @@ def run_trial(contest: str, seed: int, work: Path, rows: int, confidence: float)
         contest,
         seed,
         metric.name,
-        sum(note["rows"] / note["images"] for note in notes) / len(FOLDS),
-        (epochs, params[CONTROL]["train"]["epochs"]),
+        taken,
+        (params[SECOND]["train"]["epochs"], params[CONTROL]["train"]["epochs"]),
         scores,
         sign * (scores[SECOND] - scores[CONTROL]),
         time.process_time() - began,
     )
+
+
+def _count(path: str, key: str) -> int:
+    """Return a number of a JSON file."""
+    return int(json.loads(Path(path).read_text())[key])
 
 
 def _write(params: dict[str, Any]) -> None:
@@ -182,25 +196,30 @@ def line(trial: Trial) -> str:
 
 def _options(arguments: Iterable[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("names", nargs="*", default=list(NAMES), metavar="NAME")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--rows", type=int, default=60, help="of the training images to keep")
-    parser.add_argument("--confidence", type=float, default=0.9)
+    parser.add_argument("names", nargs="*", default=list(CONTESTS), metavar="NAME")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     return parser.parse_args(list(arguments))
+
+
+def _choice(text: str) -> tuple[str, int, float | None]:
+    """Return a contest, its number of rows and confidence: "seti", "seti:60" or "seti:60:0.6"."""
+    name, *own = text.split(":")
+    rows, confidence = CONTESTS.get(name, (60, 0.9))
+    rows = int(own[0]) if own else rows
+    return name, rows, float(own[1]) if len(own) > 1 else confidence
 
 
 def main(arguments: Iterable[str]) -> int:
     """Print a line a trial, and the mean gain of each contest; return 0."""
     options = _options(arguments)
     torch.set_num_threads(1)
-    for name in options.names:
+    for name, rows, confidence in map(_choice, options.names):
         gains = []
         for seed in options.seeds:
             with tempfile.TemporaryDirectory() as work:
-                choice = options.rows, options.confidence
                 trial: Trial | str
                 try:
-                    trial = run_trial(name, seed, Path(work), *choice)
+                    trial = run_trial(name, seed, Path(work), rows, confidence)
                 except RuntimeError as error:  # nothing is confident, say
                     trial = " ".join(str(error).split())
             if isinstance(trial, str):
@@ -209,7 +228,8 @@ def main(arguments: Iterable[str]) -> int:
                 gains.append(trial.gain)
                 print(line(trial), flush=True)
         if gains:
-            print(f"{name}: mean gain {np.mean(gains):+.4f}", flush=True)
+            won = sum(gain > 0 for gain in gains)
+            print(f"{name}: mean gain {np.mean(gains):+.4f}, {won} of {len(gains)} won", flush=True)
     return 0
 
 
