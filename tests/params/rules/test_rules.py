@@ -13,7 +13,7 @@ from darkroom.params.rules.lists import method_fault
 from darkroom.params.section import OBJECT_METRICS
 from darkroom.tasks.metrics.specs import METRICS, get_metric
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
