@@ -59,6 +59,29 @@ def test_the_precision_of_a_device(
     assert choose_precision(config, torch.device(device), task) == expected
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "words"),
+    [
+        ({"avx2": True, "avx512_bf16": False, "amx_bf16": False}, "this processor emulates bf16"),
+        ({"avx2": True, "avx512_bf16": True, "amx_bf16": False}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_processor_that_emulates_bf16_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    capabilities: dict[str, bool],
+    words: str,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    for precision in ("float32", "auto", "bf16"):
+        config = FitConfig(epochs=1, lr=0.1, precision=precision)
+        choose_precision(config, torch.device("cpu"), "segmentation")
+    err = capsys.readouterr().err
+    assert err.count("\n") == bool(words)
+    assert words in err
+
+
 def test_on_a_gpu_any_algorithm_is_used_only_if_asked_for() -> None:
     gpu, cpu = torch.device("cuda"), torch.device("cpu")
     states = []

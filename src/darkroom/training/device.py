@@ -49,6 +49,8 @@ def training_device(accelerator: str) -> torch.device:
 def choose_precision(config: FitConfig, device: torch.device, task: str) -> str:
     """Return in what matrix products and convolutions compute; float32: no mixed precision.
 
+    Says on stderr where bf16 is slower than float32: on a processor that emulates it.
+
     `auto` is float32 but on an NVIDIA GPU, and there for regression: half precision has some three
     digits, and a value may need more. Else it is bf16, or fp16 on GPUs that emulate bf16.
 
@@ -74,7 +76,19 @@ def choose_precision(config: FitConfig, device: torch.device, task: str) -> str:
             found=f"accelerator {device.type}",
             fix="set train.precision to auto",
         )
+    if config.precision == "bf16" and device.type == "cpu" and not _computes_bf16():
+        print(
+            "train.precision: this processor emulates bf16, several times slower than float32; "
+            "set it to auto",
+            file=sys.stderr,
+        )
     return config.precision
+
+
+def _computes_bf16() -> bool:
+    """Return whether the processor has instructions for bf16; True where torch does not say."""
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return not capabilities or any(capabilities[key] for key in capabilities if "bf16" in key)
 
 
 @contextmanager
