@@ -142,7 +142,7 @@ def project(contest: str, raw: Path) -> dict[str, Any]:
             "train": section["train"] | own["train"],
         }
     metric = section["data"].get("metric")
-    methods = [method for method in METHODS if method_fault(method, task, metric) is None]
+    methods = [method for method in METHODS if not method_fault(method, task, metric, 0.5)]
     blends = [{"name": each, "members": names, "method": each} for each in methods]
     return params | {"competitions": names, "folds": list(FOLDS), "blends": blends}
 

@@ -383,21 +383,29 @@ def test_what_can_not_be_blended(raw: dict[str, Any], changes: dict[str, Any], w
 
 
 @pytest.mark.parametrize(
-    ("method", "task", "metric", "fault"),
+    ("method", "task", "metric", "threshold", "fault"),
     [
-        ("rank", "binary", "roc_auc", None),
-        ("rank", "multilabel", "macro_f1", None),
-        ("rank", "binary", "log_loss", "rank gives no probabilities, and the metric is log_loss"),
-        ("stack", "multilabel", "weighted_log_loss", None),
-        ("mean", "segmentation", None, None),
-        ("stack", "segmentation", None, "stack is for multilabel and multiclass and binary and "
-         "regression, and the task is segmentation"),
+        ("rank", "binary", "roc_auc", 0.5, None),
+        ("rank", "multilabel", "map@5", None, None),
+        ("rank", "multilabel", "macro_f1", None, None),
+        ("rank", "binary", "accuracy", "auto", None),
+        ("rank", "binary", "metrics/mine.py:score", None, None),
+        ("rank", "binary", "log_loss", None,
+         "rank gives no probabilities, and the metric is log_loss"),
+        ("rank", "multilabel", None, None, "rank gives no probabilities, and a threshold of 0.5 is "
+         "one: set evaluate.threshold to auto"),
+        ("rank", "multilabel", "macro_f1", 0.3, "rank gives no probabilities, and a threshold of "
+         "0.3 is one: set evaluate.threshold to auto"),
+        ("stack", "multilabel", "weighted_log_loss", None, None),
+        ("mean", "segmentation", None, 0.5, None),
+        ("stack", "segmentation", None, 0.5, "stack is for multilabel and multiclass and binary "
+         "and regression, and the task is segmentation"),
     ],
 )  # fmt: skip
 def test_methods_are_for_some_tasks_and_metrics(
-    method: str, task: str, metric: str | None, fault: str | None
+    method: str, task: str, metric: str | None, threshold: float | str | None, fault: str | None
 ) -> None:
-    assert method_fault(method, task, metric) == fault
+    assert method_fault(method, task, metric, threshold) == fault
 
 
 @pytest.mark.parametrize(

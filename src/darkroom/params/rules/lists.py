@@ -10,7 +10,8 @@ _METHOD_TASKS = {
     "rank": ("multilabel", "binary"),
     "stack": ("multilabel", "multiclass", "binary", "regression"),
 }
-_NOT_METHOD_METRICS = {"rank": ("log_loss", "weighted_log_loss")}
+_OF_PROBABILITIES = ("log_loss", "weighted_log_loss")
+_OF_THE_ORDER = ("roc_auc", "mean_column_auc", "average_precision", "mean_average_precision")
 _SOURCES = ("source", "kaggle", "urls", "sample")  # where the same files come from
 
 
@@ -103,18 +104,29 @@ def _member_faults(key: str, blend: Blend, params: Params) -> list[str]:
                 f"{key}.members: {name} stores masks with fit {other.preprocess.fit}, and "
                 f"{blend.members[0]} with {first.preprocess.fit}; give both the same"
             )
-    if fault := method_fault(blend.method, first.data.task, first.data.metric):
+    data, threshold = first.data, first.evaluate.threshold
+    if fault := method_fault(blend.method, data.task, data.metric, threshold):
         faults.append(f"{key}.method: {fault}; write greedy, convex or mean")
     return faults
 
 
-def method_fault(method: str, task: str, metric: str | None) -> str | None:
+def method_fault(
+    method: str, task: str, metric: str | None, threshold: float | str | None
+) -> str | None:
     """Return why a method can't blend members for a task and its metric; None if it can."""
     legal = _METHOD_TASKS.get(method)
     if legal is not None and task not in legal:
         return f"{method} is for {' and '.join(legal)}, and the task is {task}"
-    if metric in _NOT_METHOD_METRICS.get(method, ()):
+    if method != "rank" or metric in (*_OF_THE_ORDER, "map@3", "map@5"):
+        return None
+    if metric in _OF_PROBABILITIES:
         return f"{method} gives no probabilities, and the metric is {metric}"
+    is_half = threshold is None and metric in (None, "accuracy")
+    if is_half or isinstance(threshold, int | float):
+        return (
+            f"{method} gives no probabilities, and a threshold of {threshold or 0.5} is one: set "
+            "evaluate.threshold to auto"
+        )
     return None
 
 
