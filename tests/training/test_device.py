@@ -120,7 +120,9 @@ def test_freed_memory_serves_the_next_tensors() -> None:
 
     keep_freed_memory()
     faults_of_rounds(1)
-    assert faults_of_rounds(5) < 2048, "else each page comes anew: 14,299 of them"
+    # The least of some: a system short of memory may take pages away at any time.
+    least = min(faults_of_rounds(5) for _ in range(4))
+    assert least < 2048, "else each page comes anew: 14,299 of them"
 
 
 @pytest.mark.slow
