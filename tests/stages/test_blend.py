@@ -13,9 +13,11 @@ import pytest
 from darkroom.cli.main import main, read_context
 from darkroom.index.table import read_index
 from darkroom.prediction.predictions import Header, Prediction, Predictions, write_predictions
+from darkroom.stages import blend
 from darkroom.stages._inputs import outputs_of, read_train
 from darkroom.stages._model_params import KEY, prediction_params
 from darkroom.store.store import Store
+from darkroom.tasks.metrics.specs import get_metric
 from tests.support import tiny
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -144,6 +146,23 @@ def test_members_of_disjoint_errors_are_better_together(
     main(["summary"])
     words = capsys.readouterr().out.split(f"\n{BLENDED}\n")[1]
     assert f"reports/{tiny.NAME}/contact_sheet.jpg reports/{BLENDED}/best_and_worst.jpg" in words
+
+
+@pytest.mark.parametrize(
+    ("metric", "score", "other", "better"),
+    [
+        ("log_loss", 0.58130369, 0.58130370, False),  # of the same member, rounded otherwise
+        ("log_loss", 0.5812, 0.5813, True),
+        ("log_loss", 0.5814, 0.5813, False),
+        ("roc_auc", 0.8001, 0.8, True),
+        ("roc_auc", 0.8, None, True),
+        ("roc_auc", None, None, False),
+    ],
+)
+def test_a_blend_is_better_by_more_than_rounding(
+    metric: str, score: float | None, other: float | None, better: bool
+) -> None:
+    assert blend._is_better(get_metric(metric, "binary"), score, other) is better
 
 
 def test_a_useless_member_has_no_weight_and_the_blend_is_said_to_be_no_better(

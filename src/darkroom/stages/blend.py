@@ -4,6 +4,7 @@ It asks no network, and imports none. Reports and submission are made as those o
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -209,7 +210,7 @@ def _report(
         "fitted": _fitted_score(context, data, blend, valid, spec),
         "members": by_member,
         "best_member": best,
-        "better": bool(_gain(spec, score) > _gain(spec, scores[best])),
+        "better": _is_better(spec, score, scores[best]),
     }
 
 
@@ -223,6 +224,12 @@ def _gain(spec: MetricSpec, score: float | None) -> float:
     if score is None:
         return float("-inf")
     return score if spec.best == "max" else -score
+
+
+def _is_better(spec: MetricSpec, score: float | None, other: float | None) -> bool:
+    """Return whether a score is better than another by more than the rounding of float32."""
+    gain, least = _gain(spec, score), _gain(spec, other)
+    return gain > least and not math.isclose(gain, least, rel_tol=1e-6)
 
 
 def _fitted_score(
