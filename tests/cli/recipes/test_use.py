@@ -209,7 +209,7 @@ def test_a_new_section_shares_the_users_data(
     text = FAST.replace("    tail: 1\n", "").replace("  data:\n", "  data: &data\n")
     second = "  <<: *first\n" if merged else "  data: *data\n"
     text = (
-        text.replace("carvana:\n", "carvana_small: &first\n")
+        text.replace("carvana:\n", "carvana_small: &first  # half the size\n")
         + """\
   split: {by: group, folds: 4}
   preprocess: {height: 32, width: 48, fit: stretch}
@@ -225,6 +225,7 @@ carvana:
     assert raw(root)["carvana_small"]["train"] == {"epochs": 3, "batch_size": 4, "lr": 1e-3}
     path = root / "params.yaml"
     assert path.read_text().count("../mine") == 1
+    assert re.search(r"^carvana_small: +# half the size$", path.read_text(), re.MULTILINE)
     path.write_text(path.read_text().replace("../mine", "../other"))
     assert raw(root)["carvana_small"]["data"]["source"] == "../other"
 

@@ -96,6 +96,8 @@ def _share(
             section.update((key, node) for key, node in donor[name].items() if key not in section)
             section.ca.items.update(donor[name].ca.items)
             donor[name] = section
+            if (tokens := donor.ca.items.get(name)) and tokens[3]:  # the comment behind an anchor
+                _set_comment(donor, name, tokens[3][0])
 
 
 def _held(root: CommentedMap, old: Mapping[str, Any], key: str, value: Any) -> Any:
