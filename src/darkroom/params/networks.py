@@ -125,7 +125,7 @@ def encoder_fault(encoder: str) -> str | None:
 
     Example:
         >>> encoder_fault("resnet43")
-        "there is no encoder 'resnet43'; did you mean 'resnet34' or 'resnet18' or 'resnet50'?"
+        "there is no encoder 'resnet43'; did you mean 'resnet34' or 'resnet50' or 'resnet18'?"
     """
     if encoder.startswith(TIMM):
         fault = backbone_fault(encoder.removeprefix(TIMM))
