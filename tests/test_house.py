@@ -13,6 +13,7 @@ HOUSE = Path(__file__).parents[1] / "src/darkroom"
 TIERS = (
     ("cli",),
     ("stages",),
+    ("deploy",),
     ("submission", "prediction"),
     ("training",),
     ("models", "tasks", "store"),
@@ -27,7 +28,7 @@ TIER = {room: number for number, rooms in enumerate(TIERS) for room in rooms}
 LINES = range(60, 451)
 LINES_OF_A_FUNCTION = 60  # with its docstring
 FILES_OF_A_ROOM = 12
-ENTRIES_AT_THE_TOP = 15
+ENTRIES_AT_THE_TOP = 16
 
 # What may break a rule, and why.
 SHORT_BY_NATURE = ("params/", "stages/")  # a section or a stage is as long as it is
@@ -129,7 +130,7 @@ def test_every_room_says_what_it_is_for() -> None:
             assert ast.get_docstring(ast.parse(path.read_bytes())), name
 
 
-def test_the_top_has_at_most_15_entries() -> None:
+def test_the_top_has_at_most_16_entries() -> None:
     names = {path.name for path in HOUSE.iterdir()} - {"__init__.py", "__pycache__", "py.typed"}
     assert len(names) <= ENTRIES_AT_THE_TOP
     assert {name.removesuffix(".py") for name in names} == set(TIER)

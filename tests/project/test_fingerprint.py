@@ -46,12 +46,12 @@ def test_the_packages_that_build_networks_and_choose_epochs_are_hashed() -> None
     } < set(fingerprint.libraries())
 
 
-def test_the_closure_of_a_leaf_is_itself() -> None:
+def test_the_closure_of_a_leaf_is_itself_and_the_package() -> None:
     names = [
         p.relative_to(fingerprint.PACKAGE).as_posix()
         for p in fingerprint.import_closure("darkroom.errors")
     ]
-    assert names == ["errors.py"]
+    assert names == ["__init__.py", "errors.py"]
 
 
 def test_imports_are_followed_and_sorted() -> None:
@@ -59,7 +59,7 @@ def test_imports_are_followed_and_sorted() -> None:
         p.relative_to(fingerprint.PACKAGE).as_posix()
         for p in fingerprint.import_closure("darkroom.index.split")
     ]
-    assert names == ["errors.py", "index/split.py"]
+    assert names == ["__init__.py", "errors.py", "index/split.py"]
 
 
 def test_a_package_counts_if_its_init_holds_code() -> None:

@@ -1,4 +1,4 @@
-"""The network of a fold: the section `predict`, as the test-time augmentation it asks for."""
+"""The network of a fold: what it refuses to predict."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -8,22 +8,11 @@ from torch import nn
 
 from darkroom.errors import ParamsError
 from darkroom.models.sizes import Sizes
-from darkroom.params.evaluate import Predict
 from darkroom.prediction.networks.tiles import Tiles
 from darkroom.prediction.networks.tta import TTA
 from darkroom.stages import _network
-from darkroom.stages._network import tta_of
 
 SEVEN = ("hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse")
-
-
-def test_the_section_becomes_test_time_augmentation() -> None:
-    section = Predict.model_validate(
-        {"tta": ["hflip"], "scales": [0.5, 1], "tiles": {"height": 64, "width": 32}}
-    )
-    assert tta_of(section) == TTA(("hflip",), (0.5, 1.0), Tiles(64, 32, 0.25))
-    assert tta_of(Predict.model_validate({})) == TTA()
-    assert tta_of(Predict.model_validate({"tta": "d4"})) == TTA(SEVEN)
 
 
 def test_quarter_turns_are_refused_where_a_network_takes_one_size_that_is_no_square() -> None:

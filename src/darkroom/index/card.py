@@ -1,15 +1,18 @@
 """The card of an index: what its rows mean, what the judge counts, how a submission is written."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, get_args
 from unicodedata import normalize
 
-from darkroom.errors import DataError
+from darkroom.errors import ArtifactError, DataError
 from darkroom.images.rle import USUAL
 from darkroom.images.rle import Runs as Runs
 from darkroom.params.section import ID_KEY, LABEL_KEY, TaskName, is_writable
+from darkroom.project.checked_json import parse_json
 from darkroom.project.names import nearest_name
 from darkroom.raw.images.cells import PixelCells
 
@@ -275,6 +278,31 @@ def card_from_values(values: dict[str, Any], reserved: Sequence[str]) -> Card:
     card = Card(**values)
     check_card(card, reserved)
     return card
+
+
+def parse_card(
+    data: bytes, path: Path, reserved: Sequence[str], *, fix: str
+) -> tuple[Card, str, int]:
+    """Return the card in a file's bytes, the sha256 of its table, and that table's number of rows.
+
+    Raises:
+        ArtifactError: It is no card, or damaged.
+    """
+    values = parse_json(data, path, fix=fix)
+    try:
+        sha256, count = values.pop("sha256"), values.pop("rows")
+        if not re.fullmatch("[0-9a-f]{64}", sha256):
+            raise ValueError(f"sha256 {sha256}")
+        return card_from_values(values, reserved), sha256, count
+    except (DataError, ValueError, KeyError, TypeError, AttributeError) as error:
+        names = [entry.name for entry in fields(Card)]
+        raise ArtifactError(
+            "not the card of an index",
+            file=path,
+            found=error,
+            expected=f"a JSON object of {', '.join(names)}, rows and sha256",
+            fix=fix,
+        ) from error
 
 
 def similar_labels(labels: Sequence[str]) -> list[list[str]]:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,15 @@ from numpy.typing import NDArray
 from darkroom.errors import ArtifactError, DataError
 from darkroom.index.card import (
     Card,
-    card_from_values,
     card_values,
     check_card,
     counted,
     expect,
+    parse_card,
 )
 from darkroom.params.section import is_writable
 from darkroom.project import files
-from darkroom.project.checked_json import parse_json, read_bytes, write_json
+from darkroom.project.checked_json import read_bytes, write_json
 
 COLUMNS = ("id", "part", "image", "mask", "group", "official", "digest", "mask_digest")
 # Later tables add the fold and the facts of each image to the index's columns.
@@ -139,7 +139,7 @@ def read_index(table: Path, card: Path) -> Index:
     """
     fix = _rerun(card)
     card_data = read_bytes(card, fix=fix)
-    expected, sha256, count = _parse_card(card_data, card)
+    expected, sha256, count = parse_card(card_data, card, COLUMNS, fix=fix)
     data = read_bytes(table, fix=fix)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ArtifactError(
@@ -151,6 +151,17 @@ def read_index(table: Path, card: Path) -> Index:
         )
     rows = _from_csv(data, _target_columns(expected))
     return Index(rows, expected, hashlib.sha256(card_data).hexdigest())
+
+
+def read_card(path: Path) -> Card:
+    """Return the card of an index, without its table.
+
+    Raises:
+        ArtifactError: It is absent or damaged.
+    """
+    fix = _rerun(path)
+    data = read_bytes(path, fix=fix)
+    return parse_card(data, path, COLUMNS, fix=fix)[0]
 
 
 def _from_csv(data: bytes, targets: Sequence[str]) -> pd.DataFrame:
@@ -426,22 +437,3 @@ def _refuse_rows(rows: pd.DataFrame, bad: "pd.Series[bool]", what: str, show: st
 def _rerun(card: Path) -> str:
     """Return what to do for the index of a card, which is named after its competition."""
     return f"run the index stage: `dvc repro -sf index@{card.stem}`"
-
-
-def _parse_card(data: bytes, path: Path) -> tuple[Card, str, int]:
-    """Return the card, the table's sha256 and its number of rows."""
-    names, fix = [entry.name for entry in fields(Card)], _rerun(path)
-    values = parse_json(data, path, fix=fix)
-    try:
-        sha256, count = values.pop("sha256"), values.pop("rows")
-        if not re.fullmatch("[0-9a-f]{64}", sha256):
-            raise ValueError(f"sha256 {sha256}")
-        return card_from_values(values, COLUMNS), sha256, count
-    except (DataError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(
-            "not the card of an index",
-            file=path,
-            found=error,
-            expected=f"a JSON object of {', '.join(names)}, rows and sha256",
-            fix=fix,
-        ) from error

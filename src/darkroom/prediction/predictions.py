@@ -213,10 +213,9 @@ def _to_batch(prediction: Prediction, header: Header) -> Any:
         values = pa.Array.from_buffers(kind, len(ids), buffers)
     else:
         flat = np.ascontiguousarray(probabilities, np.float32).ravel()
-        if kind.value_type == pa.float16():
-            flat = np.where(flat > 0, np.maximum(flat.astype(np.float16), _LEAST_HALF), flat)
-            flat = flat.astype(np.float16)
-        values = pa.FixedSizeListArray.from_arrays(pa.array(flat), header.shape[0])
+        is_half = kind.value_type == pa.float16()
+        column = pa.array(_to_halves(flat) if is_half else flat)
+        values = pa.FixedSizeListArray.from_arrays(column, header.shape[0])
     heights, widths = (pa.array(column.astype(np.int32)) for column in originals.T)
     return pa.record_batch([pa.array(ids, pa.string()), values, heights, widths], schema=schema)
 
@@ -231,6 +230,25 @@ def to_bytes(probabilities: Floats) -> NDArray[np.uint8]:
     scaled = np.multiply(probabilities, np.float32(_LEVELS), dtype=np.float32)
     scaled -= np.float32(0.5)
     return np.ceil(scaled, out=scaled).astype(np.uint8)
+
+
+def as_stored(probabilities: Floats, task: str) -> Floats:
+    """Return predictions (n, ...) as their file gives them back, float32: masks have 256 levels.
+
+    Example:
+        >>> as_stored(np.array([[[[0.5, 0.51]]]], np.float32), "segmentation") * 255
+        array([[[[127., 130.]]]], dtype=float32)
+    """
+    if task == "segmentation":
+        return np.divide(to_bytes(probabilities), np.float32(_LEVELS), dtype=np.float32)
+    if task != "regression" and probabilities.shape[1] > HALF_COLUMNS:
+        return _to_halves(probabilities).astype(np.float32)
+    return probabilities
+
+
+def _to_halves(values: Floats) -> NDArray[np.float16]:
+    halves = np.where(values > 0, np.maximum(values.astype(np.float16), _LEAST_HALF), values)
+    return halves.astype(np.float16)
 
 
 def _stored_rows(batch: Any, header: Header) -> _Rows:

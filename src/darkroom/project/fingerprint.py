@@ -105,7 +105,7 @@ def import_closure(module: str) -> list[Path]:
 
     Example:
         >>> [path.name for path in import_closure("darkroom.project.paths")]
-        ['paths.py']
+        ['__init__.py', 'paths.py']
     """
     todo, files = [module], dict[str, Path]()
     while todo:

@@ -15,8 +15,7 @@ from darkroom.models.device import choose_device, prediction_dtype
 from darkroom.models.sizes import check_size
 from darkroom.params.evaluate import Predict
 from darkroom.prediction.networks.predict import predict
-from darkroom.prediction.networks.tiles import Tiles
-from darkroom.prediction.networks.tta import D4, TTA
+from darkroom.prediction.networks.tta import TTA, tta_of
 from darkroom.prediction.predictions import Prediction
 from darkroom.project.paths import PARAMS, Fold
 from darkroom.stages._context import Context, require
@@ -73,16 +72,6 @@ class TrainedNetwork:
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         threads = torch.get_num_threads() if device.type == "cpu" else None
         return [self.choice.batch_size, name, threads]
-
-
-def tta_of(choice: Predict) -> TTA:
-    """Return the test-time augmentation of the section predict."""
-    tiles = choice.tiles
-    return TTA(
-        transforms=D4 if choice.tta == "d4" else tuple(choice.tta),
-        scales=tuple(choice.scales),
-        tiles=None if tiles is None else Tiles(tiles.height, tiles.width, tiles.overlap),
-    )
 
 
 def load(

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from darkroom.images.geometry import Fit
 from darkroom.index.table import Index
-from darkroom.prediction.averaging import averaged
+from darkroom.prediction.averaging import averaged_as_decided
 from darkroom.prediction.decision import Decision
 from darkroom.prediction.predictions import Prediction, Predictions
 from darkroom.prediction.scoring import LabelledPredictions, score_labels
@@ -49,7 +49,7 @@ def write_submission(
     bar = tqdm(total=count, desc=f"submission {name}", unit="img", file=sys.stderr, disable=None)
     changed = 0
     with bar, Writer(out.submission, card.header, facts=facts) as writer:
-        for ids, predictions, originals in _averaged(sources, card.task, decision):
+        for ids, predictions, originals in averaged_as_decided(sources, card.task, decision):
             values, illegal = legal_values(predictions, metric)
             rows = to_rows(ids, values, [(int(h), int(w)) for h, w in originals])
             writer.write_lines(writer.lines(row for some in rows for row in some), len(ids))
@@ -93,27 +93,7 @@ def score_test(
         leaked: The ids of those that a network had learned before its own training.
     """
     task = index.card.task
-    labelled = LabelledPredictions(test, train, _averaged(sources, task, decision))
+    labelled = LabelledPredictions(test, train, averaged_as_decided(sources, task, decision))
     decided = replace(decision, temperature=1.0)  # they have it
     scored = score_labels([labelled], index.card, decision=decided)
     return scored.metrics | ({"leaked_images": len(leaked)} if leaked else {})
-
-
-def _averaged(
-    sources: Sequence[Iterable[Prediction]], task: str, decision: Decision
-) -> Iterator[Prediction]:
-    """Yield the mean of the folds' predictions, each at the decision's temperature.
-
-    It was fitted to networks one by one. The log loss of a mean is never above the mean of theirs,
-    so before the mean it does no harm; behind it, it would: a mean is less sure already.
-    """
-    if decision.temperature == 1:
-        return averaged(sources)
-    return averaged([_calibrated(source, task, decision) for source in sources])
-
-
-def _calibrated(
-    source: Iterable[Prediction], task: str, decision: Decision
-) -> Iterator[Prediction]:
-    for ids, probabilities, originals in source:
-        yield Prediction(ids, decision.calibrated(task, probabilities), originals)

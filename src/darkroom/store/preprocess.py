@@ -16,7 +16,7 @@ from darkroom.images.geometry import cv2
 from darkroom.project.checked_json import read_json, write_json
 from darkroom.project.files import file_sha256
 from darkroom.raw.archives import Archives, digest_of
-from darkroom.raw.images.reader import ImageReader
+from darkroom.raw.images.reader import ImageReader, RawImage
 from darkroom.raw.masks import ONE_MASK, MaskForm, RawMasks, read_masks
 from darkroom.store import store
 from darkroom.store.shard import ShardFormat
@@ -165,19 +165,37 @@ def _stored_images(job: PreprocessJob, result: ShardResult) -> Iterator[store.St
         yield row
 
 
+def read_fitted(
+    reader: ImageReader, image: str, format: ShardFormat, *, digest: str = ""
+) -> tuple[RawImage, codec.Pixels]:
+    """Return a raw image, perhaps at a reduced size, and its pixels as they are to be stored.
+
+    Args:
+        reader: Of the images.
+        image: As the index names it.
+        format: The stored size and fit; the pixels are uint8 (H, W, C) of that size.
+        digest: As the index has it; "": none is compared.
+
+    Raises:
+        DataError: See `ImageReader.read`.
+    """
+    to, fit = (format.height, format.width), format.fit
+    raw = reader.read(
+        image,
+        digest=digest,
+        sufficient=lambda height, width: geometry.sufficient_size(height, width, *to, fit),
+    )
+    size = (raw.header.height, raw.header.width)
+    return raw, geometry.fit_image(raw.pixels, *to, fit, original=size)
+
+
 def _preprocess_image(
     source: SourceImage, job: PreprocessJob
 ) -> tuple[store.StoredImage, ImageFacts]:
-    to, fit = (job.format.height, job.format.width), job.format.fit
-    raw = (job.reader or ImageReader(job.archives)).read(
-        source.image,
-        digest=source.digest,
-        sufficient=lambda height, width: geometry.sufficient_size(height, width, *to, fit),
-    )
+    reader = job.reader or ImageReader(job.archives)
+    raw, pixels = read_fitted(reader, source.image, job.format, digest=source.digest)
     header = raw.header
-    size = (header.height, header.width)
-    pixels = geometry.fit_image(raw.pixels, *to, fit, original=size)
-    mask = _read_mask(source, job, *size) if source.mask else None
+    mask = _read_mask(source, job, header.height, header.width) if source.mask else None
     packed = store.pack_mask(None if mask is None else _fit_planes(mask, job))
     row = store.StoredImage(
         id=source.id,

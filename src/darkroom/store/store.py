@@ -76,6 +76,26 @@ def pack_image(pixels: Pixels, image: ImageKind, quality: int) -> bytes:
     return encode(pixels, quality)
 
 
+def unpack_image(data: Pixels, image: ImageKind, out: Pixels, *, name: str) -> None:
+    """Write what `pack_image` packed into `out`.
+
+    Args:
+        data: uint8 (n,), the bytes.
+        image: The kind of store.
+        out: uint8 (H, W, C), contiguous.
+        name: Of the image, for messages.
+
+    Raises:
+        ArtifactError: The JPEG is damaged, or not of the size of `out`.
+    """
+    if image == "raw":
+        np.copyto(out, data.reshape(out.shape))
+    elif out.shape[2] != RGB:
+        decode_planes(data, name=name, out=out)
+    else:
+        decode_jpeg_fast(data, name=name, out=out)
+
+
 def pack_mask(mask: Pixels | None) -> bytes:
     """Return a mask uint8 (K, H, W) of 0 and 1 as packed bits, eight pixels a byte; or b""."""
     return b"" if mask is None else np.packbits(mask).tobytes()
@@ -203,12 +223,7 @@ class Store:
 
     def read_image(self, row: int, out: Pixels) -> None:
         """Decode an image into `out`, uint8 (H, W, C), contiguous."""
-        if self.format.image == "raw":
-            np.copyto(out, self._images[row].reshape(out.shape))
-        elif self.channels != RGB:
-            decode_planes(self._images[row], name=self._name(row), out=out)
-        else:
-            decode_jpeg_fast(self._images[row], name=self._name(row), out=out)
+        unpack_image(self._images[row], self.format.image, out, name=self._name(row))
 
     def mask(self, row: int) -> Pixels | None:
         """Return uint8 (K, H, W) of 0 and 1, or None."""

@@ -4,12 +4,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from darkroom.params.evaluate import Predict
+from darkroom.prediction.networks.tiles import Tiles
 from darkroom.prediction.networks.tta import (
     D4,
     QUARTER_TURNS,
     TRANSFORMS,
+    TTA,
     rescale,
     restore_size,
+    tta_of,
 )
 
 SMALL = torch.tensor([[1, 2, 3], [4, 5, 6]])
@@ -106,3 +110,12 @@ def test_shrinking_is_antialiased() -> None:
     """Stripes two pixels wide, 0110, become grey; taken at points they would be all white."""
     stripes = ((torch.arange(128) + 1) // 2 % 2).float().expand(1, 1, 128, 128)
     assert (rescale(stripes, 0.25)[..., 2:-2] - 0.5).abs().max() < 0.1
+
+
+def test_the_section_becomes_test_time_augmentation() -> None:
+    section = Predict.model_validate(
+        {"tta": ["hflip"], "scales": [0.5, 1], "tiles": {"height": 64, "width": 32}}
+    )
+    assert tta_of(section) == TTA(("hflip",), (0.5, 1.0), Tiles(64, 32, 0.25))
+    assert tta_of(Predict.model_validate({})) == TTA()
+    assert tta_of(Predict.model_validate({"tta": "d4"})) == TTA(D4)

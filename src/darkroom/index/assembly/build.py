@@ -31,6 +31,7 @@ from darkroom.index.table import Index
 from darkroom.params.data import Data, Rows, TableFile, part_rows, target_columns
 from darkroom.params.section import LABEL_KEY
 from darkroom.raw.archives import Archives
+from darkroom.raw.images.cells import PixelCells
 from darkroom.raw.tables import table_files
 from darkroom.raw.templates import Template
 
@@ -91,6 +92,33 @@ def build_index(archives: Archives, data: Data) -> Index:
     _check_ids(images)
     _check_files(images)
     return _assembled(archives, data, images, labels, sample)
+
+
+def read_test_images(
+    archives: Archives, data: Data, labels: Sequence[str], cells: PixelCells | None
+) -> tuple[list[str], list[str]]:
+    """Return the ids and images of the test part, as `build_index` has them, from its files alone.
+
+    Nothing of training is read, nor any answer to a test image.
+
+    Args:
+        archives: The raw files.
+        data: The section.
+        labels: What {label} in a key of the sample submission may be.
+        cells: The columns and shape of pixels in train, if they stand in tables.
+
+    Raises:
+        DataError: A file, table, row or cell of the part does not fit.
+        ParamsError: Keys of the section do not fit the files.
+    """
+    sample = read_sample(archives, data, labels)
+    table = None if sample is None else sample.table
+    rows, fields_set = part_rows(data)["test"], data.test.model_fields_set
+    part = read_part(archives, "test", rows, fields_set, table, cells)
+    gathered = gather(part)
+    if sample is not None:
+        part, gathered = _in_order(part, gathered, sample)
+    return gathered.ids, [part.images[place] for place in gathered.first]
 
 
 def _assembled(

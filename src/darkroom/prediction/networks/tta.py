@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from darkroom.errors import ParamsError
+from darkroom.params.evaluate import Predict
 from darkroom.prediction.networks.tiles import Tiles
 from darkroom.tasks.table import TASKS
 
@@ -137,6 +138,16 @@ class TTA:
                     found=getattr(self, key),
                     fix=f"remove {key} from the predict section",
                 )
+
+
+def tta_of(choice: Predict) -> TTA:
+    """Return the test-time augmentation of the section predict."""
+    tiles = choice.tiles
+    return TTA(
+        transforms=D4 if choice.tta == "d4" else tuple(choice.tta),
+        scales=tuple(choice.scales),
+        tiles=None if tiles is None else Tiles(tiles.height, tiles.width, tiles.overlap),
+    )
 
 
 def rescale(images: Tensor, scale: float) -> Tensor:

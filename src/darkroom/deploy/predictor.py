@@ -1,0 +1,290 @@
+"""A trained model as a function: pictures in, probabilities out, the same as in its pipeline.
+
+    predictor = darkroom.load("models/celeba")
+    probabilities = predictor([picture])
+
+The pipeline's own parts do it: preprocess's decoding and fitting (through a JPEG, if shards hold
+these), predict's networks, views and tiles, the mean over folds at the decision's temperature.
+"""
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from darkroom.deploy.preparation import Preparation, batches
+from darkroom.deploy.trained import Surroundings, fold_folders, is_model, surroundings
+from darkroom.errors import ArtifactError, ParamsError
+from darkroom.images.geometry import RGB, restore
+from darkroom.images.objects import plane_objects
+from darkroom.models.device import choose_device, prediction_dtype
+from darkroom.models.saved import load_model
+from darkroom.params.evaluate import Predict
+from darkroom.params.section import Accelerator
+from darkroom.prediction.averaging import averaged_as_decided
+from darkroom.prediction.decision import WITHOUT_THRESHOLD, Decision, read_decision
+from darkroom.prediction.networks.predict import predict
+from darkroom.prediction.networks.tta import tta_of
+from darkroom.prediction.predictions import Prediction, as_stored
+from darkroom.store.loader import Batch
+from darkroom.store.shard import ShardFormat
+from darkroom.tasks.planes import MaskClasses
+
+Floats = NDArray[np.float32]
+
+_NEEDED = ("task", "targets", "classes", "height", "width", "fit", "mean", "std")
+_SHARED = (*_NEEDED, "exclusive", "channels")  # by the models of one predictor
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """One or several networks of a competition, whose predictions are averaged.
+
+    Call it with pictures, uint8 (H, W, C) of any sizes; see `__call__`. It may be called again and
+    again, from one thread.
+
+    Attributes:
+        networks: In eval mode.
+        infos: The model.json of each.
+        preparation: How pictures are stored before a network sees them.
+        choice: The section `predict`: batch size, device, test-time augmentation, tiles.
+        decision: How probabilities become answers.
+        beside: What stands beside the models; None: they lie in no project.
+    """
+
+    networks: tuple[nn.Module, ...]
+    infos: tuple[Mapping[str, Any], ...]
+    preparation: Preparation
+    choice: Predict
+    decision: Decision
+    beside: Surroundings | None = None
+
+    @property
+    def task(self) -> str:
+        """segmentation, multilabel, multiclass, binary or regression."""
+        return str(self.infos[0]["task"])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the outputs, in their order; () for masks of one class without a name."""
+        return tuple(self.infos[0]["classes"] or self.infos[0]["targets"])
+
+    @property
+    def mask_classes(self) -> MaskClasses:
+        """How mask classes share the pixels."""
+        info = self.infos[0]
+        # A logit more than there are classes is the background's.
+        has_background = info["model"]["outputs"] > len(info["targets"])
+        exclusive = bool(info.get("exclusive"))
+        return MaskClasses(exclusive, exclusive and has_background)
+
+    def __call__(self, pictures: Sequence[NDArray[Any]]) -> Floats | list[Floats]:
+        """Return the probabilities of pictures.
+
+        Args:
+            pictures: uint8 (H, W, C), RGB where C is 3, of any sizes; grey may be (H, W).
+
+        Returns:
+            float32 (N, K): of labels and classes, 0 to 1; of a regression, its values. For masks a
+            list of float32 (K, H, W), each at the size of its picture.
+
+        Raises:
+            DataError: A picture is no such array.
+            ResourceError: Memory ran out.
+        """
+        images = (self.preparation.prepare(p, f"picture {n}") for n, p in enumerate(pictures))
+        predictions = list(self.predictions(batches(images, self.choice.batch_size)))
+        if self.task == "segmentation":
+            return [planes for some in predictions for planes in self.restored(some)]
+        if not predictions:
+            return np.empty((0, self.infos[0]["model"]["outputs"]), np.float32)
+        return np.concatenate([some.probabilities for some in predictions])
+
+    def predictions(self, images: Iterable[Batch]) -> Iterator[Prediction]:
+        """Yield the mean predictions of batches, those of masks at the stored size.
+
+        Memory holds a batch or two.
+        """
+        sources = itertools.tee(images, len(self.networks))
+        # Lazily: the mean takes a batch of each network in turn.
+        each = [
+            self._of_network(network, info, source)
+            for network, info, source in zip(self.networks, self.infos, sources, strict=True)
+        ]
+        return averaged_as_decided(each, self.task, self.decision)
+
+    def _of_network(
+        self, network: nn.Module, info: Mapping[str, Any], images: Iterable[Batch]
+    ) -> Iterator[Prediction]:
+        """Yield one network's predictions as the stage `predict` keeps them."""
+        device = choose_device(self.choice.accelerator)
+        precision = info.get("precision", "float32"), info.get("trained_on", "cpu")
+        predictions = predict(
+            [network],
+            images,
+            self.task,
+            device,
+            dtypes=[prediction_dtype(*precision, device)],
+            mean=info["mean"],
+            std=info["std"],
+            tta=tta_of(self.choice),
+            tiles_at_once=self.choice.batch_size,
+            classes=self.mask_classes,
+        )
+        for ids, probabilities, originals in predictions:
+            yield Prediction(ids, as_stored(probabilities, self.task), originals)
+
+    def restored(self, prediction: Prediction) -> Iterator[Floats]:
+        """Yield the probabilities of masks (K, H, W), float32, at each original's size."""
+        fit = self.preparation.format.fit
+        for planes, (height, width) in zip(
+            prediction.probabilities, prediction.originals.tolist(), strict=True
+        ):
+            yield np.stack([restore(plane, height, width, fit) for plane in planes])
+
+    def masks(self, probabilities: Floats) -> NDArray[np.bool_]:
+        """Return the masks (K, H, W) that the decision makes of a picture's probabilities."""
+        classes, cleanup = self.mask_classes, self.decision.cleanup
+        masks = self.decision.masks(
+            probabilities, exclusive=classes.exclusive, background=classes.background
+        )
+        if not cleanup.changes_masks:
+            return masks
+        return np.stack(plane_objects(masks, cleanup, exclusive=classes.exclusive)) > 0
+
+
+def load(
+    models: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    accelerator: Accelerator | None = None,
+) -> Predictor:
+    """Return a predictor of trained models.
+
+    How images are stored, test-time augmentation and the decision come from the params.yaml and
+    the reports of the project that a model lies in. Of a model elsewhere, pictures do not pass
+    through a JPEG, and are predicted once, as they are.
+
+    Args:
+        models: `models/NAME/fold0`, one model; `models/NAME`, all folds of params.yaml (or all
+            that are there), averaged; or several models.
+        accelerator: auto, cpu, cuda or mps; None: as the section `predict` says.
+
+    Raises:
+        ArtifactError: A model is absent or damaged; models do not go together; or the decision or
+            params.yaml beside them are of other models.
+        ParamsError: The params.yaml beside them is invalid.
+    """
+    listed = [models] if isinstance(models, str | os.PathLike) else list(models)
+    if not listed:
+        raise ParamsError("no models to load", expected="models/NAME, or models/NAME/fold0")
+    folders: list[Path] = []
+    for path in map(Path, listed):
+        if is_model(path):
+            folders.append(path)
+        else:
+            beside = surroundings(path)
+            folders += fold_folders(path, beside.folds if beside else ())
+    return load_folders(folders, surroundings(folders[0].parent), accelerator=accelerator)
+
+
+def load_folders(
+    folders: Sequence[Path],
+    beside: Surroundings | None,
+    *,
+    accelerator: Accelerator | None = None,
+) -> Predictor:
+    """Return a predictor of models in some folders; see `load`."""
+    loaded = [load_model(folder) for folder in folders]
+    infos = tuple(info for _, info in loaded)
+    _require_alike(folders, infos)
+    choice = beside.section.predict if beside and beside.section else Predict.model_validate({})
+    if accelerator is not None:
+        choice = choice.model_copy(update={"accelerator": accelerator})
+    return Predictor(
+        networks=tuple(network for network, _ in loaded),
+        infos=infos,
+        preparation=_preparation(folders[0], infos[0], beside),
+        choice=choice,
+        decision=_decision(infos, beside),
+        beside=beside,
+    )
+
+
+def _require_alike(folders: Sequence[Path], infos: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse models that predict other things, or of pictures of another form, than the first.
+
+    And one that says too little to be used: of weights that no stage `train` wrote.
+    """
+    for folder, info in zip(folders, infos, strict=True):
+        if absent := [key for key in _NEEDED if key not in info]:
+            raise ArtifactError(
+                "its model.json does not say how to use it",
+                file=folder,
+                found=f"no {', '.join(absent)}",
+                fix="load a model that `darkroom train` wrote",
+            )
+        for key in _SHARED:
+            if info.get(key) != infos[0].get(key):
+                raise ArtifactError(
+                    f"its {key} is another than that of {folders[0]}",
+                    file=folder,
+                    found=info.get(key),
+                    expected=infos[0].get(key),
+                    fix="load models of other sections apart, and average what they return",
+                )
+
+
+def _preparation(folder: Path, info: Mapping[str, Any], beside: Surroundings | None) -> Preparation:
+    """Return how a model's pictures are stored.
+
+    Raises:
+        ArtifactError: The params.yaml beside it stores them at another size.
+    """
+    size = (info["height"], info["width"], info["fit"])
+    channels = info.get("channels", RGB)
+    if beside is None or beside.section is None:
+        return Preparation(ShardFormat(*size, "raw", channels))
+    choices = beside.section.preprocess
+    if (choices.height, choices.width, choices.fit) != size:
+        raise ArtifactError(
+            "this model learned from images of another size or fit than params.yaml has now",
+            file=folder,
+            found=f"{size[0]} x {size[1]} px, {size[2]}",
+            expected=f"{choices.height} x {choices.width} px, {choices.fit}",
+            fix=f"run `dvc repro train@{beside.name}-{info['fold']}`, or undo the edit",
+        )
+    pair = choices.levels
+    return Preparation(
+        ShardFormat(*size, choices.store, channels),
+        choices.quality,
+        (pair[0], pair[1]) if isinstance(pair, list) else pair,
+    )
+
+
+def _decision(infos: Sequence[Mapping[str, Any]], beside: Surroundings | None) -> Decision:
+    """Return the decision beside the models; without one the usual threshold.
+
+    Raises:
+        ArtifactError: It was chosen on predictions of other networks.
+    """
+    info = infos[0]
+    task, labels = info["task"], max(1, len(info["targets"]))
+    if beside is None or not beside.paths.decision.is_file():
+        usual = Decision()
+        return replace(usual, threshold=None) if task in WITHOUT_THRESHOLD else usual
+    file = beside.paths.decision
+    decision = read_decision(file, beside.name, task, labels)
+    weights = {info["weights"] for info in infos if isinstance(info.get("fold"), int)}
+    if not weights <= set(decision.networks):
+        raise ArtifactError(
+            "it was chosen on the predictions of other networks than these",
+            file=file,
+            fix=f"run `dvc repro evaluate@{beside.name}`",
+        )
+    return decision

@@ -1,0 +1,147 @@
+"""A picture as a network learned it: read, fitted, stored and read back, all in memory."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from darkroom.errors import DataError
+from darkroom.images.codec import Pixels
+from darkroom.images.geometry import RGB, fit_image
+from darkroom.images.levels import Levels
+from darkroom.project import processes
+from darkroom.raw.images.reader import ImageReader
+from darkroom.store.loader import Batch
+from darkroom.store.preprocess import read_fitted
+from darkroom.store.shard import ShardFormat
+from darkroom.store.store import pack_image, unpack_image
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_MOST_THREADS = 4  # decoding and reading release the interpreter lock; the network needs the rest
+
+
+class PreparedImage(NamedTuple):
+    """An image as a network takes it.
+
+    Attributes:
+        name: Of the image, for messages and results.
+        pixels: uint8 (h, w, C), of the stored size.
+        height: Of the original, px.
+        width: Of the original, px.
+    """
+
+    name: str
+    pixels: Pixels
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How images are stored before a network sees them.
+
+    Attributes:
+        format: The stored size in px, the fit, the channels, and whether as JPEG.
+        quality: Of a stored JPEG, 50 to 100.
+        levels: How samples of more than 8 bits become bytes.
+    """
+
+    format: ShardFormat
+    quality: int = 90
+    levels: Levels = None
+
+    def prepare(self, picture: NDArray[Any], name: str) -> PreparedImage:
+        """Return a picture in memory as the network takes it.
+
+        Args:
+            picture: uint8 (H, W) or (H, W, C), of any size; RGB where C is 3.
+            name: Of the picture.
+
+        Raises:
+            DataError: It is no such array, or has another number of channels than the network.
+        """
+        pixels = picture[:, :, None] if picture.ndim == 2 else picture
+        channels = self.format.channels
+        if pixels.ndim == 3 and (pixels.shape[2], channels) == (1, RGB):
+            pixels = np.repeat(pixels, RGB, axis=2)
+        is_alike = pixels.ndim == 3 and pixels.shape[2] == channels and pixels.size > 0
+        if pixels.dtype != np.uint8 or not is_alike:
+            raise DataError(
+                "not a picture that this network takes",
+                file=name,
+                found=f"{picture.dtype} {picture.shape}",
+                expected=f"uint8 (height, width, {channels})",
+                fix="pass RGB, values 0 to 255, without alpha" if channels == RGB else None,
+            )
+        form = self.format
+        fitted = fit_image(np.ascontiguousarray(pixels), form.height, form.width, form.fit)
+        return PreparedImage(name, self._stored(fitted, name), *picture.shape[:2])
+
+    def read(self, reader: ImageReader, image: str, name: str) -> PreparedImage:
+        """Return an image file as the network takes it.
+
+        Args:
+            reader: Of the files.
+            image: As an index names it: the path of a member, say.
+            name: Of the image.
+
+        Raises:
+            DataError: It is absent, broken, or of other channels than the network takes.
+        """
+        raw, fitted = read_fitted(reader, image, self.format)
+        pixels = self._stored(fitted, name)
+        return PreparedImage(name, pixels, raw.header.height, raw.header.width)
+
+    def _stored(self, fitted: Pixels, name: str) -> Pixels:
+        """Return fitted pixels as shards give them back: through a JPEG, if they hold these."""
+        if self.format.image == "raw":
+            return fitted
+        data = np.frombuffer(pack_image(fitted, self.format.image, self.quality), np.uint8)
+        pixels = np.empty_like(fitted)
+        unpack_image(data, self.format.image, pixels, name=name)
+        return pixels
+
+
+def batches(images: Iterable[PreparedImage], size: int) -> Iterator[Batch]:
+    """Yield images in batches of `size`, the last perhaps smaller, as a loader makes them."""
+    waiting = iter(images)
+    while some := list(islice(waiting, size)):
+        block = np.stack([image.pixels for image in some])
+        originals = [(image.height, image.width) for image in some]
+        yield Batch(
+            ids=[image.name for image in some],
+            images=torch.from_numpy(block).permute(0, 3, 1, 2),
+            targets=None,
+            originals=torch.tensor(originals, dtype=torch.int64),
+        )
+
+
+def map_ahead(function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
+    """Yield function(item) for each item, in order, computed by threads a few items ahead.
+
+    Args:
+        function: What it raises is raised here, in the item's turn.
+        items: Taken as they are needed.
+        ahead: How many results may wait.
+    """
+    threads = min(_MOST_THREADS, processes.cores())
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,167 @@
+"""darkroom.load: the same probabilities as the pipeline's own, for pictures in memory."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import darkroom
+from darkroom.errors import ArtifactError, DarkroomError, DataError
+from darkroom.images.geometry import restore
+from darkroom.index.table import read_card
+from darkroom.prediction.averaging import averaged_as_decided
+from darkroom.prediction.decision import Decision, read_decision, write_decision
+from darkroom.prediction.predictions import Predictions
+from tests.deploy.conftest import KINDS, Trained, test_pictures
+from tests.support import tiny
+
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def pipeline(root: Path, *folds: int) -> dict[str, Floats]:
+    """Return the mean of what `predict` kept of the folds, as the submission takes it, by id."""
+    card = read_card(root / "data/index/tiny.json")
+    decision = read_decision(root / "reports/tiny/decision.json", "tiny", card.task)
+    files = [Predictions(root / f"data/predictions/tiny/test/fold{fold}.arrow") for fold in folds]
+    result: dict[str, Floats] = {}
+    for ids, probabilities, originals in averaged_as_decided(files, card.task, decision):
+        for name, each, (height, width) in zip(ids, probabilities, originals, strict=True):
+            fit = files[0].header.fit
+            planes = each if each.ndim == 3 else []
+            restored = [restore(plane, int(height), int(width), fit) for plane in planes]
+            result[name] = np.stack(restored) if restored else each
+    return result
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_probabilities_are_those_of_the_pipeline(trained: Trained, kind: str) -> None:
+    root = trained(kind)
+    pictures = test_pictures(root)
+    expected = pipeline(root, 1, 0)  # in the order of params.yaml, which decides on rounding
+    predictor = darkroom.load("models/tiny")
+    values = predictor([*pictures.values()])
+    assert [*expected] == [*pictures]
+    for name, value in zip(pictures, values, strict=True):
+        np.testing.assert_array_equal(value, expected[name], strict=True)
+    if kind == "masks":
+        assert [planes.shape for planes in values] == [
+            (1, *picture.shape[:2]) for picture in pictures.values()
+        ]
+
+
+def test_one_fold_alone_and_a_list_of_two(trained: Trained) -> None:
+    root = trained("binary")
+    pictures = [*test_pictures(root).values()]
+    for folds, models in (((0,), "models/tiny/fold0"), ((1,), Path("models/tiny/fold1"))):
+        expected = np.stack([*pipeline(root, *folds).values()])
+        np.testing.assert_array_equal(darkroom.load(models)(pictures), expected)
+    both = darkroom.load(["models/tiny/fold1", root / "models/tiny/fold0"])(pictures)
+    np.testing.assert_array_equal(both, np.stack([*pipeline(root, 1, 0).values()]))
+
+
+def test_the_decision_makes_classes_surer_or_less_sure(trained: Trained) -> None:
+    root = trained("multiclass")
+    pictures = [*test_pictures(root).values()]
+    file = root / "reports/tiny/decision.json"
+    decision = read_decision(file, "tiny", "multiclass")
+    plain = darkroom.load("models/tiny/fold0")
+    (root / "reports/tiny/decision.json").unlink()
+    assert darkroom.load("models/tiny/fold0").decision == Decision(threshold=None)
+    write_decision(file, Decision(threshold=None, temperature=2.0, networks=decision.networks))
+    probabilities = np.asarray(darkroom.load("models/tiny/fold0")(pictures), np.float64)
+    before = np.asarray(plain(pictures), np.float64) ** (decision.temperature / 2)
+    expected = before / before.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-5)
+    assert plain.task == "multiclass"
+    assert plain.names == ("10", "a, b", "pear")
+
+
+def test_a_model_elsewhere_works_without_its_project(trained: Trained, tmp_path: Path) -> None:
+    root = trained("multiclass")  # whose shards hold JPEGs
+    picture = test_pictures(root)["t4"]
+    inside = darkroom.load("models/tiny/fold0")([picture])
+    elsewhere = tmp_path / "given/away"
+    shutil.copytree(root / "models/tiny/fold0", elsewhere)
+    outside = np.asarray(darkroom.load(elsewhere)([picture]))
+    assert outside.shape == (1, 3)
+    assert 0 < np.abs(outside - inside).max() < 0.1  # not through a JPEG of quality 60
+    tiny.edit(root, lambda params: params["tiny"]["preprocess"].update(store="raw"))
+    (root / "reports/tiny/decision.json").unlink()
+    np.testing.assert_array_equal(darkroom.load("models/tiny/fold0")([picture]), outside)
+
+
+def test_grey_is_repeated_and_sizes_may_differ(trained: Trained) -> None:
+    trained("regression")
+    predictor = darkroom.load("models/tiny", accelerator="cpu")
+    grey = np.full((50, 20), 77, np.uint8)
+    colour = np.full((50, 20, 3), 77, np.uint8)
+    values = np.asarray(predictor([grey, colour, grey[..., None], colour[:31]]))
+    assert values.shape == (4, 2)
+    np.testing.assert_array_equal(values[0], values[1])
+    np.testing.assert_array_equal(values[0], values[2])
+    assert np.asarray(predictor([])).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("picture", "found"),
+    [
+        (np.zeros((4, 4, 4), np.uint8), "uint8 (4, 4, 4)"),
+        (np.zeros((4, 4, 3), np.float32), "float32 (4, 4, 3)"),
+        (np.zeros((3, 0, 3), np.uint8), "uint8 (3, 0, 3)"),
+        (np.zeros(5, np.uint8), "uint8 (5,)"),
+    ],
+)
+def test_what_is_no_picture_is_refused(trained: Trained, picture: Any, found: str) -> None:
+    trained("binary")
+    predictor = darkroom.load("models/tiny/fold0")
+    with pytest.raises(DataError) as caught:
+        predictor([np.zeros((4, 4, 3), np.uint8), picture])
+    message = str(caught.value)
+    assert "picture 1: not a picture that this network takes" in message
+    assert f"found: {found}" in message
+    assert "expected: uint8 (height, width, 3)" in message
+
+
+def test_what_does_not_belong_together_is_refused(trained: Trained) -> None:
+    root = trained("binary")
+
+    def refused(models: Any) -> str:
+        with pytest.raises(DarkroomError) as caught:
+            darkroom.load(models)
+        return str(caught.value)
+
+    assert "no models to load" in refused([])
+    assert "there is no trained model here" in refused("models/other")
+    shutil.copytree(root / "models/tiny/fold0", root / "models/later/fold0")
+    file = root / "reports/tiny/decision.json"
+    decision = read_decision(file, "tiny", "binary")
+    write_decision(file, Decision(networks=("0" * 64,)))
+    message = refused("models/tiny/fold0")
+    assert "chosen on the predictions of other networks than these" in message
+    assert "to do: run `dvc repro evaluate@tiny`" in message
+    assert darkroom.load("models/later/fold0").decision == Decision()
+    write_decision(file, decision)
+    tiny.edit(root, lambda params: params["tiny"]["preprocess"].update(height=64))
+    message = refused("models/tiny")
+    assert "learned from images of another size or fit than params.yaml has now" in message
+    assert "expected: 64 x 32 px, stretch" in message
+
+
+def test_models_of_two_kinds_are_not_averaged(trained: Trained, trained_projects: Trained) -> None:
+    trained("binary")
+    other = trained_projects("multilabel") / "models/tiny/fold0"
+    with pytest.raises(ArtifactError, match="its task is another than that of"):
+        darkroom.load(["models/tiny/fold0", other])
+
+
+@pytest.mark.slow  # a new interpreter
+def test_importing_darkroom_is_cheap() -> None:
+    code = "import sys, darkroom; print('load' in darkroom.__all__, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
+    with pytest.raises(AttributeError, match="no attribute 'store_it'"):
+        _ = darkroom.store_it
