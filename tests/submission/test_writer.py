@@ -49,6 +49,18 @@ def test_the_file_and_its_facts(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["carvana.csv.gz", "carvana.json"]
 
 
+def test_a_plain_file_has_the_same_rows(tmp_path: Path) -> None:
+    rows = [[f"{row:06}", "1 1 " * 500] for row in range(200)]
+    for name in ("a.csv", "a.csv.gz"):
+        with Writer(tmp_path / name, HEADER) as writer:
+            for row in rows:
+                writer.write(row)
+    plain = (tmp_path / "a.csv").read_bytes()
+    assert plain.startswith(b"img,rle_mask\n000000,1 1 ")
+    assert plain == gzip.decompress((tmp_path / "a.csv.gz").read_bytes())
+    assert names_in(tmp_path) == ["a.csv", "a.csv.gz"]  # and no facts, where none are given
+
+
 def test_the_gzip_has_one_member_without_name_or_time(tmp_path: Path) -> None:
     write(tmp_path / "x.csv.gz", [[f"{row:06}", "1 1 " * 500] for row in range(5_000)])
     data = (tmp_path / "x.csv.gz").read_bytes()

@@ -44,7 +44,25 @@ def parse(arguments: Sequence[str] | None) -> dict[str, Any]:
     is_named = {"name", "stage"} & options.keys()
     if options["verb"] in STAGES and options["verb"] != CHECK_PARAMS and not is_named:
         top.error(f"{options['verb']}: the following arguments are required: NAME")
+    if options["verb"] == "predict":
+        _check_predict(top, options)
     return options
+
+
+def _check_predict(top: argparse.ArgumentParser, options: dict[str, Any]) -> None:
+    """Leave the options of a stage, or those of new pictures; exit with a usage error for both."""
+    needs_out = options["images"] is not None or options["raw"] is not None
+    if needs_out != (options["out"] is not None):
+        option = "--out" if needs_out else "--images or --raw"
+        top.error(f"predict: the following arguments are required: {option}")
+    if options["overlay"] and options["images"] is None:
+        top.error("predict: --overlay goes with --images")
+    if needs_out:
+        del options["part"]
+        return
+    for option in ("images", "raw", "out", "overlay"):
+        del options[option]
+    options["fold"] = 0 if options["fold"] is None else options["fold"]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -101,7 +119,7 @@ def _add_stage(verbs: _Verbs, stage: str, purpose: str) -> None:
         verb.add_argument(
             "--fold",
             type=fold_number,
-            default=0,
+            default=None if stage == "predict" else 0,
             help="the fold to hold out (default 0); `all` holds out none",
         )
     if stage == "train":
@@ -111,11 +129,44 @@ def _add_stage(verbs: _Verbs, stage: str, purpose: str) -> None:
                 f"--{word}", dest="trial", action="store_const", const=word, help=help_text
             )
     if stage == "predict":
-        verb.add_argument(
-            "--part",
-            choices=PARTS,
-            help="the images that the fold validates, or those to submit (default: both)",
-        )
+        _add_predict(verb)
+
+
+def _add_predict(verb: argparse.ArgumentParser) -> None:
+    verb.description = (
+        "Keep what a fold's network says of each image of a part. With --images or --raw it is "
+        "no stage: models predict new pictures, or a test set, and need no training data."
+    )
+    which = verb.add_mutually_exclusive_group()
+    which.add_argument(
+        "--part",
+        choices=PARTS,
+        help="the images that the fold validates, or those to submit (default: both)",
+    )
+    which.add_argument(
+        "--images",
+        type=Path,
+        metavar="PATH",
+        help="new pictures: a folder, an archive, a table with a column of paths, or one picture; "
+        "by all folds, averaged, unless --fold names one",
+    )
+    which.add_argument(
+        "--raw",
+        type=Path,
+        metavar="FOLDER",
+        help="raw files of the competition, of which the test part is predicted, as for a "
+        "submission: a hidden test set, say",
+    )
+    verb.add_argument(
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help="with --images: .csv, .csv.gz or .parquet, or a new folder for masks; with --raw: "
+        "the submission, .csv or .csv.gz",
+    )
+    verb.add_argument(
+        "--overlay", action="store_true", help="with --images: draw masks on the pictures, too"
+    )
 
 
 def _add_check(verbs: _Verbs) -> None:

@@ -100,6 +100,13 @@ class Preparation:
         pixels = self._stored(fitted, name)
         return PreparedImage(name, pixels, raw.header.height, raw.header.width)
 
+    def try_reading(self, reader: ImageReader, image: str, name: str) -> PreparedImage | DataError:
+        """Return what `read` does, or its DataError: others may be read none the less."""
+        try:
+            return self.read(reader, image, name)
+        except DataError as error:
+            return error
+
     def _stored(self, fitted: Pixels, name: str) -> Pixels:
         """Return fitted pixels as shards give them back: through a JPEG, if they hold these."""
         if self.format.image == "raw":

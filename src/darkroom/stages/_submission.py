@@ -17,9 +17,8 @@ from darkroom.prediction.scoring import LabelledPredictions, score_labels
 from darkroom.project import files
 from darkroom.project.paths import Layout
 from darkroom.stages._inputs import has_answers
-from darkroom.submission.cells import legal_values, row_encoder
+from darkroom.submission.cells import write_rows
 from darkroom.submission.writer import Writer
-from darkroom.tasks.metrics.specs import get_metric
 
 
 def write_submission(
@@ -43,21 +42,14 @@ def write_submission(
         require_unchanged: Called before the file replaces an older one; see `Context`.
     """
     card, name = index.card, out.name
-    metric = get_metric(card.metric, card.task)
-    to_rows = row_encoder(card, metric, decision, fit)
     count = int((index.rows["part"] == "test").sum())
     bar = tqdm(total=count, desc=f"submission {name}", unit="img", file=sys.stderr, disable=None)
-    changed = 0
     with bar, Writer(out.submission, card.header, facts=facts) as writer:
-        for ids, predictions, originals in averaged_as_decided(sources, card.task, decision):
-            values, illegal = legal_values(predictions, metric)
-            rows = to_rows(ids, values, [(int(h), int(w)) for h, w in originals])
-            writer.write_lines(writer.lines(row for some in rows for row in some), len(ids))
-            changed += illegal
-            bar.update(len(ids))
+        predictions = averaged_as_decided(sources, card.task, decision)
+        changed = write_rows(writer, predictions, card, decision, fit, bar.update)
         require_unchanged()
     if changed:
-        print(f"{name}: {changed} numbers below 0 are written as 0, for {metric.name}")
+        print(f"{name}: {changed} numbers below 0 are written as 0, for {card.metric}")
     images = "" if writer.rows == writer.images else f" of {writer.images} images"
     print(f"{name}: {writer.rows} rows{images} in {out.submission}")
 

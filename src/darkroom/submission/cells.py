@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from darkroom.images.geometry import Fit
 from darkroom.index.card import Card, answer_columns
 from darkroom.prediction.decision import Decision
+from darkroom.prediction.predictions import Prediction
 from darkroom.submission.form import cell_content, key_cells, label_texts, row_labels
 from darkroom.submission.masks import Floats, Sizes, plane_encoder
+from darkroom.submission.writer import Writer
 from darkroom.tasks.answers import normalised_shares
 from darkroom.tasks.metrics.probabilities import ranked
-from darkroom.tasks.metrics.specs import MetricSpec
+from darkroom.tasks.metrics.specs import MetricSpec, get_metric
 
 Rows = list[list[str]]
 RowEncoder = Callable[[Sequence[str], Floats, Sizes], Iterator[Rows]]
@@ -57,6 +59,39 @@ def row_encoder(card: Card, metric: MetricSpec, decision: Decision, fit: Fit) ->
             answers = partial(decision.answers, card.task)
             texts = partial(_answers, card=card, content=content, answers=answers)
     return partial(_label_rows, card=card, texts=texts, columns=answer_columns(card))
+
+
+def write_rows(
+    writer: Writer,
+    predictions: Iterable[Prediction],
+    card: Card,
+    decision: Decision,
+    fit: Fit,
+    progress: Callable[[int], object],
+) -> int:
+    """Write the rows of averaged predictions; return how many numbers had to change to be legal.
+
+    Args:
+        writer: Of the submission.
+        predictions: Of the test images, in their order, at the decision's temperature.
+        card: The task, and the form that the competition expects.
+        decision: How probabilities become answers.
+        fit: How the images were fitted to the stored size.
+        progress: Called with the number of images of each batch written.
+
+    Raises:
+        DataError: See `row_encoder`.
+    """
+    metric = get_metric(card.metric, card.task)
+    to_rows = row_encoder(card, metric, decision, fit)
+    changed = 0
+    for ids, values, originals in predictions:
+        legal, illegal = legal_values(values, metric)
+        rows = to_rows(ids, legal, [(int(h), int(w)) for h, w in originals])
+        writer.write_lines(writer.lines(row for some in rows for row in some), len(ids))
+        changed += illegal
+        progress(len(ids))
+    return changed
 
 
 def legal_values(values: Floats, metric: MetricSpec) -> tuple[Floats, int]:

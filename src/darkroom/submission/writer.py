@@ -1,4 +1,4 @@
-"""Write a submission row by row, as a gzip CSV that appears under its name once complete."""
+"""Write a submission row by row, as a CSV that appears under its name once complete."""
 
 import hashlib
 import os
@@ -19,10 +19,20 @@ _GZIP = 31  # window bits that ask for a gzip member; isal writes no name and no
 _FLUSH_BYTES = 1 << 18
 
 
-class Writer:
-    """A context manager that writes a gzip CSV; memory does not grow with its rows.
+class _Plain:
+    """A compressor that leaves bytes as they are."""
 
-    On exit the file and its `.json` (rows, images, sha256 and bytes of the gzip, and further facts)
+    def compress(self, data: bytes | bytearray) -> bytes:
+        return bytes(data)
+
+    def flush(self) -> bytes:
+        return b""
+
+
+class Writer:
+    """A context manager that writes a CSV, packed by gzip or not; memory does not grow with rows.
+
+    On exit the file and its `.json` (rows, images, sha256 and bytes of the file, and further facts)
     replace older ones of the same name, atomically. After an exception neither does, and the
     incomplete file is removed. The same rows make the same bytes.
 
@@ -32,9 +42,9 @@ class Writer:
             writer.write(["0789bed99cb8_01.jpg", "1 1"])
 
     Args:
-        path: The final name, ending in `.csv.gz`.
+        path: The final name: `.csv.gz`, or `.csv` for a plain file.
         header: The column names.
-        facts: Further values for the `.json`: fingerprint, threshold.
+        facts: Further values for the `.json`: fingerprint, threshold. None: no `.json` is written.
 
     Raises:
         DataError: A row and the header differ in length, or a value holds a line break.
@@ -52,10 +62,13 @@ class Writer:
         self.rows = 0
         self.images = 0
         self._header = tuple(header)
-        self._facts = dict(facts or {})
+        self._facts = None if facts is None else dict(facts)
         self._replacement = self._replace()
         self._file: IO[bytes]
-        self._deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
+        is_gzip = path.name.endswith(".gz")
+        self._deflate = (
+            isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP) if is_gzip else _Plain()
+        )
         self._sha256 = hashlib.sha256()
         self._bytes = 0
         self._buffer = bytearray()
@@ -86,9 +99,10 @@ class Writer:
                 self._put(self._deflate.compress(self._buffer) + self._deflate.flush())
                 self._file.flush()
                 os.fsync(self._file.fileno())  # raises for a full disk before anything is published
-            counts = {"rows": self.rows, "images": self.images, "bytes": self._bytes}
-            measured = {**counts, "sha256": self._sha256.hexdigest()}
-            write_json(facts_path(self.path), {**self._facts, **measured})
+            if self._facts is not None:
+                counts = {"rows": self.rows, "images": self.images, "bytes": self._bytes}
+                measured = {**counts, "sha256": self._sha256.hexdigest()}
+                write_json(facts_path(self.path), {**self._facts, **measured})
 
     def write(self, row: Sequence[str]) -> None:
         """Add the only row of an image: its id, then its values, as text."""

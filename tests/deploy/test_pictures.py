@@ -1,0 +1,273 @@
+"""New pictures by `darkroom predict --images`: what is found, predicted, written and left out."""
+
+import csv
+import gzip
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+import darkroom
+from darkroom.cli.main import main
+from darkroom.deploy.outputs import AnswerTable, MaskFolder
+from darkroom.deploy.pictures import find_pictures
+from darkroom.deploy.predictor import Predictor
+from darkroom.errors import DataError
+from darkroom.prediction.decision import Decision, read_decision, write_decision
+from tests.deploy.conftest import Trained, test_pictures
+from tests.support import tiny
+
+Pictures = dict[str, np.ndarray[Any, np.dtype[np.uint8]]]
+
+
+def unpacked(root: Path) -> tuple[Path, Pictures]:
+    """Return a folder of new pictures, of two depths, and the pictures by name, sorted."""
+    pictures = test_pictures(root)
+    folder = root / "new"
+    names = {f"{'deep/er/' if n % 2 else ''}{name}.png": name for n, name in enumerate(pictures)}
+    for path, name in names.items():
+        tiny.put(folder / path, tiny.png(pictures[name]))
+    return folder, {path: pictures[names[path]] for path in sorted(names)}
+
+
+def predict(*arguments: str) -> int:
+    return main(["predict", "tiny", *arguments])
+
+
+def rows(file: Path) -> list[list[str]]:
+    data = file.read_bytes()
+    text = gzip.decompress(data) if file.suffix == ".gz" else data
+    return [*csv.reader(io.StringIO(text.decode(), newline=""))]
+
+
+def opened(file: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    with Image.open(file) as picture:
+        return np.asarray(picture)
+
+
+@pytest.mark.parametrize(
+    ("kind", "header"),
+    [
+        ("multiclass", ["image", "label", "10", "a, b", "pear"]),
+        ("multilabel", ["image", "labels", "green", "warm"]),
+        ("binary", ["image", "label", "green"]),
+        ("regression", ["image", "depth", "height"]),
+    ],
+)
+def test_a_table_of_answers_and_probabilities(
+    trained: Trained, kind: str, header: list[str]
+) -> None:
+    root = trained(kind)
+    _, pictures = unpacked(root)
+    predictor = darkroom.load("models/tiny")
+    expected = np.asarray(predictor([*pictures.values()]))
+    for out in ("a.csv", "b.csv.gz", "c.parquet"):
+        assert predict("--images", "new", "--out", out) == 0
+    first, *written = rows(root / "a.csv")
+    assert first == header
+    assert [row[0] for row in written] == [*pictures]
+    values = np.array([row[-expected.shape[1] :] for row in written], np.float32)
+    np.testing.assert_array_equal(values, expected)
+    assert rows(root / "b.csv.gz") == [first, *written]
+    table = pyarrow.parquet.read_table(root / "c.parquet")
+    assert table.column_names == header
+    np.testing.assert_array_equal(
+        np.stack([table[n] for n in header[-values.shape[1] :]], 1), values
+    )
+    if kind == "regression":
+        return
+    assert table[header[1]].to_pylist() == [row[1] for row in written]
+    answers = predictor.decision.answers(kind, expected)
+    for row, answer in zip(written, answers, strict=True):
+        if kind == "multiclass":
+            assert row[1] == header[2:][answer]
+        elif kind == "multilabel":
+            assert row[1].split("|") == [
+                n for n, a in zip(header[2:], answer, strict=True) if a
+            ] or [""]
+        else:
+            assert row[1] == ("no", "yes")[answer[0]]
+
+
+def test_grades_and_thresholds_of_the_decision_count(trained: Trained) -> None:
+    root = trained("multilabel")
+    folder, _ = unpacked(root)
+    file = root / "reports/tiny/decision.json"
+    networks = read_decision(file, "tiny", "multilabel").networks
+    write_decision(file, Decision(threshold=(1 / 256, 255 / 256), networks=networks))
+    assert predict("--images", str(folder), "--out", "a.csv") == 0
+    assert {row[1] for row in rows(root / "a.csv")[1:]} == {"green"}
+    write_decision(file, Decision(threshold=1 / 256, networks=networks))
+    assert predict("--images", str(folder), "--out", "a.csv", "--fold", "1") == 0
+    assert {row[1] for row in rows(root / "a.csv")[1:]} == {"green|warm"}
+
+
+def test_masks_are_pngs_at_each_size_and_overlays(trained: Trained) -> None:
+    root = trained("masks")
+    _, pictures = unpacked(root)
+    predictor = darkroom.load("models/tiny")
+    assert predict("--images", "new", "--out", "masks", "--overlay") == 0
+    files = {p.relative_to(root / "masks").as_posix() for p in (root / "masks").rglob("*.*")}
+    stems = [name.removesuffix(".png") for name in pictures]
+    assert files == {f"{s}.png" for s in stems} | {f"{s}_overlay.jpg" for s in stems}
+    for (name, picture), planes in zip(
+        pictures.items(), predictor([*pictures.values()]), strict=True
+    ):
+        mask = opened(root / "masks" / name)
+        np.testing.assert_array_equal(mask, predictor.masks(planes)[0] * np.uint8(255), strict=True)
+        overlay = opened(root / "masks" / f"{name.removesuffix('.png')}_overlay.jpg")
+        assert overlay.shape == picture.shape
+    assert any(opened(root / "masks" / name).any() for name in pictures)
+
+
+def test_pictures_of_one_name_but_for_the_suffix_keep_it(trained: Trained) -> None:
+    root = trained("masks")
+    picture = tiny.disc(3)[0]
+    for name in ("a.png", "a.bmp", "b.png"):
+        tiny.put(root / "new" / name, tiny.png(picture, name[-3:].upper()))
+    assert predict("--images", "new", "--out", "masks") == 0
+    names = sorted(path.name for path in (root / "masks").iterdir())
+    assert names == ["a.bmp.png", "a.png.png", "b.png"]
+
+
+@pytest.fixture
+def classes_of(trained: Trained) -> Callable[..., Predictor]:
+    """Return a function that makes a predictor of three mask classes, exclusive or not."""
+    trained("masks")
+    plain = darkroom.load("models/tiny/fold0")
+
+    def made(outputs: int, *, exclusive: bool) -> Predictor:
+        info = {**plain.infos[0], "targets": ["sea", "a/b", "sand"], "exclusive": exclusive}
+        info["model"] = {**info["model"], "outputs": outputs}
+        return Predictor(plain.networks, (info,), plain.preparation, plain.choice, Decision())
+
+    return made
+
+
+def test_exclusive_classes_are_values_and_others_files(
+    classes_of: Callable[..., Predictor], tmp_path: Path
+) -> None:
+    masks = np.zeros((3, 2, 3), np.bool_)
+    masks[0, 0, 0] = masks[1, 0, 1] = masks[2, 1, 2] = True
+    for outputs, values in ((4, [[1, 2, 0], [0, 0, 3]]), (3, [[0, 1, 0], [0, 0, 2]])):
+        out = tmp_path / f"{outputs}"
+        with MaskFolder(out, classes_of(outputs, exclusive=True), ["x/a.jpg"]) as folder:
+            folder.write("x/a.jpg", masks)
+        assert opened(out / "x/a.png").tolist() == values
+    with MaskFolder(tmp_path / "o", classes_of(3, exclusive=False), ["/y/../a.jpg"]) as folder:
+        folder.write("/y/../a.jpg", masks)
+    named = {path.name: path for path in (tmp_path / "o/y").iterdir()}
+    assert sorted(named) == ["a_a_b.png", "a_sand.png", "a_sea.png"]
+    assert opened(named["a_sand.png"]).tolist() == [[0, 0, 0], [0, 0, 255]]
+
+
+def test_a_table_names_pictures_anywhere(trained: Trained, tmp_path: Path) -> None:
+    root = trained("binary")
+    folder, pictures = unpacked(root)
+    elsewhere = tmp_path / "elsewhere/z.png"
+    names = [*pictures]
+    tiny.put(elsewhere, tiny.png(pictures[names[2]]))
+    cells = [names[1], str(elsewhere), f"../new/{names[0]}", names[1]]
+    lines = "".join(f"{n},,{cell}\n" for n, cell in enumerate(cells))
+    tiny.put(folder / "list.csv", f"number,empty,path\n{lines}")
+    assert predict("--images", "new/list.csv", "--out", "a.csv") == 0
+    written = rows(root / "a.csv")
+    assert [row[0] for row in written[1:]] == cells
+    order = [pictures[names[n]] for n in (1, 2, 0, 1)]
+    values = np.array([row[2:] for row in written[1:]], np.float32)
+    np.testing.assert_array_equal(values, np.asarray(darkroom.load("models/tiny")(order)))
+
+
+def test_an_archive_and_one_picture(trained: Trained) -> None:
+    root = trained("binary")
+    _, pictures = unpacked(root)
+    assert predict("--images", "source/test.zip", "--out", "a.csv") == 0
+    assert [row[0] for row in rows(root / "a.csv")[1:]] == [f"t{n}.png" for n in range(5)]
+    assert predict("--images", "new/t4.png", "--out", "b.csv") == 0
+    assert rows(root / "b.csv")[1:] == rows(root / "a.csv")[5:]
+    assert len(pictures) == 5
+
+
+def test_unreadable_pictures_are_named_and_left_out(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = trained("binary")
+    folder, pictures = unpacked(root)
+    tiny.put(folder / "b.jpg", b"no picture")
+    tiny.put(folder / "notes.txt", "not looked at")
+    tiny.put(folder / ".DS_Store", "")
+    assert predict("--images", "new", "--out", "a.csv") == 3
+    message = capsys.readouterr().err
+    assert "tiny: 1 files that are no pictures, such as notes.txt" in message
+    assert "1 of 6 pictures cannot be read, and are left out of a.csv" in message
+    assert "new/b.jpg: not an image, or its header is broken" in message
+    assert [row[0] for row in rows(root / "a.csv")[1:]] == [*pictures]
+    for name in pictures:
+        (folder / name).unlink()
+    assert predict("--images", "new", "--out", "b.csv") == 3
+    assert "none of the pictures can be read" in capsys.readouterr().err
+    (folder / "b.jpg").unlink()
+    assert predict("--images", "new", "--out", "b.csv") == 3
+    assert "there are no pictures here" in capsys.readouterr().err
+    assert not (root / "b.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "words"),
+    [
+        ("binary", "--images new --out a.txt", "expected: a name that ends in .csv, .csv.gz, .pa"),
+        ("binary", "--images new --out a.csv --overlay", "--overlay draws masks on new pictures"),
+        ("masks", "--images new --out a.csv", "masks are written into a folder"),
+        ("masks", "--images new --out source", "there is something already"),
+        ("masks", "--images new --out params.yaml", "there is something already"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_first(
+    trained: Trained, capsys: pytest.CaptureFixture[str], kind: str, arguments: str, words: str
+) -> None:
+    trained(kind)
+    assert predict(*arguments.split()) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--images new", "the following arguments are required: --out"),
+        ("--out a.csv", "the following arguments are required: --images or --raw"),
+        ("--images new --raw source --out a.csv", "not allowed with argument"),
+        ("--part test --images source --out a.csv", "not allowed with argument"),
+        ("--raw source --out a.csv --overlay", "--overlay goes with --images"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    capsys: pytest.CaptureFixture[str], arguments: str, words: str
+) -> None:
+    with pytest.raises(SystemExit):
+        predict(*arguments.split())
+    assert words in capsys.readouterr().err
+
+
+def test_a_table_without_paths_says_what_it_holds(tmp_path: Path) -> None:
+    tiny.put(tmp_path / "list.csv", "a,b\nx.png,7\n")
+    with pytest.raises(DataError) as caught:
+        find_pictures(tmp_path / "list.csv", tmp_path / "scratch")
+    assert "no column of this table holds paths of pictures" in str(caught.value)
+    assert "found: a: 'x.png', b: '7'" in str(caught.value)
+
+
+def test_a_class_may_be_called_like_a_column(trained: Trained, tmp_path: Path) -> None:
+    trained("multiclass")
+    plain = darkroom.load("models/tiny/fold0")
+    info = {**plain.infos[0], "classes": ["image", "label", "pear"]}
+    renamed = Predictor(plain.networks, (info,), plain.preparation, plain.choice, plain.decision)
+    with AnswerTable(tmp_path / "a.csv", renamed) as table:
+        table.write(["x\ny.png"], np.array([[0.25, 0.5, 0.125]], np.float32))
+    header, row = rows(tmp_path / "a.csv")
+    assert header == ["image", "label", "image_", "label_", "pear"]
+    assert row == ["x\ny.png", "label", "0.25", "0.5", "0.125"]
