@@ -158,6 +158,28 @@ def test_models_of_two_kinds_are_not_averaged(trained: Trained, trained_projects
         darkroom.load(["models/tiny/fold0", other])
 
 
+HEAVY = (
+    *("albumentations", "dvc", "kaggle", "kagglehub", "kagglesdk", "matplotlib", "requests"),
+    *("scipy", "segmentation_models_pytorch", "sklearn", "tensorboard", "timm", "yaml"),
+)
+
+
+@pytest.mark.slow  # a new interpreter
+@pytest.mark.parametrize(
+    "arguments", ["--raw source --out a.csv", "--images new --out m --overlay"]
+)
+def test_predicting_needs_few_packages(trained: Trained, arguments: str) -> None:
+    root = trained("masks")
+    tiny.put(root / "new/a.png", tiny.png(tiny.disc(1)[0]))
+    code = f"""
+import sys
+sys.modules |= dict.fromkeys({HEAVY!r})  # importing one of them raises
+from darkroom.cli.main import main
+sys.exit(main(["predict", "tiny", *{arguments.split()!r}]))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.slow  # a new interpreter
 def test_importing_darkroom_is_cheap() -> None:
     code = "import sys, darkroom; print('load' in darkroom.__all__, 'torch' in sys.modules)"

@@ -1,5 +1,6 @@
 """A test set from its raw files alone: the pipeline's rows, for each kind of target."""
 
+import contextlib
 import gzip
 import shutil
 from pathlib import Path
@@ -7,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from benchmarks import contests
 from darkroom.cli.main import main
 from darkroom.deploy.test_set import file_channels
 from darkroom.prediction.decision import Decision, read_decision, write_decision
 from darkroom.raw.archives import Archives
 from tests.deploy.conftest import KINDS, VERBS, Trained
 from tests.support import tiny
+from tests.support.contests import needs_contests
 from tests.support.packed import zip_of
 
 
@@ -152,3 +155,37 @@ def test_channels_are_those_that_the_networks_take(
     tiny.put(tmp_path / "b.png", tiny.png(tiny.patch(1, (9, 9, 9))[:, :, 0]))
     archives = Archives(tmp_path, tmp_path / "unpacked")
     assert file_channels(archives, images, channels, None) == expected
+
+
+# A layout each: files with one mask a class, a folder an image, pixels in cells, planes, a split
+# zip, rows a label, a 7z, DICOM ... The first two stand for all in a usual run.
+CONTEST_NAMES = [
+    "rsna_haemorrhage",
+    "dsb2018",
+    *(
+        pytest.param(name, marks=pytest.mark.long)
+        for name in contests.contest_names()
+        if name not in ("rsna_haemorrhage", "dsb2018")
+    ),
+]
+
+
+@needs_contests
+@pytest.mark.slow  # whole trainings
+@pytest.mark.parametrize("name", CONTEST_NAMES)
+def test_recipes_of_real_competitions_need_no_training_files(tmp_path: Path, name: str) -> None:
+    contests.load_contest(name).draw(tmp_path, 3)
+    own = contests.DRAWN_OTHERWISE.get(name, {})
+    params = contests.parameters(contests.RECIPE_OF[name], tmp_path / "raw", own)
+    (section,) = params["competitions"]
+    params[section]["train"]["epochs"] = 1
+    assert contests.run_stages(params, tmp_path, VERBS) == ""
+    for file in (tmp_path / "raw").iterdir():
+        if "train" in file.name.lower() and name != "state_farm":  # which has both parts in one
+            (shutil.rmtree if file.is_dir() else Path.unlink)(file)
+    for folder in ("raw", "processed", "predictions"):
+        shutil.rmtree(tmp_path / "data" / folder)
+    with contextlib.chdir(tmp_path):
+        assert main(["predict", section, "--raw", "raw", "--out", "a.csv"]) == 0
+    expected = gzip.decompress((tmp_path / f"submissions/{section}.csv.gz").read_bytes())
+    assert (tmp_path / "a.csv").read_bytes() == expected

@@ -12,7 +12,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
@@ -299,6 +298,8 @@ def _clip(line: str, size: int, width: int) -> str:
 @lru_cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
     """Return DejaVu Sans as matplotlib ships it: Pillow's default font lacks é and ×."""
+    import matplotlib  # noqa: PLC0415  (who draws without text can do without it)
+
     return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
 
 
