@@ -10,9 +10,10 @@ import pytest
 
 from benchmarks import contests
 from darkroom.cli.main import main
-from darkroom.deploy.test_set import file_channels
+from darkroom.deploy.preparation import Preparation
 from darkroom.prediction.decision import Decision, read_decision, write_decision
 from darkroom.raw.archives import Archives
+from darkroom.store.shard import ShardFormat
 from tests.deploy.conftest import KINDS, VERBS, Trained
 from tests.support import tiny
 from tests.support.contests import needs_contests
@@ -154,7 +155,8 @@ def test_channels_are_those_that_the_networks_take(
     tiny.put(tmp_path / "a.png", tiny.png(tiny.patch(1, (9, 99, 9))))
     tiny.put(tmp_path / "b.png", tiny.png(tiny.patch(1, (9, 9, 9))[:, :, 0]))
     archives = Archives(tmp_path, tmp_path / "unpacked")
-    assert file_channels(archives, images, channels, None) == expected
+    preparation = Preparation(ShardFormat(8, 8, "pad", "raw", channels))
+    assert preparation.reader(archives, images).channels == expected
 
 
 # A layout each: files with one mask a class, a folder an image, pixels in cells, planes, a split

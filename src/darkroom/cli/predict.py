@@ -5,20 +5,24 @@ No stage, unlike `predict NAME` alone: it needs models, params.yaml, the decisio
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from darkroom.deploy.outputs import TABLE_SUFFIXES
 from darkroom.deploy.pictures import find_pictures, predict_pictures
-from darkroom.deploy.predictor import Predictor, load_folders
+from darkroom.deploy.predictor import Predictor, blend_predictors, load_folders
 from darkroom.deploy.test_set import read_test_set, write_test_set
 from darkroom.deploy.trained import Surroundings, fold_folders
 from darkroom.errors import ArtifactError, DataError, ParamsError
 from darkroom.index.table import read_card
+from darkroom.prediction.blending.saved import read_mixes
+from darkroom.prediction.decision import Decision, read_decision
+from darkroom.project.checked_json import ABSENT
 from darkroom.project.paths import PARAMS, Fold
 from darkroom.raw.archives import Archives
-from darkroom.stages._context import Context, require
+from darkroom.stages._context import Context
 
 _SUBMISSION_SUFFIXES = (".csv", ".csv.gz")
 
@@ -32,14 +36,7 @@ def run(
     fold: Fold | None = None,
     overlay: bool = False,
 ) -> None:
-    """Predict pictures, or the test set of a raw folder, with the models of a competition."""
-    if context.blend is not None:
-        raise ParamsError(
-            f"{context.name} is a blend, and new pictures are predicted by one section",
-            file=PARAMS,
-            found=f"`darkroom predict {context.name}`",
-            expected=f"one of its members: {', '.join(context.blend.members)}",
-        )
+    """Predict pictures, or the test set of a raw folder, with the models of a section or blend."""
     has_masks = context.section.data.task == "segmentation"
     if overlay and (images is None or not has_masks):
         raise ParamsError("--overlay draws masks on new pictures", expected="--images, and masks")
@@ -80,14 +77,35 @@ def _check_out(out: Path, *, masks: bool, is_submission: bool) -> None:
 
 
 def _load(context: Context, fold: Fold | None, *, needs_card: bool) -> Predictor:
-    paths = context.paths
+    """Return the predictor of a section, or of a blend."""
+    paths, stage = context.paths, "evaluate" if context.blend is None else "blend"
     folds = context.folds if fold is None else (fold,)
-    folders = fold_folders(paths.model(0).parent, folds)
-    require(paths.decision, "evaluate", context.name)
-    has_card = needs_card or paths.card.is_file()
-    card = read_card(paths.card) if has_card else None
+    if not paths.decision.is_file():
+        raise ArtifactError(ABSENT, file=paths.decision, fix=_rerun(context, stage))
+    card = read_card(paths.card) if needs_card or paths.card.is_file() else None
     beside = Surroundings(context.name, paths, context.section, folds, card)
-    return load_folders(folders, beside)
+    if context.blend is None:
+        return load_folders(_folders(context, folds), beside)
+    members = [
+        load_folders(
+            _folders(member, folds),
+            Surroundings(member.name, member.paths, member.section, folds, card),
+            decision=Decision(),  # the blend's counts, and its temperature
+        )
+        for member in context.members
+    ]
+    mixes = read_mixes(paths.mixes, fix=_rerun(context, stage))
+    labels = max(1, len(members[0].infos[0]["targets"]))
+    decision = read_decision(paths.decision, context.name, members[0].task, labels)
+    return blend_predictors(members, mixes, decision, beside)
+
+
+def _folders(context: Context, folds: Sequence[Fold]) -> list[Path]:
+    return fold_folders(context.paths.model(0).parent, folds)
+
+
+def _rerun(context: Context, stage: str) -> str:
+    return f"run `dvc repro {context.paths.dvc_stage(stage)}` first"
 
 
 def _predict_pictures(
@@ -112,21 +130,28 @@ def _predict_pictures(
 def _predict_test_set(
     context: Context, predictor: Predictor, raw: Path, out: Path, scratch: Path
 ) -> None:
+    _require_all_folds(context, predictor)
+    assert predictor.beside is not None
+    card = predictor.beside.card
+    assert card is not None
+    archives = Archives(raw, scratch)
+    test = read_test_set(archives, context.section.data, card, predictor.preparations)
+    rows = write_test_set(predictor, test, card, out)
+    print(f"{context.name}: {rows} rows of {len(test.ids)} test images in {out}")
+
+
+def _require_all_folds(context: Context, predictor: Predictor) -> None:
+    """Refuse a decision of other networks, or of more, than those that predict a test set."""
     numbered = {
         info["fold"]: info["weights"]
         for info in predictor.infos
         if isinstance(info.get("fold"), int)
     }
-    if predictor.decision.networks != tuple(numbered[fold] for fold in sorted(numbered)):
+    networks = tuple(numbered[fold] for fold in sorted(numbered))
+    is_whole = len(predictor.networks) == len(context.folds)
+    if not is_whole or (context.blend is None and predictor.decision.networks != networks):
         raise ArtifactError(
             "it was chosen on the predictions of other networks than those that predict here",
             file=context.paths.decision,
             fix=f"run `dvc repro evaluate@{context.name}`, or predict with all folds of {PARAMS}",
         )
-    assert predictor.beside is not None
-    card = predictor.beside.card
-    assert card is not None
-    archives = Archives(raw, scratch)
-    test = read_test_set(archives, context.section.data, card, predictor.preparation)
-    rows = write_test_set(predictor, test, card, out)
-    print(f"{context.name}: {rows} rows of {len(test.ids)} test images in {out}")

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from darkroom.deploy.outputs import AnswerTable, MaskFolder
 from darkroom.deploy.predictor import Predictor
-from darkroom.deploy.preparation import PreparedImage, batches, map_ahead
-from darkroom.deploy.test_set import file_channels
+from darkroom.deploy.preparation import PreparedImage, map_ahead, try_reading
 from darkroom.errors import DataError, one_line
 from darkroom.project.names import CONTAINER_SUFFIXES
 from darkroom.raw.archives import Archives
@@ -156,22 +155,22 @@ def predict_pictures(
     readers = _readers(predictor, pictures)
     accepted: deque[Picture] = deque()
 
-    def read(picture: Picture) -> PreparedImage | DataError:
-        reader = readers[id(picture.archives)]
-        return predictor.preparation.try_reading(reader, picture.image, picture.name)
+    def read(picture: Picture) -> tuple[PreparedImage, ...] | DataError:
+        own = readers[id(picture.archives)]
+        return try_reading(predictor.preparations, own, picture.image, picture.name)
 
-    def prepared() -> Iterator[PreparedImage]:
-        for picture, image in zip(pictures, map_ahead(read, pictures, 2 * size), strict=True):
-            if not isinstance(image, DataError):
+    def prepared() -> Iterator[tuple[PreparedImage, ...]]:
+        for picture, images in zip(pictures, map_ahead(read, pictures, 2 * size), strict=True):
+            if not isinstance(images, DataError):
                 accepted.append(picture)
-                yield image
+                yield images
                 continue
-            errors.append(one_line(image))
+            errors.append(one_line(images))
             progress(1)
         if len(errors) == len(pictures):
             raise DataError("none of the pictures can be read", details=errors)
 
-    predictions = predictor.predictions(batches(prepared(), size))
+    predictions = predictor.predictions(prepared())
     if predictor.task != "segmentation":
         with AnswerTable(out, predictor) as table:
             for ids, probabilities, _ in predictions:
@@ -184,19 +183,19 @@ def predict_pictures(
                 picture, masks = accepted.popleft(), predictor.masks(planes)
                 folder.write(picture.name, masks)
                 if overlay:
-                    whole = readers[id(picture.archives)].read(picture.image)
+                    whole = readers[id(picture.archives)][0].read(picture.image)
                     folder.draw(picture.name, whole.pixels, masks)
                 progress(1)
     return errors
 
 
-def _readers(predictor: Predictor, pictures: Sequence[Picture]) -> dict[int, ImageReader]:
-    """Return the reader of each `Archives`, by its id."""
-    channels, levels = predictor.preparation.format.channels, predictor.preparation.levels
-    readers: dict[int, ImageReader] = {}
+def _readers(predictor: Predictor, pictures: Sequence[Picture]) -> dict[int, list[ImageReader]]:
+    """Return the readers of each `Archives`, by its id: one for each preparation."""
+    readers: dict[int, list[ImageReader]] = {}
     for picture in pictures:
         key = id(picture.archives)
         if key not in readers:
-            planes = file_channels(picture.archives, [picture.image], channels, levels)
-            readers[key] = ImageReader(picture.archives, planes, levels)
+            readers[key] = [
+                each.reader(picture.archives, [picture.image]) for each in predictor.preparations
+            ]
     return readers

@@ -11,6 +11,7 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from darkroom.deploy.preparation import Preparation, batches
+from darkroom.deploy.preparation import Preparation, PreparedImage, batches_of
 from darkroom.deploy.trained import Surroundings, fold_folders, is_model, surroundings
 from darkroom.errors import ArtifactError, ParamsError
 from darkroom.images.geometry import RGB, restore
@@ -27,11 +28,14 @@ from darkroom.models.device import choose_device, prediction_dtype
 from darkroom.models.saved import load_model
 from darkroom.params.evaluate import Predict
 from darkroom.params.section import Accelerator
-from darkroom.prediction.averaging import averaged_as_decided
+from darkroom.prediction.averaging import aligned, averaged_as_decided
+from darkroom.prediction.blending.mixes import Mix
+from darkroom.prediction.blending.sampling import same_size
+from darkroom.prediction.blending.saved import FoldMix
 from darkroom.prediction.decision import WITHOUT_THRESHOLD, Decision, read_decision
 from darkroom.prediction.networks.predict import predict
 from darkroom.prediction.networks.tta import tta_of
-from darkroom.prediction.predictions import Prediction, as_stored
+from darkroom.prediction.predictions import Header, Prediction, as_stored
 from darkroom.store.loader import Batch
 from darkroom.store.shard import ShardFormat
 from darkroom.tasks.planes import MaskClasses
@@ -44,7 +48,7 @@ _SHARED = (*_NEEDED, "exclusive", "channels")  # by the models of one predictor
 
 @dataclass(frozen=True)
 class Predictor:
-    """One or several networks of a competition, whose predictions are averaged.
+    """One or several networks of a competition, whose predictions are averaged; or a blend's.
 
     Call it with pictures, uint8 (H, W, C) of any sizes; see `__call__`. It may be called again and
     again, from one thread.
@@ -56,6 +60,9 @@ class Predictor:
         choice: The section `predict`: batch size, device, test-time augmentation, tiles.
         decision: How probabilities become answers.
         beside: What stands beside the models; None: they lie in no project.
+        others: Of a blend, the further members; these networks are the first one's.
+        mixes: Of a blend, how the members' networks of each fold are mixed, in the order of
+            `networks`.
     """
 
     networks: tuple[nn.Module, ...]
@@ -64,6 +71,8 @@ class Predictor:
     choice: Predict
     decision: Decision
     beside: Surroundings | None = None
+    others: tuple["Predictor", ...] = ()
+    mixes: tuple[Mix, ...] = ()
 
     @property
     def task(self) -> str:
@@ -98,26 +107,68 @@ class Predictor:
             DataError: A picture is no such array.
             ResourceError: Memory ran out.
         """
-        images = (self.preparation.prepare(p, f"picture {n}") for n, p in enumerate(pictures))
-        predictions = list(self.predictions(batches(images, self.choice.batch_size)))
+        images = (
+            tuple(each.prepare(picture, f"picture {n}") for each in self.preparations)
+            for n, picture in enumerate(pictures)
+        )
+        predictions = list(self.predictions(images))
         if self.task == "segmentation":
             return [planes for some in predictions for planes in self.restored(some)]
         if not predictions:
             return np.empty((0, self.infos[0]["model"]["outputs"]), np.float32)
         return np.concatenate([some.probabilities for some in predictions])
 
-    def predictions(self, images: Iterable[Batch]) -> Iterator[Prediction]:
-        """Yield the mean predictions of batches, those of masks at the stored size.
+    @property
+    def preparations(self) -> tuple[Preparation, ...]:
+        """How each member of a blend stores pictures; of a section alone its own."""
+        return (self.preparation, *(each.preparation for each in self.others))
+
+    def predictions(self, images: Iterable[tuple[PreparedImage, ...]]) -> Iterator[Prediction]:
+        """Yield the mean predictions of images, those of masks at the stored size.
 
         Memory holds a batch or two.
+
+        Args:
+            images: Each as it is for each of `preparations`.
         """
-        sources = itertools.tee(images, len(self.networks))
-        # Lazily: the mean takes a batch of each network in turn.
-        each = [
+        members = (self, *self.others)
+        by_member = [
+            member._by_network(map(itemgetter(place), stream))
+            for place, (member, stream) in enumerate(
+                zip(members, itertools.tee(images, len(members)), strict=True)
+            )
+        ]
+        folds: Sequence[Iterable[Prediction]] = by_member[0]
+        if self.others:
+            by_fold = zip(*by_member, strict=True)
+            folds = [self._mixed(m, each) for m, each in zip(self.mixes, by_fold, strict=True)]
+        return averaged_as_decided(folds, self.task, self.decision)
+
+    def _mixed(self, mix: Mix, sources: Sequence[Iterable[Prediction]]) -> Iterator[Prediction]:
+        """Yield the mixed predictions of a fold as the stage `blend` keeps them."""
+        headers = [member._header for member in (self, *self.others)]
+        alike = [
+            same_size(source, own, headers[0]) for source, own in zip(sources, headers, strict=True)
+        ]
+        for batches in aligned(alike):
+            ids, _, originals = batches[0]
+            values = mix([batch.probabilities for batch in batches])
+            yield Prediction(ids, as_stored(values, self.task), originals)
+
+    @property
+    def _header(self) -> Header:
+        """What predictions of the stage `predict` would be of: their shape and fit."""
+        form, outputs = self.preparation.format, max(1, len(self.names))
+        size = (form.height, form.width) if self.task == "segmentation" else ()
+        return Header("test", self.task, (outputs, *size), 0, form.fit)
+
+    def _by_network(self, images: Iterable[PreparedImage]) -> list[Iterator[Prediction]]:
+        """Return the predictions of each network, which are made as they are taken."""
+        sources = itertools.tee(batches_of(images, self.choice.batch_size), len(self.networks))
+        return [
             self._of_network(network, info, source)
             for network, info, source in zip(self.networks, self.infos, sources, strict=True)
         ]
-        return averaged_as_decided(each, self.task, self.decision)
 
     def _of_network(
         self, network: nn.Module, info: Mapping[str, Any], images: Iterable[Batch]
@@ -198,8 +249,16 @@ def load_folders(
     beside: Surroundings | None,
     *,
     accelerator: Accelerator | None = None,
+    decision: Decision | None = None,
 ) -> Predictor:
-    """Return a predictor of models in some folders; see `load`."""
+    """Return a predictor of models in some folders; see `load`.
+
+    Args:
+        folders: Of the models.
+        beside: What stands beside them.
+        accelerator: None: as the section `predict` says.
+        decision: None: the one that stands beside them.
+    """
     loaded = [load_model(folder) for folder in folders]
     infos = tuple(info for _, info in loaded)
     _require_alike(folders, infos)
@@ -211,8 +270,42 @@ def load_folders(
         infos=infos,
         preparation=_preparation(folders[0], infos[0], beside),
         choice=choice,
-        decision=_decision(infos, beside),
+        decision=_decision(infos, beside) if decision is None else decision,
         beside=beside,
+    )
+
+
+def blend_predictors(
+    members: Sequence[Predictor],
+    mixes: Mapping[str, FoldMix],
+    decision: Decision,
+    beside: Surroundings,
+) -> Predictor:
+    """Return the predictor of a blend.
+
+    Args:
+        members: Of one competition, each with a network a fold, in one order of folds.
+        mixes: How the members' networks of each fold are mixed; see `read_mixes`.
+        decision: The blend's.
+        beside: Its files.
+
+    Raises:
+        ArtifactError: It was fitted to predictions of other networks.
+    """
+    chosen = []
+    for number, info in enumerate(members[0].infos):
+        networks = tuple(str(member.infos[number]["weights"]) for member in members)
+        mix = mixes.get(str(info.get("fold")))
+        if mix is None or mix.networks != networks:
+            raise ArtifactError(
+                "the blend was fitted to the predictions of other networks than these",
+                file=beside.paths.mixes,
+                fix=f"run `dvc repro {beside.paths.dvc_stage('blend')}`",
+            )
+        chosen.append(mix.mix)
+    first, *others = members
+    return replace(
+        first, decision=decision, beside=beside, others=tuple(others), mixes=tuple(chosen)
     )
 
 

@@ -1,7 +1,7 @@
 """A picture as a network learned it: read, fitted, stored and read back, all in memory."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -16,7 +16,9 @@ from darkroom.images.codec import Pixels
 from darkroom.images.geometry import RGB, fit_image
 from darkroom.images.levels import Levels
 from darkroom.project import processes
-from darkroom.raw.images.reader import ImageReader
+from darkroom.raw.archives import Archives
+from darkroom.raw.images.cells import PixelCells
+from darkroom.raw.images.reader import ImageReader, paths_of, plan_channels
 from darkroom.store.loader import Batch
 from darkroom.store.preprocess import read_fitted
 from darkroom.store.shard import ShardFormat
@@ -85,11 +87,41 @@ class Preparation:
         fitted = fit_image(np.ascontiguousarray(pixels), form.height, form.width, form.fit)
         return PreparedImage(name, self._stored(fitted, name), *picture.shape[:2])
 
+    def reader(
+        self, archives: Archives, images: Sequence[str], cells: PixelCells | None = None
+    ) -> ImageReader:
+        """Return the reader of images, all to the channels that the network takes.
+
+        Args:
+            archives: The containers that their files lie in.
+            images: As an index has them, of one kind.
+            cells: Where pixels are, if they stand in tables.
+        """
+        channels = self._file_channels(archives, images, cells)
+        return ImageReader(archives, channels, self.levels, cells)
+
+    def _file_channels(
+        self, archives: Archives, images: Sequence[str], cells: PixelCells | None
+    ) -> tuple[int, ...]:
+        """Return how many channels each file of an image has.
+
+        Training images decided on it, and these may look otherwise: all in grey, say. So what the
+        network takes comes first, and only where that leaves a choice the images themselves.
+        """
+        channels = self.format.channels
+        files = max(1, len(paths_of(images[0]))) if images else 1
+        if files == 1:
+            return (channels,)
+        for each in (1, RGB):
+            if files * each == channels:
+                return (each,) * files
+        return plan_channels(archives, images, self.levels, cells)
+
     def read(self, reader: ImageReader, image: str, name: str) -> PreparedImage:
         """Return an image file as the network takes it.
 
         Args:
-            reader: Of the files.
+            reader: Of `reader`.
             image: As an index names it: the path of a member, say.
             name: Of the image.
 
@@ -99,13 +131,6 @@ class Preparation:
         raw, fitted = read_fitted(reader, image, self.format)
         pixels = self._stored(fitted, name)
         return PreparedImage(name, pixels, raw.header.height, raw.header.width)
-
-    def try_reading(self, reader: ImageReader, image: str, name: str) -> PreparedImage | DataError:
-        """Return what `read` does, or its DataError: others may be read none the less."""
-        try:
-            return self.read(reader, image, name)
-        except DataError as error:
-            return error
 
     def _stored(self, fitted: Pixels, name: str) -> Pixels:
         """Return fitted pixels as shards give them back: through a JPEG, if they hold these."""
@@ -117,7 +142,25 @@ class Preparation:
         return pixels
 
 
-def batches(images: Iterable[PreparedImage], size: int) -> Iterator[Batch]:
+def try_reading(
+    preparations: Sequence[Preparation], readers: Sequence[ImageReader], image: str, name: str
+) -> tuple[PreparedImage, ...] | DataError:
+    """Return an image file as each network takes it, or why not: others may be read none the less.
+
+    Args:
+        preparations: Of the networks.
+        readers: One for each of them.
+        image: As an index names it.
+        name: Of the image.
+    """
+    pairs = zip(preparations, readers, strict=True)
+    try:
+        return tuple(each.read(reader, image, name) for each, reader in pairs)
+    except DataError as error:
+        return error
+
+
+def batches_of(images: Iterable[PreparedImage], size: int) -> Iterator[Batch]:
     """Yield images in batches of `size`, the last perhaps smaller, as a loader makes them."""
     waiting = iter(images)
     while some := list(islice(waiting, size)):

@@ -165,6 +165,11 @@ class Layout:
         return self.root / "data" / ("blends" if self.first else "predictions") / self.name
 
     @property
+    def mixes(self) -> Path:
+        """How a blend mixes the predictions of its members, fold by fold."""
+        return self.all_predictions / "mixes.json"
+
+    @property
     def submission(self) -> Path:
         """What to upload; its facts lie beside it as .json."""
         return self.root / "submissions" / f"{self.name}.csv.gz"

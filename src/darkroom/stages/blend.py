@@ -14,6 +14,7 @@ from darkroom.index.table import Index, read_index
 from darkroom.prediction.averaging import aligned
 from darkroom.prediction.blending.fitting import Blend, fit_blend
 from darkroom.prediction.blending.mixes import WeightedMean
+from darkroom.prediction.blending.saved import write_mixes
 from darkroom.prediction.label_scores import Evaluation
 from darkroom.prediction.predictions import (
     Header,
@@ -161,6 +162,11 @@ def _write_predictions(
                 )
                 batches = _mixed(blend, part, fold, sources[fold])
                 _write(folder / part / f"fold{fold}.arrow", header, batches)
+        networks = {
+            fold: [str(each.header.facts.get("weights")) for each in members]
+            for fold, members in test.items()
+        }
+        write_mixes(folder / context.paths.mixes.name, blend, networks)
         context.require_unchanged()
 
 

@@ -58,8 +58,11 @@ class Blend:
 
     def mix_test(self, fold: int | str, members: Sequence[Floats]) -> Floats:
         """Return the mixed predictions of a batch of test images by the networks of a fold."""
-        mix = self.test.get(fold, self.whole) if isinstance(fold, int) else self.whole
-        return mix(members)
+        return self.test_mix(fold)(members)
+
+    def test_mix(self, fold: int | str) -> Mix:
+        """Return how test predictions by the networks of a fold are mixed."""
+        return self.test.get(fold, self.whole) if isinstance(fold, int) else self.whole
 
 
 class Sample(Protocol):

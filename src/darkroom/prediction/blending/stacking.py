@@ -7,85 +7,27 @@ members' values. How much each is regularised is chosen by cross-validation.
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import StratifiedKFold
 
-from darkroom.prediction.blending.mixes import Mix, WeightedMean, mean_of
+from darkroom.prediction.blending.mixes import Mix, WeightedMean
+from darkroom.prediction.blending.stacked import (
+    LEAST,
+    Linear,
+    StackedClasses,
+    StackedLabels,
+    StackedValues,
+    logarithms_of,
+    logits_of,
+)
 from darkroom.prediction.thresholds import Doubles, Floats
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # scikit-learn's C, from strong to weak
 _ALPHAS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 _SPLITS = 3
-_LEAST = 1e-6  # a probability below it says no more
-
-
-@dataclass(frozen=True)
-class Linear:
-    """Coefficients of members (M * F,) to outputs (K,), and the intercepts (K,)."""
-
-    coefficients: Doubles  # (K, M * F)
-    intercepts: Doubles  # (K,)
-
-    def __call__(self, features: Doubles) -> Doubles:
-        """Return (n, K) of features (n, M * F)."""
-        return np.asarray(features @ self.coefficients.T + self.intercepts)
-
-
-@dataclass(frozen=True)
-class StackedLabels:
-    """A logistic regression a label; None: too few examples, and the mean of the members."""
-
-    models: tuple[Linear | None, ...]
-
-    def __call__(self, members: Sequence[Floats]) -> Floats:
-        """Return the probabilities."""
-        mixed = mean_of(members)
-        for k, model in enumerate(self.models):
-            if model is not None:
-                mixed[:, k] = 1 / (1 + np.exp(-model(_logits(members, k))[:, 0]))
-        return mixed.astype(np.float32)
-
-
-@dataclass(frozen=True)
-class StackedClasses:
-    """One multinomial regression.
-
-    Attributes:
-        model: Of the classes that the fitted images show.
-        classes: Their numbers. Other classes keep the mean of the members.
-    """
-
-    model: Linear
-    classes: tuple[int, ...]
-
-    def __call__(self, members: Sequence[Floats]) -> Floats:
-        """Return the probabilities, which sum to 1."""
-        mixed = mean_of(members)
-        scores = self.model(_logarithms(members))
-        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-        classes = list(self.classes)
-        rest = mixed.sum(axis=1, keepdims=True) - mixed[:, classes].sum(axis=1, keepdims=True)
-        mixed[:, classes] = (1 - rest) * shares / shares.sum(axis=1, keepdims=True)
-        return np.clip(mixed, 0, 1).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class StackedValues:
-    """A ridge regression a target; None: it is not known, and the mean of the members."""
-
-    models: tuple[Linear | None, ...]
-
-    def __call__(self, members: Sequence[Floats]) -> Floats:
-        """Return the values."""
-        mixed = mean_of(members)
-        for k, model in enumerate(self.models):
-            if model is not None:
-                mixed[:, k] = model(np.stack([member[:, k] for member in members], axis=1))[:, 0]
-        return mixed.astype(np.float32)
 
 
 def fit_stack(task: str, members: Sequence[Floats], truth: Doubles) -> Mix:
@@ -121,13 +63,13 @@ def _fit_label(members: Sequence[Floats], truth: Doubles, k: int) -> Linear | No
     present = (truth[is_known, k] > 0.5).astype(np.int64)
     if min(np.bincount(present, minlength=2)) < _SPLITS:
         return None
-    features = _logits(members, k)[is_known]
+    features = logits_of(members, k)[is_known]
     model = _fit_logistic(features, present)
     return Linear(model.coef_, model.intercept_)
 
 
 def _fit_classes(members: Sequence[Floats], truth: np.ndarray) -> Mix:
-    features = _logarithms(members)
+    features = logarithms_of(members)
     if len(np.unique(truth)) < 2:
         return WeightedMean((1 / len(members),) * len(members))
     model = _fit_logistic(features, truth)
@@ -155,7 +97,7 @@ def _fit_logistic(features: Doubles, truth: np.ndarray) -> LogisticRegression:
             shares = model.predict_proba(features[rows[held_out]])
             columns = np.searchsorted(model.classes_, truth[rows[held_out]])
             chosen = shares[np.arange(len(columns)), columns]
-            losses[place] -= np.log(np.maximum(chosen, _LEAST)).sum()
+            losses[place] -= np.log(np.maximum(chosen, LEAST)).sum()
     return _logistic(features, truth, STRENGTHS[int(np.argmin(losses))])
 
 
@@ -164,15 +106,3 @@ def _logistic(features: Doubles, truth: np.ndarray, strength: float) -> Logistic
         # It stops where it is: a weakly regularised model that the losses seldom choose.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return LogisticRegression(C=strength, max_iter=300).fit(features, truth)
-
-
-def _logits(members: Sequence[Floats], k: int) -> Doubles:
-    """Return the logits (n, M) of a label."""
-    chances = np.stack([member[:, k] for member in members], axis=1).astype(np.float64)
-    chances = np.clip(chances, _LEAST, 1 - _LEAST)
-    return np.asarray(np.log(chances / (1 - chances)))
-
-
-def _logarithms(members: Sequence[Floats]) -> Doubles:
-    """Return the logarithms (n, M * K) of class probabilities."""
-    return np.log(np.maximum(np.concatenate(members, axis=1).astype(np.float64), _LEAST))
