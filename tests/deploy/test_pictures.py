@@ -173,14 +173,24 @@ def test_a_table_names_pictures_anywhere(trained: Trained, tmp_path: Path) -> No
     names = [*pictures]
     tiny.put(elsewhere, tiny.png(pictures[names[2]]))
     cells = [names[1], str(elsewhere), f"../new/{names[0]}", names[1]]
-    lines = "".join(f"{n},,{cell}\n" for n, cell in enumerate(cells))
-    tiny.put(folder / "list.csv", f"number,empty,path\n{lines}")
-    assert predict("--images", "new/list.csv", "--out", "a.csv") == 0
+    long = "no path: " + 999 * "a"
+    lines = "".join(f"{n},{long},{cell}\n" for n, cell in enumerate(["gone.png", *cells]))
+    tiny.put(folder / "list.csv", f"number,note,path\n{lines}")
+    assert predict("--images", "new/list.csv", "--out", "a.csv") == 3  # one is not there
     written = rows(root / "a.csv")
     assert [row[0] for row in written[1:]] == cells
     order = [pictures[names[n]] for n in (1, 2, 0, 1)]
     values = np.array([row[2:] for row in written[1:]], np.float32)
     np.testing.assert_array_equal(values, np.asarray(darkroom.load("models/tiny")(order)))
+
+
+def test_a_table_names_members_of_an_archive(trained: Trained) -> None:
+    root = trained("binary")
+    tiny.put(root / "source/list.tsv", "name\nt2.png\n")
+    tiny.put(root / "source/other.tsv", "name\tfile\nt2\ttest.zip/t2.png\n")
+    assert predict("--images", "source/other.tsv", "--out", "a.csv") == 0
+    assert [row[0] for row in rows(root / "a.csv")[1:]] == ["test.zip/t2.png"]
+    assert predict("--images", "source/list.tsv", "--out", "b.csv") == 3
 
 
 def test_an_archive_and_one_picture(trained: Trained) -> None:
@@ -203,8 +213,9 @@ def test_unreadable_pictures_are_named_and_left_out(
     tiny.put(folder / ".DS_Store", "")
     assert predict("--images", "new", "--out", "a.csv") == 3
     message = capsys.readouterr().err
-    assert "tiny: 1 files that are no pictures, such as notes.txt" in message
+    assert "tiny: files that are no pictures, and are left out: 1, such as notes.txt" in message
     assert "1 of 6 pictures cannot be read, and are left out of a.csv" in message
+    assert "\ntiny: " in message
     assert "new/b.jpg: not an image, or its header is broken" in message
     assert [row[0] for row in rows(root / "a.csv")[1:]] == [*pictures]
     for name in pictures:

@@ -113,16 +113,18 @@ def _predict_pictures(
 ) -> None:
     pictures, others = find_pictures(images, scratch)
     if others:
-        more = f", such as {others[0]}"
-        print(f"{name}: {len(others)} files that are no pictures{more}", file=sys.stderr)
+        few = f"{len(others)}, such as {others[0]}"
+        print(f"{name}: files that are no pictures, and are left out: {few}", file=sys.stderr)
     total = len(pictures)
     with tqdm(total=total, desc=f"predict {name}", unit="img", disable=None) as bar:
         errors = predict_pictures(predictor, pictures, out, bar.update, overlay=overlay)
     print(f"{name}: {total - len(errors)} pictures, {len(predictor.networks)} networks, in {out}")
+    for line in errors:  # all of them: which pictures lack an answer matters to the user
+        print(f"{name}: {line}", file=sys.stderr)
     if errors:
         raise DataError(
             f"{len(errors)} of {total} pictures cannot be read, and are left out of {out}",
-            details=errors,
+            found="what stands above, a line each",
             fix="correct or remove these files, and run it again",
         )
 

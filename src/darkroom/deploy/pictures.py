@@ -24,6 +24,9 @@ SUFFIXES = (
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".json", ".csv.gz", ".tsv.gz", ".csv.zip")
 
 
+_TRIED = 16  # rows of a table that say which column holds paths
+
+
 class Picture(NamedTuple):
     """A picture to predict.
 
@@ -42,8 +45,8 @@ def find_pictures(where: Path, scratch: Path) -> tuple[list[Picture], list[str]]
     """Return the pictures of a folder at any depth, of an archive, of a table, or one alone.
 
     Args:
-        where: The folder, archive, table or picture. Of a table, the first column whose first cell
-            is the path of a file counts; paths are absolute, or relative to the table's folder.
+        where: The folder, archive, table or picture. Of a table, the first column counts that
+            holds the path of a file; paths are absolute, or relative to the table's folder.
         scratch: Where large archives are unpacked.
 
     Returns:
@@ -98,18 +101,15 @@ def _of_table(file: Path, scratch: Path) -> list[Picture]:
 
 
 def _path_column(table: Table, archives: Archives) -> str:
-    """Return the first column whose first cell names a file.
+    """Return the first column of which one of the first cells names a file.
 
     Raises:
         DataError: There is none.
     """
+    for place, name in enumerate(table.header):
+        if any(_is_file(archives, row[place]) for row in table.rows[:_TRIED]):
+            return name
     first = dict(zip(table.header, table.rows[0], strict=True)) if table.rows else {}
-    for name, cell in first.items():
-        paths = paths_of(cell) if cell else []
-        if paths and all((archives.root / path).is_file() for path in paths):
-            return name
-        if cell and not Path(cell).is_absolute() and ".." not in cell and _has(archives, cell):
-            return name
     raise DataError(
         "no column of this table holds paths of pictures",
         file=table.file,
@@ -119,11 +119,14 @@ def _path_column(table: Table, archives: Archives) -> str:
     )
 
 
-def _has(archives: Archives, cell: str) -> bool:
-    """Return whether a cell is the path of a file in an archive beside the table."""
+def _is_file(archives: Archives, cell: str) -> bool:
+    """Return whether a cell names files, which may lie in an archive beside the table."""
     try:
+        paths = paths_of(cell)
+        if all(path and (archives.root / path).is_file() for path in paths):
+            return bool(paths)
         return any(end in cell for end in CONTAINER_SUFFIXES) and archives.has(cell)
-    except DataError:
+    except (DataError, OSError):  # no path at all: a long text, say
         return False
 
 
