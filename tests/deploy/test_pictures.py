@@ -213,6 +213,7 @@ def test_unreadable_pictures_are_named_and_left_out(
     tiny.put(folder / ".DS_Store", "")
     assert predict("--images", "new", "--out", "a.csv") == 3
     message = capsys.readouterr().err
+    assert "tiny: 6 pictures, 2 networks on cpu" in message
     assert "tiny: files that are no pictures, and are left out: 1, such as notes.txt" in message
     assert "1 of 6 pictures cannot be read, and are left out of a.csv" in message
     assert "\ntiny: " in message
@@ -233,6 +234,11 @@ def test_unreadable_pictures_are_named_and_left_out(
     [
         ("binary", "--images new --out a.txt", "expected: a name that ends in .csv, .csv.gz, .pa"),
         ("binary", "--images new --out a.csv --overlay", "--overlay draws masks on new pictures"),
+        (
+            "binary",
+            "--images source/test.csv --out source/test.csv",
+            "would replace what it is made",
+        ),
         ("masks", "--images new --out a.csv", "masks are written into a folder"),
         ("masks", "--images new --out source", "there is something already"),
         ("masks", "--images new --out params.yaml", "there is something already"),

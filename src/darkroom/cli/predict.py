@@ -17,6 +17,7 @@ from darkroom.deploy.test_set import read_test_set, write_test_set
 from darkroom.deploy.trained import Surroundings, fold_folders
 from darkroom.errors import ArtifactError, DataError, ParamsError
 from darkroom.index.table import read_card
+from darkroom.models.device import choose_device
 from darkroom.prediction.blending.saved import read_mixes
 from darkroom.prediction.decision import Decision, read_decision
 from darkroom.project.checked_json import ABSENT
@@ -44,6 +45,8 @@ def run(
     for path in filter(None, (images, raw)):
         if not path.exists():
             raise DataError("it is not there", file=path, fix="correct the path")
+    if images is not None and out.resolve() == images.resolve():
+        raise ParamsError("the result would replace what it is made of", found=f"--out {out}")
     predictor = _load(context, fold, needs_card=raw is not None)
     with tempfile.TemporaryDirectory(prefix="darkroom-") as scratch:
         if images is not None:
@@ -116,9 +119,10 @@ def _predict_pictures(
         few = f"{len(others)}, such as {others[0]}"
         print(f"{name}: files that are no pictures, and are left out: {few}", file=sys.stderr)
     total = len(pictures)
+    _announce(name, total, predictor)
     with tqdm(total=total, desc=f"predict {name}", unit="img", disable=None) as bar:
         errors = predict_pictures(predictor, pictures, out, bar.update, overlay=overlay)
-    print(f"{name}: {total - len(errors)} pictures, {len(predictor.networks)} networks, in {out}")
+    print(f"{name}: {total - len(errors)} pictures, in {out}")
     for line in errors:  # all of them: which pictures lack an answer matters to the user
         print(f"{name}: {line}", file=sys.stderr)
     if errors:
@@ -127,6 +131,14 @@ def _predict_pictures(
             found="what stands above, a line each",
             fix="correct or remove these files, and run it again",
         )
+
+
+def _announce(name: str, pictures: int, predictor: Predictor) -> None:
+    """Say what begins: where no terminal shows a bar, it may be hours to the next line."""
+    networks = sum(len(each.networks) for each in (predictor, *predictor.others))
+    device = choose_device(predictor.choice.accelerator).type
+    words = f"{pictures} pictures, {networks} network{'s' if networks > 1 else ''} on {device}"
+    print(f"{name}: {words}", file=sys.stderr, flush=True)
 
 
 def _predict_test_set(
@@ -138,6 +150,7 @@ def _predict_test_set(
     assert card is not None
     archives = Archives(raw, scratch)
     test = read_test_set(archives, context.section.data, card, predictor.preparations)
+    _announce(context.name, len(test.ids), predictor)
     rows = write_test_set(predictor, test, card, out)
     print(f"{context.name}: {rows} rows of {len(test.ids)} test images in {out}")
 
