@@ -73,7 +73,7 @@ SUBMIT = {
     "again": False,
     "uncommitted": False,
 }
-COMMANDS = ["check", "lr", "submit", "history", "summary", "use", "networks", "schema"]
+COMMANDS = ["check", "lr", "submit", "history", "summary", "report", "use", "networks", "schema"]
 
 
 @pytest.mark.parametrize("verb", [*parser.STAGES, *COMMANDS])
@@ -83,7 +83,7 @@ def test_every_verb_has_a_help_page(capsys: pytest.CaptureFixture[str], verb: st
     assert ended.value.code == 0
     text = capsys.readouterr().out
     assert f"usage: darkroom {verb}" in text
-    nameless = ("params", "summary", "use", "networks", "schema")
+    nameless = ("params", "summary", "report", "use", "networks", "schema")
     named = f"a {'blend' if verb == 'blend' else 'competition'} of params.yaml"
     assert (named in text) == (verb not in nameless)
     assert ("--fold" in text) == (verb in (*parser.BY_FOLD, "lr"))

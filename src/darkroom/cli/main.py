@@ -35,7 +35,11 @@ if TYPE_CHECKING:
     from darkroom.params.competition import Params
 
 DEBUG = "DARKROOM_DEBUG"  # if it is set, every error shows its traceback
-ROOMS = dict.fromkeys(STAGES, "stages") | {"use": "cli.recipes"}  # of the others: cli
+ROOMS = {  # of the others: cli
+    **dict.fromkeys(STAGES, "stages"),
+    "use": "cli.recipes",
+    "report": "cli.report",
+}
 _NO_FOLDER = "a file stands where a folder is needed: move it away"
 FIXES = {
     **dict.fromkeys(DISK_FULL, "free some space and run again"),

@@ -84,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     _add_lr(verbs)
     _add_kaggle(verbs)
     verbs.add_parser("summary", help="print every submission's path, score and checks")
+    _add_report(verbs)
     _add_lists(verbs)
     verbs.add_parser("schema", help="print the JSON schema of params.yaml")
     return top
@@ -239,6 +240,39 @@ def _add_kaggle(verbs: _Verbs) -> None:
     history.add_argument(
         "--offline", action="store_true", help="do not ask Kaggle for the scores still lacking"
     )
+
+
+def _add_report(verbs: _Verbs) -> None:
+    report = verbs.add_parser(
+        "report",
+        help="write a page on a run, or on how two differ",
+        description="Write reports/NAME/report.html, one file that needs no network: scores, "
+        "curves, classes, the worst pictures, the audit, provenance. Or with two runs "
+        "reports/NAME/compare.html: how they differ.",
+    )
+    report.add_argument(
+        "runs",
+        metavar="RUN",
+        nargs="*",
+        action=_AtMostTwo,
+        help="a competition or blend of params.yaml (default: all); for a comparison two runs, "
+        "also revisions of git, experiments of DVC, or NAME@REVISION",
+    )
+
+
+class _AtMostTwo(argparse.Action):
+    """Refuses a third value."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002  (argparse's)
+    ) -> None:
+        if len(values) > 2:
+            parser.error(f"found {len(values)} runs, expected one, or two to compare; none: all")
+        setattr(namespace, self.dest, values)
 
 
 def _add_lists(verbs: _Verbs) -> None:

@@ -1,0 +1,245 @@
+"""The results of a run: of the files here, and of a commit."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from darkroom.cli.report.comparison import comparison_page, comparison_pages
+from darkroom.cli.report.report import read_committed
+from darkroom.cli.report.runs import Run, flat_params, read_here, read_of_revision, read_run
+from darkroom.cli.report.sections.scores import (
+    baseline_of,
+    changed_params,
+    is_less_better,
+    score_names,
+    shown_difference,
+)
+from darkroom.errors import ArtifactError, ParamsError
+from darkroom.prediction.tables import as_csv
+from darkroom.tasks.metrics.specs import METRICS
+from tests.support.committed import commit, git
+
+PARAMS = """
+seed: 7
+folds: [0, 1]
+blends: [{name: both, members: [a, b]}]
+transfers: [{to: a, from: models/b/fold0}]
+a: {train: {lr: 0.1, rates: {backbone: 0.5}}}
+b: {train: {lr: 0.2}}
+"""
+
+
+def put(path: str, text: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text)
+
+
+def metrics(**values: float) -> str:
+    return json.dumps({"validation": values})
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    put("params.yaml", PARAMS)
+    put("reports/a/metrics.json", metrics(accuracy=0.9, baseline_accuracy=0.5, images=10))
+    return tmp_path
+
+
+def test_a_run_of_these_files(project: Path) -> None:
+    put("reports/a/history/fold1.csv", "epoch,loss/val\n1,\n2,0.5\n")
+    put("reports/a/curves/confusion.csv", "actual,predicted\nNA,01\n")
+    run = read_run("now", "a", read_here)
+    assert run is not None
+    assert (run.metric, run.score) == ("accuracy", 0.9)
+    assert list(run.history) == ["1"]
+    assert run.history["1"]["loss/val"].isna().tolist() == [True, False]
+    assert run.curves["confusion"].to_numpy().tolist() == [["NA", "01"]]  # texts stay texts
+    assert run.scores is None
+    assert run.test == {}
+
+
+@pytest.mark.parametrize("text", ["=1+1", "'a", "-x", "10", "+a", "@b", "plain"])
+def test_an_id_is_as_it_was_before_the_table_was_written(project: Path, text: str) -> None:
+    put("reports/a/scores.csv", as_csv(pd.DataFrame({"id": [text], "score": [0.5]})))
+    run = read_run("now", "a", read_here)
+    assert run is not None
+    assert run.scores is not None
+    assert run.scores["id"].tolist() == [text]
+    assert run.scores["score"].tolist() == [0.5]
+
+
+@pytest.mark.usefixtures("project")
+def test_no_scores_are_no_run() -> None:
+    assert read_run("now", "b", read_here) is None
+    put("reports/gone/metrics.json", metrics(accuracy=0.9))
+    assert read_run("now", "gone", read_here) is None  # of a section that is no more
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("reports/a/metrics.json", "{"),
+        ("reports/a/metrics.json", "[1]"),
+        ("reports/a/scores.csv", "id,score\na,high\n"),
+        ("reports/a/scores.csv", ""),
+    ],
+)
+@pytest.mark.usefixtures("project")
+def test_damage_names_the_file(path: str, text: str) -> None:
+    put(path, text)
+    with pytest.raises(ArtifactError, match=rf"{path}: it is damaged"):
+        read_run("now", "a", read_here)
+
+
+def test_parameters_of_a_section_and_of_a_blend() -> None:
+    params: dict[str, Any] = {
+        "seed": 7,
+        "blends": [{"name": "both", "members": ["a", "b"]}],
+        "transfers": [{"to": "a", "from": "x"}],
+        "a": {"train": {"lr": 0.1, "rates": {}}},
+        "b": {"train": {"lr": 0.2}},
+    }
+    assert flat_params(params, "a") == {
+        "seed": 7,
+        "transfers.to": "a",
+        "transfers.from": "x",
+        "train.lr": 0.1,
+        "train.rates": {},
+    }
+    both = flat_params(params, "both")
+    assert (both["a.train.lr"], both["b.train.lr"], both["blend.name"]) == (0.1, 0.2, "both")
+
+
+def test_a_changed_parameter_is_one_that_differs() -> None:
+    rows = changed_params({"a": 1, "b": None, "c": [1]}, {"a": 1, "b": False, "d": "x"})
+    shown = [[each if isinstance(each, str) else each.text for each in row] for row in rows]
+    assert shown == [["b", "null", "false"], ["c", "[1]", "(none)"], ["d", "(none)", "x"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "new", "old", "words", "kind"),
+    [
+        ("accuracy", 0.9, 0.8, "+0.1000 ▲", "good"),
+        ("accuracy", 0.8, 0.9, "−0.1000 ▼", "bad"),
+        ("log_loss", 0.8, 0.9, "−0.1000 ▲", "good"),
+        ("rmse", 0.9, 0.8, "+0.1000 ▼", "bad"),
+        ("accuracy", 0.9, 0.90001, "±0.0000", "faint"),
+        ("accuracy", None, 0.9, "–", "faint"),
+    ],
+)
+def test_whether_a_difference_is_better(
+    name: str, new: float | None, old: float, words: str, kind: str
+) -> None:
+    cell = shown_difference(name, new, old, METRICS["accuracy"])
+    assert cell.text == words
+    assert kind in cell.kind
+
+
+def test_less_is_better_of_losses_and_their_variants() -> None:
+    assert is_less_better("log_loss_cross_fitted", METRICS["log_loss"])
+    assert is_less_better("mae", METRICS["r2"])
+    assert not is_less_better("dice_at_half", METRICS["dice"])
+
+
+def test_baselines_and_counts_are_no_scores() -> None:
+    values = dict.fromkeys(
+        ("dice", "dice_at_half", "baseline_mean_mask", "macro_f1_of", "threshold", "images"), 1.0
+    )
+    assert score_names(values) == ["dice", "dice_at_half"]
+    several = {"dice": 0.9, "baseline_all_background": 0.1, "baseline_mean_mask": 0.6}
+    assert baseline_of(several, "dice", METRICS["dice"]) == 0.6
+    assert baseline_of({"f1": 0.4}, "f1", METRICS["f1"]) is None
+
+
+def test_two_sections_are_compared(project: Path) -> None:
+    put("reports/b/metrics.json", metrics(accuracy=0.7, images=12))
+    scores = pd.DataFrame({"id": ["x", "y"], "score": [0.2, 0.9]})
+    put("reports/a/scores.csv", as_csv(scores))
+    put("reports/b/scores.csv", as_csv(scores.assign(score=[0.5, 0.8])))
+    old, new = (read_run(name, name, read_here) for name in "ab")
+    assert old is not None
+    assert new is not None
+    result = comparison_page(old, new)
+    assert result.title == "a → b"
+    assert [tile.value for tile in result.tiles] == ["0.9000", "0.7000", "−0.2000 ▼"]
+    sections = {section.id: section for section in result.sections}
+    assert "not scored on the same number of images" in sections["scores"].findings[0].text
+    assert "1 became better, 1 worse" in sections["images"].lead
+    assert "+0.3000" in "".join(sections["images"].blocks)
+
+
+@pytest.mark.usefixtures("project")
+def test_an_older_run_needs_git() -> None:
+    with pytest.raises(ArtifactError, match="no project of both"):
+        read_of_revision("HEAD")
+
+
+PIPELINE = """
+stages:
+  evaluate:
+    cmd: python -c "import shutil; shutil.copy('scores.json', 'reports/a/metrics.json')"
+    deps: [scores.json]
+    metrics: [reports/a/metrics.json]
+"""
+
+
+def dvc(*words: str) -> None:
+    command = [sys.executable, "-m", "dvc", *words, "--quiet"]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def here() -> Run:
+    run = read_run("now", "a", read_here)
+    assert run is not None
+    return run
+
+
+def commit_again(root: Path) -> str:
+    """Commit all of a project, and return the commit before."""
+    before = git(root, "rev-parse", "HEAD")
+    commit(root)
+    return before
+
+
+@pytest.mark.slow
+def test_a_committed_run_is_read_from_the_cache_of_dvc(project: Path) -> None:
+    """The file has been replaced since, and its parameters were others."""
+    put("scores.json", metrics(accuracy=0.9, images=10))
+    put("dvc.yaml", PIPELINE)
+    put(".gitignore", "/reports/\n")
+    git(project, "init", "--quiet")
+    with pytest.raises(ParamsError, match="there is no such run"):
+        read_of_revision("HEAD")  # nothing is committed
+    dvc("init")
+    dvc("repro")
+    assert read_committed(here()) == (None, "dvc.lock, which says what a run left, is in no commit")
+    commit(project)
+    assert read_committed(here())[0] is None  # it is this one
+    put("params.yaml", PARAMS.replace("0.1", "0.3"))
+    put("scores.json", metrics(accuracy=0.8, images=10))
+    dvc("repro")
+    earlier, _ = read_committed(here())
+    assert earlier is not None
+    assert (earlier.label, earlier.score) == ("the last commit", 0.9)
+    first = commit_again(project)
+    earlier, _ = read_committed(here())
+    assert earlier is not None
+    assert (earlier.label, earlier.score) == (f"commit {first[:7]}", 0.9)
+    git(project, "reset", "--soft", "--quiet", "HEAD~1")
+    pages = dict(comparison_pages("HEAD", "a"))
+    assert list(pages) == ["a"]
+    assert pages["a"].title == "a: HEAD → now"
+    assert [tile.value for tile in pages["a"].tiles] == ["0.9000", "0.8000", "−0.1000 ▼"]
+    assert pages["a"].sections[1].findings[0].text == "1 parameter changed since HEAD: train.lr."
+    assert list(dict(comparison_pages("a@HEAD", "a"))) == ["a"]
+    assert list(dict(comparison_pages("HEAD", "HEAD"))) == ["a"]  # every one that has scores
+    with pytest.raises(ParamsError, match="there is no such run"):
+        list(comparison_pages("HEAD~7", "a"))
+    with pytest.raises(ArtifactError, match="b of HEAD has no scores"):
+        list(comparison_pages("b@HEAD", "b"))
