@@ -14,7 +14,7 @@ SEED ?= 1
 # A worker that dies ends the run: one that is replaced can leave it waiting for ever.
 PYTEST := python -m pytest --numprocesses auto --dist loadfile --max-worker-restart 0
 
-.PHONY: help install demo repro test test-fast test-all faults safety cov check format bench profile tensorboard schema deps lock clean
+.PHONY: help install demo repro test test-fast test-all faults safety cov check format bench profile report tensorboard schema deps lock clean
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 14
@@ -74,6 +74,9 @@ bench: install ## Measure the loader and the submission writer against the usual
 
 profile: install ## Show where a short training spends its time
 	python -m benchmarks.profile
+
+report: install ## Write a page on each run: scores, classes, the worst pictures, what changed since the last commit
+	darkroom report
 
 tensorboard: install ## Open every training run
 	tensorboard --logdir runs --host 127.0.0.1 --samples_per_plugin images=1000,pr_curves=1000

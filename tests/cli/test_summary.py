@@ -25,7 +25,8 @@ def test_the_summary_of_a_competition(project: Project, capfd: pytest.CaptureFix
         "  submission  submissions/tiny.csv.gz\n"
         "  checked     5 rows: valid\n"
         "  pictures    reports/tiny/contact_sheet.jpg reports/tiny/best_and_worst.jpg\n"
-        "\ntraining runs:  make tensorboard\n"
+        "\nreports:        make report\n"
+        "training runs:  make tensorboard\n"
     )
 
 

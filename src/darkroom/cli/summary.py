@@ -18,7 +18,8 @@ def run() -> int:
     layouts = [Layout(name) for name in params.competitions]
     layouts += [Layout(blend.name, first=blend.members[0]) for blend in params.blends]
     valid = [_print_competition(paths) for paths in layouts]
-    print("\ntraining runs:  make tensorboard")
+    print("\nreports:        make report")
+    print("training runs:  make tensorboard")
     return 0 if all(valid) else 6
 
 

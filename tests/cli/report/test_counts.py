@@ -9,11 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support
 
+from darkroom.cli.main import read_context
 from darkroom.cli.report.counts import BINS, Counts, count_predictions
-from darkroom.cli.report.evidence import Evidence
+from darkroom.cli.report.evidence import Evidence, read_evidence
 from darkroom.index.card import Card
 from darkroom.prediction.decision import Decision
 from darkroom.prediction.predictions import Header, Prediction, Predictions, write_predictions
+from tests.support.damage import Project
 
 Floats = NDArray[np.float32]
 
@@ -154,3 +156,28 @@ def test_values_have_no_classes(tmp_path: Path, task: str) -> None:
     card = Card(task, ("age",), header=("id", "age"))
     data = evidence(tmp_path, card, np.ones((4, 1), np.float32), np.ones((4, 1)), Decision(None))
     assert count_predictions(data) is None
+
+
+def test_pixels_of_masks_are_those_of_the_picture_without_its_padding(project: Project) -> None:
+    project("masks")
+    data = read_evidence(read_context("tiny"))
+    counts = count_predictions(data)
+    assert counts is not None
+    assert (counts.unit, counts.images, counts.names) == ("pixel", 8, ("mask",))
+    rows = slice(2, 29)  # 40 x 48 px became 27 x 32 of 32 x 32
+    limit = data.decision.threshold_array(1)[0]
+    hits = positives = predicted = 0
+    for ids, probabilities, _ in data.predictions[0].batches():
+        for image_id, planes in zip(ids, probabilities, strict=True):
+            mask = data.shards.mask(data.shards.ids.index(image_id))
+            assert mask is not None
+            truth, answer = mask[0, rows] > 0, planes[0, rows] > limit
+            hits += int((truth & answer).sum())
+            positives += int(truth.sum())
+            predicted += int(answer.sum())
+    assert counts.known_count.tolist() == [8 * 27 * 32]
+    assert counts.positives.tolist() == [positives]
+    assert counts.predicted.tolist() == [predicted]
+    assert counts.hits.tolist() == [hits]
+    assert counts.images_with.tolist() == [8]
+    assert counts.above[:, 0, 0].sum() <= 8 * 27 * 32
