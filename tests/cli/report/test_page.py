@@ -108,3 +108,35 @@ def test_a_scatter_has_some_of_very_many_points() -> None:
     chart = scatter_chart(values, values, title="t", x_label="is", y_label="answer")
     assert 1000 < chart.count("<circle") <= 1500
     assert "10000 points" in chart
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours, "#rrggbb", by WCAG 2.2: 1 to 21."""
+    shares = [[int(text[k : k + 2], 16) / 255 for k in (1, 3, 5)] for text in (one, other)]
+    linear = [
+        [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in s] for s in shares
+    ]
+    low, high = sorted(0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in linear)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_contrast_by_hand() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.478, abs=0.001)
+
+
+def test_all_text_can_be_read() -> None:
+    """WCAG AA asks for 4.5 of text."""
+    text = page.render(Page("t", "", (), []))
+    colours = dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6});", text.split("@media print")[0]))
+    grounds = [colours[name] for name in ("paper", "card")]
+    rules = re.findall(
+        r"(?<![-\w])color: (#[0-9a-f]{6}|var\(--\w+\))", text.split("@media print")[0]
+    )
+    inks = {colours[rule[6:-1]] if rule.startswith("var") else rule for rule in rules}
+    assert len(inks) > 5
+    weak = {(ink, on) for ink in inks for on in grounds if contrast(ink, on) < 4.5}
+    assert weak == {(colours["paper"], on) for on in grounds}  # the skip link, on ink
+    tints = re.findall(r"--tint: (#[0-9a-f]{6})", text.split("@media print")[0])
+    assert len(tints) == 2
+    assert min(contrast(colours["ink"], tint) for tint in tints) > 4.5
