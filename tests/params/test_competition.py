@@ -65,4 +65,4 @@ def test_samples_are_those_that_can_be_drawn() -> None:
 
 def test_the_processor_can_always_be_asked_for() -> None:
     assert choose_device("cpu").type == "cpu"
-    assert choose_device("auto").type in ("cpu", "cuda")
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")

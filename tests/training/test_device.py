@@ -94,6 +94,12 @@ def test_on_a_gpu_any_algorithm_is_used_only_if_asked_for() -> None:
     assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
 
 
+def test_what_an_accelerator_cannot_compute_the_same_twice_is_a_warning() -> None:
+    for name, mode in (("cpu", 2), ("cuda", 1), ("mps", 1)):
+        with deterministic(torch.device(name)):
+            assert torch.get_deterministic_debug_mode() == mode
+
+
 def test_compiled_networks_are_deterministic_too() -> None:
     switch = torch._inductor.config
     with deterministic(torch.device("cpu"), compiled=True):

@@ -68,7 +68,7 @@ def choose_device(accelerator: str) -> torch.device:
     """Return the device of an accelerator of this machine.
 
     Args:
-        accelerator: "cpu", "cuda" or "mps"; "auto" is cuda where there is one, else cpu.
+        accelerator: "cpu", "cuda" or "mps"; "auto" is cuda where there is one, else mps, else cpu.
 
     Raises:
         ParamsError: There is no such accelerator.
@@ -78,9 +78,10 @@ def choose_device(accelerator: str) -> torch.device:
         >>> choose_device("cpu")
         device(type='cpu')
     """
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.mps.is_available()}
+    has_mps = torch.backends.mps.is_available()
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": has_mps}
     if accelerator == "auto":
-        return torch.device("cuda" if present["cuda"] else "cpu")
+        return torch.device(next(name for name in ("cuda", "mps", "cpu") if present[name]))
     if accelerator not in present:
         raise ParamsError(
             "there is no accelerator of this name",

@@ -1,7 +1,6 @@
 """Atomic writes of files and folders, and locks between processes."""
 
 import errno
-import fcntl
 import fnmatch
 import hashlib
 import itertools
@@ -12,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from darkroom.errors import ParamsError, ResourceError
+from darkroom.project.file_locks import fsync_folder, open_lock, try_lock, wait_lock
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _BY_SIZE = (*DISK_FULL, errno.EFBIG)
@@ -70,7 +70,7 @@ def replace(source: Path, target: Path) -> None:
     Without the fsync of the folder, a power cut may bring the old name back, or neither.
     """
     source.replace(target)
-    _fsync_folder(target.parent)
+    fsync_folder(target.parent, ignored=_NO_FSYNC)
 
 
 def make_folder(path: Path, *, private: bool = False) -> None:
@@ -88,18 +88,7 @@ def _make_folder(path: Path, mode: int = 0o777) -> None:
     absent = list(itertools.takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
     for folder in reversed(absent):
         folder.mkdir(mode=mode, exist_ok=True)
-        _fsync_folder(folder.parent)
-
-
-def _fsync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in _NO_FSYNC:
-            raise
-    finally:
-        os.close(handle)
+        fsync_folder(folder.parent, ignored=_NO_FSYNC)
 
 
 @contextmanager
@@ -135,7 +124,7 @@ def atomic_folder(path: Path, *, resume: str = "") -> Iterator[Path]:
         with _naming(path, part, codes=_BY_SIZE):
             yield part
         with _naming(path, part):
-            _fsync_folder(part)
+            fsync_folder(part, ignored=_NO_FSYNC)
             if path.exists():
                 path.rename(old)
             replace(part, path)
@@ -168,16 +157,13 @@ def lock(
         shared: Whether other processes may hold it too, if they share it.
         busy: Called if another process holds the lock: it returns to wait, or raises to refuse.
     """
-    if path.is_dir():
-        handle = os.open(path, os.O_RDONLY)
-    else:
+    if not path.is_dir():
         make_folder(path.parent, private=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    handle = open_lock(path)
     try:
-        if not _is_free(handle, kind):
+        if not try_lock(handle, shared=shared):
             busy()
-            fcntl.flock(handle, kind)
+            wait_lock(handle, shared=shared)
         yield
     finally:
         os.close(handle)
@@ -235,15 +221,6 @@ def clear_leftovers(path: Path) -> None:
             shutil.rmtree(path.with_name(f".{path.name}.{end}"), ignore_errors=True)
 
 
-def _is_free(handle: int, kind: int) -> bool:
-    """Lock an open file or folder if it is free; return whether it was."""
-    try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _link_target(path: Path) -> Path:
     """Return the folder that a link leads to; the path itself if it is none."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
@@ -254,7 +231,7 @@ def _refuse_target(link: Path, target: Path) -> None:
     found, fix = "", "mount its disk, or make that folder"
     if not target.parent.is_dir():
         found = f"{target.parent}, which does not exist"
-    elif target.is_mount():
+    elif os.path.ismount(target):  # Path.is_mount lacks on Windows until Python 3.12
         found, fix = (
             f"{target}, the root of a disk",
             f"link to a folder in it: {target / link.name}",

@@ -6,7 +6,6 @@ otherwise makes it anew. So it does not matter whether the other section is bein
 damaged or gone: a file of another digest is not used, and nobody waits.
 """
 
-import fcntl
 import os
 import shutil
 import sys
@@ -19,10 +18,10 @@ from typing import Any, BinaryIO
 from darkroom.errors import ArtifactError
 from darkroom.project import files
 from darkroom.project.checked_json import read_json, write_json
+from darkroom.project.file_locks import clone_blocks
 
 NOTES = Path(".darkroom/results")
 _UNVERIFIED = ".shared"  # in the folder to fill: files whose digests are still to be compared
-_FICLONE = 0x40049409  # ioctl of Linux: share a file's blocks until one of the two is written
 
 
 def note_result(
@@ -132,7 +131,7 @@ def _link(source: Path, target: Path) -> None:
 def shares_blocks(source: BinaryIO, copy: BinaryIO) -> bool:
     """Make a new file share another's blocks (a reflink); return whether the file system can."""
     try:
-        fcntl.ioctl(copy.fileno(), _FICLONE, source.fileno())
+        clone_blocks(source.fileno(), copy.fileno())
     except OSError:
         return False
     return True

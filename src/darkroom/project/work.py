@@ -1,6 +1,5 @@
 """Folders of half-done work: one process at a time, kept until the result is there."""
 
-import fcntl
 import os
 import shutil
 import sys
@@ -10,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from darkroom.project import files
+from darkroom.project.file_locks import try_lock, wait_lock
 
 LOCK = "work.lock"
 WAITING = "waiting.lock"  # held by every process that waits for the folder
@@ -98,10 +98,9 @@ def _take(folder: Path) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(handle).st_ino == path.stat().st_ino:
+        if try_lock(handle) and os.fstat(handle).st_ino == path.stat().st_ino:
             return handle
-    except (BlockingIOError, FileNotFoundError):
+    except FileNotFoundError:
         pass
     os.close(handle)
     return None
@@ -114,7 +113,7 @@ def _announced(folder: Path) -> Iterator[None]:
         with suppress(FileNotFoundError):  # it has just been removed
             handle = os.open(folder / WAITING, os.O_RDWR | os.O_CREAT, 0o600)
             stack.callback(os.close, handle)
-            fcntl.flock(handle, fcntl.LOCK_SH)
+            wait_lock(handle, shared=True)
         yield
 
 
@@ -125,12 +124,9 @@ def _is_awaited(folder: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not try_lock(handle)
     finally:
         os.close(handle)
-    return False
 
 
 def _contents(folder: Path) -> set[str]:

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import sys
 from bisect import bisect_right
 from collections.abc import Collection
 from itertools import accumulate
@@ -13,6 +14,7 @@ from darkroom.errors import DataError
 from darkroom.project.names import FIRST_PART, list_names
 
 _BUFFER_BYTES = 2**16
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows would else translate the ends of lines
 
 
 def is_part(name: str) -> bool:
@@ -100,13 +102,22 @@ class SeekableBytes(io.RawIOBase):
         return self.place
 
 
+def _read_at(descriptor: int, size: int, place: int) -> bytes:
+    if sys.platform == "win32":
+        os.lseek(descriptor, place, os.SEEK_SET)
+        data = os.read(descriptor, size)
+    else:
+        data = os.pread(descriptor, size, place)  # moves no place that a forked process shares
+    return data
+
+
 class _Parts(SeekableBytes):
     """Several files, one after the other, as one that can be read and sought in."""
 
     def __init__(self, paths: list[Path]) -> None:
         self._descriptors: list[int] = []
         for path in paths:
-            self._descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            self._descriptors.append(os.open(path, os.O_RDONLY | _BINARY))
         sizes = [os.fstat(descriptor).st_size for descriptor in self._descriptors]
         self._ends = list(accumulate(sizes))
         super().__init__(self._ends[-1])
@@ -116,7 +127,7 @@ class _Parts(SeekableBytes):
         if number == len(self._ends):
             return 0
         begin = self._ends[number - 1] if number else 0
-        data = os.pread(self._descriptors[number], len(buffer), self.place - begin)
+        data = _read_at(self._descriptors[number], len(buffer), self.place - begin)
         buffer[: len(data)] = data
         self.place += len(data)
         return len(data)

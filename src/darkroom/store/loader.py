@@ -11,6 +11,7 @@ import itertools
 import math
 import os
 import shutil
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -386,7 +387,8 @@ def _initialise_worker(main_process: int, _worker: int) -> None:
     next checkpoint. Should the main process die while workers start, torch does not end them: it
     watches for a change of parent, which has happened already.
     """
-    os.setpgid(0, 0)
+    if sys.platform != "win32":  # it has no process groups, and no signals to them
+        os.setpgid(0, 0)
     processes.end_with_parent(main_process)
 
 

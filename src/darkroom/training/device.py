@@ -97,7 +97,7 @@ def deterministic(
 ) -> Iterator[None]:
     """Return a context in which torch uses deterministic algorithms only.
 
-    Some algorithms have no deterministic form on a GPU: there torch warns, elsewhere it raises.
+    Some algorithms have no deterministic form on a GPU: there torch warns, else it raises.
 
     Args:
         device: Of the training.
@@ -112,7 +112,7 @@ def deterministic(
     if device.type == "cuda":
         # cuBLAS is deterministic only with a workspace of its own for each stream.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    _set_deterministic(1 if device.type == "cuda" else 2, compiled=compiled)
+    _set_deterministic(2 if device.type == "cpu" else 1, compiled=compiled)
     # Else each new tensor is filled with NaN before it is written: a help to find kernels that
     # read what nobody wrote, for 5 to 7 % of the time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -138,9 +138,8 @@ def keep_freed_memory() -> None:
     it back page by page, each filled with zeros: a tenth of the time of small networks. Other C
     libraries, and tensors of more than 32 MiB, are left as they are.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, _MOST_IN_HEAP)
-        mallopt(_TRIM_THRESHOLD, _MOST_KEPT)
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(_MMAP_THRESHOLD, _MOST_IN_HEAP)
+            mallopt(_TRIM_THRESHOLD, _MOST_KEPT)

@@ -32,7 +32,7 @@ WRITING = (
     SafetyLine(
         "a new name is flushed",
         "project/files.py",
-        "    source.replace(target)\n    _fsync_folder(target.parent)\n",
+        "    source.replace(target)\n    fsync_folder(target.parent, ignored=_NO_FSYNC)\n",
         "    source.replace(target)\n",
         FILES,
     ),
@@ -53,7 +53,7 @@ WRITING = (
     SafetyLine(
         "a lock is taken",
         "project/files.py",
-        "            fcntl.flock(handle, kind)\n        yield\n",
+        "            wait_lock(handle, shared=shared)\n        yield\n",
         "            pass\n        yield\n",
         FILES,
     ),

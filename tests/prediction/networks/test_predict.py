@@ -124,6 +124,8 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_device("cuda")
     with pytest.raises(ParamsError, match=r"found: gpu[\s\S]*auto, cpu, cuda, mps"):
         choose_device("gpu")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("auto").type == "mps"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto").type == "cuda"
 
