@@ -7,6 +7,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Without it every command would compile the packages anew.
 unexport PYTHONDONTWRITEBYTECODE
 INSTALLED := .venv/installed
+# The build of torch: cpu, cu126 ... (untested); empty: the locked one, which on Linux is NVIDIA's.
+TORCH ?=
 
 SEED ?= 1
 
@@ -14,7 +16,8 @@ SEED ?= 1
 # A worker that dies ends the run: one that is replaced can leave it waiting for ever.
 PYTEST := python -m pytest --numprocesses auto --dist loadfile --max-worker-restart 0
 
-.PHONY: help install demo repro test test-fast test-all faults safety cov check format bench profile report tensorboard schema deps lock clean
+.PHONY: help install demo repro test test-fast test-low test-all faults safety cov check format bench profile report \
+  tensorboard schema deps docs lock clean
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,9 +27,19 @@ install: $(INSTALLED) ## Make .venv with the locked packages and this one
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Darkroom needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@echo "Installing into .venv: $$(grep -c == requirements.lock) packages, and nothing outside of it."
+ifeq ($(TORCH)$(shell uname -s),Linux)
+	@echo "They take 6.6 GB. 4 GB are for NVIDIA's GPUs: PyPI has no other build of torch for Linux, so they"
+	@echo "come with or without a GPU. On a small disk or a slow line: make $(MAKECMDGOALS) TORCH=cpu (untested)."
+endif
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
-	.venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes --compile-bytecode -r requirements.lock
+ifeq ($(TORCH),)
+	.venv/bin/uv pip install --python .venv/bin/python --require-hashes --compile-bytecode -r requirements.lock
+else
+	sed -E 's/ *\\$$//; /^ +(--hash|#)/d; /^(nvidia|cuda|triton)-?/d' requirements.lock > .venv/requirements.txt
+	.venv/bin/uv pip install --python .venv/bin/python --torch-backend $(TORCH) --compile-bytecode -r .venv/requirements.txt
+endif
 	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
 	@touch $@
 
@@ -42,6 +55,12 @@ test: install ## Run the tests, but for many rounds and full sizes
 
 test-fast: install ## Run the tests that take less than a second or two each
 	$(PYTEST) -m "not slow"
+
+test-low: ## Run the fast tests with the oldest packages that pyproject.toml allows, in .venv-low
+	$(PYTHON) -m venv .venv-low
+	.venv-low/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
+	.venv-low/bin/uv pip install --python .venv-low/bin/python --resolution lowest-direct --editable '.[all,dev]'
+	.venv-low/bin/python -m pytest -m "not slow" -o filterwarnings=default --disable-warnings
 
 test-all: install ## Run every test, with more rounds of each scenario
 	$(PYTEST) --rounds 30 --hypothesis-profile thorough
@@ -59,6 +78,8 @@ check: install ## Lint, formatting, types, and the parameters' schema
 	ruff check .
 	ruff format --check .
 	mypy
+	mypy --platform win32 --cache-dir .mypy_cache/win32 src  # names that Windows lacks
+	mypy --platform darwin --cache-dir .mypy_cache/darwin src
 	darkroom schema | diff -u params.schema.json - || { echo "run: make schema" >&2; exit 1; }
 
 format: install ## Format the code and mend what the linter can
@@ -87,8 +108,17 @@ schema: install ## Write params.schema.json anew
 deps: install ## Write the code dependencies of dvc.yaml anew, from the imports
 	python -m tests.support.dvc_deps
 
+docs: install ## Build site/ from README.md and docs/
+	rm -rf .darkroom/docs && mkdir -p .darkroom/docs
+	cp -R docs/. CHANGELOG.md CONTRIBUTING.md SECURITY.md .darkroom/docs
+	sed 's#(docs/#(#g' README.md > .darkroom/docs/index.md
+	sed -i.bak 's#(\.\./README\.md#(index.md#g; s#(\.\./#(#g; s#(docs/#(#g' .darkroom/docs/[a-zC-S]*.md
+	rm -f .darkroom/docs/*.bak
+	NO_MKDOCS_2_WARNING=1 uv tool run --quiet --from mkdocs==1.6.1 --with mkdocs-material==9.8.2 mkdocs build --strict --quiet
+	@echo "site/index.html; to search it: python -m http.server --directory site"
+
 lock: install ## Resolve pyproject.toml into requirements.lock
-	uv pip compile pyproject.toml --extra dev --extra 7z --extra dicom --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra all --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --quiet --output-file requirements.lock
 
 clean: ## Remove half-done work and the tools' caches; results stay
