@@ -73,7 +73,18 @@ SUBMIT = {
     "again": False,
     "uncommitted": False,
 }
-COMMANDS = ["check", "lr", "submit", "history", "summary", "report", "use", "networks", "schema"]
+COMMANDS = [
+    "check",
+    "lr",
+    "submit",
+    "history",
+    "bundle",
+    "summary",
+    "report",
+    "use",
+    "networks",
+    "schema",
+]
 
 
 @pytest.mark.parametrize("verb", [*parser.STAGES, *COMMANDS])

@@ -83,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     _add_check(verbs)
     _add_lr(verbs)
     _add_kaggle(verbs)
+    _add_bundle(verbs)
     verbs.add_parser("summary", help="print every submission's path, score and checks")
     _add_report(verbs)
     _add_lists(verbs)
@@ -273,6 +274,23 @@ class _AtMostTwo(argparse.Action):
         if len(values) > 2:
             parser.error(f"found {len(values)} runs, expected one, or two to compare; none: all")
         setattr(namespace, self.dest, values)
+
+
+def _add_bundle(verbs: _Verbs) -> None:
+    bundle = verbs.add_parser(
+        "bundle",
+        help="write a data set and a notebook that predict on Kaggle, without a network",
+        description="Write a folder for a competition that runs your notebook on a hidden test "
+        "set: a data set with the models, Darkroom and the packages that Kaggle lacks, and a "
+        "notebook that predicts with them. Nothing is sent.",
+    )
+    bundle.add_argument("name", metavar="NAME", help="a competition of params.yaml, or a blend")
+    bundle.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="default: bundles/NAME; an older one is replaced"
+    )
+    bundle.add_argument(
+        "--user", metavar="USER", help="your name on Kaggle (default: KAGGLE_USERNAME)"
+    )
 
 
 def _add_lists(verbs: _Verbs) -> None:

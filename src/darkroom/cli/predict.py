@@ -47,7 +47,7 @@ def run(
             raise DataError("it is not there", file=path, fix="correct the path")
     if images is not None and out.resolve() == images.resolve():
         raise ParamsError("the result would replace what it is made of", found=f"--out {out}")
-    predictor = _load(context, fold, needs_card=raw is not None)
+    predictor = load_predictor(context, fold, needs_card=raw is not None)
     with tempfile.TemporaryDirectory(prefix="darkroom-") as scratch:
         if images is not None:
             _predict_pictures(context.name, predictor, images, out, Path(scratch), overlay)
@@ -79,7 +79,7 @@ def _check_out(out: Path, *, masks: bool, is_submission: bool) -> None:
         )
 
 
-def _load(context: Context, fold: Fold | None, *, needs_card: bool) -> Predictor:
+def load_predictor(context: Context, fold: Fold | None, *, needs_card: bool) -> Predictor:
     """Return the predictor of a section, or of a blend."""
     paths, stage = context.paths, "evaluate" if context.blend is None else "blend"
     folds = context.folds if fold is None else (fold,)
@@ -144,7 +144,7 @@ def _announce(name: str, pictures: int, predictor: Predictor) -> None:
 def _predict_test_set(
     context: Context, predictor: Predictor, raw: Path, out: Path, scratch: Path
 ) -> None:
-    _require_all_folds(context, predictor)
+    require_all_folds(context, predictor)
     assert predictor.beside is not None
     card = predictor.beside.card
     assert card is not None
@@ -155,7 +155,7 @@ def _predict_test_set(
     print(f"{context.name}: {rows} rows of {len(test.ids)} test images in {out}")
 
 
-def _require_all_folds(context: Context, predictor: Predictor) -> None:
+def require_all_folds(context: Context, predictor: Predictor) -> None:
     """Refuse a decision of other networks, or of more, than those that predict a test set."""
     numbered = {
         info["fold"]: info["weights"]

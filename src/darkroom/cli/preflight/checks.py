@@ -71,7 +71,8 @@ def verify_submission(context: Context, *, uncommitted: bool) -> SubmissionFile:
         ArtifactError: The file has faults, or is not what the parameters make.
     """
     paths = context.paths
-    competition = _kaggle_competition(context.name, context.section.data)
+    competition = kaggle_competition(context.name, context.section.data)
+    _require_no_sample(context.name, context.section.data)
     commit = provenance.read_commit(paths.root)
     if not uncommitted:
         _require_committed(commit, paths.root)
@@ -97,7 +98,8 @@ def _require_score(value: object) -> float:
     return score
 
 
-def _kaggle_competition(name: str, data: Source) -> str:
+def kaggle_competition(name: str, data: Source) -> str:
+    """Return Kaggle's name of a section's competition; raise ParamsError if it has none."""
     if data.kaggle is None or "/" in data.kaggle:
         kind = ", a data set" if data.kaggle else ""
         raise ParamsError(
@@ -106,6 +108,10 @@ def _kaggle_competition(name: str, data: Source) -> str:
             found=f"{name}.data.kaggle: {data.kaggle or 'null'}{kind}",
             expected="the name of a Kaggle competition, as in its address",
         )
+    return data.kaggle
+
+
+def _require_no_sample(name: str, data: Source) -> None:
     if data.source == SAMPLE:
         raise ParamsError(
             "the submission is for the drawn sample, which is not on Kaggle",
@@ -114,7 +120,6 @@ def _kaggle_competition(name: str, data: Source) -> str:
             expected="`kaggle`, or the folder that holds the raw files",
             fix=f"edit it, then run `dvc repro submission@{name}`",
         )
-    return data.kaggle
 
 
 def _require_committed(commit: Commit | None, root: Path) -> None:

@@ -1,0 +1,73 @@
+"""bundle: a data set and a notebook that predict a competition's test files on Kaggle."""
+
+import os
+import re
+from pathlib import Path
+
+from darkroom.cli.predict import load_predictor, require_all_folds
+from darkroom.cli.preflight.checks import kaggle_competition
+from darkroom.deploy.bundle import DATASET, KERNEL, Models, require_place, write_bundle
+from darkroom.deploy.kernel import Kernel, slug_of
+from darkroom.errors import ParamsError
+from darkroom.project.paths import home
+from darkroom.stages._context import Context
+
+BUNDLES = Path("bundles")
+WHEELS = Path(".darkroom/wheels")
+_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+
+
+def run(context: Context, out: Path | None = None, user: str | None = None) -> None:
+    """Write the bundle of a section or a blend, after a check that its networks can predict.
+
+    Args:
+        context: The competition.
+        out: The folder to write; None: bundles/NAME.
+        user: Kaggle's name of the account; None: that of KAGGLE_USERNAME.
+
+    Raises:
+        ParamsError: It is of no competition of Kaggle, the account is not known, or the folder
+            holds something else.
+        ArtifactError: A model, the decision or the card is absent, or they do not fit together.
+        RemoteError: The wheels that Kaggle lacks could not be fetched.
+    """
+    out = BUNDLES / context.name if out is None else out
+    kernel = make_kernel(context, user or os.environ.get("KAGGLE_USERNAME", ""))
+    require_place(out)
+    size = write(context, kernel, out)
+    print(
+        f"{context.name}: {size / 1e6:,.1f} MB in {out}. Next, with Kaggle's own client:\n"
+        f"  kaggle datasets create -p {out / DATASET}    # later: kaggle datasets version\n"
+        f"  kaggle kernels push -p {out / KERNEL}\n"
+        f"Then submit the notebook's output at https://www.kaggle.com/code/{kernel.ref}"
+    )
+
+
+def make_kernel(context: Context, user: str) -> Kernel:
+    """Return the notebook of a section or a blend.
+
+    Raises:
+        ParamsError: It is of no competition of Kaggle, or the account is not known.
+    """
+    competition = kaggle_competition(context.name, context.section.data)
+    if not _USER.fullmatch(user):
+        raise ParamsError(
+            "Kaggle's name of your account is needed: data sets and notebooks begin with it",
+            found=user or "neither --user nor KAGGLE_USERNAME",
+            expected="--user NAME, as in the address https://www.kaggle.com/NAME",
+        )
+    has_gpu = context.section.predict.accelerator != "cpu"
+    return Kernel(context.name, user.lower(), slug_of(context.name), competition, has_gpu)
+
+
+def write(context: Context, kernel: Kernel, out: Path) -> int:
+    """Write a bundle whose networks, decision and card fit together; return its size, bytes."""
+    predictor = load_predictor(context, None, needs_card=True)
+    require_all_folds(context, predictor)
+    sections = context.members or (context,)
+    models = Models(
+        members=[each.paths for each in sections],
+        folds=context.folds,
+        infos=[info for each in (predictor, *predictor.others) for info in each.infos],
+    )
+    return write_bundle(out, kernel, context.paths, models, home() / WHEELS)
