@@ -50,7 +50,7 @@ def test_only_listed_competitions_are_printed(
     assert "checked     5 rows: valid" in words
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"validation": 1}', '{"validation": {"dice": 1.0}}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"validation": 1}', '{"validation": {"dice": "1"}}'])
 def test_damaged_metrics(project: Project, capfd: pytest.CaptureFixture[str], text: str) -> None:
     put("reports/tiny/metrics.json", text)(project("masks"))
     assert main(["summary"]) == 6
@@ -65,8 +65,8 @@ def test_scores_of_test_images_stand_below_those_of_validation(
     project: Project, capfd: pytest.CaptureFixture[str]
 ) -> None:
     root = project("masks")
-    scores = '{"dice": 0.75, "baseline_mean_mask": 0.5, "images": 5}'
-    tiny.put(root / "reports/tiny/test_metrics.json", scores)
+    tiny.put(root / "reports/tiny/test_metrics.json", '{"dice": 0.75, "baseline_mean_mask": 0.5}')
+    tiny.put(root / "reports/tiny/test_evaluation.json", '{"images": 5}')
     words = run_summary(capfd, 0)
     assert " on 8 images\n  test        dice 0.7500 (baseline: 0.5000) on 5 images\n" in words
     tiny.put(root / "reports/tiny/test_metrics.json", "[1]")

@@ -93,7 +93,7 @@ def test_each_fold_begins_from_its_own_fold(begin: Callable[..., None]) -> None:
     for fold in ("0", "1"):
         assert main(["predict", NEXT, "--fold", fold]) == 0
     assert main(["evaluate", NEXT]) == 0
-    assert "leaked_images" not in Path("reports/next/metrics.json").read_text()
+    assert "leaked_images" not in Path("reports/next/evaluation.json").read_text()
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_leak_that_is_allowed_is_marked(
         for part in ("valid", "test"):
             assert main(["predict", NEXT, "--fold", fold, "--part", part]) == 0
     assert main(["evaluate", NEXT]) == 0
-    metrics = json.loads(Path("reports/next/metrics.json").read_text())
+    metrics = json.loads(Path("reports/next/evaluation.json").read_text())
     assert metrics["validation"]["leaked_images"] == (split()["fold"] == "1").sum() == 8
     assert main(["submission", NEXT]) == 0
     tiny.edit(Path(), lambda params: params.update(competitions=[NEXT]))

@@ -11,6 +11,7 @@ from darkroom.params import file as paramfile
 from darkroom.params.competition import Params
 from darkroom.project import fingerprint
 from darkroom.project.paths import CHECKED, OWN_METRICS, PARAMS, Layout
+from darkroom.stages._evaluation import CURVES
 from darkroom.submission.writer import facts_path
 from tests.support import dvc_deps
 
@@ -169,9 +170,10 @@ def test_paths_are_those_of_the_layout() -> None:
             str(path)
             for path in (
                 paths.metrics,
+                paths.evaluation,
                 paths.decision,
                 paths.scores,
-                paths.curves,
+                *(paths.curves / f"{table}.csv" for table in CURVES),
                 paths.evaluation_sheet,
             )
         ),
@@ -180,13 +182,18 @@ def test_paths_are_those_of_the_layout() -> None:
             str(path)
             for path in (
                 *(blend.all_predictions, blend.blend, blend.metrics, blend.decision, blend.scores),
-                *(blend.curves, blend.evaluation_sheet, blend.test_metrics),
+                *(blend.curves / f"{table}.csv" for table in CURVES),
+                *(blend.evaluation_sheet, blend.test_metrics),
+                *(blend.evaluation, blend.test_evaluation),
                 *(blend.submission, facts_path(blend.submission)),
             )
         ),
         "submission": sorted(
             str(path)
-            for path in (paths.submission, facts_path(paths.submission), paths.test_metrics)
+            for path in (
+                *(paths.submission, facts_path(paths.submission)),
+                *(paths.test_metrics, paths.test_evaluation),
+            )
         ),
     }
     assert paths.history(3).as_posix() == history.replace(FOLD, "3")

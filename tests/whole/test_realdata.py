@@ -65,8 +65,8 @@ def test_the_competitions_that_ship(
     elif name == "celeba":
         assert (len(rows), len(rows[0])) == (11, 41)
         assert {value for row in rows[1:] for value in row[1:]} <= {"-1", "1"}
-        on_test = json.loads((tmp_path / f"reports/{name}/test_metrics.json").read_text())
-        assert on_test["images"] == 10
+        rest = json.loads((tmp_path / f"reports/{name}/test_evaluation.json").read_text())
+        assert rest["images"] == 10
     else:
         assert rows[0] == ["id", "class"]
         assert [row[0] for row in rows[1:]] == [f"{n}.jpeg" for n in range(70)]

@@ -65,6 +65,13 @@ BASELINES = {
         "targets",
     },
 }
+SCORES = {
+    "segmentation": {"dice", "baseline_mean_mask"},
+    "multilabel": {"accuracy", "baseline_accuracy", "macro_f1", "mean_average_precision"},
+    "multiclass": {"accuracy", "baseline_accuracy", "log_loss", "macro_f1"},
+    "binary": {"accuracy", "average_precision", "baseline_accuracy", "f1", "roc_auc"},
+    "regression": {"baseline_rmse", "mae", "r2", "rmse"},
+}
 CURVES = {
     "segmentation": ["threshold.csv"],
     "multilabel": ["attributes.csv", "threshold.csv"],
@@ -150,14 +157,18 @@ def _check_values(kind: str, cells: list[list[str]]) -> None:
 
 def _check_reports(root: Path, kind: str, task: str) -> None:
     reports = root / "reports/tiny"
-    scores = json.loads((reports / "metrics.json").read_text())["validation"]
+    alone = json.loads((reports / "metrics.json").read_text())["validation"]
+    assert set(alone) == SCORES[task]
+    scores = alone | json.loads((reports / "evaluation.json").read_text())["validation"]
     shared = {"images"} if task in WITHOUT_THRESHOLD else {"images", "threshold"}
     assert set(scores) == BASELINES[task] | shared
     validated = 16 if kind == "masks" else 8
     assert scores["images"] == validated
     threshold = json.loads((reports / "decision.json").read_text())["threshold"]
     assert threshold == scores.get("threshold")
-    assert [path.name for path in sorted((reports / "curves").iterdir())] == CURVES[task]
+    curves = sorted((reports / "curves").iterdir())
+    assert len(curves) == 6, "DVC must know the names of all"
+    assert [path.name for path in curves if len(pd.read_csv(path))] == CURVES[task]
     ids = pd.read_csv(reports / "scores.csv", dtype={"id": str})["id"]
     split = pd.read_csv(root / "data/start/tiny/split.csv", dtype={"id": str})
     folds = [0, 1] if kind == "masks" else [0]

@@ -90,8 +90,14 @@ def artefacts(context: Context, fold: Fold = 0, part: str = "valid") -> Places:
             paths.curves,
             paths.evaluation_sheet,
             paths.metrics,
+            paths.evaluation,
         ],
-        "submission": [paths.submission, paths.submission_facts, paths.test_metrics],
+        "submission": [
+            paths.submission,
+            paths.submission_facts,
+            paths.test_metrics,
+            paths.test_evaluation,
+        ],
     }
     locks = {
         name: [((paths.inputs if name in _SHARED else paths).lock(name), entries)]

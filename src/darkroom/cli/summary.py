@@ -1,6 +1,5 @@
 """summary: the path, scores and check of every submission."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,8 +7,7 @@ from darkroom.cli.check import check_file, require_written
 from darkroom.errors import ArtifactError
 from darkroom.params import file
 from darkroom.project.paths import PARAMS, Layout
-
-BASELINES = ("baseline_{}", "baseline_mean_mask")
+from darkroom.project.score_files import baselines, read_scores
 
 
 def run() -> int:
@@ -45,10 +43,9 @@ def _headlines(paths: Layout) -> list[tuple[str, str]]:
     """Return the name of each scored part (validation, test) and its headline."""
     file, stage = paths.metrics, "evaluate"
     try:
-        parts = list(json.loads(file.read_text()).items())
-        lines = [(part, _headline(scores)) for part, scores in parts]
+        lines = [("validation", _headline(read_scores(file, paths.evaluation, "validation")))]
         file, stage = paths.test_metrics, "submission"
-        on_test = json.loads(file.read_text()) if file.exists() else {}
+        on_test = read_scores(file, paths.test_evaluation)
         return [*lines, ("test", _headline(on_test))] if on_test else lines
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(
@@ -62,10 +59,7 @@ def _headlines(paths: Layout) -> list[tuple[str, str]]:
 def _headline(scores: Mapping[str, float | None]) -> str:
     """Return the first metric beside its baseline, which does not look at the images."""
     name, value = next(iter(scores.items()))
-    baseline = next(
-        (scores[key] for form in BASELINES if scores.get(key := form.format(name)) is not None),
-        None,
-    )
+    baseline = next((scores[key] for key in baselines(name) if scores.get(key) is not None), None)
     beside = "" if baseline is None else f" (baseline: {baseline:.4f})"
     leaked = scores.get("leaked_images")
     mark = f", {leaked} of them LEAKED: its first weights have learned them" if leaked else ""

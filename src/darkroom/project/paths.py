@@ -122,9 +122,19 @@ class Layout:
         return self.reports / "metrics.json"
 
     @property
+    def evaluation(self) -> Path:
+        """What says more about the validation scores: images, thresholds, baselines."""
+        return self.reports / "evaluation.json"
+
+    @property
     def test_metrics(self) -> Path:
         """The scores of the submission, where the answers are known."""
         return self.reports / "test_metrics.json"
+
+    @property
+    def test_evaluation(self) -> Path:
+        """What says more about the scores of the submission."""
+        return self.reports / "test_evaluation.json"
 
     @property
     def blend(self) -> Path:

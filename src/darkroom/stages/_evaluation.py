@@ -1,6 +1,5 @@
 """Score the predictions of validation images, decide, and write what evaluate writes."""
 
-import json
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
@@ -17,7 +16,7 @@ from darkroom.params.evaluate import Evaluate
 from darkroom.params.section import is_own_metric
 from darkroom.prediction import best_and_worst
 from darkroom.prediction.decision import write_decision
-from darkroom.prediction.label_scores import Evaluation
+from darkroom.prediction.label_scores import Evaluation, Metrics
 from darkroom.prediction.masks.counts import MaskRules
 from darkroom.prediction.masks.scores import score_masks
 from darkroom.prediction.predictions import Predictions
@@ -27,6 +26,7 @@ from darkroom.prediction.thresholds import THRESHOLDS
 from darkroom.project import files, fingerprint
 from darkroom.project.journal import Journal
 from darkroom.project.paths import Layout
+from darkroom.project.score_files import write_scores
 from darkroom.project.work import discard_others, half_done
 from darkroom.raw.archives import Archives
 from darkroom.stages._context import Context, require
@@ -38,6 +38,16 @@ from darkroom.tasks.metrics.own import own_digests
 from darkroom.tasks.metrics.specs import get_metric
 
 SHOWN = 8  # images of each kind, best and worst, on the page
+CURVES = {
+    "attributes": ["attribute"],
+    "classes": ["class"],
+    "confusion": ["actual", "predicted"],
+    "scatter": ["target", "actual", "predicted"],
+    "targets": ["target"],
+    "threshold": ["threshold", "score"],
+}
+"""The tables of each evaluation, with the columns of one that its task has not: DVC must know the
+names of all files, whatever the task, and draws no table without rows."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +98,11 @@ def evaluate_predictions(
     decision = replace(evaluation.decision, **vars(cleanup_of(choice)), networks=networks)
     evaluation = replace(evaluation, decision=decision)
     leaked = sum(len(each.header.leaked) for each in predictions.values())
-    marks = {"leaked_images": leaked} if leaked else {}
+    marks: Metrics = {"leaked_images": leaked} if leaked else {}
     page = _page(evaluation, data, predictions, out.name)
     context.require_unchanged()
     sheets.write_jpeg(out.evaluation_sheet, page)
-    _write(out, evaluation, {"validation": evaluation.metrics | marks})
+    _write(out, evaluation, evaluation.metrics | marks)
     defined = {key: value for key, value in evaluation.metrics.items() if value is not None}
     scores = [f"{key} {value:.4f}" for key, value in defined.items()]
     print(f"{out.name}: {', '.join(scores[:2])}, on {len(evaluation.per_image)} validation images")
@@ -208,11 +218,15 @@ def _page(
     )
 
 
-def _write(out: Layout, evaluation: Evaluation, metrics: Mapping[str, object]) -> None:
+def _write(out: Layout, evaluation: Evaluation, scores: Mapping[str, object]) -> None:
     """Write the scores, the decision, and the tables for plots."""
     with files.atomic_folder(out.curves) as folder:
-        for name, curve in evaluation.curves.items():
-            files.write(folder / f"{name}.csv", as_csv(curve))
+        for name, columns in CURVES.items():
+            curve = evaluation.curves.get(name)
+            files.write(
+                folder / f"{name}.csv",
+                as_csv(pd.DataFrame(columns=columns, dtype=str) if curve is None else curve),
+            )
     files.write(out.scores, as_csv(evaluation.per_image))
-    files.write(out.metrics, json.dumps(metrics, indent=2) + "\n")
+    write_scores(out.metrics, out.evaluation, scores, "validation")
     write_decision(out.decision, evaluation.decision)

@@ -1,6 +1,5 @@
 """Write a submission from kept predictions and a decision, and score it where that is possible."""
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -14,8 +13,8 @@ from darkroom.prediction.averaging import averaged_as_decided
 from darkroom.prediction.decision import Decision
 from darkroom.prediction.predictions import Prediction, Predictions
 from darkroom.prediction.scoring import LabelledPredictions, score_labels
-from darkroom.project import files
 from darkroom.project.paths import Layout
+from darkroom.project.score_files import write_scores
 from darkroom.stages._inputs import has_answers
 from darkroom.submission.cells import write_rows
 from darkroom.submission.writer import Writer
@@ -63,7 +62,7 @@ def write_test_scores(
     if has_answers(index.card, test):
         leaked = sorted({image_id for each in sources for image_id in each.header.leaked})
         scores = score_test(index, train, test, decision, sources, leaked)
-    files.write(out.test_metrics, json.dumps(scores, indent=2) + "\n")
+    write_scores(out.test_metrics, out.test_evaluation, scores)
 
 
 def score_test(

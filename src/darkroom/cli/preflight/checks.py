@@ -1,6 +1,5 @@
 """Verify a submission before its upload: the file is valid, and made from committed files."""
 
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from darkroom.params import file as paramfile
 from darkroom.params.data import SAMPLE, Source
 from darkroom.project.checked_json import read_json
 from darkroom.project.paths import PARAMS, Layout
+from darkroom.project.score_files import read_scores
 from darkroom.remote.kaggle.responses import MAX_SCORE
 from darkroom.stages._context import Context, require
 from darkroom.submission.writer import facts_path
@@ -174,7 +174,7 @@ def _read_facts(competition: str, paths: Layout, commit: Commit | None) -> Submi
         rows, size = int(facts["rows"]), int(facts["bytes"])
         sha256, fingerprint = (_require_hex(facts[key]) for key in ("sha256", "fingerprint"))
         path, stage = metrics_file, "evaluate"
-        scores = json.loads(path.read_bytes())["validation"]
+        scores = read_scores(path, paths.evaluation, "validation")
         metric, local = next(iter(scores.items()))
         if scores.get("leaked_images"):  # not to be compared with scores of new images
             metric = f"{metric} (leaked)"

@@ -154,6 +154,7 @@ def read_run(label: str, name: str, reader: Reader) -> Run | None:
     metrics = _read_json(paths.metrics, reader)
     if not metrics or not (blend or name in params):
         return None
+    rest = _read_json(paths.evaluation, reader)
     folds = [str(fold) for fold in params.get("folds", [])]
     histories = {fold: paths.reports / "history" / f"fold{fold}.csv" for fold in folds}
     curves = {key: paths.curves / f"{key}.csv" for key in CURVES}
@@ -161,8 +162,8 @@ def read_run(label: str, name: str, reader: Reader) -> Run | None:
         label=label,
         name=name,
         params=flat_params(params, name),
-        metrics=metrics.get("validation", {}),
-        test=_read_json(paths.test_metrics, reader),
+        metrics=metrics.get("validation", {}) | rest.get("validation", {}),
+        test=_read_json(paths.test_metrics, reader) | _read_json(paths.test_evaluation, reader),
         history=_read_tables(histories, reader),
         curves=_read_tables(curves, reader),
         scores=_read_tables({"scores": paths.scores}, reader).get("scores"),
@@ -245,7 +246,8 @@ def _read_tables(paths: Mapping[str, Path], reader: Reader) -> dict[str, pd.Data
                     table[column] = table[column].replace("", np.nan).astype(np.float64)
         except ValueError as error:  # and what pandas derives from it
             raise _damaged(path, error) from error
-        tables[key] = table
+        if len(table):  # evaluate writes all tables, without rows those that the task has not
+            tables[key] = table
     return tables
 
 
