@@ -113,7 +113,7 @@ class Layout:
         return self.reports / "contact_sheet.jpg"
 
     def history(self, fold: Fold) -> Path:
-        """Losses and metrics of one fold's training, a row an epoch."""
+        """Losses and metrics of one fold's training, a row an epoch; it grows while it trains."""
         return self.reports / "history" / f"fold{fold}.csv"
 
     @property

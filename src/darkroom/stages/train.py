@@ -43,6 +43,8 @@ from darkroom.training import distributed
 from darkroom.training.augment.mixup import Mixup
 from darkroom.training.callbacks import Callback
 from darkroom.training.fit import FitResult, Objective, fit
+from darkroom.training.loop import Loop
+from darkroom.training.module import Metrics
 
 # (log_dir, task, validation loader, names=, hyperparameters=) to callbacks: TensorBoard's. The
 # command line passes them, so that their code is no dependency of the stage: results do not depend
@@ -157,6 +159,27 @@ class FoldTraining:
         )
 
 
+class HistoryFile(Callback):
+    """Writes the history so far at the end of each epoch, for live curves of `dvc plots`.
+
+    Args:
+        path: Replaced atomically, by rank 0; a resumed training begins with its earlier epochs.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_epoch_end(self, loop: Loop) -> None:
+        """Write the file."""
+        if distributed.rank() == 0:
+            files.write(self.path, history_csv(loop.history))
+
+
+def history_csv(history: Sequence[Metrics]) -> str:
+    """Return a history as CSV, a row an epoch."""
+    return pd.DataFrame(history).to_csv(index=False, lineterminator="\n")
+
+
 @_train_args.errors_name_the_file()
 def run(
     context: Context, fold: Fold = 0, make_callbacks: CallbackFactory = lambda *_, **__: ()
@@ -178,7 +201,8 @@ def run(
     with half_done(work, leads=leads, agree=distributed.broadcast):
         events = paths.runs(fold, result_fingerprint)
         board = board_of(ready, context, fold, events, make_callbacks)
-        result = ready.fit(work, [_unfinished.Described(work, training, parts), *board])
+        described = _unfinished.Described(work, training, parts)
+        result = ready.fit(work, [described, HistoryFile(paths.history(fold)), *board])
         if not leads:  # rank 0 writes
             return
         context.require_unchanged()
@@ -302,10 +326,9 @@ def save(
         "precision": result.precision,
         "trained_on": result.trained_on,
     }
-    history = pd.DataFrame(result.history).to_csv(index=False, lineterminator="\n")
     with files.lock(paths.lock(f"model{fold}"), busy=_print_waiting):
         save_model(paths.model(fold), result.net, {**description, **outcome}, inputs.images)
-        files.write(paths.history(fold), history)
+        files.write(paths.history(fold), history_csv(result.history))
 
 
 def _print_waiting() -> None:
