@@ -6,8 +6,10 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -73,18 +75,8 @@ SUBMIT = {
     "again": False,
     "uncommitted": False,
 }
-COMMANDS = [
-    "check",
-    "lr",
-    "submit",
-    "history",
-    "bundle",
-    "summary",
-    "report",
-    "use",
-    "networks",
-    "schema",
-]
+COMMANDS = ["check", "lr", "submit", "history", "bundle", "summary", "report"]
+COMMANDS += ["use", "networks", "new", "doctor", "schema"]
 
 
 @pytest.mark.parametrize("verb", [*parser.STAGES, *COMMANDS])
@@ -94,7 +86,7 @@ def test_every_verb_has_a_help_page(capsys: pytest.CaptureFixture[str], verb: st
     assert ended.value.code == 0
     text = capsys.readouterr().out
     assert f"usage: darkroom {verb}" in text
-    nameless = ("params", "summary", "report", "use", "networks", "schema")
+    nameless = ("params", "summary", "report", "use", "networks", "new", "doctor", "schema")
     named = f"a {'blend' if verb == 'blend' else 'competition'} of params.yaml"
     assert (named in text) == (verb not in nameless)
     assert ("--fold" in text) == (verb in (*parser.BY_FOLD, "lr"))
@@ -108,6 +100,55 @@ def test_the_help_lists_the_stages_in_their_order(capsys: pytest.CaptureFixture[
     assert listed == [*parser.STAGES, *COMMANDS]
     codes = "2 parameters or usage, 3 data, 4 Kaggle or another server, 5 resources, 6 an artefact"
     assert f"Exit codes: {codes}" in " ".join(text.split())
+
+
+def test_a_command_that_is_silent_says_in_a_terminal_that_it_is_at_work(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(main, "_SILENT_S", 0.01)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    stage(monkeypatch, lambda: time.sleep(0.2))
+    assert main.main(["summary"]) == 0
+    assert capfd.readouterr().err == "\r\x1b[Kdarkroom summary: at work\n"
+    monkeypatch.setenv("DVC_STAGE", "index@cars")  # its line stands above
+    main.main(["summary"])
+    monkeypatch.delenv("DVC_STAGE")
+    stage(monkeypatch, lambda: None)
+    main.main(["summary"])
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    stage(monkeypatch, lambda: time.sleep(0.2))
+    main.main(["summary"])
+    assert capfd.readouterr().err == ""
+
+
+def test_the_duration_of_a_stage_is_printed_if_it_is_one_to_notice(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([10.0, 105.0, 10.0, 10.9])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    stage(monkeypatch, lambda **_: None)
+    main.main(["evaluate", "cars"])
+    assert capsys.readouterr().err == "cars: evaluate took 1 min 35 s\n"
+    main.main(["evaluate", "cars"])
+    assert capsys.readouterr().err == ""
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"darkroom {version('darkroom')}\n"
+
+
+def test_a_package_that_lacks_is_named_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lack = ModuleNotFoundError("No module named 'tensorboard.compat'", name="tensorboard.compat")
+    stage(monkeypatch, raising(lack))
+    assert main.main(["summary"]) == 5
+    assert 'to do: pip install "darkroom[train]"' in capsys.readouterr().err
+    stage(monkeypatch, raising(ModuleNotFoundError("No module named 'x'", name="x")))
+    assert main.main(["summary"]) == 70
 
 
 @pytest.mark.parametrize(
@@ -165,6 +206,8 @@ def test_wrong_usage_is_2(
         (["summary"], "summary", {}),
         (["networks"], "networks", {"pattern": None}),
         (["networks", "convnext*"], "networks", {"pattern": "convnext*"}),
+        (["doctor"], "setup.doctor", {}),
+        (["new", "a/b"], "setup.new", {"folder": Path("a/b")}),
         (["use"], "recipes.use", {"recipe": None}),
         (["use", "a.yaml"], "recipes.use", {"recipe": "a.yaml"}),
     ],

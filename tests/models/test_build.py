@@ -1,11 +1,12 @@
 """The door to the networks: names, arguments and seeds."""
 
+import sys
 from typing import Any
 
 import pytest
 import torch
 
-from darkroom.errors import ParamsError
+from darkroom.errors import ParamsError, ResourceError
 from darkroom.models.build import MEAN, STD, build_network, normalise
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -23,6 +24,13 @@ def test_shapes(name: str) -> None:
     with torch.inference_mode():
         logits = net(torch.zeros(2, 3, 64, 96))
     assert logits.shape == ((2, 5) if name in LABELS else (2, 5, 64, 96))
+
+
+def test_a_library_that_lacks_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    monkeypatch.delitem(sys.modules, "darkroom.models.timm_networks", raising=False)
+    with pytest.raises(ResourceError, match=r"pip install .darkroom\[networks\]"):
+        build_network("timm", outputs=1, seed=1, backbone="resnet10t")
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -10,6 +10,7 @@ from segmentation_models_pytorch.encoders import encoders
 from timm.models._registry import get_deprecated_models
 from torchvision.models import list_models
 
+from darkroom.errors import ResourceError
 from darkroom.params.networks import (
     CLASSIFIERS,
     DECODERS,
@@ -91,3 +92,10 @@ def test_reading_them_imports_no_library_of_networks() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_name_of_timms_cannot_be_checked_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("darkroom.params.networks.find_spec", lambda _: None)
+    _timm_names.cache_clear()
+    with pytest.raises(ResourceError, match=r"pip install .darkroom\[networks\]"):
+        backbone_fault("resnet10t")

@@ -110,7 +110,7 @@ def test_best_weights_of_layers_that_count_their_versions() -> None:
 def test_the_speed_is_that_of_all_ranks(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    clock = iter([10.0, 12.0])
+    clock = iter([10.0, 12.0, 105.0])
     monkeypatch.setattr("darkroom.training.callbacks.time.perf_counter", lambda: next(clock))
     row = {"epoch": 1, "loss/train": 0.5, "loss/val": 0.25, "accuracy/train": 1, "accuracy/val": 1}
     state = {"epoch": 0, "batch": 1, "history": [row], "selected": row}
@@ -124,4 +124,4 @@ def test_the_speed_is_that_of_all_ranks(
     progress.on_batch_end(cast(Loop, loop), batch)
     progress.on_validation_start(cast(Loop, loop))
     progress.on_epoch_end(cast(Loop, loop))
-    assert capfd.readouterr().err.endswith("  4 img/s  best\n")
+    assert capfd.readouterr().err.endswith("  1 min 35 s  4 img/s  best\n")

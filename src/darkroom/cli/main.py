@@ -9,10 +9,12 @@ import io
 import os
 import re
 import select
-import signal
 import sys
+import threading
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
@@ -27,19 +29,26 @@ from darkroom.cli.train import hand_over, is_child
 from darkroom.errors import DarkroomError, InternalError, ParamsError, ResourceError
 from darkroom.project import files
 from darkroom.project.files import DISK_FULL
+from darkroom.project.packages import missing_module_error
 from darkroom.project.paths import PARAMS, Layout
-from darkroom.project.processes import is_under_torchrun
+from darkroom.project.processes import duration, is_under_torchrun
 from darkroom.stages._context import Context
 
 if TYPE_CHECKING:
     from darkroom.params.competition import Params
 
 DEBUG = "DARKROOM_DEBUG"  # if it is set, every error shows its traceback
-ROOMS = {  # of the others: cli
-    **dict.fromkeys(STAGES, "stages"),
+# Of the verbs that are not listed: cli.
+ROOMS = dict.fromkeys(STAGES, "stages") | {
     "use": "cli.recipes",
     "report": "cli.report",
+    "new": "cli.setup",
+    "doctor": "cli.setup",
 }
+_SILENT_S = 1.5  # before a line says that the command is at work
+_WORTH_SAYING_S = 1.0  # of a stage's duration
+_CLEAR = "\x1b[K"  # the rest of the line: a bar may stand there
+_SIGPIPE = 13  # `signal` has it everywhere but on Windows
 _NO_FOLDER = "a file stands where a folder is needed: move it away"
 FIXES = {
     **dict.fromkeys(DISK_FULL, "free some space and run again"),
@@ -54,6 +63,8 @@ FIXES = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, or that of the error's kind."""
+    if sys.platform == "darwin":  # before torch: an operation that mps lacks runs on the processor
+        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     options = parser.parse(arguments)
     if options.pop("debug"):
         os.environ[DEBUG] = "1"  # for the processes that this one starts, too
@@ -62,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # an id may hold what a terminal can't show
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = _run(options)
+        with _sign_of_life(command):
+            code = _run(options)
         sys.stdout.flush()  # into a pipe that `head` has closed, say
         return code
     except KeyboardInterrupt:
@@ -71,10 +83,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except Exception as error:  # the last catch: nobody should have to read a traceback
         if isinstance(error, BrokenPipeError) and _is_unread():
-            return 128 + signal.SIGPIPE
+            return 128 + _SIGPIPE
         if os.environ.get(DEBUG):
             traceback.print_exc()
         return _fail(command, _with_exit_code(error))
+
+
+@contextmanager
+def _sign_of_life(command: str) -> Iterator[None]:
+    """Print a line in a terminal if the block is still running after some time.
+
+    Importing torch takes seconds in which nothing is printed. DVC prints a line of its own.
+    """
+    line = f"\r{_CLEAR}{command}: at work\n".encode()
+    timer = threading.Timer(_SILENT_S, os.write, (2, line))  # no lock that a fork could inherit
+    timer.daemon = True
+    if sys.stderr.isatty() and "DVC_STAGE" not in os.environ and not is_child():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def read_context(name: str) -> Context:
@@ -190,6 +219,7 @@ def _run_stage(stage: str, name: str, options: dict[str, Any]) -> int:
     """Run a stage."""
     locked = _is_leader()
     runs = {key: options[key] for key in ("fold", "part") if key in options}
+    start = time.perf_counter()
     read = partial(_read_for, stage, name)
     with stage_run(stage, read, **runs, locked=locked) as context:
         # train is a command too: it starts several processes, and passes TensorBoard.
@@ -201,6 +231,8 @@ def _run_stage(stage: str, name: str, options: dict[str, Any]) -> int:
         files.write(
             context.paths.stamp(stage, *runs.values()), "done\n"
         )  # DVC warns of empty files
+        if (seconds := time.perf_counter() - start) >= _WORTH_SAYING_S:
+            print(f"{name}: {stage} took {duration(seconds)}", file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 
@@ -234,6 +266,8 @@ def _with_exit_code(error: Exception) -> DarkroomError:
         return error
     if isinstance(error, OSError):
         return _resource_error(error)
+    if isinstance(error, ModuleNotFoundError) and (lack := missing_module_error(error.name or "")):
+        return lack
     if isinstance(error, MemoryError):
         return ResourceError("memory ran out", fix="lower batch_size or the image size")
     place = traceback.extract_tb(error.__traceback__)[-1]
@@ -267,10 +301,12 @@ def _permission_fix(path: Path) -> str | None:
 
 def _is_unread() -> bool:
     """Return whether nobody reads the output any more; if so, let nothing more be written to it."""
-    outputs = select.poll()
-    for number in (1, 2):
-        outputs.register(number, 0)  # errors are always reported: the reader has gone
-    unread = [number for number, event in outputs.poll(0) if event & select.POLLERR]
+    unread: list[int] = []
+    if sys.platform != "win32":  # which polls sockets alone
+        outputs = select.poll()
+        for number in (1, 2):
+            outputs.register(number, 0)  # errors are always reported: the reader has gone
+        unread = [number for number, event in outputs.poll(0) if event & select.POLLERR]
     for number in unread:
         os.dup2(os.open(os.devnull, os.O_WRONLY), number)
     return bool(unread)

@@ -2,8 +2,9 @@
 
 import argparse
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from darkroom.project.paths import ALL, Fold
 
@@ -77,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--debug", action="store_true", help="show where in the code an error arose (a traceback)"
     )
+    top.add_argument("--version", action=_Version, help="print the version")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     for stage, purpose in STAGES.items():
         _add_stage(verbs, stage, purpose)
@@ -87,8 +89,33 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("summary", help="print every submission's path, score and checks")
     _add_report(verbs)
     _add_lists(verbs)
+    new = verbs.add_parser(
+        "new",
+        help="make a project, or bring one up to date with the installed package",
+        description="Make a project in an empty folder: params.yaml, dvc.yaml and what else it "
+        "needs. In a project, after an upgrade of the package: write all anew but what is yours "
+        "(params.yaml, Makefile, .gitignore).",
+    )
+    new.add_argument("folder", metavar="FOLDER", type=Path, help="an empty one, or a project: `.`")
+    verbs.add_parser(
+        "doctor",
+        help="say what this machine has and lacks, and what to do",
+        description="Print versions, GPU, disk, Kaggle account, DVC and write access; say what is "
+        "wrong, and what to do. No server is asked. Exit code 5: something is wrong.",
+    )
     verbs.add_parser("schema", help="print the JSON schema of params.yaml")
     return top
+
+
+class _Version(argparse.Action):
+    """Print the version and end; only then is it looked up."""
+
+    def __init__(self, option_strings: Sequence[str], **words: Any) -> None:
+        super().__init__(option_strings, **words | {"dest": argparse.SUPPRESS, "nargs": 0})
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        print(f"darkroom {version('darkroom')}")
+        parser.exit()
 
 
 def fold_number(text: str) -> Fold:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from darkroom.cli.setup.recorded_code import require_recorded_code
 from darkroom.errors import ArtifactError, DarkroomError
 from darkroom.project import files
 from darkroom.project.fingerprint import PACKAGE, import_closure
@@ -170,8 +171,10 @@ def stage_run(
             it runs does not matter.
 
     Raises:
-        ArtifactError: Parameters, code or inputs of the stage changed while it ran.
+        ArtifactError: Parameters, code or inputs of the stage changed while it ran; or its code is
+            not what the project records.
     """
+    require_recorded_code(stage)
     code = _code()  # before a wait, in which it may be edited: some is imported already
     while True:
         context = read_context()

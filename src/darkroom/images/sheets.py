@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from darkroom.images.geometry import RGB, cv2
 from darkroom.project import files
+from darkroom.project.packages import extras_needed
 
 Pixels = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -298,8 +299,8 @@ def _clip(line: str, size: int, width: int) -> str:
 @lru_cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
     """Return DejaVu Sans as matplotlib ships it: Pillow's default font lacks é and ×."""
-    import matplotlib  # noqa: PLC0415  (who draws without text can do without it)
-
+    with extras_needed():
+        import matplotlib  # noqa: PLC0415  (an extra: pages without words need none)
     return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
 
 

@@ -25,6 +25,7 @@ from darkroom.images.geometry import RGB
 from darkroom.models.weights.first_layer import by_channel
 from darkroom.models.weights.loading import load_pretrained
 from darkroom.params.networks import CLASSIFIERS, DECODERS, NAMES
+from darkroom.project.packages import extras_needed
 
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and std, one a channel, in units of 255."""
@@ -37,6 +38,7 @@ STD: tuple[float, ...] = (0.229, 0.224, 0.225)
 _HIDDEN = ("in_channels", "imagenet")
 
 
+@extras_needed()
 def build_network(
     name: str,
     *,
@@ -68,7 +70,7 @@ def build_network(
 
     Raises:
         ParamsError: An unknown name or argument, or an invalid value.
-        ResourceError: Published weights could not be downloaded.
+        ResourceError: Published weights could not be downloaded, or its library is not installed.
         ArtifactError: A file of weights does not fit.
 
     Example:

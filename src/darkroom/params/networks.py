@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from darkroom.project.files import matching_files
+from darkroom.project.packages import missing_module_error
 
 # fmt: off
 ClassifierName = Literal[
@@ -143,8 +144,8 @@ def encoder_fault(encoder: str) -> str | None:
 def _timm_names() -> tuple[dict[str, set[str]], dict[str, str]]:
     """Return the tags of each network, and the present names of old ones."""
     spec = find_spec("timm")
-    assert spec is not None
-    assert spec.origin is not None
+    if spec is None or spec.origin is None:
+        raise missing_module_error("timm") or ModuleNotFoundError(name="timm")
     tags: dict[str, set[str]] = {}
     tagged: list[tuple[str, str]] = []
     old_names: dict[str, str] = {}

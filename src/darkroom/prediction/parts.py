@@ -50,7 +50,8 @@ def rows_of(part: Arrays) -> int:
 
 def _to_bytes(part: Arrays) -> bytes:
     data = io.BytesIO()
-    np.savez(data, allow_pickle=False, **part)
+    # Without allow_pickle: numpy below 2.1 would store it as an array of that name.
+    np.savez(data, **part)  # type: ignore[arg-type]
     return data.getvalue()
 
 

@@ -6,12 +6,12 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from darkroom.project.files import file_sha256, walk_files
+from darkroom.project.packages import version_of
 
 LIBRARIES = (
     "albumentations",
@@ -28,8 +28,13 @@ LIBRARIES = (
 
 
 def libraries() -> dict[str, str]:
-    """Return the versions of Python and of the packages that pixels and weights depend on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+    """Return the versions of Python and of the packages that pixels and weights depend on.
+
+    Those that are not installed are left out.
+    """
+    versions = {name: version_of(name) for name in LIBRARIES}
+    present = {name: version for name, version in versions.items() if version is not None}
+    return {"python": platform.python_version()} | present
 
 
 def stage_fingerprint(

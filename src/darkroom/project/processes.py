@@ -17,6 +17,9 @@ from typing import TypeVar
 
 from darkroom.errors import ResourceError
 
+if sys.platform != "win32":
+    import resource
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -38,6 +41,29 @@ def cores() -> int:
         return max(1, min(present, math.ceil(quota / period)))
     except (OSError, ValueError, ZeroDivisionError):  # no such file, or no quota: "max"
         return present
+
+
+def peak_memory() -> int | None:
+    """Return the most memory that this process has had, in bytes; None: the system can't say."""
+    peak = None
+    if sys.platform != "win32":
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words, two digits of it.
+
+    Example:
+        >>> duration(0.234), duration(95), duration(4000)
+        ('0.23 s', '1 min 35 s', '1 h 7 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.2g} s"
+    whole = round(seconds) if seconds < 3600 else round(seconds / 60)
+    units = ("min", "s") if seconds < 3600 else ("h", "min")
+    return f"{whole // 60} {units[0]} {whole % 60} {units[1]}"
 
 
 def is_under_torchrun() -> bool:

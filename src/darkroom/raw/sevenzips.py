@@ -14,8 +14,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from darkroom.errors import DarkroomError, DataError, ResourceError
+from darkroom.errors import DarkroomError, DataError
 from darkroom.project.names import file_kind, safe_name, sizes_by_name
+from darkroom.project.packages import extras_needed
 from darkroom.raw import limits
 from darkroom.raw.gunzip import unpack_once
 from darkroom.raw.tars import BLOCK_BYTES
@@ -89,15 +90,9 @@ class _Archive:
         self._path = path
 
     def __enter__(self) -> Any:
-        try:
+        folder = "unpack the archive into a folder of its name"
+        with extras_needed(file=self._path, instead=folder):
             import py7zr  # noqa: PLC0415  (an extra)
-        except ImportError as error:
-            raise ResourceError(
-                "a 7z archive needs the package py7zr, which is not installed",
-                file=self._path,
-                found=error,
-                fix="pip install py7zr, or unpack the archive into a folder of its name",
-            ) from error
         self._file = self._path.open("rb")
         try:
             self._archive = py7zr.SevenZipFile(self._file)  # a file: no threads read it again

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from darkroom.params.train import FitConfig
+from darkroom.project.processes import duration
 from darkroom.store.loader import Batch
 from darkroom.tasks.metrics.epochs import EpochMetric
 from darkroom.tasks.metrics.sums import Metric
@@ -182,7 +183,8 @@ class Progress(Callback):
             names.insert(0, loop.module.metric.name)
         is_best = row is loop.selected and loop.config.select != "last"
         line = epoch_line(row, loop.config.epochs, names)
-        line += f"  {self._rate:.3g} img/s{'  best' if is_best else ''}"
+        seconds = time.perf_counter() - self._started
+        line += f"  {duration(seconds)}  {self._rate:.3g} img/s{'  best' if is_best else ''}"
         # By tqdm, which first clears an open bar.
         tqdm.write(line, file=sys.stderr)
 

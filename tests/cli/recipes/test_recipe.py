@@ -32,30 +32,30 @@ def recipe(folder: Path, **keys: Any) -> Recipe:
 
 
 def test_a_recipe_is_found_by_name_and_by_path(folder: Path) -> None:
-    assert recipes.find_recipe("cars-fast", folder) == folder / "cars-fast.yaml"
+    assert recipes.find_recipe("cars-fast", [folder]) == folder / "cars-fast.yaml"
     other = folder / "cars-slow.yaml"
-    assert recipes.find_recipe(str(other), Path("nowhere")) == other
+    assert recipes.find_recipe(str(other), [Path("nowhere")]) == other
 
 
 def test_an_unknown_name_is_refused_with_the_nearest(folder: Path) -> None:
     with pytest.raises(ParamsError, match="there is no recipe of this name") as caught:
-        recipes.find_recipe("car-fast", folder)
+        recipes.find_recipe("car-fast", [folder])
     assert (
         "found: car-fast\n  expected: cars-fast, cars-slow\n  to do: did you mean cars-fast?"
         in (str(caught.value))
     )
     with pytest.raises(ParamsError, match="`darkroom use` lists them"):
-        recipes.find_recipe("zzz", folder)
+        recipes.find_recipe("zzz", [folder])
 
 
 @pytest.mark.parametrize("word", ["lost.yaml", "lost.yml", "folder/lost"])
 def test_a_path_must_exist(folder: Path, word: str) -> None:
     with pytest.raises(ParamsError, match=f"{word}: there is no such file"):
-        recipes.find_recipe(word, folder)
+        recipes.find_recipe(word, [folder])
 
 
 def test_recipes_are_read_in_the_order_of_their_names(folder: Path) -> None:
-    fast, slow = recipes.read_recipes(folder)
+    fast, slow = recipes.read_recipes([folder])
     assert (fast.name, fast.purpose) == ("cars-fast", "cars in a hurry")
     assert fast.expected == "10 min, dice 0.97 (measured)"
     assert fast.keys == {"folds": [0, 1]}

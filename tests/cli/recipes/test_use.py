@@ -10,6 +10,7 @@ import yaml
 from dvc.utils.serialize import modify_yaml
 
 from darkroom.cli import main
+from darkroom.cli.recipes import use
 from darkroom.cli.recipes.recipe import read_recipe
 from darkroom.params import file as paramfile
 from darkroom.params.document import parse_mapping
@@ -240,8 +241,10 @@ def test_the_same_recipe_again_changes_nothing(
 
 
 def test_recipes_are_listed_by_task_and_metric(
-    root: Path, capsys: pytest.CaptureFixture[str]
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(use, "CATALOGUE", Path("catalogue"))
+    monkeypatch.setattr(use, "RECIPES", (Path("recipes"),))
     for name, metric in (("a-fish", "map@5"), ("b-birds", "log_loss")):
         (root / f"recipes/{name}.yaml").write_text(
             f"recipe: {{for: {'a long purpose ' * 4}, expected: {{time: 2 h}}}}\n"
@@ -260,10 +263,22 @@ def test_recipes_are_listed_by_task_and_metric(
         "of your own data",
         "  mine  any",
         "",
-        "darkroom use NAME takes one into params.yaml; recipes/NAME.yaml says more.",
+        "darkroom use NAME takes one into params.yaml. NAME.yaml says more, in recipes or",
+        "catalogue",
     ]
+
+
+def test_recipes_of_the_package_stand_beside_ones_own(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = [path.stem for path in RECIPES]
+    listed = [line.split()[0] for line in use_recipe(capsys).splitlines() if line[:2] == "  "]
+    assert sorted(listed) == sorted([*shipped, "bad", "cars-fast"])
+    (root / "recipes/cars-fast.yaml").rename(root / "recipes/carvana-laptop.yaml")
+    assert "dice 0.97" in use_recipe(capsys, "carvana-laptop")  # one's own comes first
     shutil.rmtree(root / "recipes")
-    assert use_recipe(capsys, code=2).startswith("darkroom use: recipes: there are no recipes\n")
+    listed = [line.split()[0] for line in use_recipe(capsys).splitlines() if line[:2] == "  "]
+    assert sorted(listed) == shipped
 
 
 @pytest.mark.parametrize(
@@ -410,7 +425,7 @@ def test_every_shipped_recipe_fits_a_line_of_the_list(
 ) -> None:
     monkeypatch.chdir(ROOT)
     lines = use_recipe(capsys).splitlines()
-    assert max(map(len, lines)) <= 80
+    assert max(map(len, lines[:-1])) <= 80  # the last is a path
     listed = [line.split()[0] for line in lines[:-1] if line.startswith("  ")]
     assert sorted(listed) == [file.stem for file in RECIPES]
 

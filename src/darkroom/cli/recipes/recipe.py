@@ -8,7 +8,7 @@ A recipe is YAML like params.yaml. Its own key `recipe` says what it is for:
       data: keep                 # or replace: its `data` sections replace the user's
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -77,8 +77,8 @@ class Recipe:
         return data if isinstance(data, dict) else {}
 
 
-def find_recipe(name: str, folder: Path) -> Path:
-    """Return a recipe's file, by its path or by its name in a folder.
+def find_recipe(name: str, folders: Sequence[Path]) -> Path:
+    """Return a recipe's file, by its path or by its name in the first folder that has it.
 
     Raises:
         ParamsError: There is none; the message has the nearest name.
@@ -88,21 +88,22 @@ def find_recipe(name: str, folder: Path) -> Path:
         if path.is_file():
             return path
         raise ParamsError("there is no such file", file=name)
-    if (named := folder / f"{name}.yaml").is_file():
-        return named
-    names = [file.stem for file in _files(folder)]
+    files = _files(folders)
+    if name in files:
+        return files[name]
+    names = sorted(files)
     near = get_close_matches(name, names, n=1, cutoff=0.4)
     raise ParamsError(
         "there is no recipe of this name",
         found=name,
-        expected=", ".join(names) if names else f"a file of the folder {folder}",
+        expected=", ".join(names),
         fix=f"did you mean {near[0]}?" if near else "`darkroom use` lists them",
     )
 
 
-def read_recipes(folder: Path) -> list[Recipe]:
-    """Return the recipes of a folder, by name."""
-    return [read_recipe(file) for file in _files(folder)]
+def read_recipes(folders: Sequence[Path]) -> list[Recipe]:
+    """Return the recipes of folders, by name; of one name, that of the first folder."""
+    return [read_recipe(file) for _, file in sorted(_files(folders).items())]
 
 
 def read_recipe(file: Path) -> Recipe:
@@ -168,8 +169,11 @@ def _data_of_others(section: Raw, old: Mapping[str, Any], recipe: Recipe) -> Raw
     return {}
 
 
-def _files(folder: Path) -> list[Path]:
-    return matching_files(folder, "*.yaml")
+def _files(folders: Sequence[Path]) -> dict[str, Path]:
+    """Return the files by name; of one name, that of the first folder."""
+    return {
+        file.stem: file for folder in reversed(folders) for file in matching_files(folder, "*.yaml")
+    }
 
 
 def _section(file: Path, path: str, section: Any, defaults: Raw) -> Raw:

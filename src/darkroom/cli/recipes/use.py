@@ -34,7 +34,8 @@ from darkroom.params.section import TaskName
 from darkroom.project import files
 from darkroom.project.paths import PARAMS
 
-RECIPES = Path("recipes")
+CATALOGUE = Path(__file__).parent / "catalogue"
+RECIPES = (Path("recipes"), CATALOGUE)  # the user's own, and those that ship
 BOM = "\ufeff"
 TERMINAL = 80  # characters of a line in a list
 
@@ -45,7 +46,8 @@ def run(recipe: str | None = None) -> None:
     """Merge a recipe into params.yaml, or list the recipes.
 
     Args:
-        recipe: A name in the folder `recipes`, or the path of a YAML file; None: list them.
+        recipe: A name in the folder `recipes`, or of those that ship, or the path of a YAML file;
+            None: list them.
 
     Raises:
         ParamsError: params.yaml or the recipe is invalid; nothing is written.
@@ -182,15 +184,17 @@ def _summary(recipe: Recipe, changed: list[str]) -> str:
 
 
 def _table(found: list[Recipe]) -> str:
-    if not found:
-        raise ParamsError("there are no recipes", file=RECIPES, fix="run in the project's root")
     tasks: list[str] = [*get_args(TaskName), ""]
     rank = {task: number for number, task in enumerate(tasks)}
     by_kind = sorted(found, key=lambda each: (rank.get(each.task, len(tasks)), each.metric))
     lines = []
     for task, group in groupby(by_kind, key=lambda each: each.task):
         lines += ["", task or "of your own data", *_lines(list(group))]
-    lines += ["", "darkroom use NAME takes one into params.yaml; recipes/NAME.yaml says more."]
+    lines += [
+        "",
+        "darkroom use NAME takes one into params.yaml. NAME.yaml says more, in recipes or",
+        str(CATALOGUE),
+    ]
     return "\n".join(lines[1:])
 
 

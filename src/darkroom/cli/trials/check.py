@@ -4,7 +4,6 @@ It goes through what a training would stop at an hour later: the first batches o
 validation, the metric, the checkpoint, the model's file, and predictions of both parts with it.
 """
 
-import resource
 import shutil
 import signal
 import sys
@@ -24,6 +23,7 @@ from darkroom.cli.train import launch_devices
 from darkroom.errors import DataError, InternalError
 from darkroom.index.table import Index, read_index
 from darkroom.prediction.predictions import Part, Predictions, write_predictions
+from darkroom.project import processes
 from darkroom.project.paths import Fold, Layout
 from darkroom.project.work import half_done
 from darkroom.stages import _network, predict, train
@@ -242,31 +242,16 @@ def _say_training(
 
 
 def _say_end(context: Context, fold: Fold, ready: FoldTraining, times: _Times) -> None:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak *= 1 if sys.platform == "darwin" else 1024
+    peak = processes.peak_memory()
     gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
     _say(
-        f"  memory       {peak / 1e9:.2g} GB at most"
+        f"  memory       {'unknown' if peak is None else f'{peak / 1e9:.2g} GB'} at most"
         + (f", and {gpu / 1e9:.2g} GB of the GPU" if gpu else "")
     )
     epochs = context.section.train.epochs
     epoch_s = len(ready.train_loader) * times.train_s + len(ready.val_loader) * times.val_s
     _say(
-        f"All went through; nothing of it was kept. An epoch would take about {duration(epoch_s)}, "
-        f"{epochs} of them {duration(epochs * epoch_s)}.\n"
+        "All went through; nothing of it was kept. An epoch would take about "
+        f"{processes.duration(epoch_s)}, {epochs} of them {processes.duration(epochs * epoch_s)}.\n"
         f"`dvc repro train@{context.name}-{fold}` trains."
     )
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words, two digits of it.
-
-    Example:
-        >>> duration(0.234), duration(95), duration(4000)
-        ('0.23 s', '1 min 35 s', '1 h 7 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.2g} s"
-    whole = round(seconds) if seconds < 3600 else round(seconds / 60)
-    units = ("min", "s") if seconds < 3600 else ("h", "min")
-    return f"{whole // 60} {units[0]} {whole % 60} {units[1]}"

@@ -5,7 +5,6 @@ MONOCHROME1 says that the least value is white, inverted. All claims of the head
 before pixels are decoded. See https://dicom.nema.org/medical/dicom/current/output/chtml/part03/.
 """
 
-import importlib.util
 import io
 import logging
 import math
@@ -17,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from darkroom.errors import DataError, ResourceError
+from darkroom.errors import DataError
 from darkroom.images.levels import KEY
+from darkroom.project.packages import extras_needed
 
 PREFIX_AT, PREFIX = 128, b"DICM"
 SUFFIXES = (".dcm", ".dicom")
@@ -85,13 +85,8 @@ def read_frame(data: bytes, *, name: str, most_pixels: int, windowed: bool = Tru
 
 def _dataset(data: bytes, name: str) -> Any:
     """Return pydicom's data set of a file, in which pixels are not decoded yet."""
-    if importlib.util.find_spec("pydicom") is None:
-        raise ResourceError(
-            "pydicom is not installed, which reads DICOM",
-            file=name,
-            fix="pip install pydicom",
-        )
-    import pydicom  # noqa: PLC0415  (optional)
+    with extras_needed(file=name):
+        import pydicom  # noqa: PLC0415  (an extra)
 
     if _DEFLATED in data[:_META_BYTES]:
         raise _undecodable(name, "Deflated Explicit VR Little Endian", "")
