@@ -33,9 +33,9 @@ def test_colours_differ_from_each_other_and_from_right_and_wrong() -> None:
     assert class_legend(["a", "b"]) == (("a", class_colour(0)), ("b", class_colour(1)))
 
 
-def test_one_class_looks_as_before() -> None:
+def test_one_class_is_outlined_and_compared() -> None:
     mask = planes((10, 30))
-    assert np.array_equal(draw_masks(GREY, mask, 0), sheets.outline(GREY, mask[0]))
+    assert np.array_equal(draw_masks(GREY, mask, 0), sheets.outline(GREY, mask[0], apart=True))
     answer = planes((20, 40))
     expected = sheets.compare(GREY, mask[0], answer[0])
     assert np.array_equal(compare_masks(GREY, mask, answer), expected)

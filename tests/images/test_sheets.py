@@ -47,16 +47,27 @@ def test_captions_are_drawn_below_and_never_run_into_the_next_tile() -> None:
     assert page.shape[0] > short.shape[0]
 
 
-def test_long_captions_go_on_below_up_to_four_lines() -> None:
+def test_long_captions_go_on_below_up_to_twenty_lines() -> None:
     tile = [plain((0, 0, 0))]
     heights = [
         sheets.grid(tile, [" ".join(["word"] * words)], columns=1, tile_height=40).shape[0]
-        for words in (1, 2, 4, 40)
+        for words in (1, 2, 20, 40)
     ]
     line = heights[1] - heights[0]
     assert line > 0
-    assert heights[2] == heights[0] + 3 * line
+    assert heights[2] == heights[0] + 19 * line
     assert heights[3] == heights[2]
+
+
+def test_a_row_is_as_high_as_its_own_captions() -> None:
+    tiles = [plain((0, 0, 0))] * 4
+    long = " ".join(["word"] * 9)
+    both, first = (
+        sheets.grid(tiles, captions, columns=2, tile_height=40).shape[0]
+        for captions in ([long, "a", "b", long], [long, long, "a", "b"])
+    )
+    line = round(sheets.CAPTION_SIZE_PX * sheets.LEADING)
+    assert both - first == 8 * line
 
 
 def test_marks_colour_the_foot_of_a_tile() -> None:
@@ -106,6 +117,30 @@ def test_outline_draws_the_border_and_leaves_the_rest() -> None:
     np.testing.assert_array_equal(sheets.outline(image, np.zeros_like(mask)), image)
     with pytest.raises(ValueError, match="a mask of"):
         sheets.outline(image, mask[:50])
+
+
+def test_an_outline_apart_leaves_both_sides_of_the_edge() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8)
+    mask = np.zeros((200, 300), np.uint8)
+    mask[60:140, 80:220] = 1
+    drawn = sheets.outline(image, mask, apart=True)
+    assert (drawn[59:141, 79:221] == image[59:141, 79:221]).all()
+    assert (drawn[45:60, 150] == sheets.ACCENT).all(axis=1).any(), "the line is near"
+    assert (drawn[:40] == image[:40]).all()
+
+
+def test_a_small_image_is_enlarged_with_its_masks_before_it_is_drawn_on() -> None:
+    image, planes = plain((9, 9, 9), 20, 30), np.zeros((2, 20, 30), np.uint8)
+    planes[1, 5:15] = 1
+    larger, masks = sheets.enlarged(image, planes, 200)
+    assert masks is not None
+    assert (larger.shape, masks.shape) == ((200, 300, 3), (2, 200, 300))
+    assert masks[1].mean() == pytest.approx(0.5, abs=0.01)
+    assert set(np.unique(masks)) == {0, 1}
+    assert sheets.enlarged(image, None, 200)[1] is None
+    assert sheets.enlarged(image, planes, 20)[0] is image
+    wide = plain((9, 9, 9), 10, 300)
+    assert sheets.enlarged(wide, None, 50)[0] is wide, "it would become lower as a tile"
 
 
 def test_compare_tints_each_kind_of_pixel() -> None:

@@ -58,7 +58,7 @@ def draw_masks(image: Pixels, planes: Pixels, classes: int) -> Pixels:
         classes: K; 0 or 1: a single mask, of which only the outline is drawn.
     """
     if classes < 2:
-        return sheets.outline(image, planes[0])
+        return sheets.outline(image, planes[0], apart=True)
     plain = sheets.as_rgb(image).astype(np.float32)
     masks = planes[:classes].astype(bool)
     colours = np.array([class_colour(number) for number in range(len(masks))], np.float32)

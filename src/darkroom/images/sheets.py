@@ -42,7 +42,7 @@ TITLE_SIZE_PX = 26
 TEXT_SIZE_PX = 15
 LEADING = 1.3
 LEGEND_ROW_PX = 26
-MOST_LINES = 4
+MOST_LINES = 20
 
 
 def grid(
@@ -62,7 +62,7 @@ def grid(
         tiles: Pictures of any sizes; each is scaled to `tile_height`, its shape kept. A very
             wide one is made lower instead, so that no tile is over three times as wide as high.
         captions: One a tile, or none at all. Lines are broken at newlines and, where too wide,
-            between words; an ellipsis stands for what is beyond 4 lines.
+            between words; an ellipsis stands for what is beyond 20 lines.
         columns: Tiles a row; the page is no wider than the tiles need.
         tile_height: Pixels.
         title: A heading over a coloured bar; with `text`, lines below it, and `legend`,
@@ -73,7 +73,6 @@ def grid(
     scaled = [_scale(as_rgb(tile), tile_height) for tile in tiles]
     width = max([tile.shape[1] for tile in scaled], default=tile_height)
     lines = [_caption_lines(caption, width) for caption in captions]
-    caption_height = max(map(len, lines), default=0) * _leading(CAPTION_SIZE_PX)
     across = max(1, min(columns, len(tiles)))
     page_width = 2 * MARGIN_PX + across * width + (across - 1) * GAP_PX
     if title or text:
@@ -81,12 +80,13 @@ def grid(
     head = _header(title, text, legend, page_width)
     # Where all tiles are very wide, none is as high as it might be.
     tile_height = max([tile.shape[0] for tile in scaled], default=tile_height)
-    pitch = (tile_height + caption_height + GAP_PX + 4, width + GAP_PX)
-    rows = -(-len(tiles) // across)
-    page = _blank(rows * pitch[0] + MARGIN_PX, max(page_width, head.shape[1]))
+    tops = [MARGIN_PX // 2]  # of each row, and the end of the last
+    for first in range(0, len(tiles), across):
+        most = max(map(len, lines[first : first + across]), default=0)
+        tops.append(tops[-1] + tile_height + most * _leading(CAPTION_SIZE_PX) + GAP_PX + 4)
+    page = _blank(tops[-1] + MARGIN_PX - MARGIN_PX // 2, max(page_width, head.shape[1]))
     corners = [
-        (MARGIN_PX // 2 + i // across * pitch[0], MARGIN_PX + i % across * pitch[1])
-        for i in range(len(tiles))
+        (tops[i // across], MARGIN_PX + i % across * (width + GAP_PX)) for i in range(len(tiles))
     ]
     for (top, left), tile, mark in zip(corners, scaled, marks or [None] * len(tiles), strict=True):
         _paste(page, tile, top + tile_height - tile.shape[0], left)
@@ -94,6 +94,26 @@ def grid(
             page[top + tile_height : top + tile_height + 4, left : left + tile.shape[1]] = mark
     page = _write_captions(page, corners, lines, tile_height + 5, width)
     return stack([head, page]) if head.size else page
+
+
+def enlarged(image: Pixels, planes: Pixels | None, height: int) -> tuple[Pixels, Pixels | None]:
+    """Return an image and its masks at least `height` high, so that what is drawn on it is fine.
+
+    Args:
+        image: uint8 (H, W, C).
+        planes: uint8 (K, H, W) of 0 and 1, or None.
+        height: Pixels; a very wide one is made less high, as tiles are.
+    """
+    if image.shape[0] >= height:
+        return image, planes
+    larger = _scale(as_rgb(image), height)
+    if larger.shape[0] <= image.shape[0]:
+        return image, planes
+    if planes is None:
+        return larger, None
+    size = (larger.shape[1], larger.shape[0])
+    smooth = [cv2.resize(plane * np.uint8(255), size) for plane in planes]  # bilinear
+    return larger, np.asarray(np.stack(smooth) > 127, np.uint8)
 
 
 def as_rgb(pixels: Pixels) -> Pixels:
@@ -118,18 +138,28 @@ def stack(pages: Sequence[Pixels]) -> Pixels:
 
 
 def outline(
-    image: Pixels, mask: Pixels, colour: Colour = ACCENT, *, thickness: int | None = None
+    image: Pixels,
+    mask: Pixels,
+    colour: Colour = ACCENT,
+    *,
+    thickness: int | None = None,
+    apart: bool = False,
 ) -> Pixels:
     """Return the image with the contours of the mask (H, W; 0 is outside) drawn on it.
 
     Args:
         thickness: Pixels; when None, enough to survive being scaled down to a tile.
+        apart: Whether the line runs around the mask at a distance, so that the mask's edge can be
+            compared with the object's. Holes narrower than twice the distance get no line.
     """
     _check_same_size(image, mask)
     thick = thickness or max(1, round(min(image.shape[:2]) / 130))
-    contours, _ = cv2.findContours(
-        (mask != 0).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
-    )
+    area = (mask != 0).astype(np.uint8)
+    if apart:
+        reach = thick // 2 + max(1, thick // 3) + 2  # half of the line with its dark border
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+        area = np.asarray(cv2.dilate(area, disc), np.uint8)
+    contours, _ = cv2.findContours(area, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     drawn = np.ascontiguousarray(as_rgb(image)).copy()
     cv2.drawContours(drawn, contours, -1, (0, 0, 0), thick + 2 * max(1, thick // 3), cv2.LINE_AA)
     cv2.drawContours(drawn, contours, -1, colour, thick, cv2.LINE_AA)

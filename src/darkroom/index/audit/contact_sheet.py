@@ -83,10 +83,11 @@ def contact_sheet(
         columns: Images a row.
         tile_height: Pixels.
     """
-    tiles = [
-        image if mask is None else class_pictures.draw_masks(image, mask, len(classes))
-        for image, mask in zip(images, masks, strict=True)
-    ]
+    tiles = []
+    for pair in zip(images, masks, strict=True):
+        image, mask = sheets.enlarged(*pair, tile_height)
+        shown = image if mask is None else class_pictures.draw_masks(image, mask, len(classes))
+        tiles.append(shown)
     warnings = report["warnings"]
     text = [_summary(report), *(f"! {warning}" for warning in warnings[:MOST_WARNINGS])]
     if len(warnings) > MOST_WARNINGS:
