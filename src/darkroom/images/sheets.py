@@ -156,7 +156,7 @@ def outline(
     thick = thickness or max(1, round(min(image.shape[:2]) / 130))
     area = (mask != 0).astype(np.uint8)
     if apart:
-        reach = thick // 2 + max(1, thick // 3) + 2  # half of the line with its dark border
+        reach = thick // 2 + max(1, thick // 3) + 3  # half of the line with its dark border
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
         area = np.asarray(cv2.dilate(area, disc), np.uint8)
     contours, _ = cv2.findContours(area, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
