@@ -124,7 +124,8 @@ def test_an_outline_apart_leaves_both_sides_of_the_edge() -> None:
     mask = np.zeros((200, 300), np.uint8)
     mask[60:140, 80:220] = 1
     drawn = sheets.outline(image, mask, apart=True)
-    assert (drawn[59:141, 79:221] == image[59:141, 79:221]).all()
+    assert (drawn[60:140, 80:220] == image[60:140, 80:220]).all()
+    assert (drawn[59, 90:210] == image[59, 90:210]).all(), "beyond the edge as well"
     assert (drawn[45:60, 150] == sheets.ACCENT).all(axis=1).any(), "the line is near"
     assert (drawn[:40] == image[:40]).all()
 
