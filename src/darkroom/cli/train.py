@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from darkroom.cli import begin
 from darkroom.errors import LostRankError, ResourceError
@@ -24,6 +24,8 @@ from darkroom.stages._context import Context
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+    from darkroom.training.callbacks import Callback
 
 LAUNCHER = "DARKROOM_LAUNCHER"  # the process id of the launcher, in its children's environment
 SHUTDOWN_TIMEOUT_S = 120  # for the ranks to save a checkpoint before they are killed
@@ -42,10 +44,17 @@ def run(context: Context, fold: Fold = 0) -> int:
     from darkroom.stages import train  # noqa: PLC0415
     from darkroom.training.distributed import process_group  # noqa: PLC0415
     from darkroom.training.tensorboard.callbacks import callbacks  # noqa: PLC0415
+    from darkroom.training.tensorboard.hparams import flat  # noqa: PLC0415
+    from darkroom.training.trackers.by_name import trackers  # noqa: PLC0415
+
+    def make_callbacks(events: Path, *arguments: Any, **options: Any) -> Sequence["Callback"]:
+        shown = dict(flat(options["hyperparameters"]))
+        named = trackers(context.section.train.loggers, events, shown)
+        return [*callbacks(events, *arguments, **options), *named]
 
     begin()
     with process_group():
-        train.run(context, fold, make_callbacks=callbacks)
+        train.run(context, fold, make_callbacks=make_callbacks)
     return 0
 
 

@@ -210,3 +210,6 @@ class Train(FitConfig):
         "to 8 beside a GPU.",
     )
     devices: int = Field(1, ge=1, le=64, description="GPUs of this machine, or processes.")
+    loggers: list[Literal["wandb", "mlflow"]] = Field(
+        [], description="Who gets each epoch's scores, beside TensorBoard and a CSV file."
+    )

@@ -13,7 +13,8 @@ from darkroom.project.paths import Fold
 from darkroom.stages._context import Context
 
 KEY = "params"  # of model.json, and of the header of predictions
-_WITHOUT_EFFECT = ("accelerator", "checkpoint_steps", "workers")  # of `train`, on the result
+# Of `train`, on the result:
+_WITHOUT_EFFECT = ("accelerator", "checkpoint_steps", "loggers", "workers")
 
 
 def learning_params(context: Context) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def choices_of_bits(train: Train, task: str) -> dict[str, Any]:
         ParamsError: As of `training_device` and `choose_precision`; so is ResourceError.
     """
     device = training_device(train.accelerator)
-    free = ("accelerator", "checkpoint_steps", "devices", "precision", "seed", "workers")
+    free = ("accelerator", "checkpoint_steps", "devices", "loggers", "precision", "seed", "workers")
     choices = {key: value for key, value in train.model_dump().items() if key not in free}
     choices |= {"device": device.type, "precision": choose_precision(train, device, task)}
     if device.type != "cuda":

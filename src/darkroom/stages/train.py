@@ -389,7 +389,7 @@ def _hyperparameters(context: Context, fold: Fold, shards: Store) -> dict[str, A
     model = {"model": context.section.model.model_dump()}
     stored = {"height": shards.height, "width": shards.width, "fit": shards.fit}
     seeds = {"fold": fold, "seed": _train_args.fold_seed(context, fold)}
-    return context.section.train.model_dump() | model | stored | seeds
+    return context.section.train.model_dump(exclude={"loggers"}) | model | stored | seeds
 
 
 def _description(

@@ -1,0 +1,1 @@
+"""Trackers of experiments, by name, beside the history as CSV and TensorBoard."""
