@@ -24,6 +24,8 @@ def test_folds_and_fingerprints_have_separate_paths() -> None:
     assert CARS.history(0) != CARS.history(1)
     first, second = "0123456789abcdef0123", "f123456789abcdef0123"
     assert CARS.runs(0, first) == Path("runs/cars/fold0-01234567")
+    named = CARS.runs(0, first, "hf-hub:x/resnet18.a1 lr1e-05")
+    assert named == Path("runs/cars/fold0-hf-hub_x_resnet18.a1_lr1e-05-01234567")
     assert len({CARS.runs(0, first), CARS.runs(1, first), CARS.runs(0, second)}) == 3
     assert CARS.work(first) == Path(".darkroom/0123456789abcdef")
     assert CARS.work(first, "predict") == Path(".darkroom/cars.predict.0123456789abcdef")

@@ -1,6 +1,7 @@
 """The paths of all inputs and outputs. dvc.yaml names the same ones, and a test compares them."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -212,9 +213,17 @@ class Layout:
         name = "=".join(map(str, (stage, self.name, *runs)))
         return self.root / "data" / "stamps" / f"{name}.stamp"
 
-    def runs(self, fold: Fold, fingerprint: str) -> Path:
-        """TensorBoard's events of one training; another fingerprint is another run."""
-        return home(self.root) / "runs" / self.name / f"fold{fold}-{fingerprint[:8]}"
+    def runs(self, fold: Fold, fingerprint: str, label: str = "") -> Path:
+        """TensorBoard's events of one training; another fingerprint is another run.
+
+        Args:
+            fold: Its fold.
+            fingerprint: Of its result.
+            label: What people tell runs apart by: the network, the learning rate.
+        """
+        words = re.sub(r"[^\w.-]+", "_", label)
+        name = "-".join(filter(None, (f"fold{fold}", words, fingerprint[:8])))
+        return home(self.root) / "runs" / self.name / name
 
     def lr_plot(self, fold: Fold) -> Path:
         """The plot of a learning-rate range test, with its numbers beside it as .csv."""

@@ -199,7 +199,9 @@ def run(
         _unfinished.report_others(work, training, parts)
     # Of several ranks the first takes the lock, and the others wait with it.
     with half_done(work, leads=leads, agree=distributed.broadcast):
-        events = paths.runs(fold, result_fingerprint)
+        model = ready.description["model"]
+        network = f"{model.get('backbone', model['name'])} lr{context.section.train.lr:g}"
+        events = paths.runs(fold, result_fingerprint, network)
         board = board_of(ready, context, fold, events, make_callbacks)
         described = _unfinished.Described(work, training, parts)
         result = ready.fit(work, [described, HistoryFile(paths.history(fold)), *board])

@@ -26,7 +26,7 @@ def test_a_point_a_step_of_the_optimizer_not_a_batch(tmp_path: Path) -> None:
     }
     assert points == {
         "loss/step": [(2, 0.25), (4, 0.5)],
-        "gradient norm": [(2, 1.0), (4, 1.0)],
+        "steps/gradient norm": [(2, 1.0), (4, 1.0)],
         "loss/val": [(4, 0.5)],
         "dice/val": [(4, 0.25)],
     }
@@ -55,6 +55,7 @@ def test_speed_and_waiting_by_a_known_clock(
     speed.on_epoch_end(loop())
     events = read(log)
     (rate,), (share,) = (
-        events.Scalars(tag) for tag in ("images per second", "share of time waiting for data")
+        events.Scalars(tag)
+        for tag in ("speed/images per second", "speed/share of time waiting for data")
     )
     assert (rate.step, rate.value, share.value) == (7, 1.0, 0.25)

@@ -87,8 +87,8 @@ def test_scalars(served: Served, task: str) -> None:
     history = served.results[task].history
     names = [f"{name}/{part}" for name in ("loss", METRIC[task]) for part in ("train", "val")]
     best = {f"Best epoch/{name}" for name in ("loss", METRIC[task], "epoch")}
-    steps = {"loss/step", "gradient norm", "learning rate/all"}
-    clocked = {"images per second", "share of time waiting for data"}
+    steps = {"loss/step", "steps/gradient norm", "steps/learning rate/all"}
+    clocked = {"speed/images per second", "speed/share of time waiting for data"}
     tags = served.get("plugin/scalars/tags")[task]
     assert set(tags) == {*names, *best, *steps, *clocked}
 
@@ -104,13 +104,13 @@ def test_scalars(served: Served, task: str) -> None:
     for tag in steps:
         assert [step for _, step, _ in points[tag]] == list(range(1, EPOCHS * BATCHES + 1))
         assert all(value > 0 for _, _, value in points[tag])
-    rates = [value for *_, value in points["learning rate/all"]]
+    rates = [value for *_, value in points["steps/learning rate/all"]]
     assert max(rates) == pytest.approx(0.01, rel=0.1)
     assert rates[-1] < rates[0] < max(rates), "one cycle"
     for tag in clocked:
         assert [step for _, step, _ in points[tag]] == ENDS
-    assert all(value > 0 for *_, value in points["images per second"])
-    assert all(0 <= value <= 1 for *_, value in points["share of time waiting for data"])
+    assert all(value > 0 for *_, value in points["speed/images per second"])
+    assert all(0 <= value <= 1 for *_, value in points["speed/share of time waiting for data"])
 
 
 @pytest.mark.parametrize("task", NAMES)

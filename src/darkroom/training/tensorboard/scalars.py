@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from darkroom.training.loop import Loop
 
 
-RATE, WAITING = "images per second", "share of time waiting for data"
+# TensorBoard's first page sorts groups of charts by name: losses and metrics come before these.
+STEPS = "steps"
+RATE, WAITING = "speed/images per second", "speed/share of time waiting for data"
 OF_STEPS = ("epoch", "learning rate")  # in a row of the history, but written step by step
 
 
 class Scalars(Callback):
     """Writes the metrics of every optimizer step, and those of every epoch.
 
-    Of a step: `loss/step`, `gradient norm`, `learning rate/<group>`. Of an epoch:
+    Of a step: `loss/step`, `steps/gradient norm`, `steps/learning rate/<group>`. Of an epoch:
     `<name>/train` and `<name>/val`, for the loss and each metric.
 
     The tab of custom scalars gets a chart a name, with training and validation in it.
@@ -42,7 +44,11 @@ class Scalars(Callback):
 
     def on_step_end(self, loop: "Loop") -> None:
         """Write the metrics of a step."""
-        self.events.add_scalars(loop.step_metrics, loop.batches_seen)
+        tags = {
+            name if name.startswith("loss/") else f"{STEPS}/{name}": x
+            for name, x in loop.step_metrics.items()
+        }
+        self.events.add_scalars(tags, loop.batches_seen)
 
     def on_epoch_end(self, loop: "Loop") -> None:
         """Write the metrics of an epoch."""
@@ -62,8 +68,11 @@ def charts(task: Task, metric: str | None = None) -> Summary:
         names.insert(0, metric)
     parts = {
         "training and validation": {name: f"^{re.escape(name)}/(train|val)$" for name in names},
-        "steps": {"learning rate": "^learning rate/", "gradient norm": "^gradient norm$"},
-        "speed": {name: f"^{name}$" for name in (RATE, WAITING)},
+        "steps": {
+            "learning rate": f"^{STEPS}/learning rate/",
+            "gradient norm": f"^{STEPS}/gradient norm$",
+        },
+        "speed": {name.removeprefix("speed/"): f"^{name}$" for name in (RATE, WAITING)},
     }
     layout = {
         title: {name: ["Multiline", [tags]] for name, tags in of.items()}
@@ -74,7 +83,7 @@ def charts(task: Task, metric: str | None = None) -> Summary:
 
 
 class Throughput(Callback):
-    """Writes `images per second` and `share of time waiting for data` of every epoch.
+    """Writes `speed/images per second` and `speed/share of time waiting for data` of every epoch.
 
     Both are of the training batches alone, without validation. From the end of one batch to
     the start of the next the loop waits for the loader (and for the copy to the device). The
