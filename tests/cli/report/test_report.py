@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.cli.main import main
+from darkroom.cli.report import report
 from darkroom.project import processes
 from tests.support import tiny
 from tests.support.damage import Project
@@ -111,6 +112,13 @@ def test_a_page_of_masks(project: Project, capfd: pytest.CaptureFixture[str]) ->
     sizes = {(int(each["height"]), int(each["width"])) for each in whole.named("img")}
     assert (40, 48) in sizes  # the raw pictures; stored ones have 32 x 32
     assert "dvc.lock, which says what a run left, is in no commit" in text
+
+
+def test_a_page_needs_no_dvc(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project("masks")
+    monkeypatch.setattr(report, "missing_modules", lambda extra: [extra])
+    assert main(["report", "tiny"]) == 0
+    assert "No earlier run stands beside it: DVC is not installed." in PAGE.read_text()
 
 
 def test_the_same_results_make_the_same_page(project: Project) -> None:

@@ -30,6 +30,7 @@ from darkroom.cli.report.sections.scores import (
 from darkroom.errors import ArtifactError, ParamsError
 from darkroom.params import file
 from darkroom.project import files
+from darkroom.project.packages import missing_modules
 from darkroom.project.paths import PARAMS
 from darkroom.stages._context import Context
 
@@ -90,6 +91,8 @@ def report_page(context: Context) -> Page:
 
 def read_committed(result: Run) -> tuple[Run | None, str]:
     """Return the last committed run that is another one; or None, and why there is none."""
+    if missing_modules("dvc"):
+        return None, "DVC is not installed"
     commits = commits_of_runs()
     if not commits:
         return None, "dvc.lock, which says what a run left, is in no commit"
