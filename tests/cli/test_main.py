@@ -74,6 +74,7 @@ SUBMIT = {
     "dry_run": False,
     "again": False,
     "uncommitted": False,
+    "notebook": False,
 }
 COMMANDS = ["check", "lr", "submit", "history", "bundle", "summary", "report"]
 COMMANDS += ["use", "networks", "new", "doctor", "schema"]

@@ -1,16 +1,23 @@
 """bundle: a data set and a notebook that predict a competition's test files on Kaggle."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
 
 from darkroom.cli.predict import load_predictor, require_all_folds
-from darkroom.cli.preflight.checks import kaggle_competition
+from darkroom.cli.preflight import checks
+from darkroom.cli.preflight.checks import SubmissionFile, kaggle_competition
 from darkroom.deploy.bundle import DATASET, KERNEL, Models, require_place, write_bundle
-from darkroom.deploy.kernel import Kernel, slug_of
+from darkroom.deploy.kernel import OUTPUT, Kernel, slug_of
 from darkroom.errors import ParamsError
+from darkroom.project import files
+from darkroom.project.files import file_sha256
 from darkroom.project.paths import home
+from darkroom.remote.kaggle import notebooks
+from darkroom.remote.retry import RetryPolicy, retry
 from darkroom.stages._context import Context
+from darkroom.submission.upload.notebook import Notebook
 
 BUNDLES = Path("bundles")
 WHEELS = Path(".darkroom/wheels")
@@ -71,3 +78,36 @@ def write(context: Context, kernel: Kernel, out: Path) -> int:
         infos=[info for each in (predictor, *predictor.others) for info in each.infos],
     )
     return write_bundle(out, kernel, context.paths, models, home() / WHEELS)
+
+
+def prepare(
+    context: Context, policy: RetryPolicy, *, uncommitted: bool
+) -> tuple[SubmissionFile, Notebook]:
+    """Write a bundle to submit; return what is known of it, and the notebook.
+
+    Args:
+        context: The competition.
+        policy: Between tries.
+        uncommitted: Whether to accept models that the committed parameters do not reproduce.
+
+    Raises:
+        ParamsError: It has no competition on Kaggle, or something is not committed.
+        ArtifactError: The models, the decision or the card do not fit together.
+        RemoteError: Kaggle or the package index refused, or could not be reached.
+    """
+    models = checks.verify_models(context, uncommitted=uncommitted)
+    user = retry(notebooks.account_name, policy, what="the account")
+    kernel = make_kernel(context, user)
+    out = BUNDLES / context.name
+    size = write(context, kernel, out)
+    notebook = Notebook(kernel.ref, out / DATASET, out / KERNEL, OUTPUT)
+    return checks.with_contents(models, size=size, sha256=_digest(out)), notebook
+
+
+def _digest(folder: Path) -> str:
+    """Return the sha256 of a folder's names and bytes."""
+    digest = hashlib.sha256()
+    for entry in files.walk_files(folder):
+        name = Path(entry.path).relative_to(folder).as_posix()
+        digest.update(f"{name}\0{file_sha256(Path(entry.path))}\n".encode())
+    return digest.hexdigest()

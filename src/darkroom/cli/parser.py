@@ -256,6 +256,7 @@ def _add_kaggle(verbs: _Verbs) -> None:
         ("--dry-run", "check and report, but send and record nothing"),
         ("--again", "send a file once more that was submitted before"),
         ("--uncommitted", "send a file that is not made from what is committed"),
+        ("--notebook", "push a notebook with the models, wait until it has run, and submit that"),
     ):
         submit.add_argument(option, action="store_true", help=purpose)
     history = verbs.add_parser(

@@ -1,9 +1,10 @@
-"""submit: a checked submission -> Kaggle, exactly once, and a row of the history."""
+"""submit: a checked submission, or a notebook -> Kaggle, exactly once, and a row of the history."""
 
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from darkroom.cli import bundle
 from darkroom.cli.preflight import checks
 from darkroom.cli.preflight.checks import SubmissionFile
 from darkroom.errors import ParamsError, RemoteError
@@ -20,6 +21,7 @@ from darkroom.submission.history.file import (
     update_scores,
 )
 from darkroom.submission.upload.idempotency import Upload, lock, message_of
+from darkroom.submission.upload.notebook import send_notebook
 from darkroom.submission.upload.reconcile import count_submissions
 from darkroom.submission.upload.send import (
     UploadState,
@@ -38,8 +40,9 @@ def run(
     dry_run: bool = False,
     again: bool = False,
     uncommitted: bool = False,
+    notebook: bool = False,
 ) -> None:
-    """Submit a competition's file unless Kaggle has it already, and record it.
+    """Submit a competition's file or notebook unless Kaggle has it already, and record it.
 
     Args:
         context: The competition.
@@ -48,6 +51,7 @@ def run(
         dry_run: Whether to stop before anything is sent or recorded.
         again: Whether to submit a file again that has been submitted.
         uncommitted: Whether to accept a file that the committed parameters do not reproduce.
+        notebook: Whether to push a notebook, wait until it has run, and submit that.
 
     Raises:
         ParamsError: There is no competition to submit to, or something is not committed.
@@ -58,9 +62,14 @@ def run(
     if not message.strip():
         raise ParamsError("the message is empty", fix='say what is new: -m "512 px, 5 folds"')
     name = context.name
-    file = checks.verify_submission(context, uncommitted=uncommitted)
+    pushed = None
+    if notebook:
+        file, pushed = bundle.prepare(context, RETRY_POLICY, uncommitted=uncommitted)
+    else:
+        file = checks.verify_submission(context, uncommitted=uncommitted)
     folder = file.paths.submission.with_name(f".{file.competition}.sending")
-    upload = Upload(file.competition, file.paths.submission, file.sha256, folder)
+    path = pushed.kernel.parent if pushed else file.paths.submission
+    upload = Upload(file.competition, path, file.sha256, folder)
     with lock(upload):
         recorded = _recorded_references(file)  # raises for a damaged history before the upload
         state = find_submission(upload, resend=again, policy=RETRY_POLICY, recorded=recorded)
@@ -71,7 +80,9 @@ def run(
             return
         row = _history_row(file, replace(state, reference=1), message)
         require_writable(row, file.paths.submissions_history)
-        if state.reference is None:
+        if state.reference is None and pushed:
+            state = send_notebook(upload, state.key, message, pushed, policy=RETRY_POLICY)
+        elif state.reference is None:
             is_watched = sys.stderr is not None and sys.stderr.isatty()
             state = send_submission(
                 upload, state.key, message, policy=RETRY_POLICY, progress=is_watched
@@ -108,7 +119,7 @@ def _format_facts(file: SubmissionFile, remaining: SubmissionLimits | None) -> s
     local = "unknown" if file.local is None else f"{file.metric} {file.local:.4f}"
     lines = {
         "to": api.page_url(file.competition),
-        "rows": f"{file.rows:,}",
+        "rows": f"{file.rows:,}" if file.rows else "",
         "size": f"{file.size / 1e6:,.1f} MB" if file.size > 1e6 else f"{file.size:,} bytes",
         "sha256": file.sha256[:12],
         "fingerprint": file.fingerprint[:12],
@@ -117,7 +128,7 @@ def _format_facts(file: SubmissionFile, remaining: SubmissionLimits | None) -> s
     }
     if remaining is not None:
         lines["tries today"] = f"{remaining.today} used, {remaining.allowed} left"
-    return "\n".join(f"  {name:<11}  {value}" for name, value in lines.items())
+    return "\n".join(f"  {name:<11}  {value}" for name, value in lines.items() if value)
 
 
 def _format_plan(state: UploadState) -> str:

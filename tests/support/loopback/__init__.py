@@ -38,7 +38,7 @@ from tests.support.loopback.faults import (
 from tests.support.loopback.protocol import Request
 from tests.support.loopback.routing import REFRESH_TOKEN
 from tests.support.loopback.server import KEY, TOKEN, USERNAME, WRONG_TOKEN, Kaggle
-from tests.support.loopback.service import Competition, Dataset, Submission
+from tests.support.loopback.service import Competition, Dataset, Notebook, Submission
 
 __all__ = [
     "KEY",
@@ -63,6 +63,7 @@ __all__ = [
     "NoAnswer",
     "NoHash",
     "NoValidators",
+    "Notebook",
     "Page",
     "Redirect",
     "Refuse",

@@ -6,8 +6,8 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
+from tests.support.loopback import notebooks, submitting
 from tests.support.loopback import service as kaggle
-from tests.support.loopback import submitting
 from tests.support.loopback.protocol import Answer, Request, json_answer, refusal
 from tests.support.loopback.service import Service
 
@@ -21,6 +21,7 @@ _CALLS: dict[str, Callable[[Service, Request], Answer]] = {
     "DownloadDataset": kaggle.download_dataset,
     "StartSubmissionUpload": submitting.start,
     "CreateSubmission": submitting.create,
+    "CreateCodeSubmission": notebooks.submit,
     "ListSubmissions": submitting.listing,
     "GetSubmissionLimits": submitting.limits,
 }
@@ -44,6 +45,8 @@ def call(service: Service, request: Request) -> Answer:
         return json_answer(_about_token(service, body.get("token")))
     if name == "GenerateAccessToken":
         return _new_token(service, body)
+    if name in notebooks.CALLS and _is_account(service, request.authorization):
+        return notebooks.CALLS[name](service, request)
     if name not in _CALLS:
         return refusal(404, f"There is no method {name}")
     if not _is_account(service, request.authorization):

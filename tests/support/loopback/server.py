@@ -44,8 +44,8 @@ class Kaggle:
     """Kaggle, while the `with` lasts.
 
     Attributes:
-        competitions, datasets, files: What it has, by slug, by owner/name, by path; may be
-            changed at any time.
+        competitions, datasets, files, notebooks: What it has, by slug, by owner/name, by path,
+            by owner/name; may be changed at any time.
         requests: All that came in, in order; written before their answer is sent.
         home: A folder that the clients take for the user's.
     """
@@ -56,6 +56,7 @@ class Kaggle:
         self.competitions = self._service.competitions
         self.datasets = self._service.datasets
         self.files = self._service.files
+        self.notebooks = self._service.notebooks
         self._played: dict[str, deque[tuple[Fault, ...]]] = defaultdict(deque)
         self._always: dict[str, tuple[Fault, ...]] = {}
         self._digests: dict[str, tuple[bytes, bytes]] = {}

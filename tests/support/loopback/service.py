@@ -90,17 +90,43 @@ class Competition:
 
 @dataclass
 class Dataset:
-    """A data set: one zip a version. `listed`: the stated size, bytes. A private one is refused."""
+    """A data set: one zip a version, or the names of the files that were pushed.
+
+    `listed`: the stated size, bytes. A private one is refused. `processing`: states asked for
+    before a pushed version has the final one, `state`.
+    """
 
     version: int = 1
     bundle: bytes = field(default=b"", repr=False)
     older: dict[int, bytes] = field(default_factory=dict, repr=False)
     listed: int | None = None
     is_private: bool = False
+    names: list[str] = field(default_factory=list)
+    processing: int = 0
+    state: str = "READY"
 
     def bundles(self) -> dict[int, bytes]:
         """Return the zips by version."""
         return {**self.older, self.version: self.bundle}
+
+
+@dataclass
+class Notebook:
+    """A notebook, pushed or to come.
+
+    Attributes:
+        pushed: The calls that pushed its versions, oldest first.
+        running: States asked for until its run ends.
+        state: That it ends with; `message` beside it, and `log`.
+        refusal: Why Kaggle does not take it: a quota, say.
+    """
+
+    pushed: list[dict[str, Any]] = field(default_factory=list)
+    running: int = 0
+    state: Literal["COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED"] = "COMPLETE"
+    message: str = ""
+    log: str = ""
+    refusal: str = ""
 
 
 @dataclass
@@ -124,6 +150,7 @@ class Service:
     datasets: dict[str, Dataset] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     uploads: dict[str, Upload] = field(default_factory=dict)
+    notebooks: dict[str, Notebook] = field(default_factory=dict)
 
 
 def locate(service: Service, path: str) -> Held | None:

@@ -19,7 +19,7 @@ from tests.support.loopback.service import (
 def start(service: Service, request: Request) -> Answer:
     """Answer StartSubmissionUpload: a token and the upload address."""
     asked = request.body
-    refused = _refused(service.competitions[asked["competitionName"]])
+    refused = refused_by(service.competitions[asked["competitionName"]])
     if refused:
         return refused
     token = f"blob-{len(service.uploads) + 1}"
@@ -32,6 +32,8 @@ def put(service: Service, request: Request, body: bytes) -> Answer:
     upload = service.uploads.get(request.path.removeprefix("/upload/"))
     if upload is None:
         return Answer(404)
+    if request.headers.get("content-range", "").startswith("bytes */"):  # how far is it?
+        return Answer(308 if upload.body is None else 200)
     if len(body) != request.length or len(body) != upload.size:
         return Answer(400)
     upload.body = body
@@ -42,18 +44,23 @@ def create(service: Service, request: Request) -> Answer:
     """Answer CreateSubmission: accept an uploaded file, or say why not."""
     competition = service.competitions[request.body["competitionName"]]
     upload = service.uploads.get(request.body.get("blobFileTokens", ""))
-    refused = _refused(competition)
+    refused = refused_by(competition)
     if refused:
         return refused
     if upload is None or upload.body is None:
         return refusal(400, "Submission not found: the file was not uploaded.")
+    return accept(competition, request, upload.file_name, upload.body)
+
+
+def accept(competition: Competition, request: Request, file_name: str, body: bytes) -> Answer:
+    """Add a submission, and answer with its number."""
     competition.allowed -= 1
     number = len(competition.submissions)
     made = Submission(
         ref=20_000_001 + number,
         description=request.body.get("submissionDescription", ""),
-        file_name=upload.file_name,
-        body=upload.body,
+        file_name=file_name,
+        body=body,
         date=day(number),
         unseen=competition.lag,
         pending=competition.pending,
@@ -83,7 +90,7 @@ def limits(service: Service, request: Request) -> Answer:
     return json_answer({"numToday": today, "numTotal": made, "numAllowedNow": left})
 
 
-def _refused(competition: Competition) -> Answer | None:
+def refused_by(competition: Competition) -> Answer | None:
     if not competition.rules_accepted:
         return refusal(403, "You must accept this competition's rules before you continue.")
     if not competition.open:

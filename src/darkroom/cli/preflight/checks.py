@@ -38,10 +38,10 @@ class SubmissionFile:
         competition: Kaggle's name of it.
         sections: Those of params.yaml for this competition.
         paths: Of the project.
-        rows: Without the header.
-        size: Of the file, bytes.
-        sha256: Of the file.
-        fingerprint: Of the prediction.
+        rows: Without the header; 0 of a notebook, which writes them on Kaggle.
+        size: Of the file, or of a notebook's files, bytes.
+        sha256: Of the same.
+        fingerprint: Of the prediction; empty for a notebook.
         commit: Of git; None without one.
         metric: What the local score measures.
         local: The score on the validation images; None if it may be of other models.
@@ -79,10 +79,46 @@ def verify_submission(context: Context, *, uncommitted: bool) -> SubmissionFile:
     # Read the facts before the check: if the file changes meanwhile, its sha256 will differ.
     file = _read_facts(competition, paths, commit)
     check.run(context)
-    outdated = _outdated_stages(paths, uncommitted=uncommitted)
+    outdated = _outdated_stages(paths, "submission", uncommitted=uncommitted)
     if outdated and not uncommitted:
-        raise _outdated_error(paths, outdated)
+        raise _outdated_error(paths, "submission", paths.submission, outdated)
     return replace(file, local=None) if outdated else file
+
+
+def verify_models(context: Context, *, uncommitted: bool) -> SubmissionFile:
+    """Return what is known of a competition's models as a submission, without its contents.
+
+    Raises:
+        ParamsError: It has no competition on Kaggle, or something is not committed.
+        ArtifactError: The models or their score are not what the parameters make.
+    """
+    paths = context.paths
+    competition = kaggle_competition(context.name, context.section.data)
+    _require_no_sample(context.name, context.section.data)
+    commit = provenance.read_commit(paths.root)
+    if not uncommitted:
+        _require_committed(commit, paths.root)
+    outdated = _outdated_stages(paths, "evaluate", uncommitted=uncommitted)
+    if outdated and not uncommitted:
+        raise _outdated_error(paths, "evaluate", paths.decision, outdated)
+    metric, local = _read_score(paths)
+    return SubmissionFile(
+        competition=competition,
+        sections=_sections(competition),
+        paths=paths,
+        rows=0,
+        size=0,
+        sha256="",
+        fingerprint="",
+        commit=commit,
+        metric=metric,
+        local=None if outdated else local,
+    )
+
+
+def with_contents(file: SubmissionFile, *, size: int, sha256: str) -> SubmissionFile:
+    """Return a submission whose contents are known now."""
+    return replace(file, size=size, sha256=sha256)
 
 
 def _require_hex(value: object) -> str:
@@ -138,9 +174,9 @@ def _require_committed(commit: Commit | None, root: Path) -> None:
         )
 
 
-def _outdated_stages(paths: Layout, *, uncommitted: bool) -> Sequence[str]:
-    """Return the stages, evaluate among them, whose outputs are not up to date."""
-    stage = paths.dvc_stage("submission")
+def _outdated_stages(paths: Layout, goal: str, *, uncommitted: bool) -> Sequence[str]:
+    """Return the stages that a goal needs, itself included, whose outputs are not up to date."""
+    stage = paths.dvc_stage(goal)
     try:
         return provenance.outdated_stages(paths.root, stage)
     except ArtifactError:
@@ -149,52 +185,58 @@ def _outdated_stages(paths: Layout, *, uncommitted: bool) -> Sequence[str]:
         return [stage]  # unknown, so do not rely on the local score
 
 
-def _outdated_error(paths: Layout, stages: Sequence[str]) -> ArtifactError:
+def _outdated_error(paths: Layout, goal: str, file: Path, stages: Sequence[str]) -> ArtifactError:
     return ArtifactError(
         "it is not what the parameters make: these stages have changed since",
-        file=paths.submission,
+        file=file,
         details=stages,
-        fix=f"run `dvc repro {paths.dvc_stage('submission')}`, or add --uncommitted",
+        fix=f"run `dvc repro {paths.dvc_stage(goal)}`, or add --uncommitted",
     )
 
 
-def _read_facts(competition: str, paths: Layout, commit: Commit | None) -> SubmissionFile:
-    all_sections = paramfile.read_params(Path(PARAMS)).sections
-    sections = tuple(
-        name for name, section in all_sections.items() if section.data.kaggle == competition
-    )
-    facts_file, fix = (
-        facts_path(paths.submission),
-        f"run `dvc repro -sf {paths.dvc_stage('submission')}`",
-    )
-    facts = read_json(facts_file, fix=fix)
-    metrics_file = require(paths.metrics, "evaluate", paths.name)
-    path, stage = facts_file, "submission"
+def _sections(competition: str) -> tuple[str, ...]:
+    """Return the sections of params.yaml that are of a competition."""
+    sections = paramfile.read_params(Path(PARAMS)).sections
+    return tuple(name for name, each in sections.items() if each.data.kaggle == competition)
+
+
+def _damaged(paths: Layout, path: Path, stage: str, error: Exception) -> ArtifactError:
+    fix = f"run `dvc repro -sf {paths.dvc_stage(stage)}`"
+    return ArtifactError("it is damaged", file=path, found=error, fix=fix)
+
+
+def _read_score(paths: Layout) -> tuple[str, float | None]:
+    """Return the metric of the validation images, and its value; None: it is not known."""
+    path = require(paths.metrics, "evaluate", paths.name)
     try:
-        rows, size = int(facts["rows"]), int(facts["bytes"])
-        sha256, fingerprint = (_require_hex(facts[key]) for key in ("sha256", "fingerprint"))
-        path, stage = metrics_file, "evaluate"
         scores = read_scores(path, paths.evaluation, "validation")
         metric, local = next(iter(scores.items()))
         if scores.get("leaked_images"):  # not to be compared with scores of new images
             metric = f"{metric} (leaked)"
-        score = None if local is None else _require_score(local)
+        return str(metric), None if local is None else _require_score(local)
     except _DAMAGE as error:
-        raise ArtifactError(
-            "it is damaged",
-            file=path,
-            found=error,
-            fix=f"run `dvc repro -sf {paths.dvc_stage(stage)}`",
-        ) from error
+        raise _damaged(paths, path, "evaluate", error) from error
+
+
+def _read_facts(competition: str, paths: Layout, commit: Commit | None) -> SubmissionFile:
+    path = facts_path(paths.submission)
+    facts = read_json(path, fix=f"run `dvc repro -sf {paths.dvc_stage('submission')}`")
+    require(paths.metrics, "evaluate", paths.name)
+    try:
+        rows, size = int(facts["rows"]), int(facts["bytes"])
+        sha256, fingerprint = (_require_hex(facts[key]) for key in ("sha256", "fingerprint"))
+    except _DAMAGE as error:
+        raise _damaged(paths, path, "submission", error) from error
+    metric, local = _read_score(paths)
     return SubmissionFile(
         competition=competition,
-        sections=sections,
+        sections=_sections(competition),
         paths=paths,
         rows=rows,
         size=size,
         sha256=sha256,
         fingerprint=fingerprint,
         commit=commit,
-        metric=str(metric),
-        local=score,
+        metric=metric,
+        local=local,
     )

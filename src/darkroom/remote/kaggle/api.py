@@ -255,19 +255,20 @@ def submit(
             )
             if CREATE not in log.sent:
                 raise _upload_error(session)
-            return _reference(response.ref)
+            return reference(response.ref)
         except Exception:
             is_refused = log.sent[-1:] == [CREATE] and api_errors.had_no_effect(log)
             if CREATE in log.sent and not is_refused:
-                raise _unknown_outcome_error(session, slug) from None
+                raise unknown_outcome_error(session, slug) from None
             raise
 
 
-def _reference(value: object) -> int:
-    reference = responses.whole_number(value, responses.MAX_REFERENCE)
-    if not reference:
+def reference(value: object) -> int:
+    """Return Kaggle's number of a submission; raise ValueError if it is none."""
+    number = responses.whole_number(value, responses.MAX_REFERENCE)
+    if not number:
         raise ValueError("no reference")
-    return reference
+    return number
 
 
 def _upload_error(session: Session) -> Exception:
@@ -290,7 +291,8 @@ def _upload_error(session: Session) -> Exception:
     return UploadRefusedError(words) if is_refused else TransientError(words)
 
 
-def _unknown_outcome_error(session: Session, slug: str) -> UnknownOutcomeError:
+def unknown_outcome_error(session: Session, slug: str) -> UnknownOutcomeError:
+    """Return the error of a submission whose response is lost."""
     return UnknownOutcomeError(
         "the submission was sent, but Kaggle's response was lost: it may have arrived or not",
         file=session.info.name,

@@ -184,7 +184,7 @@ def _meaning(code: int, info: RequestInfo) -> tuple[str, str]:
         )
     if code == 403:
         return (
-            "Kaggle refuses access to this data set",
+            f"Kaggle refuses access to this {'notebook' if '/code/' in info.page else 'data set'}",
             f"open {info.page}, logged in: it may be private, or ask for consent",
         )
     if code == 404:

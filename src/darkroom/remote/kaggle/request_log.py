@@ -88,7 +88,10 @@ def log_requests() -> Iterator[RequestLog]:
         except Exception as error:
             log.error = error
             raise
-        if 300 <= log.response.status_code < 400 and not log.response.is_redirect:
+        # 308 with Content-Range says how much of an upload is there: the client goes on from it.
+        is_progress = log.response.status_code == 308 and "Content-Range" in request.headers
+        is_redirect = log.response.is_redirect or is_progress
+        if 300 <= log.response.status_code < 400 and not is_redirect:
             # The clients raise from 400 on, and would take this response for an empty list.
             raise requests.HTTPError(status_words(log.response.status_code), response=log.response)
         return log.response

@@ -150,22 +150,39 @@ def send_submission(
     """
     with staged(upload, key) as path:
         submit = partial(
-            api.submit,
-            upload.competition,
-            path,
-            description_of(key, message),
-            progress=progress,
-            before_create=partial(_save_before_create, upload, key, policy, clock),
+            api.submit, upload.competition, path, description_of(key, message), progress=progress
         )
-        try:
-            reference = retry(_attempt(upload, key, submit), policy, what=path.name)
-        except _SentByAnotherRunError as error:
-            return UploadState(key, error.submission.ref, error.submission)
-        except UnknownOutcomeError as error:
-            print("the answer was lost: looking at Kaggle's list", file=sys.stderr, flush=True)
-            submission = wait_until_listed(upload, key, clock(), policy, error)
-            remove_pending(upload.folder, key)
-            return UploadState(key, submission.ref, submission, is_new=True)
+        return send_once(upload, key, submit, policy=policy, clock=clock)
+
+
+def send_once(
+    upload: Upload,
+    key: str,
+    submit: Callable[..., int],
+    *,
+    policy: RetryPolicy,
+    clock: Clock = time.time,
+) -> UploadState:
+    """Call a function that submits, and reconcile a lost answer; see `send_submission`.
+
+    Args:
+        upload: What is submitted.
+        key: Of the submission.
+        submit: Sends it once and returns Kaggle's reference; it takes `before_create`.
+        policy: Between tries.
+        clock: The time, s since 1970.
+    """
+    before_create = partial(_save_before_create, upload, key, policy, clock)
+    attempt = _attempt(upload, key, partial(submit, before_create=before_create))
+    try:
+        reference = retry(attempt, policy, what=upload.path.name)
+    except _SentByAnotherRunError as error:
+        return UploadState(key, error.submission.ref, error.submission)
+    except UnknownOutcomeError as error:
+        print("the answer was lost: looking at Kaggle's list", file=sys.stderr, flush=True)
+        submission = wait_until_listed(upload, key, clock(), policy, error)
+        remove_pending(upload.folder, key)
+        return UploadState(key, submission.ref, submission, is_new=True)
     save_pending(upload.folder, PendingUpload(key, clock(), reference))
     listed = next((each for each in list_once(upload) if each.ref == reference), None)
     if listed is not None:
@@ -251,7 +268,7 @@ def wait_for_score(competition: str, reference: int, *, policy: RetryPolicy) -> 
     Raises:
         RemoteError: Kaggle refused, or could not be reached for too long.
     """
-    for pause_s in _pauses():
+    for pause_s in pauses(PATIENCE_S):
         submissions = retry(lambda: api.list_submissions(competition), policy, what="the score")
         submission = next((each for each in submissions if each.ref == reference), None)
         if submission is not None and submission.status != "pending":
@@ -260,9 +277,9 @@ def wait_for_score(competition: str, reference: int, *, policy: RetryPolicy) -> 
     return None
 
 
-def _pauses() -> Iterator[float]:
+def pauses(patience_s: float) -> Iterator[float]:
     """Yield pauses, s, that grow by half and add up to the patience."""
-    pause_s, left_s = FIRST_PAUSE_S, PATIENCE_S
+    pause_s, left_s = FIRST_PAUSE_S, patience_s
     while left_s > 0:
         yield min(pause_s, left_s)
         left_s -= pause_s

@@ -1,0 +1,172 @@
+"""Submit a notebook exactly once: push its data set and itself, wait for its run, submit that.
+
+What was pushed is recorded in the competition's folder: another run of the command goes on.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from darkroom.errors import RemoteError
+from darkroom.project import files
+from darkroom.remote.kaggle import notebooks
+from darkroom.remote.retry import RetryPolicy, retry
+from darkroom.submission.upload.idempotency import Upload, description_of
+from darkroom.submission.upload.send import UploadState, pauses, send_once
+
+RUN_PATIENCE_S = 13 * 3600.0  # Kaggle ends a session after 12 hours
+DATASET_PATIENCE_S = 3600.0
+LOG_LINES = 15
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook to submit.
+
+    Attributes:
+        ref: Its name on Kaggle and that of its data set, "owner/name".
+        dataset: The folder of the data set's files.
+        kernel: The folder of the notebook.
+        output: The file that its run writes.
+    """
+
+    ref: str
+    dataset: Path
+    kernel: Path
+    output: str
+
+
+@dataclass(frozen=True)
+class _Pushed:
+    """What Kaggle has of a notebook.
+
+    Attributes:
+        ref: Its name.
+        sha256: Of all its files.
+        has_dataset: Whether the data set is there.
+        version: Of the notebook; 0: it is to be pushed.
+    """
+
+    ref: str
+    sha256: str
+    has_dataset: bool = False
+    version: int = 0
+
+
+def send_notebook(
+    upload: Upload, key: str, message: str, notebook: Notebook, *, policy: RetryPolicy
+) -> UploadState:
+    """Push a notebook with its data set, wait until it has run, and submit it, once.
+
+    Args:
+        upload: What is submitted; its sha256 is that of all files of the notebook.
+        key: Of the submission.
+        message: What Kaggle shows beside it.
+        notebook: The notebook.
+        policy: Between tries.
+
+    Raises:
+        RemoteError: Kaggle refused, could not be reached, or the run failed or took too long.
+    """
+    pushed = _read(upload, notebook)
+    if not pushed.has_dataset:
+        _push_dataset(notebook, message, policy)
+        pushed = _save(upload, replace(pushed, has_dataset=True))
+    if not pushed.version:
+        push = partial(notebooks.push_notebook, notebook.kernel, notebook.ref)
+        version = retry(push, policy, what=notebook.ref)
+        pushed = _save(upload, replace(pushed, version=version))
+    url = notebooks.notebook_url(notebook.ref)
+    print(f"version {pushed.version} of the notebook runs: {url}", flush=True)
+    if not _wait(partial(_is_run_complete, notebook), RUN_PATIENCE_S, policy, "the notebook"):
+        raise RemoteError(
+            f"the notebook has not ended after {RUN_PATIENCE_S / 3600:.0f} hours",
+            file=notebook.ref,
+            details=[url],
+            fix="run the same command again: it goes on waiting, and pushes nothing anew",
+        )
+    if _failure(notebook, policy) is not None:
+        _save(upload, replace(pushed, version=0))  # the next run of the command pushes it again
+        raise _run_error(notebook, policy)
+    submit = partial(
+        notebooks.submit_run,
+        upload.competition,
+        notebook.ref,
+        pushed.version,
+        notebook.output,
+        description_of(key, message),
+    )
+    return send_once(upload, key, submit, policy=policy)
+
+
+def _push_dataset(notebook: Notebook, message: str, policy: RetryPolicy) -> None:
+    """Push a data set, and wait until Kaggle can mount it."""
+    ref = notebook.ref
+    before, _ = retry(partial(notebooks.dataset_state, ref), policy, what=ref)
+    print(f"pushing the data set {ref}", flush=True)
+    push = partial(notebooks.push_dataset, notebook.dataset, ref, is_new=before == 0, notes=message)
+    retry(push, policy, what=ref)
+
+    def is_ready() -> bool:
+        version, state = notebooks.dataset_state(ref)
+        if version > before and state == "failed":
+            raise RemoteError("Kaggle could not unpack the data set", file=ref, fix="run it again")
+        return version > before and state == "ready"
+
+    if not _wait(is_ready, DATASET_PATIENCE_S, policy, "the data set"):
+        raise RemoteError(
+            "Kaggle does not show the data set after an hour", file=ref, fix="run it again later"
+        )
+
+
+def _is_run_complete(notebook: Notebook) -> bool:
+    return notebooks.run_state(notebook.ref)[0] != "pending"
+
+
+def _failure(notebook: Notebook, policy: RetryPolicy) -> str | None:
+    """Return why a run that has ended failed; None if it did not."""
+    get_state = partial(notebooks.run_state, notebook.ref)
+    state, message = retry(get_state, policy, what="the notebook")
+    return None if state == "complete" else message
+
+
+def _run_error(notebook: Notebook, policy: RetryPolicy) -> RemoteError:
+    lines = retry(partial(notebooks.run_log, notebook.ref), policy, what="the notebook's log")
+    return RemoteError(
+        "the notebook failed on Kaggle",
+        file=notebook.ref,
+        found=_failure(notebook, policy) or None,
+        details=lines[-LOG_LINES:],
+        fix=f"see {notebooks.notebook_url(notebook.ref)}; nothing was submitted",
+    )
+
+
+def _wait(has_ended: Callable[[], bool], patience_s: float, policy: RetryPolicy, what: str) -> bool:
+    """Ask again and again; return whether it ended in time."""
+    for pause_s in pauses(patience_s):
+        if retry(has_ended, policy, what=what):
+            return True
+        policy.sleep(pause_s)
+    return False
+
+
+def _read(upload: Upload, notebook: Notebook) -> _Pushed:
+    """Return what an earlier run pushed of these files; nothing, if it pushed others."""
+    nothing = _Pushed(notebook.ref, upload.sha256)
+    try:
+        pushed = _Pushed(**json.loads(_record(upload).read_bytes()))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return nothing  # the worst that follows is another version
+    is_same = (pushed.ref, pushed.sha256) == (nothing.ref, nothing.sha256)
+    return pushed if is_same else nothing
+
+
+def _save(upload: Upload, pushed: _Pushed) -> _Pushed:
+    files.write(_record(upload), json.dumps(asdict(pushed)) + "\n")
+    return pushed
+
+
+def _record(upload: Upload) -> Path:
+    return upload.folder / "notebook"
