@@ -98,7 +98,8 @@ def _sign_of_life(command: str) -> Iterator[None]:
     line = f"\r{_CLEAR}{command}: at work\n".encode()
     timer = threading.Timer(_SILENT_S, os.write, (2, line))  # no lock that a fork could inherit
     timer.daemon = True
-    if sys.stderr.isatty() and "DVC_STAGE" not in os.environ and not is_child():
+    is_watched = sys.stderr is not None and sys.stderr.isatty()
+    if is_watched and "DVC_STAGE" not in os.environ and not is_child():
         timer.start()
     try:
         yield

@@ -209,8 +209,8 @@ def _read_score(paths: Layout) -> tuple[str, float | None]:
     """Return the metric of the validation images, and its value; None: it is not known."""
     path = require(paths.metrics, "evaluate", paths.name)
     try:
+        metric, local = next(iter(read_scores(path, path, "validation").items()))
         scores = read_scores(path, paths.evaluation, "validation")
-        metric, local = next(iter(scores.items()))
         if scores.get("leaked_images"):  # not to be compared with scores of new images
             metric = f"{metric} (leaked)"
         return str(metric), None if local is None else _require_score(local)
