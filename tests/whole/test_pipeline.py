@@ -291,3 +291,12 @@ def test_dvc_reads_it_and_makes_a_stage_for_each_competition_and_fold() -> None:
     } | {"params"}
     with Repo(str(ROOT)) as repo:
         assert {stage.addressing for stage in repo.index.stages} == expected
+
+
+def test_the_registry_has_the_models_that_train_writes() -> None:
+    artifacts = PIPELINE["artifacts"]
+    params = yaml.safe_load((ROOT / PARAMS).read_text())
+    assert sorted(artifacts) == sorted(params["competitions"])
+    for name, artifact in artifacts.items():
+        assert artifact["path"] == Layout(name).model(0).as_posix()
+        assert artifact["type"] == "model"
