@@ -12,7 +12,7 @@ from darkroom.cli.preflight.provenance import Commit
 from darkroom.errors import ArtifactError
 from tests.support.committed import commit, git
 
-FILES = ("params.yaml", "dvc.yaml", "dvc.lock", "src/cars/__init__.py")
+FILES = ("params.yaml", "dvc.yaml", "dvc.lock", "darkroom.json", "src/cars/__init__.py")
 
 
 def put(root: Path, *names: str, text: str = "1\n") -> None:

@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 
 from darkroom.errors import ArtifactError
+from darkroom.project.packages import missing_module_error
 
-TRACKED = ("params.yaml", "dvc.yaml", "dvc.lock", "src", "metrics")
+TRACKED = ("params.yaml", "dvc.yaml", "dvc.lock", "darkroom.json", "src", "metrics")
 _IGNORED = "!!"  # of git's short status
 
 
@@ -21,8 +23,8 @@ class Commit:
 
     Attributes:
         sha: 40 hexadecimal digits (64 in a repository of SHA-256).
-        changed: Those of params.yaml, dvc.yaml, dvc.lock and the files of src that differ
-            from the commit, or are not in it; sorted, relative to the project.
+        changed: Those of params.yaml, dvc.yaml, dvc.lock, darkroom.json and the files of src and
+            metrics that differ from the commit, or are not in it; sorted, relative to the project.
     """
 
     sha: str
@@ -87,7 +89,10 @@ def outdated_stages(root: Path, stage: str) -> list[str]:
 
     Raises:
         ArtifactError: DVC fails; with its message.
+        ResourceError: It is not installed.
     """
+    if find_spec("dvc") is None and (lack := missing_module_error("dvc")):
+        raise lack
     arguments = ("status", "--json", "--with-deps", stage)
     process = subprocess.run(
         [sys.executable, "-P", "-m", "dvc", *arguments],
