@@ -76,7 +76,7 @@ SUBMIT = {
     "uncommitted": False,
     "notebook": False,
 }
-COMMANDS = ["check", "lr", "submit", "history", "bundle", "summary", "report"]
+COMMANDS = ["check", "lr", "export", "submit", "history", "bundle", "summary", "report"]
 COMMANDS += ["use", "networks", "new", "doctor", "schema"]
 
 
@@ -90,7 +90,7 @@ def test_every_verb_has_a_help_page(capsys: pytest.CaptureFixture[str], verb: st
     nameless = ("params", "summary", "report", "use", "networks", "new", "doctor", "schema")
     named = f"a {'blend' if verb == 'blend' else 'competition'} of params.yaml"
     assert (named in text) == (verb not in nameless)
-    assert ("--fold" in text) == (verb in (*parser.BY_FOLD, "lr"))
+    assert ("--fold" in text) == (verb in (*parser.BY_FOLD, "lr", "export"))
 
 
 def test_the_help_lists_the_stages_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
         _add_stage(verbs, stage, purpose)
     _add_check(verbs)
     _add_lr(verbs)
+    _add_export(verbs)
     _add_kaggle(verbs)
     _add_bundle(verbs)
     verbs.add_parser("summary", help="print every submission's path, score and checks")
@@ -230,6 +231,28 @@ def _add_lr(verbs: _Verbs) -> None:
         help="from the least rate to the greatest (default 100); more make a smoother curve",
     )
     lr.set_defaults(trial="lr")
+
+
+def _add_export(verbs: _Verbs) -> None:
+    verb = verbs.add_parser(
+        "export",
+        help="write a fold's network as one file: ONNX or TorchScript",
+        description="Write a fold's network as one file that predicts without Darkroom: uint8 "
+        "pictures (N, H, W, C) of the stored size in, probabilities out. It is compared with the "
+        "pipeline first, and refused where the two differ by more than 1e-4.",
+    )
+    verb.add_argument("name", metavar="NAME", help="a competition of params.yaml")
+    verb.add_argument(
+        "--fold", type=fold_number, default=0, help="whose network (default 0), or `all`"
+    )
+    form = verb.add_mutually_exclusive_group(required=True)
+    for word, needs in (("onnx", 'needs `pip install "darkroom[export]"`'), ("torchscript", "")):
+        form.add_argument(
+            f"--{word}", dest="form", action="store_const", const=word, help=needs or None
+        )
+    verb.add_argument(
+        "--out", type=Path, metavar="FILE", help="default: exports/NAME-foldN.onnx, or .pt"
+    )
 
 
 def _steps(text: str) -> int:

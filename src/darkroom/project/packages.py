@@ -24,6 +24,7 @@ EXTRAS = {
     },
     "kaggle": {"kaggle": "kaggle", "kagglehub": "kagglehub", "kagglesdk": "kagglesdk"},
     "dvc": {"dvc": "dvc"},
+    "export": {"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"},
     "dicom": {"pydicom": "pydicom"},
     "7z": {"py7zr": "py7zr"},
 }
