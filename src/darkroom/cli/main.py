@@ -229,12 +229,26 @@ def _run_stage(stage: str, name: str, options: dict[str, Any]) -> int:
             begin()
         code = module.run(context=context, **options)
     if locked and not code:
+        if stage in ("evaluate", "blend"):
+            _show_scores(context.paths)
         files.write(
             context.paths.stamp(stage, *runs.values()), "done\n"
         )  # DVC warns of empty files
         if (seconds := time.perf_counter() - start) >= _WORTH_SAYING_S:
             print(f"{name}: {stage} took {duration(seconds)}", file=sys.stderr)
     return code if isinstance(code, int) else 0
+
+
+def _show_scores(paths: Layout) -> None:
+    """Show the scores in TensorBoard too, where it is installed."""
+    from darkroom.project.score_files import read_scores, split_scores  # noqa: PLC0415
+
+    try:
+        from darkroom.training.tensorboard.full_size import write_scores  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return
+    scores, _ = split_scores(read_scores(paths.metrics, paths.evaluation, "validation"))
+    write_scores(paths.runs(0, "").with_name("evaluate"), scores)
 
 
 def _run_trial(trial: str, name: str, options: dict[str, Any]) -> int:
