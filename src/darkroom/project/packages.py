@@ -24,6 +24,8 @@ EXTRAS = {
     },
     "kaggle": {"kaggle": "kaggle", "kagglehub": "kagglehub", "kagglesdk": "kagglesdk"},
     "dvc": {"dvc": "dvc"},
+    "wandb": {"wandb": "wandb"},
+    "mlflow": {"mlflow": "mlflow-skinny"},
     "export": {"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"},
     "dicom": {"pydicom": "pydicom"},
     "7z": {"py7zr": "py7zr"},
