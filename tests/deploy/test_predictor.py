@@ -126,6 +126,31 @@ def test_what_is_no_picture_is_refused(trained: Trained, picture: Any, found: st
     assert "expected: uint8 (height, width, 3)" in message
 
 
+@pytest.mark.parametrize(
+    ("pictures", "found"),
+    [
+        (np.zeros((30, 40, 3), np.uint8), "found: (30, 40, 3)\n  expected: a list of them"),
+        (None, "found: NoneType\n  expected: a list of them"),
+        (["a.png"], "found: str\n  expected: an array of numpy"),
+        ([[[1, 2, 3]]], "found: list\n  expected: an array of numpy"),
+    ],
+)
+def test_a_picture_alone_or_none_at_all_is_refused(
+    trained: Trained, pictures: Any, found: str
+) -> None:
+    trained("binary")
+    with pytest.raises(DataError) as caught:
+        darkroom.load("models/tiny/fold0")(pictures)
+    assert found in str(caught.value)
+
+
+def test_models_of_another_task_than_params_has_are_refused(trained: Trained) -> None:
+    root = trained("multiclass")
+    tiny.edit(root, lambda params: params[tiny.NAME]["data"].update(task="multilabel"))
+    with pytest.raises(ArtifactError, match="found: multiclass\n  expected: multilabel"):
+        darkroom.load("models/tiny")
+
+
 def test_what_does_not_belong_together_is_refused(trained: Trained) -> None:
     root = trained("binary")
 

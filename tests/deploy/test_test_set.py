@@ -117,6 +117,10 @@ def test_what_cannot_be_trusted_is_refused(
     assert "there is no trained model here" in refused(6, "--fold", "7")
     assert "correct the path" in refused(3, "--raw", "elsewhere")
     assert "ends in .csv, .csv.gz" in refused(2, "--out", "a.parquet")
+    assert "expected: a folder of raw files" in refused(3, "--raw", "params.yaml")
+    table = (root / "source/test.csv").read_bytes()
+    assert "would replace a raw file" in refused(2, "--out", "source/test.csv")
+    assert (root / "source/test.csv").read_bytes() == table
     decision = read_decision(root / "reports/tiny/decision.json", "tiny", "binary")
     write_decision(root / "reports/tiny/decision.json", Decision(networks=decision.networks[::-1]))
     assert "chosen on the predictions of other networks" in refused(6)

@@ -47,6 +47,8 @@ def run(
             raise DataError("it is not there", file=path, fix="correct the path")
     if images is not None and out.resolve() == images.resolve():
         raise ParamsError("the result would replace what it is made of", found=f"--out {out}")
+    if raw is not None:
+        _check_raw(raw, out)
     predictor = load_predictor(context, fold, needs_card=raw is not None)
     with tempfile.TemporaryDirectory(prefix="darkroom-") as scratch:
         if images is not None:
@@ -76,6 +78,24 @@ def _check_out(out: Path, *, masks: bool, is_submission: bool) -> None:
             file=out,
             expected="a new or empty folder",
             fix="name another folder, or remove this one",
+        )
+
+
+def _check_raw(raw: Path, out: Path) -> None:
+    """Refuse raw files that lie in no folder, and a result that would replace one of them."""
+    if not raw.is_dir():
+        raise DataError(
+            "it is no folder",
+            file=raw,
+            expected="a folder of raw files, as data.source has them",
+            fix="name the folder that it lies in",
+        )
+    if out.exists() and out.resolve().is_relative_to(raw.resolve()):
+        raise ParamsError(
+            "the result would replace a raw file",
+            found=f"--out {out}",
+            expected=f"a file outside of {raw}, or a new one",
+            fix="name another file, or remove this one",
         )
 
 

@@ -21,7 +21,7 @@ from torch import nn
 
 from darkroom.deploy.preparation import Preparation, PreparedImage, batches_of
 from darkroom.deploy.trained import Surroundings, fold_folders, is_model, surroundings
-from darkroom.errors import ArtifactError, ParamsError
+from darkroom.errors import ArtifactError, DataError, ParamsError
 from darkroom.images.geometry import RGB, restore
 from darkroom.images.objects import plane_objects
 from darkroom.models.device import choose_device, prediction_dtype
@@ -104,9 +104,14 @@ class Predictor:
             list of float32 (K, H, W), each at the size of its picture.
 
         Raises:
-            DataError: A picture is no such array.
+            DataError: A picture is no such array, or it stands alone and not in a list.
             ResourceError: Memory ran out.
         """
+        if not isinstance(pictures, Iterable) or getattr(pictures, "ndim", None) in (2, 3):
+            shape = getattr(pictures, "shape", type(pictures).__name__)
+            raise DataError(  # one of (H, W, C) would be taken for H grey ones
+                "these are no pictures", found=shape, expected="a list of them, even of one"
+            )
         images = (
             tuple(each.prepare(picture, f"picture {n}") for each in self.preparations)
             for n, picture in enumerate(pictures)
@@ -337,12 +342,20 @@ def _preparation(folder: Path, info: Mapping[str, Any], beside: Surroundings | N
     """Return how a model's pictures are stored.
 
     Raises:
-        ArtifactError: The params.yaml beside it stores them at another size.
+        ArtifactError: The params.yaml beside it has another task, or stores them at another size.
     """
     size = (info["height"], info["width"], info["fit"])
     channels = info.get("channels", RGB)
     if beside is None or beside.section is None:
         return Preparation(ShardFormat(*size, "raw", channels))
+    if (task := beside.section.data.task) != info["task"]:
+        raise ArtifactError(
+            "this model learned another task than params.yaml has now",
+            file=folder,
+            found=info["task"],
+            expected=task,
+            fix=f"run `dvc repro train@{beside.name}-{info['fold']}`, or undo the edit",
+        )
     choices = beside.section.preprocess
     if (choices.height, choices.width, choices.fit) != size:
         raise ArtifactError(

@@ -70,6 +70,14 @@ class Preparation:
         Raises:
             DataError: It is no such array, or has another number of channels than the network.
         """
+        if not isinstance(picture, np.ndarray):
+            raise DataError(
+                "not a picture that this network takes",
+                file=name,
+                found=type(picture).__name__,
+                expected="an array of numpy",
+                fix="pass numpy.asarray(picture)",
+            )
         pixels = picture[:, :, None] if picture.ndim == 2 else picture
         channels = self.format.channels
         if pixels.ndim == 3 and (pixels.shape[2], channels) == (1, RGB):

@@ -116,12 +116,15 @@ def file_kind(mode: int) -> str:
     return "a link" if kind == stat.S_IFLNK else "a device, pipe or folder"
 
 
-def sizes_by_name(file: Path, entries: Iterable[tuple[str, int, str]]) -> dict[str, int]:
+def sizes_by_name(
+    file: Path, entries: Iterable[tuple[str, int, str]], *, fix: str = _REPACK
+) -> dict[str, int]:
     """Return sizes in bytes by member name, junk left out.
 
     Args:
         file: The container, for messages.
         entries: Name, size, and why a member can't be read ("a link", "encrypted"), or "".
+        fix: What to do about such a member.
 
     Raises:
         DataError: A member is no regular file, appears twice, or has an unsafe name.
@@ -137,7 +140,7 @@ def sizes_by_name(file: Path, entries: Iterable[tuple[str, int, str]]) -> dict[s
                 file=file,
                 found=f"{name}: {fault or 'two members of this name'}",
                 expected="regular files, no name twice",
-                fix=_REPACK,
+                fix=fix,
             )
         sizes[name] = size
     return sizes

@@ -44,6 +44,7 @@ TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are BigTIF
 _TARS = ("a gzip file", "a tar archive", "binary data")  # the oldest tars have no magic
 _REPACKED = ("a rar archive", "a bzip2 file", "an xz file")
 _DOWNLOAD = "download it again"
+_MOVE = "move it out of the folder, or put the file that is meant in its place"
 
 
 class _Container(Protocol):
@@ -303,16 +304,15 @@ class _Folder:
     def __init__(self, path: Path, *, deep: bool) -> None:
         self._path = path
         with read_errors(path):
-            self.sizes = sizes_by_name(path, self._entries(deep))
+            self.sizes = sizes_by_name(path, self._entries(deep), fix=_MOVE)
         limits.refuse_count(len(self.sizes), path)
 
     def _entries(self, deep: bool) -> Iterator[tuple[str, int, str]]:
         if not deep:  # bare files beside the containers
             with os.scandir(self._path) as entries:
                 for entry in sorted(entries, key=lambda each: each.name):
-                    if not entry.is_dir():
-                        status = entry.stat()
-                        yield entry.name, status.st_size, file_kind(status.st_mode)
+                    if entry.is_file():  # a socket or a broken link beside them is nobody's image
+                        yield entry.name, entry.stat().st_size, ""
             return
         start = len(str(self._path)) + 1
         for entry in walk_files(self._path):

@@ -171,6 +171,26 @@ def test_a_folder_that_holds_something_else_is_refused(
     assert list(tmp_path.iterdir()) == [tmp_path / "photo.jpg"]
 
 
+def test_a_project_of_another_tool_keeps_its_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "params.yaml").write_text("theirs: 1")
+    (tmp_path / ".dvcignore").write_text("theirs")
+    before = contents(tmp_path)
+    assert "the folder is not empty" in run_again(tmp_path, capsys, 2)
+    assert contents(tmp_path) == before
+
+
+def test_a_folder_name_is_quoted_for_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main.main(["new", "two words"]) == 0
+    assert "  cd 'two words'\n" in capsys.readouterr().out
+    assert main.main(["new", "--", "-x"]) == 0
+    assert (tmp_path / "-x/.git").is_dir()
+
+
 def test_a_folder_with_a_readme_and_a_repository_will_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ Darkroom's: they are written anew, so that an upgrade is no merge.
 
 import hashlib
 import re
+import shlex
 import subprocess
 from pathlib import Path
 from shutil import which
@@ -56,7 +57,7 @@ def run(folder: Path) -> None:
         ParamsError: The folder holds something else, or an edited dvc.yaml.
         OSError: It can't be written to.
     """
-    is_project = (folder / PARAMS).is_file()
+    is_project = (folder / CODE).is_file()  # a params.yaml alone may be of another tool
     _require_place(folder, is_project=is_project)
     old = read_code(folder)
     files.make_folder(folder)
@@ -148,7 +149,7 @@ def _set_up_git(folder: Path) -> bool:
     inside = ("git", "-C", str(folder), "rev-parse", "--is-inside-work-tree")
     if subprocess.run(inside, capture_output=True).returncode == 0:
         return True
-    return subprocess.run(("git", "init", "-q", str(folder))).returncode == 0
+    return subprocess.run(("git", "init", "-q", "--", str(folder))).returncode == 0
 
 
 def _welcome(folder: Path, *, has_git: bool) -> str:
@@ -158,7 +159,7 @@ def _welcome(folder: Path, *, has_git: bool) -> str:
         files.write(path, text.replace("[core]\n", "[core]\n    no_scm = true\n", 1))
     return (
         f"{folder} is a project. Next:\n"
-        f"  cd {folder}\n"
+        f"  cd {shlex.quote(str(folder))}\n"
         "  dvc repro              # the three competitions on a drawn sample, in some minutes\n"
         "  darkroom use           # recipes of more than fifty competitions\n"
         "  $EDITOR params.yaml    # every choice; data.source names the raw files"
