@@ -100,13 +100,7 @@ def row(label: str, forms: Sequence[Format]) -> str:
                 cells += [one_line(error), "", ""]
                 continue
             size = f"{file.stat().st_size / 1e6:.1f}"
-        sizes = (
-            ""
-            if not parity.step
-            else f", sizes × {parity.step}"
-            if parity.step > 1
-            else ", any size"
-        )
+        sizes = f", n × {parity.step}" if parity.step else ""
         cells += [f"{parity.difference:.0e}{sizes}", size, f"{time.process_time() - start:.1f}"]
     return f"| {' | '.join(cells)} |"
 

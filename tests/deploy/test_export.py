@@ -131,7 +131,7 @@ def test_a_file_predicts_what_the_loaded_model_does(
     trained: Trained, kind: str, form: Format, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = trained(kind)
-    edit(root, "predict", tta=[])
+    edit(root, "predict", tta=[], batch_size=8)
     edit(root, "preprocess", store="raw")  # pictures in memory pass through no JPEG, then
     assert main(["export", "tiny", f"--{form}"]) == 0
     file = Path(f"exports/tiny-fold0.{'pt' if form == 'torchscript' else 'onnx'}")

@@ -48,7 +48,7 @@ MOST_DIFFERENT = 1e-4
 MOST_STORED = 8
 """How many of a competition's pictures a file is compared on."""
 
-_RANDOM = 8  # pictures, beside these
+_RANDOM = 8  # pictures at most, beside these
 _MOST_BYTES = 2**31 - 1  # of an ONNX file: it is one message of protobuf
 
 
@@ -119,7 +119,8 @@ def export(
         predictor: Of one network; it is left on the CPU.
         file: It is replaced, atomically.
         form: onnx or torchscript.
-        pictures: uint8 (N, H, W, C) of the stored size, to compare on beside random ones.
+        pictures: uint8 (N, H, W, C) of the stored size, to compare on beside random ones; a batch
+            of them.
 
     Returns:
         How far they are apart.
@@ -134,8 +135,10 @@ def export(
     (network,), (info,) = predictor.networks, predictor.infos
     task = get_task(predictor.task, classes=predictor.mask_classes)
     height, width = input_size(predictor)
-    random = random_pictures(_RANDOM, height, width, predictor.preparation.format.channels)
-    stored = random[:0] if pictures is None else pictures[:, :height, :width]
+    # As many at once as the pipeline takes: of large ones more may not fit into memory.
+    count = max(2, min(_RANDOM, predictor.choice.batch_size))
+    random = random_pictures(count, height, width, predictor.preparation.format.channels)
+    stored = random[:0] if pictures is None else pictures[:count, :height, :width]
     parity: Parity | None = None
     with files.atomic_write(file) as part:
         for step in dict.fromkeys((size_step(predictor), 0)):
