@@ -166,6 +166,21 @@ def test_exclusive_classes_are_values_and_others_files(
     assert opened(named["a_sand.png"]).tolist() == [[0, 0, 0], [0, 0, 255]]
 
 
+def test_each_picture_has_masks_of_its_own(
+    classes_of: Callable[..., Predictor], tmp_path: Path
+) -> None:
+    """Below the folder of results, wherever the pictures lie."""
+    names = ["../a.png", "a.png", "a.jpg", "//elsewhere/b.png", "//"]
+    masks = np.ones((1, 2, 3), np.bool_)
+    out = tmp_path / "out"
+    with MaskFolder(out, classes_of(1, exclusive=False), names) as folder:
+        for name in names:
+            folder.write(name, masks)
+    paths = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
+    expected = ["a.jpg.png", "a.png.png", "a.png_2.png", "elsewhere/b.png", "picture.png"]
+    assert paths == expected
+
+
 def test_a_table_names_pictures_anywhere(trained: Trained, tmp_path: Path) -> None:
     root = trained("binary")
     folder, pictures = unpacked(root)
@@ -239,6 +254,7 @@ def test_unreadable_pictures_are_named_and_left_out(
             "--images source/test.csv --out source/test.csv",
             "would replace what it is made",
         ),
+        ("binary", "--images source --out source/test.csv", "would replace what it is made"),
         ("masks", "--images new --out a.csv", "masks are written into a folder"),
         ("masks", "--images new --out source", "there is something already"),
         ("masks", "--images new --out params.yaml", "there is something already"),

@@ -45,7 +45,7 @@ def run(
     for path in filter(None, (images, raw)):
         if not path.exists():
             raise DataError("it is not there", file=path, fix="correct the path")
-    if images is not None and out.resolve() == images.resolve():
+    if images is not None and out.exists() and out.resolve().is_relative_to(images.resolve()):
         raise ParamsError("the result would replace what it is made of", found=f"--out {out}")
     if raw is not None:
         _check_raw(raw, out)

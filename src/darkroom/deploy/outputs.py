@@ -5,8 +5,9 @@ import gzip
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
@@ -139,17 +140,11 @@ class MaskFolder:
         path: The folder; an existing one is replaced.
         predictor: Whose classes these are.
         names: Of all pictures that may come. Where two have one path but for their suffix, files
-            keep it: `a/b.jpg.png`.
+            keep it: `a/b.jpg.png`; where they would have one still, later ones get numbers.
     """
 
     def __init__(self, path: Path, predictor: Predictor, names: Sequence[str]) -> None:
         self._path = path
-        stems = {name: _relative(name) for name in names}
-        counts = Counter(stem.with_suffix("") for stem in stems.values())
-        self._stems = {
-            name: stem if counts[stem.with_suffix("")] > 1 else stem.with_suffix("")
-            for name, stem in stems.items()
-        }
         card = predictor.beside.card if predictor.beside else None
         self._classes = [re.sub(r"[^\w.-]+", "_", name) for name in predictor.names]
         if len(set(self._classes)) < len(self._classes):
@@ -160,6 +155,9 @@ class MaskFolder:
             first = int(predictor.mask_classes.background)
             names_ = enumerate(predictor.names, first)
             self._values = [value_of.get(name, number) for number, name in names_]
+        is_one = self._values is not None or len(self._classes) == 1
+        masks = [""] if is_one else [f"_{each}" for each in self._classes]
+        self._stems = _unique_stems(names, [*(f"{each}.png" for each in masks), "_overlay.jpg"])
         self._folder = files.atomic_folder(path)
         self._part = path
 
@@ -202,15 +200,44 @@ class MaskFolder:
         return path
 
 
+def _unique_stems(names: Iterable[str], endings: Sequence[str]) -> dict[str, PurePosixPath]:
+    """Return the path of each picture's results without their endings; no two share a file.
+
+    Example:
+        >>> stems = _unique_stems(["a.jpg", "b.jpg", "b.png", "../b.png"], [".png"])
+        >>> [stem.as_posix() for stem in stems.values()]
+        ['a', 'b.jpg', 'b.png', 'b.png_2']
+    """
+    paths = {name: _relative(name) for name in names}
+    counts = Counter(path.with_suffix("") for path in paths.values())
+    stems = dict[str, PurePosixPath]()
+    results = set[PurePosixPath]()
+    for name, path in paths.items():
+        bare = path.with_suffix("")
+        first = [bare, path] if counts[bare] == 1 else [path]
+        numbered = (path.with_name(f"{path.name}_{number}") for number in count(2))
+        for stem in chain(first, numbered):
+            own = {stem.with_name(f"{stem.name}{ending}") for ending in endings}
+            if results.isdisjoint(own):
+                break
+        results |= own
+        stems[name] = stem
+    return stems
+
+
 def _relative(name: str) -> PurePosixPath:
     """Return the path below a folder of results that a picture's name means.
 
     Example:
         >>> _relative("../day 1/a.jpg").as_posix(), _relative('["b/red.png", "b/blue.png"]').name
         ('day 1/a.jpg', 'red.png')
+        >>> _relative("//server/a.jpg").as_posix()
+        'server/a.jpg'
     """
     parts = PurePosixPath(paths_of(name)[0]).parts
-    return PurePosixPath(*(part for part in parts if part not in ("/", "..", ".")))
+    # A root may be "//", too: with one, the path would lead out of the folder.
+    below = [part for part in parts if part.strip("/") and part not in ("..", ".")]
+    return PurePosixPath(*below or ("picture",))
 
 
 def _free(name: str, taken: Sequence[str]) -> str:

@@ -341,34 +341,45 @@ def _require_alike(folders: Sequence[Path], infos: Sequence[Mapping[str, Any]]) 
 def _preparation(folder: Path, info: Mapping[str, Any], beside: Surroundings | None) -> Preparation:
     """Return how a model's pictures are stored.
 
+    Of a model that does not say it (before version 0.3), params.yaml does.
+
     Raises:
-        ArtifactError: The params.yaml beside it has another task, or stores them at another size.
+        ArtifactError: The params.yaml beside it has another task, or stores them in another way.
     """
-    size = (info["height"], info["width"], info["fit"])
-    channels = info.get("channels", RGB)
-    if beside is None or beside.section is None:
-        return Preparation(ShardFormat(*size, "raw", channels))
-    if (task := beside.section.data.task) != info["task"]:
+    section = None if beside is None else beside.section
+    fix = f"run `dvc repro train@{beside.name if beside else ''}-{info['fold']}`, or undo the edit"
+    if section is not None and section.data.task != info["task"]:
         raise ArtifactError(
             "this model learned another task than params.yaml has now",
             file=folder,
             found=info["task"],
-            expected=task,
-            fix=f"run `dvc repro train@{beside.name}-{info['fold']}`, or undo the edit",
+            expected=section.data.task,
+            fix=fix,
         )
-    choices = beside.section.preprocess
-    if (choices.height, choices.width, choices.fit) != size:
+    now = None if section is None else section.preprocess
+    keys = ("height", "width", "fit", "store", "quality", "levels")
+    choices: dict[str, Any] = {"store": "raw", "quality": 90, "levels": None}
+    choices |= {} if now is None else now.model_dump(include=set(keys))
+    learned = {key: info[key] for key in keys[:3]} | info.get("stored", {})
+    if now is not None and (differing := [key for key in learned if choices[key] != learned[key]]):
         raise ArtifactError(
-            "this model learned from images of another size or fit than params.yaml has now",
+            "this model learned from images stored in another way than params.yaml has now",
             file=folder,
-            found=f"{size[0]} x {size[1]} px, {size[2]}",
-            expected=f"{choices.height} x {choices.width} px, {choices.fit}",
-            fix=f"run `dvc repro train@{beside.name}-{info['fold']}`, or undo the edit",
+            found=", ".join(f"{key} {learned[key]}" for key in differing),
+            expected=", ".join(f"{key} {choices[key]}" for key in differing),
+            fix=fix,
         )
-    pair = choices.levels
+    choices |= learned
+    pair = choices["levels"]
     return Preparation(
-        ShardFormat(*size, choices.store, channels),
-        choices.quality,
+        ShardFormat(
+            info["height"],
+            info["width"],
+            info["fit"],
+            choices["store"],
+            info.get("channels", RGB),
+        ),
+        choices["quality"],
         (pair[0], pair[1]) if isinstance(pair, list) else pair,
     )
 

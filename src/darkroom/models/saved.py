@@ -154,6 +154,15 @@ def _are_numbers(value: object) -> bool:
     return isinstance(value, list | tuple) and len(value) > 0 and all(map(_is_number, value))
 
 
+def _is_how_stored(value: object) -> bool:
+    if not isinstance(value, dict) or value.keys() != {"store", "quality", "levels"}:
+        return False
+    levels = value["levels"]
+    is_pair = _are_numbers(levels) and len(levels) == 2
+    is_store = value["store"] in ("raw", "jpeg")
+    return is_store and _is_count(value["quality"]) and (levels in (None, "auto") or is_pair)
+
+
 # What the values of model.json must be, if they are there; `save_model` holds them too.
 _KINDS: dict[str, Callable[[Any], bool]] = {
     "version": lambda value: value == VERSION,
@@ -166,6 +175,7 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "width": _is_count,
     "fit": lambda value: value in FITS,
     "channels": _is_count,
+    "stored": _is_how_stored,
     "mean": _are_numbers,
     "std": lambda value: _are_numbers(value) and min(value) > 0,
     "params": lambda value: isinstance(value, dict),

@@ -410,6 +410,7 @@ def _description(
         "width": shards.width,
         "fit": shards.fit,
         "channels": shards.channels,
+        "stored": context.section.preprocess.model_dump(include={"store", "quality", "levels"}),
         "mean": mean,
         "std": std,
         "model": {**arguments, "weights": context.section.model.weights},
