@@ -371,4 +371,4 @@ def test_onnx_without_its_packages_says_what_to_install(
     monkeypatch.setitem(sys.modules, "onnx", None)  # as if it were not there
     assert main(["export", "tiny", "--onnx"]) == 5
     message = capsys.readouterr().err
-    assert 'pip install "darkroom[export]", or write TorchScript: --torchscript' in message
+    assert "pip install onnx onnxruntime onnxscript, or write TorchScript: --torchscript" in message

@@ -108,7 +108,7 @@ def test_an_error_says_which_extra_to_install() -> None:
     error = packages.missing_module_error("sklearn.linear_model", file="a.csv")
     assert str(error) == (
         "a.csv: the package scikit-learn is needed, and is not installed\n"
-        '  to do: pip install "darkroom[train]"'
+        "  to do: pip install scikit-learn"
     )
     assert packages.missing_module_error("antigravity_two") is None
 

@@ -106,7 +106,7 @@ def test_without_py7zr_the_error_says_what_to_install(
 ) -> None:
     sevenzip_of(raw.root / "train.7z", MEMBERS)
     monkeypatch.setitem(sys.modules, "py7zr", None)
-    with pytest.raises(ResourceError, match=r"pip install .darkroom\[7z\]., or unpack"):
+    with pytest.raises(ResourceError, match=r"pip install py7zr, or unpack"):
         raw.paths("train.7z")
 
 

@@ -246,7 +246,10 @@ def _add_export(verbs: _Verbs) -> None:
         "--fold", type=fold_number, default=0, help="whose network (default 0), or `all`"
     )
     form = verb.add_mutually_exclusive_group(required=True)
-    for word, needs in (("onnx", 'needs `pip install "darkroom[export]"`'), ("torchscript", "")):
+    for word, needs in (
+        ("onnx", "needs `pip install onnx onnxruntime onnxscript`"),
+        ("torchscript", ""),
+    ):
         form.add_argument(
             f"--{word}", dest="form", action="store_const", const=word, help=needs or None
         )

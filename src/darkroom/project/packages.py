@@ -67,16 +67,19 @@ def missing_module_error(
     Example:
         >>> print(missing_module_error("pydicom", file="a.dcm"))
         a.dcm: the package pydicom is needed, and is not installed
-          to do: pip install "darkroom[dicom]"
+          to do: pip install pydicom
     """
     top = module.partition(".")[0]
     extra = _extra_of(top)
     if extra is None:
         return None
+    # Not by Darkroom's own name, which is another package's on PyPI.
+    lacking = {EXTRAS[extra][each] for each in [top, *missing_modules(extra)]}
+    command = f"pip install {' '.join(sorted(lacking))}"
     return ResourceError(
         f"the package {EXTRAS[extra][top]} is needed, and is not installed",
         file=file,
-        fix=f'pip install "darkroom[{extra}]"' + (f", or {instead}" if instead else ""),
+        fix=f"{command}, or {instead}" if instead else command,
     )
 
 

@@ -100,8 +100,7 @@ def test_an_upgrade_writes_all_but_what_is_the_users(
     mine |= {"metrics/README.md": "mine", ".dvc/config": "[core]\n"}
     for name, content in mine.items():
         (project / name).write_text(content)
-    for name in (".dvcignore", "params.schema.json"):
-        (project / name).write_text("old")
+    (project / "params.schema.json").write_text("old")
     recorded = json.loads(before["darkroom.json"])
     recorded["version"], recorded["code"]["fetch"] = "0.1.9", "0" * 16
     (project / "darkroom.json").write_text(json.dumps(recorded))
@@ -133,6 +132,16 @@ def test_a_stage_of_other_code_than_recorded_is_refused(
         (project / "darkroom.json").write_text(damage)
         with pytest.raises(ArtifactError, match=r"darkroom\.json: it is damaged"):
             require_recorded_code("index")
+
+
+def test_lines_that_a_user_has_added_to_dvcignore_stay(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = project / ".dvcignore"
+    before = path.read_text()
+    path.write_text(before + "/mine\n")
+    run_again(project, capsys)
+    assert path.read_text() == before + "/mine\n"
 
 
 def test_an_edited_pipeline_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,7 +207,8 @@ def test_a_folder_with_a_readme_and_a_repository_will_do(
     (tmp_path / "README.md").write_text("mine")
     (tmp_path / ".gitignore").write_text("/mine\n")
     run_again(tmp_path, capsys)
-    assert (tmp_path / ".gitignore").read_text() == "/mine\n"
+    ignored = (tmp_path / ".gitignore").read_text()
+    assert ignored == "/mine\n" + (ROOT / ".gitignore").read_text()
     assert set(contents(tmp_path)) == WRITTEN | {"README.md"}
 
 

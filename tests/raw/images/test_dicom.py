@@ -194,5 +194,5 @@ def test_a_frame_far_larger_than_the_header_claims_is_refused() -> None:
 def test_without_pydicom_its_name_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     data = dicom()
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(ResourceError, match=r"pip install .darkroom\[dicom\]"):
+    with pytest.raises(ResourceError, match=r"pip install pydicom"):
         read_samples(data, name="a.dcm")

@@ -122,7 +122,7 @@ def extras() -> Iterator[Finding]:
         yield Finding(
             "extras",
             f"not installed: {', '.join(absent)}",
-            f'pip install "darkroom[{",".join(absent)}]", if you need them',
+            "if you need them, install Darkroom with these extras: README, The first hour",
         )
 
 
@@ -216,7 +216,7 @@ def programs() -> Iterator[Finding]:
     scripts = Path(sysconfig.get_path("scripts"))
     dvc = which("dvc") or which("dvc", path=str(scripts))
     if dvc is None:
-        yield Finding("DVC", "not installed", 'pip install "darkroom[dvc]", to run the pipeline')
+        yield Finding("DVC", "not installed", "pip install dvc, to run the pipeline")
         return
     has_folder = any((path / ".dvc").is_dir() for path in (Path.cwd(), *Path.cwd().parents))
     state = "set up here" if has_folder else "not set up here"

@@ -61,11 +61,16 @@ def run(folder: Path) -> None:
     _require_place(folder, is_project=is_project)
     old = read_code(folder)
     files.make_folder(folder)
+    if not is_project and (folder / ".gitignore").is_file():
+        _add_lines(folder / ".gitignore", (TEMPLATE / "gitignore").read_text(encoding="utf-8"))
     for source, target in USERS.items():
         if not (folder / target).exists():
             files.write(folder / target, (TEMPLATE / source).read_bytes())
+    ignored = folder / ".dvcignore"
+    lines = ignored.read_text(encoding="utf-8") if ignored.is_file() else ""
     for source, target in OURS.items():
         files.write(folder / target, (TEMPLATE / source).read_bytes())
+    _add_lines(ignored, lines)  # those that the user has added
     files.write(folder / ".dvc/.gitignore", DVC_IGNORED)
     files.write(folder / SCHEMA, paramfile.schema_text())
     text = (TEMPLATE / PIPELINE).read_text(encoding="utf-8")
@@ -77,6 +82,15 @@ def run(folder: Path) -> None:
     changed = sorted(stage for stage in new.digests if old.digests.get(stage) != new.digests[stage])
     print(f"{folder}: from darkroom {old.version or 'unknown'} to {new.version}")
     print(f"their code has changed, so they run again: {', '.join(changed) or 'no stage'}")
+
+
+def _add_lines(path: Path, text: str) -> None:
+    """Add to a file the lines of a text that it lacks, at its end."""
+    old = path.read_text(encoding="utf-8")
+    lacking = [line for line in text.splitlines() if line not in old.splitlines()]
+    if lacking:
+        end = "" if old.endswith("\n") or not old else "\n"
+        files.write(path, old + end + "\n".join(lacking) + "\n")
 
 
 def pipeline_text(text: str) -> str:

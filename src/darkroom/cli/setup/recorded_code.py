@@ -62,7 +62,10 @@ def read_code(folder: Path) -> RecordedCode:
         return RecordedCode(str(content["version"]), dict(content["code"]))
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
-            "it is damaged", file=path, found=error, fix="remove it and run `darkroom new .`"
+            "it is damaged",
+            file=path,
+            found=error,
+            fix="run `git checkout darkroom.json`",
         ) from error
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import ParamsError
 from darkroom.project import files
+from darkroom.project.packages import EXTRAS
 from darkroom.training import distributed
 from darkroom.training.callbacks import Callback
 from darkroom.training.module import Metrics
@@ -50,7 +51,7 @@ def _package(name: str) -> Any:
         raise ParamsError(
             f"train.loggers: the package {name} is not installed",
             found=error,
-            fix=f"run `pip install 'darkroom[{name}]'`, or remove {name} from train.loggers",
+            fix=f"run `pip install {EXTRAS[name][name]}`, or remove {name} from train.loggers",
         ) from error
 
 
