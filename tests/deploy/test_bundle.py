@@ -14,8 +14,9 @@ import pytest
 
 from darkroom.cli.main import main
 from darkroom.deploy import bundle
-from darkroom.deploy.bundle import lacking_packages
+from darkroom.deploy.bundle import lacking_packages, public_params
 from darkroom.deploy.kernel import slug_of
+from darkroom.errors import ParamsError
 from tests.deploy.conftest import KINDS, Trained
 from tests.deploy.test_blends import BLENDED
 from tests.deploy.test_blends import project as blended_project
@@ -220,6 +221,22 @@ def test_names_are_those_that_kaggle_allows() -> None:
     assert not long.endswith("-")
 
 
+def test_a_bundle_holds_nothing_that_is_not_for_others(trained: Trained) -> None:
+    root = trained("regression")
+    (root / "models/tiny/fold0/.secret").write_text("mine")
+    address = "https://me:word@h.org/a.zip?signature=abc"
+    text = (root / "params.yaml").read_text()
+    (root / "params.yaml").write_text(text + f"spare: {{train: {{files: '{address}'}}}}\n")
+    public = public_params((root / "params.yaml").read_text())
+    assert public == text + "spare: {train: {files: 'https://h.org/a.zip'}}\n"
+    with pytest.raises(ParamsError, match="not for others"):
+        public_params('urls: ["https://h.org/a\\u003Fb=c"]\n')
+    (root / "params.yaml").write_text(text)
+    kaggle = bundled(root)
+    names = {path.name for path in (kaggle / "input/darkroom-tiny").iterdir()}
+    assert not [name for name in names if "secret" in name]
+
+
 def test_a_bundle_of_your_own_metric_has_its_file(trained: Trained) -> None:
     root = trained("regression")
     (root / "metrics").mkdir(exist_ok=True)
@@ -242,7 +259,7 @@ def test_what_cannot_be_bundled_is_refused(
     tiny.edit(root, set_competition)
     assert "neither --user nor KAGGLE_USERNAME" in refused(2)
     assert "expected: --user NAME" in refused(2, "--user", "me/you")
-    assert "something already that is no bundle" in refused(2, "--user", "me", "--out", "source")
+    assert "something already that is of no bundle" in refused(2, "--user", "me", "--out", "source")
     assert (root / "source/test.zip").exists()
     monkeypatch.setenv("KAGGLE_USERNAME", "me")
     decision = root / "reports/tiny/decision.json"
@@ -251,6 +268,15 @@ def test_what_cannot_be_bundled_is_refused(
     (root / "kept.json").rename(decision)
     assert main(["bundle", "tiny"]) == 0
     assert main(["bundle", "tiny"]) == 0  # an older bundle is replaced
+    notebook = next((root / "bundles/tiny/kernel").glob("*.ipynb"))
+    for path in (notebook, root / "bundles/tiny/notes.txt", root / "bundles/tiny/dataset/my.csv"):
+        text = path.read_text() if path.exists() else ""
+        path.write_text(f"{text} mine")
+        assert main(["bundle", "tiny"]) == 2
+        message = capsys.readouterr().err
+        assert f"found: {path.relative_to(root / 'bundles/tiny').as_posix()}\n" in message
+        assert path.read_text() == f"{text} mine"
+        path.write_text(text) if text else path.unlink()
     tiny.edit(root, lambda params: params.update(folds=[0]))
     assert main(["bundle", "tiny", "--out", "other"]) == 6
     assert "than those that predict here" in capsys.readouterr().err

@@ -4,7 +4,9 @@ The folder is flat, because Kaggle's client skips folders, and what it packs ins
 unpack otherwise. `bundle.json` says where in a project each file belongs.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
@@ -19,9 +21,13 @@ from darkroom.deploy.wheels import (
     write_own_wheel,
 )
 from darkroom.errors import ParamsError
+from darkroom.models.saved import INFO, WEIGHTS
+from darkroom.params import document
 from darkroom.params.networks import DECODERS
 from darkroom.project import files
+from darkroom.project.files import file_sha256
 from darkroom.project.paths import OWN_METRICS, PARAMS, Fold, Layout
+from darkroom.remote.retry import public_address
 
 DATASET, KERNEL = "dataset", "kernel"
 """The two folders of a bundle."""
@@ -52,7 +58,7 @@ def project_files(paths: Layout, models: Models) -> list[Path]:
     """
     folders = [member.model(fold) for member in models.members for fold in models.folds]
     own = [paths.root / PARAMS, paths.decision, paths.card, *([paths.mixes] if paths.first else [])]
-    networks = [path for folder in folders for path in folder.iterdir() if path.is_file()]
+    networks = [folder / name for folder in folders for name in (INFO, WEIGHTS)]
     metrics = files.matching_files(paths.root / OWN_METRICS, "*.py")
     return sorted({*own, *networks, *metrics})
 
@@ -98,27 +104,80 @@ def write_bundle(out: Path, kernel: Kernel, paths: Layout, models: Models, cache
             place = path.relative_to(paths.root).as_posix()
             names[place] = place.replace("/", ".")
             copyfile(path, dataset / names[place])
+        public = public_params((dataset / PARAMS).read_text())
+        files.write(dataset / PARAMS, public.encode())
+        files.make_folder(part / KERNEL)
+        write_kernel(part / KERNEL, kernel)
         contents = {
             "name": kernel.name,
             "requirements": [wheel.name.split("-")[0], *requirements],
             "files": names,
+            "kernel": {path.name: file_sha256(path) for path in sorted((part / KERNEL).iterdir())},
         }
         write_pretty(dataset / CONTENTS, contents)
         metadata = {"title": kernel.slug, "id": kernel.ref, "licenses": [{"name": "other"}]}
         write_pretty(dataset / METADATA, metadata)
-        files.make_folder(part / KERNEL)
-        write_kernel(part / KERNEL, kernel)
         return sum(entry.stat().st_size for entry in files.walk_files(part))
 
 
+def public_params(text: str) -> str:
+    """Return a params.yaml whose addresses hold no user, password or signature.
+
+    Raises:
+        ParamsError: One is written in a way that it can't be found in the text.
+    """
+    for address in _addresses(document.parse_mapping(text, file=PARAMS)):
+        text = text.replace(address, public_address(address))
+    for address in _addresses(document.parse_mapping(text, file=PARAMS)):
+        if address != public_address(address):
+            raise ParamsError(
+                "an address holds what is not for others",
+                file=PARAMS,
+                found=public_address(address),
+                fix="write it in one line, without escapes",
+            )
+    return text
+
+
+def _addresses(value: object) -> Iterator[str]:
+    if isinstance(value, str) and "://" in value:
+        yield value
+    elif isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _addresses(each)
+
+
 def require_place(out: Path) -> None:
-    """Raise ParamsError if a folder holds something that is no bundle."""
-    if not out.exists() or (out / DATASET / CONTENTS).is_file():
+    """Raise ParamsError if a folder holds something that a bundle would not write there again."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    if not out.is_dir() or any(out.iterdir()):
+    if others := _not_of_a_bundle(out):
         raise ParamsError(
-            "there is something already that is no bundle",
+            "there is something already that is of no bundle, or was edited",
             file=out,
-            expected="a new or empty folder, or an older bundle",
-            fix="name another folder, or remove this one",
+            found=", ".join(others[:3]),
+            expected="a new or empty folder, or an older bundle as it was written",
+            fix="name another folder, or move these files elsewhere",
         )
+
+
+def _not_of_a_bundle(out: Path) -> list[str]:
+    """Return what in a folder is not as `write_bundle` wrote it, but for models and wheels."""
+    if not out.is_dir():
+        return [out.name]
+    contents: Any = {}
+    with suppress(OSError, ValueError):
+        contents = json.loads((out / DATASET / CONTENTS).read_text())
+    is_whole = isinstance(contents, dict) and {"files", "kernel"} <= contents.keys()
+    names = {CONTENTS, METADATA, *contents["files"].values()} if is_whole else set[str]()
+    digests = contents["kernel"] if is_whole else {}
+    others = []
+    for entry in files.walk_files(out):
+        path = Path(entry.path)
+        place = path.relative_to(out)
+        folder = place.parent.as_posix()
+        is_data = folder == DATASET and (place.name in names or place.suffix == ".whl")
+        is_notebook = folder == KERNEL and digests.get(place.name) == file_sha256(path)
+        if not (is_whole and (is_data or is_notebook)):
+            others.append(place.as_posix())
+    return sorted(others)

@@ -16,6 +16,7 @@ from darkroom.errors import ArtifactError, ParamsError
 from darkroom.params.document import parse_mapping
 from darkroom.params.file import validate_params
 from darkroom.project.paths import PARAMS, Layout
+from darkroom.remote.retry import public_address
 
 Reader = Callable[[Path], bytes | None]
 """The path of a file, relative to the project, to its bytes; None where there is none."""
@@ -182,6 +183,8 @@ def flat_params(params: Mapping[str, Any], name: str) -> dict[str, Any]:
     Example:
         >>> flat_params({"seed": 1, "a": {"train": {"lr": 0.1}}}, "a")
         {'seed': 1, 'train.lr': 0.1}
+        >>> flat_params({"a": {"data": {"urls": ["https://h.org/a.zip?signature=b"]}}}, "a")
+        {'data.urls': ['https://h.org/a.zip']}
     """
     try:
         whole = validate_params(dict(params)).model_dump(mode="json", by_alias=True)
@@ -212,8 +215,15 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping) and value:
             flat |= _flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value
+            flat[f"{prefix}{key}"] = _public(value)
     return flat
+
+
+def _public(value: Any) -> Any:
+    """Return a value whose addresses hold no password and no signature: a page is for others."""
+    if isinstance(value, str) and "://" in value:
+        return public_address(value)
+    return [_public(each) for each in value] if isinstance(value, list) else value
 
 
 def _read_json(path: Path, reader: Reader) -> dict[str, Any]:
