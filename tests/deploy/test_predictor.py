@@ -15,8 +15,12 @@ from darkroom.errors import ArtifactError, DarkroomError, DataError
 from darkroom.images.geometry import restore
 from darkroom.index.table import read_card
 from darkroom.models.saved import INFO
-from darkroom.prediction.averaging import averaged_as_decided
-from darkroom.prediction.decision import Decision, read_decision, write_decision
+from darkroom.prediction.decision import (
+    Decision,
+    averaged_as_decided,
+    read_decision,
+    write_decision,
+)
 from darkroom.prediction.predictions import Predictions
 from darkroom.project.checked_json import write_json
 from tests.deploy.conftest import KINDS, Trained, test_pictures

@@ -261,7 +261,7 @@ def test_a_stage_depends_on_the_sections_that_it_declares_alone(
     ("file", "stages"),
     [
         ("params/train.py", {"params", "train"}),
-        ("params/preprocess.py", {"params", "preprocess"}),
+        ("params/preprocess.py", {"params", "preprocess", "train"}),  # model.json names it
         ("params/file.py", {"params"}),
         ("params/rules/lists.py", {"params"}),
         ("prediction/networks/tta.py", {"predict", "blend"}),

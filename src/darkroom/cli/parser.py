@@ -150,7 +150,8 @@ def _add_stage(verbs: _Verbs, stage: str, purpose: str) -> None:
             "--fold",
             type=fold_number,
             default=None if stage == "predict" else 0,
-            help="the fold to hold out (default 0); `all` holds out none",
+            help="the fold to hold out; `all` holds out none "
+            + ("(default 0; of new pictures: all folds)" if stage == "predict" else "(default 0)"),
         )
     if stage == "train":
         trial = verb.add_mutually_exclusive_group()

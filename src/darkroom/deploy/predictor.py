@@ -28,11 +28,16 @@ from darkroom.models.device import choose_device, prediction_dtype
 from darkroom.models.saved import load_model
 from darkroom.params.evaluate import Predict
 from darkroom.params.section import Accelerator
-from darkroom.prediction.averaging import aligned, averaged_as_decided
+from darkroom.prediction.averaging import aligned
 from darkroom.prediction.blending.mixes import Mix
 from darkroom.prediction.blending.sampling import same_size
 from darkroom.prediction.blending.saved import FoldMix
-from darkroom.prediction.decision import WITHOUT_THRESHOLD, Decision, read_decision
+from darkroom.prediction.decision import (
+    WITHOUT_THRESHOLD,
+    Decision,
+    averaged_as_decided,
+    read_decision,
+)
 from darkroom.prediction.networks.predict import predict
 from darkroom.prediction.networks.tta import tta_of
 from darkroom.prediction.predictions import Header, Prediction, as_stored

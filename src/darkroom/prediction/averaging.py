@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from darkroom.errors import ArtifactError
-from darkroom.prediction.decision import Decision
 from darkroom.prediction.predictions import Prediction
 
 _FIX = "run `dvc repro`, which predicts anew what is out of date"
@@ -39,26 +38,6 @@ def averaged(
                 )
             total += batch.probabilities * np.float32(factor)
         yield Prediction(ids, total / np.float32(factors.sum()), originals)
-
-
-def averaged_as_decided(
-    sources: Sequence[Iterable[Prediction]], task: str, decision: Decision
-) -> Iterator[Prediction]:
-    """Yield the mean of the folds' predictions, each at the decision's temperature.
-
-    It was fitted to networks one by one. The log loss of a mean is never above the mean of theirs,
-    so before the mean it does no harm; behind it, it would: a mean is less sure already.
-    """
-    if decision.temperature == 1:
-        return averaged(sources)
-    return averaged([_calibrated(source, task, decision) for source in sources])
-
-
-def _calibrated(
-    source: Iterable[Prediction], task: str, decision: Decision
-) -> Iterator[Prediction]:
-    for ids, probabilities, originals in source:
-        yield Prediction(ids, decision.calibrated(task, probabilities), originals)
 
 
 def aligned(sources: Sequence[Iterable[Prediction]]) -> Iterator[list[Prediction]]:

@@ -5,7 +5,7 @@ validation images, and the submission takes it as it is.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from darkroom.errors import ArtifactError
 from darkroom.images.objects import Cleanup
+from darkroom.prediction.averaging import averaged
+from darkroom.prediction.predictions import Prediction
 from darkroom.project.checked_json import read_json, write_json
 from darkroom.tasks.answers import DECODERS, apply_temperature, decode_grade
 from darkroom.tasks.planes import MaskClasses
@@ -211,3 +213,23 @@ def threshold_list(threshold: Threshold) -> tuple[float, ...]:
         (0.5,)
     """
     return threshold if isinstance(threshold, tuple) else (threshold,)
+
+
+def averaged_as_decided(
+    sources: Sequence[Iterable[Prediction]], task: str, decision: Decision
+) -> Iterator[Prediction]:
+    """Yield the mean of the folds' predictions, each at the decision's temperature.
+
+    It was fitted to networks one by one. The log loss of a mean is never above the mean of theirs,
+    so before the mean it does no harm; behind it, it would: a mean is less sure already.
+    """
+    if decision.temperature == 1:
+        return averaged(sources)
+    return averaged([_calibrated(source, task, decision) for source in sources])
+
+
+def _calibrated(
+    source: Iterable[Prediction], task: str, decision: Decision
+) -> Iterator[Prediction]:
+    for ids, probabilities, originals in source:
+        yield Prediction(ids, decision.calibrated(task, probabilities), originals)

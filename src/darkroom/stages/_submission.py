@@ -9,8 +9,7 @@ from tqdm import tqdm
 
 from darkroom.images.geometry import Fit
 from darkroom.index.table import Index
-from darkroom.prediction.averaging import averaged_as_decided
-from darkroom.prediction.decision import Decision
+from darkroom.prediction.decision import Decision, averaged_as_decided
 from darkroom.prediction.predictions import Prediction, Predictions
 from darkroom.prediction.scoring import LabelledPredictions, score_labels
 from darkroom.project.paths import Layout

@@ -21,6 +21,7 @@ from darkroom.models.learned import Codes
 from darkroom.models.saved import save_model
 from darkroom.models.sizes import check_size
 from darkroom.params.model import Model
+from darkroom.params.preprocess import Preprocess
 from darkroom.params.train import Train
 from darkroom.project import files, fingerprint
 from darkroom.project.paths import Fold, Layout
@@ -394,6 +395,11 @@ def _hyperparameters(context: Context, fold: Fold, shards: Store) -> dict[str, A
     return context.section.train.model_dump(exclude={"loggers"}) | model | stored | seeds
 
 
+def _storage(preprocess: Preprocess) -> dict[str, Any]:
+    """Return how images are stored, besides their size: new pictures go the same way."""
+    return preprocess.model_dump(include={"store", "quality", "levels"})
+
+
 def _description(
     context: Context, fold: Fold, inputs: _Inputs, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -410,7 +416,7 @@ def _description(
         "width": shards.width,
         "fit": shards.fit,
         "channels": shards.channels,
-        "stored": context.section.preprocess.model_dump(include={"store", "quality", "levels"}),
+        "stored": _storage(context.section.preprocess),
         "mean": mean,
         "std": std,
         "model": {**arguments, "weights": context.section.model.weights},
