@@ -132,14 +132,15 @@ def test_a_file_predicts_what_the_loaded_model_does(
 ) -> None:
     root = trained(kind)
     edit(root, "predict", tta=[], batch_size=8)
-    edit(root, "preprocess", store="raw")  # pictures in memory pass through no JPEG, then
     assert main(["export", "tiny", f"--{form}"]) == 0
     file = Path(f"exports/tiny-fold0.{'pt' if form == 'torchscript' else 'onnx'}")
     first, second = capsys.readouterr().out.splitlines()[-2:]
     assert first.startswith(f"tiny: {file}, ")
     count = 10 if kind == "masks" else 8  # two of another size
     assert second.endswith(f"on {count} random and 5 stored pictures")
-    predictor = loaded()
+    plain = loaded()
+    raw = replace(plain.preparation.format, image="raw")  # a file's pictures pass through no JPEG
+    predictor = replace(plain, preparation=replace(plain.preparation, format=raw))
     images = pictures(predictor, 3)
     outputs = RUN[form](file, images)
     step = 0.5 / 255 if kind == "masks" else 0.0  # of a mask's probabilities, which are rounded
