@@ -38,6 +38,7 @@ def test_the_site_has_every_page_and_no_link_that_leads_out_of_it(tmp_path: Path
     assert {path.name for path in (ROOT / "docs").glob("*.md")} < pages
     links = re.compile(r"\]\((?!https?:|#)([^)#]+)")
     linked = {link for page in folder.glob("*.md") for link in links.findall(page.read_text())}
+    assert linked
     assert linked - {"LICENSE", "Dockerfile"} <= {path.name for path in folder.iterdir()}
 
 

@@ -215,10 +215,12 @@ def test_packages_are_those_that_the_networks_need() -> None:
 
 def test_names_are_those_that_kaggle_allows() -> None:
     assert slug_of("a") == "darkroom-a"
-    assert slug_of("carvana__512_") == "darkroom-carvana-512"
+    assert slug_of("carvana_512") == "darkroom-carvana-512"
+    assert slug_of("carvana__512_") == "darkroom-carvana-512-bdecb2"
     long = slug_of("ab_" * 30)
-    assert len(long) <= 50
-    assert not long.endswith("-")
+    assert len(long) == 50
+    assert long != slug_of("ab_" * 31)
+    assert slug_of("a" * 41) == "darkroom-" + "a" * 41
 
 
 def test_a_bundle_holds_nothing_that_is_not_for_others(trained: Trained) -> None:

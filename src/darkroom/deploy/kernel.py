@@ -3,6 +3,7 @@
 It installs the bundle's wheels, links its files to a project, and runs `darkroom predict`.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ CONTENTS = "bundle.json"
 """In the data set: its name, and where in a project each of its files belongs."""
 OUTPUT = "submission.csv"
 """The file that Kaggle scores."""
+MOST_LETTERS = 50  # of a data set's and a notebook's name on Kaggle
 
 _INTRODUCTION = """\
 # {name}
@@ -98,12 +100,18 @@ class Kernel:
 def slug_of(name: str) -> str:
     """Return Kaggle's name of a bundle: letters, digits and hyphens, 6 to 50 of them.
 
+    Two names have two: where hyphens or 50 letters can't say a name, a digest of it follows.
+
     Example:
-        >>> slug_of("celeba_224_")
-        'darkroom-celeba-224'
+        >>> slug_of("celeba_224"), slug_of("celeba__224")
+        ('darkroom-celeba-224', 'darkroom-celeba-224-b25d9d')
     """
     words = [word for word in name.split("_") if word]
-    return "-".join(["darkroom", *words])[:50].rstrip("-")
+    slug = "-".join(["darkroom", *words])
+    if "_".join(words) == name and len(slug) <= MOST_LETTERS:
+        return slug
+    digest = hashlib.sha256(name.encode()).hexdigest()[:6]
+    return f"{slug[: MOST_LETTERS - 7].rstrip('-')}-{digest}"
 
 
 def _values(kernel: Kernel) -> dict[str, str]:
