@@ -128,6 +128,7 @@ def test_a_stage_reads_and_writes_what_dvc_yaml_says(stage: str) -> None:
             ("pair.from", "FROM"),
         ):
             texts = [text.replace(f"${{item.{old}}}", new) for text in texts]
+        texts = [re.sub("/curves/.*", "/curves", text) for text in texts]
         apart = ("src/", "metrics", "data/stamps/", "data/params.json")
         return {paths[text] for text in texts if not text.startswith(apart)}
 

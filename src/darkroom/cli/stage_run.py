@@ -53,7 +53,8 @@ FOOTPRINTS = {
         ("pseudo_labels",), ("index", "split", "processed", "pseudo_source"), ("pseudo",)
     ),
     "train": Footprint(
-        ("seed", "model", "train"), ("index", "split", "weights", "pseudo", "processed")
+        ("seed", "preprocess", "model", "train"),
+        ("index", "split", "weights", "pseudo", "processed"),
     ),
     "predict": Footprint(("predict",), ("index", "split", "processed", "model"), ("predictions",)),
     "evaluate": Footprint(
