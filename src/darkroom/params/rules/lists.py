@@ -2,8 +2,14 @@
 
 from pathlib import Path
 
-from darkroom.params.competition import Blend, Competition, Params, PseudoLabels
-from darkroom.params.rules.naming import name_fault, no_section
+from darkroom.params.competition import (
+    Blend,
+    Competition,
+    Params,
+    PseudoLabels,
+    name_fault,
+    no_section,
+)
 
 # Methods of a blend that are not for all tasks, and the metrics that they are not for.
 _METHOD_TASKS = {

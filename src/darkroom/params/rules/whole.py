@@ -1,8 +1,7 @@
 """The rules of params.yaml as a whole: names, competitions and folds."""
 
-from darkroom.params.competition import Competition, Params
+from darkroom.params.competition import Competition, Params, name_fault, no_section, quote
 from darkroom.params.rules.lists import blend_faults, pseudo_label_faults, transfer_faults
-from darkroom.params.rules.naming import name_fault, no_section, quote
 from darkroom.params.rules.sections import section_faults
 from darkroom.project.paths import ALL
 
