@@ -71,12 +71,9 @@ def trained(trained_projects: Trained, tmp_path: Path, monkeypatch: pytest.Monke
     return copied
 
 
-def test_pictures(root: Path) -> dict[str, np.ndarray[Any, np.dtype[np.uint8]]]:
+def pictures_of(root: Path) -> dict[str, np.ndarray[Any, np.dtype[np.uint8]]]:
     """Return the test pictures of a tiny project, uint8 (H, W, 3), by id in the table's order."""
     ids = (root / "source/test.csv").read_text().split()[1:]
     with zipfile.ZipFile(root / "source/test.zip") as archive:
         data = {name: archive.read(f"{name}.png") for name in ids}
     return {name: np.asarray(Image.open(io.BytesIO(each))) for name, each in data.items()}
-
-
-test_pictures.__test__ = False  # type: ignore[attr-defined]  # pytest takes it for a test

@@ -19,7 +19,7 @@ from darkroom.deploy.pictures import find_pictures
 from darkroom.deploy.predictor import Predictor
 from darkroom.errors import DataError
 from darkroom.prediction.decision import Decision, read_decision, write_decision
-from tests.deploy.conftest import Trained, test_pictures
+from tests.deploy.conftest import Trained, pictures_of
 from tests.support import tiny
 
 Pictures = dict[str, np.ndarray[Any, np.dtype[np.uint8]]]
@@ -27,7 +27,7 @@ Pictures = dict[str, np.ndarray[Any, np.dtype[np.uint8]]]
 
 def unpacked(root: Path) -> tuple[Path, Pictures]:
     """Return a folder of new pictures, of two depths, and the pictures by name, sorted."""
-    pictures = test_pictures(root)
+    pictures = pictures_of(root)
     folder = root / "new"
     names = {f"{'deep/er/' if n % 2 else ''}{name}.png": name for n, name in enumerate(pictures)}
     for path, name in names.items():

@@ -23,7 +23,7 @@ from darkroom.prediction.decision import (
 )
 from darkroom.prediction.predictions import Predictions
 from darkroom.project.checked_json import write_json
-from tests.deploy.conftest import KINDS, Trained, test_pictures
+from tests.deploy.conftest import KINDS, Trained, pictures_of
 from tests.support import tiny
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -47,7 +47,7 @@ def pipeline(root: Path, *folds: int) -> dict[str, Floats]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_probabilities_are_those_of_the_pipeline(trained: Trained, kind: str) -> None:
     root = trained(kind)
-    pictures = test_pictures(root)
+    pictures = pictures_of(root)
     expected = pipeline(root, 1, 0)  # in the order of params.yaml, which decides on rounding
     predictor = darkroom.load("models/tiny")
     values = predictor([*pictures.values()])
@@ -62,7 +62,7 @@ def test_probabilities_are_those_of_the_pipeline(trained: Trained, kind: str) ->
 
 def test_one_fold_alone_and_a_list_of_two(trained: Trained) -> None:
     root = trained("binary")
-    pictures = [*test_pictures(root).values()]
+    pictures = [*pictures_of(root).values()]
     for folds, models in (((0,), "models/tiny/fold0"), ((1,), Path("models/tiny/fold1"))):
         expected = np.stack([*pipeline(root, *folds).values()])
         np.testing.assert_array_equal(darkroom.load(models)(pictures), expected)
@@ -72,7 +72,7 @@ def test_one_fold_alone_and_a_list_of_two(trained: Trained) -> None:
 
 def test_the_decision_makes_classes_surer_or_less_sure(trained: Trained) -> None:
     root = trained("multiclass")
-    pictures = [*test_pictures(root).values()]
+    pictures = [*pictures_of(root).values()]
     file = root / "reports/tiny/decision.json"
     decision = read_decision(file, "tiny", "multiclass")
     plain = darkroom.load("models/tiny/fold0")
@@ -89,7 +89,7 @@ def test_the_decision_makes_classes_surer_or_less_sure(trained: Trained) -> None
 
 def test_a_model_elsewhere_works_without_its_project(trained: Trained, tmp_path: Path) -> None:
     root = trained("multiclass")  # whose shards hold JPEGs
-    picture = test_pictures(root)["t4"]
+    picture = pictures_of(root)["t4"]
     inside = darkroom.load("models/tiny/fold0")([picture])
     elsewhere = tmp_path / "given/away"
     shutil.copytree(root / "models/tiny/fold0", elsewhere)

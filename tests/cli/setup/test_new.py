@@ -159,8 +159,10 @@ def test_lines_may_end_as_windows_ends_them(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = project / "dvc.yaml"
-    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b"\n", b"\r\n"))
     run_again(project, capsys)
+    assert path.read_bytes() == before, "it is no edit, and is written anew"
 
 
 def test_darkrooms_own_clone_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

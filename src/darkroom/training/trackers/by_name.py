@@ -8,6 +8,7 @@ a line says so, and the training goes on.
 
 import importlib
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,7 @@ def _package(name: str) -> Any:
         ) from error
 
 
-class Tracker(Callback):
+class Tracker(Callback, ABC):
     """Sends the row of each epoch to one tracker; see `darkroom.training.loop.Loop.history`.
 
     Args:
@@ -85,17 +86,17 @@ class Tracker(Callback):
         is_done = loop.should_stop or len(loop.history) == loop.config.epochs
         self._call(lambda: self.close_run(is_done))
 
+    @abstractmethod
     def open_run(self) -> None:
         """Open the run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log_row(self, row: Metrics) -> None:
         """Send the figures of an epoch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close_run(self, is_done: bool) -> None:
         """Close the run."""
-        raise NotImplementedError
 
     def _call(self, action: Callable[[], object]) -> None:
         if self._has_failed:
