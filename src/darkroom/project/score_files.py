@@ -14,11 +14,9 @@ from typing import Any
 
 from darkroom.project import files
 
-_NO_SCORE = re.compile(
-    r"baseline_.+"
-    r"|.+_(of|at_half|median|lowest)"
-    r"|images|attributes|targets|threshold|temperature|leaked_images"
-)
+NO_SCORES = ("images", "attributes", "targets", "threshold", "temperature", "leaked_images")
+"""What stands among the scores of an evaluation and is none."""
+_DETAIL = re.compile("|".join((r"baseline_.+", r".+_(of|at_half|median|lowest)", *NO_SCORES)))
 
 
 def split_scores(scores: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -36,7 +34,7 @@ def split_scores(scores: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
     alone = {
         name: value
         for name, value in scores.items()
-        if name in shown or not _NO_SCORE.fullmatch(name)
+        if name in shown or not _DETAIL.fullmatch(name)
     }
     return alone, {name: value for name, value in scores.items() if name not in alone}
 

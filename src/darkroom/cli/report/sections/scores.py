@@ -16,9 +16,9 @@ from darkroom.cli.report.runs import Run
 from darkroom.errors import ArtifactError
 from darkroom.images.class_pictures import class_colour
 from darkroom.project.paths import Layout
+from darkroom.project.score_files import NO_SCORES
 from darkroom.tasks.metrics.specs import METRICS, MetricSpec
 
-NO_SCORES = ("images", "threshold", "temperature", "attributes", "targets", "leaked_images")
 SMALL = 5e-5  # a difference that four digits don't show
 MOST_CHARTS = 8
 
