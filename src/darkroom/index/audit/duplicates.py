@@ -10,9 +10,12 @@ fluorescence microscopy differ by under 4 levels, but never by less than half of
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
+
+from darkroom.index.audit.close_pairs import Ints, Points, close_pairs
 
 LIMIT_RMS = 3.0
 LIMIT_OF_CONTRAST = 0.25
@@ -21,12 +24,14 @@ CLOSEST = 20
 TEST = -2
 
 PIXELS = 256
-BLOCK_ROWS, BLOCK_COLUMNS = 512, 4096
+BLOCK = 4096
 
-Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Thumbs = npt.NDArray[np.uint8]
+
+# The Walsh functions of 16 values, which are orthogonal: Hadamard's matrix by Sylvester (1867).
+_WALSH = reduce(np.kron, [np.array([[1, 1], [1, -1]], np.float32)] * 4)
 
 
 @dataclass
@@ -55,25 +60,23 @@ def thumbs_from_hex(column: Sequence[str]) -> Thumbs:
 def find_near_duplicates(thumbs: Thumbs, sides: Ints, digests: Sequence[str]) -> NearDuplicates:
     """Return the pairs of near duplicates on different sides; equal digests are not counted.
 
-    The search is exact. Its time grows with the square of the rows, less the pairs whose mean grey
-    differs by more than the limit; its memory is constant.
+    The search is exact. Its time grows nearly linearly with the rows and with the pairs that are
+    within the limits or close to them; its memory with the rows, about 60 bytes each.
 
     Args:
-        thumbs: uint8 (rows, 256).
+        thumbs: uint8 (rows, 256); an array, or what gives arrays for slices and for positions.
         sides: int64 (rows,), the fold of a training image, or TEST.
         digests: Of the image bytes.
     """
-    means, norms = _moments(thumbs)
-    contrast = np.sqrt(norms / PIXELS - means**2)
-    bright = np.argsort(means, kind="stable")
-    order = bright[contrast[bright] >= FLAT_BELOW]
+    points, contrast = _points(thumbs)
     codes = np.unique(np.asarray(digests), return_inverse=True)[1]
     result = NearDuplicates(Pairs(), Pairs(), int((contrast < FLAT_BELOW).sum()))
-    for rows, others, squares in _candidates(thumbs[order], means[order], norms[order]):
-        one, two = order[rows], order[others]
+    for rows, others in _candidates(points, contrast):
+        differ = (sides[rows] != sides[others]) & (codes[rows] != codes[others])
+        one, two = rows[differ], others[differ]
+        squares = _squares(thumbs, one, two)
         limit = np.minimum(contrast[one], contrast[two]) * LIMIT_OF_CONTRAST
-        differ = (sides[one] != sides[two]) & (codes[one] != codes[two])
-        hit = differ & (squares <= PIXELS * limit**2)
+        hit = squares <= PIXELS * np.minimum(limit, LIMIT_RMS) ** 2
         tested = (sides[one] == TEST) | (sides[two] == TEST)
         for pairs, which in (
             (result.train_test, hit & tested),
@@ -83,46 +86,58 @@ def find_near_duplicates(thumbs: Thumbs, sides: Ints, digests: Sequence[str]) ->
     return result
 
 
-def _candidates(
-    thumbs: Thumbs, means: Doubles, norms: Doubles
-) -> Iterator[tuple[Ints, Ints, Doubles]]:
-    """Yield pairs of rows within LIMIT_RMS, with their sum of squares, a block at a time.
+def _candidates(points: Points, contrast: Doubles) -> Iterator[tuple[Ints, Ints]]:
+    """Yield all pairs within the limits, and some beyond, by steps of contrast.
 
-    The rows are in order of their mean, and the difference of two means is never more than
-    the root of the mean square.
+    The contrasts of a pair differ by at most the limit, a quarter of the lower one: they lie in one
+    step or in two that follow each other.
     """
-    exact = norms.astype(np.float32)
-    for top in range(0, len(thumbs), BLOCK_ROWS):
-        bottom = min(top + BLOCK_ROWS, len(thumbs))
-        end = int(np.searchsorted(means, means[bottom - 1] + LIMIT_RMS, side="right"))
-        block = _centred(thumbs[top:bottom])
-        for left in range(top, end, BLOCK_COLUMNS):
-            right = min(left + BLOCK_COLUMNS, end)
-            squares = block @ _centred(thumbs[left:right]).T
-            squares *= -2
-            squares += exact[top:bottom, None]
-            squares += exact[None, left:right]
-            rows, others = np.nonzero(squares <= PIXELS * LIMIT_RMS**2)
-            after = others + left > rows + top
-            rows, others = rows[after], others[after]
-            yield rows + top, others + left, squares[rows, others].astype(np.float64)
+    steps = [FLAT_BELOW]
+    while steps[-1] * LIMIT_OF_CONTRAST < LIMIT_RMS:
+        steps.append(steps[-1] * (1 + LIMIT_OF_CONTRAST))
+    step = np.searchsorted(steps, contrast, side="right")
+    members = [np.flatnonzero(step == number) for number in range(1, len(steps) + 1)]
+    for number, rows in enumerate(members):
+        above = steps[number + 1] if number + 1 < len(steps) else np.inf
+        rms = min(LIMIT_RMS, above * LIMIT_OF_CONTRAST)
+        reach = rms * PIXELS + 1  # the last number of a point is rounded down
+        yield from close_pairs(points, rows, None, reach)
+        if number + 1 < len(members):
+            yield from close_pairs(points, rows, members[number + 1], reach)
 
 
-def _moments(thumbs: Thumbs) -> tuple[Doubles, Doubles]:
-    """Return the mean and the sum of squares of each row of centred values."""
-    means, norms = np.zeros(len(thumbs)), np.zeros(len(thumbs))
-    for top in range(0, len(thumbs), BLOCK_COLUMNS):
-        block = _centred(thumbs[top : top + BLOCK_COLUMNS])
-        means[top : top + BLOCK_COLUMNS] = block.mean(axis=1)
-        norms[top : top + BLOCK_COLUMNS] = np.einsum("ij,ij->i", block, block)
-    return means, norms
+def _points(thumbs: Thumbs) -> tuple[Points, Doubles]:
+    """Return a point for each thumbnail, int16 (rows, 17), and its contrast, float64 (rows,).
+
+    16 numbers are the Walsh transform of the sums of 4 x 4 pixels, the last is the length of what
+    they do not tell. So two points are never further apart than 256 times the RMS difference of
+    their thumbnails, but for the rounding of the last number.
+    """
+    count = len(thumbs)
+    points, contrast = np.empty((count, len(_WALSH) + 1), np.int16), np.empty(count)
+    for top in range(0, count, BLOCK):
+        block = _centred(thumbs[top : top + BLOCK])
+        sums = block.reshape(-1, 4, 4, 4, 4).sum(axis=(2, 4)).reshape(-1, 16)
+        low = (sums @ _WALSH).astype(np.float64)
+        squares = np.einsum("ij,ij->i", block, block).astype(np.float64)
+        rest = np.sqrt(PIXELS * squares - (low**2).sum(axis=1))
+        points[top : top + BLOCK] = np.floor(np.column_stack([low, rest]))
+        mean = block.mean(axis=1, dtype=np.float64)
+        contrast[top : top + BLOCK] = np.sqrt(squares / PIXELS - mean**2)
+    return points, contrast
+
+
+def _squares(thumbs: Thumbs, one: Ints, two: Ints) -> Doubles:
+    """Return the sum of squared differences of each pair of rows."""
+    differences = thumbs[one].astype(np.int32) - thumbs[two]
+    return np.asarray(np.einsum("ij,ij->i", differences, differences), np.float64)
 
 
 def _centred(thumbs: Thumbs) -> Floats:
     """Return the values less 128, as float32.
 
-    A sum of 256 products of two such values is an integer that float32 holds, so everything
-    computed from them is exact, in any order and with any number of threads.
+    A sum of 256 such values, or of their squares, is an integer that float32 holds, so everything
+    computed from them is exact, in any order.
     """
     return thumbs.astype(np.float32) - np.float32(128)
 
