@@ -10,10 +10,15 @@ first.
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 from unicodedata import normalize
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from darkroom.errors import DataError
 from darkroom.project.files import walk_files
@@ -35,12 +40,17 @@ from darkroom.project.names import (
 from darkroom.raw import limits
 from darkroom.raw.gunzip import unpack_gzip
 from darkroom.raw.large import LargeFile
+from darkroom.raw.members import Ints, Members
 from darkroom.raw.sevenzips import unpack_7z
 from darkroom.raw.tars import BLOCK_BYTES, Tar
 from darkroom.raw.zips import Zip
 
 DIGEST_CHARACTERS = 32
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are BigTIFF's
+_UNREADABLE: tuple[type[Exception], ...] = (OSError, *BROKEN)
+_FILES_AT_ONCE = 64
+_TEXTS_AT_ONCE = 2**16
+_MOST_LABELS = 2**16
 _TARS = ("a gzip file", "a tar archive", "binary data")  # the oldest tars have no magic
 _REPACKED = ("a rar archive", "a bzip2 file", "an xz file")
 _DOWNLOAD = "download it again"
@@ -50,7 +60,7 @@ _MOVE = "move it out of the folder, or put the file that is meant in its place"
 class _Container(Protocol):
     """The common interface of folder, zip and tar: sizes in bytes by member name, and reading."""
 
-    sizes: dict[str, int]
+    sizes: Members
 
     def read(self, name: str) -> bytes: ...
 
@@ -73,6 +83,7 @@ class Archives:
         self._open: dict[str, _Container] = {}
         # By container and form NFC: the name in it; None for two that look alike.
         self._composed: dict[str, dict[str, str | None]] = {}
+        self._labels: dict[str, str] = {}  # containers by the folder of a path
         self._process = os.getpid()
 
     def __reduce__(self) -> tuple[Callable[[Path, Path], "Archives"], tuple[Path, Path]]:
@@ -95,7 +106,7 @@ class Archives:
                 expected="a folder or archive of images",
                 fix=_DOWNLOAD,
             )
-        return sorted(f"{container}/{name}" for name in sizes)
+        return [f"{container}/{name}" for name in sizes]
 
     def has(self, path: str) -> bool:
         """Return whether there is such a member in a container that can be read."""
@@ -157,6 +168,63 @@ class Archives:
         self._check_digest(path, large, digest)
         return large
 
+    def digests(self, paths: pa.Array) -> pa.Array:
+        """Return the digest of each file's bytes, for Arrow strings of paths; see `digest_of`.
+
+        Members of a zip that lie together are read at once, and several threads share the work:
+        hashing and reading release the interpreter lock.
+
+        Raises:
+            DataError: A file is absent, damaged or empty.
+        """
+        if pc.count_distinct(paths).as_py() < len(paths):
+            each = paths.dictionary_encode()
+            return self.digests(each.dictionary).take(each.indices)
+        digests = np.zeros(len(paths), f"S{DIGEST_CHARACTERS}")
+
+        def put(job: tuple[Zip | None, list[int], Ints]) -> None:
+            archive, members, rows = job
+            own = _span_digests(archive, members) if archive is not None else None
+            # File by file, if one can't be read: the message names it.
+            digests[rows] = own or [self._digest(path) for path in paths.take(rows).to_pylist()]
+
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:
+            for _ in threads.map(put, self._jobs(paths)):
+                pass
+        bounds = np.arange(0, digests.nbytes + 1, DIGEST_CHARACTERS)
+        buffers = [None, pa.py_buffer(bounds), pa.py_buffer(digests)]
+        return pa.Array.from_buffers(pa.large_string(), len(paths), buffers)
+
+    def _jobs(self, paths: pa.Array) -> Iterator[tuple[Zip | None, list[int], Ints]]:
+        """Yield the positions of paths to read together; of those in a zip, its members' places."""
+        labels: dict[str, list[int]] = {}
+        for row, path in enumerate(_texts(paths)):
+            labels.setdefault(self._split_path(path)[0], []).append(row)
+        for label, positions in labels.items():
+            rows, archive = np.array(positions), self._container(label)
+            if isinstance(archive, Zip):
+                names = pc.utf8_slice_codeunits(paths.take(pa.array(rows)), len(label) + 1)
+                places = archive.sizes.places(names)
+                rows, absent = rows[places >= 0], rows[places < 0]
+                places = places[places >= 0]
+                for some in archive.spans(places):
+                    yield archive, places[some].tolist(), rows[some]
+                rows = absent
+            for start in range(0, len(rows), _FILES_AT_ONCE):
+                yield None, [], rows[start : start + _FILES_AT_ONCE]
+
+    def _digest(self, path: str) -> str:
+        data = self.read_image(path)
+        if not data:
+            raise DataError(
+                "an empty file",
+                file=self.root / path,
+                found="0 bytes",
+                expected="a picture",
+                fix="download it again, or remove it and its row",
+            )
+        return digest_of(data)
+
     def _check_digest(self, path: str, data: bytes | LargeFile, digest: str) -> None:
         if digest and (actual := digest_of(data)) != digest:
             raise DataError(
@@ -203,13 +271,25 @@ class Archives:
 
     def _split_path(self, path: str) -> tuple[str, str]:
         """Split a path into container and member name; "." is the container of bare files."""
+        folder = path.rpartition("/")[0]
+        if not folder:
+            return ".", path
+        if folder not in self._labels:
+            if len(self._labels) > _MOST_LABELS:
+                self._labels.clear()
+            self._labels[folder] = self._label(path)
+        label = self._labels[folder]
+        return label, path[len(label) + 1 :]
+
+    def _label(self, path: str) -> str:
+        """Return the container of a path that has a folder: the first file on its way, or that."""
         parts = path.split("/")
         with read_errors(self.root / path):  # a name may exceed the system's limit
             for depth in range(1, len(parts)):
                 label = "/".join(parts[:depth])
                 if (self.root / label).is_file():
-                    return label, "/".join(parts[depth:])
-        return (parts[0], "/".join(parts[1:])) if len(parts) > 1 else (".", path)
+                    return label
+        return parts[0]
 
     def _container(self, label: str) -> _Container:
         if self._process != os.getpid():  # two processes must not share one file's position
@@ -252,6 +332,28 @@ def _too_large(file: Path, size: int, fix: str = "") -> DataError:
         expected=f"at most {limits.MAX_MEMBER_BYTES:,} bytes",
         fix=fix,
     )
+
+
+def _texts(texts: pa.Array) -> Iterator[str]:
+    """Yield Arrow strings as Python's, without a list of all."""
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        yield from texts[start : start + _TEXTS_AT_ONCE].to_pylist()
+
+
+def _span_digests(archive: Zip, members: list[int]) -> list[str] | None:
+    """Return the digests of members that lie together; None if one must be looked at by itself."""
+    sizes = archive.sizes.sizes[members]
+    if not 0 < sizes.min() <= sizes.max() <= limits.MAX_MEMBER_BYTES:
+        return None
+    digests = []
+    try:
+        for data, size in zip(archive.read_span(members), sizes.tolist(), strict=True):
+            if size != len(data):
+                return None
+            digests.append(digest_of(data))
+    except _UNREADABLE:
+        return None
+    return digests
 
 
 def _is_tiff(large: LargeFile) -> bool:
@@ -304,7 +406,7 @@ class _Folder:
     def __init__(self, path: Path, *, deep: bool) -> None:
         self._path = path
         with read_errors(path):
-            self.sizes = sizes_by_name(path, self._entries(deep), fix=_MOVE)
+            self.sizes = Members.of_dict(sizes_by_name(path, self._entries(deep), fix=_MOVE))
         limits.refuse_count(len(self.sizes), path)
 
     def _entries(self, deep: bool) -> Iterator[tuple[str, int, str]]:

@@ -8,12 +8,14 @@ from bisect import bisect_right
 from collections.abc import Collection
 from itertools import accumulate
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO, cast
 
 from darkroom.errors import DataError
 from darkroom.project.names import FIRST_PART, list_names
 
 _BUFFER_BYTES = 2**16
+_LOCK = Lock()
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would else translate the ends of lines
 
 
@@ -66,8 +68,7 @@ def open_parts(path: Path) -> BinaryIO:
     """Return a file, opened to read its bytes; with a first part's name, all parts as one file."""
     if not is_part(path.name):
         return path.open("rb")
-    raw = _Parts([path.parent / name for name in part_names(path)])
-    return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+    return cast(BinaryIO, io.BufferedReader(Parts(path), _BUFFER_BYTES))
 
 
 class SeekableBytes(io.RawIOBase):
@@ -104,35 +105,58 @@ class SeekableBytes(io.RawIOBase):
 
 def _read_at(descriptor: int, size: int, place: int) -> bytes:
     if sys.platform == "win32":
-        os.lseek(descriptor, place, os.SEEK_SET)
-        data = os.read(descriptor, size)
+        with _LOCK:
+            os.lseek(descriptor, place, os.SEEK_SET)
+            data = os.read(descriptor, size)
     else:
         data = os.pread(descriptor, size, place)  # moves no place that a forked process shares
     return data
 
 
-class _Parts(SeekableBytes):
-    """Several files, one after the other, as one that can be read and sought in."""
+class Parts(SeekableBytes):
+    """A file, or with a first part's name all parts, one after the other, as one file.
 
-    def __init__(self, paths: list[Path]) -> None:
+    Args:
+        path: The file, or the first part.
+    """
+
+    def __init__(self, path: Path) -> None:
+        names = part_names(path) if is_part(path.name) else [path.name]
         self._descriptors: list[int] = []
-        for path in paths:
+        for path in [path.parent / name for name in names]:
             self._descriptors.append(os.open(path, os.O_RDONLY | _BINARY))
         sizes = [os.fstat(descriptor).st_size for descriptor in self._descriptors]
         self._ends = list(accumulate(sizes))
         super().__init__(self._ends[-1])
 
     def readinto(self, buffer: "memoryview[int]") -> int:  # type: ignore[override]
-        number = bisect_right(self._ends, self.place)
-        if number == len(self._ends):
-            return 0
-        begin = self._ends[number - 1] if number else 0
-        data = _read_at(self._descriptors[number], len(buffer), self.place - begin)
+        """Fill a buffer from the place on, as far as one part reaches; return how many bytes."""
+        data = self._some(len(buffer), self.place)
         buffer[: len(data)] = data
         self.place += len(data)
         return len(data)
 
+    def read_at(self, size: int, place: int) -> bytes:
+        """Return some bytes from a place on, fewer at the end; several threads may read at once."""
+        data = self._some(size, place)
+        if len(data) in (0, size):
+            return data
+        pieces, count = [data], len(data)
+        while count < size and (data := self._some(size - count, place + count)):
+            pieces.append(data)
+            count += len(data)
+        return b"".join(pieces)
+
+    def _some(self, size: int, place: int) -> bytes:
+        """Return bytes from a place on, of one part; none at the end."""
+        number = bisect_right(self._ends, place)
+        if number == len(self._ends):
+            return b""
+        begin = self._ends[number - 1] if number else 0
+        return _read_at(self._descriptors[number], size, place - begin)
+
     def close(self) -> None:
+        """Close all parts."""
         while self._descriptors:
             os.close(self._descriptors.pop())
         super().close()

@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 from darkroom.project.names import BROKEN, read_errors, safe_name, sizes_by_name
 from darkroom.raw import limits
 from darkroom.raw.large import LargeFile
+from darkroom.raw.members import Members
 
 BLOCK_BYTES = 512
 _CHUNK_BYTES = 2**20
@@ -52,7 +53,8 @@ class Tar:
             for member in read_members(file):
                 members.append(member)
                 limits.refuse_count(len(members), path)
-        self.sizes = sizes_by_name(path, ((m.name, m.size, m.fault) for m in members))
+        entries = ((member.name, member.size, member.fault) for member in members)
+        self.sizes = Members.of_dict(sizes_by_name(path, entries))
         self._offsets = {safe_name(m.name, path): m.offset for m in members}
 
     def _file(self) -> BinaryIO:

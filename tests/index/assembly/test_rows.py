@@ -1,36 +1,18 @@
-import hashlib
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
-from darkroom.errors import DataError
 from darkroom.index.assembly.rows import (
     assemble_index,
-    digests,
     image_rows,
 )
 from darkroom.index.card import Card
 from darkroom.raw.archives import Archives
-from tests.support.packed import folder_of, zip_of
+from tests.support.packed import folder_of
 
 
 def archives(tmp_path: Path) -> Archives:
     return Archives(tmp_path, tmp_path / "spool")
-
-
-def test_digests_are_those_of_the_bytes(tmp_path: Path) -> None:
-    members = {f"{n}.jpg": bytes([n]) * 3000 for n in range(200)}
-    zip_of(tmp_path / "t.zip", members)
-    paths = [f"t.zip/{n}.jpg" for n in reversed(range(200))]
-    expected = [hashlib.sha256(members[path[6:]]).hexdigest()[:32] for path in paths]
-    assert digests(archives(tmp_path), paths) == expected
-
-
-def test_an_empty_image_is_refused(tmp_path: Path) -> None:
-    folder_of(tmp_path / "t", {"a.jpg": b"a", "b.jpg": b""})
-    with pytest.raises(DataError, match=r"t/b\.jpg: an empty file\n  found: 0 bytes"):
-        digests(archives(tmp_path), ["t/a.jpg", "t/b.jpg"])
 
 
 def test_training_rows_are_sorted_and_test_rows_are_not(tmp_path: Path) -> None:

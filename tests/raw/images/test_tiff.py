@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from darkroom.errors import DataError
 from darkroom.images import codec
-from darkroom.index.assembly.rows import digests
 from darkroom.raw import limits
 from darkroom.raw.archives import Archives, digest_of
 from darkroom.raw.images import pictures, tiff
@@ -192,7 +192,7 @@ def test_a_file_that_is_too_large_to_hold_is_read_in_parts(tmp_path: Path, name:
             (tmp_path / name.replace("001", "002")).write_bytes(whole.read())
     archives = Archives(tmp_path, tmp_path / "unpacked")
     path = f"{name}/a.tif"
-    (digest,) = digests(archives, [path])
+    (digest,) = archives.digests(pa.array([path])).to_pylist()
     assert digest == digest_of(LARGE)
     reader = ImageReader(archives, plan_channels(archives, [path] * 2, None))
     raw = reader.read(path, digest=digest, sufficient=lambda *_: (20, 20))
@@ -222,7 +222,7 @@ def test_other_files_that_are_too_large_to_hold_are_refused(tmp_path: Path) -> N
         with pytest.raises(DataError, match=words):
             ImageReader(archives).read(name, sufficient=lambda *_: (20, 20))
     with pytest.raises(DataError, match=r"odd\.zip/a\.tif: damaged, or cut short"):
-        digests(archives, ["odd.zip/a.tif"])
+        archives.digests(pa.array(["odd.zip/a.tif"]))
 
 
 def edited(data: bytes, tag: int, value: int) -> bytes:

@@ -1,19 +1,19 @@
 """Assemble the rows of the index, with the digest of every file."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from os import cpu_count
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from darkroom.errors import DataError
 from darkroom.index.card import Card
 from darkroom.index.table import COLUMNS, Index, check_index
-from darkroom.raw.archives import Archives, digest_of, joined_digest
+from darkroom.raw.archives import Archives, joined_digest
+from darkroom.raw.images.cells import PREFIX
 from darkroom.raw.images.reader import paths_of
 from darkroom.raw.masks import RLE_PREFIX, mask_parts
 
-_CHUNK = 64
+_NO_PATH = rf"^$|^\[|^{PREFIX}|^{RLE_PREFIX}"  # none, several, pixels in cells, run lengths
 
 
 def image_rows(
@@ -72,8 +72,8 @@ def assemble_index(
         ("digest", "image", paths_of, digests_of_cells or {}),
         ("mask_digest", "mask", mask_files, {}),
     ):
-        digests_of = _digests_of_files(archives, together[column], files_of, known_digests)
-        together.insert(COLUMNS.index(name), name, pd.Series(digests_of, dtype="str"))
+        digests = _digests_of_files(archives, together[column], files_of, known_digests)
+        together.insert(COLUMNS.index(name), name, digests)
     index = Index(together, card)
     check_index(index)
     return index
@@ -92,49 +92,23 @@ def mask_files(mask: str) -> list[str]:
 
 def _digests_of_files(
     archives: Archives,
-    cells: Iterable[str],
+    cells: "pd.Series[str]",
     files_of: Callable[[str], list[str]],
     known_digests: Mapping[str, str],
-) -> list[str]:
+) -> "pd.Series[str]":
     """Return the digest of each cell's file, of several that of their digests, "" of none."""
+    texts = pa.array(cells, pa.large_string())
+    texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    if not known_digests and not pc.any(pc.match_substring_regex(texts, _NO_PATH)).as_py():
+        return pd.Series(archives.digests(texts), dtype="str")
+    if pc.all(pc.equal(texts, "")).as_py():
+        return pd.Series([""] * len(texts), dtype="str")
     files = [[] if cell in known_digests else files_of(cell) for cell in cells]
     named = [path for each in files for path in each]
-    digest_by_path = dict(zip(named, digests(archives, named), strict=True))
-    return [
+    digests = archives.digests(pa.array(named, pa.large_string()))
+    digest_by_path = dict(zip(named, digests.to_pylist(), strict=True))
+    joined = [
         known_digests.get(cell) or joined_digest([digest_by_path[path] for path in each])
         for cell, each in zip(cells, files, strict=True)
     ]
-
-
-def digests(archives: Archives, members: Iterable[str]) -> list[str]:
-    """Return the first 32 hex digits of the sha256 of each file's bytes, in the order given.
-
-    Reads in order of names, which is nearly always the archive's, on several threads: hashing
-    and reading release the interpreter lock.
-
-    Raises:
-        DataError: A file is absent, damaged or empty.
-    """
-    paths = list(members)
-    ordered = sorted(set(paths))
-    chunks = [ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK)]
-    with ThreadPoolExecutor(min(4, cpu_count() or 1)) as threads:
-        digest_of = dict(
-            pair
-            for pairs in threads.map(lambda chunk: [_digest(archives, p) for p in chunk], chunks)
-            for pair in pairs
-        )
-    return [digest_of[path] for path in paths]
-
-
-def _digest(archives: Archives, path: str) -> tuple[str, str]:
-    data = archives.read_image(path)
-    if not data:
-        raise DataError(
-            "an empty file",
-            file=archives.root / path,
-            found="0 bytes",
-            expected="a picture",
-            fix="download it again, or remove it and its row",
-        )
-    return path, digest_of(data)
+    return pd.Series(joined, dtype="str")
