@@ -39,9 +39,24 @@ def test_columns_are_counted_as_each_alone(monkeypatch: pytest.MonkeyPatch, cell
     present = (rng.random((50, 3)) < 0.3) & is_known
     false, true = thresholds.column_counts_above(probabilities, present, is_known)
     for k, rows in enumerate(is_known.T):
-        each = thresholds.counts_above(probabilities[rows, k], present[rows, k])
-        assert false[k].tolist() == each[0].tolist()
-        assert true[k].tolist() == each[1].tolist()
+        above = probabilities[rows, k, None] > np.arange(256) / 256
+        assert false[k].tolist() == above[~present[rows, k]].sum(axis=0).tolist()
+        assert true[k].tolist() == above[present[rows, k]].sum(axis=0).tolist()
+
+
+@pytest.mark.parametrize("pixels", [0, 1, 41])
+@pytest.mark.parametrize("least", [2, 1 << 18])  # pairs of pixels, or one by one
+def test_pixels_above_each_threshold_are_counted(
+    monkeypatch: pytest.MonkeyPatch, least: int, pixels: int
+) -> None:
+    monkeypatch.setattr(thresholds, "_LEAST_PAIRS", least)
+    rng = np.random.default_rng(pixels)
+    steps = np.arange(257, dtype=np.float32) / 256
+    probabilities = rng.choice([*steps, *np.nextafter(steps[:-1], 1)], pixels).astype(np.float32)
+    levels = thresholds.thresholds_exceeded(probabilities)
+    assert levels.tolist() == (probabilities[:, None] > THRESHOLDS).sum(axis=1).tolist()
+    above = (probabilities[:, None] > THRESHOLDS).sum(axis=0)
+    assert thresholds.counts_exceeding(levels).tolist() == above.tolist()
 
 
 def test_both_empty_is_one_and_either_empty_is_zero() -> None:
@@ -112,5 +127,5 @@ def test_what_is_not_a_probability_is_refused(bad: float) -> None:
 
 
 def test_another_shape_is_refused() -> None:
-    with pytest.raises(ValueError, match="for a truth"):
+    with pytest.raises(ValueError, match="for a mask"):
         thresholds.dice_curve(floats([0.5, 0.5]), masks([1]))

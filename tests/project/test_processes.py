@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from darkroom.errors import DataError, ResourceError
 from darkroom.project import processes
-from darkroom.project.processes import pool
+from darkroom.project.processes import map_ahead, pool
 
 
 def square(number: int) -> int:
@@ -108,7 +109,7 @@ def test_a_killed_worker_is_a_resource_error() -> None:
 
 SCRIPT = """
     import os, signal, time
-    from darkroom.project.processes import pool
+    from darkroom.project.processes import map_ahead, pool
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
@@ -135,3 +136,34 @@ def test_an_interrupt_leaves_no_orphans(tmp_path: Path, sent: signal.Signals) ->
         process.wait(timeout=60)
         _, alive = psutil.wait_procs(workers, timeout=60)
         assert alive == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+@pytest.mark.parametrize("ahead", [0, 1, 3, 9])
+def test_threads_give_results_in_order_a_few_items_ahead(ahead: int, count: int) -> None:
+    taken: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(count):
+            taken.append(number)
+            yield number
+
+    most = []
+    for place, result in enumerate(map_ahead(square, numbers(), ahead)):
+        assert result == place * place
+        most.append(len(taken) - place)
+    assert taken == list(range(count))
+    assert max(most, default=0) == min(count, max(1, ahead))
+
+
+def test_threads_work_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "cores", lambda: 2)
+    both = threading.Barrier(2, timeout=30)  # breaks if one waits alone
+    assert len(list(map_ahead(lambda _: both.wait(), range(4), 2))) == 4
+
+
+def test_an_error_in_a_thread_comes_in_its_turn() -> None:
+    results = map_ahead(square_or_fail, range(20), 8)
+    assert [next(results) for _ in range(5)] == [0, 1, 4, 9, 16]
+    with pytest.raises(DataError, match="cannot decode the image"):
+        next(results)

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from darkroom.deploy.outputs import AnswerTable, MaskFolder
 from darkroom.deploy.predictor import Predictor
-from darkroom.deploy.preparation import PreparedImage, map_ahead, try_reading
+from darkroom.deploy.preparation import PreparedImage, try_reading
 from darkroom.errors import DataError, one_line
 from darkroom.project.names import CONTAINER_SUFFIXES
+from darkroom.project.processes import map_ahead
 from darkroom.raw.archives import Archives
 from darkroom.raw.images import dicom
 from darkroom.raw.images.reader import ImageReader, paths_of

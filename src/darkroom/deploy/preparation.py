@@ -1,11 +1,9 @@
 """A picture as a network learned it: read, fitted, stored and read back, all in memory."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +13,6 @@ from darkroom.errors import DataError
 from darkroom.images.codec import Pixels
 from darkroom.images.geometry import RGB, fit_image
 from darkroom.images.levels import Levels
-from darkroom.project import processes
 from darkroom.raw.archives import Archives
 from darkroom.raw.images.cells import PixelCells
 from darkroom.raw.images.reader import ImageReader, paths_of, plan_channels
@@ -23,11 +20,6 @@ from darkroom.store.loader import Batch
 from darkroom.store.preprocess import read_fitted
 from darkroom.store.shard import ShardFormat
 from darkroom.store.store import pack_image, unpack_image
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-_MOST_THREADS = 4  # decoding and reading release the interpreter lock; the network needs the rest
 
 
 class PreparedImage(NamedTuple):
@@ -180,26 +172,3 @@ def batches_of(images: Iterable[PreparedImage], size: int) -> Iterator[Batch]:
             targets=None,
             originals=torch.tensor(originals, dtype=torch.int64),
         )
-
-
-def map_ahead(function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
-    """Yield function(item) for each item, in order, computed by threads a few items ahead.
-
-    Args:
-        function: What it raises is raised here, in the item's turn.
-        items: Taken as they are needed.
-        ahead: How many results may wait.
-    """
-    threads = min(_MOST_THREADS, processes.cores())
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()

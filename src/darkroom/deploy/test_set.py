@@ -11,11 +11,12 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from darkroom.deploy.predictor import Predictor
-from darkroom.deploy.preparation import Preparation, PreparedImage, map_ahead, try_reading
+from darkroom.deploy.preparation import Preparation, PreparedImage, try_reading
 from darkroom.errors import DataError, one_line
 from darkroom.index.assembly.build import read_test_images
 from darkroom.index.card import Card
 from darkroom.params.data import Data
+from darkroom.project.processes import map_ahead
 from darkroom.raw.archives import Archives
 from darkroom.raw.images.reader import ImageReader
 from darkroom.submission.cells import write_rows

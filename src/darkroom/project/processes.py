@@ -1,4 +1,4 @@
-"""Map a function over many items in several processes: results in order, constant memory."""
+"""Map a function over many items in processes or threads: results in order, constant memory."""
 
 import collections
 import ctypes
@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +27,7 @@ CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 """Of cgroup v2: microseconds of processor time, or "max", and the period in microseconds."""
 
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h: the signal sent to a process whose parent dies
+MOST_READERS = 4  # threads that read ahead of a network, which needs the other cores
 _AHEAD = 2  # items submitted a worker: one in work and one waiting
 
 
@@ -121,8 +122,30 @@ def pool(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterat
         _stop(executor, at_once=not done)
 
 
+def map_ahead(
+    function: Callable[[T], R], items: Iterable[T], ahead: int, *, threads: int = MOST_READERS
+) -> Iterator[R]:
+    """Yield the function's result for each item, in the order of the items, computed by threads.
+
+    For what releases the interpreter's lock: reading, decoding, compressing, large arrays. Items
+    are taken by the thread that asks for results.
+
+    Args:
+        function: What it raises is raised here, in the item's turn.
+        items: Taken as they are needed.
+        ahead: How many items are taken before the first result is given.
+        threads: At most as many, and at most one a core.
+    """
+    with ThreadPoolExecutor(min(threads, cores())) as executor:
+        waiting = _ordered(executor, function, iter(items), max(1, ahead))
+        try:
+            yield from waiting
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
 def _ordered(
-    executor: ProcessPoolExecutor, function: Callable[[T], R], items: Iterator[T], ahead: int
+    executor: Executor, function: Callable[[T], R], items: Iterator[T], ahead: int
 ) -> Iterator[R]:
     waiting: collections.deque[Future[R]] = collections.deque(
         executor.submit(function, item) for item in itertools.islice(items, ahead)

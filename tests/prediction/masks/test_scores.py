@@ -19,9 +19,11 @@ from darkroom.prediction.masks import counts
 from darkroom.prediction.masks.counts import MaskRules
 from darkroom.prediction.masks.scores import score_masks
 from darkroom.prediction.masks.stacks import Stacks, refuse_parted_stacks
+from darkroom.prediction.parts import extended
 from darkroom.prediction.predictions import Prediction
 from darkroom.prediction.scoring import LabelledPredictions
-from darkroom.prediction.thresholds import index_of
+from darkroom.prediction.thresholds import THRESHOLDS, index_of
+from darkroom.project.journal import Journal
 from darkroom.raw.archives import Archives
 from darkroom.raw.masks import ONE_MASK, MaskForm
 from darkroom.store.shard import ShardFormat
@@ -56,6 +58,7 @@ def evaluate(
     rules: MaskRules,
     masks_of: Any = None,
     ids: list[str] | None = None,
+    journal: Journal | None = None,
 ) -> Evaluation:
     """Write masks as files, a file a class, and score probabilities against them."""
     import pandas as pd
@@ -90,12 +93,32 @@ def evaluate(
             yield Prediction(ids[part], found[part], sizes)
 
     return score_masks(
-        [LabelledPredictions(rows, rows, predictions())],
+        [LabelledPredictions(rows, rows, predictions(), journal)],
         Store(folder, "train"),
         Archives(folder / "raw", folder / "spool"),
         rules=rules,
         progress=lambda _: None,
     )
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_a_journal_has_the_counts_of_each_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int
+) -> None:
+    monkeypatch.setattr(counts, "cores", lambda: cores)
+    truth, found = drawn(3, images=12, classes=1)
+    journal = Journal(tmp_path / "x.parts")
+    evaluate(tmp_path / "p", truth, found, MaskRules(), journal=journal)
+    parts = list(extended(journal, lambda _: iter(())))
+    assert [len(part["areas"]) for part in parts] == [5, 5, 2]
+    areas = np.concatenate([part["areas"] for part in parts])
+    assert areas.tolist() == truth.sum(axis=(2, 3)).tolist()
+    above = found[..., None] > THRESHOLDS
+    hits = (above & (truth > 0)[..., None]).sum(axis=(2, 3))
+    assert np.concatenate([part["hits"] for part in parts]).tolist() == hits.tolist()
+    by_mean = truth.mean(axis=0, dtype=np.float32)[..., None] > THRESHOLDS
+    mean_hits = (by_mean & (truth > 0)[..., None]).sum(axis=(2, 3))
+    assert np.concatenate([part["mean_hits"] for part in parts]).tolist() == mean_hits.tolist()
 
 
 def two(name: str, **options: Any) -> MaskRules:

@@ -5,9 +5,12 @@ by a few kilobytes each. Where counting is cheap, it is done at all of THRESHOLD
 threshold costs (objects, cleaned masks, stacks), at fifteen of them.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from functools import lru_cache, partial
+from itertools import islice
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +24,8 @@ from darkroom.prediction.decision import DEFAULT_THRESHOLD
 from darkroom.prediction.masks.stacks import STACKED, Stacks
 from darkroom.prediction.parts import Arrays
 from darkroom.prediction.scoring import LabelledPredictions
-from darkroom.prediction.thresholds import THRESHOLDS, Floats
+from darkroom.prediction.thresholds import THRESHOLDS, Floats, Levels
+from darkroom.project.processes import cores, map_ahead
 from darkroom.raw.archives import Archives
 from darkroom.raw.masks import ONE_MASK, MaskForm, read_masks, read_objects
 from darkroom.store.store import Store
@@ -74,6 +78,11 @@ class MaskRules:
         return float(self.threshold) if self.threshold is not None else None
 
     @property
+    def all_levels(self) -> bool:
+        """Whether all of THRESHOLDS are counted."""
+        return len(self.levels) == len(THRESHOLDS)
+
+    @property
     def levels(self) -> NDArray[np.intp]:
         """The positions in THRESHOLDS that are counted."""
         fixed = None if self.fixed is None else np.array([thresholds.index_of(self.fixed)])
@@ -98,38 +107,97 @@ def count_fold(
     """
     if done == len(fold.rows):
         return
-    mean_mask = _mean_mask(shards, fold.training)[: rules.planes]
+    mean_mask = _MeanMask(_mean_mask(shards, fold.training)[: rules.planes], shards.fit, rules)
     stacks = Stacks(fold.rows["id"].tolist()) if rules.spec.name == STACKED else None
     columns = fold.rows[["image", "mask", "mask_digest"]].iloc[done:]
     paths = columns.itertuples(index=False, name=None)
-    for batch in fold.predictions:
-        images: list[dict[str, Any]] = []
-        sizes = batch.originals.tolist()
-        for probabilities, (height, width), image_id in zip(
-            batch.probabilities, sizes, batch.ids, strict=True
-        ):
-            image, mask, digest = next(paths)
-            options = {"form": rules.form, "name": image, "digest": digest}
-            raw = read_masks(archives, mask, height, width, **options)
-            truth, is_known = _truth(raw.planes, raw.unknown, rules)
-            restored, mean = (
-                _restored(stored, height, width, shards.fit, rules.size)
-                for stored in (probabilities, mean_mask)
-            )
-            counts = _counts(restored, truth, is_known, rules)
-            constant = _counts(mean, truth, is_known, replace(rules, cleanup=NO_CLEANUP))
-            counts |= {f"mean_{key}": value for key, value in constant.items()}
-            counts["areas"] = truth.sum(axis=(1, 2), dtype=np.int64)
-            counts["pixels"] = truth[0].size if is_known is None else int(is_known.sum())
-            counts["covered"] = float(truth.mean())
-            if rules.spec.name in OBJECT_METRICS:
-                labels = _resized(read_objects(archives, mask, height, width, **options), rules)
-                counts["objects"] = _count_objects(restored, labels, is_known, rules)
-            if stacks is not None:
-                answers = [_masks(restored, is_known, i, rules) for i in rules.levels]
-                counts["distances"] = stacks.add(image_id, truth, answers)
-            images.append(counts)
-        yield {key: np.array([one[key] for one in images]) for key in images[0]}
+    sizes: deque[int] = deque()  # of the batches whose images are being counted
+
+    def images() -> Iterator[_Image]:
+        for batch in fold.predictions:
+            sizes.append(len(batch.ids))
+            originals = batch.originals.tolist()
+            for each in zip(batch.ids, batch.probabilities, originals, strict=True):
+                yield _Image(*each, *next(paths))
+
+    count = partial(_count, archives=archives, mean_mask=mean_mask, rules=rules)
+    counted = map_ahead(count, images(), 2 * cores(), threads=cores())
+    for first in counted:
+        batch = [first, *islice(counted, sizes.popleft() - 1)]
+        if stacks is not None:
+            for one in batch:
+                one.counts["distances"] = stacks.add(one.id, *one.masks)
+        yield {key: np.array([one.counts[key] for one in batch]) for key in first.counts}
+
+
+class _Image(NamedTuple):
+    """The stored probabilities (K, h, w) of an image, its (height, width), and its row's cells."""
+
+    id: str
+    probabilities: Floats
+    original: tuple[int, int]
+    image: str
+    mask: str
+    mask_digest: str
+
+
+class _Counted(NamedTuple):
+    """The counts of an image; of a stack's slice also its truth (K, H, W), and answers a level."""
+
+    id: str
+    counts: dict[str, Any]
+    masks: tuple[Array, list[Array]]
+
+
+def _count(image: _Image, archives: Archives, mean_mask: "_MeanMask", rules: MaskRules) -> _Counted:
+    """Return the counts of an image; see `count_fold`."""
+    height, width = image.original
+    options: dict[str, Any] = {"form": rules.form, "name": image.image, "digest": image.mask_digest}
+    raw = read_masks(archives, image.mask, height, width, **options)
+    truth, is_known = _truth(raw.planes, raw.unknown, rules)
+    restored = _restored(image.probabilities, height, width, mean_mask.fit, rules.size)
+    counts = _counts(restored, truth, is_known, rules)
+    constant = mean_mask.counts(truth, is_known, height, width)
+    counts |= {f"mean_{key}": value for key, value in constant.items()}
+    counts["areas"] = np.array([np.count_nonzero(plane) for plane in truth], np.int64)
+    counts["pixels"] = truth[0].size if is_known is None else int(is_known.sum())
+    counts["covered"] = float(counts["areas"].sum() / truth.size)
+    if rules.spec.name in OBJECT_METRICS:
+        objects = read_objects(archives, image.mask, height, width, **options)
+        labels = _resized(objects, rules)
+        counts["objects"] = _count_objects(restored, labels, is_known, rules)
+    levels = rules.levels if rules.spec.name == STACKED else ()
+    answers = [_masks(restored, is_known, i, rules) for i in levels]
+    return _Counted(image.id, counts, (truth, answers))
+
+
+class _MeanMask:
+    """The mean of the training masks as an answer for every image: a baseline.
+
+    Args:
+        stored: Its probabilities (K, h, w), at the stored size.
+        fit: How images were fitted to that size.
+        rules: What is counted.
+    """
+
+    def __init__(self, stored: Floats, fit: Fit, rules: MaskRules) -> None:
+        self.stored, self.fit = stored, fit
+        self.rules = replace(rules, cleanup=NO_CLEANUP)
+        self._levels_at = lru_cache(maxsize=4)(self._levels)  # most images have one size
+
+    def counts(
+        self, truth: Array, is_known: Array | None, height: int, width: int
+    ) -> dict[str, Any]:
+        """Return what `_counts` gives of it for an image (height, width)."""
+        if self.rules.all_levels:
+            return _level_counts(self._levels_at(height, width), truth, is_known)
+        return _counts(self._restored(height, width), truth, is_known, self.rules)
+
+    def _levels(self, height: int, width: int) -> Levels:
+        return thresholds.thresholds_exceeded(self._restored(height, width))
+
+    def _restored(self, height: int, width: int) -> Floats:
+        return _restored(self.stored, height, width, self.fit, self.rules.size)
 
 
 def _truth(planes: Array, unknown: Array | None, rules: MaskRules) -> tuple[Array, Array | None]:
@@ -157,8 +225,10 @@ def _restored(
 ) -> Floats:
     """Return probabilities (K, H, W) at their final size."""
     planes = [restore(plane, height, width, fit, size=size) for plane in stored]
-    # Rounding in the interpolation can leave 0..1 by a little.
-    return np.stack([np.clip(plane, 0, 1) for plane in planes])
+    whole = np.empty((len(planes), *planes[0].shape), np.float32)
+    for plane, place in zip(planes, whole, strict=True):
+        np.clip(plane, 0, 1, out=place)  # rounding in the interpolation can leave it by a little
+    return whole
 
 
 def _masks(
@@ -177,19 +247,23 @@ def _counts(
     restored: Floats, truth: Array, is_known: Array | None, rules: MaskRules
 ) -> dict[str, Any]:
     """Return `hits` and `answered`, int32 (K, T), of probabilities (K, H, W)."""
-    if len(rules.levels) == len(THRESHOLDS):
-        pairs = []
-        for plane, mask in zip(restored, truth, strict=True):
-            flat = (plane, mask) if is_known is None else (plane[is_known], mask[is_known])
-            pairs.append(thresholds.counts_above(*flat))
-        hits = np.array([true[1:] for _, true in pairs])
-        answered = np.array([(false + true)[1:] for false, true in pairs])
-    else:
-        thresholds.require_probabilities(restored)
-        answers = np.stack([_masks(restored, is_known, i, rules) for i in rules.levels], axis=1)
-        hits = (answers & truth[:, None]).sum(axis=(2, 3))
-        answered = answers.sum(axis=(2, 3), dtype=np.int64)
+    if rules.all_levels:
+        return _level_counts(thresholds.thresholds_exceeded(restored), truth, is_known)
+    thresholds.require_probabilities(restored)
+    answers = np.stack([_masks(restored, is_known, i, rules) for i in rules.levels], axis=1)
+    hits = (answers & truth[:, None]).sum(axis=(2, 3))
+    answered = answers.sum(axis=(2, 3), dtype=np.int64)
     return {"hits": hits.astype(np.int32), "answered": answered.astype(np.int32)}
+
+
+def _level_counts(levels: Levels, truth: Array, is_known: Array | None) -> dict[str, Any]:
+    """Return what `_counts` gives at all of THRESHOLDS, from how many of them a pixel exceeds."""
+    hits, answered = [], []
+    for plane, mask in zip(levels, truth, strict=True):  # an unknown pixel is in no truth
+        hits.append(thresholds.counts_exceeding(plane[mask.view(np.bool_)]))
+        known = plane if is_known is None else plane[is_known]
+        answered.append(thresholds.counts_exceeding(known))
+    return {"hits": np.array(hits, np.int32), "answered": np.array(answered, np.int32)}
 
 
 def _count_objects(
