@@ -86,12 +86,11 @@ format: install ## Format the code and mend what the linter can
 	ruff check --fix .
 	ruff format .
 
-bench: install ## Measure the loader and the submission writer against the usual ones, shifts, an edited threshold
-	python -m benchmarks.loader
-	python -m benchmarks.submission
-	python -m benchmarks.alignment
-	python -m benchmarks.augment
-	python -m benchmarks.threshold_edit
+# A file a question; each prints ours, the peers, the limit, and which goals are met.
+BENCHMARKS := loader startup submission augment alignment threshold_edit scale
+
+bench: install ## Measure speed beside other tools and beside the machine's limits; BENCHMARKS=loader for one
+	for name in $(BENCHMARKS); do echo "== $$name"; python -m benchmarks.$$name || exit 1; done
 
 profile: install ## Show where a short training spends its time
 	python -m benchmarks.profile

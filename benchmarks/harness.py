@@ -230,6 +230,22 @@ def cpu_seconds() -> float:
     return float(total)
 
 
+def child_cpu_s(command: Sequence[str], folder: Path) -> float:
+    """Run a command in a folder, silently, and return the CPU seconds of it and its children.
+
+    Raises:
+        SystemExit: It failed.
+    """
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    before = psutil.Process().cpu_times()
+    done = subprocess.run(command, cwd=folder, check=False, text=True, **quiet)  # type: ignore[call-overload]
+    after = psutil.Process().cpu_times()
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed: {done.stderr}")
+    user = after.children_user - before.children_user
+    return float(user + after.children_system - before.children_system)
+
+
 def run_module(module: str, *arguments: str, folder: Path, log: Path | None = None) -> Usage:
     """Run a module in a process of its own, and return what it cost.
 

@@ -1,19 +1,21 @@
-"""How fast images and masks are read for training: `python -m benchmarks.loader`.
+"""How fast images and masks are read for training, beside other loaders and beside the decoder.
 
-Carvana pictures and masks at 959x640, one process, one thread. Ours, from JPEG and from raw
-shards through the loader that training uses, against the usual data set, which decodes and
-resizes each item in full with Pillow. All contenders take turns in one run, so that a busy
-machine slows all of them alike; the medians of the rounds are printed.
+    python -m benchmarks.loader [--data FOLDER] [--faces FOLDER] [--choices] [--quick] [--json FILE]
+
+Carvana pictures and masks at 959x640, and faces at 80x96 without masks, shuffled, read in this
+process and in two. Ours is the loader that training uses. The usual data set decodes and resizes
+each item in full with Pillow. Other libraries (`benchmarks.peers`; those that are installed) read
+the same stored JPEGs from files of their own, with our decoder, and must give the same pixels. The
+limit is that decoder alone, or the copy of raw pixels alone. All take turns in one run; ratios are
+of CPU seconds an image, child processes included.
 """
 
-import argparse
 import io
-import statistics
 import tempfile
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,23 @@ import numpy as np
 import simplejpeg
 import torch
 from PIL import Image
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from benchmarks import REALDATA
+from benchmarks.harness import Goal, Rate, Report, Table, parser, take_turns
+from benchmarks.peers import (
+    PEERS,
+    Batches,
+    Choices,
+    Decoder,
+    Sample,
+    digest_by_id,
+    installed,
+    offline,
+)
+from benchmarks.scale import picture
 from darkroom.images import codec, geometry
-from darkroom.images.codec import Pixels
+from darkroom.images.codec import Pixels, decode_jpeg_fast
 from darkroom.images.geometry import cv2
 from darkroom.store.loader import Loader, loader
 from darkroom.store.shard import ImageKind, ShardFormat
@@ -35,7 +49,9 @@ HEIGHT, WIDTH = 640, 959
 QUALITY = 90  # of the JPEG shards: the default of params.yaml
 BATCH_SIZE = 4
 DATA = REALDATA / "carvana"
-TARGETS = {"jpeg shards": 25, "raw shards": 200}
+FACES = "img_align_celeba.zip"
+USUAL, DECODE, COPY = "usual data set", "bare JPEG decode", "bare copy"
+AGAINST_USUAL, LIMITS = 25, {DECODE: 1.1, COPY: 1.3}
 
 
 @dataclass(frozen=True)
@@ -132,22 +148,12 @@ def _rows(pictures: list[Raw], kind: ImageKind) -> Iterator[StoredImage]:
         yield StoredImage(f"{number:03d}", image, packed, *original)
 
 
-def read_usual(data: UsualDataset, count: int) -> int:
-    for index in range(count):
-        data[index % len(data)]
-    return count
-
-
-def read_ours(batches: Loader) -> int:
-    return sum(len(batch) for batch in batches)
-
-
-def bare_decode(encoded: list[bytes]) -> int:
-    """Decode the JPEGs of the shards, in full quality, to one place, and nothing else."""
-    place = np.empty((HEIGHT, WIDTH, 3), np.uint8)
-    for data in encoded:
-        simplejpeg.decode_jpeg(data, "RGB", buffer=place)
-    return len(encoded)
+def bare_decode(samples: list[Sample], height: int, width: int) -> int:
+    """Decode stored JPEGs, in full quality, to one place, and nothing else."""
+    place = np.empty((height, width, 3), np.uint8)
+    for sample in samples:
+        decode_jpeg_fast(sample.image, name=sample.id, out=place)
+    return len(samples)
 
 
 def bare_copy(store: Store, masks: Pixels, batch: tuple[Pixels, Pixels]) -> int:
@@ -158,56 +164,112 @@ def bare_copy(store: Store, masks: Pixels, batch: tuple[Pixels, Pixels]) -> int:
     return len(store)
 
 
-def measure(contenders: dict[str, Callable[[], int]], rounds: int) -> dict[str, float]:
-    """Return the median rate of each, in images a second; a first round warms up."""
-    rates: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(rounds + 1):
-        for name, work in contenders.items():
-            start = time.perf_counter()
-            count = work()
-            rate = count / (time.perf_counter() - start)
-            if number:
-                rates[name].append(rate)
-    return {name: statistics.median(values) for name, values in rates.items()}
+def read_all(batches: Iterable[Any]) -> int:
+    """Read every batch, and return how many images they have."""
+    return sum(len(batch["id"] if isinstance(batch, dict) else batch[0]) for batch in batches)
 
 
-def contenders(pictures: list[Raw], folder: Path, *, quick: bool) -> dict[str, Callable[[], int]]:
-    """Return what is measured: the baseline, ours, and the limit of each of ours."""
-    usual = UsualDataset(unpack(pictures, folder))
-    jpeg, raw = shard(pictures, folder / "jpeg", "jpeg"), shard(pictures, folder / "raw", "raw")
-    encoded = [bytes(jpeg.stored_image(row)) for row in range(len(jpeg))]
+def read_ours(batches: Loader) -> int:
+    return sum(len(batch) for batch in batches)
+
+
+def samples_of(store: Store) -> list[Sample]:
+    """Return what a store of JPEGs holds, for other libraries to store."""
+    masks = store.has_mask
+    return [
+        Sample(
+            name,
+            bytes(store.stored_image(row)),
+            pack_mask(store.masks([row])[0]) if masks[row] else b"",
+        )
+        for row, name in enumerate(store.ids)
+    ]
+
+
+def require_same_pixels(name: str, batches: Batches, ours: Loader) -> None:
+    """Read both once.
+
+    Raises:
+        SystemExit: The pixels differ, or the other's are not shuffled.
+    """
+    order, digests = digest_by_id(batches)
+    expected = digest_by_id(
+        {"id": batch.ids, "image": batch.images.permute(0, 2, 3, 1)}
+        | ({} if batch.targets is None else {"mask": batch.targets})
+        for batch in ours
+    )[1]
+    if digests != expected or len(order) != len(expected):
+        raise SystemExit(f"{name} reads other pixels than ours")
+    if order == sorted(order):
+        raise SystemExit(f"{name} does not shuffle")
+
+
+def measure_jpegs(
+    store: Store, folder: Path, workers: int, rounds: int, usual: Callable[[], int] | None
+) -> dict[str, Rate]:
+    """Return the rates of ours, of the usual, of each peer, and of the decoder alone."""
+    samples, decoder = samples_of(store), Decoder(store.height, store.width)
+    has_masks = bool(samples[0].mask)
+    batch_size = BATCH_SIZE if has_masks else 64
+    rows = list(range(len(store)))
+    options: dict[str, Any] = {"masks": has_masks, "batch_size": batch_size, "seed": 0}
+    ours = loader(store, rows, None, workers=workers, **options)
+    contenders: dict[str, Callable[[], int]] = {} if usual is None else {USUAL: usual}
+    contenders["Darkroom, JPEG"] = partial(read_ours, ours)
+    for name, make in installed().items():
+        place = folder / f"{make.__name__}-{store.height}"
+        batches = make(samples, place, decoder, Choices(batch_size, workers))
+        require_same_pixels(name, batches, ours)
+        contenders[name] = partial(read_all, batches)
+    contenders[DECODE] = partial(bare_decode, samples, store.height, store.width)
+    rates = take_turns(contenders, rounds)
+    ours.close()
+    return rates
+
+
+def measure_raw(store: Store, workers: int, rounds: int, passes: int) -> dict[str, Rate]:
+    """Return the rates of ours, from raw pixels and masks, and of the copy alone."""
     batch = (
         np.zeros((BATCH_SIZE, HEIGHT, WIDTH, 3), np.uint8),
         np.zeros((BATCH_SIZE, 1, HEIGHT, WIDTH), np.uint8),
     )
-    masks = raw.masks(range(len(raw)))
-    passes = 1 if quick else 4
-    rows = list(range(len(pictures)))
-    options: dict[str, Any] = {"masks": True, "batch_size": BATCH_SIZE, "seed": 0}
-    from_jpeg = loader(jpeg, rows, None, **options)
-    from_raw = loader(raw, rows * passes, None, **options)
-    return {
-        "usual data set": lambda: read_usual(usual, 2 if quick else 16),
-        "jpeg shards": lambda: read_ours(from_jpeg),
-        "bare JPEG decode": lambda: bare_decode(encoded),
-        "raw shards": lambda: read_ours(from_raw),
-        "bare copy": lambda: sum(bare_copy(raw, masks, batch) for _ in range(passes)),
-    }
+    masks, rows = store.masks(range(len(store))), list(range(len(store))) * passes
+    ours = loader(store, rows, None, masks=True, batch_size=BATCH_SIZE, seed=0, workers=workers)
+    rates = take_turns(
+        {
+            "Darkroom, raw": partial(read_ours, ours),
+            COPY: lambda: sum(bare_copy(store, masks, batch) for _ in range(passes)),
+        },
+        rounds,
+    )
+    ours.close()
+    return rates
 
 
-def report(rates: dict[str, float]) -> list[str]:
-    """Return the table, line by line."""
-    base = rates["usual data set"]
-    limits = {"jpeg shards": "bare JPEG decode", "raw shards": "bare copy"}
-    lines = [
-        "| image and mask, 959x640 | img/s | against the usual | to reach | of its limit |",
-        "|---|---|---|---|---|",
-    ]
+def tabulate(title: str, rates: Mapping[str, Rate]) -> Table:
+    """Return the table of contenders of one run."""
+    table = Table(["", "img/s", "img a CPU s", "against the usual", "CPU against the limit"])
+    table.title = title
+    limit = rates.get(DECODE) or rates[COPY]
     for name, rate in rates.items():
-        target = f"{TARGETS[name]}x" if name in TARGETS else ""
-        share = f"{rate / rates[limits[name]]:.0%}" if name in limits else ""
-        lines.append(f"| {name} | {rate:,.1f} | {rate / base:.1f}x | {target} | {share} |")
-    return lines
+        against = rate.cpu / rates[USUAL].cpu if USUAL in rates else None
+        table.rows.append([name, rate.wall, rate.cpu, against, limit.cpu / rate.cpu])
+    return table
+
+
+def goals_of(title: str, rates: Mapping[str, Rate]) -> list[Goal]:
+    """Return the goals of one run: against the usual, each peer, and the limit."""
+    ours = next(name for name in rates if name.startswith("Darkroom"))
+    goals = []
+    for name, rate in rates.items():
+        ratio = rates[ours].cpu / rate.cpu
+        if name in LIMITS:
+            what, bound = f"{title}: {ours}, CPU against the {name}", LIMITS[name]
+            goals.append(Goal(what, 1 / ratio, bound, at_least=False))
+        elif name != ours:
+            bound = AGAINST_USUAL if name == USUAL else 1.0
+            goals.append(Goal(f"{title}: {ours} against {name}", ratio, bound))
+    return goals
 
 
 def jpeg_choices(pictures: list[Raw]) -> list[str]:
@@ -234,7 +296,7 @@ def _decode_cells(fitted: list[Pixels], encoded: list[bytes], flags: dict[str, b
             simplejpeg.decode_jpeg(data, "RGB", **flags)
         return len(encoded)
 
-    rate = measure({"decode": decode_all}, 3)["decode"]
+    rate = take_turns({"decode": decode_all}, 3)["decode"].cpu
     squares = [
         np.mean((simplejpeg.decode_jpeg(data, "RGB", **flags).astype(np.float32) - pixels) ** 2)
         for data, pixels in zip(encoded, fitted, strict=True)
@@ -242,27 +304,77 @@ def _decode_cells(fitted: list[Pixels], encoded: list[bytes], flags: dict[str, b
     return [f"{rate:.0f}", f"{10 * np.log10(255**2 / np.mean(squares)):.1f}"]
 
 
-def main(arguments: list[str] | None = None) -> None:
+def face_store(data: Path, folder: Path, count: int) -> Store:
+    """Write a shard of faces at 96x80 without masks, from CelebA's zip or drawn, and open it."""
+    if (data / FACES).is_file():
+        with zipfile.ZipFile(data / FACES) as archive:
+            files = [archive.read(name) for name in sorted(archive.namelist()) if name[-1] != "/"]
+    else:
+        grain = np.random.default_rng(0).integers(0, 24, (218, 178, 3), dtype=np.uint8)
+        files = [picture(2 * number, 218, 178, grain) for number in range(60)]
+    packed = []
+    for data_of_file in files:
+        pixels = codec.decode_image(data_of_file, at_least=(96, 80))
+        fitted = geometry.fit_image(pixels, 96, 80, "crop", original=(218, 178))
+        packed.append(pack_image(fitted, "jpeg", QUALITY))
+    folder.mkdir()
+    rows = (
+        StoredImage(f"{number:06}", packed[number % len(packed)], b"", 218, 178)
+        for number in range(count)
+    )
+    write_shard(folder / "train-00000.arrow", rows, ShardFormat(96, 80, "crop", "jpeg"))
+    return Store(folder, "train")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of Carvana's zip files")
-    parser.add_argument("--quick", action="store_true", help="only see that it works")
-    options = parser.parse_args(arguments)
+    choices = parser("loader", __doc__)
+    choices.add_argument("--data", type=Path, default=DATA, help="folder of Carvana's zip files")
+    choices.add_argument("--faces", type=Path, default=REALDATA / "celeba", help="of CelebA's zip")
+    choices.add_argument("--choices", action="store_true", help="of stored JPEGs: show them alone")
+    options = choices.parse_args(arguments)
     torch.set_num_threads(1)
-    count, rounds = (4, 1) if options.quick else (64, 7)
+    count, rounds = (4, 1) if options.quick else (64, 5)
     if (options.data / "train.zip").is_file():
         pictures, kind = real_pictures(options.data, count), "real Carvana pictures"
     else:
         pictures, kind = drawn_pictures(min(count, 16)), f"drawn: no train.zip in {options.data}"
-    with tempfile.TemporaryDirectory() as folder:
-        rates = measure(contenders(pictures, Path(folder), quick=options.quick), rounds)
-    print(
-        f"{len(pictures)} pictures ({kind}), JPEG shards of quality {QUALITY}, batches of "
-        f"{BATCH_SIZE}, median of {rounds} rounds, one thread\n"
+    if options.choices:
+        print("\n".join(jpeg_choices(pictures)))
+        return
+    with tempfile.TemporaryDirectory() as folder, offline():
+        report = measure(pictures, options.faces, Path(folder), rounds, quick=options.quick)
+    report.title = (
+        f"{len(pictures)} pictures ({kind}), JPEGs of quality {QUALITY}, medians of {rounds} rounds"
     )
-    print("\n".join(report(rates)))
-    if not options.quick:
-        print("\n" + "\n".join(jpeg_choices(pictures)))
+    absent = [name for name in PEERS if name not in installed()]
+    report.notes = [f"not installed, and left out: {', '.join(absent)}"] if absent else []
+    report.finish(options)
+
+
+def measure(pictures: list[Raw], faces: Path, work: Path, rounds: int, *, quick: bool) -> Report:
+    """Return all tables: Carvana's JPEGs and raw pixels, and faces, with 0 and 2 workers."""
+    usual = UsualDataset(unpack(pictures, work))
+    jpegs = shard(pictures * (1 if quick else 4), work / "jpeg", "jpeg")
+    raws = shard(pictures, work / "raw", "raw")
+    small = face_store(faces, work / "faces", 128 if quick else 4096)
+    report = Report("")
+    for workers in (0, 2):
+        items = usual if quick or workers else Subset(usual, range(16))
+        batches = DataLoader(
+            items, batch_size=BATCH_SIZE, num_workers=workers, persistent_workers=workers > 0
+        )
+        read_usual = partial(read_all, batches)
+        runs = {
+            "959x640": measure_jpegs(jpegs, work, workers, rounds, read_usual),
+            "959x640 raw": measure_raw(raws, workers, rounds, 1 if quick else 4),
+            "faces": measure_jpegs(small, work, workers, rounds, None),
+        }
+        for name, rates in runs.items():
+            title = f"{name}, {workers} workers"
+            report.tables.append(tabulate(title, rates))
+            report.goals += goals_of(title, rates)
+    return report
 
 
 if __name__ == "__main__":
