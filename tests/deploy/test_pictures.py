@@ -3,6 +3,9 @@
 import csv
 import gzip
 import io
+import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,12 +144,13 @@ def classes_of(trained: Trained) -> Callable[..., Predictor]:
     trained("masks")
     plain = darkroom.load("models/tiny/fold0")
 
-    def made(outputs: int, *, exclusive: bool) -> Predictor:
-        info = {**plain.infos[0], "targets": ["sea", "a/b", "sand"], "exclusive": exclusive}
+    def predictor_of(outputs: int, *, exclusive: bool) -> Predictor:
+        names = ["sea", "a/b", "sand"][:outputs]
+        info = {**plain.infos[0], "targets": names, "exclusive": exclusive}
         info["model"] = {**info["model"], "outputs": outputs}
         return Predictor(plain.networks, (info,), plain.preparation, plain.choice, Decision())
 
-    return made
+    return predictor_of
 
 
 def test_exclusive_classes_are_values_and_others_files(
@@ -170,14 +174,15 @@ def test_each_picture_has_masks_of_its_own(
     classes_of: Callable[..., Predictor], tmp_path: Path
 ) -> None:
     """Below the folder of results, wherever the pictures lie."""
-    names = ["../a.png", "a.png", "a.jpg", "//elsewhere/b.png", "//"]
+    names = ["../a.png", "a.png", "a.jpg", "//elsewhere/b.png", "//", "c.jpg", "c.png/d.jpg"]
     masks = np.ones((1, 2, 3), np.bool_)
     out = tmp_path / "out"
     with MaskFolder(out, classes_of(1, exclusive=False), names) as folder:
         for name in names:
             folder.write(name, masks)
-    paths = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
-    expected = ["a.jpg.png", "a.png.png", "a.png_2.png", "elsewhere/b.png", "picture.png"]
+    paths = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.png") if p.is_file())
+    expected = ["a.jpg.png", "a.png.png", "a.png_2.png", "c.jpg.png", "c.png/d.png"]
+    expected += ["elsewhere/b.png", "picture.png"]
     assert paths == expected
 
 
@@ -284,6 +289,77 @@ def test_options_that_do_not_go_together(
     with pytest.raises(SystemExit):
         predict(*arguments.split())
     assert words in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_safely_in_a_folder_is_named_and_left_out(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = trained("binary")
+    folder, pictures = unpacked(root)
+    (folder / "day").symlink_to(root / "source")
+    os.mkfifo(folder / "pipe.png")
+    for name in (b"line\nbreak.png", b"latin-\xe9.png"):
+        shutil.copy(folder / "t4.png", folder / os.fsdecode(name))
+    assert predict("--images", "new", "--out", "a.csv") == 3
+    message = capsys.readouterr().err
+    assert "9 pictures, 2 networks on cpu" in message
+    assert "found: day: a link" in message
+    assert "found: pipe.png: a device, pipe or folder" in message
+    assert r"found: a path with a control character: 'line\nbreak.png'" in message
+    assert r"found: a path that is not UTF-8: 'latin-\udce9.png'" in message
+    assert "4 of 9 pictures cannot be read, and are left out of a.csv" in message
+    assert "pack it again" not in message
+    assert message.count("to do: move it out of the folder, or put a regular file with") == 4
+    assert [row[0] for row in rows(root / "a.csv")[1:]] == [*pictures]
+    assert predict("--images", "new/t4.png", "--out", "b.csv") == 0  # beside them
+
+
+def test_a_list_that_is_none_is_named_and_left_out(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = trained("masks")
+    folder, pictures = unpacked(root)
+    lines = ["path", *('"[""t.png"""', "pixels:a#1", r"a\b.png", *pictures)]
+    tiny.put(folder / "list.csv", "\n".join(lines) + "\n")
+    assert predict("--images", "new/list.csv", "--out", "masks") == 3
+    message = capsys.readouterr().err
+    assert 'not a list of paths; found: ["t.png"' in message
+    assert "3 of 8 pictures cannot be read" in message
+    assert "to do: correct the path: relative, with slashes" in message
+    written = {p.relative_to(root / "masks").as_posix() for p in (root / "masks").rglob("*.png")}
+    assert written == {*pictures}
+
+
+@pytest.mark.parametrize(("name", "words"), [("new", "0 other files"), ("t.csv", "no rows")])
+def test_advice_where_there_are_no_pictures(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "new").mkdir()
+    tiny.put(tmp_path / "t.csv", "path\n")
+    with pytest.raises(DataError, match=words) as caught:
+        find_pictures(tmp_path / name, tmp_path / "scratch")
+    assert "to do: put pictures there" in str(caught.value) or "list their paths" in str(
+        caught.value
+    )
+    assert "sample submission" not in str(caught.value)
+
+
+def test_a_table_names_members_of_archives_and_planes_by_absolute_paths(
+    trained: Trained, tmp_path: Path
+) -> None:
+    root = trained("binary")
+    member = str(root / "source/test.zip/t2.png")
+    tiny.put(tmp_path / "lists/list.csv", f"file\n{member}\n../copy/source/test.zip/t3.png\n")
+    assert predict("--images", str(tmp_path / "lists/list.csv"), "--out", "a.csv") == 0
+    assert predict("--images", "source/test.zip", "--out", "b.csv") == 0
+    assert [row[1:] for row in rows(root / "a.csv")[1:]] == [
+        row[1:] for row in rows(root / "b.csv")[3:5]
+    ]
+    planes = [str(tmp_path / "red/a.png"), str(tmp_path / "blue/a.png")]
+    for plane in planes:
+        tiny.put(Path(plane), tiny.png(tiny.disc(3)[0]))
+    tiny.put(tmp_path / "lists/planes.tsv", f"file\n{json.dumps(planes)}\n")
+    (picture,) = find_pictures(tmp_path / "lists/planes.tsv", tmp_path / "scratch").pictures
+    assert picture.archives.root == tmp_path
+    assert json.loads(picture.image) == ["red/a.png", "blue/a.png"]
 
 
 def test_a_table_without_paths_says_what_it_holds(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from darkroom.deploy.pictures import find_pictures, predict_pictures
 from darkroom.deploy.predictor import Predictor, blend_predictors, load_folders
 from darkroom.deploy.test_set import read_test_set, write_test_set
 from darkroom.deploy.trained import Surroundings, fold_folders
-from darkroom.errors import ArtifactError, DataError, ParamsError
+from darkroom.errors import ArtifactError, DataError, ParamsError, one_line
 from darkroom.index.table import read_card
 from darkroom.models.device import choose_device
 from darkroom.prediction.blending.saved import read_mixes
@@ -134,14 +134,15 @@ def _rerun(context: Context, stage: str) -> str:
 def _predict_pictures(
     name: str, predictor: Predictor, images: Path, out: Path, scratch: Path, overlay: bool
 ) -> None:
-    pictures, others = find_pictures(images, scratch)
+    pictures, others, errors = find_pictures(images, scratch)
     if others:
-        few = f"{len(others)}, such as {others[0]}"
+        few = f"{len(others)}, such as {one_line(others[0])}"
         print(f"{name}: files that are no pictures, and are left out: {few}", file=sys.stderr)
-    total = len(pictures)
+    total = len(pictures) + len(errors)
     _announce(name, total, predictor)
     with tqdm(total=total, desc=f"predict {name}", unit="img", disable=None) as bar:
-        errors = predict_pictures(predictor, pictures, out, bar.update, overlay=overlay)
+        bar.update(len(errors))
+        errors += predict_pictures(predictor, pictures, out, bar.update, overlay=overlay)
     print(f"{name}: {total - len(errors)} pictures, in {out}")
     for line in errors:  # all of them: which pictures lack an answer matters to the user
         print(f"{name}: {line}", file=sys.stderr)

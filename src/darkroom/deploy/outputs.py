@@ -18,6 +18,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from darkroom.deploy.predictor import Predictor
+from darkroom.errors import DataError
 from darkroom.images import sheets
 from darkroom.images.class_pictures import draw_masks
 from darkroom.images.codec import Pixels
@@ -207,11 +208,14 @@ def _unique_stems(names: Iterable[str], endings: Sequence[str]) -> dict[str, Pur
         >>> stems = _unique_stems(["a.jpg", "b.jpg", "b.png", "../b.png"], [".png"])
         >>> [stem.as_posix() for stem in stems.values()]
         ['a', 'b.jpg', 'b.png', 'b.png_2']
+        >>> [stem.as_posix() for stem in _unique_stems(["a.jpg", "a.png/b.png"], [".png"]).values()]
+        ['a.jpg', 'a.png/b']
     """
     paths = {name: _relative(name) for name in names}
     counts = Counter(path.with_suffix("") for path in paths.values())
     stems = dict[str, PurePosixPath]()
-    results = set[PurePosixPath]()
+    # A folder may be called like a file: that of "a.jpg" beside "a.png/b.png".
+    results = {folder for path in paths.values() for folder in path.parents}
     for name, path in paths.items():
         bare = path.with_suffix("")
         first = [bare, path] if counts[bare] == 1 else [path]
@@ -234,7 +238,11 @@ def _relative(name: str) -> PurePosixPath:
         >>> _relative("//server/a.jpg").as_posix()
         'server/a.jpg'
     """
-    parts = PurePosixPath(paths_of(name)[0]).parts
+    try:
+        path = (paths_of(name) or [name])[0]
+    except DataError:  # no list of paths, and no picture
+        path = name
+    parts = PurePosixPath(path).parts
     # A root may be "//", too: with one, the path would lead out of the folder.
     below = [part for part in parts if part.strip("/") and part not in ("..", ".")]
     return PurePosixPath(*below or ("picture",))
