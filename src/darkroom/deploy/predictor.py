@@ -23,6 +23,7 @@ from darkroom.deploy.preparation import Preparation, PreparedImage, batches_of
 from darkroom.deploy.trained import Surroundings, fold_folders, is_model, surroundings
 from darkroom.errors import ArtifactError, DataError, ParamsError
 from darkroom.images.geometry import RGB, restore
+from darkroom.images.levels import levels_of
 from darkroom.images.objects import plane_objects
 from darkroom.models.device import choose_device, prediction_dtype
 from darkroom.models.saved import load_model
@@ -375,7 +376,6 @@ def _preparation(folder: Path, info: Mapping[str, Any], beside: Surroundings | N
             fix=fix,
         )
     choices |= learned
-    pair = choices["levels"]
     return Preparation(
         ShardFormat(
             info["height"],
@@ -385,7 +385,7 @@ def _preparation(folder: Path, info: Mapping[str, Any], beside: Surroundings | N
             info.get("channels", RGB),
         ),
         choices["quality"],
-        (pair[0], pair[1]) if isinstance(pair, list) else pair,
+        levels_of(choices["levels"]),
     )
 
 
