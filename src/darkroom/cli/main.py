@@ -202,9 +202,10 @@ def _run(options: dict[str, Any]) -> int:
         if trial := options.pop("trial", None):
             return _run_trial(trial, name, options)
         if verb == "predict" and "out" in options:  # of new pictures: no stage
+            context = read_context(name)
             module = import_module("darkroom.cli.predict")
             begin()
-            return module.run(context=read_context(name), **options) or 0
+            return module.run(context=context, **options) or 0
         if verb == "predict" and options["part"] is None:
             return max([_run_stage(verb, name, options | {"part": part}) for part in PARTS])
         if verb in STAGES:

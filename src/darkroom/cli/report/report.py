@@ -132,9 +132,14 @@ def _sections(
 
 def _subtitle(evidence: Evidence) -> str:
     context, card = evidence.context, evidence.card
-    kinds = {"segmentation": "masks", "multilabel": "labels", "multiclass": "classes"}
-    kind = kinds.get(card.task, card.task)
-    count = f" ({len(card.outputs)})" if len(card.outputs) > 1 else ""
+    count = len(card.outputs)
+    kind = {
+        "segmentation": f"masks of {count} classes" if count > 1 else "masks",
+        "multilabel": page.plural(count, "label"),
+        "multiclass": page.plural(count, "class"),
+        "regression": page.plural(count, "number"),
+        "binary": "yes or no",
+    }[card.task]
     folds = "fold" if len(context.folds) == 1 else "folds"
     folds = f"{folds} {', '.join(map(str, context.folds))}"
     if context.blend is not None:
@@ -142,4 +147,4 @@ def _subtitle(evidence: Evidence) -> str:
     else:
         network = context.section.model.name
     size = f"{evidence.shards.width} × {evidence.shards.height} px"
-    return f"{kind}{count} · {evidence.spec.name} · {network} · {size} · {folds}"
+    return f"{kind} · {evidence.spec.name} · {network} · {size} · {folds}"

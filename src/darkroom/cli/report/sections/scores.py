@@ -19,6 +19,11 @@ from darkroom.project.paths import Layout
 from darkroom.project.score_files import baseline_of, score_names
 from darkroom.tasks.metrics.specs import METRICS, MetricSpec
 
+_WORDS = {
+    "_cross_fitted": "Cross fitted: each half of the images is decided as the other half says, so "
+    "that no image helps to choose its own threshold.",
+    "_at_half": "At half: with a threshold of 0.5.",
+}
 SMALL = 5e-5  # a difference that four digits don't show
 MOST_CHARTS = 8
 
@@ -103,20 +108,26 @@ def _by_fold(run: Run, folds: Sequence[FoldScore], spec: MetricSpec) -> Markup:
     score, baseline = run.metrics.get(spec.name), baseline_of(run.metrics, spec.name)
     images, over = run.metrics.get("images"), shown_difference(spec.name, score, baseline, spec)
     rows.append(("in all", number(images), number(score), number(baseline), over))
-    head = ("", "images", spec.name, "baseline", "over it")
-    return page.table("By fold, and in all", head, rows, more=_of_masks(run, folds, spec))
+    head = ["", "images", spec.name, "baseline", "over it"]
+    if (mean := _mean_of_images(run, folds, spec)) is not None:
+        # A fold has a mean of its images alone, which is no score of the judge's.
+        means = [*(each.score for each in folds), mean]
+        rows = [
+            (*row[:2], number(value), *((page.NONE,) * 3 if row is not rows[-1] else row[2:]))
+            for row, value in zip(rows, means, strict=True)
+        ]
+        head.insert(2, "mean of images")
+    return page.table("By fold, and in all", head, rows)
 
 
-def _of_masks(run: Run, folds: Sequence[FoldScore], spec: MetricSpec) -> str:
-    """Return what the score of a fold is where it is another than that of all images."""
+def _mean_of_images(run: Run, folds: Sequence[FoldScore], spec: MetricSpec) -> float | None:
+    """Return the mean score of all images of masks; None where it is the score itself."""
     images = sum(each.images for each in folds)
     score = run.metrics.get(spec.name)
     if not images or score is None or any(each.baseline is not None for each in folds):
-        return ""
+        return None
     mean = sum((each.score or 0) * each.images for each in folds) / images
-    if abs(mean - score) < SMALL:
-        return ""
-    return f"Of a fold: the mean score of its images, in all {number(mean)}."
+    return None if abs(mean - score) < SMALL else mean
 
 
 def _all_scores(run: Run, earlier: Run | None, spec: MetricSpec) -> Markup:
@@ -155,7 +166,8 @@ def _further(run: Run) -> str:
         for head, names in values.items()
         if names
     ]
-    return " ".join(f"{line}." for line in lines)
+    ends = [text for end, text in _WORDS.items() if any(key.endswith(end) for key in run.metrics)]
+    return " ".join([*(f"{line}." for line in lines), *ends])
 
 
 def _score_findings(run: Run, earlier: Run | None, spec: MetricSpec) -> Iterator[Finding]:
@@ -304,7 +316,7 @@ def _curve_findings(run: Run) -> Iterator[Finding]:
         if not np.isfinite(losses).all():
             continue
         if losses.argmin() == len(losses) - 1:
-            text = f"Fold {fold} has its least validation loss in its last epoch: more may help."
+            text = f"Fold {fold} has its least loss in the last epoch: more epochs may help."
             yield Finding("note", text, "curves")
         elif losses[-1] > 1.25 * losses.min():
             epoch = int(table["epoch"].iloc[losses.argmin()])
