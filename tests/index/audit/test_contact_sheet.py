@@ -44,6 +44,7 @@ def test_choose_gives_each_class_its_share() -> None:
         ("multilabel", {"Bald": 0.0}, 1, "a.jpg\nfold 1\nnone"),
         ("multilabel", dict.fromkeys("abcdefg", 1.0), 1, "a.jpg\nfold 1\na\nb\nc\nd\nand 3 more"),
         ("regression", {"y": 3.14159}, 0, "a.jpg\nfold 0 · 3.142"),
+        ("regression", {"y": 3.14159, "x": 2.0}, 0, "a.jpg\nfold 0\ny 3.142\nx 2"),
     ],
 )
 def test_captions(task: str, values: dict[str, float], fold: int | None, expected: str) -> None:
