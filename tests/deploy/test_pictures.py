@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,12 @@ def test_unreadable_pictures_are_named_and_left_out(
             "would replace what it is made",
         ),
         ("binary", "--images source --out source/test.csv", "would replace what it is made"),
+        ("binary", "--images source --out data/raw/tiny/a.csv", "what stages write stands in data"),
+        ("binary", "--images source --out link/tiny.csv", "what stages write stands in data"),
+        ("binary", "--raw source --out submissions/tiny.csv.gz", "submission that a stage wrote"),
+        ("binary", "--images source --out b.csv", "something already where results stand until"),
+        ("binary", "--images source --out a", "to do: write --out a.csv, say"),
+        ("masks", "--images source --out b", "something already where results stand until"),
         ("masks", "--images new --out a.csv", "masks are written into a folder"),
         ("masks", "--images new --out source", "there is something already"),
         ("masks", "--images new --out params.yaml", "there is something already"),
@@ -268,9 +275,65 @@ def test_unreadable_pictures_are_named_and_left_out(
 def test_what_cannot_be_written_is_refused_first(
     trained: Trained, capsys: pytest.CaptureFixture[str], kind: str, arguments: str, words: str
 ) -> None:
-    trained(kind)
+    root = trained(kind)
+    (root / "link").symlink_to(root / "data/index")
+    tiny.put(root / "b.csv.part", "of the user's")
+    tiny.put(root / ".b.part/a.txt", "of the user's")
+    before = tiny.tree(root)
     assert predict(*arguments.split()) == 2
+    message = capsys.readouterr().err
+    assert words in message
+    assert "to do: " in message or "expected: " in message
+    assert tiny.tree(root) == before
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        ("/proc/a.csv", "to do: name a file or folder on a disk"),
+        (f"{252 * 'a'}.csv", "to do: choose a shorter name"),
+        ("params.yaml/a.csv", "to do: a file stands where a folder is needed"),
+    ],
+)
+def test_where_no_file_can_be_made_is_said_before_a_model_is_loaded(
+    trained: Trained,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    out: str,
+    words: str,
+) -> None:
+    trained("binary")
+    monkeypatch.setattr("darkroom.cli.predict.load_predictor", None)
+    assert predict("--images", "source/test.zip", "--out", out) == 5
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("kind", ["binary", "masks"])
+def test_a_signal_leaves_nothing_behind(
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    number: signal.Signals,
+) -> None:
+    root = trained(kind)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    before, part = tiny.tree(root), root / {"binary": "a.csv.part", "masks": ".a.part"}[kind]
+    parts: list[bool] = []
+
+    def prepare(*_: object) -> None:
+        parts.append(part.exists())
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("darkroom.deploy.pictures.map_ahead", prepare)
+    out = {"binary": "a.csv", "masks": "a"}[kind]
+    with pytest.raises(SystemExit) as caught:
+        predict("--images", "source/test.zip", "--out", out)
+    assert (caught.value.code, parts) == (128 + number, [True])
+    assert tiny.tree(root) == before
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,8 @@ def test_what_does_not_belong_together_is_refused(trained: Trained) -> None:
             darkroom.load(models)
         return str(caught.value)
 
-    assert "no models to load" in refused([])
+    for models, words in (([], "an empty list"), (5, "5"), (None, "None"), (["a", 7], "7")):
+        assert f"these are no models\n  found: {words}\n  expected: models/NAME" in refused(models)
     assert "there is no trained model here" in refused("models/other")
     shutil.copytree(root / "models/tiny/fold0", root / "models/later/fold0")
     file = root / "reports/tiny/decision.json"
@@ -185,6 +186,17 @@ def test_what_does_not_belong_together_is_refused(trained: Trained) -> None:
         assert "learned from images stored in another way than params.yaml has now" in message
         assert f"expected: {key} {value}\n" in message
         (root / "params.yaml").write_text(text)
+
+
+def test_an_accelerator_that_is_not_there_is_refused_as_models_are_loaded(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained("binary")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for name, words in (("gpu", "found: gpu\n  expected: auto, cpu"), ("cuda", "has no cuda")):
+        with pytest.raises(DarkroomError) as caught:
+            darkroom.load("models/tiny", accelerator=name)  # type: ignore[arg-type]
+        assert words in str(caught.value)
 
 
 def test_models_of_two_kinds_are_not_averaged(trained: Trained, trained_projects: Trained) -> None:

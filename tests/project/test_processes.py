@@ -135,3 +135,19 @@ def test_an_interrupt_leaves_no_orphans(tmp_path: Path, sent: signal.Signals) ->
         process.wait(timeout=60)
         _, alive = psutil.wait_procs(workers, timeout=60)
         assert alive == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_becomes_an_exit_unless_it_is_ignored(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as caught, processes.exit_on_signals():
+        os.kill(os.getpid(), number)
+    assert caught.value.code == 128 + number
+    assert signal.getsignal(number) is before
+    signal.signal(number, signal.SIG_IGN)
+    try:
+        with processes.exit_on_signals():
+            os.kill(os.getpid(), number)
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)

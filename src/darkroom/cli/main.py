@@ -54,6 +54,7 @@ FIXES = {
     **dict.fromkeys(DISK_FULL, "free some space and run again"),
     errno.EFBIG: "raise the limit of a file's size (ulimit -f), or use a file system that allows "
     "more",
+    errno.ENAMETOOLONG: "choose a shorter name, or a folder with a shorter path",
     errno.EROFS: "mount the disk for writing, or work in a folder of another one",
     errno.EISDIR: "a folder stands where a file is needed: move it away",
     errno.ENOTDIR: _NO_FOLDER,

@@ -162,8 +162,10 @@ def _add_stage(verbs: _Verbs, stage: str, purpose: str) -> None:
             "--fold",
             type=fold_number,
             default=None if stage == "predict" else 0,
-            help="the fold to hold out; `all` holds out none "
-            + ("(default 0; of new pictures: all folds)" if stage == "predict" else "(default 0)"),
+            help="the fold whose network predicts (default 0; with --images all folds, averaged; "
+            "--raw takes all of them)"
+            if stage == "predict"
+            else "the fold to hold out; `all` holds out none (default 0)",
         )
     if stage == "train":
         trial = verb.add_mutually_exclusive_group()

@@ -238,13 +238,21 @@ def load(
         accelerator: auto, cpu, cuda or mps; None: as the section `predict` says.
 
     Raises:
+        ResourceError: This machine has no such accelerator.
         ArtifactError: A model is absent or damaged; models do not go together; or the decision or
             params.yaml beside them are of other models.
-        ParamsError: The params.yaml beside them is invalid.
+        ParamsError: The params.yaml beside them is invalid, or an argument.
     """
-    listed = [models] if isinstance(models, str | os.PathLike) else list(models)
-    if not listed:
-        raise ParamsError("no models to load", expected="models/NAME, or models/NAME/fold0")
+    listed: list[Any] = [models]
+    if not isinstance(models, str | os.PathLike) and isinstance(models, Iterable):
+        listed = list(models)
+    odd = [each for each in listed if not isinstance(each, str | os.PathLike)]
+    if odd or not listed:
+        raise ParamsError(
+            "these are no models",
+            found=", ".join(map(repr, odd)) or "an empty list",
+            expected="models/NAME, or models/NAME/fold0; or a list of such paths",
+        )
     folders: list[Path] = []
     for path in map(Path, listed):
         if is_model(path):
@@ -270,12 +278,13 @@ def load_folders(
         accelerator: None: as the section `predict` says.
         decision: None: the one that stands beside them.
     """
-    loaded = [load_model(folder) for folder in folders]
-    infos = tuple(info for _, info in loaded)
-    _require_alike(folders, infos)
     choice = beside.section.predict if beside and beside.section else Predict.model_validate({})
     if accelerator is not None:
         choice = choice.model_copy(update={"accelerator": accelerator})
+    choose_device(choice.accelerator)  # absent ones are refused before anything is loaded
+    loaded = [load_model(folder) for folder in folders]
+    infos = tuple(info for _, info in loaded)
+    _require_alike(folders, infos)
     return Predictor(
         networks=tuple(network for network, _ in loaded),
         infos=infos,
