@@ -84,6 +84,8 @@ def test_several_classes_have_a_colour_and_a_legend_each() -> None:
     for number in (0, 1):
         of_class = (page == class_pictures.class_colour(number)).all(axis=2)
         assert of_class.sum() >= 15 * 15, "a square in the legend"
+    values = contact_sheet.contact_sheet("sizes", report, [grey], [None], ["a"], card.targets)
+    assert not (values == class_pictures.class_colour(0)).all(axis=2).any(), "no masks, no colours"
 
 
 def test_the_summary_has_the_main_counts() -> None:
