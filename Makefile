@@ -27,7 +27,8 @@ install: $(INSTALLED) ## Make .venv with the locked packages and this one
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Darkroom needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
-	@echo "Installing into .venv: $$(grep -c == requirements.lock) packages, and nothing outside of it."
+	@echo "Installing into .venv: $$(grep -c == requirements.lock) packages, and nothing outside of it. To compile them"
+	@echo "at the end takes half a minute in which nothing is printed."
 ifeq ($(TORCH)$(shell uname -s),Linux)
 	@echo "They take 6.6 GB. 4 GB are for NVIDIA's GPUs: PyPI has no other build of torch for Linux, so they"
 	@echo "come with or without a GPU. On a small disk or a slow line: make $(MAKECMDGOALS) TORCH=cpu (untested)."
