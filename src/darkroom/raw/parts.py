@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Collection
 from itertools import accumulate
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO, cast
 
 from darkroom.errors import DataError
@@ -15,6 +16,8 @@ from darkroom.project.names import FIRST_PART, list_names
 
 _BUFFER_BYTES = 2**16
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would else translate the ends of lines
+
+_SEEKING = Lock()  # Windows lacks pread: a thread would read where another one has sought
 
 
 def is_part(name: str) -> bool:
@@ -104,8 +107,9 @@ class SeekableBytes(io.RawIOBase):
 
 def _read_at(descriptor: int, size: int, place: int) -> bytes:
     if sys.platform == "win32":
-        os.lseek(descriptor, place, os.SEEK_SET)
-        data = os.read(descriptor, size)
+        with _SEEKING:
+            os.lseek(descriptor, place, os.SEEK_SET)
+            data = os.read(descriptor, size)
     else:
         data = os.pread(descriptor, size, place)  # moves no place that a forked process shares
     return data
