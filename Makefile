@@ -8,7 +8,12 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 INSTALLED := .venv/installed
 # The build of torch: cpu, cu126 ... (untested); empty: the locked one, which on Linux is NVIDIA's.
-TORCH ?=
+# What is installed is kept; another one makes .venv anew.
+BUILD := $(shell cat $(INSTALLED) 2>/dev/null)
+TORCH ?= $(BUILD)
+ifneq ($(TORCH),$(BUILD))
+$(INSTALLED): FORCE
+endif
 
 SEED ?= 1
 
@@ -17,7 +22,7 @@ SEED ?= 1
 PYTEST := python -m pytest --numprocesses auto --dist loadfile --max-worker-restart 0
 
 .PHONY: help install demo repro test test-fast test-low test-all faults safety cov check format bench profile report \
-  tensorboard schema deps docs lock clean
+  tensorboard schema deps docs lock clean FORCE
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,7 +38,7 @@ ifeq ($(TORCH)$(shell uname -s),Linux)
 	@echo "They take 6.6 GB. 4 GB are for NVIDIA's GPUs: PyPI has no other build of torch for Linux, so they"
 	@echo "come with or without a GPU. On a small disk or a slow line: make $(MAKECMDGOALS) TORCH=cpu (untested)."
 endif
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(if $(filter-out $(BUILD),$(TORCH))$(filter-out $(TORCH),$(BUILD)),--clear) .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
 ifeq ($(TORCH),)
 	.venv/bin/uv pip install --python .venv/bin/python --require-hashes --compile-bytecode -r requirements.lock
@@ -42,7 +47,7 @@ else
 	.venv/bin/uv pip install --python .venv/bin/python --torch-backend $(TORCH) --compile-bytecode -r .venv/requirements.txt
 endif
 	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
-	@touch $@
+	@echo '$(TORCH)' > $@
 
 demo: install ## Run the three competitions on the drawn sample, and show what came out
 	dvc repro
