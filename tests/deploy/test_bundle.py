@@ -130,25 +130,28 @@ def code_of(root: Path, name: str, kaggle: Path) -> str:
     return "\n".join(cells).replace("/kaggle/", f"{kaggle}/")
 
 
-def environment(folder: Path) -> tuple[Path, dict[str, str]]:
-    """Make an environment with the packages of this one, but without Darkroom and REFUSED."""
+def environment(folder: Path, base: str) -> tuple[Path, dict[str, str]]:
+    """Make an environment with the packages of a Python's, but without Darkroom and REFUSED."""
     python = folder / "bin/python"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    subprocess.run([base, "-m", "venv", "--without-pip", folder], check=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    packages = next(path for path in sys.path if path.endswith("site-packages"))
-    (site / "shared.pth").write_text(f"{packages}\n")  # whose own .pth files do not count
+    command = [base, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    packages = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (site / "shared.pth").write_text(packages)  # whose own .pth files do not count
     hooks = folder / "hooks"
     hooks.mkdir()
     (hooks / "sitecustomize.py").write_text(HOOK)
     return python, os.environ | {"PYTHONPATH": str(hooks)}
 
 
-def run_notebook(root: Path, name: str, kaggle: Path) -> subprocess.CompletedProcess[str]:
-    """Run the code of a notebook in a fresh process that has no network."""
+def run_notebook(
+    root: Path, name: str, kaggle: Path, base: str = sys.executable
+) -> subprocess.CompletedProcess[str]:
+    """Run the code of a notebook in a fresh process of a Python that has no network."""
     alone = ("unshare", "-r", "-n")
     if shutil.which("unshare") is None or subprocess.run([*alone, "true"]).returncode:
         pytest.skip("a process without a network can't be started here: unshare is not permitted")
-    python, variables = environment(root / "venv")
+    python, variables = environment(root / "venv", base)
     script = root / "cells.py"
     script.write_text(code_of(root, name, kaggle))
     return subprocess.run(
