@@ -78,8 +78,7 @@ def run_torchscript(file: Path, images: Pixels) -> np.ndarray[Any, np.dtype[np.f
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         network = torch.jit.load(file)  # type: ignore[no-untyped-call]
-    with torch.inference_mode():
-        return np.asarray(network(torch.from_numpy(images)).numpy())
+    return np.asarray(network(torch.from_numpy(images)).numpy())  # no gradients are to be left off
 
 
 def run_onnx(file: Path, images: Pixels) -> np.ndarray[Any, np.dtype[np.float32]]:

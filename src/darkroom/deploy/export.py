@@ -402,6 +402,7 @@ def _write_torchscript(
 ) -> None:
     """Write a traced network: a script needs annotations that most networks lack."""
     trace: Callable[..., Any] = torch.jit.trace  # without types
+    network.requires_grad_(False)  # the file holds it: its outputs turn into arrays as they are
     traced = trace(network, torch.from_numpy(example), check_trace=False)
     extra = {DESCRIPTION: json.dumps(about)}
     torch.jit.save(traced, file, _extra_files=extra)

@@ -42,6 +42,7 @@ from darkroom.prediction.decision import (
 from darkroom.prediction.networks.predict import predict
 from darkroom.prediction.networks.tta import tta_of
 from darkroom.prediction.predictions import Header, Prediction, as_stored
+from darkroom.raw.archives import Archives
 from darkroom.store.loader import Batch
 from darkroom.store.shard import ShardFormat
 from darkroom.tasks.planes import MaskClasses
@@ -56,8 +57,8 @@ _SHARED = (*_NEEDED, "exclusive", "channels")  # by the models of one predictor
 class Predictor:
     """One or several networks of a competition, whose predictions are averaged; or a blend's.
 
-    Call it with pictures, uint8 (H, W, C) of any sizes; see `__call__`. It may be called again and
-    again, from one thread.
+    Call it with pictures, uint8 (H, W, C) of any sizes, or their paths; see `__call__`. It may be
+    called again and again, from one thread.
 
     Attributes:
         networks: In eval mode.
@@ -99,35 +100,54 @@ class Predictor:
         exclusive = bool(info.get("exclusive"))
         return MaskClasses(exclusive, exclusive and has_background)
 
-    def __call__(self, pictures: Sequence[NDArray[Any]]) -> Floats | list[Floats]:
+    def __call__(
+        self, pictures: Iterable[NDArray[Any] | str | os.PathLike[str]]
+    ) -> Floats | list[Floats]:
         """Return the probabilities of pictures.
 
         Args:
-            pictures: uint8 (H, W, C), RGB where C is 3, of any sizes; grey may be (H, W).
+            pictures: uint8 (H, W, C), RGB where C is 3, of any sizes; grey may be (H, W). Or paths
+                of pictures, which are read as the pipeline reads them.
 
         Returns:
             float32 (N, K): of labels and classes, 0 to 1; of a regression, its values. For masks a
             list of float32 (K, H, W), each at the size of its picture.
 
         Raises:
-            DataError: A picture is no such array, or it stands alone and not in a list.
+            DataError: A picture is no such array, can't be read, or stands alone and not in a list.
             ResourceError: Memory ran out.
         """
-        if not isinstance(pictures, Iterable) or getattr(pictures, "ndim", None) in (2, 3):
+        is_text = isinstance(pictures, str | bytes)  # which would be taken for its letters
+        is_array = getattr(pictures, "ndim", None) in (2, 3)  # (H, W, C): for H grey pictures
+        if is_text or is_array or not isinstance(pictures, Iterable):
             shape = getattr(pictures, "shape", type(pictures).__name__)
-            raise DataError(  # one of (H, W, C) would be taken for H grey ones
+            raise DataError(
                 "these are no pictures", found=shape, expected="a list of them, even of one"
             )
-        images = (
-            tuple(each.prepare(picture, f"picture {n}") for each in self.preparations)
-            for n, picture in enumerate(pictures)
-        )
-        predictions = list(self.predictions(images))
+        predictions = list(self.predictions(self._prepared(pictures)))
         if self.task == "segmentation":
             return [planes for some in predictions for planes in self.restored(some)]
         if not predictions:
             return np.empty((0, self.infos[0]["model"]["outputs"]), np.float32)
         return np.concatenate([some.probabilities for some in predictions])
+
+    def _prepared(
+        self, pictures: Iterable[NDArray[Any] | str | os.PathLike[str]]
+    ) -> Iterator[tuple[PreparedImage, ...]]:
+        """Yield pictures as each network takes them."""
+        folders: dict[Path, Archives] = {}
+        for number, picture in enumerate(pictures):
+            if not isinstance(picture, str | os.PathLike):
+                yield tuple(
+                    each.prepare(picture, f"picture {number}") for each in self.preparations
+                )
+                continue
+            path = Path(picture).absolute()
+            archives = folders.get(path.parent) or Archives(path.parent, path.parent, errors={})
+            folders[path.parent] = archives
+            readers = (each.reader(archives, [path.name]) for each in self.preparations)
+            pairs = zip(self.preparations, readers, strict=True)
+            yield tuple(each.read(reader, path.name, str(picture)) for each, reader in pairs)
 
     @property
     def preparations(self) -> tuple[Preparation, ...]:
