@@ -274,7 +274,8 @@ def test_what_cannot_be_bundled_is_refused(
     assert main(["bundle", "tiny"]) == 0
     assert main(["bundle", "tiny"]) == 0  # an older bundle is replaced
     notebook = next((root / "bundles/tiny/kernel").glob("*.ipynb"))
-    for path in (notebook, root / "bundles/tiny/notes.txt", root / "bundles/tiny/dataset/my.csv"):
+    places = ("notes.txt", "dataset/my.csv", "dataset/my.whl", "dataset/dataset-metadata.json")
+    for path in (notebook, *(root / "bundles/tiny" / place for place in places)):
         text = path.read_text() if path.exists() else ""
         path.write_text(f"{text} mine")
         assert main(["bundle", "tiny"]) == 2
@@ -282,6 +283,13 @@ def test_what_cannot_be_bundled_is_refused(
         assert f"found: {path.relative_to(root / 'bundles/tiny').as_posix()}\n" in message
         assert path.read_text() == f"{text} mine"
         path.write_text(text) if text else path.unlink()
+    (root / "mine/dataset").mkdir(parents=True)
+    (root / "mine/diary.txt").write_text("mine")
+    for text in ("{}", "[]", "", '{"files": {}, "kernel": {}}'):
+        (root / "mine/dataset/bundle.json").write_text(text)
+        assert main(["bundle", "tiny", "--out", "mine"]) == 2
+        assert "something already that is of no bundle" in capsys.readouterr().err
+        assert (root / "mine/diary.txt").read_text() == "mine"
     tiny.edit(root, lambda params: params.update(folds=[0]))
     assert main(["bundle", "tiny", "--out", "other"]) == 6
     assert "than those that predict here" in capsys.readouterr().err
