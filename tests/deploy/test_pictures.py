@@ -176,6 +176,7 @@ def test_each_picture_has_masks_of_its_own(
 ) -> None:
     """Below the folder of results, wherever the pictures lie."""
     names = ["../a.png", "a.png", "a.jpg", "//elsewhere/b.png", "//", "c.jpg", "c.png/d.jpg"]
+    names += [f"{250 * 'l'}.jpg", f"{249 * 'l'}.jpg"]
     masks = np.ones((1, 2, 3), np.bool_)
     out = tmp_path / "out"
     with MaskFolder(out, classes_of(1, exclusive=False), names) as folder:
@@ -183,7 +184,7 @@ def test_each_picture_has_masks_of_its_own(
             folder.write(name, masks)
     paths = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.png") if p.is_file())
     expected = ["a.jpg.png", "a.png.png", "a.png_2.png", "c.jpg.png", "c.png/d.png"]
-    expected += ["elsewhere/b.png", "picture.png"]
+    expected += ["elsewhere/b.png", f"{233 * 'l'}.png", f"{233 * 'l'}_2.png", "picture.png"]
     assert paths == expected
 
 

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -34,6 +35,7 @@ Rows = tuple[list[str], list[str] | None, Floats]
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet")
 BETWEEN_LABELS = "|"
 NAME = "image"
+_MOST_BYTES = 245  # of a file's name and ending, before a number; file systems take 255
 _ANSWER = {"multilabel": "labels", "regression": "grade"}  # of other tasks: label
 
 
@@ -211,7 +213,8 @@ def _unique_stems(names: Iterable[str], endings: Sequence[str]) -> dict[str, Pur
         >>> [stem.as_posix() for stem in _unique_stems(["a.jpg", "a.png/b.png"], [".png"]).values()]
         ['a.jpg', 'a.png/b']
     """
-    paths = {name: _relative(name) for name in names}
+    room = _MOST_BYTES - max(len(os.fsencode(ending)) for ending in endings)
+    paths = {name: _shortened(_relative(name), room) for name in names}
     counts = Counter(path.with_suffix("") for path in paths.values())
     stems = dict[str, PurePosixPath]()
     # A folder may be called like a file: that of "a.jpg" beside "a.png/b.png".
@@ -227,6 +230,17 @@ def _unique_stems(names: Iterable[str], endings: Sequence[str]) -> dict[str, Pur
         results |= own
         stems[name] = stem
     return stems
+
+
+def _shortened(path: PurePosixPath, room: int) -> PurePosixPath:
+    """Return a path whose name has so many bytes at most.
+
+    Example:
+        >>> _shortened(PurePosixPath("a/bé.jpg"), 2).as_posix()
+        'a/b'
+    """
+    data = os.fsencode(path.name)
+    return path if len(data) <= room else path.with_name(data[:room].decode(errors="ignore"))
 
 
 def _relative(name: str) -> PurePosixPath:
