@@ -69,5 +69,5 @@ def test_networks_of_other_packages_are_those_that_were_trained(
     rows, expected = rows_of_both(tmp_path, wheels)
     # Labels and masks are the same. Another torch computes numbers by other kernels: the last of
     # float32's digits that a submission holds of a regression differ, as by 2e-7 of a convnext.
-    frames = [pd.read_csv(io.BytesIO(each)) for each in (rows, expected)]
-    pd.testing.assert_frame_equal(*frames, rtol=1e-6, atol=0)
+    left, right = (pd.read_csv(io.BytesIO(each)) for each in (rows, expected))
+    pd.testing.assert_frame_equal(left, right, rtol=1e-6, atol=0)
