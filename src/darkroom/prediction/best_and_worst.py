@@ -118,7 +118,7 @@ def _tile(
         return mask_panels(image, mask, answer), "", None
     truth: Any = rows.loc[number, list(card.targets)].to_numpy(np.float64)
     truth = int(truth[0]) if card.task == "multiclass" and not card.soft else truth
-    names = card.classes or card.targets
+    names = card.shown
     caption, is_right = answer_caption(_decoder(card.task, decision), truth, prediction, names)
     return image, caption, sheets.ANSWER_MARKS[is_right]
 

@@ -386,7 +386,7 @@ def board_of(
         events,
         card.task,
         ready.val_loader,
-        names=card.classes or card.targets,
+        names=card.shown,
         hyperparameters=_hyperparameters(context, fold, ready.inputs.shards),
         classes=mask_classes(card),
     )

@@ -114,7 +114,7 @@ def _sections(
     folds = score_folds(evidence, result)
     yield score_section(result, earlier, folds, spec, why_none)
     counts = count_predictions(evidence)
-    names = evidence.card.classes or evidence.card.label_values
+    names = evidence.card.names or evidence.card.classes or evidence.card.label_values
     sections: list[Section | None] = [
         members_section(context.paths),
         params_section(result, earlier, why_none),

@@ -203,7 +203,7 @@ def _answers(
     answers = decision.answers(card.task, probabilities[None])[0]
     if card.task == "multiclass":
         is_ = int(truth.argmax()) if card.soft else int(truth[0])
-        return _class_answer(card.classes, is_, int(answers), probabilities)
+        return _class_answer(card.shown, is_, int(answers), probabilities)
     names, is_binary = card.targets, card.task == "binary"
     if is_binary and card.label_values != ("0", "1"):
         names = (card.label_values[1],)
