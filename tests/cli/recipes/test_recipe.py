@@ -43,7 +43,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(folder: Path) -> None:
     words = str(caught.value)
     assert "found: car-fast\n  expected: one of the 2 that `darkroom use` lists" in words
     assert words.endswith("to do: did you mean cars-fast?")
-    with pytest.raises(ParamsError, match="`darkroom use` lists them"):
+    with pytest.raises(ParamsError, match="one of the 2 that `darkroom use` lists"):
         recipes.find_recipe("zzz", [folder])
 
 
