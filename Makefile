@@ -8,16 +8,25 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 INSTALLED := .venv/installed
 # The build of torch: cpu, cu126 ... (untested); empty: the locked one, which on Linux is NVIDIA's.
-TORCH ?=
+# What is installed is kept; another one makes .venv anew.
+BUILD := $(shell cat $(INSTALLED) 2>/dev/null)
+TORCH ?= $(BUILD)
+ifneq ($(TORCH),$(BUILD))
+$(INSTALLED): FORCE
+endif
 
 SEED ?= 1
+# What its image has of what predicts; neither isal, ruamel.yaml nor simplejpeg.
+KAGGLE := torch==2.6.0 torchvision==0.21.0 numpy==1.26.4 opencv-python-headless==4.10.0.84 pandas==2.2.3 \
+  pyarrow==19.0.1 pillow==11.2.1 pydantic==2.11.4 requests==2.32.3 urllib3==2.4.0 safetensors==0.5.3 tqdm==4.67.1 \
+  scipy==1.15.3 scikit-learn==1.5.2 huggingface-hub==0.31.1
 
 # Tests run in as many processes as there are cores, a file in one process.
 # A worker that dies ends the run: one that is replaced can leave it waiting for ever.
 PYTEST := python -m pytest --numprocesses auto --dist loadfile --max-worker-restart 0
 
-.PHONY: help install demo repro test test-fast test-low test-all faults safety cov check format bench profile report \
-  tensorboard schema deps docs lock clean
+.PHONY: help install demo repro test test-fast test-low test-kaggle test-all faults safety cov check format bench \
+  profile report tensorboard schema deps docs lock clean FORCE
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,12 +36,13 @@ install: $(INSTALLED) ## Make .venv with the locked packages and this one
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Darkroom needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
-	@echo "Installing into .venv: $$(grep -c == requirements.lock) packages, and nothing outside of it."
+	@echo "Installing into .venv: $$(grep -c == requirements.lock) packages, and nothing outside of it. To compile them"
+	@echo "at the end takes half a minute in which nothing is printed."
 ifeq ($(TORCH)$(shell uname -s),Linux)
 	@echo "They take 6.6 GB. 4 GB are for NVIDIA's GPUs: PyPI has no other build of torch for Linux, so they"
 	@echo "come with or without a GPU. On a small disk or a slow line: make $(MAKECMDGOALS) TORCH=cpu (untested)."
 endif
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(if $(filter-out $(BUILD),$(TORCH))$(filter-out $(TORCH),$(BUILD)),--clear) .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
 ifeq ($(TORCH),)
 	.venv/bin/uv pip install --python .venv/bin/python --require-hashes --compile-bytecode -r requirements.lock
@@ -41,7 +51,7 @@ else
 	.venv/bin/uv pip install --python .venv/bin/python --torch-backend $(TORCH) --compile-bytecode -r .venv/requirements.txt
 endif
 	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
-	@touch $@
+	@echo '$(TORCH)' > $@
 
 demo: install ## Run the three competitions on the drawn sample, and show what came out
 	dvc repro
@@ -61,6 +71,11 @@ test-low: ## Run the fast tests with the oldest packages that pyproject.toml all
 	.venv-low/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
 	.venv-low/bin/uv pip install --python .venv-low/bin/python --resolution lowest-direct --editable '.[all,dev]'
 	.venv-low/bin/python -m pytest -m "not slow" -o filterwarnings=default --disable-warnings
+
+test-kaggle: install ## Run bundles with the packages of Kaggle's image, in .venv-kaggle (6 GB), without a network
+	$(PYTHON) -m venv .venv-kaggle
+	.venv/bin/uv pip install --quiet --python .venv-kaggle/bin/python pip $(KAGGLE)
+	DARKROOM_KAGGLE_PYTHON=$(CURDIR)/.venv-kaggle/bin/python python -m pytest tests/deploy/test_kaggle_image.py
 
 test-all: install ## Run every test, with more rounds of each scenario
 	$(PYTEST) --rounds 30 --hypothesis-profile thorough

@@ -19,8 +19,8 @@ pytest_plugins = ("tests.support.projects",)
 
 # Names of what git, DVC, Kaggle's clients, proxies and the package take from the environment.
 SETTINGS = re.compile(
-    r"(git|dvc|xdg)_.*|darkroom_(?!(realdata|contests)$).*|kaggle.*|(https?|all|no)_proxy|netrc"
-    r"|verbose(_output)?|shell",
+    r"(git|dvc|xdg)_.*|darkroom_(?!(realdata|contests|axe|kaggle_python)$).*|kaggle.*"
+    r"|(https?|all|no)_proxy|netrc|verbose(_output)?|shell",
     re.I,
 )
 

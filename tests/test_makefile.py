@@ -10,10 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
 def steps(*arguments: str) -> str:
     """Return what make would run if nothing were installed."""
-    if shutil.which("make") is None:
-        pytest.skip("make is not installed")
     command = ["make", "--no-print-directory", "-n", "-W", "requirements.lock", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
@@ -55,3 +56,31 @@ def test_another_build_of_torch_comes_without_nvidias_packages(tmp_path: Path) -
     assert not [name for name in names if name.startswith(("nvidia", "cuda", "triton"))]
     pinned = re.compile(r"[\w.\[\]-]+==[\w.+!-]+( ; [^#\\\\]+)?")
     assert [each for each in rest if not pinned.fullmatch(each)] == []
+
+
+def test_a_build_of_torch_that_is_not_installed_makes_the_environment_anew(tmp_path: Path) -> None:
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv").mkdir()
+    installed = tmp_path / ".venv/installed"
+
+    def install(*arguments: str) -> str:
+        command = ["make", "--no-print-directory", "-n", "install", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    installed.write_text("\n")
+    assert "Nothing to be done" in install()
+    other = install("TORCH=cpu")
+    assert "-m venv --clear .venv" in other
+    assert "--torch-backend cpu" in other
+    assert other.rstrip().endswith("echo 'cpu' > .venv/installed")
+    installed.write_text("cpu\n")
+    assert "Nothing to be done" in install() + install("TORCH=cpu"), "what is installed is kept"
+    for same in (install("-W", "requirements.lock"), install("-W", "pyproject.toml")):
+        assert "--torch-backend cpu" in same
+        assert "--clear" not in same
+    back = install("TORCH=")
+    assert "-m venv --clear .venv" in back
+    assert "--require-hashes" in back
+    assert back.rstrip().endswith("echo '' > .venv/installed")

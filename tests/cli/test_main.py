@@ -155,7 +155,7 @@ def test_a_package_that_lacks_is_named_with_its_extra(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "the following arguments are required: VERB"),
+        ([], "print the version"),  # the help
         (["develop"], "invalid choice: 'develop'"),
         (["index"], "the following arguments are required: NAME"),
         (["train", "cars", "--fold", "one"], "--fold: found 'one', expected a number or `all`"),

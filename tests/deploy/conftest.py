@@ -43,7 +43,7 @@ def trained_projects(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str]
     """Return a function that makes a project of a kind with two trained folds, once."""
     projects: dict[str, Path] = {}
 
-    def made(kind: str) -> Path:
+    def project_of(kind: str) -> Path:
         if kind not in projects:
             sections = {"train": {"epochs": 1}, **SECTIONS[kind]}
             root = tiny.project(tmp_path_factory.mktemp(kind), kind, **sections)
@@ -55,7 +55,7 @@ def trained_projects(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str]
             projects[kind] = root
         return projects[kind]
 
-    return made
+    return project_of
 
 
 @pytest.fixture

@@ -130,25 +130,28 @@ def code_of(root: Path, name: str, kaggle: Path) -> str:
     return "\n".join(cells).replace("/kaggle/", f"{kaggle}/")
 
 
-def environment(folder: Path) -> tuple[Path, dict[str, str]]:
-    """Make an environment with the packages of this one, but without Darkroom and REFUSED."""
+def environment(folder: Path, base: str) -> tuple[Path, dict[str, str]]:
+    """Make an environment with the packages of a Python's, but without Darkroom and REFUSED."""
     python = folder / "bin/python"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    subprocess.run([base, "-m", "venv", "--without-pip", folder], check=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    packages = next(path for path in sys.path if path.endswith("site-packages"))
-    (site / "shared.pth").write_text(f"{packages}\n")  # whose own .pth files do not count
+    command = [base, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    packages = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (site / "shared.pth").write_text(packages)  # whose own .pth files do not count
     hooks = folder / "hooks"
     hooks.mkdir()
     (hooks / "sitecustomize.py").write_text(HOOK)
     return python, os.environ | {"PYTHONPATH": str(hooks)}
 
 
-def run_notebook(root: Path, name: str, kaggle: Path) -> subprocess.CompletedProcess[str]:
-    """Run the code of a notebook in a fresh process that has no network."""
+def run_notebook(
+    root: Path, name: str, kaggle: Path, base: str = sys.executable
+) -> subprocess.CompletedProcess[str]:
+    """Run the code of a notebook in a fresh process of a Python that has no network."""
     alone = ("unshare", "-r", "-n")
     if shutil.which("unshare") is None or subprocess.run([*alone, "true"]).returncode:
         pytest.skip("a process without a network can't be started here: unshare is not permitted")
-    python, variables = environment(root / "venv")
+    python, variables = environment(root / "venv", base)
     script = root / "cells.py"
     script.write_text(code_of(root, name, kaggle))
     return subprocess.run(
@@ -271,7 +274,8 @@ def test_what_cannot_be_bundled_is_refused(
     assert main(["bundle", "tiny"]) == 0
     assert main(["bundle", "tiny"]) == 0  # an older bundle is replaced
     notebook = next((root / "bundles/tiny/kernel").glob("*.ipynb"))
-    for path in (notebook, root / "bundles/tiny/notes.txt", root / "bundles/tiny/dataset/my.csv"):
+    places = ("notes.txt", "dataset/my.csv", "dataset/my.whl", "dataset/dataset-metadata.json")
+    for path in (notebook, *(root / "bundles/tiny" / place for place in places)):
         text = path.read_text() if path.exists() else ""
         path.write_text(f"{text} mine")
         assert main(["bundle", "tiny"]) == 2
@@ -279,6 +283,13 @@ def test_what_cannot_be_bundled_is_refused(
         assert f"found: {path.relative_to(root / 'bundles/tiny').as_posix()}\n" in message
         assert path.read_text() == f"{text} mine"
         path.write_text(text) if text else path.unlink()
+    (root / "mine/dataset").mkdir(parents=True)
+    (root / "mine/diary.txt").write_text("mine")
+    for text in ("{}", "[]", "", '{"files": {}, "kernel": {}}'):
+        (root / "mine/dataset/bundle.json").write_text(text)
+        assert main(["bundle", "tiny", "--out", "mine"]) == 2
+        assert "something already that is of no bundle" in capsys.readouterr().err
+        assert (root / "mine/diary.txt").read_text() == "mine"
     tiny.edit(root, lambda params: params.update(folds=[0]))
     assert main(["bundle", "tiny", "--out", "other"]) == 6
     assert "than those that predict here" in capsys.readouterr().err

@@ -3,6 +3,10 @@
 import csv
 import gzip
 import io
+import json
+import os
+import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,12 +145,13 @@ def classes_of(trained: Trained) -> Callable[..., Predictor]:
     trained("masks")
     plain = darkroom.load("models/tiny/fold0")
 
-    def made(outputs: int, *, exclusive: bool) -> Predictor:
-        info = {**plain.infos[0], "targets": ["sea", "a/b", "sand"], "exclusive": exclusive}
+    def predictor_of(outputs: int, *, exclusive: bool) -> Predictor:
+        names = ["sea", "a/b", "sand"][:outputs]
+        info = {**plain.infos[0], "targets": names, "exclusive": exclusive}
         info["model"] = {**info["model"], "outputs": outputs}
         return Predictor(plain.networks, (info,), plain.preparation, plain.choice, Decision())
 
-    return made
+    return predictor_of
 
 
 def test_exclusive_classes_are_values_and_others_files(
@@ -170,14 +175,16 @@ def test_each_picture_has_masks_of_its_own(
     classes_of: Callable[..., Predictor], tmp_path: Path
 ) -> None:
     """Below the folder of results, wherever the pictures lie."""
-    names = ["../a.png", "a.png", "a.jpg", "//elsewhere/b.png", "//"]
+    names = ["../a.png", "a.png", "a.jpg", "//elsewhere/b.png", "//", "c.jpg", "c.png/d.jpg"]
+    names += [f"{250 * 'l'}.jpg", f"{249 * 'l'}.jpg"]
     masks = np.ones((1, 2, 3), np.bool_)
     out = tmp_path / "out"
     with MaskFolder(out, classes_of(1, exclusive=False), names) as folder:
         for name in names:
             folder.write(name, masks)
-    paths = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
-    expected = ["a.jpg.png", "a.png.png", "a.png_2.png", "elsewhere/b.png", "picture.png"]
+    paths = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.png") if p.is_file())
+    expected = ["a.jpg.png", "a.png.png", "a.png_2.png", "c.jpg.png", "c.png/d.png"]
+    expected += ["elsewhere/b.png", f"{233 * 'l'}.png", f"{233 * 'l'}_2.png", "picture.png"]
     assert paths == expected
 
 
@@ -255,6 +262,12 @@ def test_unreadable_pictures_are_named_and_left_out(
             "would replace what it is made",
         ),
         ("binary", "--images source --out source/test.csv", "would replace what it is made"),
+        ("binary", "--images source --out data/raw/tiny/a.csv", "what stages write stands in data"),
+        ("binary", "--images source --out link/tiny.csv", "what stages write stands in data"),
+        ("binary", "--raw source --out submissions/tiny.csv.gz", "submission that a stage wrote"),
+        ("binary", "--images source --out b.csv", "something already where results stand until"),
+        ("binary", "--images source --out a", "to do: write --out a.csv, say"),
+        ("masks", "--images source --out b", "something already where results stand until"),
         ("masks", "--images new --out a.csv", "masks are written into a folder"),
         ("masks", "--images new --out source", "there is something already"),
         ("masks", "--images new --out params.yaml", "there is something already"),
@@ -263,9 +276,65 @@ def test_unreadable_pictures_are_named_and_left_out(
 def test_what_cannot_be_written_is_refused_first(
     trained: Trained, capsys: pytest.CaptureFixture[str], kind: str, arguments: str, words: str
 ) -> None:
-    trained(kind)
+    root = trained(kind)
+    (root / "link").symlink_to(root / "data/index")
+    tiny.put(root / "b.csv.part", "of the user's")
+    tiny.put(root / ".b.part/a.txt", "of the user's")
+    before = tiny.tree(root)
     assert predict(*arguments.split()) == 2
+    message = capsys.readouterr().err
+    assert words in message
+    assert "to do: " in message or "expected: " in message
+    assert tiny.tree(root) == before
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        ("/proc/a.csv", "to do: name a file or folder on a disk"),
+        (f"{252 * 'a'}.csv", "to do: choose a shorter name"),
+        ("params.yaml/a.csv", "to do: a file stands where a folder is needed"),
+    ],
+)
+def test_where_no_file_can_be_made_is_said_before_a_model_is_loaded(
+    trained: Trained,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    out: str,
+    words: str,
+) -> None:
+    trained("binary")
+    monkeypatch.setattr("darkroom.cli.predict.load_predictor", None)
+    assert predict("--images", "source/test.zip", "--out", out) == 5
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("kind", ["binary", "masks"])
+def test_a_signal_leaves_nothing_behind(
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    number: signal.Signals,
+) -> None:
+    root = trained(kind)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    before, part = tiny.tree(root), root / {"binary": "a.csv.part", "masks": ".a.part"}[kind]
+    parts: list[bool] = []
+
+    def prepare(*_: object) -> None:
+        parts.append(part.exists())
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("darkroom.deploy.pictures.map_ahead", prepare)
+    out = {"binary": "a.csv", "masks": "a"}[kind]
+    with pytest.raises(SystemExit) as caught:
+        predict("--images", "source/test.zip", "--out", out)
+    assert (caught.value.code, parts) == (128 + number, [True])
+    assert tiny.tree(root) == before
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -284,6 +353,77 @@ def test_options_that_do_not_go_together(
     with pytest.raises(SystemExit):
         predict(*arguments.split())
     assert words in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_safely_in_a_folder_is_named_and_left_out(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = trained("binary")
+    folder, pictures = unpacked(root)
+    (folder / "day").symlink_to(root / "source")
+    os.mkfifo(folder / "pipe.png")
+    for name in (b"line\nbreak.png", b"latin-\xe9.png"):
+        shutil.copy(folder / "t4.png", folder / os.fsdecode(name))
+    assert predict("--images", "new", "--out", "a.csv") == 3
+    message = capsys.readouterr().err
+    assert "9 pictures, 2 networks on cpu" in message
+    assert "found: day: a link" in message
+    assert "found: pipe.png: a device, pipe or folder" in message
+    assert r"found: a path with a control character: 'line\nbreak.png'" in message
+    assert r"found: a path that is not UTF-8: 'latin-\udce9.png'" in message
+    assert "4 of 9 pictures cannot be read, and are left out of a.csv" in message
+    assert "pack it again" not in message
+    assert message.count("to do: move it out of the folder, or put a regular file with") == 4
+    assert [row[0] for row in rows(root / "a.csv")[1:]] == [*pictures]
+    assert predict("--images", "new/t4.png", "--out", "b.csv") == 0  # beside them
+
+
+def test_a_list_that_is_none_is_named_and_left_out(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = trained("masks")
+    folder, pictures = unpacked(root)
+    lines = ["path", *('"[""t.png"""', "pixels:a#1", r"a\b.png", *pictures)]
+    tiny.put(folder / "list.csv", "\n".join(lines) + "\n")
+    assert predict("--images", "new/list.csv", "--out", "masks") == 3
+    message = capsys.readouterr().err
+    assert 'not a list of paths; found: ["t.png"' in message
+    assert "3 of 8 pictures cannot be read" in message
+    assert "to do: correct the path: relative, with slashes" in message
+    written = {p.relative_to(root / "masks").as_posix() for p in (root / "masks").rglob("*.png")}
+    assert written == {*pictures}
+
+
+@pytest.mark.parametrize(("name", "words"), [("new", "0 other files"), ("t.csv", "no rows")])
+def test_advice_where_there_are_no_pictures(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "new").mkdir()
+    tiny.put(tmp_path / "t.csv", "path\n")
+    with pytest.raises(DataError, match=words) as caught:
+        find_pictures(tmp_path / name, tmp_path / "scratch")
+    assert "to do: put pictures there" in str(caught.value) or "list their paths" in str(
+        caught.value
+    )
+    assert "sample submission" not in str(caught.value)
+
+
+def test_a_table_names_members_of_archives_and_planes_by_absolute_paths(
+    trained: Trained, tmp_path: Path
+) -> None:
+    root = trained("binary")
+    member = str(root / "source/test.zip/t2.png")
+    tiny.put(tmp_path / "lists/list.csv", f"file\n{member}\n../copy/source/test.zip/t3.png\n")
+    assert predict("--images", str(tmp_path / "lists/list.csv"), "--out", "a.csv") == 0
+    assert predict("--images", "source/test.zip", "--out", "b.csv") == 0
+    assert [row[1:] for row in rows(root / "a.csv")[1:]] == [
+        row[1:] for row in rows(root / "b.csv")[3:5]
+    ]
+    planes = [str(tmp_path / "red/a.png"), str(tmp_path / "blue/a.png")]
+    for plane in planes:
+        tiny.put(Path(plane), tiny.png(tiny.disc(3)[0]))
+    tiny.put(tmp_path / "lists/planes.tsv", f"file\n{json.dumps(planes)}\n")
+    (picture,) = find_pictures(tmp_path / "lists/planes.tsv", tmp_path / "scratch").pictures
+    assert picture.archives.root == tmp_path
+    assert json.loads(picture.image) == ["red/a.png", "blue/a.png"]
 
 
 def test_a_table_without_paths_says_what_it_holds(tmp_path: Path) -> None:

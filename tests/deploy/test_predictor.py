@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import darkroom
+from darkroom.cli.main import main
 from darkroom.errors import ArtifactError, DarkroomError, DataError
 from darkroom.images.geometry import restore
 from darkroom.index.table import read_card
@@ -139,7 +141,9 @@ def test_what_is_no_picture_is_refused(trained: Trained, picture: Any, found: st
     [
         (np.zeros((30, 40, 3), np.uint8), "found: (30, 40, 3)\n  expected: a list of them"),
         (None, "found: NoneType\n  expected: a list of them"),
-        (["a.png"], "found: str\n  expected: an array of numpy"),
+        ("a.png", "found: str\n  expected: a list of them"),
+        (["a.png"], "a.png: no such file\n"),
+        (["new"], "new: no such file\n"),
         ([[[1, 2, 3]]], "found: list\n  expected: an array of numpy"),
     ],
 )
@@ -150,6 +154,26 @@ def test_a_picture_alone_or_none_at_all_is_refused(
     with pytest.raises(DataError) as caught:
         darkroom.load("models/tiny/fold0")(pictures)
     assert found in str(caught.value)
+
+
+def test_paths_are_read_as_the_pipeline_reads_them(trained: Trained, tmp_path: Path) -> None:
+    """A JPEG at half its size, say, which a picture in memory is not."""
+    root = trained("multilabel")
+    picture = np.random.default_rng(0).integers(0, 256, (140, 130, 3), np.uint8)
+    paths = [tmp_path / "a/a.jpg", tmp_path / "b/b.png", tmp_path / "a/c.png"]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(picture).save(path)
+    (tmp_path / "b/odd\n.png").touch()
+    tiny.put(root / "list.csv", "\n".join(["path", *map(str, paths)]))
+    assert main(["predict", "tiny", "--images", "list.csv", "--out", "a.csv"]) == 0
+    lines = (root / "a.csv").read_text().splitlines()[1:]
+    expected = np.array([line.split(",")[2:] for line in lines], np.float32)
+    predictor = darkroom.load("models/tiny")
+    values = np.asarray(predictor([str(paths[0]), paths[1], picture]))
+    np.testing.assert_array_equal(values, expected)
+    full = np.asarray(Image.open(paths[0]))
+    assert not np.array_equal(np.asarray(predictor([full]))[0], expected[0])
 
 
 def test_models_of_another_task_than_params_has_are_refused(trained: Trained) -> None:
@@ -167,7 +191,8 @@ def test_what_does_not_belong_together_is_refused(trained: Trained) -> None:
             darkroom.load(models)
         return str(caught.value)
 
-    assert "no models to load" in refused([])
+    for models, words in (([], "an empty list"), (5, "5"), (None, "None"), (["a", 7], "7")):
+        assert f"these are no models\n  found: {words}\n  expected: models/NAME" in refused(models)
     assert "there is no trained model here" in refused("models/other")
     shutil.copytree(root / "models/tiny/fold0", root / "models/later/fold0")
     file = root / "reports/tiny/decision.json"
@@ -185,6 +210,17 @@ def test_what_does_not_belong_together_is_refused(trained: Trained) -> None:
         assert "learned from images stored in another way than params.yaml has now" in message
         assert f"expected: {key} {value}\n" in message
         (root / "params.yaml").write_text(text)
+
+
+def test_an_accelerator_that_is_not_there_is_refused_as_models_are_loaded(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained("binary")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for name, words in (("gpu", "found: gpu\n  expected: auto, cpu"), ("cuda", "has no cuda")):
+        with pytest.raises(DarkroomError) as caught:
+            darkroom.load("models/tiny", accelerator=name)  # type: ignore[arg-type]
+        assert words in str(caught.value)
 
 
 def test_models_of_two_kinds_are_not_averaged(trained: Trained, trained_projects: Trained) -> None:

@@ -112,8 +112,7 @@ def test_what_cannot_be_trusted_is_refused(
         return capsys.readouterr().err
 
     message = refused(6, "--fold", "0")
-    assert "chosen on the predictions of other networks than those that predict here" in message
-    assert "or predict with all folds of params.yaml" in message
+    assert "found: fold 0\n  expected: fold 1, fold 0\n  to do: leave --fold out" in message
     assert "there is no trained model here" in refused(6, "--fold", "7")
     assert "correct the path" in refused(3, "--raw", "elsewhere")
     assert "ends in .csv, .csv.gz" in refused(2, "--out", "a.parquet")

@@ -349,3 +349,14 @@ def test_running_out_of_memory_is_not_blamed_on_the_file(
     monkeypatch.setattr("PIL.Image.open", full)
     with pytest.raises(MemoryError):
         codec.decode_mask(jpeg)
+
+
+def test_libtiff_prints_nothing_of_a_broken_file(capfd: pytest.CaptureFixture[str]) -> None:
+    out = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
+    Image.fromarray(noise).save(out, "TIFF", compression="tiff_lzw")
+    data = bytearray(out.getvalue())
+    data[3000:5000] = bytes(2000)
+    with pytest.raises(DataError, match="cannot decode the image"):
+        codec.decode_image(bytes(data), name="a.tif")
+    assert capfd.readouterr().err == ""

@@ -37,6 +37,17 @@ FAMILIES = {
 }
 
 
+def _kernels_are_compared() -> bool:
+    try:
+        nn.Conv2d(1, 1, 2, device="meta")(torch.zeros(1, 1, 1, 1, device="meta"))
+    except RuntimeError:
+        return True
+    return False
+
+
+KERNELS_ARE_COMPARED = _kernels_are_compared()
+
+
 def network(backbone: str, size: tuple[int, int] = (32, 32), **arguments: Any) -> nn.Module:
     outputs = arguments.pop("outputs", 3)
     return build_network("timm", backbone=backbone, size=size, outputs=outputs, seed=7, **arguments)
@@ -88,7 +99,13 @@ def test_the_last_layers_are_those_that_timm_names(backbone: str, head: tuple[st
         ("vit_tiny_patch16_224", (100, 96), r"both multiples of 16[\s\S]*112 x 96 or 96 x 96"),
         ("crossvit_9_240", (96, 128), r"expected: .*240 x 240"),
         ("gcvit_xxtiny", (90, 100), r"expected: 96 x 96 or 64 x 96 or 96 x 128"),
-        ("test_convnext", (8, 8), r"8 px high and 8 px wide[\s\S]*expected: 32 x 32"),
+        pytest.param(
+            *("test_convnext", (8, 8), r"8 px high and 8 px wide[\s\S]*expected: 32 x 32"),
+            marks=pytest.mark.skipif(
+                not KERNELS_ARE_COMPARED,
+                reason=f"torch {torch.__version__} lets a kernel be larger than its map on meta",
+            ),
+        ),
         ("gemma4_vit_167m_enc", (96, 96), r"no network for labels: its outputs are \(2, 4, 768\)"),
     ],
 )

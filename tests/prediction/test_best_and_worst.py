@@ -108,14 +108,18 @@ def test_classes_are_captioned_with_the_colour_of_right_and_wrong(
 
 
 GRADES = Card("multiclass", ("g",), ("0", "1"), header=("id", "g"))
+VALUES = Card("regression", ("a", "b"), header=("id", "a", "b"))
 LABELS = Card("multilabel", ("a", "b"), header=("id", "a", "b"))
 
 
 @pytest.mark.parametrize(
-    ("card", "decision", "shares", "caption"),
+    ("card", "decision", "shares", "caption", "text"),
     [
-        (GRADES, Decision(None, cuts=(0.4,)), (0.55, 0.45), "1 45%"),  # the grade expected is 0.45
-        (LABELS, Decision(at_least_one=True), (0.1, 0.4), "2 of 2 right"),
+        # The grade expected is 0.45.
+        (GRADES, Decision(None, cuts=(0.4,)), (0.55, 0.45), "1 45%", []),
+        (LABELS, Decision(at_least_one=True), (0.1, 0.4), "2 of 2 right", [best_and_worst.SIGNS]),
+        (LABELS, Decision(), (0.9, 0.4), "0 of 2: +a −b", [best_and_worst.SIGNS]),
+        (VALUES, Decision(None), (0.9, 2.0), "a 0.9 (is 0), b 2 (is 1)", []),
     ],
 )
 def test_captions_say_what_was_decided(
@@ -125,6 +129,7 @@ def test_captions_say_what_was_decided(
     decision: Decision,
     shares: tuple[float, float],
     caption: str,
+    text: list[str],
 ) -> None:
     shards = drawn.colours(tmp_path / "s", 1)
     rows = pd.DataFrame({"id": ["000"], "g": [1.0], "a": [0.0], "b": [1.0]})
@@ -133,6 +138,7 @@ def test_captions_say_what_was_decided(
     predictions = {"000": np.array(shares, np.float32)}
     best_and_worst.draw_page("x", evaluation, ["000"], predictions, rows, card, shards)
     assert arguments["captions"] == [f"000\n{caption}"]
+    assert arguments["text"] == ["accuracy 1.0000", *text]
 
 
 def test_several_mask_classes_are_shown_as_truth_answer_and_errors(

@@ -167,3 +167,19 @@ def test_an_error_in_a_thread_comes_in_its_turn() -> None:
     assert [next(results) for _ in range(5)] == [0, 1, 4, 9, 16]
     with pytest.raises(DataError, match="cannot decode the image"):
         next(results)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_becomes_an_exit_unless_it_is_ignored(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as caught, processes.exit_on_signals():
+        os.kill(os.getpid(), number)
+    assert caught.value.code == 128 + number
+    assert signal.getsignal(number) is before
+    signal.signal(number, signal.SIG_IGN)
+    try:
+        with processes.exit_on_signals():
+            os.kill(os.getpid(), number)
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.project.score_files import read_scores, split_scores, write_scores
+from darkroom.project.score_files import (
+    baseline_of,
+    read_scores,
+    score_names,
+    split_scores,
+    write_scores,
+)
 
 DICE = {
     "dice": 0.96,
@@ -33,6 +39,14 @@ def test_scores_alone_are_the_metrics_and_one_baseline() -> None:
     alone, rest = split_scores(labels)
     assert list(alone) == ["macro_f1", "baseline_macro_f1", "macro_f1_cross_fitted", "accuracy"]
     assert alone | rest == labels
+
+
+def test_baselines_and_what_says_more_are_no_scores() -> None:
+    assert score_names(DICE | {"iou": 0.9, "macro_f1_of": 7}) == ["dice", "iou"]
+    assert baseline_of(DICE, "dice") == 0.8
+    assert baseline_of(DICE | {"baseline_dice": 0.9}, "dice") == 0.9
+    assert baseline_of(DICE | {"iou": 0.9}, "iou") is None
+    assert baseline_of({"f1": 0.5, "baseline_f1": None}, "f1") is None
 
 
 def test_a_metric_of_ones_own_is_a_score_whatever_its_name() -> None:

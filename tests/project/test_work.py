@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.project.work import LOCK, discard_others, half_done
+from darkroom.errors import ParamsError, ResourceError
+from darkroom.project.work import LOCK, discard_others, half_done, temporary_work
 from tests.support import tiny
 
 
@@ -131,3 +132,61 @@ def test_processes_that_work_together_wait_together(tmp_path: Path) -> None:
     with half_done(tmp_path / "work", agree=agree):
         pass
     assert flags[3:] == [True]
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+def test_temporary_work_goes_in_any_case(temporary: Path) -> None:
+    with temporary_work("a-", []) as folder:
+        (folder / "unpacked").touch()
+        assert folder.parent.parent == temporary
+    with suppress(RuntimeError), temporary_work("a-", []) as folder:
+        (folder / "unpacked").touch()
+        raise RuntimeError
+    assert list(temporary.iterdir()) == []
+
+
+def test_what_a_killed_run_left_goes_with_the_next_one(temporary: Path, tmp_path: Path) -> None:
+    part, folder = tmp_path / "a.csv.part", tmp_path / ".masks.part"
+    with temporary_work("a-", [part, folder]) as work:
+        shutil.copytree(work.parent, tmp_path / "killed")
+    shutil.move(tmp_path / "killed", temporary / "a-killed")
+    tiny.put(part, "half")
+    tiny.put(folder / "half.png", "half")
+    tiny.put(temporary / "b-other/a", "another kind")
+    (temporary / "a-link").symlink_to(temporary / "b-other")
+    with temporary_work("a-", [part]):
+        assert not part.exists()
+        assert not folder.exists()
+    assert sorted(path.name for path in temporary.iterdir()) == ["a-link", "b-other"]
+    assert [path.name for path in (temporary / "b-other").iterdir()] == ["a"]
+
+
+def test_what_others_write_or_wrote_is_left_alone(temporary: Path, tmp_path: Path) -> None:
+    part = tmp_path / "a.csv.part"
+    with temporary_work("a-", [part]) as work:
+        part.write_text("half")
+        with pytest.raises(ParamsError, match="another run writes this result"):
+            temporary_work("a-", [part]).__enter__()
+        with temporary_work("a-", [tmp_path / "b.csv.part"]):
+            pass
+        assert work.exists()
+    with pytest.raises(ParamsError, match="there is something already"):
+        temporary_work("a-", [part]).__enter__()
+    assert part.read_text() == "half"
+    assert list(temporary.iterdir()) == []
+
+
+def test_without_a_temporary_folder_it_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    with pytest.raises(ResourceError, match="no folder for temporary files") as caught:
+        temporary_work("a-", []).__enter__()
+    assert "to do: set TMPDIR" in str(caught.value)

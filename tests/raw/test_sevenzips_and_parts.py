@@ -1,17 +1,22 @@
 """7z archives, tars in them, and zips in parts: read by name like any other archive."""
 
 import io
+import os
 import shutil
 import sys
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from darkroom.errors import DataError, ResourceError
-from darkroom.raw import limits, sevenzips
+from darkroom.raw import limits, parts, sevenzips
 from darkroom.raw.archives import Archives
 from darkroom.raw.parts import find_parts, open_parts
 from darkroom.raw.tables import read_table, table_files
@@ -209,3 +214,23 @@ def test_a_zip_and_its_parts_are_two_things() -> None:
         with pytest.raises(DataError, match="is two things here"):
             Template(text).containers(names)
     assert find_parts(names, "train.zip.001") == names[1:]
+
+
+def test_threads_read_their_own_bytes_where_there_is_no_pread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows: a thread that has sought is stopped before it reads."""
+    path = tmp_path / "a.bin"
+    path.write_bytes(bytes(range(64)))
+
+    def seek(descriptor: int, place: int, whence: int) -> int:
+        os.lseek(descriptor, place, whence)
+        time.sleep(0.001)
+        return place
+
+    system = SimpleNamespace(lseek=seek, read=os.read, SEEK_SET=os.SEEK_SET)
+    monkeypatch.setattr(parts, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr(parts, "os", system)
+    with path.open("rb") as stream, ThreadPoolExecutor(8) as pool:
+        read = partial(parts._read_at, stream.fileno(), 1)
+        assert b"".join(pool.map(read, range(64))) == bytes(range(64))

@@ -1,5 +1,6 @@
 """The history of a training grows on disk with every epoch."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from darkroom.cli import main
+from darkroom.errors import ArtifactError
 from darkroom.stages import train
 from darkroom.training.callbacks import Callback
 from tests.support import tiny
@@ -44,3 +46,33 @@ def test_the_history_is_written_every_epoch(
     assert second.lengths[-1] == 4
     assert second.lengths[0] > 1, "it goes on from a checkpoint, with the rows before it"
     assert list(Path("reports/tiny/history").iterdir()) == [Path("reports/tiny/history/fold0.csv")]
+
+
+def test_curves_beside_a_model_stay_its_own_until_it_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tiny.project(tmp_path / "project", "multiclass", train={"epochs": 2})
+    monkeypatch.chdir(root)
+    tiny.run("fetch", "index", "split", "preprocess", "train")
+    model, history = Path("models/tiny/fold0"), Path("reports/tiny/history/fold0.csv")
+    before = history.read_bytes()
+    tiny.edit(root, lambda params: params["tiny"]["train"].update(lr=0.03, epochs=3))
+    context = main.read_context(tiny.NAME)
+    epochs = list[int]()
+
+    class Watch(Callback):
+        def on_epoch_end(self, loop: Any) -> None:
+            epochs.append(len(loop.history))
+            assert history.read_bytes() == before
+
+    def refuse() -> None:
+        raise ArtifactError("an input changed meanwhile")
+
+    with pytest.raises(ArtifactError, match="an input changed"):
+        train.run(replace(context, require_unchanged=refuse), 0, lambda *_, **__: [Watch()])
+    assert epochs == [1, 2, 3]
+    assert history.read_bytes() == before
+    old_model = (model / "model.safetensors").read_bytes()
+    train.run(context, 0)
+    assert len(pd.read_csv(history)) == 3
+    assert (model / "model.safetensors").read_bytes() != old_model

@@ -110,10 +110,10 @@ def test_best_weights_of_layers_that_count_their_versions() -> None:
 def test_the_speed_is_that_of_all_ranks(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    clock = iter([10.0, 12.0, 105.0])
+    clock = iter([10.0, 11.0, 12.0, 105.0])
     monkeypatch.setattr("darkroom.training.callbacks.time.perf_counter", lambda: next(clock))
     row = {"epoch": 1, "loss/train": 0.5, "loss/val": 0.25, "accuracy/train": 1, "accuracy/val": 1}
-    state = {"epoch": 0, "batch": 1, "history": [row], "selected": row}
+    state = {"epoch": 0, "batch": 1, "batches": 1, "history": [row], "selected": row}
     train_loader = SimpleNamespace(rows_in_batch=lambda batch: [8, 6][batch])
     module = SimpleNamespace(task=TASKS["multiclass"], metric=None)
     config = SimpleNamespace(epochs=3, select="best")
@@ -125,3 +125,26 @@ def test_the_speed_is_that_of_all_ranks(
     progress.on_validation_start(cast(Loop, loop))
     progress.on_epoch_end(cast(Loop, loop))
     assert capfd.readouterr().err.endswith("  1 min 35 s  4 img/s  best\n")
+
+
+def test_a_long_epoch_prints_where_it_is_ever_more_seldom(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 9.0, 11.0, 20.0, 23.0, 50.0, 0.0, 9.0])
+    monkeypatch.setattr("darkroom.training.callbacks.time.perf_counter", lambda: next(clock))
+    train_loader = SimpleNamespace(rows_in_batch=lambda _: 4)
+    config = SimpleNamespace(epochs=3)
+    loop = SimpleNamespace(epoch=1, batch=0, batches=4, train_loader=train_loader, config=config)
+    progress, batch = Progress(), cast(Batch, None)
+    progress.on_epoch_start(cast(Loop, loop))
+    for number in range(1, 5):
+        loop.batch = number
+        progress.on_batch_end(cast(Loop, loop), batch)
+    progress.on_validation_batch(cast(Loop, loop), batch, torch.empty(0))
+    progress.on_epoch_start(cast(Loop, loop))
+    progress.on_batch_end(cast(Loop, loop), batch)
+    assert capfd.readouterr().err == (
+        "epoch 2/3: batch 2 of 4, 11 s\n"
+        "epoch 2/3: batch 4 of 4, 23 s\n"
+        "epoch 2/3: validation, 50 s\n"
+    )

@@ -3,12 +3,14 @@
 import platform
 import resource
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, fx, nn
 
+from darkroom.errors import ParamsError
 from darkroom.params.train import FitConfig
 from darkroom.training.device import choose_precision, deterministic, keep_freed_memory
 from tests.support.interrupted import network, train
@@ -102,11 +104,22 @@ def test_what_an_accelerator_cannot_compute_the_same_twice_is_a_warning() -> Non
 
 def test_compiled_networks_are_deterministic_too() -> None:
     switch = torch._inductor.config
+    if not hasattr(switch, "deterministic"):
+        pytest.skip(f"torch {torch.__version__} has no such switch")
     with deterministic(torch.device("cpu"), compiled=True):
         assert torch.get_deterministic_debug_mode() == 2
         assert switch.deterministic
     assert torch.get_deterministic_debug_mode() == 0
     assert not switch.deterministic
+
+
+def test_a_compiler_without_the_switch_is_refused_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch._inductor, "config", SimpleNamespace())
+    refused = pytest.raises(ParamsError, match=r"not repeatable[\s\S]*train.deterministic to false")
+    with refused, deterministic(torch.device("cuda"), compiled=True):
+        pass
+    with deterministic(torch.device("cuda"), compiled=True, enabled=False):
+        pass
 
 
 def test_what_is_not_compiled_does_not_import_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

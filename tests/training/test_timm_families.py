@@ -79,7 +79,7 @@ def test_a_saved_network_is_exported_as_a_graph(backbone: str, side: int, tmp_pa
     save_model(tmp_path / "m", build_network(seed=5, **arguments), {"model": arguments})
     loaded, _ = load_model(tmp_path / "m")
     images = torch.rand(2, 3, side, side)
-    exported = torch.export.export(loaded, (images,)).module()
+    exported = torch.export.export(loaded, (images,), strict=False).module()
     with torch.inference_mode():
         torch.testing.assert_close(exported(images), loaded(images), rtol=1e-5, atol=1e-6)
 

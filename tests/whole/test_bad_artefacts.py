@@ -31,7 +31,7 @@ MISSING = [
     ("evaluate", "data/raw/tiny", "fetch"),
     ("evaluate", "data/start/tiny/split.csv", "split"),
     ("predict", "data/processed/tiny", "preprocess"),
-    ("predict", "models/tiny", "train"),
+    ("predict", "models/tiny", "dvc repro train@tiny-0`"),
     ("predict", "data/start/tiny/split.csv", "split"),
     ("submission", "data/predictions/tiny/test/fold0.arrow", "predict"),
     ("submission", "reports/tiny/decision.json", "evaluate"),

@@ -168,7 +168,7 @@ def unseen_label(root: Path) -> None:
         remove("params.yaml"),
         "index",
         2,
-        ("params.yaml: there is no such file\n  to do: run in the project's root folder",),
+        ("params.yaml: there is no such file\n  to do: run in the project's root folder;",),
         first="index",
     ),
     Case(

@@ -54,6 +54,7 @@ FIXES = {
     **dict.fromkeys(DISK_FULL, "free some space and run again"),
     errno.EFBIG: "raise the limit of a file's size (ulimit -f), or use a file system that allows "
     "more",
+    errno.ENAMETOOLONG: "choose a shorter name, or a folder with a shorter path",
     errno.EROFS: "mount the disk for writing, or work in a folder of another one",
     errno.EISDIR: "a folder stands where a file is needed: move it away",
     errno.ENOTDIR: _NO_FOLDER,
@@ -202,9 +203,10 @@ def _run(options: dict[str, Any]) -> int:
         if trial := options.pop("trial", None):
             return _run_trial(trial, name, options)
         if verb == "predict" and "out" in options:  # of new pictures: no stage
+            context = read_context(name)
             module = import_module("darkroom.cli.predict")
             begin()
-            return module.run(context=read_context(name), **options) or 0
+            return module.run(context=context, **options) or 0
         if verb == "predict" and options["part"] is None:
             return max([_run_stage(verb, name, options | {"part": part}) for part in PARTS])
         if verb in STAGES:

@@ -1,6 +1,7 @@
 """The arguments of the command line: its verbs, their names and options."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,7 @@ TRIALS = {
     "overfit": "learn a few images by heart, or say what is wrong; nothing of it is kept",
 }
 STAGES = {
-    CHECK_PARAMS: "check params.yaml, and put aside what its earlier states left",
+    CHECK_PARAMS: "check params.yaml; move away what it no longer names, to .darkroom/dropped",
     "fetch": "draw the sample, or fetch or copy the raw files, and list them",
     "index": "read the raw tables into one canonical table",
     "split": "cut the training images into folds",
@@ -41,6 +42,9 @@ def parse(arguments: Sequence[str] | None) -> dict[str, Any]:
     DVC quotes what it puts behind an option, and nothing else.
     """
     top = parser()
+    if arguments == [] or (arguments is None and len(sys.argv) == 1):
+        top.print_help(sys.stderr)
+        top.exit(2)
     options = vars(top.parse_args(arguments))
     is_named = {"name", "stage"} & options.keys()
     if options["verb"] in STAGES and options["verb"] != CHECK_PARAMS and not is_named:
@@ -70,8 +74,10 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     top = argparse.ArgumentParser(
         prog="darkroom",
-        description="From a folder of competition images to a checked Kaggle submission.",
-        epilog="`dvc repro` runs the stages in order, and only those that an edit touches. "
+        description="From a folder of competition images to a checked Kaggle submission. "
+        "Begin with `darkroom doctor`, then `darkroom new FOLDER`.",
+        epilog="`dvc repro` runs the stages (the verbs from params to blend) in order, and "
+        "only those that an edit touches. `darkroom VERB --help` says more. "
         "Exit codes: 2 parameters or usage, 3 data, 4 Kaggle or another server, "
         "5 resources, 6 an artefact not to be trusted, 70 an error of Darkroom itself.",
     )
@@ -87,7 +93,8 @@ def parser() -> argparse.ArgumentParser:
     _add_export(verbs)
     _add_kaggle(verbs)
     _add_bundle(verbs)
-    verbs.add_parser("summary", help="print every submission's path, score and checks")
+    purpose = "print every submission's path, score and checks"
+    verbs.add_parser("summary", help=purpose, description=_sentence(purpose))
     _add_report(verbs)
     _add_lists(verbs)
     new = verbs.add_parser(
@@ -104,7 +111,12 @@ def parser() -> argparse.ArgumentParser:
         description="Print versions, GPU, disk, Kaggle account, DVC and write access; say what is "
         "wrong, and what to do. No server is asked. Exit code 5: something is wrong.",
     )
-    verbs.add_parser("schema", help="print the JSON schema of params.yaml")
+    verbs.add_parser(
+        "schema",
+        help="print the JSON schema of params.yaml",
+        description="Print the JSON schema of params.yaml, by which an editor completes and checks "
+        "its keys: darkroom schema > params.schema.json.",
+    )
     return top
 
 
@@ -150,8 +162,10 @@ def _add_stage(verbs: _Verbs, stage: str, purpose: str) -> None:
             "--fold",
             type=fold_number,
             default=None if stage == "predict" else 0,
-            help="the fold to hold out; `all` holds out none "
-            + ("(default 0; of new pictures: all folds)" if stage == "predict" else "(default 0)"),
+            help="the fold whose network predicts (default 0; with --images all folds, averaged; "
+            "--raw takes all of them)"
+            if stage == "predict"
+            else "the fold to hold out; `all` holds out none (default 0)",
         )
     if stage == "train":
         trial = verb.add_mutually_exclusive_group()
@@ -247,13 +261,11 @@ def _add_export(verbs: _Verbs) -> None:
         "--fold", type=fold_number, default=0, help="whose network (default 0), or `all`"
     )
     form = verb.add_mutually_exclusive_group(required=True)
-    for word, needs in (
-        ("onnx", "needs `pip install onnx onnxruntime onnxscript`"),
-        ("torchscript", ""),
+    for word, purpose in (
+        ("onnx", "for ONNX Runtime; needs the extra [export]"),
+        ("torchscript", "for torch.jit.load"),
     ):
-        form.add_argument(
-            f"--{word}", dest="form", action="store_const", const=word, help=needs or None
-        )
+        form.add_argument(f"--{word}", dest="form", action="store_const", const=word, help=purpose)
     verb.add_argument(
         "--out", type=Path, metavar="FILE", help="default: exports/NAME-foldN.onnx, or .pt"
     )

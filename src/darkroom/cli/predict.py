@@ -4,7 +4,6 @@ No stage, unlike `predict NAME` alone: it needs models, params.yaml, the decisio
 """
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,17 +14,22 @@ from darkroom.deploy.pictures import find_pictures, predict_pictures
 from darkroom.deploy.predictor import Predictor, blend_predictors, load_folders
 from darkroom.deploy.test_set import read_test_set, write_test_set
 from darkroom.deploy.trained import Surroundings, fold_folders
-from darkroom.errors import ArtifactError, DataError, ParamsError
+from darkroom.errors import ArtifactError, DataError, ParamsError, ResourceError, one_line
 from darkroom.index.table import read_card
 from darkroom.models.device import choose_device
 from darkroom.prediction.blending.saved import read_mixes
 from darkroom.prediction.decision import Decision, read_decision
+from darkroom.project import files
 from darkroom.project.checked_json import ABSENT
 from darkroom.project.paths import PARAMS, Fold
+from darkroom.project.processes import exit_on_signals
+from darkroom.project.work import temporary_work
 from darkroom.raw.archives import Archives
 from darkroom.stages._context import Context
 
 _SUBMISSION_SUFFIXES = (".csv", ".csv.gz")
+_TEMPORARY = "darkroom-predict-"
+_OF_STAGES = ("data", "models", "reports")
 
 
 def run(
@@ -41,20 +45,28 @@ def run(
     has_masks = context.section.data.task == "segmentation"
     if overlay and (images is None or not has_masks):
         raise ParamsError("--overlay draws masks on new pictures", expected="--images, and masks")
-    _check_out(out, masks=has_masks and images is not None, is_submission=images is None)
+    has_masks = has_masks and images is not None
+    _check_out(out, masks=has_masks, is_submission=images is None)
+    _check_place(context, out)
     for path in filter(None, (images, raw)):
         if not path.exists():
             raise DataError("it is not there", file=path, fix="correct the path")
     if images is not None and out.exists() and out.resolve().is_relative_to(images.resolve()):
-        raise ParamsError("the result would replace what it is made of", found=f"--out {out}")
+        raise ParamsError(
+            "the result would replace what it is made of",
+            found=f"--out {out}",
+            fix="name another file",
+        )
     if raw is not None:
         _check_raw(raw, out)
-    predictor = load_predictor(context, fold, needs_card=raw is not None)
-    with tempfile.TemporaryDirectory(prefix="darkroom-") as scratch:
+    unfinished = files.unfinished_folder(out) if has_masks else (files.unfinished_file(out),)
+    with exit_on_signals(), temporary_work(_TEMPORARY, unfinished) as scratch:
+        _try_writing(out, unfinished[0])
+        predictor = load_predictor(context, fold, needs_card=raw is not None)
         if images is not None:
-            _predict_pictures(context.name, predictor, images, out, Path(scratch), overlay)
+            _predict_pictures(context.name, predictor, images, out, scratch, overlay)
         elif raw is not None:
-            _predict_test_set(context, predictor, raw, out, Path(scratch))
+            _predict_test_set(context, predictor, raw, out, scratch)
 
 
 def _check_out(out: Path, *, masks: bool, is_submission: bool) -> None:
@@ -66,11 +78,15 @@ def _check_out(out: Path, *, masks: bool, is_submission: bool) -> None:
                 "the kind of table to write is not known",
                 found=f"--out {out}",
                 expected=f"a name that ends in {', '.join(suffixes)}",
+                fix=f"write --out {out}{suffixes[0]}, say",
             )
         return
     if out.name.endswith(TABLE_SUFFIXES):
         raise ParamsError(
-            "masks are written into a folder", found=f"--out {out}", expected="a new folder"
+            "masks are written into a folder",
+            found=f"--out {out}",
+            expected="a new folder",
+            fix=f"write --out {out.name.split('.')[0]}, say",
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ParamsError(
@@ -79,6 +95,43 @@ def _check_out(out: Path, *, masks: bool, is_submission: bool) -> None:
             expected="a new or empty folder",
             fix="name another folder, or remove this one",
         )
+
+
+def _check_place(context: Context, out: Path) -> None:
+    """Refuse to write where stages do."""
+    root, place = context.paths.root.resolve(), out.parent.resolve() / out.name
+    folders = [name for name in _OF_STAGES if place.is_relative_to(root / name)]
+    facts = place.with_name(f"{place.name.removesuffix('.gz').removesuffix('.csv')}.json")
+    if folders or (place.parent == root / "submissions" and place.exists() and facts.exists()):
+        raise ParamsError(
+            f"what stages write stands in {folders[0]}"
+            if folders
+            else "this is the submission that a stage wrote",
+            found=f"--out {out}",
+            expected=f"a place outside of {', '.join(_OF_STAGES)}",
+            fix="name another file or folder",
+        )
+
+
+def _try_writing(out: Path, unfinished: Path) -> None:
+    """Try to make a file or folder where results will stand: they may be hours away.
+
+    Raises:
+        OSError: Of `out`: the disk is full, a folder read-only, a name too long.
+        ResourceError: The file system has no place for files of a user's.
+    """
+    folder = next(each for each in out.absolute().parents if each.exists())
+    trial = folder / unfinished.name
+    try:
+        trial.touch()
+        trial.unlink()
+    except FileNotFoundError as error:
+        raise ResourceError(
+            "no file can be made there", file=out, fix="name a file or folder on a disk"
+        ) from error
+    except OSError as error:
+        error.filename = str(out)
+        raise
 
 
 def _check_raw(raw: Path, out: Path) -> None:
@@ -134,14 +187,15 @@ def _rerun(context: Context, stage: str) -> str:
 def _predict_pictures(
     name: str, predictor: Predictor, images: Path, out: Path, scratch: Path, overlay: bool
 ) -> None:
-    pictures, others = find_pictures(images, scratch)
+    pictures, others, errors = find_pictures(images, scratch)
     if others:
-        few = f"{len(others)}, such as {others[0]}"
+        few = f"{len(others)}, such as {one_line(others[0])}"
         print(f"{name}: files that are no pictures, and are left out: {few}", file=sys.stderr)
-    total = len(pictures)
+    total = len(pictures) + len(errors)
     _announce(name, total, predictor)
     with tqdm(total=total, desc=f"predict {name}", unit="img", disable=None) as bar:
-        errors = predict_pictures(predictor, pictures, out, bar.update, overlay=overlay)
+        bar.update(len(errors))
+        errors += predict_pictures(predictor, pictures, out, bar.update, overlay=overlay)
     print(f"{name}: {total - len(errors)} pictures, in {out}")
     for line in errors:  # all of them: which pictures lack an answer matters to the user
         print(f"{name}: {line}", file=sys.stderr)
@@ -183,8 +237,15 @@ def require_all_folds(context: Context, predictor: Predictor) -> None:
         if isinstance(info.get("fold"), int)
     }
     networks = tuple(numbered[fold] for fold in sorted(numbered))
-    is_whole = len(predictor.networks) == len(context.folds)
-    if not is_whole or (context.blend is None and predictor.decision.networks != networks):
+    if len(predictor.networks) < len(context.folds):
+        raise ArtifactError(
+            "the decision is that of all folds, and fewer predict here",
+            file=context.paths.decision,
+            found=", ".join(f"fold {fold}" for fold in numbered) or "fold all",
+            expected=", ".join(f"fold {fold}" for fold in context.folds),
+            fix="leave --fold out",
+        )
+    if context.blend is None and predictor.decision.networks != networks:
         raise ArtifactError(
             "it was chosen on the predictions of other networks than those that predict here",
             file=context.paths.decision,

@@ -7,7 +7,7 @@ from darkroom.cli.check import check_file, require_written
 from darkroom.errors import ArtifactError
 from darkroom.params import file
 from darkroom.project.paths import PARAMS, Layout
-from darkroom.project.score_files import baselines, read_scores
+from darkroom.project.score_files import baseline_of, read_scores
 
 
 def run() -> int:
@@ -59,7 +59,7 @@ def _headlines(paths: Layout) -> list[tuple[str, str]]:
 def _headline(scores: Mapping[str, float | None]) -> str:
     """Return the first metric beside its baseline, which does not look at the images."""
     name, value = next(iter(scores.items()))
-    baseline = next((scores[key] for key in baselines(name) if scores.get(key) is not None), None)
+    baseline = baseline_of(scores, name)
     beside = "" if baseline is None else f" (baseline: {baseline:.4f})"
     leaked = scores.get("leaked_images")
     mark = f", {leaked} of them LEAKED: its first weights have learned them" if leaked else ""

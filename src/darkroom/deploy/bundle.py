@@ -108,15 +108,15 @@ def write_bundle(out: Path, kernel: Kernel, paths: Layout, models: Models, cache
         files.write(dataset / PARAMS, public.encode())
         files.make_folder(part / KERNEL)
         write_kernel(part / KERNEL, kernel)
+        metadata = {"title": kernel.slug, "id": kernel.ref, "licenses": [{"name": "other"}]}
+        write_pretty(dataset / METADATA, metadata)
         contents = {
             "name": kernel.name,
             "requirements": [wheel.name.split("-")[0], *requirements],
             "files": names,
-            "kernel": {path.name: file_sha256(path) for path in sorted((part / KERNEL).iterdir())},
+            "sha256": {place: file_sha256(path) for place, path in _files_in(part)},
         }
         write_pretty(dataset / CONTENTS, contents)
-        metadata = {"title": kernel.slug, "id": kernel.ref, "licenses": [{"name": "other"}]}
-        write_pretty(dataset / METADATA, metadata)
         return sum(entry.stat().st_size for entry in files.walk_files(part))
 
 
@@ -162,22 +162,22 @@ def require_place(out: Path) -> None:
 
 
 def _not_of_a_bundle(out: Path) -> list[str]:
-    """Return what in a folder is not as `write_bundle` wrote it, but for models and wheels."""
+    """Return what in a folder is not as `write_bundle` wrote it."""
     if not out.is_dir():
         return [out.name]
-    contents: Any = {}
-    with suppress(OSError, ValueError):
-        contents = json.loads((out / DATASET / CONTENTS).read_text())
-    is_whole = isinstance(contents, dict) and {"files", "kernel"} <= contents.keys()
-    names = {CONTENTS, METADATA, *contents["files"].values()} if is_whole else set[str]()
-    digests = contents["kernel"] if is_whole else {}
-    others = []
-    for entry in files.walk_files(out):
-        path = Path(entry.path)
-        place = path.relative_to(out)
-        folder = place.parent.as_posix()
-        is_data = folder == DATASET and (place.name in names or place.suffix == ".whl")
-        is_notebook = folder == KERNEL and digests.get(place.name) == file_sha256(path)
-        if not (is_whole and (is_data or is_notebook)):
-            others.append(place.as_posix())
-    return sorted(others)
+    digests: Any = None
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        digests = json.loads((out / DATASET / CONTENTS).read_text())["sha256"]
+    if not isinstance(digests, dict):
+        return [place for place, _ in _files_in(out)] or [DATASET]
+    return [
+        place
+        for place, path in _files_in(out)
+        if place != f"{DATASET}/{CONTENTS}" and digests.get(place) != file_sha256(path)
+    ]
+
+
+def _files_in(folder: Path) -> list[tuple[str, Path]]:
+    """Return the files of a folder by their place in it, sorted."""
+    paths = [Path(entry.path) for entry in files.walk_files(folder)]
+    return sorted((path.relative_to(folder).as_posix(), path) for path in paths)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from darkroom.deploy.predictor import Predictor
-from darkroom.errors import ArtifactError, DarkroomError, ParamsError, one_line
+from darkroom.errors import ArtifactError, DarkroomError, ParamsError, ResourceError, one_line
 from darkroom.images.codec import Pixels
 from darkroom.models.sizes import Sizes
 from darkroom.prediction.networks.predict import predict
@@ -330,11 +330,18 @@ def _refusing(model: Mapping[str, Any], form: Format) -> Iterator[None]:
 
 
 def require_onnx() -> None:
-    """Refuse to begin without the packages of the extra `export`.
+    """Refuse to begin without the packages of the extra `export`, or with a torch that is too old.
 
     Raises:
-        ResourceError: One of them is not installed.
+        ResourceError: One of them is not installed; or torch cannot write our networks.
     """
+    if torch.__version__.startswith("2.6."):
+        raise ResourceError(
+            "this torch cannot write ONNX",
+            found=f"torch {torch.__version__}",
+            expected="a newer one (2.15 is tested)",
+            fix="install a newer torch, or write TorchScript: --torchscript",
+        )
     with extras_needed(instead="write TorchScript: --torchscript"):
         import onnx  # noqa: PLC0415, F401  (an extra)
         import onnxruntime  # noqa: PLC0415, F401
@@ -395,6 +402,7 @@ def _write_torchscript(
 ) -> None:
     """Write a traced network: a script needs annotations that most networks lack."""
     trace: Callable[..., Any] = torch.jit.trace  # without types
+    network.requires_grad_(False)  # the file holds it: its outputs turn into arrays as they are
     traced = trace(network, torch.from_numpy(example), check_trace=False)
     extra = {DESCRIPTION: json.dumps(about)}
     torch.jit.save(traced, file, _extra_files=extra)

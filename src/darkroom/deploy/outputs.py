@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +19,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from darkroom.deploy.predictor import Predictor
+from darkroom.errors import DataError
 from darkroom.images import sheets
 from darkroom.images.class_pictures import draw_masks
 from darkroom.images.codec import Pixels
@@ -33,6 +35,7 @@ Rows = tuple[list[str], list[str] | None, Floats]
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet")
 BETWEEN_LABELS = "|"
 NAME = "image"
+_MOST_BYTES = 245  # of a file's name and ending, before a number; file systems take 255
 _ANSWER = {"multilabel": "labels", "regression": "grade"}  # of other tasks: label
 
 
@@ -207,11 +210,15 @@ def _unique_stems(names: Iterable[str], endings: Sequence[str]) -> dict[str, Pur
         >>> stems = _unique_stems(["a.jpg", "b.jpg", "b.png", "../b.png"], [".png"])
         >>> [stem.as_posix() for stem in stems.values()]
         ['a', 'b.jpg', 'b.png', 'b.png_2']
+        >>> [stem.as_posix() for stem in _unique_stems(["a.jpg", "a.png/b.png"], [".png"]).values()]
+        ['a.jpg', 'a.png/b']
     """
-    paths = {name: _relative(name) for name in names}
+    room = _MOST_BYTES - max(len(os.fsencode(ending)) for ending in endings)
+    paths = {name: _shortened(_relative(name), room) for name in names}
     counts = Counter(path.with_suffix("") for path in paths.values())
     stems = dict[str, PurePosixPath]()
-    results = set[PurePosixPath]()
+    # A folder may be called like a file: that of "a.jpg" beside "a.png/b.png".
+    results = {folder for path in paths.values() for folder in path.parents}
     for name, path in paths.items():
         bare = path.with_suffix("")
         first = [bare, path] if counts[bare] == 1 else [path]
@@ -225,6 +232,17 @@ def _unique_stems(names: Iterable[str], endings: Sequence[str]) -> dict[str, Pur
     return stems
 
 
+def _shortened(path: PurePosixPath, room: int) -> PurePosixPath:
+    """Return a path whose name has so many bytes at most.
+
+    Example:
+        >>> _shortened(PurePosixPath("a/bé.jpg"), 2).as_posix()
+        'a/b'
+    """
+    data = os.fsencode(path.name)
+    return path if len(data) <= room else path.with_name(data[:room].decode(errors="ignore"))
+
+
 def _relative(name: str) -> PurePosixPath:
     """Return the path below a folder of results that a picture's name means.
 
@@ -234,7 +252,11 @@ def _relative(name: str) -> PurePosixPath:
         >>> _relative("//server/a.jpg").as_posix()
         'server/a.jpg'
     """
-    parts = PurePosixPath(paths_of(name)[0]).parts
+    try:
+        path = (paths_of(name) or [name])[0]
+    except DataError:  # no list of paths, and no picture
+        path = name
+    parts = PurePosixPath(path).parts
     # A root may be "//", too: with one, the path would lead out of the folder.
     below = [part for part in parts if part.strip("/") and part not in ("..", ".")]
     return PurePosixPath(*below or ("picture",))

@@ -1,7 +1,10 @@
 """Predict new pictures, of a folder, an archive or a table of paths: a batch at a time."""
 
+import json
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +18,7 @@ from darkroom.raw.archives import Archives
 from darkroom.raw.images import dicom
 from darkroom.raw.images.reader import ImageReader, paths_of
 from darkroom.raw.tables import Table, read_table
+from darkroom.raw.tables.table import EmptyTableError
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
@@ -42,7 +46,22 @@ class Picture(NamedTuple):
     archives: Archives
 
 
-def find_pictures(where: Path, scratch: Path) -> tuple[list[Picture], list[str]]:
+class Listing(NamedTuple):
+    """What a folder, an archive or a table lists.
+
+    Attributes:
+        pictures: Sorted by name, or in the order of the table.
+        others: The names of files that are no pictures.
+        errors: A line for each file of a folder that can't be read safely: a link to a folder, a
+            pipe, a name that is not UTF-8.
+    """
+
+    pictures: list[Picture]
+    others: list[str]
+    errors: list[str]
+
+
+def find_pictures(where: Path, scratch: Path) -> Listing:
     """Return the pictures of a folder at any depth, of an archive, of a table, or one alone.
 
     Args:
@@ -50,22 +69,21 @@ def find_pictures(where: Path, scratch: Path) -> tuple[list[Picture], list[str]]
             holds the path of a file; paths are absolute, or relative to the table's folder.
         scratch: Where large archives are unpacked.
 
-    Returns:
-        The pictures, sorted by name or in the order of the table; and the names of other files.
-
     Raises:
         DataError: There are no pictures, or the table names none.
     """
     where = where.absolute()
     suffix = where.name.lower()
     if where.is_file() and suffix.endswith(TABLES):
-        return _of_table(where, scratch), []
-    archives = Archives(where.parent, scratch)
+        return Listing(_of_table(where, scratch), [], [])
+    faults: dict[str, list[DataError]] = {}
+    archives = Archives(where.parent, scratch, errors=faults)
     if where.is_dir() or suffix.endswith(CONTAINER_SUFFIXES):
         paths = archives.paths(where.name)
     else:
         paths = [where.name]
     prefix = f"{where.name}/"
+    errors = [one_line(error) for error in faults.get(where.name, [])]
     pictures = [
         Picture(path.removeprefix(prefix), path, archives)
         for path in paths
@@ -77,38 +95,68 @@ def find_pictures(where: Path, scratch: Path) -> tuple[list[Picture], list[str]]
             file=where,
             found=f"{len(paths)} other files",
             expected=f"files that end in {', '.join(SUFFIXES)}",
+            fix="put pictures there, or name another folder, archive or table",
+            details=errors,
         )
     others = [path.removeprefix(prefix) for path in paths if not path.lower().endswith(SUFFIXES)]
-    return pictures, others
+    return Listing(pictures, others, errors)
 
 
 def _of_table(file: Path, scratch: Path) -> list[Picture]:
     """Return the pictures whose paths stand in a column of a table."""
-    folder = file.parent
-    here = Archives(folder, scratch)
-    table = read_table(here, file.name)
-    column = _path_column(table, here)
-    elsewhere: dict[Path, Archives] = {}
-    pictures = []
-    for cell in table.names(column):
-        path = Path(cell)
-        if path.is_absolute() or ".." in path.parts:  # no member of the folder
-            parent = (folder / path).parent
-            archives = elsewhere.setdefault(parent, Archives(parent, scratch))
-            pictures.append(Picture(cell, path.name, archives))
-        else:
-            pictures.append(Picture(cell, cell, here))
-    return pictures
+    roots: dict[Path, Archives] = {}
+
+    def picture(cell: str) -> Picture:
+        root, image = _locate(cell, file.parent)
+        archives = roots.get(root) or roots.setdefault(root, Archives(root, scratch, errors={}))
+        return Picture(cell, image, archives)
+
+    try:
+        table = read_table(picture(file.name).archives, file.name)
+    except EmptyTableError:
+        raise DataError(
+            "this table lists no pictures",
+            file=file,
+            found="a header and no rows",
+            expected="a row a picture",
+            fix="list their paths in a column, or name their folder in place of the table",
+        ) from None
+    return [picture(cell) for cell in table.names(_path_column(table, picture))]
 
 
-def _path_column(table: Table, archives: Archives) -> str:
+def _locate(cell: str, folder: Path) -> tuple[Path, str]:
+    """Return the folder from which an image's files are read, and the image as a reader takes it.
+
+    It is the table's folder, unless paths lead out of it; of these the deepest that holds them,
+    an archive not being one.
+    """
+    try:
+        paths = paths_of(cell)
+    except DataError:  # its reader names it
+        return folder, cell
+    if not any(Path(path).is_absolute() or ".." in Path(path).parts for path in paths):
+        return folder, cell
+    whole = [_whole_path(folder / path) for path in paths]
+    root = Path(os.path.commonpath([path.parent for path in whole]))
+    while not root.is_dir() and root != root.parent:
+        root = root.parent
+    members = [path.relative_to(root).as_posix() for path in whole]
+    return root, members[0] if len(members) == 1 else json.dumps(members)
+
+
+def _whole_path(path: Path) -> Path:
+    """Return an absolute path without `..`; the file's own link stays, as DVC's hides a suffix."""
+    return path.parent.resolve() / path.name if ".." in path.parts else path
+
+
+def _path_column(table: Table, picture: Callable[[str], Picture]) -> str:
     """Return the first column of which one of the first cells names a file.
 
     Raises:
         DataError: There is none.
     """
     for place, name in enumerate(table.header):
-        if any(_is_file(archives, row[place]) for row in table.rows[:_TRIED]):
+        if any(_is_file(picture(row[place])) for row in table.rows[:_TRIED]):
             return name
     first = dict(zip(table.header, table.rows[0], strict=True)) if table.rows else {}
     raise DataError(
@@ -117,17 +165,19 @@ def _path_column(table: Table, archives: Archives) -> str:
         row=table.lines[0] if table.rows else None,
         found=", ".join(f"{name}: {cell!r}" for name, cell in first.items())[:300] or "no rows",
         expected="a column of paths, absolute or from the table's folder on",
+        fix="correct the paths, or put the table beside the pictures",
     )
 
 
-def _is_file(archives: Archives, cell: str) -> bool:
-    """Return whether a cell names files, which may lie in an archive beside the table."""
+def _is_file(picture: Picture) -> bool:
+    """Return whether a cell names files, which may lie in an archive."""
     try:
-        paths = paths_of(cell)
-        if all(path and (archives.root / path).is_file() for path in paths):
+        paths = paths_of(picture.image)
+        if all(path and (picture.archives.root / path).is_file() for path in paths):
             return bool(paths)
-        return any(end in cell for end in CONTAINER_SUFFIXES) and archives.has(cell)
-    except (DataError, OSError):  # no path at all: a long text, say
+        is_in_archive = any(end in picture.image for end in CONTAINER_SUFFIXES)
+        return is_in_archive and picture.archives.has(picture.image)
+    except (DataError, OSError, ValueError):  # no path at all: a long text, say
         return False
 
 
@@ -143,7 +193,7 @@ def predict_pictures(
 
     Args:
         predictor: Of the models.
-        pictures: What `find_pictures` returns.
+        pictures: Of `find_pictures`.
         out: A table (.csv, .csv.gz, .parquet) of labels, classes or values; of masks a new folder.
             It appears under its name once complete.
         progress: Called with the number of pictures that are done.
@@ -195,11 +245,12 @@ def predict_pictures(
 
 def _readers(predictor: Predictor, pictures: Sequence[Picture]) -> dict[int, list[ImageReader]]:
     """Return the readers of each `Archives`, by its id: one for each preparation."""
-    readers: dict[int, list[ImageReader]] = {}
+    alike: dict[int, tuple[Archives, list[str]]] = {}
     for picture in pictures:
-        key = id(picture.archives)
-        if key not in readers:
-            readers[key] = [
-                each.reader(picture.archives, [picture.image]) for each in predictor.preparations
-            ]
-    return readers
+        _, images = alike.setdefault(id(picture.archives), (picture.archives, []))
+        with suppress(DataError):  # no list of paths: an error of this picture alone
+            images += [picture.image] if paths_of(picture.image) else []
+    return {
+        key: [each.reader(archives, images) for each in predictor.preparations]
+        for key, (archives, images) in alike.items()
+    }

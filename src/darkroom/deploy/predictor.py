@@ -23,6 +23,7 @@ from darkroom.deploy.preparation import Preparation, PreparedImage, batches_of
 from darkroom.deploy.trained import Surroundings, fold_folders, is_model, surroundings
 from darkroom.errors import ArtifactError, DataError, ParamsError
 from darkroom.images.geometry import RGB, restore
+from darkroom.images.levels import levels_of
 from darkroom.images.objects import plane_objects
 from darkroom.models.device import choose_device, prediction_dtype
 from darkroom.models.saved import load_model
@@ -41,6 +42,7 @@ from darkroom.prediction.decision import (
 from darkroom.prediction.networks.predict import predict
 from darkroom.prediction.networks.tta import tta_of
 from darkroom.prediction.predictions import Header, Prediction, as_stored
+from darkroom.raw.archives import Archives
 from darkroom.store.loader import Batch
 from darkroom.store.shard import ShardFormat
 from darkroom.tasks.planes import MaskClasses
@@ -55,8 +57,8 @@ _SHARED = (*_NEEDED, "exclusive", "channels")  # by the models of one predictor
 class Predictor:
     """One or several networks of a competition, whose predictions are averaged; or a blend's.
 
-    Call it with pictures, uint8 (H, W, C) of any sizes; see `__call__`. It may be called again and
-    again, from one thread.
+    Call it with pictures, uint8 (H, W, C) of any sizes, or their paths; see `__call__`. It may be
+    called again and again, from one thread.
 
     Attributes:
         networks: In eval mode.
@@ -98,35 +100,54 @@ class Predictor:
         exclusive = bool(info.get("exclusive"))
         return MaskClasses(exclusive, exclusive and has_background)
 
-    def __call__(self, pictures: Sequence[NDArray[Any]]) -> Floats | list[Floats]:
+    def __call__(
+        self, pictures: Iterable[NDArray[Any] | str | os.PathLike[str]]
+    ) -> Floats | list[Floats]:
         """Return the probabilities of pictures.
 
         Args:
-            pictures: uint8 (H, W, C), RGB where C is 3, of any sizes; grey may be (H, W).
+            pictures: uint8 (H, W, C), RGB where C is 3, of any sizes; grey may be (H, W). Or paths
+                of pictures, which are read as the pipeline reads them.
 
         Returns:
             float32 (N, K): of labels and classes, 0 to 1; of a regression, its values. For masks a
             list of float32 (K, H, W), each at the size of its picture.
 
         Raises:
-            DataError: A picture is no such array, or it stands alone and not in a list.
+            DataError: A picture is no such array, can't be read, or stands alone and not in a list.
             ResourceError: Memory ran out.
         """
-        if not isinstance(pictures, Iterable) or getattr(pictures, "ndim", None) in (2, 3):
+        is_text = isinstance(pictures, str | bytes)  # which would be taken for its letters
+        is_array = getattr(pictures, "ndim", None) in (2, 3)  # (H, W, C): for H grey pictures
+        if is_text or is_array or not isinstance(pictures, Iterable):
             shape = getattr(pictures, "shape", type(pictures).__name__)
-            raise DataError(  # one of (H, W, C) would be taken for H grey ones
+            raise DataError(
                 "these are no pictures", found=shape, expected="a list of them, even of one"
             )
-        images = (
-            tuple(each.prepare(picture, f"picture {n}") for each in self.preparations)
-            for n, picture in enumerate(pictures)
-        )
-        predictions = list(self.predictions(images))
+        predictions = list(self.predictions(self._prepared(pictures)))
         if self.task == "segmentation":
             return [planes for some in predictions for planes in self.restored(some)]
         if not predictions:
             return np.empty((0, self.infos[0]["model"]["outputs"]), np.float32)
         return np.concatenate([some.probabilities for some in predictions])
+
+    def _prepared(
+        self, pictures: Iterable[NDArray[Any] | str | os.PathLike[str]]
+    ) -> Iterator[tuple[PreparedImage, ...]]:
+        """Yield pictures as each network takes them."""
+        folders: dict[Path, Archives] = {}
+        for number, picture in enumerate(pictures):
+            if not isinstance(picture, str | os.PathLike):
+                yield tuple(
+                    each.prepare(picture, f"picture {number}") for each in self.preparations
+                )
+                continue
+            path = Path(picture).absolute()
+            archives = folders.get(path.parent) or Archives(path.parent, path.parent, errors={})
+            folders[path.parent] = archives
+            readers = (each.reader(archives, [path.name]) for each in self.preparations)
+            pairs = zip(self.preparations, readers, strict=True)
+            yield tuple(each.read(reader, path.name, str(picture)) for each, reader in pairs)
 
     @property
     def preparations(self) -> tuple[Preparation, ...]:
@@ -237,13 +258,21 @@ def load(
         accelerator: auto, cpu, cuda or mps; None: as the section `predict` says.
 
     Raises:
+        ResourceError: This machine has no such accelerator.
         ArtifactError: A model is absent or damaged; models do not go together; or the decision or
             params.yaml beside them are of other models.
-        ParamsError: The params.yaml beside them is invalid.
+        ParamsError: The params.yaml beside them is invalid, or an argument.
     """
-    listed = [models] if isinstance(models, str | os.PathLike) else list(models)
-    if not listed:
-        raise ParamsError("no models to load", expected="models/NAME, or models/NAME/fold0")
+    listed: list[Any] = [models]
+    if not isinstance(models, str | os.PathLike) and isinstance(models, Iterable):
+        listed = list(models)
+    odd = [each for each in listed if not isinstance(each, str | os.PathLike)]
+    if odd or not listed:
+        raise ParamsError(
+            "these are no models",
+            found=", ".join(map(repr, odd)) or "an empty list",
+            expected="models/NAME, or models/NAME/fold0; or a list of such paths",
+        )
     folders: list[Path] = []
     for path in map(Path, listed):
         if is_model(path):
@@ -269,12 +298,13 @@ def load_folders(
         accelerator: None: as the section `predict` says.
         decision: None: the one that stands beside them.
     """
-    loaded = [load_model(folder) for folder in folders]
-    infos = tuple(info for _, info in loaded)
-    _require_alike(folders, infos)
     choice = beside.section.predict if beside and beside.section else Predict.model_validate({})
     if accelerator is not None:
         choice = choice.model_copy(update={"accelerator": accelerator})
+    choose_device(choice.accelerator)  # absent ones are refused before anything is loaded
+    loaded = [load_model(folder) for folder in folders]
+    infos = tuple(info for _, info in loaded)
+    _require_alike(folders, infos)
     return Predictor(
         networks=tuple(network for network, _ in loaded),
         infos=infos,
@@ -375,7 +405,6 @@ def _preparation(folder: Path, info: Mapping[str, Any], beside: Surroundings | N
             fix=fix,
         )
     choices |= learned
-    pair = choices["levels"]
     return Preparation(
         ShardFormat(
             info["height"],
@@ -385,7 +414,7 @@ def _preparation(folder: Path, info: Mapping[str, Any], beside: Surroundings | N
             info.get("channels", RGB),
         ),
         choices["quality"],
-        (pair[0], pair[1]) if isinstance(pair, list) else pair,
+        levels_of(choices["levels"]),
     )
 
 

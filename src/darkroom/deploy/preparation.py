@@ -68,7 +68,7 @@ class Preparation:
                 file=name,
                 found=type(picture).__name__,
                 expected="an array of numpy",
-                fix="pass numpy.asarray(picture)",
+                fix="pass numpy.asarray(picture), or its path",
             )
         pixels = picture[:, :, None] if picture.ndim == 2 else picture
         channels = self.format.channels

@@ -7,20 +7,21 @@ they are decoded as they are (`decode_deep`). Whatever would need a guess (float
 several pictures in one file) is refused.
 """
 
+import ctypes
 import io
 import logging
 import re
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError, _imaging
 
 from darkroom.errors import ArtifactError, DarkroomError, DataError
 from darkroom.images import levels, pages, png
@@ -33,7 +34,13 @@ MAX_PIXELS = 2**27
 """134 million pixels, 403 MB as RGB: a header that claims more is refused, nothing allocated."""
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # errors are reported as DataError
+# Errors are reported as DataError. libtiff, in Pillow, would print its own words to stderr, too;
+# where it can't be reached (Windows, or linked into Pillow without its names) it does.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+with suppress(OSError, AttributeError):
+    _libtiff = ctypes.CDLL(_imaging.__file__)
+    _libtiff.TIFFSetErrorHandler(None)
+    _libtiff.TIFFSetWarningHandler(None)
 _RGB_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 _GREY_16_MODES = {"I;16", "I;16L", "I;16B", "I;16N"}
 _DEEP_MODES = {"I", "F"}  # integers and floats of 32 bits

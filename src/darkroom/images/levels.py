@@ -12,9 +12,22 @@ Samples = NDArray[Any]
 Levels = tuple[float, float] | Literal["auto"] | None
 """The samples that become 0 and 255; "auto": those of each image; None: none are mapped."""
 
+Setting = list[float] | Literal["auto"] | None
+"""Levels as params.yaml and model.json have them."""
+
 AUTO_PERCENTILES = (0.1, 99.9)
 KEY = "preprocess.levels"
 ADVICE = f"set {KEY}: auto, or {KEY}: [lo, hi], the values that become 0 and 255"
+
+
+def levels_of(setting: Setting) -> Levels:
+    """Return levels from what params.yaml or model.json says of them.
+
+    Example:
+        >>> levels_of([0.0, 4095.0]), levels_of("auto")
+        ((0.0, 4095.0), 'auto')
+    """
+    return (setting[0], setting[1]) if isinstance(setting, list) else setting
 
 
 def to_bytes(samples: Samples, levels: Levels, *, name: str) -> Pixels:

@@ -56,6 +56,7 @@ class Card:
         unknown: Segmentation: whether some pixels may be left out.
         pixels: Where pixels are, if they stand in tables.
         sample: The `CellsDigest` of the judge's sample submission; "" where there is none.
+        names: Multiclass: what people call each class, if not as the submission writes it; else ().
     """
 
     task: str
@@ -74,6 +75,7 @@ class Card:
     unknown: bool = False
     pixels: PixelCells | None = None
     sample: str = ""
+    names: tuple[str, ...] = ()
 
     @property
     def exclusive(self) -> bool:
@@ -101,6 +103,11 @@ class Card:
     def outputs(self) -> tuple[str, ...]:
         """The names of what is predicted, in the order of the model's outputs."""
         return self.classes if self.task == "multiclass" else self.targets
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """What people call `outputs`."""
+        return self.names or self.outputs
 
     @property
     def long(self) -> bool:
@@ -194,7 +201,7 @@ def check_card(card: Card, reserved: Sequence[str]) -> None:
         card.runs.start in (0, 1), "the first pixel has no such number", card.runs.start, "0 | 1"
     )
     _check_targets(card)
-    for what in ("targets", "classes", "header", "label_values", "keys"):
+    for what in ("targets", "classes", "header", "label_values", "keys", "names"):
         odd = ", ".join(repr(name) for name in getattr(card, what) if not is_writable(name))
         expect(not odd, f"{what} hold what is not a line of text", odd, "no control characters")
     expect(len(card.label_values) == 2, "label values are not two", len(card.label_values), 2)
@@ -209,6 +216,10 @@ def check_card(card: Card, reserved: Sequence[str]) -> None:
     legal = (len(card.classes) >= 2) == (card.task == "multiclass")
     what = f"wrong number of classes for the task {card.task}"
     expect(legal, what, counted(card.classes), "two or more for multiclass, none for others")
+    legal = len(set(card.names)) in (0, len(card.classes)) and "" not in card.names
+    expect(
+        legal, "names of classes must differ", counted(card.names), "one for each class, or none"
+    )
 
 
 def _check_targets(card: Card) -> None:
@@ -252,7 +263,10 @@ def _check_header(card: Card) -> None:
 
 def card_values(card: Card) -> dict[str, Any]:
     """Return a card as JSON holds it."""
-    return asdict(card)
+    values = asdict(card)
+    if not card.names:
+        del values["names"]
+    return values
 
 
 def card_from_values(values: dict[str, Any], reserved: Sequence[str]) -> Card:
@@ -261,11 +275,11 @@ def card_from_values(values: dict[str, Any], reserved: Sequence[str]) -> Card:
     Raises:
         DataError, ValueError, TypeError, KeyError: The values are no card.
     """
-    names = [entry.name for entry in fields(Card)]
-    if sorted(values) != sorted(names):
+    expected = [entry.name for entry in fields(Card)]
+    values = {"names": []} | values
+    if sorted(values) != sorted(expected):
         raise ValueError(f"keys {', '.join(sorted(values))}")
-    values = dict(values)
-    lists = ("targets", "classes", "header", "label_values", "keys", "values")
+    lists = ("targets", "classes", "header", "label_values", "keys", "values", "names")
     for name in lists:
         if not isinstance(values[name], list):
             raise TypeError(f"{name}: not a list")

@@ -172,6 +172,7 @@ def _balanced_folds(units: Ints, labels: "csr_array", count: int, rng: np.random
     by_row = labels.tocoo()
     places = (units[by_row.row], by_row.col)
     summed = csr_array((by_row.data, places), shape=(len(sizes), labels.shape[1]))
+    summed.sum_duplicates()  # as scipy 1.13 does not
     return balance_units(sizes, summed, count, rng)[units]
 
 

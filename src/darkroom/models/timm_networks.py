@@ -195,6 +195,8 @@ class _Creator:
                 **sizes,
             )
         except UNSUPPORTED as error:
+            if pretrained and isinstance(error, OSError):  # before huggingface-hub 1 both kinds
+                raise _no_weights(self.backbone, error) from error
             words = str(error)
             if "img_size" in words and isinstance(error, TypeError):
                 raise

@@ -230,6 +230,11 @@ class Data(Source):
         "background. Or what label cells mean: a class, or 0 and 1: {cat: 0, dog: 1}. null is "
         "left out of loss and metric.",
     )
+    names: str | int | dict[int | str, int | str] | None = Field(
+        None,
+        description="What sheets, TensorBoard and reports call the classes, if the submission "
+        "writes codes: {0: healthy, 1: blight}, or a column of train's table.",
+    )
     runs: RunLengths = Field(RunLengths(), description="How run lengths are read and written.")
 
 

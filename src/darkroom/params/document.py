@@ -86,7 +86,9 @@ def read_text(path: Path) -> str:
         return data.decode()
     except FileNotFoundError as error:
         raise ParamsError(
-            "there is no such file", file=path, fix="run in the project's root folder"
+            "there is no such file",
+            file=path,
+            fix="run in the project's root folder; `darkroom new FOLDER` makes a project",
         ) from error
     except UnicodeDecodeError as error:
         raise ParamsError(

@@ -20,6 +20,7 @@ from darkroom.tasks.planes import MaskClasses
 COLUMNS = 4
 PANEL_COLUMNS = 2  # of tiles that show truth, answer and errors
 PANELS = "In each tile the truth, the answer, and where they differ."
+SIGNS = "Wrong labels: + answered though it is not there, − missed."
 FIGURES = 4
 
 
@@ -81,10 +82,16 @@ def draw_page(
         captions,
         columns=PANEL_COLUMNS if has_panels else COLUMNS,
         title=f"{name}: the worst, then the best",
-        text=[" · ".join(figures[:FIGURES]), *([PANELS] if has_panels else [])],
+        text=[" · ".join(figures[:FIGURES]), *_explanation(card)],
         legend=_legend(card) if has_masks else (),
         marks=colours,
     )
+
+
+def _explanation(card: Card) -> list[str]:
+    if card.task == "multilabel":
+        return [SIGNS]
+    return [PANELS] if card.task == "segmentation" and card.planes > 1 else []
 
 
 def _legend(card: Card) -> tuple[tuple[str, sheets.Colour], ...]:
@@ -111,7 +118,7 @@ def _tile(
         return mask_panels(image, mask, answer), "", None
     truth: Any = rows.loc[number, list(card.targets)].to_numpy(np.float64)
     truth = int(truth[0]) if card.task == "multiclass" and not card.soft else truth
-    names = card.classes or card.targets
+    names = card.shown
     caption, is_right = answer_caption(_decoder(card.task, decision), truth, prediction, names)
     return image, caption, sheets.ANSWER_MARKS[is_right]
 

@@ -157,7 +157,7 @@ def _score_reduced(
         of_truth=rows["of_truth"],
         confidence=rows["confidence"],
         training=class_numbers(training[:, 0]),
-        classes=card.classes,
+        classes=card.shown,
         decision=decision,
     )
     constant = constant_prediction(spec, card.task, training, len(card.classes))
@@ -196,7 +196,7 @@ def _multiclass(
         data.predictions,
         class_numbers(data.truth),
         training=class_numbers(training if card.soft else training[:, 0]),
-        classes=card.classes,
+        classes=card.shown,
         decision=decision,
     )
 

@@ -1,7 +1,7 @@
 """Locks on open files, and the block sharing of file systems, as each system has them.
 
-Linux and macOS lock a whole file, alone or shared (flock). Windows locks its first byte, always
-alone: there two readers wait for each other. Either way the lock of a process that dies is free.
+Linux and macOS lock a whole file, alone or shared (flock), Windows its first byte (LockFileEx).
+Either way one process may share a lock several times, and the lock of a process that dies is free.
 """
 
 import os
@@ -10,11 +10,28 @@ import time
 from pathlib import Path
 
 if sys.platform == "win32":
+    import ctypes
     import msvcrt
+    from ctypes.wintypes import DWORD, HANDLE
+
+    class _Overlapped(ctypes.Structure):
+        """Where in a file: its beginning, as all fields are 0."""
+
+        _fields_ = (
+            ("internal", ctypes.c_size_t),
+            ("internal_high", ctypes.c_size_t),
+            ("offset", DWORD),
+            ("offset_high", DWORD),
+            ("event", HANDLE),
+        )
+
+    _lock_file = ctypes.WinDLL("kernel32", use_last_error=True).LockFileEx
+    _lock_file.argtypes = (HANDLE, DWORD, DWORD, DWORD, DWORD, ctypes.POINTER(_Overlapped))
 else:
     import fcntl
 
 _POLL_S = 0.1
+_FAIL_IMMEDIATELY, _EXCLUSIVE = 1, 2  # flags of LockFileEx
 _FICLONE = 0x40049409  # ioctl of Linux: share a file's blocks until one of the two is written
 
 
@@ -43,8 +60,11 @@ def try_lock(handle: int, *, shared: bool = False) -> bool:
     """
     try:
         if sys.platform == "win32":
-            os.lseek(handle, 0, os.SEEK_SET)
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+            # msvcrt.locking has no shared lock: a process that reads twice would wait for itself.
+            flags = _FAIL_IMMEDIATELY | (0 if shared else _EXCLUSIVE)
+            file = msvcrt.get_osfhandle(handle)
+            if not _lock_file(file, flags, 0, 1, 0, ctypes.byref(_Overlapped())):
+                raise ctypes.WinError(ctypes.get_last_error())
         else:
             fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):  # the latter of Windows
@@ -55,7 +75,7 @@ def try_lock(handle: int, *, shared: bool = False) -> bool:
 def wait_lock(handle: int, *, shared: bool = False) -> None:
     """Lock an open file, waiting until it is free; see `try_lock`."""
     if sys.platform == "win32":
-        while not try_lock(handle):  # its own wait gives up after ten tries
+        while not try_lock(handle, shared=shared):
             time.sleep(_POLL_S)
     else:
         fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)

@@ -87,8 +87,13 @@ def path_fault(name: str) -> str:
     return next((fault for fault, is_so in faults.items() if is_so), "")
 
 
-def safe_name(name: str, file: object) -> str:
+def safe_name(name: str, file: object, *, fix: str = _REPACK) -> str:
     """Return the name of an archive's member without "./" and doubled slashes.
+
+    Args:
+        name: The member, with slashes.
+        file: The archive, for messages.
+        fix: What to do about an unsafe name.
 
     Raises:
         DataError: The path leads out of its archive, or could on some system.
@@ -103,7 +108,7 @@ def safe_name(name: str, file: object) -> str:
             file=file,
             found=f"{fault}: {name!r}",
             expected="a relative path such as train/0001.jpg",
-            fix=_REPACK,
+            fix=fix,
         )
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
@@ -117,7 +122,11 @@ def file_kind(mode: int) -> str:
 
 
 def sizes_by_name(
-    file: Path, entries: Iterable[tuple[str, int, str]], *, fix: str = _REPACK
+    file: Path,
+    entries: Iterable[tuple[str, int, str]],
+    *,
+    fix: str = _REPACK,
+    errors: list[DataError] | None = None,
 ) -> dict[str, int]:
     """Return sizes in bytes by member name, junk left out.
 
@@ -125,24 +134,32 @@ def sizes_by_name(
         file: The container, for messages.
         entries: Name, size, and why a member can't be read ("a link", "encrypted"), or "".
         fix: What to do about such a member.
+        errors: Takes the errors of such members, which are then left out; None: the first is
+            raised.
 
     Raises:
         DataError: A member is no regular file, appears twice, or has an unsafe name.
     """
     sizes: dict[str, int] = {}
     for raw, size, fault in entries:
-        name = safe_name(raw, file)
-        if is_junk(name):
-            continue
-        if fault or name in sizes:
-            raise DataError(
-                "a member that can't be read safely",
-                file=file,
-                found=f"{name}: {fault or 'two members of this name'}",
-                expected="regular files, no name twice",
-                fix=fix,
-            )
-        sizes[name] = size
+        try:
+            name = safe_name(raw, file, fix=fix)
+            if is_junk(name):
+                continue
+            if fault or name in sizes:
+                raise DataError(
+                    "a member that can't be read safely",
+                    file=file,
+                    found=f"{name}: {fault or 'two members of this name'}",
+                    expected="regular files, no name twice",
+                    fix=fix,
+                )
+        except DataError as error:
+            if errors is None:
+                raise
+            errors.append(error)
+        else:
+            sizes[name] = size
     return sizes
 
 

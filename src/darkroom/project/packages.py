@@ -25,7 +25,7 @@ EXTRAS = {
     "kaggle": {"kaggle": "kaggle", "kagglehub": "kagglehub", "kagglesdk": "kagglesdk"},
     "dvc": {"dvc": "dvc"},
     "wandb": {"wandb": "wandb"},
-    "mlflow": {"mlflow": "mlflow-skinny"},
+    "mlflow": {"mlflow": "mlflow-skinny", "alembic": "alembic", "sqlalchemy": "sqlalchemy"},
     "export": {"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"},
     "dicom": {"pydicom": "pydicom"},
     "7z": {"py7zr": "py7zr"},

@@ -14,9 +14,8 @@ from typing import Any
 
 from darkroom.project import files
 
-NO_SCORES = ("images", "attributes", "targets", "threshold", "temperature", "leaked_images")
-"""What stands among the scores of an evaluation and is none."""
-_DETAIL = re.compile("|".join((r"baseline_.+", r".+_(of|at_half|median|lowest)", *NO_SCORES)))
+_NO_SCORES = ("images", "attributes", "targets", "threshold", "temperature", "leaked_images")
+_DETAIL = re.compile("|".join((r"baseline_.+", r".+_(of|at_half|median|lowest)", *_NO_SCORES)))
 
 
 def split_scores(scores: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -30,7 +29,7 @@ def split_scores(scores: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
         ({'dice': 0.9, 'baseline_dice': 0.8}, {'threshold': 0.5, 'images': 8})
     """
     first = next(iter(scores), "")
-    shown = {first, next((name for name in baselines(first) if name in scores), first)}
+    shown = {first, next((name for name in _baselines(first) if name in scores), first)}
     alone = {
         name: value
         for name, value in scores.items()
@@ -39,9 +38,34 @@ def split_scores(scores: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
     return alone, {name: value for name, value in scores.items() if name not in alone}
 
 
-def baselines(metric: str) -> tuple[str, str]:
+def score_names(scores: Mapping[str, Any]) -> list[str]:
+    """Return the names of the scores alone, without baselines.
+
+    Example:
+        >>> score_names({"dice": 0.9, "baseline_dice": 0.8, "dice_median": 0.9, "iou": 0.8})
+        ['dice', 'iou']
+    """
+    return [name for name in split_scores(scores)[0] if not name.startswith("baseline_")]
+
+
+def baseline_of(scores: Mapping[str, Any], name: str) -> float | None:
+    """Return the score of what does not look at the image; None where there is none.
+
+    Args:
+        scores: By name.
+        name: Of one of them.
+
+    Example:
+        >>> baseline_of({"dice": 0.9, "baseline_mean_mask": 0.6}, "dice")
+        0.6
+    """
+    values = (scores.get(key) for key in _baselines(name))
+    return next((float(value) for value in values if value is not None), None)
+
+
+def _baselines(metric: str) -> tuple[str, ...]:
     """Return the names that the baseline of a metric may have, the best first."""
-    return f"baseline_{metric}", "baseline_mean_mask"
+    return f"baseline_{metric}", *(["baseline_mean_mask"] if metric == "dice" else [])
 
 
 def write_scores(file: Path, rest_file: Path, scores: Mapping[str, Any], part: str = "") -> None:

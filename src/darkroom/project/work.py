@@ -1,19 +1,23 @@
 """Folders of half-done work: one process at a time, kept until the result is there."""
 
+import json
 import os
 import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from darkroom.errors import ParamsError, ResourceError
 from darkroom.project import files
 from darkroom.project.file_locks import try_lock, wait_lock
 
 LOCK = "work.lock"
 WAITING = "waiting.lock"  # held by every process that waits for the folder
 _POLL_S = 0.2
+_SCRATCH, _UNFINISHED = "scratch", "unfinished.json"
 
 
 @contextmanager
@@ -61,6 +65,71 @@ def half_done(
     finally:
         if handle is not None:
             os.close(handle)
+
+
+@contextmanager
+def temporary_work(kind: str, unfinished: Sequence[Path]) -> Iterator[Path]:
+    """Yield an empty folder among the system's temporary ones, which is removed in any case.
+
+    What a killed run left is removed first: its folder, and its unfinished results.
+
+    Args:
+        kind: How the folder's name begins.
+        unfinished: What the block writes before its results are complete.
+
+    Raises:
+        ParamsError: Something else has the name of an unfinished result, or another run writes it.
+        ResourceError: There is no temporary folder that can be written to.
+    """
+    own = [str(path.absolute()) for path in unfinished]
+    place = _temporary_folder(kind)
+    with half_done(place):
+        scratch = place / _SCRATCH
+        try:
+            _discard_killed(place, kind, own)
+            for path in unfinished:
+                if os.path.lexists(path):
+                    raise ParamsError(
+                        "there is something already where results stand until they are complete",
+                        file=path,
+                        fix="move it away, or remove it if it is of a run that was killed",
+                    )
+            scratch.mkdir()
+            (scratch / _UNFINISHED).write_text(json.dumps(own))
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _temporary_folder(kind: str) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix=kind))
+    except OSError as error:
+        raise ResourceError(
+            "there is no folder for temporary files",
+            found=error.strerror,
+            expected="a folder in which files of some bytes can be written",
+            fix="set TMPDIR to one; look at `df` and `ulimit -f` if there should be one",
+        ) from error
+
+
+def _discard_killed(place: Path, kind: str, own: Sequence[str]) -> None:
+    """Remove what killed runs of this user left; refuse what another run is writing."""
+    for folder in files.matching_files(place.parent, f"{kind}*"):
+        # Others may put links and folders there.
+        is_own = not folder.is_symlink() and folder.stat().st_uid == place.stat().st_uid
+        if folder == place or not is_own:
+            continue
+        unfinished: list[str] = []
+        with suppress(OSError, ValueError):
+            unfinished = json.loads((folder / _SCRATCH / _UNFINISHED).read_text())
+        if discard(folder):
+            for path in map(Path, unfinished):
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(True)
+        elif busy := sorted({*unfinished} & {*own}):
+            raise ParamsError(
+                "another run writes this result", file=busy[0], fix="wait, or name another --out"
+            )
 
 
 def discard(folder: Path) -> bool:

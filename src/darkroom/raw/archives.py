@@ -54,7 +54,9 @@ _MOST_LABELS = 2**16
 _TARS = ("a gzip file", "a tar archive", "binary data")  # the oldest tars have no magic
 _REPACKED = ("a rar archive", "a bzip2 file", "an xz file")
 _DOWNLOAD = "download it again"
-_MOVE = "move it out of the folder, or put the file that is meant in its place"
+_FILL = "put its files into it, or name another folder"
+_RENAME = "correct the path: relative, with slashes, without control characters"
+_MOVE = "move it out of the folder, or put a regular file with a plain name in its place"
 
 
 class _Container(Protocol):
@@ -76,10 +78,18 @@ class Archives:
     Args:
         root: The folder that the containers lie in.
         unpack_folder: Where large compressed tars and 7z archives are unpacked. Need not exist.
+        errors: Takes, by folder, the errors of what can't be read safely in it, and is left out;
+            None: the first is raised.
     """
 
-    def __init__(self, root: Path, unpack_folder: Path) -> None:
-        self.root, self.unpack_folder = Path(root), Path(unpack_folder)
+    def __init__(
+        self,
+        root: Path,
+        unpack_folder: Path,
+        *,
+        errors: dict[str, list[DataError]] | None = None,
+    ) -> None:
+        self.root, self.unpack_folder, self._errors = Path(root), Path(unpack_folder), errors
         self._open: dict[str, _Container] = {}
         # By container and form NFC: the name in it; None for two that look alike.
         self._composed: dict[str, dict[str, str | None]] = {}
@@ -96,21 +106,22 @@ class Archives:
         are not members.
 
         Raises:
-            DataError: The container is absent, broken, unsafe or without files.
+            DataError: The container is absent, broken, unsafe or without files (where errors are
+                taken, a folder or archive may be without).
         """
         sizes = self._container(container).sizes
-        if not sizes and container != ".":  # bare files need not be there
+        if not sizes and container != "." and self._errors is None:  # bare files need not be there
             raise DataError(
                 "holds no files",
                 file=self.root / container,
                 expected="a folder or archive of images",
-                fix=_DOWNLOAD,
+                fix=_FILL if (self.root / container).is_dir() else _DOWNLOAD,
             )
         return [f"{container}/{name}" for name in sizes]
 
     def has(self, path: str) -> bool:
         """Return whether there is such a member in a container that can be read."""
-        label, name = self._split_path(safe_name(path, self.root))
+        label, name = self._split_path(safe_name(path, self.root, fix=_RENAME))
         return self._member_name(label, name) is not None
 
     def size(self, path: str) -> int:
@@ -237,7 +248,7 @@ class Archives:
 
     def _find_member(self, path: str) -> tuple[_Container, str]:
         """Return the container of a path, opened, and the member's name in it."""
-        label, name = self._split_path(safe_name(path, self.root))
+        label, name = self._split_path(safe_name(path, self.root, fix=_RENAME))
         container = self._container(label)
         member = self._member_name(label, name)
         if member is None:
@@ -301,7 +312,8 @@ class Archives:
     def _open_container(self, label: str) -> _Container:
         path = self.root if label == "." else self.root / safe_name(label, self.root)
         if path.is_dir():
-            return _Folder(path, deep=label != ".")
+            errors = None if self._errors is None else self._errors.setdefault(label, [])
+            return _Folder(path, deep=label != ".", errors=errors)
         if not path.exists():
             pick_name(list_names(path.parent), path.name, suffixes=[""], file=path.parent)
         if not path.is_file():
@@ -403,10 +415,11 @@ def _shared(root: Path, unpack_folder: Path) -> Archives:
 class _Folder:
     """A folder's files, at any depth or only its own."""
 
-    def __init__(self, path: Path, *, deep: bool) -> None:
+    def __init__(self, path: Path, *, deep: bool, errors: list[DataError] | None) -> None:
         self._path = path
         with read_errors(path):
-            self.sizes = Members.of_dict(sizes_by_name(path, self._entries(deep), fix=_MOVE))
+            sizes = sizes_by_name(path, self._entries(deep), fix=_MOVE, errors=errors)
+            self.sizes = Members.of_dict(sizes)
         limits.refuse_count(len(self.sizes), path)
 
     def _entries(self, deep: bool) -> Iterator[tuple[str, int, str]]:

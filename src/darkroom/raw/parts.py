@@ -15,8 +15,9 @@ from darkroom.errors import DataError
 from darkroom.project.names import FIRST_PART, list_names
 
 _BUFFER_BYTES = 2**16
-_LOCK = Lock()
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would else translate the ends of lines
+
+_SEEKING = Lock()  # Windows lacks pread: a thread would read where another one has sought
 
 
 def is_part(name: str) -> bool:
@@ -105,7 +106,7 @@ class SeekableBytes(io.RawIOBase):
 
 def _read_at(descriptor: int, size: int, place: int) -> bytes:
     if sys.platform == "win32":
-        with _LOCK:
+        with _SEEKING:
             os.lseek(descriptor, place, os.SEEK_SET)
             data = os.read(descriptor, size)
     else:

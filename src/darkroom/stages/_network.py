@@ -99,7 +99,7 @@ def load(
             with other parameters than those of params.yaml.
         ParamsError: It cannot take the images as `predict.tta` turns them.
     """
-    folder = require(context.paths.model(fold), "train", context.name)
+    folder = require(context.paths.model(fold), "train", f"{context.name}-{fold}")
     network, info = saved.load_model(folder)
     expected: dict[str, object] = {
         "task": card.task,

@@ -77,7 +77,7 @@ def _contact_sheet(
                     image_row,
                     task=card.task,
                     targets=targets,
-                    classes=card.classes,
+                    classes=card.shown,
                     fold=int(fold_of[image_row["id"]]) if part == "train" else None,
                 )
             )

@@ -10,6 +10,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from darkroom.errors import DataError
+from darkroom.images.levels import levels_of
 from darkroom.index.card import Card
 from darkroom.index.table import Index, read_index
 from darkroom.params.preprocess import Preprocess
@@ -103,8 +104,7 @@ def _jobs(
 
 def _reader(rows: pd.DataFrame, archives: Archives, choices: Preprocess, card: Card) -> ImageReader:
     """Return what reads the images, after a look at a few of them."""
-    pair = choices.levels
-    levels = (pair[0], pair[1]) if isinstance(pair, list) else pair
+    levels = levels_of(choices.levels)
     channels = plan_channels(archives, rows["image"].tolist(), levels, card.pixels)
     return ImageReader(archives, channels, levels, card.pixels)
 

@@ -163,16 +163,20 @@ class FoldTraining:
 class HistoryFile(Callback):
     """Writes the history so far at the end of each epoch, for live curves of `dvc plots`.
 
+    Beside a finished model stands its own history, until both are replaced: this training may be
+    stopped, or refused at its end. `dvc repro` removes both as it begins.
+
     Args:
         path: Replaced atomically, by rank 0; a resumed training begins with its earlier epochs.
+        model: The folder of the fold's finished model.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, model: Path) -> None:
+        self.path, self.model = path, model
 
     def on_epoch_end(self, loop: Loop) -> None:
-        """Write the file."""
-        if distributed.rank() == 0:
+        """Write the file, where there is no model."""
+        if distributed.rank() == 0 and not self.model.exists():
             files.write(self.path, history_csv(loop.history))
 
 
@@ -205,7 +209,8 @@ def run(
         events = paths.runs(fold, result_fingerprint, network)
         board = board_of(ready, context, fold, events, make_callbacks)
         described = _unfinished.Described(work, training, parts)
-        result = ready.fit(work, [described, HistoryFile(paths.history(fold)), *board])
+        curves = HistoryFile(paths.history(fold), paths.model(fold))
+        result = ready.fit(work, [described, curves, *board])
         if not leads:  # rank 0 writes
             return
         context.require_unchanged()
@@ -381,7 +386,7 @@ def board_of(
         events,
         card.task,
         ready.val_loader,
-        names=card.classes or card.targets,
+        names=card.shown,
         hyperparameters=_hyperparameters(context, fold, ready.inputs.shards),
         classes=mask_classes(card),
     )

@@ -153,7 +153,10 @@ def answer_caption(
         is_right = int(answer) == int(truth)
         return line if is_right else f"{line}, is {name(int(truth))}", is_right
     if answer.dtype != np.uint8:
-        return ", ".join(f"{a:.4g} (is {t:.4g})" for a, t in zip(answer, truth, strict=True)), None
+        is_named = len(names) == len(answer) > 1
+        heads = [f"{each} " for each in names] if is_named else [""] * len(answer)
+        values = zip(heads, answer, truth, strict=True)
+        return ", ".join(f"{head}{a:.4g} (is {t:.4g})" for head, a, t in values), None
     is_known = ~np.isnan(np.asarray(truth, np.float64))
     wrong = np.flatnonzero((answer != (np.asarray(truth) > 0.5)) & is_known)
     if not len(wrong):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _SMOOTHED_EPOCHS = 5
+_FIRST_LINE_S = 10.0  # of an epoch, where no bar shows that it goes on
 
 
 class Callback:
@@ -135,10 +136,14 @@ class SelectedWeights(Callback):
 
 
 class Progress(Callback):
-    """Prints a line an epoch to stderr, on rank 0; in a terminal also a bar over all batches."""
+    """Prints a line an epoch to stderr, on rank 0; in a terminal also a bar over all batches.
+
+    Elsewhere an epoch that takes long has lines of its own: after 10 seconds, 20, 40 and so on.
+    """
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
+        self._silent_s = _FIRST_LINE_S
         self._images, self._started, self._rate = 0, 0.0, 0.0
 
     def on_train_start(self, loop: "Loop") -> None:
@@ -155,14 +160,14 @@ class Progress(Callback):
     def on_epoch_start(self, loop: "Loop") -> None:
         """Start the clock."""
         self._images, self._started = 0, time.perf_counter()
+        self._silent_s = _FIRST_LINE_S
         if self._bar is not None:
             self._bar.set_description(f"epoch {loop.epoch + 1}/{loop.config.epochs}")
 
     def on_batch_end(self, loop: "Loop", batch: Batch) -> None:
         """Count the images of all ranks."""
         self._images += loop.train_loader.rows_in_batch(loop.batch - 1)
-        if self._bar is not None:
-            self._bar.update()
+        self._advance(loop, f"batch {loop.batch} of {loop.batches}")
 
     def on_validation_start(self, loop: "Loop") -> None:
         """Stop the clock: the speed is that of training alone."""
@@ -170,8 +175,18 @@ class Progress(Callback):
 
     def on_validation_batch(self, loop: "Loop", batch: Batch, probabilities: Tensor) -> None:
         """Move the bar."""
+        self._advance(loop, "validation")
+
+    def _advance(self, loop: "Loop", place: str) -> None:
+        """Move the bar; where there is none, print a line if it is time."""
         if self._bar is not None:
             self._bar.update()
+        elif distributed.rank() == 0:
+            seconds = time.perf_counter() - self._started
+            if seconds >= self._silent_s:
+                self._silent_s = 2 * seconds
+                line = f"epoch {loop.epoch + 1}/{loop.config.epochs}: {place}, {duration(seconds)}"
+                print(line, file=sys.stderr)
 
     def on_epoch_end(self, loop: "Loop") -> None:
         """Print the epoch's line."""

@@ -103,10 +103,15 @@ def deterministic(
         device: Of the training.
         enabled: False lets a GPU use any algorithm; other devices are not faster for it.
         compiled: Whether networks are compiled within: torch.compile has a switch of its own.
+
+    Raises:
+        ParamsError: torch has no such switch, and may choose a GPU's kernels by their speed.
     """
     if not enabled and device.type == "cuda":
         yield
         return
+    if compiled and device.type == "cuda":
+        _require_switch()
     before = torch.get_deterministic_debug_mode()
     before_fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     if device.type == "cuda":
@@ -121,6 +126,19 @@ def deterministic(
     finally:
         torch.utils.deterministic.fill_uninitialized_memory = before_fill  # type: ignore[attr-defined]
         _set_deterministic(before, compiled=compiled)
+
+
+def _require_switch() -> None:
+    from torch._inductor import config  # noqa: PLC0415  (more than a second of processor time)
+
+    if not hasattr(config, "deterministic"):
+        raise ParamsError(
+            "train.compile is not repeatable on a GPU with this torch",
+            file=PARAMS,
+            found=f"torch {torch.__version__}",
+            expected="one that has torch._inductor.config.deterministic",
+            fix="install a newer torch, or set train.compile or train.deterministic to false",
+        )
 
 
 def _set_deterministic(mode: int, *, compiled: bool) -> None:

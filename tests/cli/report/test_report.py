@@ -1,6 +1,7 @@
 """`darkroom report`: the page of each kind of competition, its structure, and a browser's view."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from tests.support.projects import one_thread
 
 PAGE = Path("reports/tiny/report.html")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
+AXE = os.environ.get("DARKROOM_AXE", "")  # axe.min.js, which searches a page for barriers
 VOID = {"meta", "link", "img", "br"}
 KINDS = ("multilabel", "multiclass", "binary", "regression")
 
@@ -104,6 +106,7 @@ def test_a_page_of_masks(project: Project, capfd: pytest.CaptureFixture[str]) ->
     metrics = json.loads((root / "reports/tiny/metrics.json").read_text())["validation"]
     assert f'<dd class="value">{metrics["dice"]:.4f}</dd>' in text
     assert f"baseline {metrics['baseline_mean_mask']:.4f}" in text
+    assert "mean of images" not in text  # it is the score
     for title in ("Scores", "Parameters", "Training", "Worst and best", "Data", "Provenance"):
         assert f">{title}</h2>" in text
     scores = (root / "reports/tiny/scores.csv").read_text().splitlines()[1:]
@@ -256,12 +259,41 @@ def test_a_browser_has_nothing_to_complain_of(project: Project, tmp_path: Path) 
     assert browse(tmp_path / "bad.html", tmp_path)[1]
 
 
-def browse(page: Path, folder: Path) -> tuple[str, list[str]]:
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on this machine")
+@pytest.mark.skipif(not AXE, reason="DARKROOM_AXE names no axe.min.js (npm pack axe-core)")
+@pytest.mark.parametrize("kind", KINDS)
+def test_axe_finds_no_fault(
+    finished: dict[str, Path], kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(finished[kind])
+    assert main(["report", "tiny"]) == 0
+    assert axe_faults(PAGE.read_text(), tmp_path) == []
+    bad = PAGE.read_text().replace("</main>", '<img src="data:,"></main>')
+    assert axe_faults(bad, tmp_path) == ["image-alt"]
+
+
+def axe_faults(text: str, folder: Path) -> list[str]:
+    """Return the rules that a page breaks; axe runs in a copy that allows scripts."""
+    copy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+    run = (
+        'axe.run().then(r => document.body.append("[axe " + r.violations.map(v => v.id) + "]"),'
+        'e => document.body.append("[axe failed: " + e + "]"))'
+    )
+    script = f"<script>{Path(AXE).read_text()}</script><script>{run}</script></body>"
+    (folder / "axe.html").write_text(copy.replace("</body>", script))
+    dom, _ = browse(folder / "axe.html", folder, "--virtual-time-budget=60000")
+    faults = re.findall(r"\[axe ([^\]]*)\]</body>", dom)
+    assert len(faults) == 1
+    return [each for each in faults[0].split(",") if each]
+
+
+def browse(page: Path, folder: Path, *more: str) -> tuple[str, list[str]]:
     """Return a page as a browser without network has it, and what its console says."""
     assert CHROMIUM is not None
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
     options += ["--enable-logging=stderr", f"--user-data-dir={folder / 'profile'}"]
-    options += ["--host-resolver-rules=MAP * ~NOTFOUND"]
+    options += ["--host-resolver-rules=MAP * ~NOTFOUND", *more]
     done = subprocess.run(
         [CHROMIUM, *options, page.resolve().as_uri()], capture_output=True, text=True, check=True
     )

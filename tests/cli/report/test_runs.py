@@ -13,10 +13,8 @@ from darkroom.cli.report.comparison import comparison_page, comparison_pages
 from darkroom.cli.report.report import read_committed
 from darkroom.cli.report.runs import Run, flat_params, read_here, read_of_revision, read_run
 from darkroom.cli.report.sections.scores import (
-    baseline_of,
     changed_params,
     is_less_better,
-    score_names,
     shown_difference,
 )
 from darkroom.errors import ArtifactError, ParamsError
@@ -145,16 +143,6 @@ def test_less_is_better_of_losses_and_their_variants() -> None:
     assert is_less_better("log_loss_cross_fitted", METRICS["log_loss"])
     assert is_less_better("mae", METRICS["r2"])
     assert not is_less_better("dice_at_half", METRICS["dice"])
-
-
-def test_baselines_and_counts_are_no_scores() -> None:
-    values = dict.fromkeys(
-        ("dice", "dice_at_half", "baseline_mean_mask", "macro_f1_of", "threshold", "images"), 1.0
-    )
-    assert score_names(values) == ["dice", "dice_at_half"]
-    several = {"dice": 0.9, "baseline_all_background": 0.1, "baseline_mean_mask": 0.6}
-    assert baseline_of(several, "dice", METRICS["dice"]) == 0.6
-    assert baseline_of({"f1": 0.4}, "f1", METRICS["f1"]) is None
 
 
 def test_two_sections_are_compared(project: Path) -> None:

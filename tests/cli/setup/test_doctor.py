@@ -100,15 +100,15 @@ def test_little_shared_memory_is_noted(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_token_is_found_but_never_shown(tmp_path: Path) -> None:
     secret = "KGAT_abc123"
-    found = doctor.kaggle_account({"KAGGLE_API_TOKEN": secret}, tmp_path)
-    assert found == Finding("Kaggle", "a token in KAGGLE_API_TOKEN")
+    finding = doctor.kaggle_account({"KAGGLE_API_TOKEN": secret}, tmp_path)
+    assert finding == Finding("Kaggle", "a token in KAGGLE_API_TOKEN")
     assert doctor.kaggle_account({"KAGGLE_USERNAME": "me"}, tmp_path).fix  # half of a login
     path = tmp_path / "access_token"
     path.write_text(secret)
     path.chmod(0o644)
-    found = doctor.kaggle_account({}, tmp_path)
-    assert found.text == f"a token in {path}, which others of this machine may read"
-    assert found.fix == f"chmod 600 {path}"
+    finding = doctor.kaggle_account({}, tmp_path)
+    assert finding.text == f"a token in {path}, which others of this machine may read"
+    assert finding.fix == f"chmod 600 {path}"
     path.chmod(0o600)
     assert doctor.kaggle_account({}, tmp_path) == Finding("Kaggle", f"a token in {path}")
 

@@ -146,13 +146,40 @@ def test_lines_that_a_user_has_added_to_dvcignore_stay(
 
 def test_an_edited_pipeline_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = project / "dvc.yaml"
-    path.write_text(path.read_text() + "  - mine\n")
+    path.write_text(path.read_text().replace("\nstages:\n", "\nstages:\n  mine: {cmd: date}\n"))
     before = contents(project)
     assert "it has been edited, and would be written anew" in run_again(project, capsys, 2)
     assert contents(project) == before
     path.unlink()
     run_again(project, capsys)
     assert "mine" not in path.read_text()
+
+
+def test_artifacts_of_ones_own_stay(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = project / "dvc.yaml"
+    text = path.read_text()
+    mine = text + "  mine: {path: models/mine/fold0, type: model}\n"
+    path.write_text(mine)
+    run_again(project, capsys)
+    assert path.read_text() == mine
+    path.write_text(text[: text.index("\nartifacts:") + 1] + "artifacts: {}\n")
+    run_again(project, capsys)
+    assert yaml.safe_load(path.read_text())["artifacts"] == {}
+
+
+def test_artifacts_are_those_of_the_projects_own_competitions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["cars_512"] = params["carvana"]
+    params |= {"competitions": ["carvana", "cars_512"], "folds": [2, 3]}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    run_again(tmp_path, capsys)
+    assert yaml.safe_load((tmp_path / "dvc.yaml").read_text())["artifacts"] == {
+        "cars-512": {"path": "models/cars_512/fold2", "type": "model"},
+        "carvana": {"path": "models/carvana/fold2", "type": "model"},
+    }
+    assert run_again(tmp_path, capsys).endswith("run again: no stage\n")
 
 
 def test_lines_may_end_as_windows_ends_them(

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -127,6 +128,55 @@ def test_a_run_that_takes_too_long_is_waited_for_again(
     assert counts(kaggle) == (1, 1, 0)
     assert run_submit("--notebook")[0] == 0
     assert counts(kaggle) == (1, 1, 1)
+
+
+OLD: list[dict[str, object]] = [{"text": "the version before"}]
+
+
+@pytest.mark.parametrize("old_state", ["COMPLETE", "ERROR"])
+def test_the_run_of_an_older_version_does_not_answer_for_a_new_one(
+    kaggle: Kaggle, run_submit: RunSubmit, old_state: Literal["COMPLETE", "ERROR"]
+) -> None:
+    kaggle.notebooks[REF] = Notebook([*OLD], running=3, lag=2, old_state=old_state)
+    code, out, err = run_submit("--notebook")
+    assert (code, err) == (0, "")
+    assert "version 2 of the notebook runs" in out
+    assert out.count("Kaggle still shows an earlier run; waiting for this one\n") == 1
+    assert len(kaggle.requests_of("GetKernelSessionStatus")) == 2 + 3 + 1
+    (call,) = kaggle.requests_of("CreateCodeSubmission")
+    assert call.body["kernelVersion"] == 2
+    assert counts(kaggle) == (1, 2, 1)
+
+
+@pytest.mark.parametrize(("state", "code"), [("COMPLETE", 0), ("ERROR", 4)])
+def test_a_run_too_short_to_be_seen_ends_the_waiting(
+    kaggle: Kaggle,
+    run_submit: RunSubmit,
+    slept: list[float],
+    state: Literal["COMPLETE", "ERROR"],
+    code: int,
+) -> None:
+    kaggle.notebooks[REF] = Notebook([*OLD], state=state, message="Too little memory")
+    end, _, err = run_submit("--notebook")
+    assert end == code
+    assert ("found: Too little memory" in err) is (state == "ERROR")
+    assert upload.START_PATIENCE_S <= sum(slept) < 2 * upload.START_PATIENCE_S
+    assert counts(kaggle) == (1, 2, int(state == "COMPLETE"))
+
+
+def test_a_command_that_goes_on_knows_that_the_run_had_begun(
+    kaggle: Kaggle, run_submit: RunSubmit, monkeypatch: pytest.MonkeyPatch, slept: list[float]
+) -> None:
+    monkeypatch.setattr(upload, "RUN_PATIENCE_S", 10.0)
+    kaggle.notebooks[REF] = Notebook([*OLD], running=20)
+    assert run_submit("--notebook")[0] == 4
+    kaggle.notebooks[REF].running = 0
+    slept.clear()
+    code, out, _ = run_submit("--notebook")
+    assert code == 0
+    assert "earlier run" not in out
+    assert sum(slept) < 10
+    assert counts(kaggle) == (1, 2, 1)
 
 
 def test_a_quota_is_named(kaggle: Kaggle, run_submit: RunSubmit) -> None:

@@ -44,6 +44,7 @@ def test_choose_gives_each_class_its_share() -> None:
         ("multilabel", {"Bald": 0.0}, 1, "a.jpg\nfold 1\nnone"),
         ("multilabel", dict.fromkeys("abcdefg", 1.0), 1, "a.jpg\nfold 1\na\nb\nc\nd\nand 3 more"),
         ("regression", {"y": 3.14159}, 0, "a.jpg\nfold 0 · 3.142"),
+        ("regression", {"y": 3.14159, "x": 2.0}, 0, "a.jpg\nfold 0\ny 3.142\nx 2"),
     ],
 )
 def test_captions(task: str, values: dict[str, float], fold: int | None, expected: str) -> None:
@@ -83,6 +84,8 @@ def test_several_classes_have_a_colour_and_a_legend_each() -> None:
     for number in (0, 1):
         of_class = (page == class_pictures.class_colour(number)).all(axis=2)
         assert of_class.sum() >= 15 * 15, "a square in the legend"
+    values = contact_sheet.contact_sheet("sizes", report, [grey], [None], ["a"], card.targets)
+    assert not (values == class_pictures.class_colour(0)).all(axis=2).any(), "no masks, no colours"
 
 
 def test_the_summary_has_the_main_counts() -> None:

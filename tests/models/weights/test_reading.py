@@ -1,5 +1,6 @@
 """Weights from files: what is read, what is refused and in which words."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,10 @@ def test_numbers_of_another_kind_are_refused(tmp_path: Path, name: str, dtype: t
     if name == "w.pth":
         torch.save(tensors, tmp_path / name)
     else:
-        save_file(tensors, tmp_path / name)
+        try:
+            save_file(tensors, tmp_path / name)
+        except KeyError:
+            pytest.skip(f"safetensors {version('safetensors')} has no {dtype}")
     with pytest.raises(ArtifactError, match=r"another kind|more than weights"):
         read_weights(tmp_path / name)
 

@@ -103,6 +103,15 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
         (VALUES | {"valid": {"rle": "runs"}}, "without label (data.valid), or remove them"),
         ({"task": "binary", "values": {"x": "y"}}, "found 'y'; a label's cell means 0, 1 or null"),
         (
+            {"task": "binary", "names": "word"},
+            "a.data.names: are of classes, and the task is binary",
+        ),
+        ({"names": {0: "two\nlines"}}, "a.data.names: 'two\\nlines' is no name"),
+        (
+            {"train": TRAIN | {"targets": "c*"}, "names": "word"},
+            "a.data.names: found 'word'; where columns are classes, write {column: name}",
+        ),
+        (
             {"task": "binary", "values": {0: 1, 1: 1}},
             "a.data.values: say which text means 0 and which means 1",
         ),

@@ -62,6 +62,9 @@ def run_status(service: Service, request: Request) -> Answer:
     notebook = service.notebooks.get(_notebook_ref(request))
     if notebook is None:
         return refusal(403, "Permission 'kernels.get' was denied")
+    if notebook.lag:
+        notebook.lag -= 1
+        return json_answer({"status": notebook.old_state, "failureMessage": "Of the run before"})
     notebook.running -= 1
     if notebook.running >= 0:
         return json_answer({"status": "RUNNING"})
@@ -82,6 +85,8 @@ def submit(service: Service, request: Request) -> Answer:
         return refused
     if notebook is None or not 1 <= body["kernelVersion"] <= len(notebook.pushed):
         return refusal(404, "Kernel version not found")
+    if notebook.running >= 0:
+        return refusal(400, "Kernel version has not finished")
     return accept(competition, request, body["fileName"], b"")
 
 

@@ -117,12 +117,16 @@ class Notebook:
     Attributes:
         pushed: The calls that pushed its versions, oldest first.
         running: States asked for until its run ends.
+        lag: States asked for after a push that are still those of the run before.
+        old_state: How that ended.
         state: That it ends with; `message` beside it, and `log`.
         refusal: Why Kaggle does not take it: a quota, say.
     """
 
     pushed: list[dict[str, Any]] = field(default_factory=list)
     running: int = 0
+    lag: int = 0
+    old_state: Literal["COMPLETE", "ERROR"] = "COMPLETE"
     state: Literal["COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED"] = "COMPLETE"
     message: str = ""
     log: str = ""

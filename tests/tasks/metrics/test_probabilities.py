@@ -93,7 +93,7 @@ def test_areas_are_as_defined(images: int, steps: int, share: float) -> None:
     present = rng.random(images) < share
     present[:2] = True, False
     # The share of pairs in the right order; a pair of equals counts one half.
-    differences = np.subtract.outer(scores[present], scores[~present])
+    differences = np.subtract.outer(scores[present], scores[~present]).astype(float)
     area = (np.sign(differences) + 1).mean() / 2
     assert metrics.area_under_curve(present, scores) == pytest.approx(area, rel=1e-12)
     # The mean, over the images where it is present, of the precision at their score.

@@ -1,5 +1,6 @@
 """Trackers by name, against stand-ins for their packages that keep what they are sent."""
 
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,8 +18,19 @@ FACTS: dict[str, bool | float | str] = {"lr": 0.1, "model.name": "unet", "long":
 class Wandb:
     """The functions of wandb that are used."""
 
-    def __init__(self) -> None:
+    def __init__(self, mode: str = "online", *, has_login: bool = True) -> None:
         self.calls: list[Any] = []
+        self.mode, self.has_login = mode, has_login
+
+    def setup(self) -> Any:
+        if self.mode == "wrong":
+            raise ValueError("mode: it should be 'online' or 'offline'")
+        return SimpleNamespace(settings=SimpleNamespace(mode=self.mode, identity_token_file=None))
+
+    def login(self, *, prompt: bool = True, verify: bool = True) -> bool:
+        assert not prompt, "it would wait"
+        assert not verify, "it would ask the server"
+        return self.has_login
 
     def init(self, **options: Any) -> Any:
         self.calls.append(options)
@@ -67,6 +79,11 @@ def train(folder: Path, name: str, first: int, last: int) -> None:
     tracker.on_train_end(loop)
 
 
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {**os.environ, "WANDB_ERROR_REPORTING": "true"})
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "runs/cars/fold0-12345678"
@@ -87,6 +104,34 @@ def test_wandb_gets_each_epoch_of_one_run(folder: Path, monkeypatch: pytest.Monk
     }
     rows = [(n, row) for n, row in enumerate(ROWS, 1)]
     assert package.calls == [opened, *rows[:2], 1, opened, rows[2], 0]
+
+
+class OlderWandb(Wandb):
+    """One that can't be asked whether there is a login."""
+
+    @property
+    def api(self) -> Any:
+        return SimpleNamespace(api_key="a key" if self.has_login else None)
+
+    def login(self) -> bool:  # type: ignore[override]
+        raise AssertionError("it would wait")
+
+
+@pytest.mark.parametrize("kind", [Wandb, OlderWandb])
+def test_wandb_never_waits_for_a_login(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Wandb]
+) -> None:
+    def begin(mode: str, *, has_login: bool) -> None:
+        monkeypatch.setitem(sys.modules, "wandb", kind(mode, has_login=has_login))
+        trackers(["wandb"], folder, FACTS)
+
+    begin("online", has_login=True)
+    begin("offline", has_login=False)
+    begin("disabled", has_login=False)
+    with pytest.raises(ParamsError, match=r"(?s)nobody has logged in.*wandb login.*WANDB_API_KEY"):
+        begin("online", has_login=False)
+    with pytest.raises(ParamsError, match=r"(?s)found: mode: it should be.*WANDB_MODE=offline"):
+        begin("wrong", has_login=True)
 
 
 def test_mlflow_gets_each_epoch_of_one_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +162,9 @@ def test_a_training_goes_on_where_a_tracker_fails(
 
 def test_a_package_that_is_missing_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(ParamsError, match=r"(?s)train.loggers.*pip install wandb"):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(ParamsError, match=r"(?s)train.loggers.*pip install wandb`"):
         trackers(["wandb"], folder, FACTS)
+    with pytest.raises(ParamsError, match="pip install mlflow-skinny alembic sqlalchemy`"):
+        trackers(["mlflow"], folder, FACTS)
     assert trackers([], folder, FACTS) == []

@@ -92,12 +92,13 @@ def find_recipe(name: str, folders: Sequence[Path]) -> Path:
     if name in files:
         return files[name]
     names = sorted(files)
-    near = get_close_matches(name, names, n=1, cutoff=0.4)
+    near = [each for each in names if name.lower() in each.lower()]
+    near = (near or get_close_matches(name, names))[:3]
     raise ParamsError(
         "there is no recipe of this name",
         found=name,
-        expected=", ".join(names),
-        fix=f"did you mean {near[0]}?" if near else "`darkroom use` lists them",
+        expected=f"one of the {len(names)} that `darkroom use` lists, or a YAML file",
+        fix=f"did you mean {' or '.join(near)}?" if near else None,
     )
 
 

@@ -14,11 +14,9 @@ from darkroom.cli.report.originals import open_reader, shrunk
 from darkroom.cli.report.page import Cell, Finding, Page, Row, Section, Tile, number, plural, signed
 from darkroom.cli.report.runs import Reader, Run, read_here, read_of_revision, read_run
 from darkroom.cli.report.sections.scores import (
-    baseline_of,
     curves_section,
     is_less_better,
     params_section,
-    score_names,
     shown_difference,
 )
 from darkroom.errors import ArtifactError, DataError
@@ -26,6 +24,7 @@ from darkroom.images.sheets import as_rgb
 from darkroom.index.table import read_index
 from darkroom.params.document import read_mapping
 from darkroom.project.paths import PARAMS, Layout
+from darkroom.project.score_files import baseline_of, score_names
 from darkroom.tasks.metrics.specs import METRICS, MetricSpec, get_metric
 
 MOST_IMAGES = 12  # that became better, and that became worse
@@ -127,7 +126,7 @@ def _spec(run: Run) -> MetricSpec:
 
 def _tiles(old: Run, new: Run, spec: MetricSpec) -> Iterator[Tile]:
     for run in (old, new):
-        baseline = baseline_of(run.metrics, spec.name, spec)
+        baseline = baseline_of(run.metrics, spec.name)
         note = "" if baseline is None else f"baseline {number(baseline)}"
         yield Tile(run.label, number(run.metrics.get(spec.name)), note)
     values = (new.metrics.get(spec.name), old.metrics.get(spec.name))

@@ -15,6 +15,7 @@ from darkroom.cli.report.evidence import Evidence
 from darkroom.errors import DataError
 from darkroom.images import sheets
 from darkroom.images.geometry import Box, cv2, restore
+from darkroom.images.levels import levels_of
 from darkroom.images.objects import plane_objects
 from darkroom.images.sheets import Pixels
 from darkroom.index.table import Index
@@ -104,8 +105,7 @@ def open_reader(context: Context, index: Index) -> Iterator[ImageReader | None]:
     if not context.paths.raw.is_dir():
         yield None
         return
-    pair = context.section.preprocess.levels
-    levels = (pair[0], pair[1]) if isinstance(pair, list) else pair
+    levels = levels_of(context.section.preprocess.levels)
     images, pixels = index.rows["image"].tolist(), index.card.pixels
     Path(".darkroom").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="report.", dir=".darkroom") as unpacked:

@@ -114,7 +114,7 @@ def _sections(
     folds = score_folds(evidence, result)
     yield score_section(result, earlier, folds, spec, why_none)
     counts = count_predictions(evidence)
-    names = evidence.card.classes or evidence.card.label_values
+    names = evidence.card.names or evidence.card.classes or evidence.card.label_values
     sections: list[Section | None] = [
         members_section(context.paths),
         params_section(result, earlier, why_none),
@@ -132,9 +132,14 @@ def _sections(
 
 def _subtitle(evidence: Evidence) -> str:
     context, card = evidence.context, evidence.card
-    kinds = {"segmentation": "masks", "multilabel": "labels", "multiclass": "classes"}
-    kind = kinds.get(card.task, card.task)
-    count = f" ({len(card.outputs)})" if len(card.outputs) > 1 else ""
+    count = len(card.outputs)
+    kind = {
+        "segmentation": f"masks of {count} classes" if count > 1 else "masks",
+        "multilabel": page.plural(count, "label"),
+        "multiclass": page.plural(count, "class"),
+        "regression": page.plural(count, "number"),
+        "binary": "yes or no",
+    }[card.task]
     folds = "fold" if len(context.folds) == 1 else "folds"
     folds = f"{folds} {', '.join(map(str, context.folds))}"
     if context.blend is not None:
@@ -142,4 +147,4 @@ def _subtitle(evidence: Evidence) -> str:
     else:
         network = context.section.model.name
     size = f"{evidence.shards.width} × {evidence.shards.height} px"
-    return f"{kind}{count} · {evidence.spec.name} · {network} · {size} · {folds}"
+    return f"{kind} · {evidence.spec.name} · {network} · {size} · {folds}"

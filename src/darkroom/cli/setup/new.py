@@ -1,18 +1,20 @@
 """new: a project from the installed package; in a project, what a newer package brings.
 
-params.yaml is the user's. dvc.yaml, .dvcignore, params.schema.json and darkroom.json are
-Darkroom's: they are written anew, so that an upgrade is no merge.
+params.yaml is the user's, and so are the artifacts of dvc.yaml. Its stages, .dvcignore,
+params.schema.json and darkroom.json are Darkroom's: they are written anew, so that an upgrade is no
+merge.
 """
 
 import hashlib
 import re
 import shlex
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from shutil import which
 
 from darkroom.cli.setup.recorded_code import CODE, read_code, write_code
-from darkroom.errors import ParamsError
+from darkroom.errors import DarkroomError, ParamsError
 from darkroom.params import file as paramfile
 from darkroom.project import files
 from darkroom.project.paths import PARAMS
@@ -36,7 +38,8 @@ OURS = {
 """Of the template: what is written each time."""
 DVC_IGNORED = "/config.local\n/tmp\n/cache\n"  # as `dvc init` writes it into .dvc
 _HEAD = """\
-# The pipeline, written by `darkroom new`; after an upgrade `darkroom new .` writes it anew.
+# The pipeline, written by `darkroom new`; after an upgrade `darkroom new .` writes it anew, but for
+# the artifacts at its end, which are yours.
 # Stages of your own stand in the dvc.yaml of another folder. `dvc repro` runs what changed;
 # `dvc repro -s train@carvana-0` one stage; `dvc dag` draws it. darkroom.json stands for the code.
 # No name reaches a shell as it stands, and no output can leave its folder: see .dvcignore.
@@ -44,6 +47,7 @@ _HEAD = """\
 _DIGEST = re.compile(r"^# digest: ([0-9a-f]{16})\n", re.MULTILINE)
 _COMMENTS = re.compile(r"\A(?:#.*\n)+")
 _STAGE = re.compile(r"(?=^  \w+:$)", re.MULTILINE)
+_ARTIFACTS = re.compile(r"^(?=artifacts:)", re.MULTILINE)
 _CODE_ENTRIES = re.compile(r"^ {6}- src/\S+\n", re.MULTILINE)
 
 
@@ -74,7 +78,7 @@ def run(folder: Path) -> None:
     files.write(folder / ".dvc/.gitignore", DVC_IGNORED)
     files.write(folder / SCHEMA, paramfile.schema_text())
     text = (TEMPLATE / PIPELINE).read_text(encoding="utf-8")
-    files.write(folder / PIPELINE, pipeline_text(text))
+    files.write(folder / PIPELINE, pipeline_text(text, _artifacts(folder, text)))
     new = write_code(folder, _stages(text))
     if not is_project:
         print(_welcome(folder, has_git=_set_up_git(folder)))
@@ -93,17 +97,46 @@ def _add_lines(path: Path, text: str) -> None:
         files.write(path, old + end + "\n".join(lacking) + "\n")
 
 
-def pipeline_text(text: str) -> str:
+def pipeline_text(text: str, artifacts: str) -> str:
     """Return the pipeline of a project from Darkroom's own, whose stages depend on its source.
 
     In a project they depend on keys of darkroom.json, which `dvc repro` compares one by one.
 
     Args:
         text: Of Darkroom's own dvc.yaml.
+        artifacts: Its end, which is the user's.
     """
-    head, *stages = _STAGE.split(_COMMENTS.sub("", text))
+    head, *stages = _STAGE.split(_COMMENTS.sub("", _before_artifacts(text)))
     body = head + "".join(map(_with_recorded_code, stages))
-    return f"{_HEAD}# digest: {_digest(body)}\n{body}"
+    return f"{_HEAD}# digest: {_digest(body)}\n{body}{artifacts}"
+
+
+def _before_artifacts(text: str) -> str:
+    return _ARTIFACTS.split(text)[0]
+
+
+def _artifacts(folder: Path, text: str) -> str:
+    """Return the end of a project's pipeline: as it is there, or a line a competition.
+
+    Args:
+        folder: Of the project.
+        text: Of Darkroom's own dvc.yaml, with the lines of the competitions that ship.
+    """
+    pipeline = folder / PIPELINE
+    there = pipeline.read_text(encoding="utf-8") if pipeline.is_file() else ""
+    if "\nartifacts:" in there:
+        return there[len(_before_artifacts(there)) :]
+    names, fold = list[str](), "0"
+    with suppress(DarkroomError):  # the first stage says what is wrong with it
+        choices = paramfile.read_params(folder / PARAMS)
+        names, fold = list(choices.competitions), str(choices.folds[0])
+    lines = []
+    for name in names:
+        shipped = re.search(rf"^  {name}: .*\n", text[len(_before_artifacts(text)) :], re.MULTILINE)
+        key = re.sub("_+", "-", name).strip("-")  # DVC takes no others
+        line = f"  {key}: {{path: models/{name}/fold{fold}, type: model}}\n"
+        lines.append(shipped[0] if shipped and fold == "0" else line)
+    return "artifacts:" + ("\n" + "".join(sorted(lines)) if lines else " {}\n")
 
 
 def _with_recorded_code(stage: str) -> str:
@@ -147,7 +180,7 @@ def _require_place(folder: Path, *, is_project: bool) -> None:
             file=pipeline,
             fix="name a new folder; a clone of Darkroom is brought up to date by git pull",
         )
-    if _digest(text[digest.end() :]) != digest[1]:
+    if _digest(_before_artifacts(text[digest.end() :])) != digest[1]:
         raise ParamsError(
             "it has been edited, and would be written anew",
             file=pipeline,

@@ -5,8 +5,6 @@ validation, the metric, the checkpoint, the model's file, and predictions of bot
 """
 
 import shutil
-import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,7 +34,6 @@ from darkroom.training import distributed
 from darkroom.training.callbacks import Callback
 from darkroom.training.fit import FitResult
 from darkroom.training.loop import Loop
-from darkroom.training.signals import TERMINATED
 from darkroom.training.tensorboard.callbacks import callbacks
 
 EPOCHS = 2  # a first batch takes longer than the others: the second one is timed
@@ -104,7 +101,7 @@ def _scratch_folder(context: Context, fold: Fold) -> Iterator[Path]:
     """Yield an empty folder where checkpoints lie too; it is removed in any case."""
     leads = distributed.rank() == 0
     place = context.paths.work("check", f"fold{fold}")
-    with _exit_on_sigterm(), half_done(place, leads=leads, agree=distributed.broadcast):
+    with processes.exit_on_signals(), half_done(place, leads=leads, agree=distributed.broadcast):
         scratch = place / "scratch"
         try:
             if leads:  # of a check that was killed
@@ -113,16 +110,6 @@ def _scratch_folder(context: Context, fold: Fold) -> Iterator[Path]:
         finally:
             if leads:
                 shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextmanager
-def _exit_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM raise SystemExit, so that what is to be removed is; training has its own way."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class _Times(Callback):

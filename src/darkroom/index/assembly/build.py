@@ -13,6 +13,7 @@ from darkroom.index.assembly.answers import (
     untrained_answers,
     written_as_sample,
 )
+from darkroom.index.assembly.class_names import class_names
 from darkroom.index.assembly.counts import count_shared_files, declared_counts
 from darkroom.index.assembly.gather import Gathered, gather, label_vocabulary
 from darkroom.index.assembly.masks import mask_cells, refuse_masks_of_two_parts
@@ -221,6 +222,7 @@ def _card(
         unknown=None in values.values(),
         pixels=train.pictures.cells,
         sample="" if sample is None else sample.digest,
+        names=class_names(data, train, targets.classes),
     )
 
 

@@ -50,11 +50,12 @@ def caption(
     if task == "multiclass":
         values = [classes[int(row[target])] for target in present]
     elif task == "regression":
-        values = [f"{row[target]:.4g}" for target in present]
+        names = [f"{target} " if len(targets) > 1 else "" for target in present]
+        values = [f"{n}{row[target]:.4g}" for n, target in zip(names, present, strict=True)]
     else:
         values = [target.replace("_", " ") for target in present if row[target] > 0]
         values = values or (["none"] if present else [])
-    if task != "multilabel":
+    if task != "multilabel" and not (task == "regression" and len(targets) > 1):
         return f"{row['id']}\n{' · '.join([place, *values])}"
     more = [f"and {len(values) - MOST_LABELS} more"] if len(values) > MOST_LABELS else []
     return "\n".join([row["id"], place, *values[:MOST_LABELS], *more])
@@ -88,6 +89,7 @@ def contact_sheet(
         image, mask = sheets.enlarged(*pair, tile_height)
         shown = image if mask is None else class_pictures.draw_masks(image, mask, len(classes))
         tiles.append(shown)
+    has_masks = any(mask is not None for mask in masks)
     warnings = report["warnings"]
     text = [_summary(report), *(f"! {warning}" for warning in warnings[:MOST_WARNINGS])]
     if len(warnings) > MOST_WARNINGS:
@@ -99,7 +101,7 @@ def contact_sheet(
         tile_height=tile_height,
         title=name,
         text=text,
-        legend=class_pictures.class_legend(classes) if len(classes) > 1 else (),
+        legend=class_pictures.class_legend(classes) if has_masks and len(classes) > 1 else (),
     )
 
 

@@ -153,7 +153,7 @@ def _balance(rows: pd.DataFrame, card: Card) -> Report:
             spread = {str(name): rounded(value) for name, value in figures.items()}
             result[target] = {"images": len(values), **spread}
         else:
-            names = card.classes or card.label_values
+            names = card.names or card.classes or card.label_values
             counts = values.astype(int).value_counts().to_dict()
             title = SOFT_CLASSES if card.soft else target
             result[title] = {name: int(counts.get(k, 0)) for k, name in enumerate(names)}

@@ -187,6 +187,8 @@ def _name_faults(at: str, data: Data) -> list[str]:
         f"{part}.targets": [*each] for part, each in targets.items() if isinstance(each, dict)
     }
     names |= {"values": [each for each in data.values.values() if isinstance(each, str)]}
+    called = data.names.values() if isinstance(data.names, dict) else ()
+    names |= {"names": [each for each in called if isinstance(each, str)]}
     names |= {"header": data.header[len(_keys(data)) :]}
     for key, several in names.items():
         odd = [name for name in several if not name.strip() or not is_writable(name)]
@@ -242,7 +244,7 @@ def _form_faults(at: str, data: Data) -> list[str]:
             f"{at}.row: found {data.row!r}, but an image has no several labels; set "
             f"{at}.train.label to the column that names them, or write {{id}} alone"
         )
-    faults += _value_faults(at, data)
+    faults += _value_faults(at, data) + _shown_faults(at, data)
     if data.separator is not None and not is_writable(data.separator.replace("\t", "")):
         faults.append(f"{at}.separator: found {data.separator!r}, which breaks a line")
     if data.separator is not None and task in ("segmentation", "regression", "binary"):
@@ -273,6 +275,21 @@ def _is_ranking(metric: str | None) -> bool:
     """Return whether a metric may want several classes in a cell, best first, or their scores."""
     named = metric or ""
     return is_own_metric(named) or named == "gap" or named.startswith(("map@", "top"))
+
+
+def _shown_faults(at: str, data: Data) -> list[str]:
+    """Check what classes are said to be called."""
+    if data.names is None:
+        return []
+    if data.task != "multiclass":
+        fix = "rename its columns or files, or write the names in values or mask"
+        return [f"{at}.names: are of classes, and the task is {data.task}; {fix}"]
+    columns = target_columns(data.train)
+    if not isinstance(data.names, dict) and (len(columns) != 1 or is_pattern(columns[0])):
+        return [
+            f"{at}.names: found {data.names!r}; where columns are classes, write {{column: name}}"
+        ]
+    return []
 
 
 def _value_faults(at: str, data: Data) -> list[str]:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from darkroom.errors import DataError
 from darkroom.raw import limits
-from darkroom.raw.tables.table import Columns, Table, check_header, empty_table
+from darkroom.raw.tables.table import Columns, EmptyTableError, Table, check_header
 
 MAGIC = b"PAR1"
 
@@ -71,7 +71,7 @@ def open_parquet(data: bytes, file: str) -> pq.ParquetFile:
         )
     rows = head.metadata.num_rows
     if not rows:
-        raise empty_table(file)
+        raise EmptyTableError(file)
     limits.refuse_rows(rows, file)
     groups = map(head.metadata.row_group, range(head.metadata.num_row_groups))
     size = sum(group.total_byte_size for group in groups)

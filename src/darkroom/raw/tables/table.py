@@ -261,16 +261,19 @@ def refuse_long(table: Table, cells: Sequence[str], what: str) -> None:
     )
 
 
-def empty_table(file: object) -> DataError:
-    """Return the error for a table of a header alone."""
-    return DataError(
-        "a header and no rows",
-        file=file,
-        found="a header",
-        expected="one row an image",
-        fix="is it the right table? Where the sample submission is empty, as the judge's images "
-        "are hidden, set data.header in its place, and give data.test a table and where of train",
-    )
+class EmptyTableError(DataError):
+    """A table of a header alone."""
+
+    def __init__(self, file: object) -> None:
+        super().__init__(
+            "a header and no rows",
+            file=file,
+            found="a header",
+            expected="one row an image",
+            fix="is it the right table? Where the sample submission is empty, as the judge's "
+            "images are hidden, set data.header in its place, and give data.test a table and "
+            "where of train",
+        )
 
 
 def check_header(header: Sequence[str], file: str) -> None:

@@ -13,7 +13,7 @@ from darkroom.raw.tables.delimited import (
     refuse_note,
     refuse_other_delimiter,
 )
-from darkroom.raw.tables.table import Columns, Table, check_header, check_width, empty_table
+from darkroom.raw.tables.table import Columns, EmptyTableError, Table, check_header, check_width
 
 BLANKS = " "
 """The delimiter of cells that are separated by one blank or more."""
@@ -125,7 +125,7 @@ def _take_header(
         header = (UNNAMED if UNNAMED not in header else "", *header)
     check_header(header, file)
     if len(first) == 1:
-        raise empty_table(file)
+        raise EmptyTableError(file)
     if delimiter != BLANKS:
         refuse_other_delimiter(header, first[1][1], file, delimiter)
     return header, chain(first[1:], records)

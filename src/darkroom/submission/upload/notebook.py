@@ -17,6 +17,7 @@ from darkroom.submission.upload.idempotency import Upload, description_of
 from darkroom.submission.upload.send import UploadState, pauses, send_once
 
 RUN_PATIENCE_S = 13 * 3600.0  # Kaggle ends a session after 12 hours
+START_PATIENCE_S = 300.0
 DATASET_PATIENCE_S = 3600.0
 LOG_LINES = 15
 
@@ -47,12 +48,14 @@ class _Pushed:
         sha256: Of all its files.
         has_dataset: Whether the data set is there.
         version: Of the notebook; 0: it is to be pushed.
+        has_begun: Whether a run of this version was seen before its end.
     """
 
     ref: str
     sha256: str
     has_dataset: bool = False
     version: int = 0
+    has_begun: bool = False
 
 
 def send_notebook(
@@ -80,16 +83,19 @@ def send_notebook(
         pushed = _save(upload, replace(pushed, version=version))
     url = notebooks.notebook_url(notebook.ref)
     print(f"version {pushed.version} of the notebook runs: {url}", flush=True)
-    if not _wait(partial(_is_run_complete, notebook), RUN_PATIENCE_S, policy, "the notebook"):
+    ended = _wait_for_run(upload, pushed, policy)
+    if ended is None:
         raise RemoteError(
             f"the notebook has not ended after {RUN_PATIENCE_S / 3600:.0f} hours",
             file=notebook.ref,
             details=[url],
             fix="run the same command again: it goes on waiting, and pushes nothing anew",
         )
-    if _failure(notebook, policy) is not None:
-        _save(upload, replace(pushed, version=0))  # the next run of the command pushes it again
-        raise _run_error(notebook, policy)
+    state, failure = ended
+    if state != "complete":
+        # The next run of the command pushes it again.
+        _save(upload, replace(pushed, version=0, has_begun=False))
+        raise _run_error(notebook, failure, policy)
     submit = partial(
         notebooks.submit_run,
         upload.competition,
@@ -121,23 +127,39 @@ def _push_dataset(notebook: Notebook, message: str, policy: RetryPolicy) -> None
         )
 
 
-def _is_run_complete(notebook: Notebook) -> bool:
-    return notebooks.run_state(notebook.ref)[0] != "pending"
+def _wait_for_run(
+    upload: Upload, pushed: _Pushed, policy: RetryPolicy
+) -> tuple[notebooks.RunState, str] | None:
+    """Return how the run of a pushed version ended, and why it failed; None: not in time.
+
+    Kaggle shows the state of a notebook's last run, and no version beside it. Just after a push it
+    may be that of the version before. So an end counts once a run was seen before its end, or where
+    none begins for START_PATIENCE_S: then it was too short to be seen.
+    """
+    get_state = partial(notebooks.run_state, pushed.ref)
+    has_begun = pushed.has_begun or pushed.version == 1  # the first has no other before it
+    waited_s = 0.0
+    for pause_s in pauses(RUN_PATIENCE_S):
+        state, failure = retry(get_state, policy, what="the notebook")
+        if state != "pending":
+            if has_begun or waited_s >= START_PATIENCE_S:
+                return state, failure
+            if not waited_s:
+                print("Kaggle still shows an earlier run; waiting for this one", flush=True)
+        elif not has_begun:
+            has_begun = True
+            _save(upload, replace(pushed, has_begun=True))
+        policy.sleep(pause_s)
+        waited_s += pause_s
+    return None
 
 
-def _failure(notebook: Notebook, policy: RetryPolicy) -> str | None:
-    """Return why a run that has ended failed; None if it did not."""
-    get_state = partial(notebooks.run_state, notebook.ref)
-    state, message = retry(get_state, policy, what="the notebook")
-    return None if state == "complete" else message
-
-
-def _run_error(notebook: Notebook, policy: RetryPolicy) -> RemoteError:
+def _run_error(notebook: Notebook, failure: str, policy: RetryPolicy) -> RemoteError:
     lines = retry(partial(notebooks.run_log, notebook.ref), policy, what="the notebook's log")
     return RemoteError(
         "the notebook failed on Kaggle",
         file=notebook.ref,
-        found=_failure(notebook, policy) or None,
+        found=failure or None,
         details=lines[-LOG_LINES:],
         fix=f"see {notebooks.notebook_url(notebook.ref)}; nothing was submitted",
     )

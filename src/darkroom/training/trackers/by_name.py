@@ -7,9 +7,11 @@ a line says so, and the training goes on.
 """
 
 import importlib
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +26,15 @@ if TYPE_CHECKING:
     from darkroom.training.loop import Loop
 
 MOST_LETTERS = 500  # of a parameter in MLflow
+MODES_WITHOUT_LOGIN = ("offline", "dryrun", "disabled")  # of wandb
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_ERROR_REPORTING": "false"}
+"""Variables that keep the packages from reports to their makers; what is set already counts."""
 RUN_FILE = "mlflow_run"  # beside TensorBoard's events: the run to continue
 
 
 def trackers(
     loggers: Sequence[str], log_dir: Path, hyperparameters: Mapping[str, bool | float | str]
-) -> list[Callback]:
+) -> Sequence[Callback]:
     """Return the callbacks of some trackers, which only rank 0 needs.
 
     Args:
@@ -38,21 +43,27 @@ def trackers(
         hyperparameters: What to show beside the run.
 
     Raises:
-        ParamsError: A package is not installed.
+        ParamsError: A package is not installed, or would ask for a login.
     """
     if distributed.rank() > 0:
         return []
-    return [_KINDS[name](_package(name), log_dir, hyperparameters) for name in loggers]
+    chosen = [_KINDS[name](_package(name), log_dir, hyperparameters) for name in loggers]
+    for tracker in chosen:
+        tracker.require_ready()
+    return chosen
 
 
 def _package(name: str) -> Any:
+    for variable, value in QUIET.items():
+        os.environ.setdefault(variable, value)
     try:
         return importlib.import_module(name)
     except ImportError as error:
+        packages = " ".join(EXTRAS[name].values())
         raise ParamsError(
             f"train.loggers: the package {name} is not installed",
             found=error,
-            fix=f"run `pip install {EXTRAS[name][name]}`, or remove {name} from train.loggers",
+            fix=f"run `pip install {packages}`, or remove {name} from train.loggers",
         ) from error
 
 
@@ -72,6 +83,9 @@ class Tracker(Callback, ABC):
     ) -> None:
         self.package, self.log_dir, self.hyperparameters = package, log_dir, hyperparameters
         self._has_failed = False
+
+    def require_ready(self) -> None:
+        """Raise ParamsError where the package could not begin, before anything is trained."""
 
     def on_train_start(self, loop: "Loop") -> None:  # noqa: ARG002
         """Open the run, or the one that an interrupted training began."""
@@ -113,6 +127,32 @@ class WeightsAndBiases(Tracker):
 
     name = "wandb"
 
+    def require_ready(self) -> None:
+        """Refuse where wandb would ask for a login: in a terminal it waits for ever.
+
+        Raises:
+            ParamsError: Nobody has logged in, or its settings are invalid.
+        """
+        try:
+            mode = self.package.setup().settings.mode
+            is_ready = mode in MODES_WITHOUT_LOGIN or self._has_login()
+            reason = "nobody has logged in"
+        except Exception as error:  # of its settings, a key of another length ...
+            is_ready, reason = False, str(error)
+        if not is_ready:
+            raise ParamsError(
+                "train.loggers: wandb can't begin",
+                found=reason,
+                fix="run `wandb login`, or set WANDB_API_KEY; with WANDB_MODE=offline it writes to "
+                "the disk alone",
+            )
+
+    def _has_login(self) -> bool:
+        if "prompt" in signature(self.package.login).parameters:  # wandb 0.31 has it, 0.28 not yet
+            return bool(self.package.login(prompt=False, verify=False))
+        settings = self.package.setup().settings
+        return bool(self.package.api.api_key or settings.identity_token_file)
+
     def open_run(self) -> None:
         """Open or continue the run whose id is the training's fingerprint."""
         files.make_folder(self.log_dir)
@@ -143,12 +183,12 @@ class MLflow(Tracker):
     def open_run(self) -> None:
         """Open a run, or continue the one whose id lies beside the events."""
         file = self.log_dir / RUN_FILE
+        files.make_folder(self.log_dir)  # SQLite makes no folder for MLFLOW_TRACKING_URI
         self.package.set_experiment(self.log_dir.parent.name)
         if file.exists():
             self.package.start_run(run_id=file.read_text().strip())
             return
         run = self.package.start_run(run_name=self.log_dir.name)
-        files.make_folder(self.log_dir)
         files.write(file, f"{run.info.run_id}\n")
         shown = {key: str(value)[:MOST_LETTERS] for key, value in self.hyperparameters.items()}
         self.package.log_params(shown)

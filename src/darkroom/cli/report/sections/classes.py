@@ -33,7 +33,7 @@ def classes_section(run: Run, counts: Counts | None) -> Section | None:
     places = _worst_first(counts)
     rows = [_class_row(counts, place, dice) for place in places[:MOST_CLASSES]]
     unit = "pixels" if counts.unit == "pixel" else "images"
-    head = [what, "F1", *(["Dice"] if dice else []), "recall", "precision"]
+    head = [what, "F1", *(["mean Dice"] if dice else []), "recall", "precision"]
     head += [f"{unit} with it", f"{unit} predicted"]
     hidden = len(places) - len(rows)
     more = f"{plural(hidden, what)} with a better F1 are left out." if hidden else ""
@@ -41,7 +41,12 @@ def classes_section(run: Run, counts: Counts | None) -> Section | None:
     blocks = [page.table(caption, head, rows, more=more)]
     lead = "The bar is the F1 score: how many are found, and how many of the answers are right."
     if counts.unit == "pixel":
-        lead += f" Pixels at the stored size, of {plural(counts.images, 'image')}."
+        lead += f" Of all pixels of {plural(counts.images, 'image')}, at the stored size."
+        if dice:
+            lead += (
+                " The mean Dice is of images at full size, as they are scored: an image that "
+                "rightly has no pixel of a class counts as 1."
+            )
     findings = list(_findings(counts, run, what))
     title = {"attribute": "Attributes", "class": "Classes"}[what]
     return Section("classes", title, lead, blocks, findings)
@@ -96,7 +101,7 @@ def _targets_section(run: Run) -> Section | None:
         return None
     figures = [c for c in table.columns if c not in ("target", "images")]
     rows = [
-        (str(row["target"]), *(number(float(row[column])) for column in figures))
+        (str(row["target"]), *(_error(column, float(row[column])) for column in figures))
         for _, row in table.iterrows()
     ]
     heads = ("target", *(column.replace("_", " ") for column in figures))
@@ -109,6 +114,11 @@ def _targets_section(run: Run) -> Section | None:
         drawn.append(page.figure(charts.scatter_chart(xs, ys, title=str(target), **names)))
     lead = "The dotted line is where predictions are right."
     return Section("classes", "Targets", lead, [*blocks, page.group(drawn)])
+
+
+def _error(column: str, value: float) -> str:
+    """Return an error of a target; R2 of a constant is 0, but for rounding."""
+    return number(round(value, 4) + 0.0 if column.endswith("r2") else value)
 
 
 def confusion_section(run: Run, names: Sequence[str]) -> Section | None:

@@ -38,6 +38,12 @@ MOST_WRONG = 12  # labels of one image, in its table
 TOP = 3  # classes of one image
 
 Masks = NDArray[np.uint8]
+_SCORES = {
+    "multilabel": " The score of an image is the share of its labels that are right.",
+    "multiclass": " The score of an image is the probability of its true class.",
+    "binary": " The score of an image is the probability of its true answer.",
+    "regression": " The score of an image is its mean error in standard deviations, below 0.",
+}
 
 
 def pictures_section(originals: Originals, run: Run) -> Section | None:
@@ -76,7 +82,7 @@ def _lead(originals: Originals, has_masks: bool) -> str:
         lead += (
             " The frame is the place with the most wrong pixels, shown beside it pixel by pixel."
         )
-    return lead
+    return lead + _SCORES.get(originals.evidence.card.task, "")
 
 
 def _legend(originals: Originals) -> Markup:
@@ -174,7 +180,7 @@ def _label_article(
 ) -> Markup:
     pixels = originals.picture(row)
     rows, truth, is_right = _answers(originals, row, probabilities)
-    alt = f"{row['id']}: {truth}"
+    alt = f"{row['id']}: {truth}" if truth else str(row["id"])
     caption = f"score {number(score)}, {_where(row)}"
     shown = page.picture(shrunk(pixels), alt, caption, id=f"picture-{place}")
     head = ("", "probability", "")
@@ -193,11 +199,11 @@ def _answers(
     truth = row[list(card.targets)].to_numpy(np.float64)
     if card.task == "regression":
         pairs = zip(card.targets, probabilities, truth, strict=True)
-        return [(n, number(float(p)), number(float(t))) for n, p, t in pairs], "values", None
+        return [(n, number(float(p)), number(float(t))) for n, p, t in pairs], "", None
     answers = decision.answers(card.task, probabilities[None])[0]
     if card.task == "multiclass":
         is_ = int(truth.argmax()) if card.soft else int(truth[0])
-        return _class_answer(card.classes, is_, int(answers), probabilities)
+        return _class_answer(card.shown, is_, int(answers), probabilities)
     names, is_binary = card.targets, card.task == "binary"
     if is_binary and card.label_values != ("0", "1"):
         names = (card.label_values[1],)

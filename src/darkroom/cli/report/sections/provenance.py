@@ -27,11 +27,11 @@ def provenance_section(evidence: Evidence) -> Section:
         findings.append(Finding("bad", text, "provenance"))
     if Path(".dvc").is_dir():
         code.append(("DVC would run again", Cell(", ".join(outdated) or "nothing")))
-    tables = [page.table("Code", ("", ""), code, kind="wide")]
+    blocks, tables = [], [page.table("Code", ("", ""), code, kind="wide")]
     models = list(_model_rows(evidence))
     if models:
         head = ("", "network", "epoch", "trained on", "weights", "fingerprint")
-        tables.append(page.table("Models", head, models))
+        blocks.append(page.table("Models", head, models))
     data = [("index", _digest(evidence.index.sha256)), *_raw_rows(paths.inputs.raw)]
     tables.append(page.table("Data", ("", "sha256 or size"), data, kind="wide"))
     tables.append(page.table("Decision", ("", ""), list(_decision_rows(evidence)), kind="wide"))
@@ -40,7 +40,7 @@ def provenance_section(evidence: Evidence) -> Section:
         tables.append(page.table("Submission", ("", ""), rows, kind="wide"))
     versions = [(name, Cell(str(version))) for name, version in _libraries(evidence).items()]
     versions_table = page.table("Libraries", ("", "version"), versions)
-    blocks = [page.group(tables), page.details("Versions of libraries", [versions_table])]
+    blocks += [page.group(tables), page.details("Versions of libraries", [versions_table])]
     return Section("provenance", "Provenance", "", blocks, findings)
 
 

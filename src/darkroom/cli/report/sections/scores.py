@@ -16,20 +16,16 @@ from darkroom.cli.report.runs import Run
 from darkroom.errors import ArtifactError
 from darkroom.images.class_pictures import class_colour
 from darkroom.project.paths import Layout
-from darkroom.project.score_files import NO_SCORES
+from darkroom.project.score_files import baseline_of, score_names
 from darkroom.tasks.metrics.specs import METRICS, MetricSpec
 
+_WORDS = {
+    "_cross_fitted": "Cross fitted: each half of the images is decided as the other half says, so "
+    "that no image helps to choose its own threshold.",
+    "_at_half": "At half: with a threshold of 0.5.",
+}
 SMALL = 5e-5  # a difference that four digits don't show
 MOST_CHARTS = 8
-
-
-def score_names(metrics: Mapping[str, Any]) -> list[str]:
-    """Return the names of scores: without baselines, thresholds and counts."""
-    return [
-        key
-        for key in metrics
-        if not key.startswith("baseline_") and not key.endswith("_of") and key not in NO_SCORES
-    ]
 
 
 def is_less_better(name: str, spec: MetricSpec) -> bool:
@@ -38,22 +34,6 @@ def is_less_better(name: str, spec: MetricSpec) -> bool:
     if plain == spec.name:
         return spec.best == "min"
     return plain in METRICS and METRICS[plain].best == "min"
-
-
-def baseline_of(metrics: Mapping[str, Any], name: str, spec: MetricSpec) -> float | None:
-    """Return the best score of what does not look at the image; None where there is none.
-
-    Example:
-        >>> spec = METRICS["dice"]
-        >>> baseline_of({"dice": 0.9, "baseline_mean_mask": 0.6}, "dice", spec)
-        0.6
-    """
-    if metrics.get(f"baseline_{name}") is not None:
-        return float(metrics[f"baseline_{name}"])
-    if name != spec.name or name != "dice":
-        return None
-    values = [v for key, v in metrics.items() if key.startswith("baseline_") and v is not None]
-    return max(values, default=None)
 
 
 def shown_difference(name: str, new: object, old: object, spec: MetricSpec) -> Cell:
@@ -74,7 +54,7 @@ def score_tiles(run: Run, earlier: Run | None, spec: MetricSpec) -> Iterator[Til
     images = run.metrics.get("images")
     note = f"out of fold, on {page.plural(images, 'image')}" if images else "out of fold"
     yield Tile(f"Validation {name}", number(score), note)
-    baseline = baseline_of(run.metrics, name, spec)
+    baseline = baseline_of(run.metrics, name)
     if baseline is not None and score is not None:
         cell = shown_difference(name, score, baseline, spec)
         kind = "good" if "good" in cell.kind else "bad"
@@ -125,23 +105,29 @@ def _by_fold(run: Run, folds: Sequence[FoldScore], spec: MetricSpec) -> Markup:
         )
         for each in folds
     ]
-    score, baseline = run.metrics.get(spec.name), baseline_of(run.metrics, spec.name, spec)
+    score, baseline = run.metrics.get(spec.name), baseline_of(run.metrics, spec.name)
     images, over = run.metrics.get("images"), shown_difference(spec.name, score, baseline, spec)
     rows.append(("in all", number(images), number(score), number(baseline), over))
-    head = ("", "images", spec.name, "baseline", "over it")
-    return page.table("By fold, and in all", head, rows, more=_of_masks(run, folds, spec))
+    head = ["", "images", spec.name, "baseline", "over it"]
+    if (mean := _mean_of_images(run, folds, spec)) is not None:
+        # A fold has a mean of its images alone, which is no score of the judge's.
+        means = [*(each.score for each in folds), mean]
+        rows = [
+            (*row[:2], number(value), *((page.NONE,) * 3 if row is not rows[-1] else row[2:]))
+            for row, value in zip(rows, means, strict=True)
+        ]
+        head.insert(2, "mean of images")
+    return page.table("By fold, and in all", head, rows)
 
 
-def _of_masks(run: Run, folds: Sequence[FoldScore], spec: MetricSpec) -> str:
-    """Return what the score of a fold is where it is another than that of all images."""
+def _mean_of_images(run: Run, folds: Sequence[FoldScore], spec: MetricSpec) -> float | None:
+    """Return the mean score of all images of masks; None where it is the score itself."""
     images = sum(each.images for each in folds)
     score = run.metrics.get(spec.name)
     if not images or score is None or any(each.baseline is not None for each in folds):
-        return ""
+        return None
     mean = sum((each.score or 0) * each.images for each in folds) / images
-    if abs(mean - score) < SMALL:
-        return ""
-    return f"Of a fold: the mean score of its images, in all {number(mean)}."
+    return None if abs(mean - score) < SMALL else mean
 
 
 def _all_scores(run: Run, earlier: Run | None, spec: MetricSpec) -> Markup:
@@ -153,29 +139,40 @@ def _all_scores(run: Run, earlier: Run | None, spec: MetricSpec) -> Markup:
     for name in names:
         value = run.metrics[name]
         row: list[Cell | str] = [name.replace("_", " "), number(value)]
-        row.append(number(baseline_of(run.metrics, name, spec)))
+        row.append(number(baseline_of(run.metrics, name)))
         if earlier:
             then = earlier.metrics.get(name)
             row += [number(then), shown_difference(name, value, then, spec)]
         if run.test:
             row.append(number(run.test.get(name)))
         rows.append(row)
-    return page.table("All scores", head, rows, more=_baselines(run))
+    return page.table("All scores", head, rows, more=_further(run))
 
 
-def _baselines(run: Run) -> str:
-    """Return the baselines that are of no score's name: what all background gives, say."""
-    values = [
-        f"{key.removeprefix('baseline_').replace('_', ' ')} {number(value)}"
-        for key, value in run.metrics.items()
-        if key.startswith("baseline_") and key.removeprefix("baseline_") not in run.metrics
+def _further(run: Run) -> str:
+    """Return other baselines, and how a score is spread over the images and at one half."""
+    shown = {name for score in score_names(run.metrics) for name in (score, f"baseline_{score}")}
+    rest = {name: value for name, value in run.metrics.items() if name not in shown}
+    values = {
+        "Baselines": [name for name in rest if name.startswith("baseline_")],
+        "Besides": [name for name in rest if name.endswith(("_median", "_lowest", "_at_half"))],
+    }
+    lines = [
+        f"{head}: "
+        + ", ".join(
+            f"{name.removeprefix('baseline_').replace('_', ' ')} {number(rest[name])}"
+            for name in names
+        )
+        for head, names in values.items()
+        if names
     ]
-    return f"Baselines: {', '.join(values)}." if values else ""
+    ends = [text for end, text in _WORDS.items() if any(key.endswith(end) for key in run.metrics)]
+    return " ".join([*(f"{line}." for line in lines), *ends])
 
 
 def _score_findings(run: Run, earlier: Run | None, spec: MetricSpec) -> Iterator[Finding]:
     name, score = spec.name, run.metrics.get(spec.name)
-    baseline = baseline_of(run.metrics, name, spec)
+    baseline = baseline_of(run.metrics, name)
     if "bad" in (cell := shown_difference(name, score, baseline, spec)).kind:
         text = f"The {name} of {number(score)} is below that of the baseline, {number(baseline)}."
         if spec.best == "min":
@@ -319,7 +316,7 @@ def _curve_findings(run: Run) -> Iterator[Finding]:
         if not np.isfinite(losses).all():
             continue
         if losses.argmin() == len(losses) - 1:
-            text = f"Fold {fold} has its least validation loss in its last epoch: more may help."
+            text = f"Fold {fold} has its least loss in the last epoch: more epochs may help."
             yield Finding("note", text, "curves")
         elif losses[-1] > 1.25 * losses.min():
             epoch = int(table["epoch"].iloc[losses.argmin()])

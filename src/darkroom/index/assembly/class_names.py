@@ -1,0 +1,80 @@
+"""The names that people read in place of the classes that the submission writes: 5 euros for 0."""
+
+from collections.abc import Sequence
+
+from darkroom.errors import DataError, ParamsError
+from darkroom.index.assembly.part import Part, template_cells
+from darkroom.index.card import counted
+from darkroom.params.data import Data, target_columns
+from darkroom.params.section import is_writable
+from darkroom.project.names import nearest_name
+
+KEY = "data.names"
+
+
+def class_names(data: Data, train: Part, classes: Sequence[str]) -> tuple[str, ...]:
+    """Return what each class is called, where the section says it; else ().
+
+    Args:
+        data: The section; `names` is a mapping from classes, or a column of the training table.
+        train: The training rows.
+        classes: As the submission writes them. Those that the section does not name keep their
+            own.
+
+    Raises:
+        ParamsError: A name is of no class, or two classes have one name.
+        DataError: The table has no such column, or names a class in two ways.
+    """
+    if data.names is None or data.names == {}:
+        return ()
+    if isinstance(data.names, dict):
+        named = {str(label): str(name) for label, name in data.names.items()}
+        if unknown := [label for label in named if label not in classes]:
+            raise ParamsError(
+                f"{KEY} names {unknown[0]!r}, which is no class",
+                found=counted(unknown),
+                expected=f"classes: {', '.join(classes)[:300]}",
+                fix=f"is it {nearest_name(unknown[0], classes)!r}?",
+            )
+    else:
+        named = _names_in_table(data, train, classes)
+    names = tuple(named.get(label, label) for label in classes)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or "" in names:
+        name = twice[0] if twice else ""
+        several = [label for label, each in zip(classes, names, strict=True) if each == name]
+        raise ParamsError(
+            f"{KEY}: a class has the name of another, or none",
+            found=f"{name!r} for {', '.join(several)}",
+            expected="a name of its own for each class",
+        )
+    return names
+
+
+def _names_in_table(data: Data, train: Part, classes: Sequence[str]) -> dict[str, str]:
+    """Return the name of each class that has rows in the training table.
+
+    Cells that say no class, which null in data.values leaves out, are passed over.
+    """
+    meanings = {str(text): str(meaning) for text, meaning in data.values.items()}
+    (target,) = target_columns(train.rows)
+    cells = train.table.column(target, "data.train.targets")
+    named: dict[str, tuple[str, int]] = {}
+    for place, (cell, text) in enumerate(
+        zip(cells, template_cells(train.table, data.names, KEY), strict=True)  # type: ignore[arg-type]
+    ):
+        label, name = meanings.get(cell, cell), text.strip()
+        if label not in classes or place in train.blank:
+            continue
+        first, row = named.setdefault(label, (name, place))
+        if name != first or not is_writable(name):
+            lines = train.table.lines
+            raise DataError(
+                f"{KEY}: class {label!r} has two names, or one that is no line of text",
+                file=train.table.file,
+                row=lines[place],
+                found=f"{name!r}, and {first!r} in row {lines[row]}",
+                expected="one name for each class",
+                fix=f"name another column, or write {KEY}: {{{label}: {first}}}",
+            )
+    return {label: name for label, (name, _) in named.items()}
