@@ -98,6 +98,10 @@ class Archives:
         Raises:
             DataError: The container is absent, broken, unsafe or without files.
         """
+        return [f"{container}/{name}" for name in self.members(container)]
+
+    def members(self, container: str) -> Members:
+        """Return the sizes of a container's members by name; see `paths`."""
         sizes = self._container(container).sizes
         if not sizes and container != ".":  # bare files need not be there
             raise DataError(
@@ -106,7 +110,7 @@ class Archives:
                 expected="a folder or archive of images",
                 fix=_DOWNLOAD,
             )
-        return [f"{container}/{name}" for name in sizes]
+        return sizes
 
     def has(self, path: str) -> bool:
         """Return whether there is such a member in a container that can be read."""
