@@ -366,7 +366,7 @@ SEEDS: dict[str, SeedFile] = {
     "digests of the shards": SeedFile(
         f"data/processed/{N}/digests.json", partial(_part, "test"), True
     ),
-    "facts": SeedFile(f"data/processed/{N}/facts.csv", _audit, True),
+    "facts": SeedFile(f"data/processed/{N}/facts.arrow", _audit, True),
     "index": SeedFile(f"data/index/{N}.csv", _index, True),
     "card": SeedFile(f"data/index/{N}.json", _index, has_checksum=True),
     "split": SeedFile(f"data/start/{N}/split.csv", _split, has_checksum=True),

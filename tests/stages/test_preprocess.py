@@ -134,7 +134,7 @@ def test_later_stages_compare_what_they_read(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tiny.run("split", "preprocess")
-    for name, verb in (("train-00000.arrow", "train"), ("facts.csv", "audit")):
+    for name, verb in (("train-00000.arrow", "train"), ("facts.arrow", "audit")):
         data = (OUT / name).read_bytes()
         flipped = bytearray(data)
         flipped[len(data) // 2] ^= 1

@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
             for row in range(3)
         ]
         write_shard(tmp_path / shard_name(part, number), rows, FORMAT)
-    (tmp_path / "facts.csv").write_text("id\n")
+    (tmp_path / "facts.arrow").write_text("id\n")
     write_manifest(tmp_path, {path.name: file_sha256(path) for path in tmp_path.iterdir()})
     return tmp_path
 

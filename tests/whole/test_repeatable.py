@@ -119,7 +119,7 @@ def test_shards_do_not_depend_on_the_number_of_workers(
         made.append(tiny.tree(root / "data/processed"))
     assert sorted(made[0]) == [
         "tiny/digests.json",
-        "tiny/facts.csv",
+        "tiny/facts.arrow",
         "tiny/test-00000.arrow",
         "tiny/train-00000.arrow",
     ]

@@ -90,13 +90,13 @@ class Layout:
 
     @property
     def processed(self) -> Path:
-        """Shards, and facts.csv about every raw image."""
+        """Shards, and facts.arrow about every raw image."""
         return self.root / "data" / "processed" / self.inputs.name
 
     @property
     def facts(self) -> Path:
         """Facts about every raw image and mask, a row each."""
-        return self.processed / "facts.csv"
+        return self.processed / "facts.arrow"
 
     @property
     def reports(self) -> Path:

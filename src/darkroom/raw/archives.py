@@ -109,6 +109,10 @@ class Archives:
             DataError: The container is absent, broken, unsafe or without files (where errors are
                 taken, a folder or archive may be without).
         """
+        return [f"{container}/{name}" for name in self.members(container)]
+
+    def members(self, container: str) -> Members:
+        """Return the sizes of a container's members by name; see `paths`."""
         sizes = self._container(container).sizes
         if not sizes and container != "." and self._errors is None:  # bare files need not be there
             raise DataError(
@@ -117,7 +121,7 @@ class Archives:
                 expected="a folder or archive of images",
                 fix=_FILL if (self.root / container).is_dir() else _DOWNLOAD,
             )
-        return [f"{container}/{name}" for name in sizes]
+        return sizes
 
     def has(self, path: str) -> bool:
         """Return whether there is such a member in a container that can be read."""

@@ -66,7 +66,7 @@ def read_part(paths: Layout, index: Index, part: str) -> tuple[Store, pd.DataFra
     """
     shards = Store(require(paths.processed, "preprocess", paths.name), part, verify=True)
     rows = index.rows[index.rows["part"] == part].reset_index(drop=True)
-    if shards.ids != rows["id"].tolist():
+    if shards.ids != rows["id"]:
         raise ArtifactError(
             f"its {part} images are not those of the index",
             file=paths.processed,

@@ -4,25 +4,19 @@ import json
 
 import pandas as pd
 
-from darkroom.errors import ArtifactError
 from darkroom.images import sheets
 from darkroom.index.audit import contact_sheet
-from darkroom.index.audit.report import Report, build_report
+from darkroom.index.audit.report import FACTS, Report, build_report
 from darkroom.index.table import Index, hard_labels, read_index
 from darkroom.project import files
 from darkroom.project.paths import Layout
 from darkroom.stages._context import Context, require
 from darkroom.stages._inputs import read_part
 from darkroom.stages._split import read_split
+from darkroom.store.facts import Facts
 from darkroom.store.manifest import compare_digests
 
 SHOWN_TRAIN, SHOWN_TEST = 16, 4
-FACTS: dict[str, type] = {
-    **dict.fromkeys(("id", "part", "format", "mode", "thumb"), str),
-    **dict.fromkeys(("mask_pixels", "mask_values", "stored_mask_digest"), str),
-    **dict.fromkeys(("height", "width", "bytes", "exif", "peak"), int),
-    **dict.fromkeys(("raw_low", "raw_high"), float),
-}
 
 
 def run(context: Context) -> None:
@@ -33,7 +27,8 @@ def run(context: Context) -> None:
     folds, _ = read_split(paths)
     facts = _facts(paths, name)
 
-    report = build_report(index, facts, folds)
+    table = facts.table(FACTS).to_pandas()
+    report = build_report(index, table, folds, facts.thumbs())
     page = _contact_sheet(name, report, index, folds, paths)
     sheets.write_jpeg(paths.contact_sheet, page)
     files.write(paths.audit, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
@@ -46,15 +41,10 @@ def run(context: Context) -> None:
         print(f"  {warning}")
 
 
-def _facts(paths: Layout, name: str) -> pd.DataFrame:
+def _facts(paths: Layout, name: str) -> Facts:
     path = require(paths.facts, "preprocess", name)
     compare_digests(paths.processed, [path.name])
-    try:
-        return pd.read_csv(path, dtype=FACTS, usecols=list(FACTS), keep_default_na=False)
-    except (ValueError, pd.errors.ParserError) as error:
-        raise ArtifactError(
-            "it is damaged", file=path, found=error, fix=f"run `dvc repro -sf preprocess@{name}`"
-        ) from error
+    return Facts(path)
 
 
 def _contact_sheet(

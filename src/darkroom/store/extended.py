@@ -9,8 +9,10 @@ import numpy as np
 
 from darkroom.errors import ArtifactError
 from darkroom.images.codec import Pixels
-from darkroom.store.shard import Shard, remake
+from darkroom.store.shard import Shard, Texts, Views, remake
 from darkroom.store.store import Store
+
+_NO_MASK = np.empty(0, np.uint8)
 
 
 class ExtendedStore(Store):
@@ -47,22 +49,37 @@ class ExtendedStore(Store):
         self.format = first.format
         self.height, self.width, self.fit = first.height, first.width, first.fit
         self.channels, self.planes = first.channels, first.planes
-        added = [second.ids[row] for row in rows]
-        self.ids = [*first.ids, *added]
+        self.ids = Texts.joined([first.ids, second.ids.take(rows)])
         self.originals = np.concatenate([first.originals, second.originals[list(rows)]])
-        self._images = [*first._images, *(second._images[row] for row in rows)]
-        no_mask = np.empty(0, np.uint8)
-        of_added = [no_mask] * len(added) if masks is None else _read_masks(masks, first, added)
-        self._masks = [*first._masks, *of_added]
-        self.has_mask = np.array([view.size > 0 for view in self._masks], dtype=bool)
+        self._added_masks = (
+            None if masks is None else _read_masks(masks, first, self.ids[len(first) :])
+        )
+        has_masks = np.full(len(rows), masks is not None)
+        if self._added_masks is not None:
+            has_masks &= self._added_masks.sizes() > 0
+        self.has_mask = np.concatenate([first.has_mask, has_masks])
+
+    def stored_image(self, row: int) -> Pixels:
+        """Return the stored bytes of an image, uint8 (n,), read-only."""
+        first, second, rows, _ = self._parts
+        if row < len(first):
+            return first.stored_image(row)
+        return second.stored_image(rows[row - len(first)])
+
+    def stored_mask(self, row: int) -> Pixels:
+        """Return the packed bits of a mask, uint8 (n,), read-only; empty where there is none."""
+        first = self._parts[0]
+        if row < len(first):
+            return first.stored_mask(row)
+        return _NO_MASK if self._added_masks is None else self._added_masks[row - len(first)]
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         return ExtendedStore, self._parts
 
 
-def _read_masks(path: Path, first: Store, ids: Sequence[str]) -> list[Pixels]:
+def _read_masks(path: Path, first: Store, ids: Sequence[str]) -> Views:
     shard = Shard(path)
-    if replace(shard.format, image=first.format.image) != first.format or shard.ids != list(ids):
+    if replace(shard.format, image=first.format.image) != first.format or shard.ids != ids:
         raise ArtifactError(
             "these masks are of other images, or of another format",
             file=path,

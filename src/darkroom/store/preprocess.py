@@ -1,12 +1,13 @@
 """Decode, resize and store raw images and masks: one shard, a pure function of its rows.
 
 Every image and mask is decoded, even after an error, so that a failed run reports all errors at
-once. A shard that is complete has a record beside it, and is not made again.
+once. A shard that is complete has a record beside its facts, and is not made again.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +20,10 @@ from darkroom.raw.archives import Archives, digest_of
 from darkroom.raw.images.reader import ImageReader, RawImage
 from darkroom.raw.masks import ONE_MASK, MaskForm, RawMasks, read_masks
 from darkroom.store import store
+from darkroom.store.facts import THUMB_PX, ImageFacts, write_facts
 from darkroom.store.shard import ShardFormat
 
-THUMB_PX = 16
+_ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -36,133 +38,108 @@ class SourceImage:
     mask_digest: str = ""
 
 
+SOURCE_COLUMNS = [each.name for each in fields(SourceImage)]
+
+
 @dataclass(frozen=True)
 class PreprocessJob:
     """One shard to write.
 
     Attributes:
         path: Of the shard.
+        facts: A file that keeps what is found about its images, for this run and one that goes on
+            after it.
         archives: Of the raw files.
-        rows: Its images and masks.
+        rows: Its images and masks, an Arrow table of the columns of `SourceImage`.
         format: As stored.
         quality: Of a stored JPEG.
-        record: A file that keeps the result for a run that goes on after this one; or None.
         masks: How they are read.
         reader: Of the images; None: of files in these archives, to three channels.
     """
 
     path: Path
+    facts: Path
     archives: Archives
-    rows: tuple[SourceImage, ...]
+    rows: Any
     format: ShardFormat
     quality: int
-    record: Path | None = None
     masks: MaskForm = ONE_MASK
     reader: ImageReader | None = None
 
-
-@dataclass(frozen=True)
-class ImageFacts:
-    """What decoding found about one image: a row of facts.csv.
-
-    Attributes:
-        id: As in the index.
-        part: "train" or "test".
-        height: Of the original, px.
-        width: Of the original, px.
-        format: "JPEG", "PNG", "NPY", "DICOM", ...
-        mode: Of the samples: Pillow's name, such as "RGB" or "L"; or "float16 x 6" ...
-        bytes: The size of its files.
-        exif: EXIF orientation, 1 to 8 (never applied).
-        raw_low: The least sample of any channel, before levels map it to a byte and before resizing
-            (but after a JPEG is decoded at a reduced size).
-        raw_high: The greatest.
-        peak: The largest byte, 0 to 255, likewise before resizing.
-        mask_pixels: How many pixels of the original are in the mask; -1 where there is no mask. Of
-            several classes one number a class, blanks between; unknown pixels come last.
-        mask_values: The raw values of the mask: see `darkroom.raw.masks.RawMasks`, "|" between
-            those of its parts; "" without one.
-        stored_mask_digest: Of the bits of the stored mask; "" without one.
-        thumb: The stored picture as 16 x 16 grey levels, in hexadecimal.
-    """
-
-    id: str
-    part: str
-    height: int
-    width: int
-    format: str
-    mode: str
-    bytes: int
-    exif: int
-    raw_low: float
-    raw_high: float
-    peak: int
-    mask_pixels: int | str
-    mask_values: str
-    stored_mask_digest: str
-    thumb: str
-
-    def as_row(self) -> dict[str, object]:
-        """Return the fields by name."""
-        return asdict(self)
+    @property
+    def record(self) -> Path:
+        """Of a complete shard: the digests of shard and facts."""
+        return self.facts.with_suffix(".json")
 
 
 @dataclass
 class ShardResult:
-    """The outcome for a shard's rows: facts of those that were decoded, errors of the others.
+    """The outcome for a shard's rows.
 
     Attributes:
-        facts: In order.
-        errors: Of those that could not be stored.
+        images: How many were stored; their facts are in the job's file.
+        errors: Of the others.
         sha256: Of the shard; "" if there is an error.
     """
 
-    facts: list[ImageFacts] = field(default_factory=list)
+    images: int = 0
     errors: list[str] = field(default_factory=list)
     sha256: str = ""
 
 
 def preprocess_shard(job: PreprocessJob) -> ShardResult:
-    """Write the shard of a job, unless one of its rows has an error; return facts and errors.
+    """Write the shard of a job and its facts, unless one of its rows has an error.
 
-    A shard that an earlier run completed is taken as it is, if it is undamaged.
+    A shard that an earlier run completed is taken as it is, if it and its facts are undamaged.
     """
     result = _recorded(job)
     if result is not None:
         return result
     result = ShardResult()
-    store.write_shard(job.path, _stored_images(job, result), job.format)
+    with write_facts(job.facts) as add_facts:
+        store.write_shard(job.path, _stored_images(job, result, add_facts), job.format)
     if result.errors:
         job.path.unlink()
+        job.facts.unlink()
         return result
     result.sha256 = file_sha256(job.path)
-    if job.record is not None:
-        write_json(job.record, asdict(result))
+    digests = {"sha256": result.sha256, "facts_sha256": file_sha256(job.facts)}
+    write_json(job.record, {"images": result.images, **digests})
     return result
 
 
 def _recorded(job: PreprocessJob) -> ShardResult | None:
     """Return the result of an earlier run; None if it made no such shard, or that is damaged."""
-    if job.record is None or not job.record.exists() or not job.path.exists():
+    if not all(path.exists() for path in (job.record, job.facts, job.path)):
         return None
     try:
         record = read_json(job.record, absent="", fix="")
     except ArtifactError:
         return None
-    if file_sha256(job.path) != record["sha256"]:
+    digests = (file_sha256(job.path), file_sha256(job.facts))
+    if digests != (record["sha256"], record["facts_sha256"]):
         return None
-    return ShardResult([ImageFacts(**fact) for fact in record["facts"]], [], record["sha256"])
+    return ShardResult(record["images"], [], record["sha256"])
 
 
-def _stored_images(job: PreprocessJob, result: ShardResult) -> Iterator[store.StoredImage]:
-    for source in job.rows:
+def _stored_images(
+    job: PreprocessJob, result: ShardResult, add_facts: Callable[[ImageFacts], None]
+) -> Iterator[store.StoredImage]:
+    for source in _sources(job.rows):
         try:
             row, facts = _preprocess_image(source, job)
         except DataError as error:
             result.errors.append(one_line(error))
             continue
-        result.facts.append(facts)
+        result.images += 1
+        add_facts(facts)
         yield row
+
+
+def _sources(rows: Any) -> Iterator[SourceImage]:
+    for batch in rows.select(SOURCE_COLUMNS).to_batches(max_chunksize=_ROWS_AT_ONCE):
+        columns = [column.to_pylist() for column in batch.columns]
+        yield from map(SourceImage, *columns)
 
 
 def read_fitted(
@@ -216,7 +193,7 @@ def _preprocess_image(
         raw_low=raw.low,
         raw_high=raw.high,
         peak=int(raw.pixels.max()),
-        mask_pixels=-1 if mask is None else _pixels(mask),
+        mask_pixels="-1" if mask is None else _pixels(mask),
         mask_values="" if mask is None else "|".join(mask.values),
         stored_mask_digest=digest_of(packed) if packed else "",
         thumb=_thumb(pixels),
@@ -244,17 +221,16 @@ def _fit_planes(mask: RawMasks, job: PreprocessJob) -> codec.Pixels:
     return np.stack([geometry.fit_mask(plane, *to, fit) for plane in mask.planes])
 
 
-def _pixels(mask: RawMasks) -> int | str:
+def _pixels(mask: RawMasks) -> str:
     """Return how many pixels each plane has: see `ImageFacts.mask_pixels`."""
-    counts = [int(np.count_nonzero(plane)) for plane in mask.stored()]
-    return counts[0] if len(counts) == 1 else " ".join(map(str, counts))
+    return " ".join(str(np.count_nonzero(plane)) for plane in mask.stored())
 
 
-def _thumb(pixels: codec.Pixels) -> str:
-    """Return 16 x 16 grey levels as hexadecimal, for the search for near duplicates."""
+def _thumb(pixels: codec.Pixels) -> bytes:
+    """Return 16 x 16 grey levels, for the search for near duplicates."""
     if pixels.shape[2] == geometry.RGB:
         grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     else:
         grey = np.rint(pixels.mean(axis=2)).astype(np.uint8)
     small = cv2.resize(grey, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, dtype=np.uint8).tobytes().hex()
+    return np.asarray(small, dtype=np.uint8).tobytes()

@@ -9,11 +9,14 @@ other than 3 channels is grey, its channels one below the other.
 """
 
 import itertools
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, overload
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -24,6 +27,8 @@ from darkroom.images.geometry import FITS, RGB, Fit
 ImageKind = Literal["jpeg", "raw"]
 KINDS: tuple[ImageKind, ...] = ("jpeg", "raw")
 VERSION = "1"
+_TEXTS_AT_ONCE = 4096
+_NO_SIZES = np.empty(0, np.int64)
 COLUMNS = (
     pa.field("id", pa.string()),
     pa.field("image", pa.large_binary()),
@@ -72,6 +77,91 @@ class ShardFormat:
         )
 
 
+class Texts(Sequence[str]):
+    """A column of texts as a sequence: no Python text lives longer than it is needed.
+
+    Args:
+        column: An Arrow array of texts, in chunks.
+    """
+
+    def __init__(self, column: Any) -> None:
+        self.column = column
+
+    @classmethod
+    def joined(cls, several: Iterable["Texts"]) -> "Texts":
+        """Return several columns as one."""
+        return cls(
+            pa.chunked_array([c for texts in several for c in texts.column.chunks], pa.string())
+        )
+
+    def take(self, rows: Sequence[int]) -> "Texts":
+        """Return some of the texts, in the order of `rows`."""
+        return Texts(self.column.take(pa.array(rows, pa.int64())))
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        if isinstance(row, slice):
+            return [self[number] for number in range(*row.indices(len(self)))]
+        return cast("str", self.column[int(row)].as_py())
+
+    def __iter__(self) -> Iterator[str]:
+        for chunk in self.column.chunks:
+            for start in range(0, len(chunk), _TEXTS_AT_ONCE):
+                yield from chunk.slice(start, _TEXTS_AT_ONCE).to_pylist()
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether another sequence, or a column of pandas, has the same texts."""
+        if isinstance(other, Texts):
+            return bool(self.column.equals(other.column))
+        if not isinstance(other, Sequence | pd.Series) or len(self) != len(other):
+            return False
+        return all(one == two for one, two in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # as a list
+
+
+class Views:
+    """The values of a column of bytes, each a view of the file.
+
+    Args:
+        parts: Of each record batch the offsets of its values, int64 (rows + 1,), and their bytes,
+            uint8.
+    """
+
+    def __init__(self, parts: Sequence[tuple[NDArray[np.int64], Pixels]]) -> None:
+        self._parts = list(parts)
+        counts = [len(offsets) - 1 for offsets, _ in parts]
+        self._starts = list(itertools.accumulate(counts, initial=0))
+
+    @classmethod
+    def joined(cls, several: Iterable["Views"]) -> "Views":
+        """Return the values of several columns as one."""
+        return cls([part for views in several for part in views._parts])
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, row: int) -> Pixels:
+        """Return the bytes of a row, uint8 (n,), read-only."""
+        number = bisect_right(self._starts, row) - 1
+        offsets, data = self._parts[number]
+        place = row - self._starts[number]
+        return data[offsets[place] : offsets[place + 1]]
+
+    def __iter__(self) -> Iterator[Pixels]:
+        return map(self.__getitem__, range(len(self)))
+
+    def sizes(self) -> NDArray[np.int64]:
+        """Return the bytes of each value."""
+        return np.concatenate([np.diff(offsets) for offsets, _ in self._parts] or [_NO_SIZES])
+
+
 class Shard:
     """One shard, memory-mapped and checked.
 
@@ -88,9 +178,9 @@ class Shard:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.ids: list[str] = []
-        self.images: list[Pixels] = []
-        self.masks: list[Pixels] = []
+        ids: list[Any] = []
+        images: list[tuple[NDArray[np.int64], Pixels]] = []
+        masks: list[tuple[NDArray[np.int64], Pixels]] = []
         originals: list[NDArray[np.int32]] = []
         try:
             with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
@@ -99,20 +189,22 @@ class Shard:
                 for number in range(reader.num_record_batches):
                     batch = reader.get_batch(number)
                     batch.validate(full=True)  # offsets and sizes lie within the file
-                    self.ids += _ids(batch.column(0))
-                    self.images += _views(batch.column(1))
-                    self.masks += _views(batch.column(2))
+                    ids.append(_ids(batch.column(0)))
+                    images.append(_values(batch.column(1)))
+                    masks.append(_values(batch.column(2)))
                     originals.append(_sizes(batch))
         except (OSError, pa.ArrowException, ValueError) as fault:
             raise _damaged(path, str(fault).splitlines()[0]) from None
+        self.ids = Texts(pa.chunked_array(ids, pa.string()))
+        self.images, self.masks = Views(images), Views(masks)
         self.originals = np.concatenate([np.empty((0, 2), np.int32), *originals])
         self._check()
 
     def _check(self) -> None:
         image_bytes, mask_bytes = self.format.image_bytes(), self.format.mask_bytes()
-        if self.format.image == "raw" and any(view.size != image_bytes for view in self.images):
+        if self.format.image == "raw" and (self.images.sizes() != image_bytes).any():
             raise _damaged(self.path, f"an image has not {image_bytes} bytes")
-        if any(view.size not in (0, mask_bytes) for view in self.masks):
+        if not np.isin(self.masks.sizes(), (0, mask_bytes)).all():
             raise _damaged(self.path, f"a mask has not {mask_bytes} bytes")
         if (self.originals < 1).any():
             raise _damaged(self.path, "an original has no size")
@@ -149,19 +241,18 @@ def _read_format(schema: Any, path: Path) -> ShardFormat:
     return ShardFormat(height, width, cast(Fit, fit), cast(ImageKind, image), channels, planes)
 
 
-def _ids(column: Any) -> list[str]:
-    ids = cast("list[str | None]", column.to_pylist())
-    if None in ids:
+def _ids(column: Any) -> Any:
+    if column.null_count:
         raise ValueError("an id is missing")
-    return cast("list[str]", ids)
+    return column
 
 
-def _views(column: Any) -> list[Pixels]:
-    """Return a view uint8 (bytes,) of each value of a large_binary column."""
+def _values(column: Any) -> tuple[NDArray[np.int64], Pixels]:
+    """Return the offsets and the bytes of the values of a large_binary column: see `Views`."""
     if column.null_count:
         raise ValueError("a value is missing")
     if not len(column):
-        return []
+        return np.zeros(1, np.int64), np.empty(0, np.uint8)
     _, offset_buffer, data_buffer = column.buffers()
     if data_buffer is None or offset_buffer.size < 8 * (len(column) + 1):
         raise ValueError("a column is truncated")
@@ -169,7 +260,7 @@ def _views(column: Any) -> list[Pixels]:
     data = np.frombuffer(data_buffer, np.uint8)
     if offsets[0] < 0 or offsets[-1] > data.size or (np.diff(offsets) < 0).any():
         raise ValueError("offsets point outside the file")
-    return [data[start:end] for start, end in itertools.pairwise(offsets.tolist())]
+    return offsets, data
 
 
 def _sizes(batch: Any) -> NDArray[np.int32]:

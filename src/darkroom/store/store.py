@@ -19,7 +19,7 @@ from darkroom.images.geometry import RGB
 from darkroom.project import files
 from darkroom.store.jpeg_planes import decode_planes, encode_planes
 from darkroom.store.manifest import compare_digests
-from darkroom.store.shard import COLUMNS, ImageKind, Shard, ShardFormat, remake
+from darkroom.store.shard import COLUMNS, ImageKind, Shard, ShardFormat, Texts, Views, remake
 
 _BATCH_BYTES = 32 * 2**20  # of a record batch, which the writer holds in memory
 _MOST_SHARDS, _FEWEST_ROWS = 64, 32
@@ -196,14 +196,22 @@ class Store:
         self.format = format
         self.height, self.width, self.fit = format.height, format.width, format.fit
         self.channels, self.planes = format.channels, format.planes
-        self.ids = [row_id for shard in shards for row_id in shard.ids]
+        self.ids = Texts.joined([shard.ids for shard in shards])
         self.originals = np.concatenate([shard.originals for shard in shards])
-        self._images = [view for shard in shards for view in shard.images]
-        self._masks = [view for shard in shards for view in shard.masks]
-        self.has_mask = np.array([view.size > 0 for view in self._masks], dtype=bool)
+        self._images = Views.joined([shard.images for shard in shards])
+        self._masks = Views.joined([shard.masks for shard in shards])
+        self.has_mask = self._masks.sizes() > 0
 
     def __reduce__(self) -> tuple[type["Store"], tuple[Path, str]]:
         return Store, (self.folder, self.part)
+
+    def stored_image(self, row: int) -> Pixels:
+        """Return the stored bytes of an image, uint8 (n,), read-only."""
+        return self._images[row]
+
+    def stored_mask(self, row: int) -> Pixels:
+        """Return the packed bits of a mask, uint8 (n,), read-only; empty where there is none."""
+        return self._masks[row]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -212,18 +220,14 @@ class Store:
         """Return uint8 (H, W, C); of a raw store a read-only view of the file."""
         shape = (self.height, self.width, self.channels)
         if self.format.image == "raw":
-            return self._images[row].reshape(shape)
+            return self.stored_image(row).reshape(shape)
         pixels = np.empty(shape, np.uint8)
         self.read_image(row, pixels)
         return pixels
 
-    def stored_image(self, row: int) -> Pixels:
-        """Return the stored bytes of an image, uint8 (n,), read-only."""
-        return self._images[row]
-
     def read_image(self, row: int, out: Pixels) -> None:
         """Decode an image into `out`, uint8 (H, W, C), contiguous."""
-        unpack_image(self._images[row], self.format.image, out, name=self._name(row))
+        unpack_image(self.stored_image(row), self.format.image, out, name=self._name(row))
 
     def mask(self, row: int) -> Pixels | None:
         """Return uint8 (K, H, W) of 0 and 1, or None."""
@@ -231,7 +235,7 @@ class Store:
 
     def masks(self, rows: Sequence[int]) -> Pixels:
         """Return uint8 (N, K, H, W) of 0 and 1 for N rows that have masks."""
-        packed = np.stack([self._masks[row] for row in rows])
+        packed = np.stack([self.stored_mask(row) for row in rows])
         shape = (self.planes, self.height, self.width)
         return np.unpackbits(packed, axis=1, count=math.prod(shape)).reshape(len(rows), *shape)
 

@@ -111,7 +111,7 @@ READING = (
     SafetyLine(
         "shards hold the images of the index, in its order",
         "stages/_inputs.py",
-        '    if shards.ids != rows["id"].tolist():\n',
+        '    if shards.ids != rows["id"]:\n',
         "    if False:\n",
         STAGES,
     ),

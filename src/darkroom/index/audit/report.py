@@ -4,13 +4,12 @@ Everything is a pure function of three tables: the index, the facts (what decodi
 every image) and the split. The report is ready for JSON: sorted, and equal for equal tables.
 """
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from darkroom.errors import ArtifactError
 from darkroom.index.audit import duplicates, shortcuts
@@ -24,26 +23,36 @@ SOFT_CLASSES = "the greatest share"
 SIXTEEN_BITS = "I;16"  # Pillow's modes begin so; the high byte is stored
 NARROW_PEAK = 64
 DARK_PEAK = 16
+FACTS = (
+    *("id", "part", "height", "width", "format", "mode", "exif", "raw_low", "raw_high", "peak"),
+    *("mask_pixels", "mask_values", "stored_mask_digest"),
+)
+"""What a report reads of each image, beside its thumbnail."""
+_ROWS_AT_ONCE = 4096
 
 Report = dict[str, Any]
 
 
-def build_report(index: Index, facts: pd.DataFrame, folds: pd.DataFrame) -> Report:
+def build_report(
+    index: Index, facts: pd.DataFrame, folds: pd.DataFrame, thumbs: duplicates.Thumbs
+) -> Report:
     """Return the report on a data set, ready for JSON; its "warnings" are the worst first.
 
     Args:
         index: The index, train and test.
-        facts: One row an image: part, id, height, width, format, mode, bytes, exif
-            (orientation, 1 is upright), peak (the largest value, 0 to 255), mask_pixels
-            (negative or empty: no mask; of several planes one number each), thumb (hexadecimal,
-            16 x 16 grey levels), and for masks mask_values and stored_mask_digest.
+        facts: One row an image, in the order of the index: `FACTS`. Of them exif is the
+            orientation (1 is upright), peak the largest value, 0 to 255, and mask_pixels is
+            negative or empty where there is no mask; of several planes it is one number each.
         folds: Columns id and fold, of the training images.
+        thumbs: uint8 (rows, 256), 16 x 16 grey levels of each image; an array, or what gives
+            arrays for slices and for positions.
 
     Raises:
         ArtifactError: The three tables are not about the same images.
     """
     table = _joined(index, facts, folds)
-    train, card = table[table["part"] == "train"], index.card
+    (_, train), _ = _parts(table)
+    card, codes = index.card, digest_codes(table.pop("digest"))
     report: Report = {
         "task": card.task,
         "counts": _counts(table, card),
@@ -55,8 +64,8 @@ def build_report(index: Index, facts: pd.DataFrame, folds: pd.DataFrame) -> Repo
         },
         "ranges": {part: _range(rows) for part, rows in _parts(table)},
         "folds": _tally(train["fold"]),
-        "exact_duplicates": _exact(table, card),
-        "near_duplicates": _near(table),
+        "exact_duplicates": _exact(table, codes, card),
+        "near_duplicates": _near(table, codes, thumbs),
     }
     if card.task == "segmentation":
         report["masks"] = mask_report(train, card)
@@ -71,26 +80,62 @@ def build_report(index: Index, facts: pd.DataFrame, folds: pd.DataFrame) -> Repo
 
 def _joined(index: Index, facts: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
     """Return the index with the facts and the fold of each row; test rows are in fold TEST."""
-    facts = facts.drop(columns="image", errors="ignore")
-    train = index.rows["part"] == "train"
-    split = folds.set_index("id")["fold"]
-    table = index.rows.merge(facts, on=["part", "id"], how="inner")
-    unsplit = set(index.rows.loc[train, "id"]) ^ set(split.index)
-    if len(table) != len(index.rows) or len(facts) != len(table) or unsplit:
+    rows, facts = index.rows, facts.reset_index(drop=True)
+    count = int((rows["part"] == "train").sum())
+    fold_of = _folds_of(rows["id"].iloc[:count], folds)
+    is_same = len(facts) == len(rows) and all(
+        bool((facts[name] == rows[name]).all()) for name in ("part", "id")
+    )
+    if not is_same or fold_of is None:
+        both = rows[["part", "id"]].merge(facts[["part", "id"]])
         raise ArtifactError(
-            "the index, the facts and the split are not about the same images",
-            found=f"{len(index.rows)} images in the index, {train.sum()} of them for training; "
-            f"{len(facts)} in the facts, {len(table)} of them in the index; {len(split)} split",
+            "the index, the facts and the split are not about the same images, or in another order",
+            found=f"{len(rows)} images in the index, {count} of them for training; "
+            f"{len(facts)} in the facts, {len(both)} of them in the index; {len(folds)} split",
             fix="run the stages from index on again",
         )
-    folds_by_row = table["id"].map(split).fillna(duplicates.TEST)
-    table["fold"] = folds_by_row.where(table["part"] == "train", duplicates.TEST).astype(np.int64)
-    table["exif"] = pd.to_numeric(table["exif"], errors="coerce")
+    targets = [] if index.card.task == "segmentation" else index.card.targets
+    found = facts.drop(columns=["part", "id"])
+    table = pd.concat([rows[["id", "group", "digest", *targets]], found], axis=1)
+    table["fold"] = np.full(len(rows), duplicates.TEST)
+    table.iloc[:count, -1] = fold_of
     return table
 
 
-def _parts(table: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
-    return [(part, table[table["part"] == part]) for part in ("train", "test")]
+def _folds_of(ids: "pd.Series[str]", folds: pd.DataFrame) -> NDArray[np.int64] | None:
+    """Return the fold of each training image; None: the folds are of others."""
+    if len(ids) != len(folds):
+        return None
+    if not (ids.array == folds["id"].array).all():  # in another order
+        folds = folds.set_index("id").reindex(ids)
+        if folds["fold"].isna().any():
+            return None
+    return folds["fold"].to_numpy(np.int64)
+
+
+def digest_codes(digests: "pd.Series[str]") -> NDArray[np.int64]:
+    """Return a number for each digest of 32 hexadecimal digits; equal ones have the same.
+
+    Example:
+        >>> digest_codes(pd.Series(["0" * 32, "f" * 32, "0" * 32])).tolist()
+        [0, 1, 0]
+    """
+    numbers = np.empty((len(digests), 2), np.uint64)
+    for start in range(0, len(digests), _ROWS_AT_ONCE):
+        data = bytes.fromhex("".join(digests.iloc[start : start + _ROWS_AT_ONCE]))
+        numbers[start : start + _ROWS_AT_ONCE] = np.frombuffer(data, np.uint64).reshape(-1, 2)
+    order = np.lexsort(numbers.T)
+    numbers = numbers[order]
+    is_new = (numbers[1:] != numbers[:-1]).any(axis=1)
+    codes = np.empty(len(order), np.int64)
+    codes[order] = np.concatenate([[0], np.cumsum(is_new)])
+    return codes
+
+
+def _parts(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return the rows of each part; those of training come first."""
+    count = int((table["fold"] != duplicates.TEST).sum())
+    return [("train", table.iloc[:count]), ("test", table.iloc[count:])]
 
 
 def _counts(table: pd.DataFrame, card: Card) -> Report:
@@ -102,11 +147,15 @@ def _counts(table: pd.DataFrame, card: Card) -> Report:
 
 def _sizes(rows: pd.DataFrame) -> Report:
     """Return the number of different sizes and the most common of them."""
-    sizes = Counter(zip(rows["height"].tolist(), rows["width"].tolist(), strict=True))
-    common = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:MOST_SIZES]
+    keys = rows["height"].to_numpy(np.int64) << 32 | rows["width"].to_numpy(np.int64)
+    sizes, counts = np.unique(keys, return_counts=True)
+    common = np.lexsort((sizes, -counts))[:MOST_SIZES]
     return {
         "different": len(sizes),
-        "common": [{"height": h, "width": w, "images": count} for (h, w), count in common],
+        "common": [
+            {"height": int(sizes[k] >> 32), "width": int(sizes[k] & 0xFFFFFFFF), "images": int(n)}
+            for k, n in zip(common, counts[common], strict=True)
+        ],
     }
 
 
@@ -160,43 +209,49 @@ def _balance(rows: pd.DataFrame, card: Card) -> Report:
     return result
 
 
-def _exact(table: pd.DataFrame, card: Card) -> Report:
+def _exact(table: pd.DataFrame, codes: NDArray[np.int64], card: Card) -> Report:
     """Return the sets of byte-identical images, by the parts and folds that they are in."""
-    places: dict[str, list[list[str]]] = {"within_train": [], "across_folds": [], "train_test": []}
-    contradictory = []
     answers = ["stored_mask_digest"] if card.task == "segmentation" else [*card.targets]
-    for _, same in table[table["digest"].duplicated(keep=False)].groupby("digest"):
-        ids = [f"{part} {row}" for part, row in zip(same["part"], same["id"], strict=True)]
-        train = same[same["part"] == "train"]
-        if len(train) > 1:
-            places["within_train"].append(ids)
-            if train["fold"].nunique() > 1:
-                places["across_folds"].append(ids)
-            if (train[answers].nunique() > 1).any():
-                contradictory.append(ids)
-        if 0 < len(train) < len(same):
-            places["train_test"].append(ids)
-    places["contradictory"] = contradictory
-    return {
-        place: {"sets": len(sets), "first": sorted(sets)[:MOST_LISTED]}
-        for place, sets in places.items()
+    same = np.flatnonzero(np.bincount(codes)[codes] > 1)
+    rows = table.iloc[same][["id", "fold", *answers]].assign(code=codes[same], row=same)
+    of_train = rows["fold"] != duplicates.TEST
+    sets, train = rows.groupby("code")["row"], rows[of_train].groupby("code")
+    first, size = sets.first(), sets.size()
+    trained = train.size().reindex(first.index, fill_value=0)
+    folds = train["fold"].nunique().reindex(first.index, fill_value=0)
+    differ = (train[answers].nunique() > 1).any(axis=1).reindex(first.index, fill_value=False)
+    places = {
+        "within_train": trained > 1,
+        "across_folds": (trained > 1) & (folds > 1),
+        "train_test": (trained > 0) & (trained < size),
+        "contradictory": (trained > 1) & differ,
     }
+    return {place: _listed_sets(table, sets, first[which]) for place, which in places.items()}
 
 
-def _near(table: pd.DataFrame) -> Report:
+def _listed_sets(table: pd.DataFrame, sets: Any, first: "pd.Series[int]") -> Report:
+    """Return how many sets there are, and the first of them, by the first image of each."""
+    names = sorted((_name(table, row), code) for code, row in first.items())[:MOST_LISTED]
+    members = [sets.get_group(code) for _, code in names]
+    return {"sets": len(first), "first": [[_name(table, r) for r in rows] for rows in members]}
+
+
+def _name(table: pd.DataFrame, row: int) -> str:
+    """Return the part and the id of a row."""
+    part = "test" if table["fold"].iat[row] == duplicates.TEST else "train"
+    return f"{part} {table['id'].iat[row]}"
+
+
+def _near(table: pd.DataFrame, codes: NDArray[np.int64], thumbs: duplicates.Thumbs) -> Report:
     """Return the near duplicates across folds and between train and test."""
-    near = duplicates.find_near_duplicates(
-        duplicates.thumbs_from_hex(table["thumb"].tolist()),
-        table["fold"].to_numpy(np.int64),
-        table["digest"].tolist(),
-    )
-    names = (table["part"] + " " + table["id"]).tolist()
+    near = duplicates.find_near_duplicates(thumbs, table["fold"].to_numpy(np.int64), codes)
     report: Report = {"limit_rms": duplicates.LIMIT_RMS, "flat": near.flat}
     for place, pairs in (("across_folds", near.across_folds), ("train_test", near.train_test)):
         report[place] = {
             "pairs": pairs.count,
             "closest": [
-                {"rms": rms, "images": [names[one], names[two]]} for rms, one, two in pairs.closest
+                {"rms": rms, "images": [_name(table, one), _name(table, two)]}
+                for rms, one, two in pairs.closest
             ],
         }
     return report

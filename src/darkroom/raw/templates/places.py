@@ -7,6 +7,10 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from unicodedata import normalize
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from darkroom.errors import DataError, ParamsError
 from darkroom.project.names import (
     CONTAINER_SUFFIXES,
@@ -124,50 +128,56 @@ class Listing:
     """The files of one container, by the paths that a template may give them.
 
     A file x of train.zip is train.zip/x, and train/x too; so is train/x of it. The same goes for a
-    folder in a folder of its own name.
+    folder in a folder of its own name. A letter such as é may be one character or two.
 
     Args:
         archives: The raw files.
         container: A container of theirs.
         top: What the template calls it: its name, or that without the suffix.
         exact: Whether a file's path is that in the container and no other.
-
-    Attributes:
-        paths: The files by the rest of their paths, as a template has it.
     """
 
     def __init__(
         self, archives: Archives, container: str, top: str, *, exact: bool = False
     ) -> None:
         self.top = top
-        self.paths: dict[str, str] = {}
-        self._twins: dict[str, tuple[str, str]] = {}
+        self._front = "" if container == BARE else f"{container}/"
+        self._members = archives.members(container)
+        self._inner = "" if exact else f"{stem_of(container)}/"
+        names = self._members.names
+        self._inners = [""]  # of the folders of the container's own name, in one another
+        while self._inner and pc.any(pc.starts_with(names, self._inners[-1] + self._inner)).as_py():
+            self._inners.append(self._inners[-1] + self._inner)
+        # Files by what the rest of their path may be, where its letters have two forms.
+        self._composed: dict[str, list[str]] = {}
+        for name in names.filter(pc.invert(pc.string_is_ascii(names))).to_pylist():
+            for inner in self._inners:
+                if name.startswith(inner):
+                    rest = name.removeprefix(inner)
+                    for form in {rest, normalize("NFC", rest)}:
+                        self._composed.setdefault(form, []).append(name)
         self._tables: dict[tuple[int, int, str], list[tuple[str, int]]] = {}
         self._parts: dict[int, list[list[str]]] = {}
-        members = archives.paths(container)
-        start = len(container) + 1
-        for path in members:
-            self._add(path[start:], path[start:] if container == BARE else path)
-        self._inner = inner = "" if exact else f"{stem_of(container)}/"
-        for path in [] if exact else members:
-            name = path[start:]
-            while name.startswith(inner):  # some are packed twice
-                name = name.removeprefix(inner)
-                self._add(name, path)
 
-    def _add(self, name: str, path: str) -> None:
-        for form in {name, normalize("NFC", name)}:  # é may be one character or two
-            if self.paths.setdefault(form, path) != path:
-                self._twins[form] = (self.paths[form], path)
-
-    def names(self, first: Component) -> list[str]:
-        """Return the paths to match with a pattern that begins with some component.
+    def names(self, first: Component) -> Iterator[str]:
+        """Yield the paths to match with a pattern that begins with some component.
 
         Only a literal one means an inner folder of the container's own name: no field or `*` does.
         """
-        if not self._inner or f"{first.literal}/" == self._inner:
-            return list(self.paths)
-        return [name for name in self.paths if not name.startswith(self._inner)]
+        is_inner = not self._inner or f"{first.literal}/" == self._inner
+        for name in self._names():
+            if is_inner or not name.startswith(self._inner):
+                yield name
+
+    def _names(self) -> Iterator[str]:
+        """Yield all that the rest of a file's path may be, each once."""
+        for inner in self._inners:
+            for name in self._members:
+                if name.startswith(inner) and name.isascii():
+                    rest = name.removeprefix(inner)
+                    if not inner or rest not in self._members:
+                        yield rest
+        yield from self._composed
 
     def find(self, name: str) -> str:
         """Return the file of a path below the container; "" if there is none.
@@ -175,16 +185,48 @@ class Listing:
         Raises:
             DataError: There are two.
         """
-        if name in self._twins:
-            raise two_files(f"{self.top}/{name}", self._twins[name])
-        return self.paths.get(name, "") or self.paths.get(normalize("NFC", name), "")
+        files = self._files(name)
+        if len(files) > 1:
+            raise two_files(f"{self.top}/{name}", (files[0], files[-1]))
+        return files[0] if files else self.first(normalize("NFC", name))
+
+    def first(self, name: str) -> str:
+        """Return the file of a path below the container, of two the first; "" if there is none."""
+        return next(iter(self._files(name)), "")
+
+    def _files(self, name: str) -> list[str]:
+        """Return all files of a path below the container."""
+        names = [inner + name for inner in self._inners if inner + name in self._members]
+        names += self._composed.get(name, [])
+        return [self._front + each for each in dict.fromkeys(names)]
+
+    def find_all(self, names: Sequence[str]) -> list[str]:
+        """Return the file of each path below the container; "" where there is none.
+
+        Raises:
+            DataError: There are two of one.
+        """
+        texts = pa.array(names, pa.large_string())
+        if self._composed or not pc.all(pc.string_is_ascii(texts)).as_py():
+            return list(map(self.find, names))
+        places = np.full(len(names), -1)
+        for inner in self._inners:
+            own = self._members.places(_prefixed(inner, texts))
+            if (both := (places >= 0) & (own >= 0)).any():
+                self.find(names[int(both.argmax())])
+            places = np.maximum(places, own)
+        files = self._members.names.take(pa.array(places, mask=places < 0))
+        paths: list[str] = _prefixed(self._front, files).fill_null("").to_pylist()
+        return paths
 
     def search(self, pattern: str) -> list[str]:
         """Return the files of a path below the container in which `*` is unknown, sorted."""
         components = [Component.of_pattern(text) for text in pattern.split("/")]
         depth = len(components)
         if depth not in self._parts:
-            self._parts[depth] = [parts for parts in map(_split, self.paths) if len(parts) == depth]
+            self._parts[depth] = [
+                parts for parts in map(_split, self._names()) if len(parts) == depth
+            ]
         rows = self._parts[depth]
         numbers: Collection[int] = range(len(rows))
         ranges = [
@@ -230,6 +272,11 @@ class Listing:
                     pairs = [(word, number) for number, text in texts for word in _words(text)]
             self._tables[key] = sorted(pairs)
         return self._tables[key]
+
+
+def _prefixed(front: str, texts: pa.Array) -> pa.Array:
+    pair = (pa.scalar(front, pa.large_string()), texts, pa.scalar("", pa.large_string()))
+    return pc.binary_join_element_wise(*pair)
 
 
 def _split(name: str) -> list[str]:

@@ -282,7 +282,7 @@ class Template:
                 whole = name if listing.top == BARE else f"{listing.top}/{name}"
                 stem, dot, end = whole.rpartition(".")
                 if dot and f".{end}" != suffix and "/" not in end:
-                    others += [listing.paths[name]] if self._readings(stem + suffix) else []
+                    others += [listing.first(name)] if self._readings(stem + suffix) else []
         return sorted(others)
 
     def resolve(self, archives: Archives, paths: Sequence[str]) -> list[str]:
@@ -291,11 +291,30 @@ class Template:
         Raises:
             DataError: A path means two files; the message has both.
         """
+        if not self.has_star:
+            return self._resolve_at_once(archives, paths)
         files = self.files(archives, paths)
         for path, several in zip(paths, files, strict=True):
             if len(several) > 1:
                 raise two_files(path, several)
         return [several[0] if several else "" for several in files]
+
+    def _resolve_at_once(self, archives: Archives, paths: Sequence[str]) -> list[str]:
+        """Return the file that each filled path means, container by container."""
+        inner = self._inner_archive(archives)
+        rows: dict[str, list[int]] = {}
+        for row, path in enumerate(paths):
+            top, is_deeper, _ = path.partition("/")
+            if path:
+                rows.setdefault(inner or (top if is_deeper else BARE), []).append(row)
+        files = [""] * len(paths)
+        for top, places in rows.items():
+            start = 0 if top == BARE else len(top) + 1
+            names = [paths[place][start:] for place in places]
+            for listing in self._listings_of(archives, top):  # one at most, where no * is
+                for place, file in zip(places, listing.find_all(names), strict=True):
+                    files[place] = file
+        return files
 
     def files(self, archives: Archives, paths: Sequence[str]) -> list[list[str]]:
         """Return the files that each filled path means, sorted: several, or none, by a `*`.
