@@ -276,7 +276,7 @@ def banknotes(source: Path) -> Params:
             for n in range(14)
         }
         tar_of(source / f"{folder}.tar.gz", members)
-        rows = "".join(f"{n},5,{n}.jpeg,{n % 7}\n" for n in range(14))
+        rows = "".join(f"{n},{5 + n % 7},{n}.jpeg,{n % 7}\n" for n in range(14))
         put(source / f"{part}_labels.csv", f",denomination,filename,y\n{rows}")
     return {"data": shipped("banknotes"), "split": {"by": "official"}}
 
