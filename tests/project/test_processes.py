@@ -148,12 +148,38 @@ def test_threads_give_results_in_order_a_few_items_ahead(ahead: int, count: int)
             taken.append(number)
             yield number
 
-    most = []
     for place, result in enumerate(map_ahead(square, numbers(), ahead)):
         assert result == place * place
-        most.append(len(taken) - place)
+        assert place < len(taken) <= place + max(1, ahead)
     assert taken == list(range(count))
-    assert max(most, default=0) == min(count, max(1, ahead))
+
+
+def test_a_result_does_not_wait_for_items() -> None:
+    is_done = threading.Event()
+
+    def numbers() -> Iterator[int]:
+        yield 7
+        assert is_done.wait(30)
+        time.sleep(0.05)
+        yield 8
+        raise AssertionError("a third item is taken")
+
+    def work(number: int) -> int:
+        is_done.set()
+        return number
+
+    assert next(map_ahead(work, numbers(), 9)) == 7
+
+
+def test_an_error_of_the_items_comes_after_the_results_before_it() -> None:
+    def numbers() -> Iterator[int]:
+        yield from range(3)
+        raise KeyboardInterrupt
+
+    results: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        results.extend(map_ahead(square, numbers(), 9))
+    assert results == [0, 1, 4]
 
 
 def test_threads_work_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -265,6 +265,16 @@ def test_workers_are_no_part_of_the_group_that_a_signal_goes_to(store: Store) ->
     assert worker not in multiprocessing.active_children()
     assert len(list(helped)) == 8, "with new workers"
     helped.close()
+
+
+@pytest.mark.parametrize("image", ["raw", "jpeg"])
+def test_batches_read_ahead_are_the_same(tmp_path: Path, image: Literal["raw", "jpeg"]) -> None:
+    store = Store(write(tmp_path, image), "train")
+    batches = loader(store, [4, 0, 7, 1, 2], None, masks=False, batch_size=2, seed=None)
+    pairs = list(zip(batches.read_ahead(), batches, strict=True))
+    assert [ahead.ids for ahead, _ in pairs] == [plain.ids for _, plain in pairs]
+    assert len(pairs) == 3
+    assert all(torch.equal(ahead.images, plain.images) for ahead, plain in pairs)
 
 
 def test_batches_kept_by_their_reader_stay_as_they_are(store: Store) -> None:

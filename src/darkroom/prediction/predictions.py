@@ -31,6 +31,7 @@ from darkroom.params.section import TaskName
 from darkroom.project import files
 from darkroom.project.checked_json import CHECKSUM, checksum, parse_json
 from darkroom.project.journal import Journal
+from darkroom.project.processes import map_ahead
 
 Part = Literal["valid", "test"]
 Floats = NDArray[np.float32]
@@ -40,6 +41,7 @@ HALF_COLUMNS = 1000  # more probabilities than these are stored as float16
 _HEADER, _DIGEST = b"darkroom", b"digest"
 _DIGEST_BYTES = 16
 _LEVELS = 255
+_WRITTEN_LATE = 2  # batches that are computed but not written
 _MOST_VALUES = 2**31  # of an axis, as Arrow counts them
 _LEAST_HALF = np.float16(2**-24)  # a probability that is not 0 stays so: its logarithm counts
 _FAULTS = (OSError, pa.ArrowException, MemoryError, ValueError, TypeError, KeyError)
@@ -143,8 +145,8 @@ def write_predictions(
 ) -> None:
     """Write a file of predictions; it appears under its name once complete.
 
-    Memory holds a batch at a time. The same batches make the same bytes, whether they come from
-    the journal or are computed.
+    Memory holds a few batches at a time. The same batches make the same bytes, whether they come
+    from the journal or are computed.
 
     Args:
         path: The file.
@@ -161,8 +163,7 @@ def write_predictions(
     schema, done = header.schema, 0
     with files.atomic_write(path) as part, part.open("wb") as sink:
         with pa.ipc.new_file(sink, schema, options=_options()) as writer:
-            for batch in _batches(header, compute, journal):
-                digest = _stored_rows(batch, header).digest(schema, done)
+            for batch, digest in _batches(header, compute, journal):
                 writer.write_batch(batch, custom_metadata={_DIGEST: digest})
                 done += batch.num_rows
                 progress(batch.num_rows)
@@ -172,23 +173,41 @@ def write_predictions(
 
 def _batches(
     header: Header, compute: Callable[[int], Iterator[Prediction]], journal: Journal | None
-) -> Iterator[Any]:
-    """Yield the record batches of a journal, then the computed ones, which are added to it."""
+) -> Iterator[tuple[Any, str]]:
+    """Yield the record batches of a journal, then the computed ones, which are added to it.
+
+    With the digest of each. A thread adds them, so that the next batch is computed meanwhile.
+    """
     schema, done = header.schema, 0
     for data in journal or ():
         with pa.ipc.open_stream(data) as reader:
             batch = reader.read_next_batch().replace_schema_metadata(schema.metadata)
+        yield batch, _stored_rows(batch, header).digest(schema, done)
         done += batch.num_rows
-        yield batch
-    for prediction in compute(done):
-        batch = _to_batch(prediction, header)
+
+    def converted() -> Iterator[tuple[int, Any]]:
+        start = done
+        for prediction in compute(done):
+            batch = _to_batch(prediction, header)  # of masks a quarter of the bytes
+            yield start, batch
+            start += batch.num_rows
+
+    def add(item: tuple[int, Any]) -> tuple[Any, str]:
+        start, batch = item
         if journal is not None:
-            plain = batch.replace_schema_metadata(None)  # the header is the same in all
-            with pa.BufferOutputStream() as sink:
-                with pa.ipc.new_stream(sink, plain.schema, options=_options()) as writer:
-                    writer.write_batch(plain)
-                journal.append(sink.getvalue().to_pybytes())
-        yield batch
+            journal.append(_part_of_journal(batch))
+        return batch, _stored_rows(batch, header).digest(schema, start)
+
+    yield from map_ahead(add, converted(), _WRITTEN_LATE, threads=1)  # one: parts have an order
+
+
+def _part_of_journal(batch: Any) -> bytes:
+    plain = batch.replace_schema_metadata(None)  # the header is the same in all
+    with pa.BufferOutputStream() as sink:
+        with pa.ipc.new_stream(sink, plain.schema, options=_options()) as writer:
+            writer.write_batch(plain)
+        data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def _options() -> Any:

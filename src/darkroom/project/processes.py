@@ -2,7 +2,6 @@
 
 import collections
 import ctypes
-import itertools
 import math
 import multiprocessing
 import os
@@ -153,8 +152,8 @@ def map_ahead(
 
     Args:
         function: What it raises is raised here, in the item's turn.
-        items: Taken as they are needed.
-        ahead: How many items are taken before the first result is given.
+        items: Taken as they are needed. What they raise is raised after the results before it.
+        ahead: At most as many items are taken whose results were not given yet.
         threads: At most as many, and at most one a core.
     """
     with ThreadPoolExecutor(min(threads, cores())) as executor:
@@ -168,13 +167,21 @@ def map_ahead(
 def _ordered(
     executor: Executor, function: Callable[[T], R], items: Iterator[T], ahead: int
 ) -> Iterator[R]:
-    waiting: collections.deque[Future[R]] = collections.deque(
-        executor.submit(function, item) for item in itertools.islice(items, ahead)
-    )
-    while waiting:
-        yield waiting.popleft().result()
-        for item in itertools.islice(items, 1):
-            waiting.append(executor.submit(function, item))
+    """Yield results as soon as they are there and in turn; an error of the items comes last."""
+    waiting: collections.deque[Future[R]] = collections.deque()
+    failure: BaseException | None = None
+    is_more = True
+    while is_more:
+        try:
+            waiting.append(executor.submit(function, next(items)))
+        except StopIteration:
+            is_more = False
+        except BaseException as error:  # an interrupt too: what is computed is not lost
+            is_more, failure = False, error
+        while waiting and (not is_more or len(waiting) >= ahead or waiting[0].done()):
+            yield waiting.popleft().result()
+    if failure is not None:
+        raise failure
 
 
 def _stop(executor: ProcessPoolExecutor, *, at_once: bool) -> None:

@@ -52,7 +52,7 @@ class TrainedNetwork:
         precision = info.get("precision", "float32"), info.get("trained_on", "cpu")
         return predict(
             [self.network],
-            batches,
+            batches.read_ahead(),
             info["task"],
             device,
             dtypes=[prediction_dtype(*precision, device)],

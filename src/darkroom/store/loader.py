@@ -61,6 +61,7 @@ class Paste(Protocol):
 
 
 SHARED_MEMORY = "/dev/shm"
+_READ_AHEAD = 2  # batches
 
 
 @dataclass(frozen=True)
@@ -239,6 +240,19 @@ class Loader(DataLoader["Batch | DarkroomError"]):
             if isinstance(batch, DarkroomError):
                 raise batch
             yield batch
+
+    def read_ahead(self) -> Iterator[Batch]:
+        """Return the batches, read by threads while the caller works; for loaders without workers.
+
+        Decoding and copying release the interpreter's lock. Two batches wait at most.
+        """
+        assert isinstance(self.dataset, BatchDataset)
+        read_batch, pins = self.dataset.read_batch, self.pin_memory
+        return processes.map_ahead(
+            lambda request: read_batch(request).pin_memory() if pins else read_batch(request),
+            self.sampler,
+            _READ_AHEAD,
+        )
 
     def start(self, epoch: int, batch: int = 0) -> None:
         """Let the next iteration begin at a batch of an epoch, both counted from 0."""

@@ -1,6 +1,8 @@
 """Networks to probabilities, batch by batch: averaged over networks, transforms and tiles."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +43,8 @@ def predict(
     """Return an iterator of predictions, averaged over networks, transforms and scales.
 
     Each batch is read once and nothing is kept, so memory does not grow with the number of
-    images. The networks are moved to the device and set to eval mode.
+    images. On a GPU the results of a batch are given once the next one is on the device. The
+    networks are moved to the device and set to eval mode.
 
     Args:
         networks: The folds of one network, for example; at least one.
@@ -84,18 +87,60 @@ def _predictions(
     with out_of_memory_errors("predict", fix=_MEMORY_FIX):
         for net, _ in networks:
             net.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    late = device.type == "cuda"  # its next batch is computed while the host has the last one
+    launched: deque[_Launched] = deque()
     for batch in loader:
         tiles_at_once = max(tiles_at_once, len(batch))  # the last batch may be smaller
         with torch.inference_mode(), out_of_memory_errors("predict", fix=_MEMORY_FIX):
-            images = batch.images.to(device, non_blocking=True)
-            mean_probabilities = _average(
-                networks, normalise(images, mean, std), task, tta, tiles_at_once
-            )
-            probabilities = mean_probabilities.cpu().numpy()
-            finite = mean_probabilities.isfinite().flatten(1).all(dim=1).cpu().numpy()
+            images = normalise(batch.images.to(device, non_blocking=True), mean, std)
+            probabilities = _average(networks, images, task, tta, tiles_at_once)
+            launched.append(_launch_copy(batch, probabilities))
+        if len(launched) > late:
+            yield launched.popleft().result()
+    for each in launched:
+        yield each.result()
+
+
+@dataclass(frozen=True)
+class _Launched:
+    """A batch whose probabilities are on their way from the device.
+
+    Attributes:
+        batch: The images.
+        probabilities: float32 (n, ...), on the host once `arrival` is past.
+        finite: bool (n,), likewise: whether all of an image's are numbers.
+        arrival: On a GPU, when they are there.
+    """
+
+    batch: Batch
+    probabilities: Tensor
+    finite: Tensor
+    arrival: torch.cuda.Event | None
+
+    def result(self) -> Prediction:
+        """Wait for the probabilities and return them.
+
+        Raises:
+            ArtifactError: Some are infinite or not a number.
+        """
+        with out_of_memory_errors("predict", fix=_MEMORY_FIX):
+            if self.arrival is not None:
+                self.arrival.synchronize()
+        batch, finite = self.batch, self.finite.numpy()
         if not finite.all():
             raise _not_finite(batch.ids, finite)
-        yield Prediction(batch.ids, probabilities, batch.originals.numpy())
+        return Prediction(batch.ids, self.probabilities.numpy(), batch.originals.numpy())
+
+
+def _launch_copy(batch: Batch, probabilities: Tensor) -> _Launched:
+    """Start the copy of a batch's probabilities to the host."""
+    finite = probabilities.isfinite().flatten(1).all(dim=1)
+    if not probabilities.is_cuda:
+        return _Launched(batch, probabilities.cpu(), finite.cpu(), None)
+    copies = [each.to("cpu", non_blocking=True) for each in (probabilities, finite)]  # pinned
+    arrival = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    arrival.record()
+    return _Launched(batch, copies[0], copies[1], arrival)
 
 
 def _average(
