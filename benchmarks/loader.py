@@ -37,7 +37,7 @@ from benchmarks.peers import (
     installed,
     offline,
 )
-from benchmarks.scale import picture
+from benchmarks.scale import pictures
 from darkroom.images import codec, geometry
 from darkroom.images.codec import Pixels, decode_jpeg_fast
 from darkroom.images.geometry import cv2
@@ -304,25 +304,28 @@ def _decode_cells(fitted: list[Pixels], encoded: list[bytes], flags: dict[str, b
     return [f"{rate:.0f}", f"{10 * np.log10(255**2 / np.mean(squares)):.1f}"]
 
 
-def face_store(data: Path, folder: Path, count: int) -> Store:
-    """Write a shard of faces at 96x80 without masks, from CelebA's zip or drawn, and open it."""
+def face_files(data: Path) -> tuple[list[bytes], str]:
+    """Return CelebA's JPEGs from its zip, or drawn ones; and which."""
     if (data / FACES).is_file():
         with zipfile.ZipFile(data / FACES) as archive:
-            files = [archive.read(name) for name in sorted(archive.namelist()) if name[-1] != "/"]
-    else:
-        grain = np.random.default_rng(0).integers(0, 24, (218, 178, 3), dtype=np.uint8)
-        files = [picture(2 * number, 218, 178, grain) for number in range(60)]
+            names = [name for name in sorted(archive.namelist()) if name.endswith(".jpg")]
+            return [archive.read(name) for name in names], "real faces"
+    return list(pictures(60, 218, 178)), f"drawn faces: no {FACES} in {data}"
+
+
+def face_store(data: Path, folder: Path, count: int, kind: ImageKind = "jpeg") -> Store:
+    """Write a shard of faces at 96x80 without masks, and open it."""
     packed = []
-    for data_of_file in files:
-        pixels = codec.decode_image(data_of_file, at_least=(96, 80))
+    for file in face_files(data)[0]:
+        pixels = codec.decode_image(file, at_least=(96, 80))
         fitted = geometry.fit_image(pixels, 96, 80, "crop", original=(218, 178))
-        packed.append(pack_image(fitted, "jpeg", QUALITY))
+        packed.append(pack_image(fitted, kind, QUALITY))
     folder.mkdir()
     rows = (
         StoredImage(f"{number:06}", packed[number % len(packed)], b"", 218, 178)
         for number in range(count)
     )
-    write_shard(folder / "train-00000.arrow", rows, ShardFormat(96, 80, "crop", "jpeg"))
+    write_shard(folder / "train-00000.arrow", rows, ShardFormat(96, 80, "crop", kind))
     return Store(folder, "train")
 
 
@@ -336,27 +339,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     count, rounds = (4, 1) if options.quick else (64, 5)
     if (options.data / "train.zip").is_file():
-        pictures, kind = real_pictures(options.data, count), "real Carvana pictures"
+        cars, kind = real_pictures(options.data, count), "real Carvana pictures"
     else:
-        pictures, kind = drawn_pictures(min(count, 16)), f"drawn: no train.zip in {options.data}"
+        cars, kind = drawn_pictures(min(count, 16)), f"drawn: no train.zip in {options.data}"
     if options.choices:
-        print("\n".join(jpeg_choices(pictures)))
+        print("\n".join(jpeg_choices(cars)))
         return
     with tempfile.TemporaryDirectory() as folder, offline():
-        report = measure(pictures, options.faces, Path(folder), rounds, quick=options.quick)
+        report = measure(cars, options.faces, Path(folder), rounds, quick=options.quick)
     report.title = (
-        f"{len(pictures)} pictures ({kind}), JPEGs of quality {QUALITY}, medians of {rounds} rounds"
+        f"{len(cars)} pictures ({kind}), JPEGs of quality {QUALITY}, medians of {rounds} rounds"
     )
     absent = [name for name in PEERS if name not in installed()]
     report.notes = [f"not installed, and left out: {', '.join(absent)}"] if absent else []
     report.finish(options)
 
 
-def measure(pictures: list[Raw], faces: Path, work: Path, rounds: int, *, quick: bool) -> Report:
+def measure(cars: list[Raw], faces: Path, work: Path, rounds: int, *, quick: bool) -> Report:
     """Return all tables: Carvana's JPEGs and raw pixels, and faces, with 0 and 2 workers."""
-    usual = UsualDataset(unpack(pictures, work))
-    jpegs = shard(pictures * (1 if quick else 4), work / "jpeg", "jpeg")
-    raws = shard(pictures, work / "raw", "raw")
+    usual = UsualDataset(unpack(cars, work))
+    jpegs = shard(cars * (1 if quick else 4), work / "jpeg", "jpeg")
+    raws = shard(cars, work / "raw", "raw")
     small = face_store(faces, work / "faces", 128 if quick else 4096)
     report = Report("")
     for workers in (0, 2):

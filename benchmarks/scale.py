@@ -20,7 +20,7 @@ import math
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ EXPONENT, GROWTH, MEMORY_MB = 1.05, 1.10, 300
 _LEAST_S = 0.3  # a smaller difference between two sizes is noise
 _TWIN, _COPY = 500, 1000  # how often a picture is nearly, or to the byte, the one before it
 
-_SMALL_NETWORK = {
+SMALL_NETWORK: dict[str, Any] = {
     "model": {"name": "small_cnn", "width": 2, "depth": 2},
     "train": {
         "epochs": 1,
@@ -72,12 +72,17 @@ def picture(number: int, height: int, width: int, grain: NDArray[np.uint8]) -> b
     ].tobytes()
 
 
-def write_zip(path: Path, names: Iterator[str], height: int, width: int) -> None:
-    """Write a zip of pictures, stored, one a name."""
+def pictures(count: int, height: int, width: int) -> Iterator[bytes]:
+    """Yield that many pictures."""
     grain = np.random.default_rng(0).integers(0, 24, (height, width, 3), dtype=np.uint8)
+    return (picture(number, height, width, grain) for number in range(count))
+
+
+def write_zip(path: Path, names: Iterable[str], contents: Iterable[bytes]) -> None:
+    """Write a zip of files, stored as they are."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for number, name in enumerate(names):
-            archive.writestr(zipfile.ZipInfo(name), picture(number, height, width, grain))
+        for name, data in zip(names, contents, strict=True):
+            archive.writestr(zipfile.ZipInfo(name), data)
 
 
 def draw_table(folder: Path, rows: int) -> None:
@@ -88,24 +93,29 @@ def draw_table(folder: Path, rows: int) -> None:
     )
     (folder / "train.csv").write_text(f"id,class\n{train}")
     (folder / "test.csv").write_text("id\n" + "".join(f"{each}\n" for each in ids[::5]))
-    write_zip(folder / "pictures.zip", (f"pictures/{each}.jpg" for each in ids), 32, 32)
+    names = (f"pictures/{each}.jpg" for each in ids)
+    write_zip(folder / "pictures.zip", names, pictures(rows, 32, 32))
 
 
 def draw_celeba(folder: Path, rows: int) -> None:
     """Draw CelebA's own files: one zip of faces, and two tables, one with spaces for commas."""
+    draw_celeba_tables(folder, rows)
+    names = (f"img_align_celeba/{number:06}.jpg" for number in range(1, rows + 1))
+    write_zip(folder / "img_align_celeba.zip", names, pictures(rows, 218, 178))
+
+
+def draw_celeba_tables(folder: Path, rows: int) -> None:
+    """Draw its tables of 40 attributes, and of the official parts."""
     names = [f"{number:06}.jpg" for number in range(1, rows + 1)]
     attributes = [f"Attribute_{number}" for number in range(40)]
     signs = np.random.default_rng(1).integers(0, 2, (rows, 40), dtype=np.int8) * 2 - 1
     with (folder / "list_attr_celeba.txt").open("w") as file:
         file.write(f"{rows}\n{' '.join(attributes)} \n")
-        for name, values in zip(names, signs, strict=True):
+        for name, values in zip(names, signs.tolist(), strict=True):
             file.write(f"{name} {' '.join(f'{value:2}' for value in values)}\n")
     parts = (0 if place < 0.8 * rows else 1 if place < 0.9 * rows else 2 for place in range(rows))
     lines = (f"{name} {part}\n" for name, part in zip(names, parts, strict=True))
     (folder / "list_eval_partition.txt").write_text("".join(lines))
-    write_zip(
-        folder / "img_align_celeba.zip", (f"img_align_celeba/{name}" for name in names), 218, 178
-    )
 
 
 DRAW: dict[str, Callable[[Path, int], None]] = {"table": draw_table, "celeba": draw_celeba}
@@ -116,7 +126,7 @@ def section(layout: str) -> dict[str, Any]:
     if layout == "celeba":
         shipped = yaml.safe_load((ROOT / "params.yaml").read_text())["celeba"]
         shipped["data"].pop("sample")
-        return dict(shipped) | _SMALL_NETWORK
+        return dict(shipped) | SMALL_NETWORK
     return {
         "data": {
             "task": "multiclass",
@@ -131,15 +141,20 @@ def section(layout: str) -> dict[str, Any]:
         "split": {"by": "stratify", "folds": 5},
         "preprocess": {"height": 32, "width": 32, "fit": "stretch", "store": "jpeg"},
         "evaluate": {},
-        **_SMALL_NETWORK,
+        **SMALL_NETWORK,
     }
 
 
 def make_project(root: Path, layout: str, raw: Path) -> None:
     """Write params.yaml of a project that learns what was drawn."""
-    root.mkdir(parents=True, exist_ok=True)
     settings = section(layout)
     settings["data"]["source"] = str(raw)
+    write_params(root, settings)
+
+
+def write_params(root: Path, settings: Mapping[str, Any]) -> None:
+    """Write params.yaml of a project with one section, in a folder that is made if need be."""
+    root.mkdir(parents=True, exist_ok=True)
     keys: dict[str, Any] = {
         "seed": 7,
         "competitions": [NAME],
@@ -147,7 +162,7 @@ def make_project(root: Path, layout: str, raw: Path) -> None:
         "transfers": [],
         "blends": [],
         "pseudo_labels": [],
-        NAME: settings,
+        NAME: dict(settings),
     }
     (root / "params.yaml").write_text(yaml.safe_dump(keys, sort_keys=False))
 
