@@ -36,8 +36,11 @@ def averaged(
                     expected="as many outputs, and masks of one size",
                     fix=_FIX,
                 )
-            total += batch.probabilities * np.float32(factor)
-        yield Prediction(ids, total / np.float32(factors.sum()), originals)
+            total += (
+                batch.probabilities if factor == 1 else batch.probabilities * np.float32(factor)
+            )
+        total /= np.float32(factors.sum())
+        yield Prediction(ids, total, originals)
 
 
 def aligned(sources: Sequence[Iterable[Prediction]]) -> Iterator[list[Prediction]]:

@@ -347,14 +347,17 @@ class Predictions:
         Raises:
             ArtifactError: The file is damaged.
         """
-        done = 0
         with self._reader(included_fields=[0]) as keys, self._reader() as reader:
-            for number in range(reader.num_record_batches):
-                if number < start:
-                    done += keys.get_batch(number).num_rows
-                    continue
+            done = sum(keys.get_batch(number).num_rows for number in range(start))
+
+            def read(number: int) -> _Rows:
+                nonlocal done
                 rows = self._rows(reader, number, done)
                 done += len(rows.ids)
+                return rows
+
+            # One thread: batches have an order. It unpacks the next while its reader has the last.
+            for rows in map_ahead(read, range(start, reader.num_record_batches), 2, threads=1):
                 yield self._prediction(rows)
             if done != self.header.rows:
                 raise ValueError(f"{done} rows instead of {self.header.rows}")

@@ -15,6 +15,7 @@ from darkroom.images.geometry import Fit
 from darkroom.index.card import Card, answer_columns
 from darkroom.prediction.decision import Decision
 from darkroom.prediction.predictions import Prediction
+from darkroom.project.processes import cores, map_ahead
 from darkroom.submission.form import cell_content, key_cells, label_texts, row_labels
 from darkroom.submission.masks import Floats, Sizes, plane_encoder
 from darkroom.submission.writer import Writer
@@ -77,7 +78,7 @@ def write_rows(
         card: The task, and the form that the competition expects.
         decision: How probabilities become answers.
         fit: How the images were fitted to the stored size.
-        progress: Called with the number of images of each batch written.
+        progress: Called with the number of images written, as they are.
 
     Raises:
         DataError: See `row_encoder`.
@@ -85,13 +86,34 @@ def write_rows(
     metric = get_metric(card.metric, card.task)
     to_rows = row_encoder(card, metric, decision, fit)
     changed = 0
-    for ids, values, originals in predictions:
-        legal, illegal = legal_values(values, metric)
-        rows = to_rows(ids, legal, [(int(h), int(w)) for h, w in originals])
-        writer.write_lines(writer.lines(row for some in rows for row in some), len(ids))
-        changed += illegal
-        progress(len(ids))
+
+    def batches() -> Iterator[Prediction]:
+        nonlocal changed
+        for ids, values, originals in predictions:
+            legal, illegal = legal_values(values, metric)
+            changed += illegal
+            yield from _pieces(
+                Prediction(ids, legal, originals), is_mask=card.task == "segmentation"
+            )
+
+    def encode(batch: Prediction) -> tuple[int, bytes]:
+        sizes = [(int(h), int(w)) for h, w in batch.originals]
+        rows = to_rows(batch.ids, batch.probabilities, sizes)
+        return len(batch.ids), writer.lines(row for some in rows for row in some)
+
+    for images, lines in map_ahead(encode, batches(), 2 * cores(), threads=cores()):
+        writer.write_lines(lines, images)
+        progress(images)
     return changed
+
+
+def _pieces(batch: Prediction, *, is_mask: bool) -> Iterator[Prediction]:
+    """Yield what a thread encodes at a time: a mask, whose arrays are large, or a whole batch."""
+    ids, values, originals = batch
+    step = 1 if is_mask else max(1, len(ids))
+    for start in range(0, len(ids), step):
+        part = slice(start, start + step)
+        yield Prediction(ids[part], values[part], originals[part])
 
 
 def legal_values(values: Floats, metric: MetricSpec) -> tuple[Floats, int]:
