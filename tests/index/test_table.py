@@ -74,6 +74,45 @@ def changed(index: Index, row: int, column: str, value: Any) -> Index:
     return Index(frame, index.card)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("group", "a\tb", "column group holds what is not a line of text: 1 of 4 rows"),
+        ("group", "a\x7f", "column group holds what is not a line of text"),
+        ("group", "a\x85b", "column group holds what is not a line of text"),
+        ("group", None, "column group holds what is not a line of text"),
+        ("digest", "0" * 31 + "g", "column digest is not 32 hexadecimal digits: 1 of 4 rows"),
+        ("digest", "0" * 33, "column digest is not 32 hexadecimal digits"),
+        ("digest", "", "column digest is not 32 hexadecimal digits"),
+        ("mask_digest", "0", "column mask_digest is not 32 hexadecimal digits"),
+    ],
+)
+def test_columns_of_text_are_looked_at_as_they_lie(
+    column: str, value: str | None, words: str
+) -> None:
+    frame = rows(["a", "b", "c", "x"], ["train"] * 3 + ["test"], [0.0, 1.0, 1.0, np.nan])
+    frame.loc[1, column] = value
+    assert frame[column].dtype == "str"
+    assert words in refused(Index(frame, CARD))
+    frame.loc[1, column] = "ä é"
+    if column == "group":
+        check_index(Index(frame, CARD))
+
+
+def test_cells_with_commas_and_quotes_come_back(tmp_path: Path) -> None:
+    index = sample()
+    index.rows["group"] = ['a,"b"', '"', ",", "plain"]
+    write_index(index, tmp_path / "i.csv", tmp_path / "i.json")
+    assert (
+        (tmp_path / "i.csv")
+        .read_text()
+        .splitlines()[1]
+        .split("t.zip")[1]
+        .startswith('/0.jpg,,"a,""b""",')
+    )
+    assert read_index(tmp_path / "i.csv", tmp_path / "i.json").rows.equals(index.rows)
+
+
 def test_a_good_index_passes() -> None:
     check_index(sample())
     check_index(masked())

@@ -29,7 +29,7 @@ def files_of(members: list[str], wanted: str) -> set[str]:
     return files
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     members=st.lists(NAMES, min_size=1, max_size=8, unique=True),
     wanted=st.lists(NAMES, min_size=1, max_size=8),

@@ -6,8 +6,7 @@ Ids are always text: "000001.jpg", "007", "NA" and "1e5" are kept as they are.
 
 import hashlib
 import json
-import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,16 +19,14 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from darkroom.errors import ArtifactError, DataError
+from darkroom.errors import ArtifactError
 from darkroom.index.card import (
     Card,
     card_values,
     check_card,
-    counted,
-    expect,
     parse_card,
 )
-from darkroom.params.section import is_writable
+from darkroom.index.checks import check_rows
 from darkroom.project import files
 from darkroom.project.checked_json import read_bytes, write_json
 
@@ -42,9 +39,7 @@ RESERVED_NAMES = (
     *("mask_pixels", "mask_values", "stored_mask_digest", "thumb"),
 )
 
-_RLE = r"rle:(?:row|column)(?: [1-9][0-9]* [1-9][0-9]*)*"
 _ROWS_AT_ONCE = 4096
-LARGEST = 1e15  # a target value: float32 must hold the squares of errors
 
 
 @dataclass(frozen=True)
@@ -71,15 +66,7 @@ def check_index(index: Index) -> None:
         DataError: A rule is broken; the message names it and the first rows that break it.
     """
     check_card(index.card, COLUMNS)
-    _check_columns(index)
-    _check_text(index.rows)
-    _check_parts(index.rows)
-    _check_official(index.rows)
-    _check_ids(index.rows)
-    if index.card.task == "segmentation":
-        _check_masks(index.rows, index.card)
-    else:
-        _check_targets(index.rows, index.card)
+    check_rows(index.rows, index.card, COLUMNS, _target_columns(index.card))
 
 
 def write_index(index: Index, table: Path, card: Path) -> None:
@@ -89,33 +76,41 @@ def write_index(index: Index, table: Path, card: Path) -> None:
         DataError: See `check_index`.
     """
     check_index(index)
-    text = _as_csv(index.rows, _target_columns(index.card)).encode()
+    sha256 = hashlib.sha256()
+    with files.atomic_write(table) as part, part.open("wb") as file:
+        for lines in _as_csv(index.rows, _target_columns(index.card)):
+            file.write(lines)
+            sha256.update(lines)
     facts: dict[str, Any] = card_values(index.card)
-    facts |= {"rows": len(index.rows), "sha256": hashlib.sha256(text).hexdigest()}
-    files.write(table, text)
+    facts |= {"rows": len(index.rows), "sha256": sha256.hexdigest()}
     write_json(card, facts)
 
 
-def _as_csv(rows: pd.DataFrame, targets: Sequence[str]) -> str:
-    """Return the table as CSV, targets last.
+def _as_csv(rows: pd.DataFrame, targets: Sequence[str]) -> Iterator[bytes]:
+    """Yield the table as CSV, some lines at a time, targets last.
 
-    pyarrow joins the numbers: pandas makes an object of each, which takes minutes of a thousand
+    pyarrow joins the cells: pandas makes an object of each, which takes minutes of a thousand
     labels.
     """
-    options: dict[str, Any] = {"index": False, "lineterminator": "\n"}
-    head = rows.head(0).to_csv(**options)
+    yield rows.head(0).to_csv(index=False, lineterminator="\n").encode()
     whole = {name for name in targets if _is_whole(rows[name])}
-    parts = [head]
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         some = rows.iloc[start : start + _ROWS_AT_ONCE]
-        lines = some[[*COLUMNS]].to_csv(header=False, **options)
-        if targets:
-            numbers = [_number_cells(some[name], whole=name in whole) for name in targets]
-            ends = pc.binary_join_element_wise(*numbers, ",").to_pylist()
-            texts = lines.split("\n")  # no cell holds a line break
-            lines = "".join(f"{a},{b}\n" for a, b in zip(texts[:-1], ends, strict=True))
-        parts.append(lines)
-    return "".join(parts)
+        cells = [_quoted(pyarrow.array(some[name], pyarrow.large_string())) for name in COLUMNS]
+        cells += [_number_cells(some[name], whole=name in whole) for name in targets]
+        cells = [each.cast(pyarrow.large_string()) for each in cells]
+        lines = pc.binary_join_element_wise(*cells, pyarrow.scalar(",", pyarrow.large_string()))
+        yield "\n".join([*lines.to_pylist(), ""]).encode()
+
+
+def _quoted(texts: pyarrow.Array) -> pyarrow.Array:
+    """Return cells as CSV has them: those with a comma or a quote in quotes. None has two lines."""
+    is_odd = pc.match_substring_regex(texts, '[,"]')
+    if not pc.any(is_odd).as_py():
+        return texts
+    doubled = pc.replace_substring(texts, '"', '""')
+    quote, none = (pyarrow.scalar(each, pyarrow.large_string()) for each in ('"', ""))
+    return pc.if_else(is_odd, pc.binary_join_element_wise(quote, doubled, quote, none), texts)
 
 
 def _is_whole(values: "pd.Series[float]") -> bool:
@@ -277,161 +272,6 @@ def shown_classes(rows: pd.DataFrame, card: Card) -> tuple[pd.DataFrame, tuple[s
 def _target_columns(card: Card) -> tuple[str, ...]:
     """Return the columns of targets; those of mask classes are in `mask`."""
     return () if card.task == "segmentation" else card.targets
-
-
-def _check_columns(index: Index) -> None:
-    targets = _target_columns(index.card)
-    columns, expected = list(index.rows.columns), [*COLUMNS, *targets]
-    what = "the index has other columns than its card says"
-    expect(columns == expected, what, counted(columns), counted(expected))
-    for name in targets:
-        kind = index.rows[name].dtype
-        expect(kind == np.float64, f"target column {name} is not of floats", kind, "float64")
-
-
-def _check_text(rows: pd.DataFrame) -> None:
-    for name in COLUMNS:
-        odd = ~rows[name].map(is_writable).astype(bool)
-        _refuse_rows(rows, odd, f"column {name} holds what is not a line of text", show=name)
-    for name in ("id", "image"):
-        _refuse_rows(rows, rows[name] == "", f"column {name} is empty", show="image")
-    for name, pattern in (("digest", "[0-9a-f]{32}"), ("mask_digest", "(?:[0-9a-f]{32})?")):
-        odd = ~rows[name].str.fullmatch(pattern)
-        _refuse_rows(rows, odd, f"column {name} is not 32 hexadecimal digits", show=name)
-
-
-def _check_parts(rows: pd.DataFrame) -> None:
-    _refuse_rows(
-        rows, ~rows["part"].isin(["train", "test"]), 'a part is "train" or "test"', show="part"
-    )
-    for part in ("train", "test"):
-        expected = "at least one image to train on and one to predict"
-        some = bool((rows["part"] == part).any())
-        expect(some, f"no image in part {part}", f"{len(rows)} rows", expected)
-    ordered = rows["part"].is_monotonic_decreasing
-    expect(ordered, "part train comes first, then part test", "the parts mixed")
-
-
-def _check_official(rows: pd.DataFrame) -> None:
-    if (rows["official"] == "").all():
-        return
-    test = rows["part"] == "test"
-    legal = (test & (rows["official"] == "test")) | (
-        ~test & rows["official"].isin(["train", "valid"])
-    )
-    what = 'official is "" everywhere, or else "train" or "valid" in part train and "test" in test'
-    _refuse_rows(rows, ~legal, what, show="official")
-
-
-def _check_ids(rows: pd.DataFrame) -> None:
-    for part in ("train", "test"):
-        ids = rows.loc[rows["part"] == part, "id"]
-        _refuse_rows(
-            rows.loc[ids.index], ids.duplicated(), f"an id comes twice in part {part}", show="id"
-        )
-    ids = rows.loc[rows["part"] == "train", "id"]
-    expect(ids.tolist() == sorted(ids), "part train is not in order of id", f"{ids.iloc[0]} first")
-
-
-def _check_masks(rows: pd.DataFrame, card: Card) -> None:
-    missing = (rows["part"] == "train") & (rows["mask"] == "")
-    _refuse_rows(rows, missing, "training images without a mask", show="image")
-    several = rows["mask"].str.startswith("[[")
-    odd = rows["mask"].str.startswith("rle:") & ~rows["mask"].str.fullmatch(_RLE)
-    what = 'an RLE mask reads "rle:row" or "rle:column" and pairs of a start (from 1) and a length'
-    _refuse_rows(rows, odd, what, show="mask")
-    planes = 1 if card.values else card.planes
-    odd = pd.Series(
-        [
-            mask != "" and not _is_mask(mask, planes) if is_several else planes > 1 and mask != ""
-            for mask, is_several in zip(rows["mask"], several, strict=True)
-        ],
-        rows.index,
-        bool,
-    )
-    what = f"a mask is no JSON list of {planes} lists, one a class, of paths and run lengths"
-    _refuse_rows(rows, odd, what, show="mask")
-
-
-def _is_mask(text: str, planes: int) -> bool:
-    """Return whether a text is a list, an entry a class, each a list of paths and run lengths."""
-    try:
-        classes = json.loads(text)
-    except ValueError:
-        return False
-    return len(classes) == planes and all(
-        isinstance(parts, list)
-        and all(
-            isinstance(part, str)
-            and part != ""
-            and (not part.startswith("rle:") or re.fullmatch(_RLE, part))
-            for part in parts
-        )
-        for parts in classes
-    )
-
-
-def _check_targets(rows: pd.DataFrame, card: Card) -> None:
-    train = rows["part"] == "train"
-    for name in card.targets:
-        values = rows[name]
-        unknown = train & values.isna()
-        if card.task == "multiclass":
-            what = f"target {name} is unknown for training images"
-            _refuse_rows(rows, unknown, what, show="image")
-        elif unknown.sum() == train.sum():
-            what = f"target {name} is unknown for all training images"
-            _refuse_rows(rows, unknown, what, show="image")
-        _refuse_rows(rows, np.isinf(values), f"target {name} is not finite", show=name)
-        if card.task == "regression":
-            _refuse_rows(rows, values.abs() > LARGEST, f"target {name} is beyond 1e15", show=name)
-            continue
-        if card.soft:
-            odd = values.notna() & ~values.between(0, 1)
-            _refuse_rows(rows, odd, f"target {name} is no share, 0 to 1", show=name)
-            continue
-        last = len(card.classes) - 1 if card.task == "multiclass" else 1
-        is_legal = values.isin(range(last + 1)) if card.classes else values.between(0, 1)
-        odd = values.notna() & ~is_legal  # a label may be a share, 0 to 1
-        _refuse_rows(rows, odd, f"target {name} is not one of 0 to {last}", show=name)
-        if card.task == "binary":  # of several labels a small sample may lack a rare one
-            _check_trained(rows, name, card.label_values)
-        if card.task == "multiclass":
-            _check_trained(rows, name, card.classes, frozenset(card.answers))
-    if card.soft:
-        sums = rows[list(card.targets)].sum(axis=1, skipna=False)
-        _refuse_rows(
-            rows, (sums - 1).abs() > 1e-6, "the shares of the classes do not sum to 1", show="image"
-        )
-
-
-def _check_trained(
-    rows: pd.DataFrame, target: str, labels: tuple[str, ...], answers: Collection[str] = ()
-) -> None:
-    """Raise for classes without a training image, unless the judge has a column for them."""
-    train = rows[(rows["part"] == "train") & rows["official"].isin(["", "train"])]
-    seen = set(train[target].dropna().round())
-    absent = [label for number, label in enumerate(labels) if number not in seen]
-    if absent := [label for label in absent if len(answers) < 2 or label not in answers]:
-        raise DataError(
-            f"classes of {target} without a training image: {', '.join(absent)}",
-            found=f"training images of {', '.join(labels[int(n)] for n in sorted(seen))}",
-            expected="at least one training image of every class",
-            fix="add training images of them, or remove their rows from the other tables",
-        )
-
-
-def _refuse_rows(rows: pd.DataFrame, bad: "pd.Series[bool]", what: str, show: str) -> None:
-    """Raise if rows are marked bad, showing what column `show` holds in the first ones."""
-    if bad.any():
-        some = rows[bad.to_numpy(bool)]
-        raise DataError(
-            f"{what}: {len(some)} of {len(rows)} rows",
-            details=[
-                f"{part} {id_!r}: {show} {value!r}"[:200]
-                for part, id_, value in zip(some["part"], some["id"], some[show], strict=True)
-            ],
-        )
 
 
 def _rerun(card: Path) -> str:

@@ -25,6 +25,7 @@ class Members(Mapping[str, int]):
         names: Arrow strings (large_string), sorted.
         sizes: int64, of each.
         order: int64, the place of each in the arrays that were passed.
+        has_twins: Whether a name comes twice, which it must not.
 
     Example:
         >>> members = Members(pa.array(["b.jpg", "a.jpg"]), np.array([20, 10]))
@@ -35,9 +36,11 @@ class Members(Mapping[str, int]):
     def __init__(self, names: pa.Array, sizes: Ints) -> None:
         names = names.cast(pa.large_string())
         self.order = np.arange(len(names))
-        if not pc.all(pc.less(names[:-1], names[1:])).as_py() and len(names) > 1:
+        self.has_twins = False
+        if len(names) > 1 and not pc.all(pc.less(names[:-1], names[1:])).as_py():
             self.order = pc.array_sort_indices(names).to_numpy().astype(np.int64)
             names = names.take(pa.array(self.order))
+            self.has_twins = pc.any(pc.equal(names[:-1], names[1:])).as_py()
         self.names, self.sizes = names, np.asarray(sizes, np.int64)[self.order]
         self._hashes = array("q")
         self._by_hash = np.empty(0, np.int32)

@@ -47,9 +47,7 @@ class Zip:
         directory = read_directory(path)
         self._path, self._file = path, Parts(path)
         with read_errors(path, *BROKEN):
-            names, rows = _file_names(directory, path)
-        self.sizes = Members(names, directory.bytes[rows])
-        rows = rows[self.sizes.order]
+            self.sizes, rows = _files(directory, path)
         self._packed_bytes, self._starts = directory.packed_bytes[rows], directory.starts[rows]
         self._crcs, self._flags = directory.crcs[rows], directory.flags[rows]
         self._is_deflated = directory.methods[rows] != zipfile.ZIP_STORED
@@ -175,8 +173,8 @@ def member_name(info: zipfile.ZipInfo) -> str:
     return name if is_utf8 else decode_name(name.encode("cp437"), info.flag_bits)
 
 
-def _file_names(directory: Directory, path: Path) -> tuple[pa.Array, Ints]:
-    """Return the names of members that are files and no junk, and their rows in the directory.
+def _files(directory: Directory, path: Path) -> tuple[Members, Ints]:
+    """Return the members that are files and no junk, and the row of each in the directory.
 
     Raises:
         DataError: A member can't be read, appears twice, or has an unsafe name.
@@ -191,9 +189,10 @@ def _file_names(directory: Directory, path: Path) -> tuple[pa.Array, Ints]:
         plain = [None if is_junk(safe_name(name, path)) else safe_name(name, path) for name in odd]
         names = pc.replace_with_mask(names, is_odd, pa.array(plain, pa.large_string()))
         is_member = names.is_valid().to_numpy(zero_copy_only=False)
-        rows, names = rows[is_member], names.drop_null()
-        if not _has_fault(directory, rows) and pc.count_distinct(names).as_py() == len(names):
-            return names, rows
+        rows = rows[is_member]
+        members = Members(names.drop_null(), directory.bytes[rows])
+        if not _has_fault(directory, rows) and not members.has_twins:
+            return members, rows[members.order]
     rows = np.flatnonzero(is_file)
     sizes = sizes_by_name(path, _entries(directory, rows))
     raise AssertionError(f"{path}: none of {len(sizes)} members is at fault")

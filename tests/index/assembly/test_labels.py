@@ -12,7 +12,7 @@ from darkroom.index.assembly.labels import (
     is_representable,
     label_values,
 )
-from darkroom.index.table import LARGEST
+from darkroom.index.checks import LARGEST
 from darkroom.raw.tables import Table
 
 

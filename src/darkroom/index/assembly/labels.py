@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from unicodedata import normalize
 
 from darkroom.errors import DataError
-from darkroom.index.table import LARGEST
+from darkroom.index.checks import LARGEST
 from darkroom.params.section import is_writable
 from darkroom.project.names import nearest_name
 from darkroom.raw.tables import Table, refuse_long, refuse_rows
