@@ -159,7 +159,7 @@ def test_paths_are_those_of_the_layout() -> None:
         "params": [CHECKED.as_posix()],
         "fold": [(paths.start / start / "fold.json").as_posix()],
         "fetch": [str(paths.raw)],
-        "index": [str(paths.index), str(paths.card)],
+        "index": [str(paths.index), str(paths.card), str(paths.class_names)],
         "split": [str(paths.split), str(paths.split_card)],
         "preprocess": [str(paths.processed)],
         "audit": [str(paths.audit), str(paths.contact_sheet)],

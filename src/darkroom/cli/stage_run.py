@@ -43,11 +43,11 @@ Places = dict[str, list[tuple[Path, list[Path]]]]
 
 FOOTPRINTS = {
     "fetch": Footprint(("data",), (), ("raw",)),
-    "index": Footprint(("data",), ("raw",), ("index",)),
+    "index": Footprint(("data",), ("raw",), ("index", "names")),
     "split": Footprint(("seed", "split"), ("index",), ("split",)),
     "preprocess": Footprint(("preprocess",), ("raw", "index"), ("processed",)),
     "fold": Footprint((), ("index", "split"), ("fold",)),
-    "audit": Footprint((), ("index", "split", "processed"), ("audit",)),
+    "audit": Footprint((), ("index", "names", "split", "processed"), ("audit",)),
     "transfer": Footprint(("transfer",), ("source",), ("weights",)),
     "pseudo": Footprint(
         ("pseudo_labels",), ("index", "split", "processed", "pseudo_source"), ("pseudo",)
@@ -58,17 +58,19 @@ FOOTPRINTS = {
     ),
     "predict": Footprint(("predict",), ("index", "split", "processed", "model"), ("predictions",)),
     "evaluate": Footprint(
-        ("folds", "evaluate"), ("raw", "index", "split", "processed", "valid"), ("evaluation",)
+        ("folds", "evaluate"),
+        ("raw", "index", "names", "split", "processed", "valid"),
+        ("evaluation",),
     ),
     "submission": Footprint(("folds",), ("index", "test", "decision"), ("submission",)),
     "blend": Footprint(
         ("seed", "folds", "blend", "evaluate"),
-        ("raw", "index", "split", "processed", "members"),
+        ("raw", "index", "names", "split", "processed", "members"),
         ("blended", "evaluation", "submission"),
     ),
 }
 
-_SHARED = ("raw", "index", "split", "processed")  # by a blend and its first member
+_SHARED = ("raw", "index", "names", "split", "processed")  # by a blend and its first member
 
 
 def artefacts(context: Context, fold: Fold = 0, part: str = "valid") -> Places:
@@ -83,6 +85,7 @@ def artefacts(context: Context, fold: Fold = 0, part: str = "valid") -> Places:
     single = {
         "raw": [paths.raw],
         "index": [paths.index, paths.card],
+        "names": [paths.class_names],
         "split": [paths.split, paths.split_card],
         "processed": [paths.processed],
         "audit": [paths.audit, paths.contact_sheet],

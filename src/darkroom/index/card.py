@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 from unicodedata import normalize
@@ -12,7 +12,7 @@ from darkroom.errors import ArtifactError, DataError
 from darkroom.images.rle import USUAL
 from darkroom.images.rle import Runs as Runs
 from darkroom.params.section import ID_KEY, LABEL_KEY, TaskName, is_writable
-from darkroom.project.checked_json import parse_json
+from darkroom.project.checked_json import parse_json, read_json, write_json
 from darkroom.project.names import nearest_name
 from darkroom.raw.images.cells import PixelCells
 
@@ -57,6 +57,7 @@ class Card:
         pixels: Where pixels are, if they stand in tables.
         sample: The `CellsDigest` of the judge's sample submission; "" where there is none.
         names: Multiclass: what people call each class, if not as the submission writes it; else ().
+            They stand in a file of their own, so that an edit trains nothing anew.
     """
 
     task: str
@@ -262,10 +263,9 @@ def _check_header(card: Card) -> None:
 
 
 def card_values(card: Card) -> dict[str, Any]:
-    """Return a card as JSON holds it."""
+    """Return a card as JSON holds it, without its names."""
     values = asdict(card)
-    if not card.names:
-        del values["names"]
+    del values["names"]
     return values
 
 
@@ -275,11 +275,10 @@ def card_from_values(values: dict[str, Any], reserved: Sequence[str]) -> Card:
     Raises:
         DataError, ValueError, TypeError, KeyError: The values are no card.
     """
-    expected = [entry.name for entry in fields(Card)]
-    values = {"names": []} | values
-    if sorted(values) != sorted(expected):
+    if sorted(values) != sorted(card_values(Card(""))):
         raise ValueError(f"keys {', '.join(sorted(values))}")
-    lists = ("targets", "classes", "header", "label_values", "keys", "values", "names")
+    values = dict(values)
+    lists = ("targets", "classes", "header", "label_values", "keys", "values")
     for name in lists:
         if not isinstance(values[name], list):
             raise TypeError(f"{name}: not a list")
@@ -309,7 +308,7 @@ def parse_card(
             raise ValueError(f"sha256 {sha256}")
         return card_from_values(values, reserved), sha256, count
     except (DataError, ValueError, KeyError, TypeError, AttributeError) as error:
-        names = [entry.name for entry in fields(Card)]
+        names = card_values(Card(""))
         raise ArtifactError(
             "not the card of an index",
             file=path,
@@ -317,6 +316,32 @@ def parse_card(
             expected=f"a JSON object of {', '.join(names)}, rows and sha256",
             fix=fix,
         ) from error
+
+
+def write_names(path: Path, card: Card) -> None:
+    """Write what people call the classes of a card."""
+    write_json(path, {"names": card.names})
+
+
+def with_names(card: Card, path: Path) -> Card:
+    """Return a card with the names that `write_names` wrote for it; without such a file, as it is.
+
+    Raises:
+        ArtifactError: The file is damaged, or names other classes.
+    """
+    if not path.is_file():
+        return card
+    fix = f"run `dvc repro -sf index@{path.name.split('.')[0]}`"
+    names = read_json(path, fix=fix).get("names")
+    if not isinstance(names, list) or len(names) not in (0, len(card.classes)):
+        raise ArtifactError(
+            "not the names of these classes",
+            file=path,
+            found=f"names: {names}"[:200],
+            expected=f"{len(card.classes)} names, or none",
+            fix=fix,
+        )
+    return replace(card, names=tuple(names))
 
 
 def similar_labels(labels: Sequence[str]) -> list[list[str]]:

@@ -62,6 +62,11 @@ class Layout:
         return self.index.with_suffix(".json")
 
     @property
+    def class_names(self) -> Path:
+        """What people call the classes: of sheets, reports and TensorBoard alone."""
+        return self.index.with_suffix(".names.json")
+
+    @property
     def start(self) -> Path:
         """What trainings start from, besides images: the split, and a folder a fold."""
         return self.root / "data" / "start" / self.inputs.name

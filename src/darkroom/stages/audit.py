@@ -1,12 +1,14 @@
 """audit: index, split, facts and store -> what is odd about the data, and a contact sheet."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 
 from darkroom.images import sheets
 from darkroom.index.audit import contact_sheet
 from darkroom.index.audit.report import FACTS, Report, build_report
+from darkroom.index.card import with_names
 from darkroom.index.table import Index, hard_labels, read_index
 from darkroom.project import files
 from darkroom.project.paths import Layout
@@ -24,6 +26,7 @@ def run(context: Context) -> None:
     name, paths = context.name, context.paths
 
     index = read_index(paths.index, paths.card)
+    index = replace(index, card=with_names(index.card, paths.class_names))
     folds, _ = read_split(paths)
     facts = _facts(paths, name)
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from darkroom.index.card import with_names
 from darkroom.index.table import Index, read_index
 from darkroom.prediction.averaging import aligned
 from darkroom.prediction.blending.fitting import Blend, fit_blend
@@ -43,7 +44,8 @@ def run(context: Context) -> None:
     index = read_index(first.paths.index, first.paths.card)
     shards, _ = read_part(first.paths, index, "train")
     train, split_sha256 = read_train(first.paths, index)
-    data = Validation(index, shards, train, split_sha256)
+    named = replace(index, card=with_names(index.card, paths.class_names))
+    data = Validation(named, shards, train, split_sha256)
     test_ids = index.rows.loc[index.rows["part"] == "test", "id"].tolist()
     valid = _read(context, "valid", index, data.ids(context.validated_folds), split_sha256)
     test = _read(context, "test", index, dict.fromkeys(context.folds, test_ids), None)

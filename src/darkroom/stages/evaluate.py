@@ -3,6 +3,9 @@
 It asks no network, and imports none: an edited threshold asks none again.
 """
 
+from dataclasses import replace
+
+from darkroom.index.card import with_names
 from darkroom.index.table import read_index
 from darkroom.stages._context import Context
 from darkroom.stages._evaluation import Validation, evaluate_predictions
@@ -16,7 +19,8 @@ def run(context: Context) -> None:
     index = read_index(paths.index, paths.card)
     shards, _ = read_part(paths, index, "train")
     train, split_sha256 = read_train(paths, index)
-    data = Validation(index, shards, train, split_sha256)
+    named = replace(index, card=with_names(index.card, paths.class_names))
+    data = Validation(named, shards, train, split_sha256)
     ids = data.ids(context.validated_folds)
     predictions = read_predictions(context, "valid", index, ids, split_sha256=split_sha256)
     evaluate_predictions(context, data, predictions, context.section.evaluate, paths)

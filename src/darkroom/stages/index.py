@@ -3,7 +3,7 @@
 import numpy as np
 
 from darkroom.index.assembly.build import build_index
-from darkroom.index.card import UNLIKE_ANSWERS
+from darkroom.index.card import UNLIKE_ANSWERS, write_names
 from darkroom.index.table import write_index
 from darkroom.params.data import Data
 from darkroom.params.section import is_own_metric
@@ -44,6 +44,7 @@ def run(context: Context) -> None:
         if count := unlike_answers(card, metric, read_table(archives, data.like), limits):
             card.declared[UNLIKE_ANSWERS] = count
     write_index(index, paths.index, paths.card)
+    write_names(paths.class_names, card)
 
     counts = index.rows["part"].value_counts()
     print(f"{name}: {index.card.task}, {counts['train']} training and {counts['test']} test images")

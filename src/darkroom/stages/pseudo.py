@@ -169,4 +169,4 @@ def _shown_counts(targets: NDArray[Any], card: Card) -> str:
         return ""
     common = Counter(targets.tolist()).most_common(8)
     more = f" and {rest} classes more" if (rest := len(np.unique(targets)) - len(common)) else ""
-    return f": {', '.join(f'{card.shown[number]} {count}' for number, count in common)}{more}"
+    return f": {', '.join(f'{card.classes[number]} {count}' for number, count in common)}{more}"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from darkroom.errors import ArtifactError
-from darkroom.index.card import Card
+from darkroom.index.card import Card, with_names
 from darkroom.index.split import check_split
 from darkroom.index.table import read_index
 from darkroom.models import learned
@@ -381,7 +381,7 @@ def board_of(
     ready: FoldTraining, context: Context, fold: Fold, events: Path, make: CallbackFactory
 ) -> Sequence[Callback]:
     """Return TensorBoard's callbacks, which write into the folder `events`."""
-    card = ready.inputs.card
+    card = with_names(ready.inputs.card, context.paths.class_names)
     return make(
         events,
         card.task,

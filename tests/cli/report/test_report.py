@@ -1,5 +1,7 @@
 """`darkroom report`: the page of each kind of competition, its structure, and a browser's view."""
 
+import csv
+import gzip
 import json
 import os
 import re
@@ -205,6 +207,31 @@ def test_a_page_of_each_kind(
         "regression": ("Each target", "depth", "height"),
     }
     assert all(words in text for words in expected[kind])
+
+
+@pytest.mark.slow
+def test_names_of_classes_are_shown_and_nothing_is_trained_anew(
+    finished: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "named"
+    shutil.copytree(finished["multiclass"], root, symlinks=True)
+    monkeypatch.chdir(root)
+    card = Path("data/index/tiny.json").read_bytes()
+    names = {"pear": "green fruit", "10": "ten"}
+    tiny.edit(root, lambda params: params["tiny"]["data"].update(names=names))
+    tiny.run("index", "audit", "evaluate", "submission")
+    assert Path("data/index/tiny.json").read_bytes() == card
+    rows = csv.DictReader(Path("reports/tiny/curves/classes.csv").read_text().splitlines())
+    assert {row["class"] for row in rows} == {"green fruit", "ten", "a, b"}
+    counts = json.loads(Path("reports/tiny/audit.json").read_text())["targets"]["train"]
+    assert set(next(iter(counts.values()))) == {"green fruit", "ten", "a, b"}
+    with gzip.open("submissions/tiny.csv.gz", "rt") as file:
+        answers = {row[-1] for row in csv.reader(file)}
+    assert answers <= {"fruit", "pear", "10", "a, b"}
+    assert main(["report", "tiny"]) == 0
+    text = PAGE.read_text()
+    assert "green fruit" in text
+    assert ">pear<" not in text
 
 
 @pytest.mark.slow

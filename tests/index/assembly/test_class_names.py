@@ -1,14 +1,14 @@
 """What people call the classes that the submission writes as codes."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from darkroom.errors import DarkroomError, DataError, ParamsError
+from darkroom.errors import ArtifactError, DarkroomError, DataError, ParamsError
 from darkroom.index.assembly.build import build_index
-from darkroom.index.card import Card, card_from_values, card_values
-from darkroom.index.table import COLUMNS
+from darkroom.index.card import Card, card_values, with_names, write_names
 from darkroom.params.data import Data
 from darkroom.raw.archives import Archives
 from tests.support.packed import zip_of
@@ -68,10 +68,14 @@ def test_names_that_are_no_class_or_of_two_are_refused(tmp_path: Path) -> None:
     assert "found: '1' for 0, 1" in refused(tmp_path, ParamsError, names={0: "1"})
 
 
-def test_a_card_keeps_names_and_has_no_key_for_none(tmp_path: Path) -> None:
-    for names in (None, "word"):
-        card = card_of(tmp_path, names=names)
-        values = card_values(card)
-        assert ("names" in values) == (names is not None)
-        assert card_from_values(values | {k: list(v) for k, v in values.items()
-                                          if isinstance(v, tuple)}, COLUMNS) == card  # fmt: skip
+def test_names_stand_in_a_file_of_their_own(tmp_path: Path) -> None:
+    card, plain = card_of(tmp_path, names="word"), card_of(tmp_path)
+    assert card_values(card) == card_values(plain)
+    path = tmp_path / "notes.names.json"
+    assert with_names(plain, path) == plain
+    write_names(path, card)
+    assert with_names(plain, path) == card
+    write_names(path, replace(card, names=("one",)))
+    with pytest.raises(ArtifactError, match="not the names of these classes") as caught:
+        with_names(plain, path)
+    assert "index@notes" in str(caught.value)

@@ -109,7 +109,7 @@ def test_a_section_that_says_enough_has_no_faults() -> None:
         ({"names": {0: "two\nlines"}}, "a.data.names: 'two\\nlines' is no name"),
         (
             {"train": TRAIN | {"targets": "c*"}, "names": "word"},
-            "a.data.names: found 'word'; where columns are classes, write {column: name}",
+            "a.data.names: found 'word'; without one column of classes, write a mapping",
         ),
         (
             {"task": "binary", "values": {0: 1, 1: 1}},

@@ -155,7 +155,7 @@ def count_predictions(evidence: Evidence) -> Counts | None:
     card = evidence.card
     if card.task == "regression":
         return None
-    names = card.outputs or ("mask",)
+    names = card.shown or ("mask",)
     if card.task == "binary":
         names = (card.label_values[1],) if card.label_values != ("0", "1") else card.targets
     is_mask = card.task == "segmentation"

@@ -1,14 +1,14 @@
 """What a page looks at besides the finished reports: the index, images, and kept predictions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from darkroom.cli.report.runs import Run
 from darkroom.errors import ArtifactError
-from darkroom.index.card import Card
+from darkroom.index.card import Card, with_names
 from darkroom.index.table import Index, read_index
 from darkroom.prediction.decision import Decision, read_decision
 from darkroom.prediction.predictions import Predictions
@@ -100,6 +100,7 @@ def read_evidence(context: Context) -> Evidence:
     """
     paths = context.paths
     index = read_index(paths.index, paths.card)
+    index = replace(index, card=with_names(index.card, paths.class_names))
     train, split = read_train(paths.inputs, index)
     shards, _ = read_part(paths.inputs, index, "train")
     ids = {fold: train["id"][train["fold"] == fold].tolist() for fold in context.validated_folds}

@@ -1,6 +1,7 @@
 """The names that people read in place of the classes that the submission writes: 5 euros for 0."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 from darkroom.errors import DataError, ParamsError
 from darkroom.index.assembly.part import Part, template_cells
@@ -27,31 +28,34 @@ def class_names(data: Data, train: Part, classes: Sequence[str]) -> tuple[str, .
     """
     if data.names is None or data.names == {}:
         return ()
+    labels = frozenset(classes)
     if isinstance(data.names, dict):
         named = {str(label): str(name) for label, name in data.names.items()}
-        if unknown := [label for label in named if label not in classes]:
+        if unknown := [label for label in named if label not in labels]:
+            near = nearest_name(unknown[0], classes)
             raise ParamsError(
                 f"{KEY} names {unknown[0]!r}, which is no class",
                 found=counted(unknown),
                 expected=f"classes: {', '.join(classes)[:300]}",
-                fix=f"is it {nearest_name(unknown[0], classes)!r}?",
+                fix=f"is it {near!r}?" if near else "remove it",
             )
     else:
-        named = _names_in_table(data, train, classes)
+        named = _names_in_table(data, train, labels)
     names = tuple(named.get(label, label) for label in classes)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or "" in names:
-        name = twice[0] if twice else ""
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1 or "" in names:
+        name = name if count > 1 else ""
         several = [label for label, each in zip(classes, names, strict=True) if each == name]
         raise ParamsError(
             f"{KEY}: a class has the name of another, or none",
             found=f"{name!r} for {', '.join(several)}",
             expected="a name of its own for each class",
+            fix=f"name another column, or write them: {KEY}: {{{several[0]}: ...}}",
         )
     return names
 
 
-def _names_in_table(data: Data, train: Part, classes: Sequence[str]) -> dict[str, str]:
+def _names_in_table(data: Data, train: Part, classes: Collection[str]) -> dict[str, str]:
     """Return the name of each class that has rows in the training table.
 
     Cells that say no class, which null in data.values leaves out, are passed over.

@@ -285,10 +285,10 @@ def _shown_faults(at: str, data: Data) -> list[str]:
         fix = "rename its columns or files, or write the names in values or mask"
         return [f"{at}.names: are of classes, and the task is {data.task}; {fix}"]
     columns = target_columns(data.train)
-    if not isinstance(data.names, dict) and (len(columns) != 1 or is_pattern(columns[0])):
-        return [
-            f"{at}.names: found {data.names!r}; where columns are classes, write {{column: name}}"
-        ]
+    is_one = len(columns) == 1 and not is_pattern(columns[0])
+    if not isinstance(data.names, dict) and not (is_one and data.train.label is None):
+        fix = "without one column of classes, write a mapping from classes"
+        return [f"{at}.names: found {data.names!r}; {fix}"]
     return []
 
 
