@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -61,6 +62,17 @@ def _private_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         for name in ("XDG_CONFIG_HOME", "DVC_SYSTEM_CONFIG_DIR", "DVC_SITE_CACHE_DIR"):
             patch.setenv(name, own)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _hang_up() -> Iterator[None]:
+    """Let SIGHUP end what it is sent to: under nohup it is ignored, and no test could send it."""
+    if not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
