@@ -201,6 +201,7 @@ def test_a_file_that_predicts_something_else_is_not_written(trained: Trained) ->
     assert Path("there.pt").read_text() == "before"
 
 
+@pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")
 def test_a_torch_that_cannot_write_onnx_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "__version__", "2.6.0+cu124")
     with pytest.raises(ResourceError, match=r"found: torch 2\.6\.0[\s\S]*or write TorchScript"):

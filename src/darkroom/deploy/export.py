@@ -335,6 +335,10 @@ def require_onnx() -> None:
     Raises:
         ResourceError: One of them is not installed; or torch cannot write our networks.
     """
+    with extras_needed(instead="write TorchScript: --torchscript"):
+        import onnx  # noqa: PLC0415, F401  (an extra)
+        import onnxruntime  # noqa: PLC0415, F401
+        import onnxscript  # noqa: PLC0415, F401
     if torch.__version__.startswith("2.6."):
         raise ResourceError(
             "this torch cannot write ONNX",
@@ -342,10 +346,6 @@ def require_onnx() -> None:
             expected="a newer one (2.15 is tested)",
             fix="install a newer torch, or write TorchScript: --torchscript",
         )
-    with extras_needed(instead="write TorchScript: --torchscript"):
-        import onnx  # noqa: PLC0415, F401  (an extra)
-        import onnxruntime  # noqa: PLC0415, F401
-        import onnxscript  # noqa: PLC0415, F401
 
 
 def _write_onnx(
