@@ -47,6 +47,27 @@ def test_a_header_has_size_mode_and_orientation() -> None:
     assert codec.read_header(data) == codec.Header("JPEG", "RGB", 48, 64, 1, 6)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "YCbCr", "CMYK"])
+@pytest.mark.parametrize("metadata", ["none", "exif", "xmp"])
+def test_the_quick_header_of_a_jpeg_is_the_one_that_pillow_reads(
+    mode: str, metadata: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    xmp = (
+        b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6"/>'
+    )
+    options: dict[str, Any] = {"none": {}, "exif": {"exif": exif}, "xmp": {"xmp": xmp[29:]}}
+    picture = Image.fromarray(drawn(48, 64)).convert(mode)
+    data = saved(picture, "JPEG", progressive=True, **options[metadata])
+    header = codec.read_header(data)
+    is_quick = codec._plain_jpeg_header(data, "a.jpg") is not None
+    assert is_quick == (metadata == "none" and mode != "CMYK")
+    assert header.exif == (1 if metadata == "none" else 6)
+    monkeypatch.setattr(codec, "_plain_jpeg_header", lambda *_: None)
+    assert header == codec.read_header(data)
+
+
 def test_exif_orientation_is_not_applied() -> None:
     exif = Image.Exif()
     exif[274] = 6

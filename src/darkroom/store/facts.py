@@ -6,6 +6,7 @@ columns, and thumbnails by blocks: nothing grows with what is not asked for.
 """
 
 import builtins
+import mmap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,22 +68,23 @@ class ImageFacts:
     thumb: builtins.bytes
 
 
+# Long strings are those of pandas, which takes them without a copy.
 SCHEMA = pa.schema(
     [
-        ("id", pa.string()),
-        ("part", pa.string()),
+        ("id", pa.large_string()),
+        ("part", pa.large_string()),
         ("height", pa.int32()),
         ("width", pa.int32()),
-        ("format", pa.string()),
-        ("mode", pa.string()),
+        ("format", pa.large_string()),
+        ("mode", pa.large_string()),
         ("bytes", pa.int64()),
         ("exif", pa.int32()),
         ("raw_low", pa.float64()),
         ("raw_high", pa.float64()),
         ("peak", pa.int32()),
-        ("mask_pixels", pa.string()),
-        ("mask_values", pa.string()),
-        ("stored_mask_digest", pa.string()),
+        ("mask_pixels", pa.large_string()),
+        ("mask_values", pa.large_string()),
+        ("stored_mask_digest", pa.large_string()),
         ("thumb", pa.binary(THUMB_PX**2)),
     ]
 )
@@ -127,10 +129,10 @@ def join_facts(parts: Iterable[Path], path: Path) -> None:
 
 
 class Facts:
-    """The facts of a data set, read by columns.
+    """The facts of a data set, in a memory map: what is not asked for is not read.
 
     Args:
-        path: Of the file that `join_facts` wrote.
+        path: Of the file that `write_facts` or `join_facts` wrote.
 
     Raises:
         ArtifactError: It is no such file.
@@ -138,36 +140,44 @@ class Facts:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _reader(path, SCHEMA.names[:1]) as reader:
-            counts = [reader.get_batch(k).num_rows for k in range(reader.num_record_batches)]
-        self._starts = np.cumsum([0, *counts])
+        try:
+            with path.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            with pa.ipc.open_file(pa.py_buffer(self._map)) as reader:
+                if not reader.schema.equals(SCHEMA):
+                    raise ValueError(f"columns {', '.join(reader.schema.names)}")
+                # Not with `included_fields`, which reads all columns into memory.
+                self._table = reader.read_all()
+        except (OSError, pa.ArrowException, ValueError) as fault:
+            reason = str(fault).splitlines()[0]
+            fix = remake(path.parent)
+            raise ArtifactError("it is damaged", file=path, found=reason, fix=fix) from None
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return len(self._table)
 
     def table(self, columns: Sequence[str]) -> Any:
         """Return some columns as an Arrow table."""
-        with _reader(self.path, columns) as reader:
-            return reader.read_all().select(list(columns))
+        return self._table.select(list(columns))
 
     def thumbs(self) -> "Thumbs":
         """Return the thumbnails, unread."""
-        return Thumbs(self.path, self._starts)
+        return Thumbs(self._table["thumb"], self._map)
 
 
 class Thumbs:
     """The thumbnails of a file of facts, uint8 (n, 256), read as they are asked for.
 
-    A slice is read from the file, and leaves no page in memory; rows by their positions are taken
-    from a memory map.
+    Args:
+        column: Of the file.
+        mapped: The memory map that it lies in. After a slice its pages are given back: who goes
+            through all rows would fill the memory with them.
     """
 
-    def __init__(self, path: Path, starts: NDArray[np.int64]) -> None:
-        self._path, self._starts = path, starts
-        self._block: tuple[int, Pixels] | None = None
-        with pa.memory_map(str(path)) as file, _open_reader(file, ["thumb"]) as reader:
-            # The mapping outlives the file object for as long as a view needs it.
-            self._mapped = [_pixels(reader.get_batch(k)) for k in range(len(starts) - 1)]
+    def __init__(self, column: Any, mapped: mmap.mmap) -> None:
+        self._map = mapped
+        self._parts = [_pixels(chunk) for chunk in column.chunks]
+        self._starts = np.cumsum([0, *map(len, self._parts)])
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -175,50 +185,22 @@ class Thumbs:
     def __getitem__(self, rows: slice | NDArray[np.int64]) -> Pixels:
         """Return uint8 (rows, 256) of a slice without a step, or of positions."""
         if isinstance(rows, slice):
-            first, end, _ = rows.indices(len(self))
-            parts = [np.empty((0, THUMB_PX**2), np.uint8)]
-            for number in range(len(self._mapped)):
-                start, stop = self._starts[number : number + 2].tolist()
-                if first < stop and start < end:
-                    parts.append(self._read(number)[max(first - start, 0) : end - start])
-            return np.concatenate(parts)
+            pixels = self._rows(np.arange(*rows.indices(len(self))))
+            if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+                self._map.madvise(mmap.MADV_DONTNEED)
+            return pixels
+        return self._rows(rows)
+
+    def _rows(self, rows: NDArray[np.int64]) -> Pixels:
         numbers = np.searchsorted(self._starts, rows, side="right") - 1
         pixels = np.empty((len(rows), THUMB_PX**2), np.uint8)
         for number in np.unique(numbers).tolist():
             places = numbers == number
-            pixels[places] = self._mapped[number][rows[places] - self._starts[number]]
+            pixels[places] = self._parts[number][rows[places] - self._starts[number]]
         return pixels
 
-    def _read(self, number: int) -> Pixels:
-        """Return the thumbnails of a batch; the latest one stays in memory."""
-        if self._block is None or self._block[0] != number:
-            with _reader(self._path, ["thumb"]) as reader:
-                self._block = (number, _pixels(reader.get_batch(number)))
-        return self._block[1]
 
-
-@contextmanager
-def _reader(path: Path, columns: Sequence[str]) -> Iterator[Any]:
-    """Open a file of facts to read some columns."""
-    try:
-        with pa.OSFile(str(path), "rb") as file, _open_reader(file, columns) as reader:
-            yield reader
-    except (OSError, pa.ArrowException, ValueError) as fault:
-        raise ArtifactError(
-            "it is damaged", file=path, found=str(fault).splitlines()[0], fix=remake(path.parent)
-        ) from None
-
-
-def _open_reader(file: Any, columns: Sequence[str]) -> Any:
-    with pa.ipc.open_file(file) as whole:
-        if not whole.schema.equals(SCHEMA):
-            raise ValueError(f"columns {', '.join(whole.schema.names)}")
-    fields = [SCHEMA.get_field_index(name) for name in columns]
-    return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=fields))
-
-
-def _pixels(batch: Any) -> Pixels:
-    column = batch.column("thumb")
+def _pixels(column: Any) -> Pixels:
     data = np.frombuffer(column.buffers()[1], np.uint8)
     first = column.offset * THUMB_PX**2
     return data[first : first + len(column) * THUMB_PX**2].reshape(len(column), THUMB_PX**2)
