@@ -66,7 +66,7 @@ def train(
     net: nn.Module | None = None,
     workers: int = 0,
     seed: int = 1,
-    augment: Augment = noisy,
+    augment: Augment | None = noisy,
     callbacks: Sequence[Callback] = (),
     config: Mapping[str, Any] | None = None,
     images: int = TRAIN_IMAGES,

@@ -122,8 +122,15 @@ class FitConfig(Section):
 
     def is_frozen(self, epoch: int) -> bool:
         """Return whether the backbone is frozen in an epoch, counted from 0."""
-        thaws = self.unfreeze_epoch is not None and epoch + 1 >= self.unfreeze_epoch
-        return self.freeze == "backbone" and not thaws
+        return epoch < self.frozen_epochs
+
+    @property
+    def frozen_epochs(self) -> int:
+        """In how many epochs, the first ones, the backbone is frozen."""
+        if self.freeze == "none":
+            return 0
+        thawed = self.epochs if self.unfreeze_epoch is None else self.unfreeze_epoch - 1
+        return min(thawed, self.epochs)
 
     @property
     def compares_epochs(self) -> bool:

@@ -13,6 +13,8 @@ from pathlib import Path
 from darkroom.project.files import DISK_FULL
 
 _LENGTH_BYTES, _DIGEST_BYTES = 8, 16
+HEAD_BYTES = _LENGTH_BYTES + _DIGEST_BYTES
+"""In front of each part."""
 
 
 class Journal:
@@ -25,7 +27,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._count = 0
-        sizes = [len(part) + _LENGTH_BYTES + _DIGEST_BYTES for part in self]
+        sizes = [len(part) + HEAD_BYTES for part in self]
         self._count = len(sizes)
         if path.exists() and path.stat().st_size > sum(sizes):
             with path.open("r+b") as file:
@@ -41,8 +43,8 @@ class Journal:
         rest = self.path.stat().st_size
         with self.path.open("rb") as file:
             number = 0
-            while rest >= _LENGTH_BYTES + _DIGEST_BYTES:
-                head = file.read(_LENGTH_BYTES + _DIGEST_BYTES)
+            while rest >= HEAD_BYTES:
+                head = file.read(HEAD_BYTES)
                 length = int.from_bytes(head[:_LENGTH_BYTES], "little")
                 rest -= len(head) + length
                 if rest < 0:

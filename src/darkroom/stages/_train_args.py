@@ -298,7 +298,16 @@ def train_loaders(
     """
     size, masks = train.batch_size, targets is None
     workers = _workers(train.workers)
-    crop = None if train.crop is None else (train.crop[0], train.crop[1])
+    augmentation = build_augmentation(
+        train.augment,
+        crop=None if train.crop is None else (train.crop[0], train.crop[1]),
+        planes=shards.planes if masks else 0,
+        size=(shards.height, shards.width),
+        channels=shards.channels,
+        classes=card.planes,
+        erase=train.erase,
+    )
+    paste = train_copy_paste(train, card, train_rows, train_masks(shards, train_rows))
     train_loader = loader(
         shards,
         train_rows,
@@ -306,15 +315,7 @@ def train_loaders(
         masks=masks,
         batch_size=size,
         seed=seed,
-        augment=build_augmentation(
-            train.augment,
-            crop=crop,
-            planes=shards.planes if masks else 0,
-            size=(shards.height, shards.width),
-            channels=shards.channels,
-            classes=card.planes,
-            erase=train.erase,
-        ),
+        augment=augmentation if augmentation.changes_pixels or paste is not None else None,
         workers=workers,
         drop_last=leaves_one(len(train_rows), size),
         sampling=train_sampling(
@@ -324,7 +325,7 @@ def train_loaders(
             train_masks(shards, train_rows),
             (len(train_rows) - pseudo_labelled, pseudo_labelled),
         ),
-        paste=train_copy_paste(train, card, train_rows, train_masks(shards, train_rows)),
+        paste=paste,
     )
     # They sit idle while training's work, and have no images to augment.
     val_workers = -(-workers // _TRAINING_PER_VALIDATION)

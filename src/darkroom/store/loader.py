@@ -85,6 +85,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def picture(self, place: int) -> Pixels:
+        """Return one of its images, uint8 (H, W, C), copied: a loader fills its memory again."""
+        return self.images[place].permute(1, 2, 0).cpu().numpy().copy()
+
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
         """Return the batch with its images and targets on `device`; sizes stay on the host."""
         return self._with(lambda tensor: tensor.to(device, non_blocking=non_blocking))
@@ -321,7 +325,6 @@ def loader(
         BatchDataset(store, targets, masks=masks, augment=augment, seed=seed, paste=paste),
         batch_size=None,
         sampler=EpochSampler(rows, batch_size, seed=seed, drop_last=drop_last, sampling=sampling),
-        collate_fn=_identity,
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
         persistent_workers=workers > 0,
@@ -404,10 +407,6 @@ def _initialise_worker(main_process: int, _worker: int) -> None:
     if sys.platform != "win32":  # it has no process groups, and no signals to them
         os.setpgid(0, 0)
     processes.end_with_parent(main_process)
-
-
-def _identity(batch: Any) -> Any:
-    return batch
 
 
 _MAX_FREE_BLOCKS = 8  # a loop needs two or three sizes, each once or twice

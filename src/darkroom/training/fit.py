@@ -27,6 +27,7 @@ from darkroom.training.device import (
     keep_freed_memory,
     training_device,
 )
+from darkroom.training.frozen.features import keep_features
 from darkroom.training.loop import Loop
 from darkroom.training.module import Metrics, TrainModule
 from darkroom.training.signals import DeferredSignals
@@ -164,6 +165,12 @@ def _run_from_checkpoint(
         signals=signals,
     )
     checkpoints.resume(loop)
+    if not loop.is_done:
+        loop.features = keep_features(
+            loop.module, loop.train_loader, loop.val_loader, loop.config, work_dir, epoch=loop.epoch
+        )
+    if loop.features is not None:
+        loop.features.compute(signals, progress=any(isinstance(c, Progress) for c in callbacks))
     loop.run(checkpoints)
     return weights
 

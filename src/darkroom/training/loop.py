@@ -1,6 +1,6 @@
 """The training loop: in each epoch the training batches, a validation, a checkpoint."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from darkroom.tasks.metrics.epochs import Part
 from darkroom.training import distributed
 from darkroom.training.callbacks import Callback
 from darkroom.training.checkpoint import Checkpoints
+from darkroom.training.frozen.features import KeptFeatures
 from darkroom.training.module import (
     Metrics,
     Totals,
@@ -52,6 +53,7 @@ class Loop:
         selected: The row of the epoch so far whose weights are kept.
         should_stop: A callback sets it to end the loop after this epoch.
         checkpoint_file: The last checkpoint that was written or read; None: there is none.
+        features: Of a frozen backbone; None: they are not kept, or it is no longer frozen.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Loop:
         self.step_metrics: Metrics = {}
         self.selected: Metrics = {}
         self.checkpoint_file: Path | None = None
+        self.features: KeptFeatures | None = None
         self._loss, self._images = 0.0, 0  # summed over the images since the latest step
 
     @property
@@ -119,20 +122,26 @@ class Loop:
         Args:
             after_batch: Called with the loop after each of them.
         """
+        is_frozen = self.config.is_frozen(self.epoch)
+        self.features = self.features if is_frozen else None
         self.module.start_epoch(
-            frozen=self.config.is_frozen(self.epoch),
+            frozen=is_frozen,
             mixed=self.epoch < self.config.mixed_epochs,
         )
         if self.batch == 0:  # else a checkpoint within the epoch was read, and its totals with it
             self.totals = Totals(self.module.task.metrics)
         self.call("on_epoch_start")
         self.train_loader.start(self.epoch, self.batch)
-        for batch in self.train_loader:
+        for batch in self._batches(self.train_loader):
             batch = self.module.to_device(batch)
             self.call("on_batch_start", batch)
             self._train_batch(batch)
             self.call("on_batch_end", batch)
             after_batch(self)
+
+    def _batches(self, loader: Loader) -> Iterator[Batch]:
+        """Return an iterator over a loader's batches, of features where these are kept."""
+        return iter(loader) if self.features is None else self.features.batches(loader)
 
     def _train_batch(self, batch: Batch) -> None:
         is_step_due = self.step.is_due_after(self.batch)
@@ -166,7 +175,7 @@ class Loop:
         with self.step.averaged():
             self.module.net.eval()
             self.call("on_validation_start")
-            for number, batch in enumerate(self.val_loader):
+            for number, batch in enumerate(self._batches(self.val_loader)):
                 batch = self.module.to_device(batch)
                 probabilities, sums = self.module.validate_batch(batch)
                 numbers = sums.numbers.tolist()

@@ -24,6 +24,8 @@ from darkroom.tasks.metrics.sums import Metric
 from darkroom.tasks.table import Task
 from darkroom.training import distributed
 from darkroom.training.augment.mixup import Mixup
+from darkroom.training.frozen.features import FeatureBatch
+from darkroom.training.frozen.tail import Tail, find_tail
 
 Metrics = dict[str, float]
 """Values by name, such as `loss/val`."""
@@ -98,6 +100,8 @@ class TrainModule:
 
     Attributes:
         model: Called for a training batch: the network, or what compiles or distributes it.
+        tail: The layers after a frozen backbone, to which features are given; None: not looked
+            for, or there are none.
     """
 
     def __init__(
@@ -122,6 +126,7 @@ class TrainModule:
         self.device = next((p.device for p in net.parameters()), torch.device("cpu"))
         self.compiled = net if compiled is None else compiled
         self.model: nn.Module = self.compiled
+        self.tail: Tail | None = None
         self._frozen: bool | None = None
         self._is_mixed = True
 
@@ -183,14 +188,15 @@ class TrainModule:
             # A mixed image counts for the class of which it has the greatest share.
             truth = targets.argmax(1) if truth.ndim == 1 else targets
         with distributed.batch_norm_over_ranks(self.device):
-            loss, probabilities = self._forward(self.model, images, targets)
+            loss, probabilities = self._forward(self._rest(self.model, batch), images, targets)
         return loss, self._sums(loss, probabilities, truth)
 
     @torch.no_grad()
     def validate_batch(self, batch: Batch) -> tuple[Tensor, BatchSums]:
         """Return the probabilities of a batch, (N, K, H, W) or (N, K), and its sums."""
         targets = targets_of(batch)
-        loss, probabilities = self._forward(self.compiled, batch.images, targets)
+        model = self._rest(self.compiled, batch)
+        loss, probabilities = self._forward(model, batch.images, targets)
         return probabilities, self._sums(loss, probabilities, targets)
 
     def epoch_scores(self, parts: Sequence[Part]) -> Metrics:
@@ -206,16 +212,43 @@ class TrainModule:
         gathered = [part for of_rank in distributed.gather(list(parts)) for part in of_rank]
         return {f"{self.metric.name}/val": self.metric.score_parts(gathered)}
 
+    def find_tail(self, images: Tensor) -> None:
+        """Look for the tail of the network, whose backbone is frozen, with images of a batch."""
+        with self._autocast():
+            self.tail = find_tail(self.net, self._pixels(images))
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """Return what the frozen backbone makes of images (N, C, H, W), uint8: (N, D)."""
+        assert self.tail is not None
+        self.net.eval()  # the next epoch puts it in training mode
+        with self._autocast():
+            return self.tail.features(self.net, self._pixels(images))
+
+    def _rest(self, model: nn.Module, batch: Batch) -> nn.Module:
+        """Return what the images of a batch have not been through: the network, or its tail."""
+        if not isinstance(batch, FeatureBatch):
+            return model
+        assert self.tail is not None
+        return self.tail
+
+    def _pixels(self, images: Tensor) -> Tensor:
+        pixels = normalise(images, self.mean, self.std)
+        return pixels if self.channels_last else pixels.contiguous()
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        is_mixed = self.amp_dtype != torch.float32
+        return torch.autocast(self.device.type, self.amp_dtype, enabled=is_mixed)
+
     def _sums(self, loss: Tensor, probabilities: Tensor, targets: Tensor) -> BatchSums:
         pairs = [metric.sum_and_count(probabilities, targets) for metric in self.task.metrics]
         numbers = torch.stack([loss.detach(), *(total.float() for total, _ in pairs)])
         return BatchSums(numbers, [len(targets), *(count for _, count in pairs)])
 
     def _forward(self, model: nn.Module, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        pixels = normalise(images, self.mean, self.std)
-        is_mixed = self.amp_dtype != torch.float32
-        with torch.autocast(self.device.type, self.amp_dtype, enabled=is_mixed):
-            logits = model(pixels if self.channels_last else pixels.contiguous())
+        inputs = images if model is self.tail else self._pixels(images)
+        with self._autocast():
+            logits = model(inputs)
             if isinstance(logits, tuple):  # of deep supervision, the finest first
                 loss = deep_supervision(self.loss, logits, targets)
                 logits = logits[0]

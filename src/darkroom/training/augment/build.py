@@ -48,6 +48,11 @@ class Augmentation:
         erasing = [random_erasing(self.erase)] if self.erase else []
         self._compose = A.Compose([*self._transforms(), *erasing])
 
+    @property
+    def changes_pixels(self) -> bool:
+        """Whether it does anything."""
+        return self.crop is not None or len(self._compose.transforms) > 0
+
     def __reduce__(self) -> tuple[type["Augmentation"], tuple[Any, ...]]:
         # A loader's worker builds the transforms itself, from their names.
         return Augmentation, tuple(getattr(self, each.name) for each in fields(self) if each.init)

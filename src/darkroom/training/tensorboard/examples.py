@@ -39,7 +39,7 @@ def take(batch: Batch, probabilities: torch.Tensor, place: int) -> Example:
     assert batch.targets is not None
     return Example(
         id=batch.ids[place],
-        image=batch.images[place].permute(1, 2, 0).cpu().numpy().copy(),
+        image=batch.picture(place),
         truth=batch.targets[place].cpu().numpy().copy(),
         # On a GPU numbers may be bfloat16, which numpy lacks.
         prediction=probabilities[place].float().cpu().numpy().copy(),

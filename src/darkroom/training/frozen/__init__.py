@@ -1,0 +1,1 @@
+"""Features of a frozen backbone, computed once and kept while only the head learns."""
