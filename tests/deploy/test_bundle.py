@@ -250,6 +250,28 @@ def test_a_bundle_of_your_own_metric_has_its_file(trained: Trained) -> None:
     assert (kaggle / "input/darkroom-tiny/metrics.own.py").is_file()
 
 
+def test_two_runs_at_once_write_one_whole_bundle(
+    trained: Trained, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = trained("binary")
+    tiny.edit(root, set_competition)
+    codes = []
+
+    def begin_another(*_: object) -> list[str]:
+        codes.append(main(["bundle", "tiny", "--user", "me"]))
+        return []
+
+    monkeypatch.setattr(bundle, "fetch_wheels", begin_another)
+    assert main(["bundle", "tiny", "--user", "me"]) == 0
+    assert codes == [5]
+    assert "another run writes or uploads this bundle" in capsys.readouterr().err
+    folder = root / "bundles/tiny"
+    contents = json.loads((folder / "dataset/bundle.json").read_text())
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert names == {*contents["sha256"], "dataset/bundle.json"}
+    assert {f"dataset/{name}" for name in contents["files"].values()} <= names
+
+
 def test_what_cannot_be_bundled_is_refused(
     trained: Trained, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

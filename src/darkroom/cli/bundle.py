@@ -3,6 +3,8 @@
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from darkroom.cli.predict import load_predictor, require_all_folds
@@ -10,7 +12,7 @@ from darkroom.cli.preflight import checks
 from darkroom.cli.preflight.checks import SubmissionFile, kaggle_competition
 from darkroom.deploy.bundle import DATASET, KERNEL, Models, require_place, write_bundle
 from darkroom.deploy.kernel import OUTPUT, Kernel, slug_of
-from darkroom.errors import ParamsError
+from darkroom.errors import ParamsError, ResourceError
 from darkroom.project import files
 from darkroom.project.files import file_sha256
 from darkroom.project.paths import home
@@ -37,11 +39,13 @@ def run(context: Context, out: Path | None = None, user: str | None = None) -> N
             holds something else.
         ArtifactError: A model, the decision or the card is absent, or they do not fit together.
         RemoteError: The wheels that Kaggle lacks could not be fetched.
+        ResourceError: Another run writes or uploads the bundle of this folder.
     """
     out = BUNDLES / context.name if out is None else out
     kernel = make_kernel(context, user or os.environ.get("KAGGLE_USERNAME", ""))
     require_place(out)
-    size = write(context, kernel, out)
+    with _lock(out):
+        size = write(context, kernel, out)
     print(
         f"{context.name}: {size / 1e6:,.1f} MB in {out}. Next, with Kaggle's own client:\n"
         f"  kaggle datasets create -p {out / DATASET}    # later: kaggle datasets version\n"
@@ -80,10 +84,14 @@ def write(context: Context, kernel: Kernel, out: Path) -> int:
     return write_bundle(out, kernel, context.paths, models, home() / WHEELS)
 
 
-def prepare(
+@contextmanager
+def prepared(
     context: Context, policy: RetryPolicy, *, uncommitted: bool
-) -> tuple[SubmissionFile, Notebook]:
-    """Write a bundle to submit; return what is known of it, and the notebook.
+) -> Iterator[tuple[SubmissionFile, Notebook]]:
+    """Write a bundle to submit; yield what is known of it, and the notebook.
+
+    No other run replaces the bundle while the block runs: an upload may take an hour, and the
+    history names the models that it began with.
 
     Args:
         context: The competition.
@@ -94,14 +102,35 @@ def prepare(
         ParamsError: It has no competition on Kaggle, or something is not committed.
         ArtifactError: The models, the decision or the card do not fit together.
         RemoteError: Kaggle or the package index refused, or could not be reached.
+        ResourceError: Another run writes or uploads the bundle.
     """
     models = checks.verify_models(context, uncommitted=uncommitted)
     user = retry(notebooks.account_name, policy, what="the account")
     kernel = make_kernel(context, user)
     out = BUNDLES / context.name
-    size = write(context, kernel, out)
-    notebook = Notebook(kernel.ref, out / DATASET, out / KERNEL, OUTPUT)
-    return checks.with_contents(models, size=size, sha256=_digest(out)), notebook
+    with _lock(out):
+        size = write(context, kernel, out)
+        notebook = Notebook(kernel.ref, out / DATASET, out / KERNEL, OUTPUT)
+        yield checks.with_contents(models, size=size, sha256=_digest(out)), notebook
+
+
+def _lock(out: Path) -> AbstractContextManager[None]:
+    """Return a lock on a bundle's folder, beside it: the folder itself is replaced.
+
+    Raises:
+        ResourceError: Another run holds it.
+    """
+
+    def refuse() -> None:
+        raise ResourceError(
+            "another run writes or uploads this bundle",
+            file=out,
+            fix="wait until it has ended; or write another bundle: `darkroom bundle --out FOLDER`",
+        )
+
+    folder = Path(os.path.realpath(out))
+    files.make_folder(folder.parent)
+    return files.lock(folder.with_name(f".{folder.name}.lock"), busy=refuse)
 
 
 def _digest(folder: Path) -> str:

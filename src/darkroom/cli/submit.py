@@ -21,7 +21,7 @@ from darkroom.submission.history.file import (
     update_scores,
 )
 from darkroom.submission.upload.idempotency import Upload, lock, message_of
-from darkroom.submission.upload.notebook import send_notebook
+from darkroom.submission.upload.notebook import Notebook, send_notebook
 from darkroom.submission.upload.reconcile import count_submissions
 from darkroom.submission.upload.send import (
     UploadState,
@@ -61,14 +61,23 @@ def run(
     """
     if not message.strip():
         raise ParamsError("the message is empty", fix='say what is new: -m "512 px, 5 folds"')
-    name = context.name
-    pushed = None
     if notebook:
-        file, pushed = bundle.prepare(context, RETRY_POLICY, uncommitted=uncommitted)
+        with bundle.prepared(context, RETRY_POLICY, uncommitted=uncommitted) as (file, kernel):
+            state = _submit(file, kernel, message, dry_run=dry_run, again=again)
     else:
         file = checks.verify_submission(context, uncommitted=uncommitted)
+        state = _submit(file, None, message, dry_run=dry_run, again=again)
+    if state is not None:
+        _report_score(file, state, wait=wait)
+
+
+def _submit(
+    file: SubmissionFile, notebook: Notebook | None, message: str, *, dry_run: bool, again: bool
+) -> UploadState | None:
+    """Submit what is not submitted yet, and record it; return its state, None of a dry run."""
+    name = file.paths.name
     folder = file.paths.submission.with_name(f".{file.competition}.sending")
-    path = pushed.kernel.parent if pushed else file.paths.submission
+    path = notebook.kernel.parent if notebook else file.paths.submission
     upload = Upload(file.competition, path, file.sha256, folder)
     with lock(upload):
         recorded = _recorded_references(file)  # raises for a damaged history before the upload
@@ -77,11 +86,11 @@ def run(
         print(_format_facts(file, remaining), flush=True)
         if dry_run:
             print(f"{name}: dry run: {_format_plan(state)}")
-            return
+            return None
         row = _history_row(file, replace(state, reference=1), message)
         require_writable(row, file.paths.submissions_history)
-        if state.reference is None and pushed:
-            state = send_notebook(upload, state.key, message, pushed, policy=RETRY_POLICY)
+        if state.reference is None and notebook:
+            state = send_notebook(upload, state.key, message, notebook, policy=RETRY_POLICY)
         elif state.reference is None:
             is_watched = sys.stderr is not None and sys.stderr.isatty()
             state = send_submission(
@@ -89,7 +98,7 @@ def run(
             )
         _record(file, state, message)  # before printing: a closed pipe must not lose the row
         print(f"{name}: {_format_outcome(state)}", flush=True)
-    _report_score(file, state, wait=wait)
+    return state
 
 
 def _recorded_references(file: SubmissionFile) -> list[int]:

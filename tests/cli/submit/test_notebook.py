@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
+from darkroom.cli.main import main
 from darkroom.deploy import bundle
+from darkroom.remote.kaggle import notebooks
 from darkroom.submission.upload import notebook as upload
 from tests.cli.submit.rig import FIRST, HISTORY, RunSubmit, rows
 from tests.support import tiny
@@ -97,6 +99,34 @@ def test_a_dry_run_writes_the_bundle_and_sends_nothing(
     assert counts(kaggle) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("command", ["bundle", "submit"])
+def test_no_other_run_replaces_a_bundle_that_is_uploaded(
+    kaggle: Kaggle,
+    run_submit: RunSubmit,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    push = notebooks.push_dataset
+    other = {
+        "bundle": ["--user", USERNAME],
+        "submit": ["--notebook", "--uncommitted", "-m", "other"],
+    }
+    codes = []
+
+    def push_beside_another_run(*arguments: Any, **options: Any) -> None:
+        tiny.edit(Path(), lambda params: params["tiny"]["predict"].update(batch_size=3))
+        codes.append(main([command, "tiny", *other[command]]))
+        push(*arguments, **options)
+
+    monkeypatch.setattr(notebooks, "push_dataset", push_beside_another_run)
+    old = Path("params.yaml").read_text()
+    code, _, err = run_submit("--notebook")
+    assert (code, codes) == (0, [5])
+    assert "bundles/tiny: another run writes or uploads this bundle\n  to do: wait" in err
+    assert Path("bundles/tiny/dataset/params.yaml").read_text() == old
+    assert main(["bundle", "tiny", "--user", USERNAME]) == 0
+
+
 def test_a_failed_run_shows_the_end_of_its_log(kaggle: Kaggle, run_submit: RunSubmit) -> None:
     failed = Notebook(running=1, state="ERROR", message="Your notebook failed", log=LOG)
     kaggle.notebooks[REF] = failed
@@ -142,9 +172,33 @@ def test_the_run_of_an_older_version_does_not_answer_for_a_new_one(
     assert (code, err) == (0, "")
     assert "version 2 of the notebook runs" in out
     assert out.count("Kaggle still shows an earlier run; waiting for this one\n") == 1
-    assert len(kaggle.requests_of("GetKernelSessionStatus")) == 2 + 3 + 1
+    assert len(kaggle.requests_of("GetKernelSessionStatus")) == 1 + 2 + 3 + 1
     (call,) = kaggle.requests_of("CreateCodeSubmission")
     assert call.body["kernelVersion"] == 2
+    assert counts(kaggle) == (1, 2, 1)
+
+
+@pytest.mark.parametrize("old_state", ["COMPLETE", "ERROR"])
+def test_an_older_run_still_under_way_is_not_the_begin_of_a_new_one(
+    kaggle: Kaggle, run_submit: RunSubmit, old_state: Literal["COMPLETE", "ERROR"]
+) -> None:
+    """The answer to a push was lost, say, and the next try pushed another version."""
+    notebook = Notebook([*OLD], running=3, lag=2, old_state=old_state, old_running=4)
+    kaggle.notebooks[REF] = notebook
+    code, _, err = run_submit("--notebook")
+    assert (code, err) == (0, "")
+    assert len(kaggle.requests_of("GetKernelSessionStatus")) == 4 + 2 + 3 + 1
+    (call,) = kaggle.requests_of("CreateCodeSubmission")
+    assert call.body["kernelVersion"] == 2
+    assert counts(kaggle) == (1, 2, 1)
+
+
+def test_an_end_after_an_older_run_may_be_of_the_new_one(
+    kaggle: Kaggle, run_submit: RunSubmit, slept: list[float]
+) -> None:
+    kaggle.notebooks[REF] = Notebook([*OLD], old_running=4)
+    assert run_submit("--notebook")[0] == 0
+    assert sum(slept) >= upload.START_PATIENCE_S
     assert counts(kaggle) == (1, 2, 1)
 
 

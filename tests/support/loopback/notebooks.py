@@ -60,10 +60,14 @@ def save(service: Service, request: Request) -> Answer:
 def run_status(service: Service, request: Request) -> Answer:
     """Answer GetKernelSessionStatus."""
     notebook = service.notebooks.get(_notebook_ref(request))
-    if notebook is None:
+    if notebook is None or not notebook.pushed:
         return refusal(403, "Permission 'kernels.get' was denied")
-    if notebook.lag:
-        notebook.lag -= 1
+    if notebook.old_running:
+        notebook.old_running -= 1
+        return json_answer({"status": "RUNNING"})
+    is_new = len(notebook.pushed) > notebook.old_versions
+    if notebook.lag or not is_new:
+        notebook.lag -= is_new
         return json_answer({"status": notebook.old_state, "failureMessage": "Of the run before"})
     notebook.running -= 1
     if notebook.running >= 0:

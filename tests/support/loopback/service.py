@@ -119,6 +119,7 @@ class Notebook:
         running: States asked for until its run ends.
         lag: States asked for after a push that are still those of the run before.
         old_state: How that ended.
+        old_running: States asked for until that ends.
         state: That it ends with; `message` beside it, and `log`.
         refusal: Why Kaggle does not take it: a quota, say.
     """
@@ -127,10 +128,14 @@ class Notebook:
     running: int = 0
     lag: int = 0
     old_state: Literal["COMPLETE", "ERROR"] = "COMPLETE"
+    old_running: int = 0
     state: Literal["COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED"] = "COMPLETE"
     message: str = ""
     log: str = ""
     refusal: str = ""
+
+    def __post_init__(self) -> None:
+        self.old_versions = len(self.pushed)
 
 
 @dataclass

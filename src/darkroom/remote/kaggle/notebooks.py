@@ -120,6 +120,18 @@ def run_state(ref: str) -> tuple[RunState, str]:
         )
 
 
+def is_running(ref: str) -> bool:
+    """Return whether a run of a notebook is under way; not where there is no such notebook."""
+    with open_session(RequestInfo(ref, notebook_url(ref))) as session:
+        try:
+            return session.api().kernels_status(ref).status.name not in _ENDED
+        except (ValueError, requests.HTTPError):  # the client has words of its own for 403
+            answer = session.log.response
+            if answer is not None and answer.status_code in (403, 404):
+                return False
+            raise
+
+
 def run_log(ref: str) -> list[str]:
     """Return the lines that a notebook's last run printed, without empty ones."""
     with open_session(RequestInfo(ref, notebook_url(ref))) as session:

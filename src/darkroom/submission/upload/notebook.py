@@ -49,6 +49,8 @@ class _Pushed:
         has_dataset: Whether the data set is there.
         version: Of the notebook; 0: it is to be pushed.
         has_begun: Whether a run of this version was seen before its end.
+        is_behind: Whether the run of an older version was under way when it was pushed, and has
+            not been seen to end.
     """
 
     ref: str
@@ -56,6 +58,7 @@ class _Pushed:
     has_dataset: bool = False
     version: int = 0
     has_begun: bool = False
+    is_behind: bool = False
 
 
 def send_notebook(
@@ -78,9 +81,8 @@ def send_notebook(
         _push_dataset(notebook, message, policy)
         pushed = _save(upload, replace(pushed, has_dataset=True))
     if not pushed.version:
-        push = partial(notebooks.push_notebook, notebook.kernel, notebook.ref)
-        version = retry(push, policy, what=notebook.ref)
-        pushed = _save(upload, replace(pushed, version=version))
+        is_behind, version = retry(partial(_push, notebook), policy, what=notebook.ref)
+        pushed = _save(upload, replace(pushed, version=version, is_behind=is_behind))
     url = notebooks.notebook_url(notebook.ref)
     print(f"version {pushed.version} of the notebook runs: {url}", flush=True)
     ended = _wait_for_run(upload, pushed, policy)
@@ -94,7 +96,7 @@ def send_notebook(
     state, failure = ended
     if state != "complete":
         # The next run of the command pushes it again.
-        _save(upload, replace(pushed, version=0, has_begun=False))
+        _save(upload, replace(pushed, version=0, has_begun=False, is_behind=False))
         raise _run_error(notebook, failure, policy)
     submit = partial(
         notebooks.submit_run,
@@ -105,6 +107,15 @@ def send_notebook(
         description_of(key, message),
     )
     return send_once(upload, key, submit, policy=policy)
+
+
+def _push(notebook: Notebook) -> tuple[bool, int]:
+    """Push a notebook; return whether an older version's run was under way, and the version.
+
+    That may be the version of a try just before, whose answer was lost.
+    """
+    is_behind = notebooks.is_running(notebook.ref)
+    return is_behind, notebooks.push_notebook(notebook.kernel, notebook.ref)
 
 
 def _push_dataset(notebook: Notebook, message: str, policy: RetryPolicy) -> None:
@@ -134,23 +145,28 @@ def _wait_for_run(
 
     Kaggle shows the state of a notebook's last run, and no version beside it. Just after a push it
     may be that of the version before. So an end counts once a run was seen before its end, or where
-    none begins for START_PATIENCE_S: then it was too short to be seen.
+    none begins for START_PATIENCE_S: then it was too short to be seen. Where an older run was still
+    going at the push, its end comes first, and then the begin of this one.
     """
     get_state = partial(notebooks.run_state, pushed.ref)
     has_begun = pushed.has_begun or pushed.version == 1  # the first has no other before it
-    waited_s = 0.0
+    is_behind = pushed.is_behind
+    waited_s = 0.0  # for a begin
     for pause_s in pauses(RUN_PATIENCE_S):
         state, failure = retry(get_state, policy, what="the notebook")
         if state != "pending":
             if has_begun or waited_s >= START_PATIENCE_S:
                 return state, failure
+            if is_behind:
+                is_behind = False
+                pushed = _save(upload, replace(pushed, is_behind=False))
             if not waited_s:
                 print("Kaggle still shows an earlier run; waiting for this one", flush=True)
-        elif not has_begun:
+            waited_s += pause_s
+        elif not (has_begun or is_behind):
             has_begun = True
-            _save(upload, replace(pushed, has_begun=True))
+            pushed = _save(upload, replace(pushed, has_begun=True))
         policy.sleep(pause_s)
-        waited_s += pause_s
     return None
 
 
