@@ -1,6 +1,7 @@
 import csv
 import io
 import zipfile
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -236,3 +237,25 @@ def test_real_nuclei_masks_give_the_real_column_major_table_to_the_letter() -> N
             name = row["img"].replace(".png", "_mask.png")
             mask = np.asarray(Image.open(io.BytesIO(archive.read(f"train_masks/{name}")))) // 255
             assert rle.encode(mask, "column") == row["rle_mask"]
+
+
+@pytest.mark.parametrize("layout", ["C", "F"])
+@pytest.mark.parametrize("order", ["row", "column"])
+@pytest.mark.parametrize("boxes", [0, 1, 3, 40, 3000])  # by bounds, or by pixels
+@pytest.mark.parametrize("edges", [False, True])
+def test_masks_with_few_and_many_runs(
+    order: rle.Order, layout: Literal["C", "F"], boxes: int, edges: bool
+) -> None:
+    rng = np.random.default_rng(boxes)
+    mask = np.zeros((83, 101), np.uint8)
+    for _ in range(boxes):
+        top, left = rng.integers(1, 80), rng.integers(1, 98)
+        mask[top : top + 2, left : left + 3] ^= 1
+    if edges:
+        mask[:, [0, -1]] = 1
+    flat = [0, *mask.ravel(order="C" if order == "row" else "F").tolist(), 0]
+    expected = [at for at in range(len(flat) - 1) if flat[at] != flat[at + 1]]
+    bounds = rle.bounds_from_mask(np.asarray(mask, order=layout), order)
+    assert bounds.tolist() == expected
+    assert bounds.dtype == np.int64
+    assert np.array_equal(rle.mask_from_bounds(bounds, 83, 101, order), mask)
