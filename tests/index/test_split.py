@@ -438,3 +438,23 @@ def test_thousands_of_classes_take_no_room_of_their_own() -> None:
     fold_of = frame.set_index("id")["fold"].reindex(rows["id"])
     assert fold_of.groupby(rows["y"].to_numpy()).nunique().eq(4).all()  # one of each in each fold
     assert peak < 8e6
+
+
+@given(
+    groups=st.lists(st.sampled_from(["", "", "a", "b", "c"]), min_size=1, max_size=12),
+    data=st.data(),
+)
+def test_units_are_the_images_that_groups_and_digests_join(
+    groups: list[str], data: st.DataObject
+) -> None:
+    count = len(groups)
+    digests = data.draw(st.lists(st.sampled_from("uvwxyz"), min_size=count, max_size=count))
+    units = list(range(count))
+    for _ in range(count):  # the lowest number spreads until nothing changes
+        for keys in (groups, digests):
+            for row, key in enumerate(keys):
+                alike = [units[other] for other in range(count) if key and keys[other] == key]
+                units[row] = min([units[row], *alike])
+    numbers = {unit: number for number, unit in enumerate(sorted(set(units)))}
+    rows = table(count, group=groups, digest=digests).astype({"group": "str", "digest": "str"})
+    assert split._units(rows).tolist() == [numbers[unit] for unit in units]

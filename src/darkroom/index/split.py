@@ -65,7 +65,9 @@ def assign_folds(
     """
     if by not in get_args(By):
         raise ParamsError("unknown method to split", found=by, expected=" | ".join(get_args(By)))
-    rows = rows.sort_values("id", kind="stable").reset_index(drop=True)
+    if not rows["id"].is_monotonic_increasing:  # of an index they are in order
+        rows = rows.sort_values("id", kind="stable")
+    rows = rows.reset_index(drop=True)
     if by == "official":
         fold_of = _official_folds(rows)
     else:
@@ -94,10 +96,12 @@ def check_split(rows: pd.DataFrame, split: pd.DataFrame) -> None:
         ArtifactError: The split was made from other rows, or separates a unit.
     """
     fix = "run the split stage again"
-    repeated = sorted(set(split["id"][split["id"].duplicated()]))
-    if repeated:
+    is_repeated = split["id"].duplicated()
+    if is_repeated.any():
+        repeated = sorted(set(split["id"][is_repeated]))
         raise ArtifactError("the split names images twice", details=repeated, fix=fix)
-    odd = sorted(set(split["id"]) ^ set(rows["id"]))
+    is_same = np.array_equal(split["id"].array, rows["id"].array)
+    odd = [] if is_same else sorted(set(split["id"]) ^ set(rows["id"]))
     if odd:
         raise ArtifactError(
             "the split and the training rows of the index name different images",
@@ -105,7 +109,8 @@ def check_split(rows: pd.DataFrame, split: pd.DataFrame) -> None:
             details=odd,
             fix=fix,
         )
-    fold_of = rows["id"].map(split.set_index("id")["fold"]).to_numpy(np.int64)
+    folds = split["fold"] if is_same else rows["id"].map(split.set_index("id")["fold"])
+    fold_of = folds.to_numpy(np.int64)
     leaks = list(_leaks(rows, fold_of))
     if leaks:
         raise ArtifactError(
@@ -209,38 +214,43 @@ def _official_folds(rows: pd.DataFrame) -> Ints:
 def _leaks(rows: pd.DataFrame, fold_of: Ints) -> Iterable[str]:
     """Yield a line for each group and each digest that is in more than one fold."""
     for column, what in (("group", "both of group {}"), ("digest", "byte-identical")):
-        filled = rows[column] != ""
-        keys = rows.loc[filled, column].to_numpy(object)
-        ids, folds = rows.loc[filled, "id"].to_numpy(object), fold_of[filled.to_numpy()]
-        first: dict[str, tuple[str, int]] = {}
-        reported: set[str] = set()
-        for key, row_id, fold in zip(keys, ids, folds, strict=True):
-            other, other_fold = first.setdefault(key, (row_id, fold))
-            if fold != other_fold and key not in reported:
-                reported.add(key)
-                yield (
-                    f"{other} (fold {other_fold}) and {row_id} (fold {fold}): {what.format(key)}"
-                )
+        filled = (rows[column] != "").to_numpy()
+        codes, keys = pd.factorize(rows.loc[filled, column])
+        ids, folds = rows.loc[filled, "id"], fold_of[filled]
+        first = np.unique(codes, return_index=True)[1]
+        is_odd = folds != folds[first][codes]
+        for place in np.flatnonzero(is_odd)[_first_places(codes[is_odd])].tolist():
+            other = first[codes[place]]
+            yield (
+                f"{ids.iloc[other]} (fold {folds[other]}) and {ids.iloc[place]} "
+                f"(fold {folds[place]}): {what.format(keys[codes[place]])}"
+            )
+
+
+def _first_places(codes: Ints) -> Ints:
+    """Return where each value stands first, in order."""
+    return np.sort(np.unique(codes, return_index=True)[1])
 
 
 def _units(rows: pd.DataFrame) -> Ints:
     """Return the unit number of each row: rows that share a group or a digest, even indirectly."""
-    parent = list(range(len(rows)))
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
+    pairs = []
     for column in ("group", "digest"):
-        first: dict[str, int] = {}
-        for row, key in enumerate(rows[column].to_numpy(object)):
-            if key:
-                low, high = sorted((root(row), root(first.setdefault(key, row))))
-                parent[high] = low
-    roots = np.array([root(row) for row in range(len(rows))], np.int64)
-    return np.unique(roots, return_inverse=True)[1].astype(np.int64)
+        places = np.flatnonzero((rows[column] != "").to_numpy())
+        codes = pd.factorize(rows[column].iloc[places])[0]
+        first = places[np.unique(codes, return_index=True)[1]][codes]
+        pairs.append(np.stack([first, places])[:, first != places])
+    links = np.concatenate(pairs, axis=1)
+    if not links.size:
+        return np.arange(len(rows))
+    # 0.1 s that only those who cut a split pay
+    from scipy.sparse import csgraph, csr_array  # noqa: PLC0415
+
+    shape = (len(rows), len(rows))
+    graph = csr_array((np.ones(links.shape[1], np.int8), tuple(links)), shape=shape)
+    units = csgraph.connected_components(graph, directed=False)[1]
+    first = np.unique(units, return_index=True)[1]
+    return np.unique(first[units], return_inverse=True)[1].astype(np.int64)
 
 
 def _labels(rows: pd.DataFrame, targets: Sequence[str], task: str) -> "csr_array":
@@ -339,28 +349,37 @@ def balance_units(sizes: Ints, labels: "csr_array", count: int, rng: np.random.G
     rank[order] = np.arange(len(order))
     fold_of = np.full(len(sizes), -1, np.int64)
     by_label = labels.tocsc()
-    left = np.asarray(labels.sum(axis=0), np.int64)
+    totals = np.asarray(labels.sum(axis=0), np.int64)
+    # Python's integers, which compare exactly and cost a tenth of numpy's on a handful of values.
     # count times what each fold still lacks: in integers, so that equal values compare equal
-    missing, room = np.tile(left, (count, 1)), np.full(count, sizes.sum())
+    missing, room = [(count * totals).tolist() for _ in range(count)], [int(sizes.sum())] * count
     # the rarer a label, the more one image weighs
-    weight = (sizes.sum() << 20) // np.maximum(left, 1)
-    while left.any():
-        rarest = int(np.argmin(np.where(left > 0, left, left.max() + 1)))
+    weight = ((sizes.sum() << 20) // np.maximum(totals, 1)).tolist()
+    left, begins = totals.tolist(), labels.indptr.tolist()
+    while any(left):
+        rarest = left.index(min(number for number in left if number > 0))
         column = slice(by_label.indptr[rarest], by_label.indptr[rarest + 1])
         pending, images = by_label.indices[column], by_label.data[column]
-        for unit in pending[np.lexsort((rank[pending], -images))]:
+        for unit in pending[np.lexsort((rank[pending], -images))].tolist():
             if fold_of[unit] >= 0:
                 continue
-            row = slice(labels.indptr[unit], labels.indptr[unit + 1])
-            own, images = labels.indices[row], labels.data[row]
-            gain = missing[:, own] @ (images * weight[own])
-            best = np.flatnonzero(gain == gain.max())
-            fold_of[unit] = fold = best[np.argmax(room[best])]
-            missing[fold, own] -= count * images
-            room[fold] -= count * sizes[unit]
-            left[own] -= images
+            row = slice(begins[unit], begins[unit + 1])
+            own = list(zip(labels.indices[row].tolist(), labels.data[row].tolist(), strict=True))
+            gains = [
+                sum(lack[label] * number * weight[label] for label, number in own)
+                for lack in missing
+            ]
+            greatest = max(gains)
+            best = max(
+                (fold for fold in range(count) if gains[fold] == greatest), key=room.__getitem__
+            )
+            fold_of[unit] = best
+            for label, number in own:
+                missing[best][label] -= count * number
+                left[label] -= number
+            room[best] -= count * int(sizes[unit])
     pending = order[fold_of[order] < 0]
-    for unit in pending[np.argsort(-sizes[pending], kind="stable")]:
-        fold_of[unit] = fold = np.argmax(room)
-        room[fold] -= count * sizes[unit]
+    for unit in pending[np.argsort(-sizes[pending], kind="stable")].tolist():
+        fold_of[unit] = best = room.index(max(room))
+        room[best] -= count * int(sizes[unit])
     return fold_of

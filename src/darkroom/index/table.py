@@ -6,11 +6,10 @@ Ids are always text: "000001.jpg", "007", "NA" and "1e5" are kept as they are.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -28,7 +27,7 @@ from darkroom.index.card import (
 )
 from darkroom.index.checks import check_rows
 from darkroom.project import files
-from darkroom.project.checked_json import read_bytes, write_json
+from darkroom.project.checked_json import open_artifact, read_bytes, write_json
 
 COLUMNS = ("id", "part", "image", "mask", "group", "official", "digest", "mask_digest")
 # Later tables add the fold and the facts of each image to the index's columns.
@@ -40,6 +39,8 @@ RESERVED_NAMES = (
 )
 
 _ROWS_AT_ONCE = 4096
+_BLOCK_BYTES = 2**22
+_NO_ROWS = pyarrow.table({name: pyarrow.array([], pyarrow.large_string()) for name in COLUMNS})
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,16 @@ def _number_cells(values: "pd.Series[float]", *, whole: bool) -> pyarrow.Array:
     return pyarrow.array(["" if each != each else repr(each) for each in values.tolist()])
 
 
-def read_index(table: Path, card: Path) -> Index:
-    """Read what `write_index` wrote.
+def read_index(
+    table: Path, card: Path, columns: Collection[str] = COLUMNS, *, targets: bool = True
+) -> Index:
+    """Read what `write_index` wrote, a block at a time, so that only what is asked for is held.
+
+    Args:
+        table: The file of the rows.
+        card: The file of their meaning.
+        columns: Those of `COLUMNS` that `rows` is to have, one or more.
+        targets: Whether it is to have the targets, too.
 
     Raises:
         ArtifactError: A file is absent or damaged, or the two do not belong together.
@@ -135,16 +144,38 @@ def read_index(table: Path, card: Path) -> Index:
     fix = _rerun(card)
     card_data = read_bytes(card, fix=fix)
     expected, sha256, count = parse_card(card_data, card, COLUMNS, fix=fix)
-    data = read_bytes(table, fix=fix)
-    if hashlib.sha256(data).hexdigest() != sha256:
+    texts = [name for name in COLUMNS if name in columns]
+    names = _target_columns(expected)
+    numbers = np.full((len(names) if targets else 0, count), np.nan)
+    hasher, start = hashlib.sha256(), 0
+    parts: list[pyarrow.Table] = []
+    fault: ValueError | None = None
+    with open_artifact(table, fix=fix) as file:
+        for lines in _lines(file):
+            hasher.update(lines)
+            if not start and not parts:
+                lines = lines[lines.find(b"\n") + 1 :]  # the header
+            try:
+                some, digits = _from_csv(lines, names, texts, targets=targets)
+                numbers[:, start : start + len(some)] = digits
+                parts.append(some)
+                start += len(some)
+            except ValueError as error:  # read on: the file is not what its card describes
+                fault = error
+    if hasher.hexdigest() != sha256:
         raise ArtifactError(
             "the index is not the one that its card describes",
             file=table,
-            found=f"sha256 {hashlib.sha256(data).hexdigest()}",
+            found=f"sha256 {hasher.hexdigest()}",
             expected=f"sha256 {sha256} ({count} rows), as {card.name} says",
             fix=fix,
         )
-    rows = _from_csv(data, _target_columns(expected))
+    if fault is not None:
+        raise fault
+    rows: pd.DataFrame = pyarrow.concat_tables(parts).combine_chunks().to_pandas()
+    if targets:
+        labels = pd.DataFrame(numbers.T, rows.index, [*names], copy=False)
+        rows = pd.concat([rows, labels], axis=1) if names else rows
     return Index(rows, expected, hashlib.sha256(card_data).hexdigest())
 
 
@@ -159,63 +190,77 @@ def read_card(path: Path) -> Card:
     return parse_card(data, path, COLUMNS, fix=fix)[0]
 
 
-def _from_csv(data: bytes, targets: Sequence[str]) -> pd.DataFrame:
-    """Return what `_as_csv` wrote."""
-    head, digits = _split_digits(data, targets) or (data, None)
-    rows: pd.DataFrame = pyarrow.csv.read_csv(
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield whole lines, about `_BLOCK_BYTES` at a time; no cell holds a line break."""
+    pieces: list[bytes] = []
+    while block := file.read(_BLOCK_BYTES):
+        end = block.rfind(b"\n") + 1
+        if end:
+            yield b"".join([*pieces, block[:end]])
+            pieces = []
+        pieces.append(block[end:])
+    if any(pieces):
+        yield b"".join(pieces)
+
+
+def _from_csv(
+    lines: bytes, names: Sequence[str], texts: Sequence[str], *, targets: bool
+) -> tuple[pyarrow.Table, NDArray[np.float64]]:
+    """Return some columns of lines that `_as_csv` wrote, and their targets, (K, n)."""
+    head, digits = _split_digits(lines, len(names)) or (lines, None)
+    wanted = [*names] if targets and digits is None else []
+    if not head:
+        return _NO_ROWS.select(texts), np.empty((len(names) if targets else 0, 0))
+    rows = pyarrow.csv.read_csv(
         pyarrow.BufferReader(head),
         # One block: run lengths of a mask may exceed the default of one megabyte.
-        read_options=pyarrow.csv.ReadOptions(block_size=len(head) + 1, use_threads=False),
+        read_options=pyarrow.csv.ReadOptions(
+            block_size=len(head) + 1,
+            use_threads=False,
+            column_names=[*COLUMNS, *(names if digits is None else ())],
+        ),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(COLUMNS, pyarrow.large_string())
-            | dict.fromkeys(targets, pyarrow.float64()),
+            | dict.fromkeys(names, pyarrow.float64()),
             null_values=[""],
             strings_can_be_null=False,  # an id may be "NA"
+            include_columns=[*texts, *wanted],
         ),
-    ).to_pandas()
+    )
+    if not targets:
+        return rows, np.empty((0, len(rows)))
     if digits is None:
-        return rows
-    labels = pd.DataFrame(digits.T, rows.index, [*targets], copy=False)
-    return pd.concat([rows, labels], axis=1)
+        digits = np.array([rows[name].to_numpy() for name in wanted]).reshape(-1, len(rows))
+    return rows.select(texts), digits
 
 
-def _split_digits(data: bytes, targets: Sequence[str]) -> tuple[bytes, NDArray[np.float64]] | None:
-    """Return a table without its targets, and these, (K, n); None: they are read like any number.
+def _split_digits(lines: bytes, count: int) -> tuple[bytes, NDArray[np.float64]] | None:
+    """Return lines without their targets, and these, (K, n); None: they are read like any number.
 
     Of labels, a row's targets are one digit each, or all empty: they stand at known places from
     the line's end. A thousand columns are read so in a tenth of the time.
     """
-    count = len(targets)
-    header = pd.DataFrame(columns=[*COLUMNS, *targets]).to_csv(index=False, lineterminator="\n")
-    if count < 2 or not data.startswith(header.encode()):
+    if count < 2:
         return None
-    heads = [",".join(COLUMNS).encode()]
-    digits = np.full((count, data.count(b"\n") - 1), np.nan)
-    lines = _lines(data, len(header.encode()))
-    for first in range(0, digits.shape[1], _ROWS_AT_ONCE):
-        places, texts = [], []
-        for place, line in enumerate(islice(lines, _ROWS_AT_ONCE), first):
-            is_empty = line.endswith(b"," * count)
-            width = count if is_empty else 2 * count
-            heads.append(line[:-width])
-            if not is_empty:
-                places.append(place)
-                texts.append(line[-width:])
-        cells = np.frombuffer(b"".join(texts), np.uint8)
-        if cells.size != len(texts) * 2 * count:
-            return None
-        pairs = cells.reshape(-1, count, 2)
-        values = pairs[:, :, 1] - np.uint8(ord("0"))
-        if (pairs[:, :, 0] != ord(",")).any() or (values > 9).any():
-            return None
-        digits[:, places] = values.T
+    heads, places, texts = [], [], []
+    each = lines.split(b"\n")[:-1]
+    for place, line in enumerate(each):
+        is_empty = line.endswith(b"," * count)
+        width = count if is_empty else 2 * count
+        heads.append(line[:-width])
+        if not is_empty:
+            places.append(place)
+            texts.append(line[-width:])
+    cells = np.frombuffer(b"".join(texts), np.uint8)
+    if cells.size != len(texts) * 2 * count:
+        return None
+    pairs = cells.reshape(-1, count, 2)
+    values = pairs[:, :, 1] - np.uint8(ord("0"))
+    if (pairs[:, :, 0] != ord(",")).any() or (values > 9).any():
+        return None
+    digits = np.full((count, len(each)), np.nan)
+    digits[:, places] = values.T
     return b"\n".join([*heads, b""]), digits
-
-
-def _lines(data: bytes, start: int) -> Iterator[bytes]:
-    while (end := data.find(b"\n", start)) >= 0:
-        yield data[start:end]
-        start = end + 1
 
 
 def hard_labels(rows: pd.DataFrame, card: Card) -> tuple[pd.DataFrame, tuple[str, ...]]:

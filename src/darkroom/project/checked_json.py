@@ -5,9 +5,10 @@ A digest of the values, not of the bytes: a file may be indented anew, or get ot
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from darkroom.errors import ArtifactError
 from darkroom.project import files
@@ -44,8 +45,16 @@ def read_json(path: Path, *, fix: str, absent: str = ABSENT) -> dict[str, Any]:
 
 def read_bytes(path: Path, *, fix: str, absent: str = ABSENT) -> bytes:
     """Return the bytes of an artefact; see `read_json`."""
+    with open_artifact(path, fix=fix, absent=absent) as file:
+        return file.read()
+
+
+@contextmanager
+def open_artifact(path: Path, *, fix: str, absent: str = ABSENT) -> Iterator[BinaryIO]:
+    """Yield an artefact, opened to read its bytes; see `read_json`."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            yield file
     except FileNotFoundError as error:
         raise ArtifactError(absent, file=path, fix=fix) from error
     except OSError as error:

@@ -1,5 +1,7 @@
 """split: the index's training rows -> the fold that validates each of them."""
 
+from dataclasses import replace
+
 from darkroom.index.split import NEVER_VALIDATED, assign_folds
 from darkroom.index.table import hard_labels, read_index, shown_classes
 from darkroom.params.data import Split
@@ -7,14 +9,17 @@ from darkroom.prediction.masks.stacks import STACKED, refuse_parted_stacks
 from darkroom.stages._context import Context
 from darkroom.stages._split import write_split
 
+_COLUMNS = ("id", "part", "mask", "group", "official", "digest")
+
 
 def run(context: Context) -> None:
     """Assign the training images of a competition to folds."""
     name, paths = context.name, context.paths
     choices: Split = context.section.split
 
-    index = read_index(paths.index, paths.card)
+    index = read_index(paths.index, paths.card, _COLUMNS)
     train = index.rows[index.rows["part"] == "train"]
+    index = replace(index, rows=train)  # the other rows are not held
     balanced = shown_classes if index.card.task == "segmentation" else hard_labels
     rows, targets = balanced(train, index.card)  # soft labels can't be balanced
     folds = assign_folds(

@@ -83,7 +83,7 @@ READING = (
     SafetyLine(
         "the index is the one that its card describes",
         "index/table.py",
-        "    if hashlib.sha256(data).hexdigest() != sha256:\n",
+        "    if hasher.hexdigest() != sha256:\n",
         "    if False:\n",
         ("tests/index/test_table.py", *STAGES),
     ),
