@@ -25,6 +25,7 @@ from darkroom.deploy.export import (
     random_pictures,
     require_onnx,
     size_step,
+    torch_writes_onnx,
 )
 from darkroom.deploy.predictor import Predictor, load_folders
 from darkroom.deploy.preparation import Preparation
@@ -45,7 +46,7 @@ MODEL = Path("models/tiny/fold0")
 DECISION = Path("reports/tiny/decision.json")
 ABSENT = missing_modules("export")
 needs_onnx = pytest.mark.skipif(
-    bool(ABSENT) or torch.__version__.startswith("2.6."),
+    bool(ABSENT) or not torch_writes_onnx(),
     reason=f"not installed: {', '.join(ABSENT)}" if ABSENT else "torch 2.6 cannot write ONNX",
 )
 
@@ -214,6 +215,15 @@ def test_a_network_that_cannot_be_exported_is_named(trained: Trained) -> None:
     with pytest.raises(ParamsError, match="small_cnn cannot be written as ONNX"):
         export(loaded(Channels(branches=True)), Path("no.onnx"), "onnx")
     assert not list(Path().glob("no*"))
+
+
+def test_a_network_is_left_as_it_was(trained: Trained) -> None:
+    trained("binary")
+    predictor = loaded()
+    flags = [each.requires_grad for each in predictor.networks[0].parameters()]
+    export(predictor, Path("net.pt"), "torchscript")
+    assert [each.requires_grad for each in predictor.networks[0].parameters()] == flags
+    assert any(flags)
 
 
 def test_outputs_that_are_no_numbers_or_of_another_shape_differ(trained: Trained) -> None:

@@ -264,7 +264,13 @@ def test_unreadable_pictures_are_named_and_left_out(
         ("binary", "--images source --out source/test.csv", "would replace what it is made"),
         ("binary", "--images source --out data/raw/tiny/a.csv", "what stages write stands in data"),
         ("binary", "--images source --out link/tiny.csv", "what stages write stands in data"),
+        ("binary", "--images source --out away/x.csv", "what stages write stands in reports"),
+        ("binary", "--images new --out reports/x.csv", "what stages write stands in reports"),
+        ("binary", "--images new --out new/../models/tiny/x.csv", "write stands in models"),
         ("binary", "--raw source --out submissions/tiny.csv.gz", "submission that a stage wrote"),
+        ("binary", "--raw source --out submissions/history.csv", "the history of submissions"),
+        ("binary", "--raw source --out new.csv", "a folder has this name"),
+        ("masks", "--images source --out nowhere", "found: a link that leads nowhere"),
         ("binary", "--images source --out b.csv", "something already where results stand until"),
         ("binary", "--images source --out a", "to do: write --out a.csv, say"),
         ("masks", "--images source --out b", "something already where results stand until"),
@@ -278,7 +284,14 @@ def test_what_cannot_be_written_is_refused_first(
 ) -> None:
     root = trained(kind)
     (root / "link").symlink_to(root / "data/index")
-    tiny.put(root / "b.csv.part", "of the user's")
+    (root / "nowhere").symlink_to(root / "absent/folder")
+    (root / "new").mkdir()
+    (root / "new.csv").mkdir()
+    (root / "reports").rename(root / "away")
+    (root / "reports").symlink_to(root / "away")
+    (root / "models/tiny").rename(root / "models_of_tiny")
+    (root / "models/tiny").symlink_to(root / "models_of_tiny")
+    tiny.put(root / ".b.csv.part/a.txt", "of the user's")
     tiny.put(root / ".b.part/a.txt", "of the user's")
     before = tiny.tree(root)
     assert predict(*arguments.split()) == 2
@@ -313,19 +326,16 @@ def test_where_no_file_can_be_made_is_said_before_a_model_is_loaded(
 @pytest.mark.parametrize("kind", ["binary", "masks"])
 def test_a_signal_leaves_nothing_behind(
     trained: Trained,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
     number: signal.Signals,
 ) -> None:
     root = trained(kind)
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    before, part = tiny.tree(root), root / {"binary": "a.csv.part", "masks": ".a.part"}[kind]
+    before, part = tiny.tree(root), root / {"binary": ".a.csv.part", "masks": ".a.part"}[kind]
     parts: list[bool] = []
 
     def prepare(*_: object) -> None:
-        parts.append(part.exists())
+        parts.append(any((part / "result").iterdir()))
         os.kill(os.getpid(), number)
 
     monkeypatch.setattr("darkroom.deploy.pictures.map_ahead", prepare)
@@ -334,7 +344,7 @@ def test_a_signal_leaves_nothing_behind(
         predict("--images", "source/test.zip", "--out", out)
     assert (caught.value.code, parts) == (128 + number, [True])
     assert tiny.tree(root) == before
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert not part.exists()
 
 
 @pytest.mark.parametrize(
@@ -376,6 +386,40 @@ def test_what_cannot_be_read_safely_in_a_folder_is_named_and_left_out(
     assert message.count("to do: move it out of the folder, or put a regular file with") == 4
     assert [row[0] for row in rows(root / "a.csv")[1:]] == [*pictures]
     assert predict("--images", "new/t4.png", "--out", "b.csv") == 0  # beside them
+
+
+def test_a_folder_may_be_named_by_dots_but_not_anything(trained: Trained) -> None:
+    root = trained("binary")
+    folder, pictures = unpacked(root)
+    assert predict("--images", "new/deep/..", "--out", "new/a.csv") == 0
+    assert [row[0] for row in rows(root / "new/a.csv")[1:]] == [*pictures]
+    tiny.put(folder / ".other.csv.part/result/c.png", "of another run")
+    assert predict("--images", "new", "--out", "new/b.csv") == 0
+    assert rows(root / "new/b.csv") == rows(root / "new/a.csv")
+    folder.rename(root / os.fsdecode(b"latin-\xe9"))
+    with pytest.raises(DataError, match="a path that is not UTF-8\n  to do: rename it"):
+        find_pictures(root / os.fsdecode(b"latin-\xe9"), root / "scratch")
+
+
+def test_rows_of_a_table_that_lead_nowhere_are_named(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = trained("binary")
+    folder, pictures = unpacked(root)
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    long, thumbnail = f"/{300 * 'x'}/a.png", "/9j/" + 4500 * "A"
+    cells = ["/no_such_folder/a.png", "../../nothing/b.png", long, f"/tmp/{300 * 'y'}.png"]
+    cells += ["gone/c.png", f"{tmp_path}/loop/d.png"]
+    lines = [f"{thumbnail},{cell}" for cell in [*cells, *pictures]]
+    tiny.put(folder / "list.csv", "\n".join(["thumbnail,path", *lines]) + "\n")
+    assert predict("--images", "new/list.csv", "--out", "a.csv") == 3
+    assert [row[0] for row in rows(root / "a.csv")[1:]] == [*pictures]
+    named = [line for line in capsys.readouterr().err.splitlines() if "no such file" in line]
+    assert len(named) == len(cells)
+    for cell, line in zip(cells, named, strict=True):
+        assert cell.rpartition("/")[2] in line
+        assert "expected: " in line
+    assert "tiny: /no_such_folder/a.png: no such file; expected: a path, absolute" in named[0]
 
 
 def test_a_list_that_is_none_is_named_and_left_out(

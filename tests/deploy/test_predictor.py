@@ -1,6 +1,7 @@
 """darkroom.load: the same probabilities as the pipeline's own, for pictures in memory."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -142,15 +143,19 @@ def test_what_is_no_picture_is_refused(trained: Trained, picture: Any, found: st
         (np.zeros((30, 40, 3), np.uint8), "found: (30, 40, 3)\n  expected: a list of them"),
         (None, "found: NoneType\n  expected: a list of them"),
         ("a.png", "found: str\n  expected: a list of them"),
-        (["a.png"], "a.png: no such file\n"),
-        (["new"], "new: no such file\n"),
+        (["a.png"], "a.png: no such file\n  expected: the path of a picture\n  to do: correct"),
+        ([f"{300 * 'a'}.png"], "a.png: no such file\n"),
+        (["source"], "source: a folder, not a picture\n"),
+        ([""], "copy: a folder, not a picture\n  expected: the path of a picture\n  to do: list"),
+        (["source/test.zip/t0.png"], "no such file\n  expected: the path of a picture\n  to do: u"),
+        (["pipe"], "pipe: a device, not a picture\n"),
         ([[[1, 2, 3]]], "found: list\n  expected: an array of numpy"),
     ],
 )
 def test_a_picture_alone_or_none_at_all_is_refused(
     trained: Trained, pictures: Any, found: str
 ) -> None:
-    trained("binary")
+    os.mkfifo(trained("binary") / "pipe")
     with pytest.raises(DataError) as caught:
         darkroom.load("models/tiny/fold0")(pictures)
     assert found in str(caught.value)
@@ -174,6 +179,30 @@ def test_paths_are_read_as_the_pipeline_reads_them(trained: Trained, tmp_path: P
     np.testing.assert_array_equal(values, expected)
     full = np.asarray(Image.open(paths[0]))
     assert not np.array_equal(np.asarray(predictor([full]))[0], expected[0])
+
+
+def test_a_picture_is_read_without_a_look_at_its_folder(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a million files, say, at each call; a new file is seen none the less."""
+    trained("binary")
+    predictor = darkroom.load("models/tiny/fold0")
+    monkeypatch.setattr("os.scandir", None)
+    for number in range(2):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(tiny.png(tiny.disc(number)[0]))
+        expected = predictor([tiny.disc(number)[0]])
+        np.testing.assert_array_equal(predictor([path]), expected)
+
+
+def test_a_file_that_is_too_large_to_hold_is_refused(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained("binary")
+    (tmp_path / "a.png").write_bytes(tiny.png(tiny.disc(0)[0]))
+    monkeypatch.setattr("darkroom.raw.limits.MAX_MEMBER_BYTES", 10)
+    with pytest.raises(DataError, match="too large to be read"):
+        darkroom.load("models/tiny/fold0")([tmp_path / "a.png"])
 
 
 def test_models_of_another_task_than_params_has_are_refused(trained: Trained) -> None:

@@ -1,3 +1,4 @@
+import errno
 import shutil
 import threading
 import time
@@ -7,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.errors import ParamsError, ResourceError
-from darkroom.project.work import LOCK, discard_others, half_done, temporary_work
+from darkroom.errors import ParamsError
+from darkroom.project.work import LOCK, discard_others, half_done, work_beside
 from tests.support import tiny
 
 
@@ -134,59 +135,99 @@ def test_processes_that_work_together_wait_together(tmp_path: Path) -> None:
     assert flags[3:] == [True]
 
 
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
-    return folder
+def test_a_result_appears_at_the_end_and_nothing_else_stays(tmp_path: Path) -> None:
+    result = tmp_path / "new/folder/a.csv"
+    with work_beside(result) as (part, scratch):
+        tiny.put(scratch / "unpacked/b", "")
+        tiny.put(part, "whole")
+        assert sorted(tiny.tree(tmp_path)) == [
+            "new/folder/.a.csv.part/result/a.csv",
+            "new/folder/.a.csv.part/scratch/unpacked/b",
+        ]
+    assert tiny.tree(tmp_path) == {"new/folder/a.csv": b"whole"}
+    assert (tmp_path / "new/folder").stat().st_mode & 0o777 == 0o755
+    with work_beside(result) as (part, _):
+        tiny.put(part, "newer")
+    assert result.read_text() == "newer"
 
 
-def test_temporary_work_goes_in_any_case(temporary: Path) -> None:
-    with temporary_work("a-", []) as folder:
-        (folder / "unpacked").touch()
-        assert folder.parent.parent == temporary
-    with suppress(RuntimeError), temporary_work("a-", []) as folder:
-        (folder / "unpacked").touch()
-        raise RuntimeError
-    assert list(temporary.iterdir()) == []
+def test_an_error_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    for name in ("new/folder/a.csv", "b.csv"):
+        with suppress(RuntimeError), work_beside(tmp_path / name) as (part, _):
+            tiny.put(part, "half")
+            raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_run_left_goes_with_the_next_one(temporary: Path, tmp_path: Path) -> None:
-    part, folder = tmp_path / "a.csv.part", tmp_path / ".masks.part"
-    with temporary_work("a-", [part, folder]) as work:
-        shutil.copytree(work.parent, tmp_path / "killed")
-    shutil.move(tmp_path / "killed", temporary / "a-killed")
-    tiny.put(part, "half")
-    tiny.put(folder / "half.png", "half")
-    tiny.put(temporary / "b-other/a", "another kind")
-    (temporary / "a-link").symlink_to(temporary / "b-other")
-    with temporary_work("a-", [part]):
+@pytest.mark.parametrize("name", ["masks", "scratch", "result", "work.lock"])
+def test_a_folder_takes_the_place_of_an_empty_one(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with work_beside(tmp_path / name) as (part, _):
+        tiny.put(part / "a.png", "mask")
+    assert tiny.tree(tmp_path) == {f"{name}/a.png": b"mask"}
+
+
+def test_what_comes_there_meanwhile_is_kept(tmp_path: Path) -> None:
+    def write() -> None:
+        with work_beside(tmp_path / "masks") as (part, _):
+            tiny.put(part / "a.png", "mask")
+            tiny.put(tmp_path / "masks/b.png", "of the user's")
+
+    with pytest.raises(OSError, match="not empty"):
+        write()
+    assert tiny.tree(tmp_path) == {"masks/b.png": b"of the user's"}
+
+
+def test_what_a_killed_run_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    with work_beside(tmp_path / "a.csv") as (part, scratch):
+        tiny.put(part, "half")
+        tiny.put(scratch / "unpacked", "half")
+        shutil.copytree(part.parents[1], tmp_path / "killed")
+    (tmp_path / "a.csv").unlink(missing_ok=True)
+    (tmp_path / "killed").rename(tmp_path / ".a.csv.part")
+    with work_beside(tmp_path / "a.csv") as (part, scratch):
         assert not part.exists()
-        assert not folder.exists()
-    assert sorted(path.name for path in temporary.iterdir()) == ["a-link", "b-other"]
-    assert [path.name for path in (temporary / "b-other").iterdir()] == ["a"]
+        assert not scratch.exists()
+        tiny.put(part, "whole")
+    assert tiny.tree(tmp_path) == {"a.csv": b"whole"}
 
 
-def test_what_others_write_or_wrote_is_left_alone(temporary: Path, tmp_path: Path) -> None:
-    part = tmp_path / "a.csv.part"
-    with temporary_work("a-", [part]) as work:
-        part.write_text("half")
-        with pytest.raises(ParamsError, match="another run writes this result"):
-            temporary_work("a-", [part]).__enter__()
-        with temporary_work("a-", [tmp_path / "b.csv.part"]):
-            pass
-        assert work.exists()
-    with pytest.raises(ParamsError, match="there is something already"):
-        temporary_work("a-", [part]).__enter__()
-    assert part.read_text() == "half"
-    assert list(temporary.iterdir()) == []
+def test_two_runs_do_not_write_one_result(tmp_path: Path) -> None:
+    """Whichever way it is named, and not even while the first one begins."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    with work_beside(tmp_path / "a.csv") as (part, _):
+        for folder in ("", "new/..", "link"):
+            (tmp_path / "new").mkdir(exist_ok=True)
+            with pytest.raises(ParamsError, match="another run writes this result") as caught:
+                work_beside(tmp_path / folder / "a.csv").__enter__()
+            assert ".part" not in str(caught.value)
+        with work_beside(tmp_path / "b.csv") as (other, _):
+            tiny.put(other, "b")
+        tiny.put(part, "a")
+    assert (tmp_path / "a.csv").read_text() == "a"
 
 
-def test_without_a_temporary_folder_it_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
-    with pytest.raises(ResourceError, match="no folder for temporary files") as caught:
-        temporary_work("a-", []).__enter__()
-    assert "to do: set TMPDIR" in str(caught.value)
+@pytest.mark.parametrize("name", ["", "result/a.csv"])
+def test_what_others_call_so_is_left_alone(tmp_path: Path, name: str) -> None:
+    """In each folder where results of this name, or folders of theirs, may come to stand."""
+    for folder in ("", "new/"):
+        tiny.put(tmp_path / folder / "a.csv.part", "of the user's")
+    tiny.put(tmp_path / ".a.csv.part" / name, "of the user's")
+    before = tiny.tree(tmp_path)
+    with pytest.raises(ParamsError, match="something already where results stand until"):
+        work_beside(tmp_path / "a.csv").__enter__()
+    with suppress(RuntimeError), work_beside(tmp_path / "new/deep/a.csv"):
+        raise RuntimeError
+    assert tiny.tree(tmp_path) == before
+
+
+def test_errors_of_the_folder_name_the_result(tmp_path: Path) -> None:
+    def fail(error: OSError) -> OSError:
+        with pytest.raises(OSError) as caught, work_beside(tmp_path / "a.csv"):  # noqa: PT011
+            raise error
+        return caught.value
+
+    part = tmp_path / ".a.csv.part/result/a.csv"
+    for own in (OSError(errno.ENOSPC, "full"), OSError(errno.ENOSPC, "full", str(part))):
+        assert fail(own).filename == str(tmp_path / "a.csv")
+    assert fail(OSError(errno.ENOENT, "none", "b.png")).filename == "b.png"

@@ -421,3 +421,10 @@ def test_masks_that_hardly_have_content_are_no_bomb(tmp_path: Path) -> None:
     zip_of(tmp_path / "a.zip", {"blank.bmp": bytes(300 * 2**20)})
     raw = Archives(tmp_path, tmp_path / "unpacked")
     assert raw.size("a.zip/blank.bmp") == 300 * 2**20
+
+
+def test_archives_that_take_errors_are_not_copied(tmp_path: Path) -> None:
+    """A copy in another process would raise what this one leaves out."""
+    pickle.dumps(Archives(tmp_path, tmp_path))
+    with pytest.raises(TypeError, match="what this one leaves out"):
+        pickle.dumps(Archives(tmp_path, tmp_path, errors={}))

@@ -157,15 +157,19 @@ def _add_stage(verbs: _Verbs, stage: str, purpose: str) -> None:
             default=argparse.SUPPRESS,
             help=argparse.SUPPRESS,
         )
-    if stage in BY_FOLD:
+    if stage == "predict":
         verb.add_argument(
             "--fold",
             type=fold_number,
-            default=None if stage == "predict" else 0,
             help="the fold whose network predicts (default 0; with --images all folds, averaged; "
-            "--raw takes all of them)"
-            if stage == "predict"
-            else "the fold to hold out; `all` holds out none (default 0)",
+            "--raw takes all of them)",
+        )
+    elif stage in BY_FOLD:
+        verb.add_argument(
+            "--fold",
+            type=fold_number,
+            default=0,
+            help="the fold to hold out; `all` holds out none (default 0)",
         )
     if stage == "train":
         trial = verb.add_mutually_exclusive_group()

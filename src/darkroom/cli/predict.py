@@ -3,6 +3,7 @@
 No stage, unlike `predict NAME` alone: it needs models, params.yaml, the decision and the card.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,21 +15,19 @@ from darkroom.deploy.pictures import find_pictures, predict_pictures
 from darkroom.deploy.predictor import Predictor, blend_predictors, load_folders
 from darkroom.deploy.test_set import read_test_set, write_test_set
 from darkroom.deploy.trained import Surroundings, fold_folders
-from darkroom.errors import ArtifactError, DataError, ParamsError, ResourceError, one_line
+from darkroom.errors import ArtifactError, DataError, ParamsError, one_line
 from darkroom.index.table import read_card
 from darkroom.models.device import choose_device
 from darkroom.prediction.blending.saved import read_mixes
 from darkroom.prediction.decision import Decision, read_decision
-from darkroom.project import files
 from darkroom.project.checked_json import ABSENT
 from darkroom.project.paths import PARAMS, Fold
 from darkroom.project.processes import exit_on_signals
-from darkroom.project.work import temporary_work
+from darkroom.project.work import work_beside
 from darkroom.raw.archives import Archives
 from darkroom.stages._context import Context
 
 _SUBMISSION_SUFFIXES = (".csv", ".csv.gz")
-_TEMPORARY = "darkroom-predict-"
 _OF_STAGES = ("data", "models", "reports")
 
 
@@ -59,14 +58,26 @@ def run(
         )
     if raw is not None:
         _check_raw(raw, out)
-    unfinished = files.unfinished_folder(out) if has_masks else (files.unfinished_file(out),)
-    with exit_on_signals(), temporary_work(_TEMPORARY, unfinished) as scratch:
-        _try_writing(out, unfinished[0])
+    # Masks take the place of the empty folder that a link leads to, a file that of the link.
+    result = out.resolve() if has_masks else out
+    total, errors, rows = 0, list[str](), ""
+    with exit_on_signals(), work_beside(result) as (part, scratch):
         predictor = load_predictor(context, fold, needs_card=raw is not None)
         if images is not None:
-            _predict_pictures(context.name, predictor, images, out, scratch, overlay)
+            total, errors = _predict_pictures(
+                context.name, predictor, images, part, scratch, overlay=overlay
+            )
         elif raw is not None:
-            _predict_test_set(context, predictor, raw, out, scratch)
+            rows = _predict_test_set(context, predictor, raw, part, scratch)
+    print(f"{context.name}: {rows or f'{total - len(errors)} pictures,'} in {out}")
+    for line in errors:  # all of them: which pictures lack an answer matters to the user
+        print(f"{context.name}: {line}", file=sys.stderr)
+    if errors:
+        raise DataError(
+            f"{len(errors)} of {total} pictures cannot be read, and are left out of {out}",
+            found="what stands above, a line each",
+            fix="correct or remove these files, and run it again",
+        )
 
 
 def _check_out(out: Path, *, masks: bool, is_submission: bool) -> None:
@@ -80,6 +91,8 @@ def _check_out(out: Path, *, masks: bool, is_submission: bool) -> None:
                 expected=f"a name that ends in {', '.join(suffixes)}",
                 fix=f"write --out {out}{suffixes[0]}, say",
             )
+        if out.is_dir():
+            raise ParamsError("a folder has this name", file=out, fix="name another file")
         return
     if out.name.endswith(TABLE_SUFFIXES):
         raise ParamsError(
@@ -95,43 +108,39 @@ def _check_out(out: Path, *, masks: bool, is_submission: bool) -> None:
             expected="a new or empty folder",
             fix="name another folder, or remove this one",
         )
+    if os.path.ismount(out.resolve()) or (out.is_symlink() and not out.exists()):
+        raise ParamsError(
+            "this folder can't be replaced by that of the masks",
+            file=out,
+            found="the root of a disk" if out.exists() else "a link that leads nowhere",
+            expected="a new or empty folder",
+            fix=f"write --out {out / 'masks'}, say" if out.exists() else "name another folder",
+        )
 
 
 def _check_place(context: Context, out: Path) -> None:
-    """Refuse to write where stages do."""
-    root, place = context.paths.root.resolve(), out.parent.resolve() / out.name
-    folders = [name for name in _OF_STAGES if place.is_relative_to(root / name)]
-    facts = place.with_name(f"{place.name.removesuffix('.gz').removesuffix('.csv')}.json")
-    if folders or (place.parent == root / "submissions" and place.exists() and facts.exists()):
+    """Refuse to write where Darkroom does, also where a link leads there, or out of there."""
+    root = Path(os.path.normpath(context.paths.root.absolute()))
+    plain = Path(os.path.normpath(out.absolute()))
+    places = (plain, out.parent.resolve() / out.name, out.resolve())
+
+    def is_below(folder: Path) -> bool:
+        return any(p.is_relative_to(f) for p in places for f in (folder, folder.resolve()))
+
+    folders = [name for name in _OF_STAGES if is_below(root / name)]
+    facts = out.with_name(f"{out.name.removesuffix('.gz').removesuffix('.csv')}.json")
+    what = f"what stages write stands in {folders[0]}" if folders else ""
+    if not what and is_below(root / "submissions") and out.exists() and facts.exists():
+        what = "this is the submission that a stage wrote"
+    if not what and is_below(root / "submissions/history.csv"):
+        what = "this is the history of submissions"
+    if what:
         raise ParamsError(
-            f"what stages write stands in {folders[0]}"
-            if folders
-            else "this is the submission that a stage wrote",
+            what,
             found=f"--out {out}",
             expected=f"a place outside of {', '.join(_OF_STAGES)}",
             fix="name another file or folder",
         )
-
-
-def _try_writing(out: Path, unfinished: Path) -> None:
-    """Try to make a file or folder where results will stand: they may be hours away.
-
-    Raises:
-        OSError: Of `out`: the disk is full, a folder read-only, a name too long.
-        ResourceError: The file system has no place for files of a user's.
-    """
-    folder = next(each for each in out.absolute().parents if each.exists())
-    trial = folder / unfinished.name
-    try:
-        trial.touch()
-        trial.unlink()
-    except FileNotFoundError as error:
-        raise ResourceError(
-            "no file can be made there", file=out, fix="name a file or folder on a disk"
-        ) from error
-    except OSError as error:
-        error.filename = str(out)
-        raise
 
 
 def _check_raw(raw: Path, out: Path) -> None:
@@ -185,8 +194,9 @@ def _rerun(context: Context, stage: str) -> str:
 
 
 def _predict_pictures(
-    name: str, predictor: Predictor, images: Path, out: Path, scratch: Path, overlay: bool
-) -> None:
+    name: str, predictor: Predictor, images: Path, part: Path, scratch: Path, *, overlay: bool
+) -> tuple[int, list[str]]:
+    """Return the number of pictures, and a line for each that cannot be read."""
     pictures, others, errors = find_pictures(images, scratch)
     if others:
         few = f"{len(others)}, such as {one_line(others[0])}"
@@ -195,16 +205,8 @@ def _predict_pictures(
     _announce(name, total, predictor)
     with tqdm(total=total, desc=f"predict {name}", unit="img", disable=None) as bar:
         bar.update(len(errors))
-        errors += predict_pictures(predictor, pictures, out, bar.update, overlay=overlay)
-    print(f"{name}: {total - len(errors)} pictures, in {out}")
-    for line in errors:  # all of them: which pictures lack an answer matters to the user
-        print(f"{name}: {line}", file=sys.stderr)
-    if errors:
-        raise DataError(
-            f"{len(errors)} of {total} pictures cannot be read, and are left out of {out}",
-            found="what stands above, a line each",
-            fix="correct or remove these files, and run it again",
-        )
+        errors += predict_pictures(predictor, pictures, part, bar.update, overlay=overlay)
+    return total, errors
 
 
 def _announce(name: str, pictures: int, predictor: Predictor) -> None:
@@ -216,8 +218,9 @@ def _announce(name: str, pictures: int, predictor: Predictor) -> None:
 
 
 def _predict_test_set(
-    context: Context, predictor: Predictor, raw: Path, out: Path, scratch: Path
-) -> None:
+    context: Context, predictor: Predictor, raw: Path, part: Path, scratch: Path
+) -> str:
+    """Return how many rows were written."""
     require_all_folds(context, predictor)
     assert predictor.beside is not None
     card = predictor.beside.card
@@ -225,8 +228,8 @@ def _predict_test_set(
     archives = Archives(raw, scratch)
     test = read_test_set(archives, context.section.data, card, predictor.preparations)
     _announce(context.name, len(test.ids), predictor)
-    rows = write_test_set(predictor, test, card, out)
-    print(f"{context.name}: {rows} rows of {len(test.ids)} test images in {out}")
+    rows = write_test_set(predictor, test, card, part)
+    return f"{rows} rows of {len(test.ids)} test images"
 
 
 def require_all_folds(context: Context, predictor: Predictor) -> None:

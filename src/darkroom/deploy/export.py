@@ -329,6 +329,11 @@ def _refusing(model: Mapping[str, Any], form: Format) -> Iterator[None]:
         ) from error
 
 
+def torch_writes_onnx() -> bool:
+    """Return whether this torch can write our networks as ONNX: 2.6 fails at most of them."""
+    return not torch.__version__.startswith("2.6.")
+
+
 def require_onnx() -> None:
     """Refuse to begin without the packages of the extra `export`, or with a torch that is too old.
 
@@ -339,7 +344,7 @@ def require_onnx() -> None:
         import onnx  # noqa: PLC0415, F401  (an extra)
         import onnxruntime  # noqa: PLC0415, F401
         import onnxscript  # noqa: PLC0415, F401
-    if torch.__version__.startswith("2.6."):
+    if not torch_writes_onnx():
         raise ResourceError(
             "this torch cannot write ONNX",
             found=f"torch {torch.__version__}",
@@ -402,10 +407,14 @@ def _write_torchscript(
 ) -> None:
     """Write a traced network: a script needs annotations that most networks lack."""
     trace: Callable[..., Any] = torch.jit.trace  # without types
+    trainable = [each for each in network.parameters() if each.requires_grad]
     network.requires_grad_(False)  # the file holds it: its outputs turn into arrays as they are
-    traced = trace(network, torch.from_numpy(example), check_trace=False)
-    extra = {DESCRIPTION: json.dumps(about)}
-    torch.jit.save(traced, file, _extra_files=extra)
+    try:
+        traced = trace(network, torch.from_numpy(example), check_trace=False)
+        torch.jit.save(traced, file, _extra_files={DESCRIPTION: json.dumps(about)})
+    finally:
+        for each in trainable:
+            each.requires_grad_(True)
 
 
 def _run_torchscript(file: Path) -> Callable[[Pixels], NDArray[np.float32]]:

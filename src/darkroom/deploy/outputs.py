@@ -213,8 +213,8 @@ def _unique_stems(names: Iterable[str], endings: Sequence[str]) -> dict[str, Pur
         >>> [stem.as_posix() for stem in _unique_stems(["a.jpg", "a.png/b.png"], [".png"]).values()]
         ['a.jpg', 'a.png/b']
     """
-    room = _MOST_BYTES - max(len(os.fsencode(ending)) for ending in endings)
-    paths = {name: _shortened(_relative(name), room) for name in names}
+    most_bytes = _MOST_BYTES - max(len(os.fsencode(ending)) for ending in endings)
+    paths = {name: _shortened(_relative(name), most_bytes) for name in names}
     counts = Counter(path.with_suffix("") for path in paths.values())
     stems = dict[str, PurePosixPath]()
     # A folder may be called like a file: that of "a.jpg" beside "a.png/b.png".
@@ -232,7 +232,7 @@ def _unique_stems(names: Iterable[str], endings: Sequence[str]) -> dict[str, Pur
     return stems
 
 
-def _shortened(path: PurePosixPath, room: int) -> PurePosixPath:
+def _shortened(path: PurePosixPath, most_bytes: int) -> PurePosixPath:
     """Return a path whose name has so many bytes at most.
 
     Example:
@@ -240,7 +240,9 @@ def _shortened(path: PurePosixPath, room: int) -> PurePosixPath:
         'a/b'
     """
     data = os.fsencode(path.name)
-    return path if len(data) <= room else path.with_name(data[:room].decode(errors="ignore"))
+    if len(data) <= most_bytes:
+        return path
+    return path.with_name(data[:most_bytes].decode(errors="ignore"))
 
 
 def _relative(name: str) -> PurePosixPath:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -10,9 +11,9 @@ from typing import NamedTuple
 
 from darkroom.deploy.outputs import AnswerTable, MaskFolder
 from darkroom.deploy.predictor import Predictor
-from darkroom.deploy.preparation import PreparedImage, try_reading
+from darkroom.deploy.preparation import PreparedImage, path_kind, try_reading
 from darkroom.errors import DataError, one_line
-from darkroom.project.names import CONTAINER_SUFFIXES
+from darkroom.project.names import CONTAINER_SUFFIXES, path_fault
 from darkroom.project.processes import map_ahead
 from darkroom.raw.archives import Archives
 from darkroom.raw.images import dicom
@@ -28,7 +29,8 @@ SUFFIXES = (
 """Of the pictures of a folder, in lower case; other files are left out."""
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".json", ".csv.gz", ".tsv.gz", ".csv.zip")
 
-
+_UNFINISHED = re.compile(r"/\.[^/]+\.part/")  # results of this run and of others
+_CORRECT = "correct or replace these files, or the paths in the table"
 _TRIED = 16  # rows of a table that say which column holds paths
 
 
@@ -46,8 +48,8 @@ class Picture(NamedTuple):
     archives: Archives
 
 
-class Listing(NamedTuple):
-    """What a folder, an archive or a table lists.
+class NewPictures(NamedTuple):
+    """The pictures of a folder, an archive or a table.
 
     Attributes:
         pictures: Sorted by name, or in the order of the table.
@@ -61,7 +63,7 @@ class Listing(NamedTuple):
     errors: list[str]
 
 
-def find_pictures(where: Path, scratch: Path) -> Listing:
+def find_pictures(where: Path, scratch: Path) -> NewPictures:
     """Return the pictures of a folder at any depth, of an archive, of a table, or one alone.
 
     Args:
@@ -72,14 +74,18 @@ def find_pictures(where: Path, scratch: Path) -> Listing:
     Raises:
         DataError: There are no pictures, or the table names none.
     """
-    where = where.absolute()
+    where = where.resolve() if where.name == ".." else where.absolute()
+    if fault := path_fault(where.name):
+        raise DataError(
+            "this name can't be read safely", file=where, found=fault, fix="rename it, or move it"
+        )
     suffix = where.name.lower()
     if where.is_file() and suffix.endswith(TABLES):
-        return Listing(_of_table(where, scratch), [], [])
+        return NewPictures(_of_table(where, scratch), [], [])
     faults: dict[str, list[DataError]] = {}
     archives = Archives(where.parent, scratch, errors=faults)
     if where.is_dir() or suffix.endswith(CONTAINER_SUFFIXES):
-        paths = archives.paths(where.name)
+        paths = [path for path in archives.paths(where.name) if not _UNFINISHED.search(path)]
     else:
         paths = [where.name]
     prefix = f"{where.name}/"
@@ -99,7 +105,7 @@ def find_pictures(where: Path, scratch: Path) -> Listing:
             details=errors,
         )
     others = [path.removeprefix(prefix) for path in paths if not path.lower().endswith(SUFFIXES)]
-    return Listing(pictures, others, errors)
+    return NewPictures(pictures, others, errors)
 
 
 def _of_table(file: Path, scratch: Path) -> list[Picture]:
@@ -128,17 +134,17 @@ def _locate(cell: str, folder: Path) -> tuple[Path, str]:
     """Return the folder from which an image's files are read, and the image as a reader takes it.
 
     It is the table's folder, unless paths lead out of it; of these the deepest that holds them,
-    an archive not being one.
+    an archive not being one. A cell may hold anything: no folder may be called so.
     """
     try:
         paths = paths_of(cell)
-    except DataError:  # its reader names it
+        if not any(Path(path).is_absolute() or ".." in Path(path).parts for path in paths):
+            return folder, cell
+        whole = [_whole_path(folder / path) for path in paths]
+    except (DataError, ValueError):  # its reader names it
         return folder, cell
-    if not any(Path(path).is_absolute() or ".." in Path(path).parts for path in paths):
-        return folder, cell
-    whole = [_whole_path(folder / path) for path in paths]
     root = Path(os.path.commonpath([path.parent for path in whole]))
-    while not root.is_dir() and root != root.parent:
+    while path_kind(root) != "folder" and root != root.parent:
         root = root.parent
     members = [path.relative_to(root).as_posix() for path in whole]
     return root, members[0] if len(members) == 1 else json.dumps(members)
@@ -146,7 +152,9 @@ def _locate(cell: str, folder: Path) -> tuple[Path, str]:
 
 def _whole_path(path: Path) -> Path:
     """Return an absolute path without `..`; the file's own link stays, as DVC's hides a suffix."""
-    return path.parent.resolve() / path.name if ".." in path.parts else path
+    if ".." not in path.parts:
+        return path
+    return Path(os.path.realpath(path.parent), path.name)  # unlike Path.resolve: loops may stay
 
 
 def _path_column(table: Table, picture: Callable[[str], Picture]) -> str:
@@ -219,10 +227,10 @@ def predict_pictures(
                 accepted.append(picture)
                 yield images
                 continue
-            errors.append(one_line(images))
+            errors.append(_line(picture, images))
             progress(1)
         if len(errors) == len(pictures):
-            raise DataError("none of the pictures can be read", details=errors)
+            raise DataError("none of the pictures can be read", details=errors, fix=_CORRECT)
 
     predictions = predictor.predictions(prepared())
     if predictor.task != "segmentation":
@@ -243,14 +251,32 @@ def predict_pictures(
     return errors
 
 
+def _line(picture: Picture, error: DataError) -> str:
+    """Return a line that names a picture, and says why it cannot be read."""
+    with suppress(DataError):
+        for path in paths_of(picture.image):
+            whole = picture.archives.root / path
+            kinds = [path_kind(parent) for parent in whole.parents]
+            if not kinds[0] and not {"file", "unknown"} & {*kinds}:  # nor a member of an archive
+                error = DataError(
+                    "no such file",
+                    file=picture.name,
+                    expected="a path, absolute or from the table's folder on",
+                    fix="correct it, or remove its row",
+                )
+                break
+    line = one_line(error)
+    return line if one_line(picture.name) in line else one_line(f"{picture.name}: {line}")
+
+
 def _readers(predictor: Predictor, pictures: Sequence[Picture]) -> dict[int, list[ImageReader]]:
     """Return the readers of each `Archives`, by its id: one for each preparation."""
-    alike: dict[int, tuple[Archives, list[str]]] = {}
+    images_of: dict[int, tuple[Archives, list[str]]] = {}
     for picture in pictures:
-        _, images = alike.setdefault(id(picture.archives), (picture.archives, []))
+        _, images = images_of.setdefault(id(picture.archives), (picture.archives, []))
         with suppress(DataError):  # no list of paths: an error of this picture alone
             images += [picture.image] if paths_of(picture.image) else []
     return {
         key: [each.reader(archives, images) for each in predictor.preparations]
-        for key, (archives, images) in alike.items()
+        for key, (archives, images) in images_of.items()
     }

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from darkroom.deploy.preparation import Preparation, PreparedImage, batches_of
+from darkroom.deploy.preparation import LooseFiles, Preparation, PreparedImage, batches_of
 from darkroom.deploy.trained import Surroundings, fold_folders, is_model, surroundings
 from darkroom.errors import ArtifactError, DataError, ParamsError
 from darkroom.images.geometry import RGB, restore
@@ -42,7 +42,6 @@ from darkroom.prediction.decision import (
 from darkroom.prediction.networks.predict import predict
 from darkroom.prediction.networks.tta import tta_of
 from darkroom.prediction.predictions import Header, Prediction, as_stored
-from darkroom.raw.archives import Archives
 from darkroom.store.loader import Batch
 from darkroom.store.shard import ShardFormat
 from darkroom.tasks.planes import MaskClasses
@@ -135,19 +134,17 @@ class Predictor:
         self, pictures: Iterable[NDArray[Any] | str | os.PathLike[str]]
     ) -> Iterator[tuple[PreparedImage, ...]]:
         """Yield pictures as each network takes them."""
-        folders: dict[Path, Archives] = {}
+        files = LooseFiles()
+        readers = [each.reader(files, []) for each in self.preparations]
         for number, picture in enumerate(pictures):
             if not isinstance(picture, str | os.PathLike):
                 yield tuple(
                     each.prepare(picture, f"picture {number}") for each in self.preparations
                 )
                 continue
-            path = Path(picture).absolute()
-            archives = folders.get(path.parent) or Archives(path.parent, path.parent, errors={})
-            folders[path.parent] = archives
-            readers = (each.reader(archives, [path.name]) for each in self.preparations)
+            path = str(Path(picture).absolute())
             pairs = zip(self.preparations, readers, strict=True)
-            yield tuple(each.read(reader, path.name, str(picture)) for each, reader in pairs)
+            yield tuple(each.read(reader, path, str(picture)) for each, reader in pairs)
 
     @property
     def preparations(self) -> tuple[Preparation, ...]:
@@ -263,18 +260,18 @@ def load(
             params.yaml beside them are of other models.
         ParamsError: The params.yaml beside them is invalid, or an argument.
     """
-    listed: list[Any] = [models]
+    paths: list[Any] = [models]
     if not isinstance(models, str | os.PathLike) and isinstance(models, Iterable):
-        listed = list(models)
-    odd = [each for each in listed if not isinstance(each, str | os.PathLike)]
-    if odd or not listed:
+        paths = list(models)
+    others = [each for each in paths if not isinstance(each, str | os.PathLike)]
+    if others or not paths:
         raise ParamsError(
             "these are no models",
-            found=", ".join(map(repr, odd)) or "an empty list",
+            found=", ".join(map(repr, others)) or "an empty list",
             expected="models/NAME, or models/NAME/fold0; or a list of such paths",
         )
     folders: list[Path] = []
-    for path in map(Path, listed):
+    for path in map(Path, paths):
         if is_model(path):
             folders.append(path)
         else:

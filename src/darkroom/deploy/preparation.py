@@ -1,8 +1,10 @@
 """A picture as a network learned it: read, fitted, stored and read back, all in memory."""
 
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,13 +15,64 @@ from darkroom.errors import DataError
 from darkroom.images.codec import Pixels
 from darkroom.images.geometry import RGB, fit_image
 from darkroom.images.levels import Levels
+from darkroom.project.names import read_errors
+from darkroom.raw import limits
 from darkroom.raw.archives import Archives
 from darkroom.raw.images.cells import PixelCells
 from darkroom.raw.images.reader import ImageReader, paths_of, plan_channels
+from darkroom.raw.large import LargeFile
 from darkroom.store.loader import Batch
 from darkroom.store.preprocess import read_fitted
 from darkroom.store.shard import ShardFormat
 from darkroom.store.store import pack_image, unpack_image
+
+
+def path_kind(path: Path) -> str:
+    """Return what a path leads to: file, folder or device; "" nothing; unknown: it is closed to us.
+
+    Unlike `Path.is_file`, it does not raise for a name that is too long, or has a zero byte.
+    """
+    try:
+        mode = path.stat().st_mode
+    except PermissionError:
+        return "unknown"
+    except (OSError, ValueError):
+        return ""
+    if stat.S_ISREG(mode):
+        return "file"
+    return "folder" if stat.S_ISDIR(mode) else "device"
+
+
+class LooseFiles(Archives):
+    """Files by their absolute paths, each looked at as it is read; their folders are not listed."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(), Path(), errors={})
+
+    def read_image(self, path: str, *, digest: str = "") -> bytes | LargeFile:
+        """Return a file's bytes, or a large TIFF unread; see `Archives.read_image`.
+
+        Raises:
+            DataError: It is absent, a folder, or a member of an archive; or it is too large.
+        """
+        file = Path(path)
+        kind = path_kind(file)
+        if kind not in ("file", "unknown"):
+            fix = "correct the path"
+            if kind == "folder":
+                fix = "list its files, or run `darkroom predict --images`"
+            elif any(path_kind(parent) == "file" for parent in file.parents):
+                fix = "unpack the archive, or run `darkroom predict --images`"
+            raise DataError(
+                f"a {kind}, not a picture" if kind else "no such file",
+                file=file,
+                expected="the path of a picture",
+                fix=fix,
+            )
+        with read_errors(file):
+            if file.stat().st_size <= limits.MAX_MEMBER_BYTES:
+                return file.read_bytes()
+        return Archives(file.parent, file.parent, errors={}).read_image(file.name, digest=digest)
 
 
 class PreparedImage(NamedTuple):

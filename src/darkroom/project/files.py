@@ -39,7 +39,7 @@ def atomic_write(path: Path, *, mode: int | None = None) -> Iterator[Path]:
         ...     print(is_there, path.read_text())
         False whole
     """
-    part = unfinished_file(path)
+    part = path.with_name(f"{path.name}.part")
     try:
         with _naming(path, part):
             _make_folder(path.parent)
@@ -110,7 +110,7 @@ def atomic_folder(path: Path, *, resume: str = "") -> Iterator[Path]:
     link, path = path, _link_target(path)
     if link != path:
         _refuse_target(link, path)
-    part, old = unfinished_folder(path)
+    part, old = _unfinished_folder(path)
     _restore(old, path)  # an earlier run may have been killed between the two renames
     leftovers = [part, old]
     if resume:
@@ -210,12 +210,7 @@ def file_size(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
-def unfinished_file(path: Path) -> Path:
-    """Return where `atomic_write` writes a file until it is complete."""
-    return path.with_name(f"{path.name}.part")
-
-
-def unfinished_folder(path: Path) -> tuple[Path, Path]:
+def _unfinished_folder(path: Path) -> tuple[Path, Path]:
     """Return where `atomic_folder` fills a folder, and where it puts the one that it replaces."""
     return path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
 
@@ -227,7 +222,7 @@ def clear_leftovers(path: Path) -> None:
     """
     path = _link_target(path)
     if path.exists():
-        for leftover in unfinished_folder(path):
+        for leftover in _unfinished_folder(path):
             shutil.rmtree(leftover, ignore_errors=True)
 
 

@@ -1,12 +1,10 @@
 """Folders of half-done work: one process at a time, kept until the result is there."""
 
-import json
 import os
 import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from darkroom.project.file_locks import try_lock, wait_lock
 LOCK = "work.lock"
 WAITING = "waiting.lock"  # held by every process that waits for the folder
 _POLL_S = 0.2
-_SCRATCH, _UNFINISHED = "scratch", "unfinished.json"
 
 
 @contextmanager
@@ -68,68 +65,84 @@ def half_done(
 
 
 @contextmanager
-def temporary_work(kind: str, unfinished: Sequence[Path]) -> Iterator[Path]:
-    """Yield an empty folder among the system's temporary ones, which is removed in any case.
+def work_beside(result: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield two absent paths in a folder beside a result, `.NAME.part`, which is always removed.
 
-    What a killed run left is removed first: its folder, and its unfinished results.
-
-    Args:
-        kind: How the folder's name begins.
-        unfinished: What the block writes before its results are complete.
+    What the block writes to the first becomes the result: a file replaces an older one, a folder
+    an empty one. The second is for scratch files. One process at a time has the folder. What a
+    killed one left in it is removed first; parents that were made for nothing are removed again.
 
     Raises:
-        ParamsError: Something else has the name of an unfinished result, or another run writes it.
-        ResourceError: There is no temporary folder that can be written to.
+        ParamsError: Another process has it, or something else has its name.
+        ResourceError: The file system has no place for files of a user's.
+        OSError: Of the result: the disk is full, a folder read-only, a name too long.
     """
-    own = [str(path.absolute()) for path in unfinished]
-    place = _temporary_folder(kind)
-    with half_done(place):
-        scratch = place / _SCRATCH
-        try:
-            _discard_killed(place, kind, own)
-            for path in unfinished:
-                if os.path.lexists(path):
-                    raise ParamsError(
-                        "there is something already where results stand until they are complete",
-                        file=path,
-                        fix="move it away, or remove it if it is of a run that was killed",
-                    )
-            scratch.mkdir()
-            (scratch / _UNFINISHED).write_text(json.dumps(own))
-            yield scratch
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _temporary_folder(kind: str) -> Path:
+    place = result.with_name(f".{result.name}.part")
+    with _as_of(result, place):
+        absent = [folder for folder in place.absolute().parents if not folder.exists()]
+        handle = _take_alone(place, result)
     try:
-        return Path(tempfile.mkdtemp(prefix=kind))
+        with _as_of(result, place):
+            _clear(place)
+            part = place / "result" / result.name  # results may be called like anything
+            yield part, place / "scratch"
+            if part.is_dir() and result.is_dir():
+                result.rmdir()
+            files.replace(part, result)
+    finally:
+        _clear(place)  # the lock goes last: without it this would be somebody else's folder
+        shutil.rmtree(place, ignore_errors=True)
+        os.close(handle)
+        for folder in absent:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+@contextmanager
+def _as_of(result: Path, place: Path) -> Iterator[None]:
+    """Make errors of files in a folder errors of the result, the only one that users know."""
+    try:
+        yield
     except OSError as error:
+        if error.filename is None or Path(str(error.filename)).is_relative_to(place):
+            error.filename = str(result)
+            del error.filename2
+        raise
+
+
+def _take_alone(place: Path, result: Path) -> int:
+    """Return the open lock of the folder beside a result, made if it is missing."""
+    is_folder = place.is_dir() and not place.is_symlink()
+    is_ours = is_folder and ((place / LOCK).is_file() or not _contents(place))
+    if os.path.lexists(place) and not is_ours:
+        raise ParamsError(
+            "there is something already where results stand until they are complete",
+            file=place,
+            fix="move it away",
+        )
+    try:
+        files.make_folder(result.parent)  # as the umask says, unlike the lock's own
+        handle = _take(place)
+    except FileNotFoundError as error:  # in /proc, say
         raise ResourceError(
-            "there is no folder for temporary files",
-            found=error.strerror,
-            expected="a folder in which files of some bytes can be written",
-            fix="set TMPDIR to one; look at `df` and `ulimit -f` if there should be one",
+            "no file can be made there", file=result, fix="name a file or folder on a disk"
         ) from error
+    if handle is None:
+        raise ParamsError(
+            "another run writes this result", file=result, fix="wait, or name another --out"
+        )
+    return handle
 
 
-def _discard_killed(place: Path, kind: str, own: Sequence[str]) -> None:
-    """Remove what killed runs of this user left; refuse what another run is writing."""
-    for folder in files.matching_files(place.parent, f"{kind}*"):
-        # Others may put links and folders there.
-        is_own = not folder.is_symlink() and folder.stat().st_uid == place.stat().st_uid
-        if folder == place or not is_own:
-            continue
-        unfinished: list[str] = []
-        with suppress(OSError, ValueError):
-            unfinished = json.loads((folder / _SCRATCH / _UNFINISHED).read_text())
-        if discard(folder):
-            for path in map(Path, unfinished):
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(True)
-        elif busy := sorted({*unfinished} & {*own}):
-            raise ParamsError(
-                "another run writes this result", file=busy[0], fix="wait, or name another --out"
-            )
+def _clear(folder: Path) -> None:
+    """Remove what is in a folder besides locks."""
+    for name in _contents(folder):
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
 
 
 def discard(folder: Path) -> bool:

@@ -97,6 +97,8 @@ class Archives:
         self._process = os.getpid()
 
     def __reduce__(self) -> tuple[Callable[[Path, Path], "Archives"], tuple[Path, Path]]:
+        if self._errors is not None:
+            raise TypeError("a copy would raise what this one leaves out")
         return _shared, (self.root, self.unpack_folder)
 
     def paths(self, container: str) -> list[str]:
