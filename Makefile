@@ -72,8 +72,8 @@ test-low: ## Run the fast tests with the oldest packages that pyproject.toml all
 	.venv-low/bin/uv pip install --python .venv-low/bin/python --resolution lowest-direct --editable '.[all,dev]'
 	.venv-low/bin/python -m pytest -m "not slow" -o filterwarnings=default --disable-warnings
 
-test-kaggle: install ## Run bundles with the packages of Kaggle's image, in .venv-kaggle (6 GB), without a network
-	$(PYTHON) -m venv .venv-kaggle
+test-kaggle: install ## Run bundles with Python and packages as in Kaggle's image, in .venv-kaggle (6 GB); fetches wheels
+	.venv/bin/uv venv --quiet --allow-existing --python 3.11 .venv-kaggle
 	.venv/bin/uv pip install --quiet --python .venv-kaggle/bin/python pip $(KAGGLE)
 	DARKROOM_KAGGLE_PYTHON=$(CURDIR)/.venv-kaggle/bin/python python -m pytest tests/deploy/test_kaggle_image.py
 

@@ -1,11 +1,12 @@
-"""Bundles under Kaggle's versions of Python, torch, numpy, OpenCV and pandas, without a network.
+"""Bundles under Kaggle's versions of Python, torch, numpy, OpenCV and pandas.
 
-`make test-kaggle` makes such an environment and runs these tests with it. They fetch the wheels
-that a bundle takes from the package index.
+`make test-kaggle` makes such an environment and runs these tests with it. The bundles fetch their
+wheels from the package index; their notebooks run without a network.
 """
 
 import io
 import os
+import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -48,6 +49,12 @@ def rows_of_both(root: Path, wheels: Path) -> tuple[bytes, bytes]:
     assert done.returncode == 0, done.stderr + done.stdout
     assert "tiny: 5 rows of 5 test images" in done.stdout
     return (kaggle / "working/submission.csv").read_bytes(), expected_rows(root)
+
+
+def test_the_environment_has_kaggle_s_python() -> None:
+    code = "import sys; print(*sys.version_info[:2])"
+    done = subprocess.run([str(PYTHON), "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "3 11\n"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
+from darkroom.deploy.wheels import LACKING
 from darkroom.errors import ResourceError
 from darkroom.project import packages
 from darkroom.project.packages import EXTRAS
@@ -129,3 +131,16 @@ def test_versions_are_found_or_none() -> None:
 def test_missing_modules_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(EXTRAS, "odd", {"json": "json", "no_such": "no-such"})
     assert packages.missing_modules("odd") == ["no_such"]
+
+
+def test_the_base_takes_the_versions_of_kaggle_s_image() -> None:
+    """A bundle brings no newer ones, and an install there must replace nothing."""
+    pins = dict(re.findall(r"([\w.-]+)==(\S+)", (ROOT / "Makefile").read_text()))
+    required = [Requirement(line) for line in PROJECT["dependencies"]]
+    refused = {
+        each.name: pins.get(each.name)
+        for each in required
+        if each.name not in {*LACKING, "jinja2"}  # torch brings jinja2
+        and pins.get(each.name) not in each.specifier
+    }
+    assert refused == {}

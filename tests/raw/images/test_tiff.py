@@ -35,6 +35,8 @@ def saved(pixels: np.ndarray, **options: Any) -> bytes:
 def pages_of(*planes: np.ndarray, **options: Any) -> bytes:
     """Return a TIFF with a page for each."""
     first, *others = [Image.fromarray(plane) for plane in planes]
+    for page in others:
+        page.encoderinfo = options.copy()  # Pillow 11.2 writes them uncompressed otherwise
     file = io.BytesIO()
     first.save(file, "TIFF", save_all=True, append_images=others, **options)
     return file.getvalue()
