@@ -28,7 +28,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "params": _PARAMS,
     "fetch": _PARAMS,
     "index": _TABLES,
-    "split": _TABLES,
+    "split": (*_TABLES, "scipy.sparse"),
     "fold": _TABLES,
     "preprocess": _PIXELS,
     "audit": _PIXELS,
@@ -37,7 +37,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "evaluate": _TABLES,
     "submission": (*_TABLES, "isal.igzip"),
     "check": (*_TABLES, "isal.igzip"),
-    "summary": _PARAMS,
+    "summary": (*_TABLES, "isal.igzip"),  # it checks each submission
 }
 NAMELESS = ("--help", "params", "summary")
 

@@ -32,7 +32,7 @@ def test_each_verb_takes_turns_with_its_imports(
     monkeypatch.setattr(startup, "child_cpu_s", cost_of)
     costs = startup.measure(["split"], 2, tmp_path)
     assert costs == {"split": (3.0, 2.0), "import torch": (2.0, 2.0)}
-    needs = "import pydantic, ruamel.yaml, pandas, pyarrow"
+    needs = "import pydantic, ruamel.yaml, pandas, pyarrow, scipy.sparse"
     assert ran[-6:] == ["split tiny", needs, "import torch"] * 2
 
 

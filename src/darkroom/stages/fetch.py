@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from darkroom.index.assembly.build import required_files
 from darkroom.params.data import KAGGLE, SAMPLE, URLS, Data
 from darkroom.project import files, processes
 from darkroom.project.fingerprint import import_closure, parts_fingerprint
@@ -22,6 +21,7 @@ from darkroom.raw.sources.folder import (
     write_manifest,
 )
 from darkroom.raw.sources.plan import Selection
+from darkroom.raw.sources.required import required_files
 from darkroom.raw.sources.servers import UrlFile, fetch_kaggle, fetch_urls
 from darkroom.remote.retry import RetryPolicy
 from darkroom.stages._context import Context

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from darkroom.errors import DarkroomError, DataError, ParamsError
-from darkroom.index.assembly.build import build_index, required_files
+from darkroom.index.assembly.build import build_index
 from darkroom.index.table import Index
 from darkroom.params.data import Data
 from darkroom.raw.archives import Archives
+from darkroom.raw.sources.required import required_files
 from tests.support.packed import zip_of
 from tests.support.realdata import REALDATA, needs_realdata
 

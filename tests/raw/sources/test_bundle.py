@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import DataError, RemoteError, ResourceError
-from darkroom.index.assembly.build import build_index, required_files
+from darkroom.index.assembly.build import build_index
 from darkroom.params.data import Data
 from darkroom.project.names import MissingFileError, pick_name
 from darkroom.raw import limits
@@ -16,6 +16,7 @@ from darkroom.raw.archives import Archives
 from darkroom.raw.sources import cache
 from darkroom.raw.sources.bundle import Bundle, BundleArchive, fetch_bundle
 from darkroom.raw.sources.plan import Selection
+from darkroom.raw.sources.required import required_files
 from darkroom.remote import disk_space, https
 from darkroom.remote.retry import RetryPolicy
 from tests.support import tiny

@@ -11,10 +11,11 @@ from urllib3.exceptions import MaxRetryError
 from urllib3.exceptions import SSLError as BrokenTLS
 
 from darkroom.errors import RemoteError
-from darkroom.index.assembly.build import build_index, required_files
+from darkroom.index.assembly.build import build_index
 from darkroom.params.data import Data
 from darkroom.raw.archives import Archives
 from darkroom.raw.sources.plan import Selection
+from darkroom.raw.sources.required import required_files
 from darkroom.raw.sources.servers import UrlFile, fetch_urls
 from darkroom.remote.retry import RetryPolicy
 from tests.support import tiny
