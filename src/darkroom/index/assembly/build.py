@@ -209,6 +209,9 @@ def _with_paths_as_ids(parts: dict[str, Part]) -> dict[str, Part]:
         for key, part in parts.items()
         if part.rows.id is None and part.ids == stems(part.images)
     }
+    names = [name for part in by_name.values() for name in part.ids]
+    if len(set(names)) == len(names):
+        return parts
     pairs = {pair for part in by_name.values() for pair in zip(part.ids, part.images, strict=True)}
     if len({name for name, _ in pairs}) == len(pairs):
         return parts

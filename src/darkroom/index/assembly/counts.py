@@ -111,6 +111,8 @@ def count_shared_files(part: Part, gathered: Gathered) -> int:
     owners: dict[str, int] = {}
     shared: set[int] = set()
     for place in gathered.first:
+        if not part.images[place].startswith("["):  # a file of its own
+            continue
         paths = paths_of(part.images[place])
         for path in paths if len(paths) > 1 else ():
             other = owners.setdefault(path, place)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from darkroom.errors import DataError
 from darkroom.index.assembly.labels import class_labels, refuse_no_names
@@ -20,12 +21,32 @@ class Gathered:
     """
 
     ids: list[str]
-    places: list[list[int]]
+    places: Sequence[Sequence[int]]
 
     @property
-    def first(self) -> list[int]:
+    def first(self) -> Sequence[int]:
         """The position of each image's first row."""
+        if isinstance(self.places, _Alone):
+            return range(len(self.places))
         return [several[0] for several in self.places]
+
+
+class _Alone(Sequence[Sequence[int]]):
+    """The positions of rows of which each is the only one of its image: (0,), (1,), ..."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, place: int) -> Sequence[int]: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Sequence[int]]: ...
+    def __getitem__(self, place: int | slice) -> Sequence[int] | Sequence[Sequence[int]]:
+        places = range(self._count)[place]
+        return (places,) if isinstance(places, int) else [(each,) for each in places]
 
 
 def gather(part: Part) -> Gathered:
@@ -34,6 +55,8 @@ def gather(part: Part) -> Gathered:
     Raises:
         DataError: Rows of one id are of different images or groups.
     """
+    if len(set(part.ids)) == len(part.ids):
+        return Gathered(part.ids, _Alone(len(part.ids)))
     places: dict[str, list[int]] = {}
     for place, name in enumerate(part.ids):
         places.setdefault(name, []).append(place)
@@ -61,7 +84,7 @@ def refuse_repeats(part: Part, gathered: Gathered, cells: Callable[[int], object
     Raises:
         DataError: Rows of an image differ; the message lists them.
     """
-    for several in gathered.places:
+    for several in gathered.places if len(gathered.ids) < len(part.ids) else ():
         if len(several) > 1 and any(cells(place) != cells(several[0]) for place in several):
             check_unique(part.ids, part.table.lines, part.table.file)
         if len(several) > 1:

@@ -90,10 +90,10 @@ def read_part(
     counts = Counts()
     is_sample = rows.table is None and rows.files is None
     whole, blank = _read_rows(archives, key, rows, sample, counts)
-    positions = {line: place for place, line in enumerate(whole.lines)}
+    is_pixels = rows.pixels is not None
+    positions = {line: place for place, line in enumerate(whole.lines)} if is_pixels else {}
     table, blank = _with_cells(whole, blank, key, rows, counts, is_own="cells" in own)
-    of_where = {*whole.lines} - {*table.lines}
-    left_out = whole.select([n for n, line in enumerate(whole.lines) if line in of_where])
+    left_out = _left_out(whole, table)
     pictures = find_pictures(archives, key, rows, table, positions, cells)
     if absent := pictures.absent:
         if rows.missing == "refuse" or is_sample or len(absent) == len(table.rows):
@@ -120,6 +120,14 @@ def read_part(
         left_out=left_out,
         counts=counts,
     )
+
+
+def _left_out(whole: Table, table: Table) -> Table:
+    """Return the rows of a table of whose lines some of its rows have none."""
+    if len(table.rows) == len(whole.rows):
+        return whole.select([])
+    lines = {*table.lines}
+    return whole.select([n for n, line in enumerate(whole.lines) if line not in lines])
 
 
 def template_cells(table: Table, column: int | str, key: str) -> list[str]:

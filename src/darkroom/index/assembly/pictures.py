@@ -22,15 +22,15 @@ class Pictures:
 
     Attributes:
         images: As the index holds them: a path, a JSON list of paths, or "pixels:table.csv#17".
-        wanted: The path that was looked for, of each row, for messages.
+        wanted: The path that was looked for, by the position of each row without its image.
         places: The position of each row in its table, from 0.
         cells: The columns and shape of pixels in cells.
         digests: Of pixels in cells, one a row; () for files.
     """
 
     images: list[str]
-    wanted: list[str]
-    places: list[int]
+    wanted: Mapping[int, str]
+    places: Sequence[int]
     cells: PixelCells | None = None
     digests: list[str] = field(default_factory=list)
 
@@ -40,11 +40,11 @@ class Pictures:
         return [place for place, image in enumerate(self.images) if not image]
 
     def select(self, places: Sequence[int]) -> "Pictures":
-        """Return the images of some rows, given by position."""
+        """Return the images of some rows that are there, given by position."""
         return replace(
             self,
             images=[self.images[place] for place in places],
-            wanted=[self.wanted[place] for place in places],
+            wanted={},
             places=[self.places[place] for place in places],
             digests=[self.digests[place] for place in places] if self.digests else [],
         )
@@ -76,7 +76,7 @@ def find_pictures(
         return _pixel_cells(archives, key, rows, places, train)
     if rows.image is None:
         paths = table.column("*")
-        return Pictures(paths, paths, list(range(len(paths))))
+        return Pictures(paths, {}, range(len(paths)))
     texts = [rows.image] if isinstance(rows.image, str) else rows.image
     planes = [_find_plane(archives, f"data.{key}.image", text, table) for text in texts]
     wanted, images = planes[0]
@@ -87,7 +87,8 @@ def find_pictures(
             next((want[place] for want, paths in planes if not paths[place]), wanted[place])
             for place in range(len(images))
         ]
-    return Pictures(images, wanted, list(range(len(images))))
+    absent = {place: wanted[place] for place, image in enumerate(images) if not image}
+    return Pictures(images, absent, range(len(images)))
 
 
 def _find_plane(
@@ -158,7 +159,7 @@ def _pixel_cells(
     cells = _cells_of_train(key, rows, columns, named.table, train)
     images = [f"{PREFIX}{named.table}#{place}" for place in places]
     digests = cells_digests(archives, images, cells)
-    return Pictures(images, images, places, cells, digests)
+    return Pictures(images, {}, places, cells, digests)
 
 
 def _pixel_columns(key: str, rows: Rows, header: Sequence[str]) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class Table:
     file: str
     header: tuple[str, ...]
     rows: list[list[str]]
-    lines: list[int]
+    lines: Sequence[int]
     places: tuple[int, ...] = ()
     left_out: tuple[str, ...] = ()
     declared: int | None = None
@@ -179,7 +179,7 @@ class Columns:
         file: str,
         header: Sequence[str],
         rows: list[list[str]],
-        lines: list[int],
+        lines: Sequence[int],
         *,
         declared: int | None = None,
         encoding: str = "utf-8",

@@ -23,6 +23,7 @@ UNNAMED = "image_id"
 official list; its mirror on Kaggle has this one."""
 
 _COUNT = re.compile("[0-9]{1,9}")  # of rows; str.isdigit() would accept "²" too
+_FEW_TEXTS = 10_000  # of labels and measures; ids that come once would fill the memory
 _SUFFIXES = {".tsv": "\t", ".tab": "\t", ".txt": BLANKS}
 
 Record = tuple[int, list[str]]
@@ -39,13 +40,19 @@ def read_text_table(
     """Read a table of text; see `darkroom.raw.tables.read_table`."""
     declared, header, records = open_records(data, file, delimiter, columns)
     places = choice.places(header)
-    rows, lines = [], []
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    texts: dict[str, str] = {}  # each once: millions of rows have the same few labels
     for line, cells in records:
         check_width(cells, len(header), file, line)
-        rows.append(cells if places is None else [cells[place] for place in places])
+        cells = cells if places is None else [cells[place] for place in places]
+        get = texts.setdefault if len(texts) < _FEW_TEXTS else texts.get
+        rows.append([get(cell, cell) for cell in cells])
         lines.append(line)
     _check_count(file, declared, len(rows))
-    return choice.table(file, header, rows, lines, declared=declared)
+    one_a_row = range(lines[0], lines[0] + len(lines)) if lines else range(0)
+    numbers = one_a_row if lines == [*one_a_row] else lines
+    return choice.table(file, header, rows, numbers, declared=declared)
 
 
 def open_records(
