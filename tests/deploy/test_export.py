@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 import shutil
 import sys
 import warnings
@@ -36,6 +37,7 @@ from darkroom.models.sizes import Sizes
 from darkroom.params.evaluate import Predict
 from darkroom.prediction.decision import read_decision, write_decision
 from darkroom.project.packages import missing_modules
+from darkroom.project.work import work_beside
 from darkroom.store.shard import ShardFormat
 from darkroom.tasks.planes import MaskClasses
 from darkroom.tasks.table import get_task
@@ -215,6 +217,39 @@ def test_a_network_that_cannot_be_exported_is_named(trained: Trained) -> None:
     with pytest.raises(ParamsError, match="small_cnn cannot be written as ONNX"):
         export(loaded(Channels(branches=True)), Path("no.onnx"), "onnx")
     assert not list(Path().glob("no*"))
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Torch's own writing of a file would end the process, without a word."""
+    trained("binary")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, limits[1]))
+    try:
+        code = main(["export", "tiny", "--torchscript", "--out", "net.pt"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert code == 5
+    assert "net.pt: File too large\n  to do: raise the limit" in capsys.readouterr().err
+    assert not list(Path().glob("*net*"))
+
+
+def test_nobody_elses_file_is_written(
+    trained: Trained, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = trained("binary")
+    tiny.put(root / "net.pt.part", "of the user's")
+    assert main(["export", "tiny", "--torchscript", "--out", "net.pt"]) == 0
+    assert (root / "net.pt.part").read_text() == "of the user's"
+    with work_beside(root / "net.pt"):
+        with pytest.raises(ParamsError, match="another run writes this result"):
+            export(loaded(), root / "net.pt", "torchscript")
+        tiny.put(root / ".net.pt.part/result/net.pt", "of the other run")
+    monkeypatch.setattr("darkroom.cli.export.export", None)
+    for out in ("models/tiny/fold0/model.pt", "data/raw/x.pt"):
+        assert main(["export", "tiny", "--torchscript", "--out", out]) == 2
+        assert "what stages write stands in" in capsys.readouterr().err
 
 
 def test_a_network_is_left_as_it_was(trained: Trained) -> None:

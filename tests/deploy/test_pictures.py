@@ -1,6 +1,7 @@
 """New pictures by `darkroom predict --images`: what is found, predicted, written and left out."""
 
 import csv
+import errno
 import gzip
 import io
 import json
@@ -21,7 +22,7 @@ from darkroom.cli.main import main
 from darkroom.deploy.outputs import AnswerTable, MaskFolder
 from darkroom.deploy.pictures import find_pictures
 from darkroom.deploy.predictor import Predictor
-from darkroom.errors import DataError
+from darkroom.errors import DataError, ResourceError
 from darkroom.prediction.decision import Decision, read_decision, write_decision
 from tests.deploy.conftest import Trained, pictures_of
 from tests.support import tiny
@@ -420,6 +421,35 @@ def test_rows_of_a_table_that_lead_nowhere_are_named(
         assert cell.rpartition("/")[2] in line
         assert "expected: " in line
     assert "tiny: /no_such_folder/a.png: no such file; expected: a path, absolute" in named[0]
+
+
+def test_what_may_not_be_read_is_named_and_left_out(
+    trained: Trained, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = trained("binary")
+    folder, pictures = unpacked(root)
+    (folder / "closed").mkdir()
+    first, *others = pictures
+    names = {str(folder / first), str(folder / "closed")}  # modes close nothing to root
+
+    def closed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(path: Any = ".", *args: Any) -> Any:
+            if str(path) in names:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return function(path, *args)
+
+        return opened
+
+    monkeypatch.setattr(os, "scandir", closed(os.scandir))
+    monkeypatch.setattr(Path, "read_bytes", closed(Path.read_bytes))
+    assert predict("--images", "new", "--out", "a.csv") == 3
+    message = capsys.readouterr().err
+    assert f"tiny: {first}: it may not be read; to do: change its permissions\n" in message
+    assert "found: closed: a device, pipe or folder" in message
+    assert "2 of 6 pictures cannot be read" in message
+    assert [row[0] for row in rows(root / "a.csv")[1:]] == others
+    with pytest.raises(ResourceError, match="may not be read\n  found: Permission denied"):
+        darkroom.load("models/tiny")([folder / first])
 
 
 def test_a_list_that_is_none_is_named_and_left_out(

@@ -1,4 +1,5 @@
 import gzip
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -204,3 +205,10 @@ def test_any_damage_is_harmless_or_refused(tmp_path: Path) -> None:
         except DataError:
             refusals += 1
     assert 30 < refusals < 90
+
+
+def test_a_pipe_is_no_table(tmp_path: Path) -> None:
+    """Opening one would wait for ever."""
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(DataError, match=r"a\.csv: a pipe or a device, and no table"):
+        tables.read_table(Archives(tmp_path, tmp_path), "a.csv")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from darkroom.cli.predict import load_predictor, require_all_folds
+from darkroom.cli.predict import check_place, load_predictor, require_all_folds
 from darkroom.cli.preflight import checks
 from darkroom.cli.preflight.checks import SubmissionFile, kaggle_competition
 from darkroom.deploy.bundle import DATASET, KERNEL, Models, require_place, write_bundle
@@ -43,6 +43,7 @@ def run(context: Context, out: Path | None = None, user: str | None = None) -> N
     """
     out = BUNDLES / context.name if out is None else out
     kernel = make_kernel(context, user or os.environ.get("KAGGLE_USERNAME", ""))
+    check_place(context, out)
     require_place(out)
     with _lock(out):
         size = write(context, kernel, out)

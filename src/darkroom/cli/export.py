@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from darkroom.cli.predict import check_place
 from darkroom.deploy.export import (
     INPUT,
     MOST_STORED,
@@ -46,6 +47,7 @@ def run(context: Context, *, fold: Fold, form: Format, out: Path | None) -> None
             found=f"--out {file}",
             expected=f"a name that ends in {SUFFIXES[form]}",
         )
+    check_place(context, file)
     if form == "onnx":
         require_onnx()
     predictor = _load(context, fold)

@@ -46,7 +46,7 @@ def run(
         raise ParamsError("--overlay draws masks on new pictures", expected="--images, and masks")
     has_masks = has_masks and images is not None
     _check_out(out, masks=has_masks, is_submission=images is None)
-    _check_place(context, out)
+    check_place(context, out)
     for path in filter(None, (images, raw)):
         if not path.exists():
             raise DataError("it is not there", file=path, fix="correct the path")
@@ -118,7 +118,7 @@ def _check_out(out: Path, *, masks: bool, is_submission: bool) -> None:
         )
 
 
-def _check_place(context: Context, out: Path) -> None:
+def check_place(context: Context, out: Path) -> None:
     """Refuse to write where Darkroom does, also where a link leads there, or out of there."""
     root = Path(os.path.normpath(context.paths.root.absolute()))
     plain = Path(os.path.normpath(out.absolute()))

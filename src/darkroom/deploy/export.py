@@ -9,6 +9,7 @@ No file is written that predicts something else than the pipeline.
 """
 
 import copy
+import io
 import json
 import math
 import warnings
@@ -28,8 +29,9 @@ from darkroom.errors import ArtifactError, DarkroomError, ParamsError, ResourceE
 from darkroom.images.codec import Pixels
 from darkroom.models.sizes import Sizes
 from darkroom.prediction.networks.predict import predict
-from darkroom.project import files, processes
+from darkroom.project import processes
 from darkroom.project.packages import extras_needed
+from darkroom.project.work import work_beside
 from darkroom.store.loader import Batch
 from darkroom.tasks.table import Task, get_task
 
@@ -117,7 +119,7 @@ def export(
 
     Args:
         predictor: Of one network; it is left on the CPU.
-        file: It is replaced, atomically.
+        file: It is replaced, atomically; one run at a time writes it.
         form: onnx or torchscript.
         pictures: uint8 (N, H, W, C) of the stored size, to compare on beside random ones; a batch
             of them.
@@ -126,7 +128,7 @@ def export(
         How far they are apart.
 
     Raises:
-        ParamsError: The network cannot be exported; the message says why.
+        ParamsError: The network cannot be exported; or another run writes this file.
         ArtifactError: The file predicts something else; it is not written.
         ResourceError: ONNX's packages are not installed.
     """
@@ -140,7 +142,7 @@ def export(
     random = random_pictures(count, height, width, predictor.preparation.format.channels)
     stored = random[:0] if pictures is None else pictures[:count, :height, :width]
     parity: Parity | None = None
-    with files.atomic_write(file) as part:
+    with work_beside(file) as (part, _):
         for step in dict.fromkeys((size_step(predictor), 0)):
             part.unlink(missing_ok=True)
             whole = ExportedNetwork(
@@ -411,7 +413,9 @@ def _write_torchscript(
     network.requires_grad_(False)  # the file holds it: its outputs turn into arrays as they are
     try:
         traced = trace(network, torch.from_numpy(example), check_trace=False)
-        torch.jit.save(traced, file, _extra_files={DESCRIPTION: json.dumps(about)})
+        data = io.BytesIO()  # of a full disk, torch's own writing ends the process
+        torch.jit.save(traced, data, _extra_files={DESCRIPTION: json.dumps(about)})
+        file.write_bytes(data.getbuffer())
     finally:
         for each in trainable:
             each.requires_grad_(True)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from darkroom.errors import DataError
+from darkroom.errors import DataError, ResourceError
 from darkroom.images.codec import Pixels
 from darkroom.images.geometry import RGB, fit_image
 from darkroom.images.levels import Levels
@@ -211,6 +211,10 @@ def try_reading(
         return tuple(each.read(reader, image, name) for each, reader in pairs)
     except DataError as error:
         return error
+    except ResourceError as error:
+        if not isinstance(error.__cause__, PermissionError):
+            raise
+        return DataError("it may not be read", file=name, fix="change its permissions")
 
 
 def batches_of(images: Iterable[PreparedImage], size: int) -> Iterator[Batch]:

@@ -169,11 +169,15 @@ def lock(
         os.close(handle)
 
 
-def walk_files(folder: Path) -> Iterator[os.DirEntry[str]]:
+def walk_files(folder: Path, *, with_closed: bool = False) -> Iterator[os.DirEntry[str]]:
     """Yield what is in a folder, at any depth, in the order of sorted paths; folders are left out.
 
     Links are not followed. `Path.rglob` and `Path.glob` leave out what may not be listed, and
     `os.walk` does unless it is given `onerror`.
+
+    Args:
+        folder: Where to begin.
+        with_closed: Whether to yield folders in it that may not be listed, and not to raise.
 
     Raises:
         OSError: A folder can't be listed; it names the folder.
@@ -182,7 +186,12 @@ def walk_files(folder: Path) -> Iterator[os.DirEntry[str]]:
     while waiting:
         entry = waiting.pop()
         if entry.is_dir(follow_symlinks=False):
-            waiting += _entries(entry.path)
+            try:
+                waiting += _entries(entry.path)
+            except PermissionError:
+                if not with_closed:
+                    raise
+                yield entry
         else:
             yield entry
 

@@ -85,6 +85,7 @@ def work_beside(result: Path) -> Iterator[tuple[Path, Path]]:
         with _as_of(result, place):
             _clear(place)
             part = place / "result" / result.name  # results may be called like anything
+            part.parent.mkdir(exist_ok=True)
             yield part, place / "scratch"
             if part.is_dir() and result.is_dir():
                 result.rmdir()

@@ -425,23 +425,23 @@ class _Folder:
     def __init__(self, path: Path, *, deep: bool, errors: list[DataError] | None) -> None:
         self._path = path
         with read_errors(path):
-            sizes = sizes_by_name(path, self._entries(deep), fix=_MOVE, errors=errors)
+            entries = self._entries(deep, with_closed=errors is not None)
+            sizes = sizes_by_name(path, entries, fix=_MOVE, errors=errors)
             self.sizes = Members.of_dict(sizes)
         limits.refuse_count(len(self.sizes), path)
 
-    def _entries(self, deep: bool) -> Iterator[tuple[str, int, str]]:
+    def _entries(self, deep: bool, with_closed: bool) -> Iterator[tuple[str, int, str]]:
         if not deep:  # bare files beside the containers
             with os.scandir(self._path) as entries:
                 for entry in sorted(entries, key=lambda each: each.name):
                     if entry.is_file():  # a socket or a broken link beside them is nobody's image
                         yield entry.name, entry.stat().st_size, ""
             return
-        start = len(str(self._path)) + 1
-        for entry in walk_files(self._path):
+        for entry in walk_files(self._path, with_closed=with_closed):
             # DVC may keep a file as a link into its cache; a linked folder could lead in circles.
             is_file = entry.is_file()
             status = entry.stat(follow_symlinks=is_file)
-            yield entry.path[start:], status.st_size, file_kind(status.st_mode)
+            yield entry.path[len(str(self._path)) + 1 :], status.st_size, file_kind(status.st_mode)
 
     def read(self, name: str) -> bytes:
         return (self._path / name).read_bytes()

@@ -156,6 +156,8 @@ def read_bytes(archives: Archives, name: str) -> tuple[str, bytes]:
         member = find_member(archives, name) or name  # the archive says what is there instead
         return str(folder / member), archives.read(member)
     path = folder / _find_table(list_names(folder), name, file=folder)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise DataError("a pipe or a device, and no table", file=path, fix="put the table there")
     with read_errors(path), path.open("rb") as file:
         kind = describe_bytes(file.read(512))
     if kind == "a gzip file" and not path.name.endswith(TAR_SUFFIXES):
