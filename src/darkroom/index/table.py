@@ -172,7 +172,7 @@ def read_index(
         )
     if fault is not None:
         raise fault
-    rows: pd.DataFrame = pyarrow.concat_tables(parts).combine_chunks().to_pandas()
+    rows: pd.DataFrame = pyarrow.concat_tables(parts).to_pandas()
     if targets:
         labels = pd.DataFrame(numbers.T, rows.index, [*names], copy=False)
         rows = pd.concat([rows, labels], axis=1) if names else rows

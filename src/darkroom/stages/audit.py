@@ -7,7 +7,7 @@ import pandas as pd
 
 from darkroom.images import sheets
 from darkroom.index.audit import contact_sheet
-from darkroom.index.audit.report import FACTS, Report, build_report
+from darkroom.index.audit.report import FACTS, INDEX_COLUMNS, Report, build_report
 from darkroom.index.card import with_names
 from darkroom.index.table import Index, hard_labels, read_index
 from darkroom.project import files
@@ -25,7 +25,7 @@ def run(context: Context) -> None:
     """Report on a competition's data: counts, sizes, balance, duplicates, leaks."""
     name, paths = context.name, context.paths
 
-    index = read_index(paths.index, paths.card)
+    index = read_index(paths.index, paths.card, INDEX_COLUMNS)
     index = replace(index, card=with_names(index.card, paths.class_names))
     folds, _ = read_split(paths)
     facts = _facts(paths, name)

@@ -70,7 +70,7 @@ def run(context: Context) -> None:
 
 def _sources(paths: Layout) -> tuple[Any, Card]:
     """Return what leads to pixels, an Arrow table of SOURCE_COLUMNS, and the card."""
-    index = read_index(paths.index, paths.card)
+    index = read_index(paths.index, paths.card, SOURCE_COLUMNS, targets=False)
     table = pa.Table.from_pandas(index.rows[SOURCE_COLUMNS], preserve_index=False)
     return table.replace_schema_metadata(None), index.card
 

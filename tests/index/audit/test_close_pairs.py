@@ -57,12 +57,14 @@ def test_of_a_line_of_points_few_are_compared(monkeypatch: pytest.MonkeyPatch) -
     points = np.arange(-32768, 32767, 4, dtype=np.int16)[:, None]
     compared = []
 
-    def counted(points: Points, one: Ints, two: Ints, reach: float) -> npt.NDArray[np.bool_]:
+    def counted(
+        points: Points, one: Ints, two: Ints, reach: float
+    ) -> tuple[npt.NDArray[np.float32], float]:
         compared.append(len(one) * len(two))
-        return within(points, one, two, reach)
+        return squares(points, one, two, reach)
 
-    within = close_pairs._within
-    monkeypatch.setattr(close_pairs, "_within", counted)
+    squares = close_pairs._squares
+    monkeypatch.setattr(close_pairs, "_squares", counted)
     near = pairs(points, np.arange(len(points)), None, 5)
     assert near == [(row, row + 1) for row in range(len(points) - 1)]
-    assert sum(compared) < 200 * len(points)  # of 8,192 each
+    assert sum(compared) < 1.5 * close_pairs.FEW * len(points)  # of 16,384 each

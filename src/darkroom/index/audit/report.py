@@ -23,6 +23,7 @@ SOFT_CLASSES = "the greatest share"
 SIXTEEN_BITS = "I;16"  # Pillow's modes begin so; the high byte is stored
 NARROW_PEAK = 64
 DARK_PEAK = 16
+INDEX_COLUMNS = ("id", "part", "group", "digest")
 FACTS = (
     *("id", "part", "height", "width", "format", "mode", "exif", "raw_low", "raw_high", "peak"),
     *("mask_pixels", "mask_values", "stored_mask_digest"),
