@@ -147,8 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     choices = parser("dvc", __doc__)
     choices.add_argument("--images", type=int, default=IMAGES)
+    choices.add_argument("--rounds", type=int, default=ROUNDS)
     options = choices.parse_args(arguments)
-    count, rounds = (QUICK_IMAGES, 1) if options.quick else (options.images, ROUNDS)
+    count, rounds = (QUICK_IMAGES, 1) if options.quick else (options.images, options.rounds)
     with tempfile.TemporaryDirectory() as folder:
         # Nothing of what this user's DVC remembers or is set to takes part.
         own = {

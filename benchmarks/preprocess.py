@@ -221,6 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     choices = parser("preprocess", __doc__)
     choices.add_argument("--data", type=Path, default=DATA, help="folder of Carvana's zip files")
     choices.add_argument("--faces", type=Path, default=REALDATA / "celeba", help="of CelebA's zip")
+    choices.add_argument("--rounds", type=int, default=ROUNDS)
     options = choices.parse_args(arguments)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
@@ -241,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     result = Report(f"{'Real' if is_real else 'Drawn'} cars, {kind}; stored as JPEGs of {QUALITY}")
     with tempfile.TemporaryDirectory() as folder:
         for case in cases:
-            table, goals = measure(case, Path(folder), 1 if quick else ROUNDS)
+            table, goals = measure(case, Path(folder), 1 if quick else options.rounds)
             result.tables.append(table)
             result.goals += goals
     result.finish(options)
