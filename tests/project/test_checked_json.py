@@ -1,6 +1,7 @@
 """JSON with a checksum: there and back, and nothing that was changed."""
 
 import json
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -92,3 +93,18 @@ def test_numbers_that_json_does_not_know_are_not_written(tmp_path: Path) -> None
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(tmp_path / "a.json", {"score": float("nan")})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(ArtifactError, match="no file"):
+        read(tmp_path / "a.json")
+
+
+def test_a_permission_is_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ArtifactError, match="chmod"):
+        read(tmp_path / "a.json")

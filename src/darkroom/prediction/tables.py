@@ -18,13 +18,14 @@ from darkroom.tasks.metrics.probabilities import average_precision
 
 Ints = npt.NDArray[np.int64]
 
-_FORMULA = r"^(?=[=+\-@\t\r])(?![-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?$)"
+_FORMULA = r"^(?='*[=+\-@\t\r])(?![-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?$)"
 
 
 def as_csv(table: pd.DataFrame) -> str:
     """Return a table for people as CSV; what a spreadsheet would run gets an apostrophe before it.
 
-    The ids and labels in it come from others. Numbers stay as they are.
+    The ids and labels in it come from others. Numbers stay as they are. One that has apostrophes
+    before it gets another, so that the text can be read again.
 
     Source:
         https://owasp.org/www-community/attacks/CSV_Injection

@@ -53,10 +53,17 @@ def read_bytes(path: Path, *, fix: str, absent: str = ABSENT) -> bytes:
 def open_artifact(path: Path, *, fix: str, absent: str = ABSENT) -> Iterator[BinaryIO]:
     """Yield an artefact, opened to read its bytes; see `read_json`."""
     try:
+        if path.is_fifo() or path.is_socket():  # which would be waited for
+            raise ArtifactError("it can't be read", file=path, found="no file", fix=fix)
         with path.open("rb") as file:
             yield file
     except FileNotFoundError as error:
         raise ArtifactError(absent, file=path, fix=fix) from error
+    except PermissionError as error:
+        allow = f"let yourself read it: chmod u+r {path}"
+        raise ArtifactError(
+            "it can't be read", file=path, found=error.strerror, fix=allow
+        ) from error
     except OSError as error:
         raise ArtifactError("it can't be read", file=path, found=error.strerror, fix=fix) from error
 

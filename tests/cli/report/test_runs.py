@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from darkroom.cli.report import report
 from darkroom.cli.report.comparison import comparison_page, comparison_pages
 from darkroom.cli.report.report import read_committed
-from darkroom.cli.report.runs import Run, flat_params, read_here, read_of_revision, read_run
+from darkroom.cli.report.runs import Reader, Run, flat_params, read_here, read_of_revision, read_run
 from darkroom.cli.report.sections.scores import (
     changed_params,
     is_less_better,
@@ -45,7 +46,7 @@ def metrics(**values: float) -> str:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     put("params.yaml", PARAMS)
-    put("reports/a/metrics.json", metrics(accuracy=0.9, baseline_accuracy=0.5, images=10))
+    put("reports/a/metrics.json", metrics(accuracy=0.9, baseline_accuracy=0.5, images=1))
     return tmp_path
 
 
@@ -62,7 +63,9 @@ def test_a_run_of_these_files(project: Path) -> None:
     assert run.test == {}
 
 
-@pytest.mark.parametrize("text", ["=1+1", "'a", "-x", "10", "+a", "@b", "plain"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "'a", "-x", "10", "+a", "@b", "plain", "'=1+1", "''-x", "'-1", "-1"]
+)
 def test_an_id_is_as_it_was_before_the_table_was_written(project: Path, text: str) -> None:
     put("reports/a/scores.csv", as_csv(pd.DataFrame({"id": [text], "score": [0.5]})))
     run = read_run("now", "a", read_here)
@@ -84,8 +87,20 @@ def test_no_scores_are_no_run() -> None:
     [
         ("reports/a/metrics.json", "{"),
         ("reports/a/metrics.json", "[1]"),
+        ("reports/a/metrics.json", '{"validation": [1]}'),
+        ("reports/a/metrics.json", '{"validation": {"accuracy": "x"}}'),
+        ("reports/a/metrics.json", "[" * 100_000),
+        ("reports/a/evaluation.json", '{"validation": [1]}'),
+        ("reports/a/test_metrics.json", '{"accuracy": "x"}'),
         ("reports/a/scores.csv", "id,score\na,high\n"),
         ("reports/a/scores.csv", ""),
+        ("reports/a/scores.csv", "id,score\na,0.5"),  # cut inside of a line
+        ("reports/a/scores.csv", "id,value\na,0.5\n"),
+        ("reports/a/scores.csv", "id,score\na,0.5\nb,0.5\n"),  # of one image
+        ("reports/a/curves/confusion.csv", "actual,predicted\nx,y\nx,x\n"),
+        ("reports/a/curves/confusion.csv", "actual,answer\nx,y\n"),
+        ("reports/a/curves/classes.csv", "name,f1\nx,0.5\n"),
+        ("reports/a/history/fold0.csv", "step,loss/val\n1,0.5\n"),
     ],
 )
 @pytest.mark.usefixtures("project")
@@ -93,6 +108,55 @@ def test_damage_names_the_file(path: str, text: str) -> None:
     put(path, text)
     with pytest.raises(ArtifactError, match=rf"{path}: it is damaged"):
         read_run("now", "a", read_here)
+
+
+ODD = (
+    b"a: [1",
+    b"- a\n",
+    b"<<<<<<< HEAD\na: {}\n=======\n",
+    b"a: {}\nblends: [5]\n",
+    b"a: {}\nblends: [{name: a}]\n",
+    b"a: {}\nfolds: null\n",
+    b"a: {}\nfolds: 2\n",
+    b"a: {}\ntransfers: [x]\n",
+    b"a: [1]\n",
+    b"a: {}  # \xff\n",
+)
+"""Parameters in which nothing of today's form can be relied on."""
+
+
+@pytest.mark.parametrize("text", ODD)
+@pytest.mark.usefixtures("project")
+def test_odd_parameters_of_a_run_are_named(text: bytes) -> None:
+    Path("params.yaml").write_bytes(text)
+    with pytest.raises(ArtifactError, match=r"params.yaml of v1: this run cannot be read"):
+        read_run("v1", "a", read_here)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_commit_that_cannot_be_read_hides_no_older_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = dict(zip("bcdefghijk", ODD, strict=True)) | {"z": PARAMS.replace("0.1", "0.3").encode()}
+
+    def reader(commit: str) -> Reader:
+        return lambda path: texts[commit] if path.name == "params.yaml" else read_here(path)
+
+    monkeypatch.setattr(report, "commits_of_runs", lambda: [*texts])
+    monkeypatch.setattr(report, "read_of_revision", reader)
+    earlier, why = read_committed(here())
+    assert earlier is not None
+    assert (earlier.label, why) == ("commit z", "")
+    del texts["z"]
+    assert read_committed(here()) == (
+        None,
+        "the last 10 commits of dvc.lock have no other scores of it; 10 of them cannot be read",
+    )
+
+
+@pytest.mark.parametrize("runs", [("", "a"), ("a", "")])
+@pytest.mark.usefixtures("project")
+def test_a_run_without_a_name_is_not_these_files(runs: tuple[str, str]) -> None:
+    with pytest.raises(ParamsError, match="a run has no name"):
+        list(comparison_pages(*runs))
 
 
 def test_parameters_of_a_section_and_of_a_blend() -> None:
@@ -146,10 +210,11 @@ def test_less_is_better_of_losses_and_their_variants() -> None:
 
 
 def test_two_sections_are_compared(project: Path) -> None:
-    put("reports/b/metrics.json", metrics(accuracy=0.7, images=12))
-    scores = pd.DataFrame({"id": ["x", "y"], "score": [0.2, 0.9]})
-    put("reports/a/scores.csv", as_csv(scores))
-    put("reports/b/scores.csv", as_csv(scores.assign(score=[0.5, 0.8])))
+    put("reports/a/metrics.json", metrics(accuracy=0.9, images=2))
+    put("reports/b/metrics.json", metrics(accuracy=0.7, images=3))
+    scores = pd.DataFrame({"id": ["x", "y", "z"], "score": [0.2, 0.9, 1.0]})
+    put("reports/a/scores.csv", as_csv(scores[:2]))
+    put("reports/b/scores.csv", as_csv(scores.assign(score=[0.5, 0.8, 1.0])))
     old, new = (read_run(name, name, read_here) for name in "ab")
     assert old is not None
     assert new is not None
@@ -227,7 +292,8 @@ def test_a_committed_run_is_read_from_the_cache_of_dvc(project: Path) -> None:
     assert pages["a"].sections[1].findings[0].text == "1 parameter changed since HEAD: train.lr."
     assert list(dict(comparison_pages("a@HEAD", "a"))) == ["a"]
     assert list(dict(comparison_pages("HEAD", "HEAD"))) == ["a"]  # every one that has scores
-    with pytest.raises(ParamsError, match="there is no such run"):
-        list(comparison_pages("HEAD~7", "a"))
+    for revision in ("HEAD~7", "HEAD:params.yaml", "HEAD^{tree}", "v" * 5000, "v\udcff"):
+        with pytest.raises(ParamsError, match="there is no such run"):
+            list(comparison_pages(revision, "a"))
     with pytest.raises(ArtifactError, match="b of HEAD has no scores"):
         list(comparison_pages("b@HEAD", "b"))

@@ -19,7 +19,7 @@ from darkroom.cli.report.sections.scores import (
     params_section,
     shown_difference,
 )
-from darkroom.errors import ArtifactError, DataError
+from darkroom.errors import ArtifactError, DataError, ParamsError
 from darkroom.images.sheets import as_rgb
 from darkroom.index.table import read_index
 from darkroom.params.document import read_mapping
@@ -44,9 +44,18 @@ def comparison_pages(one: str, other: str) -> Iterator[tuple[str, Page]]:
         ParamsError: There is no such run.
         ArtifactError: The two share no competition with scores.
     """
+    if not (one and other):
+        raise ParamsError(
+            "a run has no name",
+            found=[one, other],
+            expected="two competitions, revisions or experiments",
+            fix="is a variable of your shell not set?",
+        )
     params = read_mapping(Path(PARAMS))
     names = [str(key) for key, value in params.items() if isinstance(value, dict)]
-    names += [str(blend["name"]) for blend in params.get("blends") or []]
+    blends = params.get("blends")
+    blends = blends if isinstance(blends, list) else []
+    names += [str(blend.get("name")) for blend in blends if isinstance(blend, dict)]
     (first, revision), (second, other_revision) = (_parsed(each, names) for each in (one, other))
     if first and second:
         pairs = [(first, second)]

@@ -27,7 +27,7 @@ from darkroom.cli.report.sections.scores import (
     score_section,
     score_tiles,
 )
-from darkroom.errors import ArtifactError, ParamsError
+from darkroom.errors import ArtifactError
 from darkroom.params import file
 from darkroom.project import files
 from darkroom.project.packages import missing_modules
@@ -96,15 +96,22 @@ def read_committed(result: Run) -> tuple[Run | None, str]:
     commits = commits_of_runs()
     if not commits:
         return None, "dvc.lock, which says what a run left, is in no commit"
+    unreadable = 0
     for place, commit in enumerate(commits):
         label = LAST_RUN if place == 0 else f"commit {commit[:SHORT]}"
         try:
-            earlier = read_run(label, result.name, read_of_revision(commit))
-        except (ArtifactError, ParamsError):
+            reader = read_of_revision(commit)
+        except ArtifactError:
             return None, "this is no project of git and DVC"
+        try:
+            earlier = read_run(label, result.name, reader)
+        except ArtifactError:
+            unreadable += 1
+            continue
         if earlier is not None and not earlier.is_same(result):
             return earlier, ""
-    return None, f"the last {len(commits)} commits of dvc.lock have no other scores of it"
+    why = f"the last {len(commits)} commits of dvc.lock have no other scores of it"
+    return None, f"{why}; {unreadable} of them cannot be read" if unreadable else why
 
 
 def _sections(

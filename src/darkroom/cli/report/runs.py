@@ -30,6 +30,8 @@ TEXTS = {
     "scatter": ("target",),
 }
 """The columns of each table that hold text; the others hold numbers."""
+COLUMNS = TEXTS | {"scores": ("id", "score"), "threshold": ("threshold",)}
+"""The columns that each table has; a history has `epoch`."""
 MOST_COMMITS = 20  # that are looked through for another run
 CURVES = ("threshold", "classes", "attributes", "confusion", "targets", "scatter")
 
@@ -118,7 +120,7 @@ def read_of_revision(revision: str) -> Reader:
         system.read_bytes(PARAMS)  # it looks for the revision only now
     except FileNotFoundError:
         pass
-    except RevError as error:
+    except (RevError, AttributeError, ValueError) as error:  # of what is no commit, or no name
         raise ParamsError(
             "there is no such run",
             found=revision,
@@ -129,7 +131,8 @@ def read_of_revision(revision: str) -> Reader:
         raise ArtifactError(
             "older runs are read by git and DVC, and this folder is no project of both",
             found=error,
-            fix="run `git init; dvc init`, or compare two competitions of params.yaml",
+            fix="mend that; or run `git init; dvc init` where it is none; or compare two "
+            "competitions of params.yaml",
         ) from error
 
     def read_file(path: Path) -> bytes | None:
@@ -146,28 +149,46 @@ def read_run(label: str, name: str, reader: Reader) -> Run | None:
     """Return the results of a run; None where there are none: no scores, or no such section.
 
     Raises:
-        ArtifactError: A file is damaged.
+        ArtifactError: A file is damaged, or of another form.
     """
-    text = reader(Path(PARAMS))
-    params = {} if text is None else parse_mapping(text.decode(), file=f"{PARAMS} of {label}")
-    blend = _blend(params, name)
-    paths = Layout(name, first=blend["members"][0] if blend else "")
-    metrics = _read_json(paths.metrics, reader)
-    if not metrics or not (blend or name in params):
+    data = reader(Path(PARAMS))
+    try:
+        params = parse_mapping(data.decode(), file=f"{PARAMS} of {label}") if data else {}
+        blend = _blend(params, name)
+        paths = Layout(name, first=blend["members"][0] if blend else "")
+        folds = [str(fold) for fold in params.get("folds", [])]
+        flat = flat_params(params, name)
+    except (ParamsError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            "this run cannot be read",
+            file=f"{PARAMS} of {label}",
+            found=error,
+            expected="parameters of Darkroom",
+            fix="name another run: `git log --oneline` lists them",
+        ) from error
+    scores = _read_metrics(paths.metrics, reader, part="validation")
+    if not scores or not (blend or name in params):
         return None
-    rest = _read_json(paths.evaluation, reader)
-    folds = [str(fold) for fold in params.get("folds", [])]
+    scores |= _read_metrics(paths.evaluation, reader, part="validation")
     histories = {fold: paths.reports / "history" / f"fold{fold}.csv" for fold in folds}
-    curves = {key: paths.curves / f"{key}.csv" for key in CURVES}
+    curves = _read_tables({key: paths.curves / f"{key}.csv" for key in CURVES}, reader)
+    by_image = _read_tables({"scores": paths.scores}, reader).get("scores")
+    for path, table in (
+        (paths.scores, by_image),
+        (paths.curves / "confusion.csv", curves.get("confusion")),
+    ):
+        if table is not None and len(table) != scores.get("images", len(table)):
+            raise _damaged(path, f"{len(table)} rows", f"{scores['images']}, a row an image")
+    test = [paths.test_metrics, paths.test_evaluation]
     return Run(
         label=label,
         name=name,
-        params=flat_params(params, name),
-        metrics=metrics.get("validation", {}) | rest.get("validation", {}),
-        test=_read_json(paths.test_metrics, reader) | _read_json(paths.test_evaluation, reader),
+        params=flat,
+        metrics=scores,
+        test={key: value for path in test for key, value in _read_metrics(path, reader).items()},
         history=_read_tables(histories, reader),
-        curves=_read_tables(curves, reader),
-        scores=_read_tables({"scores": paths.scores}, reader).get("scores"),
+        curves=curves,
+        scores=by_image,
     )
 
 
@@ -226,17 +247,19 @@ def _public(value: Any) -> Any:
     return [_public(each) for each in value] if isinstance(value, list) else value
 
 
-def _read_json(path: Path, reader: Reader) -> dict[str, Any]:
+def _read_metrics(path: Path, reader: Reader, *, part: str = "") -> dict[str, Any]:
+    """Return scores by name, those below a key if `part` names one; nothing if there is no file."""
     data = reader(path)
     if data is None:
         return {}
     try:
         values = json.loads(data)
-        if not isinstance(values, dict):
-            raise ValueError("no mapping")
-    except ValueError as error:
-        raise _damaged(path, error) from error
-    return values
+        values = values.get(part, {}) if part else values
+        if any(not isinstance(each, float | int | None) for each in values.values()):
+            raise ValueError("a score that is no number")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise _damaged(path, error, "scores by name") from error
+    return dict(values)
 
 
 def _read_tables(paths: Mapping[str, Path], reader: Reader) -> dict[str, pd.DataFrame]:
@@ -247,24 +270,34 @@ def _read_tables(paths: Mapping[str, Path], reader: Reader) -> dict[str, pd.Data
         if data is None:
             continue
         try:
-            table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
-            texts = TEXTS.get(key, ())
-            for column in table.columns:
-                if column in texts and not (key == "classes" and column == "predicted"):
-                    table[column] = table[column].map(_without_apostrophe)
-                else:
-                    table[column] = table[column].replace("", np.nan).astype(np.float64)
+            tables[key] = _table(key, data)
         except ValueError as error:  # and what pandas derives from it
-            raise _damaged(path, error) from error
-        if len(table):  # evaluate writes all tables, without rows those that the task has not
-            tables[key] = table
-    return tables
+            raise _damaged(path, error, "a table as `darkroom evaluate` writes it") from error
+    # evaluate writes all tables, without rows those that the task has not
+    return {key: table for key, table in tables.items() if len(table)}
+
+
+def _table(key: str, data: bytes) -> pd.DataFrame:
+    if not data.endswith(b"\n"):
+        raise ValueError("the last line has no end")
+    table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
+    for column in COLUMNS.get(key, ("epoch",)):
+        if column not in table:
+            raise ValueError(f"no column {column}")
+    for column in table.columns:
+        if column in TEXTS.get(key, ()) and not (key == "classes" and column == "predicted"):
+            table[column] = table[column].map(_without_apostrophe)
+        else:
+            table[column] = table[column].replace("", np.nan).astype(np.float64)
+    return table
 
 
 def _without_apostrophe(text: str) -> str:
     """Return a text without what `darkroom.prediction.tables.as_csv` puts before a formula."""
-    return text[1:] if re.match(r"'[=+\-@\t\r]", text) else text
+    return text[1:] if re.match(r"'+[=+\-@\t\r]", text) else text
 
 
-def _damaged(path: Path, error: Exception) -> ArtifactError:
-    return ArtifactError("it is damaged", file=path, found=error, fix="run `dvc repro`")
+def _damaged(path: Path, found: object, expected: str) -> ArtifactError:
+    return ArtifactError(
+        "it is damaged", file=path, found=found, expected=expected, fix="run `dvc repro`"
+    )
