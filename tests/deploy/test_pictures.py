@@ -452,6 +452,33 @@ def test_what_may_not_be_read_is_named_and_left_out(
         darkroom.load("models/tiny")([folder / first])
 
 
+@pytest.mark.parametrize("option", ["--images", "--raw"])
+def test_what_is_not_there_or_may_not_be_read_is_said(
+    trained: Trained,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+) -> None:
+    root = trained("binary")
+    os.mkfifo(root / "pipe")
+    stat = Path.stat
+
+    def closed(path: Path, **words: Any) -> os.stat_result:
+        if path.name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **words)
+
+    monkeypatch.setattr(Path, "stat", closed)
+    for name, words in {
+        "absent": "absent: it is not there\n  to do: correct the path",
+        f"{300 * 'x'}": "x: it is not there",
+        "pipe": "pipe: a pipe or a device",
+        "closed": "closed: it may not be read\n  to do: change its permissions",
+    }.items():
+        assert predict(option, name, "--out", "a.csv") == 3
+        assert words in capsys.readouterr().err
+
+
 def test_a_list_that_is_none_is_named_and_left_out(
     trained: Trained, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from darkroom.deploy.outputs import TABLE_SUFFIXES
 from darkroom.deploy.pictures import find_pictures, predict_pictures
 from darkroom.deploy.predictor import Predictor, blend_predictors, load_folders
+from darkroom.deploy.preparation import path_kind
 from darkroom.deploy.test_set import read_test_set, write_test_set
 from darkroom.deploy.trained import Surroundings, fold_folders
 from darkroom.errors import ArtifactError, DataError, ParamsError, one_line
@@ -48,8 +49,14 @@ def run(
     _check_out(out, masks=has_masks, is_submission=images is None)
     check_place(context, out)
     for path in filter(None, (images, raw)):
-        if not path.exists():
-            raise DataError("it is not there", file=path, fix="correct the path")
+        kind = path_kind(path)
+        if kind not in ("file", "folder"):
+            faults = {"": "it is not there", "unknown": "it may not be read"}
+            raise DataError(
+                faults.get(kind, "a pipe or a device"),
+                file=path,
+                fix="change its permissions" if kind == "unknown" else "correct the path",
+            )
     if images is not None and out.exists() and out.resolve().is_relative_to(images.resolve()):
         raise ParamsError(
             "the result would replace what it is made of",
