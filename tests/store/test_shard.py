@@ -1,13 +1,14 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from darkroom.errors import ArtifactError
-from darkroom.store.shard import COLUMNS, Shard, ShardFormat
+from darkroom.store.shard import COLUMNS, Shard, ShardFormat, Texts
 from tests.store.test_store import HEIGHT, WIDTH, write
 
 FORMAT = ShardFormat(HEIGHT, WIDTH, "stretch", "raw")
@@ -87,3 +88,24 @@ def test_a_flipped_shard_is_refused_or_read_within_bounds(
     except ArtifactError:
         return
     assert np.isfinite([float(view.sum()) for view in (*shard.images, *shard.masks)]).all()
+
+
+def test_texts_are_a_sequence_however_they_are_cut() -> None:
+    texts = [f"é{number}" for number in range(9000)]
+    cut = Texts(pa.chunked_array([texts[:10], texts[10:5000], texts[5000:]], pa.string()))
+    assert (len(cut), cut[0], cut[-1], cut[4999], cut[8:12]) == (
+        9000,
+        "é0",
+        "é8999",
+        "é4999",
+        texts[8:12],
+    )
+    assert cut.index("é7000") == 7000
+    assert list(cut.take([3, 8000, 3])) == ["é3", "é8000", "é3"]
+    other = [*texts[:8999], "no"]
+    for column in (texts, pd.Series(texts), pd.Series(texts, dtype=object), Texts.joined([cut])):
+        assert cut == column
+    for column in (other, pd.Series(other), texts[:-1], pd.Series(texts[1:])):
+        assert cut != column
+    assert cut != Texts(pa.chunked_array([other], pa.large_string()))
+    assert cut != 5

@@ -68,7 +68,7 @@ def check_file(paths: Layout, path: Path, *, ours: bool = True) -> Report:
         path: The submission.
         ours: Whether it is Darkroom's own file, whose rows and columns have an order.
     """
-    index = read_index(paths.index, paths.card)
+    index = read_index(paths.index, paths.card, ("id", "part"))
     metric = get_metric(index.card.metric, index.card.task)
     test = index.rows.loc[index.rows["part"] == "test", "id"].tolist()
     limits = _limits(paths, index, metric)

@@ -117,11 +117,20 @@ class Texts(Sequence[str]):
 
     def __eq__(self, other: object) -> bool:
         """Return whether another sequence, or a column of pandas, has the same texts."""
-        if isinstance(other, Texts):
-            return bool(self.column.equals(other.column))
-        if not isinstance(other, Sequence | pd.Series) or len(self) != len(other):
+        if isinstance(other, pd.Series):
+            other = Texts(pa.Table.from_pandas(other.to_frame(), preserve_index=False).column(0))
+        if not isinstance(other, Sequence) or len(self) != len(other):
             return False
-        return all(one == two for one, two in zip(self, other, strict=True))
+        if not isinstance(other, Texts):
+            return all(one == two for one, two in zip(self, other, strict=True))
+        return all(
+            self._block(start).equals(other._block(start))
+            for start in range(0, len(self), _TEXTS_AT_ONCE)
+        )
+
+    def _block(self, start: int) -> Any:
+        block = self.column.slice(start, _TEXTS_AT_ONCE).cast(pa.large_string())
+        return block.combine_chunks()
 
     __hash__ = None  # type: ignore[assignment]  # as a list
 
