@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,13 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
+from gto.constants import name_re as gto
 
 from darkroom.cli import main
 from darkroom.cli.parser import STAGES
-from darkroom.cli.setup import doctor
+from darkroom.cli.setup import doctor, new
 from darkroom.cli.setup.recorded_code import code_digest, require_recorded_code
 from darkroom.errors import ArtifactError
 from darkroom.params import file as paramfile
+from darkroom.project import files
 from darkroom.project.packages import version_of
 
 ROOT = Path(__file__).parents[3]
@@ -128,7 +131,7 @@ def test_a_stage_of_other_code_than_recorded_is_refused(
     assert "darkroom.json: the code of index is not what the project was set up with\n" in text
     assert "expected: the code of darkroom 0.1.9\n  to do: run `darkroom new .`" in text
     assert doctor.project().fix.startswith("`darkroom new .`")
-    for damage in ("{", "[]", '{"version": 1}'):
+    for damage in ("{", "[]", '{"version": 1}', "[" * 100_000):
         (project / "darkroom.json").write_text(damage)
         with pytest.raises(ArtifactError, match=r"darkroom\.json: it is damaged"):
             require_recorded_code("index")
@@ -176,10 +179,125 @@ def test_artifacts_are_those_of_the_projects_own_competitions(
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     run_again(tmp_path, capsys)
     assert yaml.safe_load((tmp_path / "dvc.yaml").read_text())["artifacts"] == {
-        "cars-512": {"path": "models/cars_512/fold2", "type": "model"},
+        "cars_512": {"path": "models/cars_512/fold2", "type": "model"},
         "carvana": {"path": "models/carvana/fold2", "type": "model"},
     }
     assert run_again(tmp_path, capsys).endswith("run again: no stage\n")
+
+
+def test_each_competition_has_an_artifact_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    names = ["cars", "cars_", "cars__a", "cars_a"]
+    params |= dict.fromkeys(names, params["carvana"])
+    params["competitions"] = names
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    run_again(tmp_path, capsys)
+    artifacts = yaml.safe_load((tmp_path / "dvc.yaml").read_text())["artifacts"]
+    assert {key: each["path"].split("/")[1] for key, each in artifacts.items()} == {
+        "cars": "cars",
+        "cars-1": "cars_",
+        "cars__a": "cars__a",
+        "cars_a": "cars_a",
+    }
+    assert all(gto.fullmatch(key) for key in artifacts)
+
+
+def test_a_comment_before_the_artifacts_is_the_users(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = project / "dvc.yaml"
+    text = path.read_text()
+    assert "add yours below.\nartifacts:" in text
+    mine = text.replace("\nartifacts:", "\n# my own models\n\nartifacts:")
+    path.write_text(mine)
+    run_again(project, capsys)
+    assert path.read_text() == mine
+
+
+def test_a_pipeline_of_an_earlier_version_is_no_edited_one(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its digest is of more of it."""
+    path = project / "dvc.yaml"
+    text = path.read_text()
+    head, body = re.split(r"(?<=\n)# digest: \w+\n", text)
+    for part in (body, body[: body.index("\nartifacts:") + 1]):
+        path.write_text(f"{head}# digest: {new._digest(part)}\n{body}")
+        run_again(project, capsys)
+        assert path.read_text() == text
+
+
+@pytest.mark.parametrize("last", ["params.schema.json", "dvc.yaml", "darkroom.json", "git"])
+def test_what_a_killed_run_began_is_gone_on_with(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    last: str,
+) -> None:
+    folder = tmp_path / "project"
+    write = files.write
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def write_until(path: Path, data: bytes | str) -> None:
+        write(path, data)
+        if path.name == last:
+            stop()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write", write_until)
+        patch.setattr(new, "_set_up_git", stop)
+        assert main.main(["new", str(folder)]) == 130
+    assert f"{folder} is a project. Next:\n" in run_again(folder, capsys)
+    assert set(contents(folder)) == WRITTEN
+    assert (folder / ".git").is_dir()
+    assert run_again(folder, capsys).endswith("run again: no stage\n")
+
+
+def test_two_runs_at_once_make_one_project(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [sys.executable, "-m", "darkroom.cli.main", "new", str(tmp_path / "project")]
+    other = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    run_again(tmp_path / "project", capsys)
+    out, _ = other.communicate()
+    assert other.returncode == 0, out
+    assert set(contents(tmp_path / "project")) == WRITTEN
+
+
+@pytest.mark.parametrize("name", [".gitignore", ".dvcignore", "dvc.yaml"])
+def test_a_text_of_another_encoding_is_refused(
+    project: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (project / name).write_bytes("# größer\n".encode("latin-1"))
+    before = contents(project)
+    assert f"{name}: it is not UTF-8" in run_again(project, capsys, 2)
+    assert contents(project) == before
+
+
+@pytest.mark.parametrize("name", ["params.yaml", ".gitignore"])
+def test_what_is_no_file_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    assert f"{name}: it is no file" in run_again(tmp_path, capsys, 2)
+    (tmp_path / name).rmdir()
+    (tmp_path / name).symlink_to("nowhere")
+    assert f"{name}: it is no file" in run_again(tmp_path, capsys, 2)
+    assert list(tmp_path.iterdir()) == [tmp_path / name]
+
+
+def test_lines_of_gitignore_end_as_they_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".gitignore").write_bytes(b"/mine\r\n/other")
+    run_again(tmp_path, capsys)
+    data = (tmp_path / ".gitignore").read_bytes()
+    assert data.startswith(b"/mine\r\n/other\r\n/")
+    assert data.count(b"\n") == data.count(b"\r\n") > 3
 
 
 def test_lines_may_end_as_windows_ends_them(

@@ -36,6 +36,8 @@ OURS = {
     "dvc/plots/losses.json": ".dvc/plots/losses.json",
 }
 """Of the template: what is written each time."""
+UNFINISHED = ".darkroom.new"
+"""The file that a new project has until it is complete."""
 DVC_IGNORED = "/config.local\n/tmp\n/cache\n"  # as `dvc init` writes it into .dvc
 _HEAD = """\
 # The pipeline, written by `darkroom new`; after an upgrade `darkroom new .` writes it anew, but for
@@ -47,7 +49,8 @@ _HEAD = """\
 _DIGEST = re.compile(r"^# digest: ([0-9a-f]{16})\n", re.MULTILINE)
 _COMMENTS = re.compile(r"\A(?:#.*\n)+")
 _STAGE = re.compile(r"(?=^  \w+:$)", re.MULTILINE)
-_ARTIFACTS = re.compile(r"^(?=artifacts:)", re.MULTILINE)
+_ARTIFACTS = re.compile(r"^(?=(?:(?:#.*)?\n)*artifacts:)", re.MULTILINE)  # and comments before
+_ARTIFACTS_ALONE = re.compile(r"^(?=artifacts:)", re.MULTILINE)
 _CODE_ENTRIES = re.compile(r"^ {6}- src/\S+\n", re.MULTILINE)
 
 
@@ -61,40 +64,68 @@ def run(folder: Path) -> None:
         ParamsError: The folder holds something else, or an edited dvc.yaml.
         OSError: It can't be written to.
     """
-    is_project = (folder / CODE).is_file()  # a params.yaml alone may be of another tool
-    _require_place(folder, is_project=is_project)
-    old = read_code(folder)
+    _require_place(folder)
     files.make_folder(folder)
-    if not is_project and (folder / ".gitignore").is_file():
-        _add_lines(folder / ".gitignore", (TEMPLATE / "gitignore").read_text(encoding="utf-8"))
+    with files.lock(folder):  # another run may have begun it
+        _write_project(folder)
+
+
+def _write_project(folder: Path) -> None:
+    is_project = _is_project(folder)
+    old = read_code(folder)
+    if not is_project:
+        files.write(folder / UNFINISHED, "")
+        if (folder / ".gitignore").is_file():
+            _add_lines(folder / ".gitignore", (TEMPLATE / "gitignore").read_text(encoding="utf-8"))
     for source, target in USERS.items():
         if not (folder / target).exists():
             files.write(folder / target, (TEMPLATE / source).read_bytes())
-    ignored = folder / ".dvcignore"
-    lines = ignored.read_text(encoding="utf-8") if ignored.is_file() else ""
+    lines = _text(folder / ".dvcignore")
     for source, target in OURS.items():
         files.write(folder / target, (TEMPLATE / source).read_bytes())
-    _add_lines(ignored, lines)  # those that the user has added
+    _add_lines(folder / ".dvcignore", lines)  # those that the user has added
     files.write(folder / ".dvc/.gitignore", DVC_IGNORED)
     files.write(folder / SCHEMA, paramfile.schema_text())
     text = (TEMPLATE / PIPELINE).read_text(encoding="utf-8")
     files.write(folder / PIPELINE, pipeline_text(text, _artifacts(folder, text)))
     new = write_code(folder, _stages(text))
     if not is_project:
-        print(_welcome(folder, has_git=_set_up_git(folder)))
+        message = _welcome(folder, has_git=_set_up_git(folder))
+        (folder / UNFINISHED).unlink()
+        print(message)
         return
     changed = sorted(stage for stage in new.digests if old.digests.get(stage) != new.digests[stage])
     print(f"{folder}: from darkroom {old.version or 'unknown'} to {new.version}")
     print(f"their code has changed, so they run again: {', '.join(changed) or 'no stage'}")
 
 
+def _is_project(folder: Path) -> bool:
+    """Return whether a folder is a whole project; a params.yaml alone may be of another tool."""
+    return (folder / CODE).is_file() and not (folder / UNFINISHED).exists()
+
+
+def _text(path: Path) -> str:
+    """Return a file's text, its lines ended by a line feed; "" where there is none.
+
+    Raises:
+        ParamsError: It is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise ParamsError(
+            "it is not UTF-8", file=path, found=error, fix="store it as UTF-8"
+        ) from error
+
+
 def _add_lines(path: Path, text: str) -> None:
-    """Add to a file the lines of a text that it lacks, at its end."""
-    old = path.read_text(encoding="utf-8")
+    """Add to a file the lines of a text that it lacks, at its end, ended as its own are."""
+    old = path.read_bytes().decode()
     lacking = [line for line in text.splitlines() if line not in old.splitlines()]
     if lacking:
-        end = "" if old.endswith("\n") or not old else "\n"
-        files.write(path, old + end + "\n".join(lacking) + "\n")
+        end = "\r\n" if "\r\n" in old else "\n"
+        before = "" if old.endswith("\n") or not old else end
+        files.write(path, old + before + "".join(f"{line}{end}" for line in lacking))
 
 
 def pipeline_text(text: str, artifacts: str) -> str:
@@ -122,21 +153,23 @@ def _artifacts(folder: Path, text: str) -> str:
         folder: Of the project.
         text: Of Darkroom's own dvc.yaml, with the lines of the competitions that ship.
     """
-    pipeline = folder / PIPELINE
-    there = pipeline.read_text(encoding="utf-8") if pipeline.is_file() else ""
+    there = _text(folder / PIPELINE)
     if "\nartifacts:" in there:
         return there[len(_before_artifacts(there)) :]
     names, fold = list[str](), "0"
     with suppress(DarkroomError):  # the first stage says what is wrong with it
         choices = paramfile.read_params(folder / PARAMS)
         names, fold = list(choices.competitions), str(choices.folds[0])
-    lines = []
+    end = text[len(_before_artifacts(text)) :]
+    lines: dict[str, str] = {}
     for name in names:
-        shipped = re.search(rf"^  {name}: .*\n", text[len(_before_artifacts(text)) :], re.MULTILINE)
-        key = re.sub("_+", "-", name).strip("-")  # DVC takes no others
+        shipped = re.search(rf"^  {name}: .*\n", end, re.MULTILINE)
+        key = name.rstrip("_")  # DVC takes none that ends so
+        key = f"{key}-{len(lines)}" if key in lines else key
         line = f"  {key}: {{path: models/{name}/fold{fold}, type: model}}\n"
-        lines.append(shipped[0] if shipped and fold == "0" else line)
-    return "artifacts:" + ("\n" + "".join(sorted(lines)) if lines else " {}\n")
+        lines[key] = shipped[0] if shipped and fold == "0" else line
+    lead = end[: end.index("artifacts:")]
+    return f"{lead}artifacts:" + ("\n" + "".join(sorted(lines.values())) if lines else " {}\n")
 
 
 def _with_recorded_code(stage: str) -> str:
@@ -156,15 +189,21 @@ def _digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()[:16]
 
 
-def _require_place(folder: Path, *, is_project: bool) -> None:
+def _require_place(folder: Path) -> None:
     """Refuse a folder that holds something else, or a pipeline that somebody has edited."""
     if folder.exists() and not folder.is_dir():
         raise ParamsError("it is no folder", file=folder, fix="name a folder that is empty, or new")
+    for name in (*USERS.values(), *OURS.values(), SCHEMA, PIPELINE, CODE):
+        path = folder / name
+        if (path.exists() or path.is_symlink()) and not path.is_file():
+            raise ParamsError("it is no file", file=path, fix="move it elsewhere")
+    for name in (".gitignore", ".dvcignore", PIPELINE):
+        _text(folder / name)  # raises before anything is written
     pipeline = folder / PIPELINE
     if not pipeline.is_file():
         names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
         names -= {".git", ".gitignore", "README.md", "LICENSE", ".venv", PARAMS}
-        if names and not is_project:
+        if names and not (_is_project(folder) or (folder / UNFINISHED).exists()):
             raise ParamsError(
                 "the folder is not empty",
                 file=folder,
@@ -172,7 +211,7 @@ def _require_place(folder: Path, *, is_project: bool) -> None:
                 fix="name a new folder",
             )
         return
-    text = pipeline.read_text(encoding="utf-8")
+    text = _text(pipeline)
     digest = _DIGEST.search(text)
     if digest is None:
         raise ParamsError(
@@ -180,7 +219,10 @@ def _require_place(folder: Path, *, is_project: bool) -> None:
             file=pipeline,
             fix="name a new folder; a clone of Darkroom is brought up to date by git pull",
         )
-    if _digest(_before_artifacts(text[digest.end() :])) != digest[1]:
+    body = text[digest.end() :]
+    # Earlier versions took the comment before the artifacts, or all of it, for theirs.
+    parts = (_before_artifacts(body), _ARTIFACTS_ALONE.split(body)[0], body)
+    if digest[1] not in map(_digest, parts):
         raise ParamsError(
             "it has been edited, and would be written anew",
             file=pipeline,
@@ -202,8 +244,9 @@ def _set_up_git(folder: Path) -> bool:
 def _welcome(folder: Path, *, has_git: bool) -> str:
     if not has_git:  # DVC looks for a repository, unless it is told that there is none
         path = folder / ".dvc/config"
-        text = path.read_text(encoding="utf-8")
-        files.write(path, text.replace("[core]\n", "[core]\n    no_scm = true\n", 1))
+        text = _text(path)
+        if "no_scm" not in text:
+            files.write(path, text.replace("[core]\n", "[core]\n    no_scm = true\n", 1))
     return (
         f"{folder} is a project. Next:\n"
         f"  cd {shlex.quote(str(folder))}\n"

@@ -60,7 +60,7 @@ def read_code(folder: Path) -> RecordedCode:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return RecordedCode(str(content["version"]), dict(content["code"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtifactError(
             "it is damaged",
             file=path,
