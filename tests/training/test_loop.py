@@ -82,3 +82,24 @@ def test_memory_is_not_filled_before_use(tmp_path: Path) -> None:
 
     train(tmp_path, callbacks=[Look()], config={"epochs": 1})
     assert set(filled) == {False}
+
+
+@pytest.mark.parametrize(
+    ("choices", "logged"), [({}, []), ({}, [0, 2]), ({"clip": 9.0}, [])], ids=str
+)
+def test_a_step_has_the_norm_that_is_logged_or_clipped(
+    tmp_path: Path, choices: dict[str, Any], logged: list[int]
+) -> None:
+    norms = []
+
+    class Log(Callback):
+        def logs_gradient_norm(self, loop: Loop) -> bool:
+            return loop.batch in logged
+
+        def on_step_end(self, loop: Loop) -> None:
+            norms.append("gradient norm" in loop.step_metrics)
+            assert loop.step_metrics.get("gradient norm", 1.0) > 0
+
+    config = {"epochs": 1, "accumulate": 1, "clip": None, **choices}
+    train(tmp_path, callbacks=[Log()], config=config)
+    assert norms == [bool(choices) or number in logged for number in range(6)]

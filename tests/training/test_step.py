@@ -24,13 +24,19 @@ def stepper(net: nn.Module, batches: int = 5, **choices: Any) -> OptimizerStep:
     return OptimizerStep(net, config, batches=batches)
 
 
+def norm(steps: OptimizerStep) -> float:
+    value = steps.clip()
+    assert value is not None
+    return float(value)
+
+
 def learn(
     steps: OptimizerStep, net: nn.Module, index: int, images: torch.Tensor
 ) -> dict[str, float]:
     steps.backward(net(images).square().mean() / len(steps.batches_of_step(index)))
     if not steps.is_due_after(index):
         return {}
-    return {"gradient norm": float(steps.clip())} | steps.step()
+    return {"gradient norm": norm(steps)} | steps.step()
 
 
 def test_which_batches_end_a_step() -> None:
@@ -59,10 +65,18 @@ def test_a_gradient_is_clipped_and_its_unclipped_norm_returned() -> None:
     nn.init.zeros_(net.weight)
     steps = stepper(net, clip=1.0)
     steps.backward((net(torch.tensor([[30.0, 40.0]])) - 0.5).square().sum())
-    assert float(steps.clip()) == pytest.approx(50)
+    assert norm(steps) == pytest.approx(50)
     metrics = steps.step()
     assert metrics["learning rate/all"] == pytest.approx(0.1)
     assert net.weight.tolist()[0] == pytest.approx([0.06, 0.08], rel=1e-4)
+
+
+def test_a_norm_that_nobody_logs_is_not_computed() -> None:
+    net = nn.Linear(2, 1, bias=False)
+    for clip in (None, 1.0):
+        steps = stepper(net, clip=clip)
+        steps.backward(net(torch.ones(1, 2)).square().sum())
+        assert (steps.clip(is_logged=False) is None) == (clip is None)
 
 
 def test_the_learning_rate_is_the_greatest_of_the_groups() -> None:

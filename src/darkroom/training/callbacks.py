@@ -44,6 +44,10 @@ class Callback:
     def on_batch_end(self, loop: "Loop", batch: Batch) -> None:
         """The gradient of a training batch is computed, and its step taken if one is due."""
 
+    def logs_gradient_norm(self, loop: "Loop") -> bool:
+        """Return whether `loop.step_metrics` must have the norm of the step that comes."""
+        return False
+
     def on_step_end(self, loop: "Loop") -> None:
         """The optimizer has taken a step; see `loop.step_metrics`."""
 

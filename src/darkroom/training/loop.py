@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from darkroom.params.train import FitConfig
 from darkroom.store.loader import Batch, Loader
@@ -48,8 +49,8 @@ class Loop:
             `<name>/val`, loss and every other metric as `<name>/train` and `<name>/val`, learning
             rate (at the epoch's end; the greatest of any layer group).
             No value depends on the clock.
-        step_metrics: Of the latest optimizer step: `loss/step`, `gradient norm` and
-            `learning rate/<group>`.
+        step_metrics: Of the latest optimizer step: `loss/step`, `learning rate/<group>`, and
+            `gradient norm` if gradients are clipped or a callback logs it.
         selected: The row of the epoch so far whose weights are kept.
         should_stop: A callback sets it to end the loop after this epoch.
         checkpoint_file: The last checkpoint that was written or read; None: there is none.
@@ -154,13 +155,14 @@ class Loop:
             batches = self.step.batches_of_step(self.batch)
             images = sum(map(self.train_loader.rows_in_batch, batches))
             self.step.backward(loss * (distributed.world_size() * len(batch) / images))
-        norm = [self.step.clip()] if is_step_due else []
+        norm = self._clip() if is_step_due else None
         # The only wait for the device: both passes are under way by now. Before weights change, so
         # that the last ones are finite.
-        numbers = torch.cat([sums.numbers, *(n.float().view(1) for n in norm)]).tolist()
+        norms = [] if norm is None else [norm.float().view(1)]
+        numbers = torch.cat([sums.numbers, *norms]).tolist()
         self._check(numbers[0], batch)
         if is_step_due:
-            self.step_metrics = {"gradient norm": numbers.pop()}
+            self.step_metrics = {"gradient norm": numbers.pop()} if norms else {}
         self.totals.add(numbers, sums.counts)
         self._loss, self._images = self._loss + numbers[0] * len(batch), self._images + len(batch)
         self.batch += 1
@@ -168,6 +170,10 @@ class Loop:
             self.step_metrics |= {"loss/step": self._loss / self._images} | self.step.step()
             self._loss, self._images = 0.0, 0
             self.call("on_step_end")
+
+    def _clip(self) -> Tensor | None:
+        is_logged = any(callback.logs_gradient_norm(self) for callback in self.callbacks)
+        return self.step.clip(is_logged=is_logged)
 
     def _validate(self, checkpoints: Checkpoints) -> None:
         """Predict the validation images with the averaged weights; add a row to the history."""

@@ -34,6 +34,7 @@ class OptimizerStep:
         fp16: bool = False,
     ) -> None:
         self.net, self.config, self.batches = net, config, batches
+        self.parameters = list(net.parameters())  # once: a walk through all modules
         self.optimizer = build_optimizer(
             net,
             config.optimizer,
@@ -76,17 +77,23 @@ class OptimizerStep:
         """Add the gradient of a batch's loss (a scalar): its share of the loss of the step."""
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
-    def clip(self) -> Tensor:
+    def clip(self, *, is_logged: bool = True) -> Tensor | None:
         """Clip the gradient's norm (Pascanu et al. 2013), if `clip` is set.
 
+        Args:
+            is_logged: Whether the norm is wanted where nothing is clipped: it costs some percent
+                of a small step.
+
         Returns:
-            The unclipped norm, a scalar on the device. Call it once, before `step`.
+            The unclipped norm, a scalar on the device; None: it was not computed. Call it once,
+            before `step`.
         """
         self.scaler.unscale_(self.optimizer)  # the limit is of true gradients
         if self.config.clip is not None:
-            return nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip)
-        gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
-        return nn.utils.get_total_norm(gradients)
+            return nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
+        if not is_logged:
+            return None
+        return nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
 
     def step(self) -> dict[str, float]:
         """Update the weights; return `learning rate/<group>`, as it was for this step.

@@ -1,12 +1,14 @@
 """Figures of steps and epochs, and of the clock."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
 
 from darkroom.tasks.table import TASKS
 from darkroom.training.tensorboard.scalars import Scalars, Throughput, charts
+from darkroom.training.tensorboard.writer import EventWriter
 from tests.training.tensorboard.rig import batch, loop, read, writer
 
 
@@ -30,6 +32,13 @@ def test_a_point_a_step_of_the_optimizer_not_a_batch(tmp_path: Path) -> None:
         "loss/val": [(4, 0.5)],
         "dice/val": [(4, 0.25)],
     }
+
+
+def test_norms_of_the_first_steps_and_of_every_tenth() -> None:
+    scalars = Scalars(cast(EventWriter, None))
+    steps = [0, 1, 999, 1000, 1001, 1009, 1010]
+    logged = [step for step in steps if scalars.logs_gradient_norm(loop(steps=step))]
+    assert logged == [0, 1, 999, 1000, 1010]
 
 
 def test_training_and_validation_share_a_chart() -> None:

@@ -23,11 +23,16 @@ RATE, WAITING = "speed/images per second", "speed/share of time waiting for data
 OF_STEPS = ("epoch", "learning rate")  # in a row of the history, but written step by step
 
 
+# The norm of a gradient costs up to 3 % of a small step: of the first steps each has it.
+NORMS_OF_ALL, NORMS_EVERY = 1000, 10
+
+
 class Scalars(Callback):
     """Writes the metrics of every optimizer step, and those of every epoch.
 
-    Of a step: `loss/step`, `steps/gradient norm`, `steps/learning rate/<group>`. Of an epoch:
-    `<name>/train` and `<name>/val`, for the loss and each metric.
+    Of a step: `loss/step`, `steps/gradient norm` (of every tenth one after 1,000, if nothing is
+    clipped), `steps/learning rate/<group>`. Of an epoch: `<name>/train` and `<name>/val`, for the
+    loss and each metric.
 
     The tab of custom scalars gets a chart a name, with training and validation in it.
     """
@@ -41,6 +46,10 @@ class Scalars(Callback):
             metric = loop.module.metric
             name = None if metric is None else metric.name
             self.events.add(charts(loop.module.task, name), 0)
+
+    def logs_gradient_norm(self, loop: "Loop") -> bool:
+        """Return whether the norm of the step that comes is written."""
+        return loop.steps < NORMS_OF_ALL or loop.steps % NORMS_EVERY == 0
 
     def on_step_end(self, loop: "Loop") -> None:
         """Write the metrics of a step."""
