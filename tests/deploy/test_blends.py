@@ -65,7 +65,7 @@ def test_the_rows_are_those_of_the_pipeline(
     project(tmp_path, kind, method, data=own)
     expected = (tmp_path / f"submissions/{BLENDED}.csv.gz").read_bytes()
     blended = [Predictions(tmp_path / f"data/blends/both/test/fold{k}.arrow") for k in (0, 1)]
-    ids = blended[0].ids()
+    ids = [name for batch in blended[0] for name in batch.ids]
     values = [np.concatenate([some.probabilities for some in each]) for each in blended]
     assert all(value.std() > 0 for value in values)
     for name in ("0", "1"):

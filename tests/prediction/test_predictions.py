@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -48,7 +49,11 @@ def test_what_is_written_is_read(header: Header, tmp_path: Path) -> None:
     parts = batches(header)
     stored = write(tmp_path / "a" / "fold0.arrow", header, parts)
     assert stored.header == header
-    assert stored.ids() == [image_id for part in parts for image_id in part.ids]
+    ids = [image_id for part in parts for image_id in part.ids]
+    assert stored.are_of(ids)
+    assert stored.are_of(pd.DataFrame({"id": ids})["id"])
+    others = [ids[:-1], [*ids, "x"], ids[::-1], ["x", *ids[1:]], []]
+    assert not any(stored.are_of(each) for each in others)
     for expected, got in zip(parts, stored, strict=True):
         assert got.ids == expected.ids
         np.testing.assert_array_equal(got.probabilities, expected.probabilities)
@@ -94,7 +99,8 @@ def test_many_classes_are_halved_and_none_becomes_impossible(tmp_path: Path) -> 
 def test_a_file_may_hold_no_image(tmp_path: Path) -> None:
     header = Header("valid", "binary", (1,), 0)
     stored = write(tmp_path / "a.arrow", header, [])
-    assert (stored.header, stored.ids(), list(stored), stored.take(["a"])) == (header, [], [], {})
+    assert (stored.header, list(stored), stored.take(["a"])) == (header, [], {})
+    assert stored.are_of([])
 
 
 @pytest.mark.parametrize("header", [LABELS, MASKS])

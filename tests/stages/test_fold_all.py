@@ -65,7 +65,7 @@ def test_it_learns_from_every_image_and_validates_none(whole: Path) -> None:
 
 def test_it_predicts_nothing_to_be_scored(whole: Path) -> None:
     valid = Predictions(Path("data/predictions/tiny/valid/foldall.arrow"))
-    assert (valid.header.rows, valid.ids(), list(valid)) == (0, [], [])
+    assert (valid.header.rows, valid.are_of([]), list(valid)) == (0, True, [])
     scores = pd.read_csv("reports/tiny/scores.csv")
     assert len(scores) == 16
     before = {name: Path("reports/tiny", name).read_bytes() for name in PATHS}

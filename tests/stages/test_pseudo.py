@@ -64,7 +64,7 @@ def overwrite(probabilities: Any) -> list[str]:
     shape = (stored.header.rows, *stored.header.shape)
     values = np.asarray(probabilities, np.float32).reshape(shape)
     originals = np.concatenate([batch.originals for batch in stored])
-    ids = stored.ids()
+    ids = [name for batch in stored for name in batch.ids]
     batch = Prediction(ids, values, originals)
     write_predictions(SOURCE, stored.header, lambda _: iter([batch]))
     return ids
@@ -329,7 +329,8 @@ def test_each_fold_takes_the_predictions_of_that_fold(
     taken = []
     for fold in (0, 1):
         path = SOURCE.with_name(f"fold{fold}.arrow")
-        stored, ids = Predictions(path), Predictions(path).ids()
+        stored = Predictions(path)
+        ids = [name for batch in stored for name in batch.ids]
         originals = np.concatenate([batch.originals for batch in stored])
         sure = np.full((5, 3), 1 / 3, np.float32)
         sure[fold] = [0, 1, 0]

@@ -15,7 +15,7 @@ digest of its rows, their place and the header, so that no changed byte is taken
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -320,15 +320,23 @@ class Predictions:
                 raise ValueError(f"columns {schema.to_string(show_schema_metadata=False)}")
             self._schema = schema
 
-    def ids(self) -> list[str]:
-        """Return the ids of the images, in the order of the file.
+    def are_of(self, ids: Collection[str]) -> bool:
+        """Return whether the images are these, in this order.
+
+        Args:
+            ids: A column of a table is compared without a Python object an image.
 
         Raises:
             ArtifactError: The file is damaged.
         """
+        expected, done = pa.array(ids, pa.string()), 0
         with self._reader(included_fields=[0]) as reader:
-            batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
-            return [image_id for batch in batches for image_id in batch.column(0).to_pylist()]
+            for number in range(reader.num_record_batches):
+                names = reader.get_batch(number).column(0)
+                if not names.equals(expected.slice(done, len(names))):
+                    return False
+                done += len(names)
+        return done == len(expected)
 
     def __iter__(self) -> Iterator[Prediction]:
         """Yield the predictions batch by batch, as they were written.

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -71,10 +71,10 @@ class Validation:
         """What the targets are."""
         return self.index.card
 
-    def ids(self, folds: Iterable[int]) -> dict[int, list[str]]:
-        """Return the ids of the images that each fold validates, in order."""
+    def ids(self, folds: Iterable[int]) -> dict[int, Collection[str]]:
+        """Return the ids of the images that each fold validates, in order: columns."""
         train = self.train
-        return {fold: train["id"][train["fold"] == fold].tolist() for fold in folds}
+        return {fold: train["id"][train["fold"] == fold] for fold in folds}
 
 
 def evaluate_predictions(

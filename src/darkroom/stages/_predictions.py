@@ -1,6 +1,6 @@
 """Read kept predictions, and check that they are those that params.yaml and the index ask for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ def read_predictions(
     context: Context,
     part: Part,
     index: Index,
-    ids: Mapping[FoldT, Sequence[str]],
+    ids: Mapping[FoldT, Collection[str]],
     *,
     split_sha256: str | None = None,
     owner: str | None = None,
@@ -50,7 +50,7 @@ def _read(
     part: Part,
     index: Index,
     fold: Fold,
-    ids: Sequence[str],
+    ids: Collection[str],
     split_sha256: str | None,
     owner: str,
 ) -> Predictions:
@@ -75,7 +75,7 @@ def require_of(
     stored: Predictions,
     part: Part,
     index: Index,
-    ids: Sequence[str],
+    ids: Collection[str],
     facts: Mapping[str, object],
     fixes: tuple[str, str],
 ) -> None:
@@ -108,7 +108,7 @@ def require_of(
                 expected=value,
                 fix=fixes[key in ("index", "split")],
             )
-    if stored.ids() != list(ids):
+    if not stored.are_of(ids):
         raise ArtifactError(
             "these predictions are of other images",
             file=stored.path,

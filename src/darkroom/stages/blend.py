@@ -5,7 +5,7 @@ It asks no network, and imports none. Reports and submission are made as those o
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def _read(
     context: Context,
     part: Part,
     index: Index,
-    ids: Mapping[FoldT, Sequence[str]],
+    ids: Mapping[FoldT, Collection[str]],
     split_sha256: str | None,
 ) -> dict[FoldT, list[Predictions]]:
     """Return by fold the predictions of each member."""

@@ -18,7 +18,7 @@ def run(context: Context) -> None:
     name, paths = context.name, context.paths
     index = read_index(paths.index, paths.card)
     card = index.card
-    ids = index.rows.loc[index.rows["part"] == "test", "id"].tolist()
+    ids = index.rows.loc[index.rows["part"] == "test", "id"]
     predictions = read_predictions(context, "test", index, dict.fromkeys(context.folds, ids))
     file = require(paths.decision, "evaluate", name)
     decision = read_decision(file, name, card.task, max(1, len(card.targets)))

@@ -1,6 +1,6 @@
 """What a page looks at besides the finished reports: the index, images, and kept predictions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -103,7 +103,7 @@ def read_evidence(context: Context) -> Evidence:
     index = replace(index, card=with_names(index.card, paths.class_names))
     train, split = read_train(paths.inputs, index)
     shards, _ = read_part(paths.inputs, index, "train")
-    ids = {fold: train["id"][train["fold"] == fold].tolist() for fold in context.validated_folds}
+    ids = {fold: train["id"][train["fold"] == fold] for fold in context.validated_folds}
     if context.blend is None:
         predictions = read_predictions(context, "valid", index, ids, split_sha256=split)
     else:
@@ -114,7 +114,7 @@ def read_evidence(context: Context) -> Evidence:
 
 
 def _read_blended(
-    context: Context, index: Index, ids: Mapping[int, Sequence[str]], split: str
+    context: Context, index: Index, ids: Mapping[int, Collection[str]], split: str
 ) -> dict[int, Predictions]:
     predictions, fix = {}, "run `dvc repro blend`"
     for fold, expected in ids.items():
