@@ -1,5 +1,6 @@
 """A table of training images and one to predict: ids, paths, targets, masks; what is refused."""
 
+import gc
 import shlex
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,13 @@ import numpy as np
 import pytest
 
 from darkroom.errors import DarkroomError, DataError, ParamsError
+from darkroom.index.assembly import part
 from darkroom.index.assembly.build import build_index
 from darkroom.index.table import Index
 from darkroom.params.data import Data
 from darkroom.raw.archives import Archives
 from darkroom.raw.sources.required import required_files
+from darkroom.raw.tables import Table, read_table
 from tests.support.packed import zip_of
 from tests.support.realdata import REALDATA, needs_realdata
 
@@ -63,6 +66,30 @@ def test_multiclass(tmp_path: Path) -> None:
     assert np.isnan(index.rows["label"].tolist()[3:]).all()
     assert index.card.declared == {"train images": 3, "test images": 2}
     assert (index.card.keys, index.card.header) == (("{id}",), ("id", "label"))
+
+
+def test_parts_of_one_table_read_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw(tmp_path, ["dog", "cat", "dog", "cat"])
+    names: list[str] = []
+
+    def counted(archives: Archives, name: str, **options: Any) -> Table:
+        names.append(name)
+        return read_table(archives, name, **options)
+
+    monkeypatch.setattr(part, "read_table", counted)
+    parts = {
+        "train": TRAIN | {"where": {"img": ["000", "001"]}},
+        "valid": {"where": {"img": "002"}},
+        "test": TRAIN | {"where": {"img": "003"}},
+    }
+    index = index_of(tmp_path, **parts)
+    assert index.rows["id"].tolist() == ["000", "001", "002", "003"]
+    assert index.rows["official"].tolist() == ["train", "train", "valid", "test"]
+    assert names == ["train.csv"]
+    assert gc.isenabled()
+    other = TRAIN | {"table": {"table": "train.csv", "columns": ["img", "label", "car"]}}
+    index_of(tmp_path, **(parts | {"test": other | {"where": {"img": "003"}}}))
+    assert names == ["train.csv"] * 3
 
 
 def test_columns_by_position_and_a_group(tmp_path: Path) -> None:

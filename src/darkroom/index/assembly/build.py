@@ -1,6 +1,8 @@
 """Build the index of a competition from its raw files and its data section."""
 
-from collections.abc import Collection, Sequence
+import gc
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pandas as pd
@@ -17,7 +19,8 @@ from darkroom.index.assembly.class_names import class_names
 from darkroom.index.assembly.counts import count_shared_files, declared_counts
 from darkroom.index.assembly.gather import Gathered, gather, label_vocabulary
 from darkroom.index.assembly.masks import mask_cells, refuse_masks_of_two_parts
-from darkroom.index.assembly.part import Part, read_part, stems
+from darkroom.index.assembly.part import Part, Tables, read_part
+from darkroom.index.assembly.pictures import stems
 from darkroom.index.assembly.rows import assemble_index, image_rows
 from darkroom.index.assembly.sample import Sample, key_templates, read_sample
 from darkroom.index.assembly.targets import (
@@ -37,6 +40,19 @@ from darkroom.raw.images.cells import PixelCells
 Images = dict[str, tuple[Part, Gathered]]
 
 
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leave the garbage collector off: it would walk millions of rows again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@_no_collection()
 def build_index(archives: Archives, data: Data) -> Index:
     """Return the index; every path is checked, every target read, what is left out counted.
 
@@ -46,12 +62,19 @@ def build_index(archives: Archives, data: Data) -> Index:
         ParamsError: Keys of the section do not fit the files.
     """
     rows = part_rows(data)
+    tables: Tables = {}
     own = {"train": data.train, "valid": data.valid or data.train, "test": data.test}
-    parts = {"train": read_part(archives, "train", rows["train"], own["train"].model_fields_set)}
+    parts = {
+        "train": read_part(
+            archives, "train", rows["train"], own["train"].model_fields_set, tables=tables
+        )
+    }
     cells = parts["train"].pictures.cells
     if "valid" in rows:
         fields_set = own["valid"].model_fields_set
-        parts["valid"] = read_part(archives, "valid", rows["valid"], fields_set, None, cells)
+        parts["valid"] = read_part(
+            archives, "valid", rows["valid"], fields_set, None, cells, tables
+        )
     parts = _with_paths_as_ids(parts)
     parts = {
         key: _without_unknown(with_target_columns(part, data), data) for key, part in parts.items()
@@ -61,8 +84,11 @@ def build_index(archives: Archives, data: Data) -> Index:
     if sample is not None and sample.labels:
         labels = sample.labels
     table = None if sample is None else sample.table
-    test = read_part(archives, "test", rows["test"], data.test.model_fields_set, table, cells)
+    test = read_part(
+        archives, "test", rows["test"], data.test.model_fields_set, table, cells, tables
+    )
     parts["test"] = with_target_columns(test, data)
+    tables.clear()
     images = {key: (part, gather(part)) for key, part in parts.items()}
     if sample is not None:
         images["test"] = _in_order(*images["test"], sample)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import translate
 
 from darkroom.errors import DataError, ParamsError
-from darkroom.index.assembly.pictures import Pictures, find_pictures, nearest_file
+from darkroom.index.assembly.pictures import Pictures, find_pictures, nearest_file, stems
 from darkroom.index.card import BY_WHERE, OTHER_SUFFIX, WITHOUT_IMAGE
 from darkroom.params.data import Rows, TableFile, target_columns
 from darkroom.raw.archives import Archives
@@ -22,6 +22,8 @@ SAMPLE_ID = "*id"  # of the ids in the sample submission
 _FRACTION = re.compile(r"(?<=[0-9])\.0+$")  # pandas writes 1.0 where a column has a gap
 
 Counts = Counter[str]
+Tables = dict[str, Table]
+"""Tables, joined, by the keys that name them: parts often have one in common."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def read_part(
     own: Collection[str],
     sample: Table | None = None,
     cells: PixelCells | None = None,
+    tables: Tables | None = None,
 ) -> Part:
     """Return the rows of a part, those left out counted.
 
@@ -82,6 +85,7 @@ def read_part(
         sample: The sample submission with its ids in `SAMPLE_ID`, whose rows a part without a
             table and files has.
         cells: The columns and shape of pixels in train, for another part.
+        tables: Those that other parts have read; this part's is added.
 
     Raises:
         DataError: A file, column or cell does not fit; the message names table and row.
@@ -89,7 +93,8 @@ def read_part(
     """
     counts = Counts()
     is_sample = rows.table is None and rows.files is None
-    whole, blank = _read_rows(archives, key, rows, sample, counts)
+    table = read_tables(archives, rows, {} if tables is None else tables)
+    whole, blank = _joined_rows(archives, key, rows, table, sample, counts)
     is_pixels = rows.pixels is not None
     positions = {line: place for place, line in enumerate(whole.lines)} if is_pixels else {}
     table, blank = _with_cells(whole, blank, key, rows, counts, is_own="cells" in own)
@@ -144,32 +149,37 @@ def fields(column: int | str | None, key: str) -> list[str]:
     return [] if column is None else [str(column)]
 
 
-def read_tables(archives: Archives, rows: Rows) -> Table | None:
-    """Return a part's table, joined of several; columns of pixels are left out."""
+def read_tables(archives: Archives, rows: Rows, known: Tables) -> Table | None:
+    """Return a part's table, joined of several, without pixels: from `known`, or added to it."""
     if rows.table is None:
         return None
+    keys = repr((rows.table, rows.pixels))
+    if keys in known:
+        return known[keys]
     listed = rows.table if isinstance(rows.table, list) else [rows.table]
     pixels = [rows.pixels] if isinstance(rows.pixels, str) else rows.pixels or []
     tables = []
     for entry in listed:
         named = entry if isinstance(entry, TableFile) else TableFile(table=entry)
-        tables.append(
-            read_table(
-                archives,
-                named.table,
-                delimiter=named.delimiter,
-                columns=named.columns,
-                leave_out=tuple(pixels),
-            )
-        )
-    return join_tables(tables)
+        tables.append(_read_table(archives, named, tuple(pixels)))
+    known[keys] = join_tables(tables)
+    return known[keys]
 
 
-def _read_rows(
-    archives: Archives, key: str, rows: Rows, sample: Table | None, counts: Counts
+def _read_table(archives: Archives, named: TableFile, leave_out: tuple[str, ...]) -> Table:
+    delimiter, columns, name = named.delimiter, named.columns, named.table
+    return read_table(archives, name, delimiter=delimiter, columns=columns, leave_out=leave_out)
+
+
+def _joined_rows(
+    archives: Archives,
+    key: str,
+    rows: Rows,
+    table: Table | None,
+    sample: Table | None,
+    counts: Counts,
 ) -> tuple[Table, frozenset[int]]:
     """Return the part's rows, and the positions of files that no row of the table names."""
-    table = read_tables(archives, rows)
     if table is not None and table.encoding != "utf-8":
         counts[f"{key} rows read as {table.encoding}"] += len(table.rows)
     if rows.files is None:
@@ -346,18 +356,6 @@ def _ids(key: str, rows: Rows, table: Table, pictures: Pictures) -> list[str]:
         (name,) = names
         return table.column(int(name) if name.isdecimal() else name, f"data.{key}.image")
     return stems(pictures.images)
-
-
-def stems(images: Sequence[str]) -> list[str]:
-    """Return the file names without suffix, of the first plane where an image has several."""
-    return [_stem(image.split('"')[1] if image[:1] == "[" else image) for image in images]
-
-
-def _stem(path: str) -> str:
-    """Return what `PurePosixPath(path).stem` is, ten times as fast."""
-    name = path.rpartition("/")[2]
-    stem, _, suffix = name.rpartition(".")
-    return stem if stem and suffix else name
 
 
 def _groups(key: str, rows: Rows, table: Table, counts: Counts, *, is_own: bool) -> list[str]:
