@@ -59,6 +59,63 @@ def test_an_invalid_params_yaml_is_wrong(capsys: pytest.CaptureFixture[str]) -> 
     assert text.endswith("\n1 to be mended\n")
 
 
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to itself"])
+def test_a_params_yaml_that_is_no_file_is_wrong(kind: str) -> None:
+    path = Path("params.yaml")
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(path)
+    assert doctor.project().is_fault
+
+
+def report(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return what is wrong; each other line must be there too."""
+    assert main.main(["doctor"]) == 5
+    out, err = capsys.readouterr()
+    assert err == ""
+    for topic in ("libraries", "git", "DVC", "Kaggle", "params.yaml"):
+        assert f"  {topic} " in out
+    return [line for line in out.splitlines() if line.startswith("WRONG")]
+
+
+def test_a_cache_that_may_not_be_looked_into_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exists = Path.exists
+
+    def refuse(path: Path) -> bool:
+        if path.name == "cache":
+            raise PermissionError(13, "Permission denied")
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    (line,) = report(capsys)
+    assert "cache: [Errno 13] Permission denied" in line
+
+
+def test_a_home_that_is_not_there_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DARKROOM_CACHE", "~nosuch/x")
+
+    def fail(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", fail)
+    cache, account = report(capsys)
+    assert "it cannot be looked at: there is no such user, so no home folder" in cache
+    assert "WRONG  Kaggle         it cannot be looked at: Could not" in account
+
+
+def test_words_of_a_program_may_be_of_any_encoding(bare: Path) -> None:
+    program(bare / "bin", "nvidia-smi", "printf 'H200 \\377, 9.0\\n'")
+    gpu, *_ = doctor.graphics()
+    assert gpu == Finding("GPU", "H200 \ufffd, 9.0")
+
+
 def test_a_valid_project_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     assert doctor.project() == Finding("params.yaml", "valid: carvana, celeba, banknotes")

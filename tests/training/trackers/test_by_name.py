@@ -168,3 +168,15 @@ def test_a_package_that_is_missing_is_named(folder: Path, monkeypatch: pytest.Mo
     with pytest.raises(ParamsError, match="pip install mlflow-skinny alembic sqlalchemy`"):
         trackers(["mlflow"], folder, FACTS)
     assert trackers([], folder, FACTS) == []
+
+
+@pytest.mark.parametrize("fault", ["raise AttributeError('np.float_')", "raise SystemExit(3)"])
+def test_a_package_that_fails_to_be_imported_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    (tmp_path / "wandb.py").write_text(fault)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    with pytest.raises(ParamsError, match="wandb can't be imported") as caught:
+        trackers(["wandb"], tmp_path, FACTS)
+    assert "np.float_" in str(caught.value) or "SystemExit: 3" in str(caught.value)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,14 +79,28 @@ def _findings() -> Iterator[Finding]:
     yield Finding("Darkroom", f"{version_of('darkroom')}, {PACKAGE}")
     yield Finding("Python", f"{platform.python_version()}, {sys.executable}")
     yield Finding("system", f"{platform.platform()}, {cores()} cores{_memory()}")
-    yield from libraries()
-    yield from extras()
-    yield from graphics()
-    yield from disks(Path(), cache_root())
-    yield from shared_memory(Path("/dev/shm"))
-    yield from programs()
-    yield kaggle_account(os.environ, Path("~/.kaggle").expanduser())
-    yield project()
+    checks: dict[str, Callable[[], Iterable[Finding]]] = {
+        "libraries": libraries,
+        "extras": extras,
+        "GPU": graphics,
+        "disk": lambda: disks(Path()),
+        "cache": lambda: disks(cache_root()),
+        "shared memory": lambda: shared_memory(Path("/dev/shm")),
+        "programs": programs,
+        "Kaggle": lambda: [kaggle_account(os.environ, Path("~/.kaggle").expanduser())],
+        "params.yaml": lambda: [project()],
+    }
+    for topic, findings in checks.items():
+        yield from _or_why_not(topic, findings)
+
+
+def _or_why_not(topic: str, findings: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """Yield findings; what keeps them from being looked at is one of its own."""
+    try:
+        yield from findings()
+    except (DarkroomError, OSError, RuntimeError, ValueError) as error:
+        fix = "mend this, and run `darkroom doctor` again"
+        yield Finding(topic, f"it cannot be looked at: {one_line(error)}", fix, is_fault=True)
 
 
 def _memory() -> str:
@@ -171,7 +185,9 @@ def _cuda_of_torch() -> str | None:
 def _output(*command: str, timeout: float = 10) -> tuple[int, str]:
     """Return a program's exit code and what it printed, warnings and errors only if it failed."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=timeout
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return 1, str(error)
     return done.returncode, (done.stdout if done.returncode == 0 else done.stderr).strip()
@@ -180,9 +196,9 @@ def _output(*command: str, timeout: float = 10) -> tuple[int, str]:
 def disks(*folders: Path) -> Iterator[Finding]:
     """Yield whether folders can be written to, and how much room there is."""
     for folder in folders:
-        absolute = folder.absolute()
-        there = next(path for path in (absolute, *absolute.parents) if path.exists())
+        there = absolute = folder.absolute()
         try:
+            there = next(path for path in (absolute, *absolute.parents) if path.exists())
             with tempfile.TemporaryFile(dir=there):
                 pass
         except OSError as error:
@@ -247,7 +263,7 @@ def kaggle_account(environment: Mapping[str, str], folder: Path) -> Finding:
 
 def project() -> Finding:
     """Return whether params.yaml stands here, and is valid."""
-    if not Path(PARAMS).is_file():
+    if not os.path.lexists(PARAMS):
         fix = "`darkroom new FOLDER` makes a project"
         return Finding("params.yaml", "none in this folder", fix)
     from darkroom.params import file  # noqa: PLC0415  (what stands above needs none)

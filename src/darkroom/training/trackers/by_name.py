@@ -65,6 +65,13 @@ def _package(name: str) -> Any:
             found=error,
             fix=f"run `pip install {packages}`, or remove {name} from train.loggers",
         ) from error
+    except (Exception, SystemExit) as error:  # of an old release beside a newer numpy, say
+        packages = " ".join(EXTRAS[name].values())
+        raise ParamsError(
+            f"train.loggers: the package {name} can't be imported",
+            found=f"{type(error).__name__}: {error}",
+            fix=f"run `pip install --upgrade {packages}`, or remove {name} from train.loggers",
+        ) from error
 
 
 class Tracker(Callback, ABC):
