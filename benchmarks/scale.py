@@ -37,7 +37,7 @@ VERBS = (
     *("predict", "evaluate", "submission", "check"),
 )
 BY_FOLD = ("fold", "train")
-ROWS, QUICK_ROWS = {"table": 64_000, "celeba": 16_000}, 1_600
+ROWS, QUICK_ROWS = {"table": 32_000, "celeba": 8_000}, 1_600
 CLASSES = 7
 EXPONENT, GROWTH, MEMORY_MB = 1.05, 1.10, 300
 _LEAST_S = 0.3  # a smaller difference between two sizes is noise

@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     choices = parser("startup", __doc__)
     choices.add_argument("--verbs", nargs="+", choices=list(NEEDS), default=list(NEEDS))
-    choices.add_argument("--rounds", type=int, default=3)
+    choices.add_argument("--rounds", type=int, default=2)
     options = choices.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         rounds = 1 if options.quick else options.rounds
