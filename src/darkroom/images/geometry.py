@@ -10,7 +10,8 @@ Coordinates use half-pixel centres: the pixel (row, column) covers the square fr
 OpenCV is set up here, once: every other module takes `cv2` from this one.
 """
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import cv2 as cv2
@@ -94,6 +95,9 @@ def fit_placement(height: int, width: int, to_height: int, to_width: int, fit: F
     return Placement(stored, source)
 
 
+_placement = lru_cache(maxsize=1024)(fit_placement)  # pictures of a data set have few sizes
+
+
 def sufficient_size(
     height: int, width: int, to_height: int, to_width: int, fit: Fit
 ) -> tuple[int, int]:
@@ -101,7 +105,7 @@ def sufficient_size(
 
     For `decode_image(..., at_least=...)`.
     """
-    placement = fit_placement(height, width, to_height, to_width, fit)
+    placement = _placement(height, width, to_height, to_width, fit)
     rows = -(-height * placement.stored.height // placement.source.height)
     columns = -(-width * placement.stored.width // placement.source.width)
     return min(rows, height), min(columns, width)
@@ -140,14 +144,15 @@ def fit_image(
         ValueError: `pixels` is no such copy of `original`, or smaller than suffices.
     """
     original = original or (pixels.shape[0], pixels.shape[1])
-    placement = fit_placement(*original, height, width, fit)
+    placement = _placement(*original, height, width, fit)
     source, divisor = placement.source, _divisor(original, (pixels.shape[0], pixels.shape[1]))
     if source.top % divisor or source.left % divisor:
         raise ValueError(f"decoded at 1/{divisor}, which is less than suffices")
     if any(edge % divisor for edge in (source.top, source.left, source.height, source.width)):
         resized = _resize_reduced(pixels, source, divisor, placement.stored)
     else:
-        whole = Box(*(edge // divisor for edge in astuple(source)))
+        edges = (source.top, source.left, source.height, source.width)
+        whole = Box(*(edge // divisor for edge in edges))
         resized = _resize(pixels[whole.slices], placement.stored.height, placement.stored.width)
     return _placed(resized, placement.stored, height, width)
 
@@ -157,7 +162,7 @@ def fit_mask(mask: Pixels, height: int, width: int, fit: Fit) -> Pixels:
 
     A pixel is 1 where at least half of its area was.
     """
-    placement = fit_placement(mask.shape[0], mask.shape[1], height, width, fit)
+    placement = _placement(mask.shape[0], mask.shape[1], height, width, fit)
     source = mask[placement.source.slices]
     if source.shape == (placement.stored.height, placement.stored.width):
         return _placed(source, placement.stored, height, width)
