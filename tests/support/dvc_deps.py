@@ -1,7 +1,8 @@
 """Write the code dependencies of dvc.yaml: `make deps`.
 
 A stage depends on the files that its module imports, directly or not. Where these are most of the
-Python files of a folder, the folder is the entry; elsewhere single files are.
+Python files of a folder, the folder is the entry; elsewhere single files are. A folder with a wing
+of which a stage imports nothing is no entry: an edit there would rerun it for nothing.
 """
 
 import re
@@ -35,10 +36,16 @@ def _below(folder: Path, closure: Collection[Path]) -> Iterator[Path]:
         elif path.is_dir():
             files = [file for file in path.rglob("*.py") if has_code(file)]
             imported = [file for file in files if file in closure]
-            if imported and len(imported) >= MOST * len(files):
+            has_all_wings = _wings(path, imported) == _wings(path, files)
+            if imported and has_all_wings and len(imported) >= MOST * len(files):
                 yield path
             elif imported:
                 yield from _below(path, closure)
+
+
+def _wings(folder: Path, files: Collection[Path]) -> set[str]:
+    """Return the subfolders of a folder that some of its files lie in."""
+    return {file.relative_to(folder).parts[0] for file in files if file.parent != folder}
 
 
 def rewritten(text: str) -> str:

@@ -115,6 +115,16 @@ def test_no_code_entry_is_idle(name: str, stage: dict[str, Any]) -> None:
     assert len(set(code)) == len(code)
 
 
+def test_no_code_entry_has_a_wing_that_is_idle(name: str, stage: dict[str, Any]) -> None:
+    """An edit of what only draws would rerun what fetches."""
+    closure = fingerprint.import_closure(f"darkroom.stages.{name}")
+    _, code = _deps(stage)
+    for entry in code:
+        wings = (file.parent for file in (ROOT / entry).rglob("*.py") if fingerprint.has_code(file))
+        for wing in wings:
+            assert any(file.is_relative_to(wing) for file in closure), wing
+
+
 def test_dvc_yaml_is_as_make_deps_writes_it() -> None:
     text = (ROOT / "dvc.yaml").read_text()
     assert dvc_deps.rewritten(text) == text, "run: make deps"
@@ -264,8 +274,9 @@ def test_a_stage_depends_on_the_sections_that_it_declares_alone(
         ("params/preprocess.py", {"params", "preprocess", "train"}),  # model.json names it
         ("params/file.py", {"params"}),
         ("params/rules/lists.py", {"params"}),
-        ("prediction/networks/tta.py", {"predict", "blend"}),
-        ("prediction/networks/tiles.py", {"predict", "blend"}),
+        ("prediction/networks/tta.py", {"predict"}),
+        ("prediction/networks/tiles.py", {"predict"}),
+        ("index/audit/contact_sheet.py", {"audit"}),
         ("prediction/deciding.py", {"evaluate", "submission", "blend"}),
     ],
 )
