@@ -16,7 +16,7 @@ from darkroom.tasks.metrics.own import own_digests
 def run(context: Context) -> None:
     """Write a competition's submission, and its scores if the answers are known."""
     name, paths = context.name, context.paths
-    index = read_index(paths.index, paths.card)
+    index = read_index(paths.index, paths.card, ("id", "part"))
     card = index.card
     ids = index.rows.loc[index.rows["part"] == "test", "id"]
     predictions = read_predictions(context, "test", index, dict.fromkeys(context.folds, ids))
