@@ -210,3 +210,16 @@ def test_any_chain_of_merges_is_read_as_dvc_reads_it(
     values = parse_mapping(text, file="params.yaml")
     assert values == parse_yaml(text, "params.yaml")
     assert list(values.values()) == expected
+
+
+def test_a_file_that_may_not_be_read_says_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yaml").write_text("a: 1\n")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ParamsError, match=r"to do: .*chmod u\+r"):
+        document.read_mapping(tmp_path / "a.yaml")

@@ -4,6 +4,7 @@ DVC reads params.yaml with ruamel.yaml, which knows YAML 1.2: `no` is a text, `0
 `1e-4` a number. With another parser a stage could run with other values than DVC has recorded.
 """
 
+import errno
 import re
 import stat
 import warnings
@@ -95,7 +96,8 @@ def read_text(path: Path) -> str:
             "it can't be read", file=path, found=error, expected="a text in UTF-8"
         ) from error
     except OSError as error:
-        raise ParamsError("it can't be read", file=path, found=error.strerror) from error
+        fix = f"let yourself read it: chmod u+r {path}" if error.errno == errno.EACCES else None
+        raise ParamsError("it can't be read", file=path, found=error.strerror, fix=fix) from error
 
 
 def parse_mapping(text: str, *, file: object) -> dict[str, Any]:

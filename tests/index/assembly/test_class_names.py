@@ -66,6 +66,10 @@ def test_names_that_are_no_class_or_of_two_are_refused(tmp_path: Path) -> None:
     words = refused(tmp_path, ParamsError, names={0: "note", 2: "note"})
     assert "found: 'note' for 0, 2" in words
     assert "found: '1' for 0, 1" in refused(tmp_path, ParamsError, names={0: "1"})
+    alike = {0: "caf\u00e9", 1: "cafe\u0301"}, {0: "x", 1: "  x "}, {0: "x", 1: "x\u200b"}
+    for names in alike:
+        assert "for 0, 1" in refused(tmp_path, ParamsError, names=names)
+    assert "found: '' for 1" in refused(tmp_path, ParamsError, names={1: "\u200b"})
 
 
 def test_names_stand_in_a_file_of_their_own(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The names that people read in place of the classes that the submission writes: 5 euros for 0."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
 
@@ -30,7 +31,7 @@ def class_names(data: Data, train: Part, classes: Sequence[str]) -> tuple[str, .
         return ()
     labels = frozenset(classes)
     if isinstance(data.names, dict):
-        named = {str(label): str(name) for label, name in data.names.items()}
+        named = {str(label): str(name).strip() for label, name in data.names.items()}
         if unknown := [label for label in named if label not in labels]:
             near = nearest_name(unknown[0], classes)
             raise ParamsError(
@@ -42,10 +43,11 @@ def class_names(data: Data, train: Part, classes: Sequence[str]) -> tuple[str, .
     else:
         named = _names_in_table(data, train, labels)
     names = tuple(named.get(label, label) for label in classes)
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1 or "" in names:
+    looks = [_look(name) for name in names]
+    name, count = Counter(looks).most_common(1)[0]
+    if count > 1 or "" in looks:
         name = name if count > 1 else ""
-        several = [label for label, each in zip(classes, names, strict=True) if each == name]
+        several = [label for label, look in zip(classes, looks, strict=True) if look == name]
         raise ParamsError(
             f"{KEY}: a class has the name of another, or none",
             found=f"{name!r} for {', '.join(several)}",
@@ -53,6 +55,12 @@ def class_names(data: Data, train: Part, classes: Sequence[str]) -> tuple[str, .
             fix=f"name another column, or write them: {KEY}: {{{several[0]}: ...}}",
         )
     return names
+
+
+def _look(name: str) -> str:
+    """Return what the eye sees of a name: no invisible characters, and one é for both spellings."""
+    shown = "".join(each for each in name if unicodedata.category(each) != "Cf")
+    return unicodedata.normalize("NFC", shown).strip()
 
 
 def _names_in_table(data: Data, train: Part, classes: Collection[str]) -> dict[str, str]:
