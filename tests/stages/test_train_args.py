@@ -14,6 +14,7 @@ from darkroom.params.model import SmallCnn, UNet
 from darkroom.params.train import Train
 from darkroom.stages import _train_args
 from darkroom.stages._sampling import train_masks
+from darkroom.store.loader import BatchDataset
 from darkroom.store.shard import ShardFormat
 from darkroom.store.store import Store, StoredImage, pack_image, pack_mask, shard_name, write_shard
 from darkroom.tasks.losses.build import WeightedLoss
@@ -62,6 +63,32 @@ def test_validation_has_a_quarter_of_the_loader_processes(
     train = Train(epochs=1, batch_size=2, lr=0.1, workers=workers)
     loaders = _train_args.train_loaders(store, [0, 1], [2, 3], None, train, Card("segmentation"), 1)
     assert [each.num_workers for each in loaders] == [workers, validation]
+
+
+@pytest.mark.parametrize(
+    ("choices", "changes"),
+    [
+        ({"augment": "none"}, False),
+        ({"augment": []}, False),
+        ({"augment": "flip"}, True),
+        ({"augment": "none", "erase": 0.5}, True),
+        ({"augment": "none", "crop": [8, 8]}, True),
+        ({"augment": "none", "copy_paste": 0.5}, True),
+    ],
+    ids=str,
+)
+def test_pictures_that_nothing_changes_are_not_augmented(
+    tmp_path: Path, choices: dict[str, Any], changes: bool
+) -> None:
+    train = Train(epochs=1, batch_size=2, lr=0.1, workers=0, **choices)
+    card = Card("segmentation", classes=("disc",))
+    first, second = _train_args.train_loaders(
+        discs(tmp_path, 4), [0, 1], [2, 3], None, train, card, 1
+    )
+    assert isinstance(first.dataset, BatchDataset)
+    assert isinstance(second.dataset, BatchDataset)
+    assert (first.dataset.augment is not None) == changes
+    assert second.dataset.augment is None
 
 
 def test_the_metric_of_the_judge_compares_epochs() -> None:

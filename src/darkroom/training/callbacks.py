@@ -29,7 +29,8 @@ class Callback:
 
     A callback must not draw random numbers nor change the network, so that a training has the same
     bits without it. What it holds between two epochs belongs in `state_dict`: a resumed training
-    would lack it.
+    would lack it. While features of a frozen backbone are kept, they are a batch's `images`:
+    `Batch.picture` returns a picture all the same.
     """
 
     def on_train_start(self, loop: "Loop") -> None:

@@ -1,5 +1,7 @@
 """Kept features: the same bits as recomputed ones, whatever interrupts, and only where they may."""
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,30 @@ def test_killed_while_computing(
     assert outcome(run(tmp_path / "killed", FROZEN)) == whole
     computed = len(reads) - 1 - EPOCHS  # but for the last batch of each epoch
     assert computed == 1 + 6 + 2 - part
+
+
+def test_terminated_while_computing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = outcome(run(tmp_path / "whole", FROZEN))
+    append = Journal.append
+
+    def terminated(self: Journal, data: bytes) -> None:
+        append(self, data)
+        if len(self) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as within:
+        within.setattr(Journal, "append", terminated)
+        with pytest.raises(SystemExit) as caught:
+            run(tmp_path / "ended", FROZEN)
+    assert caught.value.code == 143
+    assert len(Journal(tmp_path / "ended" / "work" / "features.bin")) == 3
+    assert outcome(run(tmp_path / "ended", FROZEN)) == whole
+
+
+@pytest.mark.slow
+def test_loader_processes_read_the_same(tmp_path: Path) -> None:
+    alone = outcome(run(tmp_path / "alone", FROZEN))
+    assert outcome(run(tmp_path / "several", FROZEN, workers=2)) == alone
 
 
 @pytest.mark.parametrize(
