@@ -55,12 +55,13 @@ def test_it_learns_from_every_image_and_validates_none(whole: Path) -> None:
     assert [(each["train"], each["validate"]) for each in counts] == [(8, 8), (16, 0)]
     sizes = {k: len(saved.read_images(Path(f"models/tiny/fold{k}"))[0]) for k in (0, 1, "all")}
     assert sizes == {0: 8, 1: 8, "all": 16}
-    history = pd.read_csv("reports/tiny/history/foldall.csv", float_precision="round_trip")
+    history = pd.read_csv("reports/tiny/history/foldall.csv")
     assert not history.filter(like="/val").shape[1]
     assert {"epoch", "loss/train", "learning rate"} <= set(history)
     model = saved.load_model(Path("models/tiny/foldall"))[1]
     assert model["fold"] == "all"
-    assert model["metrics"] == history.iloc[-1].to_dict()
+    # The oldest pandas reads a number to its last digit but one.
+    assert model["metrics"] == pytest.approx(history.iloc[-1].to_dict(), rel=1e-14)
 
 
 def test_it_predicts_nothing_to_be_scored(whole: Path) -> None:
