@@ -153,6 +153,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     choices.add_argument("--epochs", type=int, default=4, help="(default 4)")
     choices.add_argument("--rounds", type=int, default=1, help="(default 1)")
     options = choices.parse_args(arguments)
+    torch.set_num_threads(
+        1
+    )  # with more, a feature's last digits may depend on its place in a batch
     sizes = {name: getattr(options, name) for name in ("side", "images", "batch", "epochs")}
     if options.quick:
         sizes = {"side": 32, "images": 20, "batch": 4, "epochs": 3}

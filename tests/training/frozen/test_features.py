@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,15 @@ from tests.support.noise import noisy
 
 FROZEN: dict[str, Any] = {"freeze": "backbone"}
 THAWED = FROZEN | {"epochs": 4, "unfreeze_epoch": 4}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """With several, a feature's last digits may depend on its place in a batch."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class Watch(Callback):

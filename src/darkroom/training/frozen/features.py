@@ -2,9 +2,11 @@
 
 With a frozen backbone and no augmentation each epoch would compute the same features. Here they
 are computed once, into a file beside the checkpoint, and an epoch trains and validates the layers
-after the backbone alone, to the same bits. What an image's features are depends on how many images
-are in the batch, as kernels add up in another order, but not on which (measured on CPUs; see
-docs/performance.md). So they are computed in batches of the size in which they are used.
+after the backbone alone. What an image's features are depends on how many images are in the batch,
+as kernels add up in another order; so they are computed in batches of the size in which they are
+used. With one thread on a CPU they do not depend on which images those are, and the result has the
+same bits; with several threads the last digits may differ (docs/performance.md). What is computed,
+and in which batches, follows from the arguments alone: a training repeats and resumes to its bits.
 """
 
 import hashlib
