@@ -1,6 +1,6 @@
 """Which files of a source a competition needs: those that its section names.
 
-Apart from what reads them: fetch needs the names alone, and starts in half of the time without
+Apart from what reads them: fetch needs the names alone, and starts sooner without
 pandas.
 """
 
