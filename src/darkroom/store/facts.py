@@ -7,6 +7,7 @@ columns, and thumbnails by blocks: nothing grows with what is not asked for.
 
 import builtins
 import mmap
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -186,7 +187,7 @@ class Thumbs:
         """Return uint8 (rows, 256) of a slice without a step, or of positions."""
         if isinstance(rows, slice):
             pixels = self._rows(np.arange(*rows.indices(len(self))))
-            if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+            if sys.platform != "win32":  # which has no such advice
                 self._map.madvise(mmap.MADV_DONTNEED)
             return pixels
         return self._rows(rows)
