@@ -93,13 +93,13 @@ SCHEMA = pa.schema(
 
 @contextmanager
 def write_facts(path: Path) -> Iterator[Callable[[ImageFacts], None]]:
-    """Yield what adds a row to a new file of facts.
-
-    The file is written in place: whoever reads it first compares it with a digest.
-    """
-    files.make_folder(path.parent)
+    """Yield what adds a row to a new file of facts, which is written atomically."""
     rows: list[ImageFacts] = []
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
+    with (
+        files.atomic_write(path) as unfinished,
+        pa.OSFile(str(unfinished), "wb") as file,
+        pa.ipc.new_file(file, SCHEMA) as writer,
+    ):
 
         def flush() -> None:
             columns = [[getattr(row, name) for row in rows] for name in SCHEMA.names]
