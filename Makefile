@@ -103,7 +103,7 @@ format: install ## Format the code and mend what the linter can
 
 # A file a question; each prints ours, the peers, the limit, and which goals are met.
 BENCHMARKS := loader loader_augmented celeba preprocess index_audit startup dvc submission rle \
-  evaluate_predict augment alignment threshold_edit scale
+  evaluate_predict train_step frozen augment alignment threshold_edit scale
 
 bench: install ## Measure speed beside other tools and beside the machine's limits; BENCHMARKS=loader for one
 	for name in $(BENCHMARKS); do echo "== $$name"; python -m benchmarks.$$name || exit 1; done
