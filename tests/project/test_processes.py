@@ -195,6 +195,13 @@ def test_an_error_in_a_thread_comes_in_its_turn() -> None:
         next(results)
 
 
+def test_a_handler_that_is_not_of_python_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signal.getsignal", lambda _: None)
+    monkeypatch.setattr("signal.signal", None)  # would raise, as it does for None
+    with processes.exit_on_signals():
+        pass
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_becomes_an_exit_unless_it_is_ignored(number: signal.Signals) -> None:
     before = signal.getsignal(number)

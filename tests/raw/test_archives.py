@@ -3,10 +3,11 @@ import os
 import pickle
 import struct
 import tarfile
+import time
 import unicodedata
 import zipfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -357,6 +358,21 @@ def test_several_processes_read_at_once(raw: Archives) -> None:
         results = list(pool.map(_read_all, [raw] * 4, [names] * 4))
     assert results == [expected] * 4
     assert sorted(expected) == sorted(members.values())
+
+
+def test_threads_open_a_container_once(raw: Archives, monkeypatch: pytest.MonkeyPatch) -> None:
+    zip_of(raw.root / "t.zip", MEMBERS)
+    opened = []
+
+    def open_slowly(label: str) -> object:
+        opened.append(label)
+        time.sleep(0.05)
+        return object()
+
+    monkeypatch.setattr(raw, "_open_container", open_slowly)
+    with ThreadPoolExecutor(8) as threads:
+        containers = set(threads.map(raw._container, ["t.zip"] * 8))
+    assert (len(containers), opened) == (1, ["t.zip"])
 
 
 def test_a_fork_reopens_its_files(raw: Archives, monkeypatch: pytest.MonkeyPatch) -> None:

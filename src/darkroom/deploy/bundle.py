@@ -173,7 +173,13 @@ def _not_of_a_bundle(out: Path) -> list[str]:
     return [
         place
         for place, path in _files_in(out)
-        if place != f"{DATASET}/{CONTENTS}" and digests.get(place) != file_sha256(path)
+        if place != f"{DATASET}/{CONTENTS}"
+        and (
+            place not in digests
+            or path.is_symlink()
+            or not path.is_file()
+            or digests[place] != file_sha256(path)
+        )
     ]
 
 

@@ -330,6 +330,8 @@ class Predictions:
             ArtifactError: The file is damaged.
         """
         expected, done = pa.array(ids, pa.string()), 0
+        if isinstance(expected, pa.ChunkedArray):  # of a column that was read by blocks
+            expected = expected.combine_chunks()
         with self._reader(included_fields=[0]) as reader:
             for number in range(reader.num_record_batches):
                 names = reader.get_batch(number).column(0)

@@ -55,8 +55,7 @@ def open_artifact(path: Path, *, fix: str, absent: str = ABSENT) -> Iterator[Bin
     try:
         if path.is_fifo() or path.is_socket():  # which would be waited for
             raise ArtifactError("it can't be read", file=path, found="no file", fix=fix)
-        with path.open("rb") as file:
-            yield file
+        file = path.open("rb")
     except FileNotFoundError as error:
         raise ArtifactError(absent, file=path, fix=fix) from error
     except PermissionError as error:
@@ -66,6 +65,8 @@ def open_artifact(path: Path, *, fix: str, absent: str = ABSENT) -> Iterator[Bin
         ) from error
     except OSError as error:
         raise ArtifactError("it can't be read", file=path, found=error.strerror, fix=fix) from error
+    with file:
+        yield file
 
 
 def parse_json(data: bytes, path: Path, *, fix: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h: the signal sent to a process whose parent dies
 MOST_READERS = 4  # threads that read ahead of a network, which needs the other cores
+MOST_AT_FULL_SIZE = 8  # threads that hold several masks of a whole picture each: gigabytes
 _AHEAD = 2  # items submitted a worker: one in work and one waiting
 
 
@@ -87,13 +88,14 @@ def exit_on_signals() -> Iterator[None]:
     is_main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in numbers if is_main}
     for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
+        if handler not in (signal.SIG_IGN, None):  # None: not of Python, which can't set it again
             signal.signal(number, lambda received, _: sys.exit(128 + received))
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 def end_with_parent(parent: int) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 from unicodedata import normalize
 
@@ -83,18 +84,14 @@ class Archives:
     """
 
     def __init__(
-        self,
-        root: Path,
-        unpack_folder: Path,
-        *,
-        errors: dict[str, list[DataError]] | None = None,
+        self, root: Path, unpack_folder: Path, *, errors: dict[str, list[DataError]] | None = None
     ) -> None:
         self.root, self.unpack_folder, self._errors = Path(root), Path(unpack_folder), errors
         self._open: dict[str, _Container] = {}
         # By container and form NFC: the name in it; None for two that look alike.
         self._composed: dict[str, dict[str, str | None]] = {}
         self._labels: dict[str, str] = {}  # containers by the folder of a path
-        self._process = os.getpid()
+        self._process, self._opening = os.getpid(), Lock()
 
     def __reduce__(self) -> tuple[Callable[[Path, Path], "Archives"], tuple[Path, Path]]:
         if self._errors is not None:
@@ -311,9 +308,10 @@ class Archives:
 
     def _container(self, label: str) -> _Container:
         if self._process != os.getpid():  # two processes must not share one file's position
-            self._open, self._composed, self._process = {}, {}, os.getpid()
-        if label not in self._open:
-            self._open[label] = self._open_container(label)
+            self._open, self._composed, self._opening, self._process = {}, {}, Lock(), os.getpid()
+        with self._opening:  # or each thread would read a directory of its own
+            if label not in self._open:
+                self._open[label] = self._open_container(label)
         return self._open[label]
 
     def _open_container(self, label: str) -> _Container:

@@ -127,7 +127,10 @@ def read_directory(path: Path) -> Directory:
         if (count if end.is_zip64 else count % 2**16) != expected:
             # Some writers let the 16 bits of a plain zip's count overflow.
             raise zipfile.BadZipFile(f"{count:,} members for {end.members:,} declared")
-    directory = _joined(parts)
+        directory = _joined(parts)
+        begins, ends = directory.starts.min(initial=0), _ends(directory).max(initial=0)
+        if begins < 0 or ends > start:
+            raise zipfile.BadZipFile("A member lies outside of the file, or in its directory")
     limits.refuse_ratio(int(directory.bytes.sum(dtype=np.float64)), size, path, _UNPACK)
     _refuse_overlaps(directory, path)
     return directory
@@ -273,12 +276,17 @@ def _read_end(file: BinaryIO) -> _EndRecord | None:
     return _EndRecord(count, True, bool(disk or start), first + place64, length, offset)
 
 
+def _ends(directory: Directory) -> NDArray[np.int64]:
+    """Return where each member ends at the earliest: an extra field may follow its name."""
+    name_bytes = np.diff(np.frombuffer(directory.names.buffers()[1], np.int64))
+    ends = directory.starts + LOCAL_BYTES + name_bytes + directory.packed_bytes
+    return np.asarray(ends, np.int64)
+
+
 def _refuse_overlaps(directory: Directory, path: Path) -> None:
     """Raise DataError if a member begins before the one before it has ended."""
     order = np.argsort(directory.starts, kind="stable")
-    name_bytes = np.diff(np.frombuffer(directory.names.buffers()[1], np.int64))
-    ends = directory.starts + LOCAL_BYTES + name_bytes + directory.packed_bytes
-    overlaps = np.flatnonzero(ends[order][:-1] > directory.starts[order][1:])
+    overlaps = np.flatnonzero(_ends(directory)[order][:-1] > directory.starts[order][1:])
     if len(overlaps):
         pair = [
             decode_name(directory.names[row].as_py(), int(directory.flags[row]))

@@ -14,6 +14,7 @@ import shutil
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -417,6 +418,8 @@ class Buffers:
 
     def __init__(self) -> None:
         self._free: list[NDArray[np.uint8]] = []
+        # A block may die within the lock, as the garbage collector runs anywhere.
+        self._returned: deque[NDArray[np.uint8]] = deque(maxlen=_MAX_FREE_BLOCKS)
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type["Buffers"], tuple[()]]:
@@ -433,17 +436,15 @@ class Buffers:
         if block is None:
             block = np.empty(size, np.uint8)
         array = block.reshape(shape)
-        weakref.finalize(array, self._give_back, block).atexit = False
+        weakref.finalize(array, self._returned.append, block).atexit = False
         return array
 
     def _free_block(self, size: int) -> NDArray[np.uint8] | None:
         with self._lock:
+            while self._returned:
+                self._free.append(self._returned.popleft())
+            del self._free[:-_MAX_FREE_BLOCKS]
             for place, block in enumerate(self._free):
                 if block.size == size:
                     return self._free.pop(place)
         return None
-
-    def _give_back(self, block: NDArray[np.uint8]) -> None:
-        with self._lock:
-            self._free.append(block)
-            del self._free[:-_MAX_FREE_BLOCKS]

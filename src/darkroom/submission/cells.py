@@ -15,7 +15,7 @@ from darkroom.images.geometry import Fit
 from darkroom.index.card import Card, answer_columns
 from darkroom.prediction.decision import Decision
 from darkroom.prediction.predictions import Prediction
-from darkroom.project.processes import cores, map_ahead
+from darkroom.project.processes import MOST_AT_FULL_SIZE, cores, map_ahead
 from darkroom.submission.form import cell_content, key_cells, label_texts, row_labels
 from darkroom.submission.masks import Floats, Sizes, plane_encoder
 from darkroom.submission.writer import Writer
@@ -101,7 +101,8 @@ def write_rows(
         rows = to_rows(batch.ids, batch.probabilities, sizes)
         return len(batch.ids), writer.lines(row for some in rows for row in some)
 
-    for images, lines in map_ahead(encode, batches(), 2 * cores(), threads=cores()):
+    threads = min(cores(), MOST_AT_FULL_SIZE)
+    for images, lines in map_ahead(encode, batches(), 2 * threads, threads=threads):
         writer.write_lines(lines, images)
         progress(images)
     return changed

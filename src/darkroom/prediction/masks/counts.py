@@ -25,7 +25,7 @@ from darkroom.prediction.masks.stacks import STACKED, Stacks
 from darkroom.prediction.parts import Arrays
 from darkroom.prediction.scoring import LabelledPredictions
 from darkroom.prediction.thresholds import THRESHOLDS, Floats, Levels
-from darkroom.project.processes import cores, map_ahead
+from darkroom.project.processes import MOST_AT_FULL_SIZE, cores, map_ahead
 from darkroom.raw.archives import Archives
 from darkroom.raw.masks import ONE_MASK, MaskForm, read_masks, read_objects
 from darkroom.store.store import Store
@@ -121,7 +121,8 @@ def count_fold(
                 yield _Image(*each, *next(paths))
 
     count = partial(_count, archives=archives, mean_mask=mean_mask, rules=rules)
-    counted = map_ahead(count, images(), 2 * cores(), threads=cores())
+    threads = min(cores(), MOST_AT_FULL_SIZE)
+    counted = map_ahead(count, images(), 2 * threads, threads=threads)
     for first in counted:
         batch = [first, *islice(counted, sizes.popleft() - 1)]
         if stacks is not None:
