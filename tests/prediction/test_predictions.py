@@ -53,7 +53,7 @@ def test_what_is_written_is_read(header: Header, tmp_path: Path) -> None:
     assert stored.are_of(ids)
     assert stored.are_of(pd.DataFrame({"id": ids})["id"])
     blocks = pa.chunked_array([pa.array(ids[:1]), pa.array(ids[1:])])
-    assert stored.are_of(pd.Series(pd.array(blocks, dtype=pd.ArrowDtype(pa.string()))))
+    assert stored.are_of(blocks.to_pandas(types_mapper=pd.ArrowDtype))
     others = [ids[:-1], [*ids, "x"], ids[::-1], ["x", *ids[1:]], []]
     assert not any(stored.are_of(each) for each in others)
     for expected, got in zip(parts, stored, strict=True):
