@@ -93,7 +93,7 @@ def test_mixes_of_other_networks_are_refused(
     project(tmp_path, "binary", "mean")
     command = ["predict", BLENDED, "--raw", "source", "--out", "a.csv"]
     assert main([*command, "--fold", "0"]) == 6
-    assert "or predict with all folds of params.yaml" in capsys.readouterr().err
+    assert "to do: leave --fold out" in capsys.readouterr().err
     tiny.edit(tmp_path, lambda params: params["other"]["train"].update(lr=0.04))
     assert main(["train", "other", "--fold", "1"]) == 0
     assert main(command) == 6

@@ -83,7 +83,7 @@ def test_another_seed_gives_other_weights(project: Project) -> None:
     assert cards[0]["fingerprint"] != cards[1]["fingerprint"]
     assert cards[0]["weights"] != cards[1]["weights"]
     same = [name for name in first if name.startswith(("data/raw", "data/index", "data/proc"))]
-    assert len(same) == 12
+    assert len(same) == 13
     assert [name for name in same if other[name] != first[name]] == []
 
 
