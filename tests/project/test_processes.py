@@ -196,10 +196,12 @@ def test_an_error_in_a_thread_comes_in_its_turn() -> None:
 
 
 def test_a_handler_that_is_not_of_python_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers: list[object] = []
     monkeypatch.setattr("signal.getsignal", lambda _: None)
-    monkeypatch.setattr("signal.signal", None)  # would raise, as it does for None
+    monkeypatch.setattr("signal.signal", lambda _, handler: handlers.append(handler))
     with processes.exit_on_signals():
-        pass
+        assert handlers == []
+    assert handlers == []  # least of all None, which Python refuses
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -31,8 +31,8 @@ def class_names(data: Data, train: Part, classes: Sequence[str]) -> tuple[str, .
         return ()
     labels = frozenset(classes)
     if isinstance(data.names, dict):
-        named = {str(label): str(name).strip() for label, name in data.names.items()}
-        if unknown := [label for label in named if label not in labels]:
+        name_of = {str(label): str(name).strip() for label, name in data.names.items()}
+        if unknown := [label for label in name_of if label not in labels]:
             near = nearest_name(unknown[0], classes)
             raise ParamsError(
                 f"{KEY} names {unknown[0]!r}, which is no class",
@@ -41,8 +41,8 @@ def class_names(data: Data, train: Part, classes: Sequence[str]) -> tuple[str, .
                 fix=f"is it {near!r}?" if near else "remove it",
             )
     else:
-        named = _names_in_table(data, train, labels)
-    names = tuple(named.get(label, label) for label in classes)
+        name_of = _names_in_table(data, train, labels)
+    names = tuple(name_of.get(label, label) for label in classes)
     looks = [_look(name) for name in names]
     name, count = Counter(looks).most_common(1)[0]
     if count > 1 or "" in looks:
@@ -71,14 +71,14 @@ def _names_in_table(data: Data, train: Part, classes: Collection[str]) -> dict[s
     meanings = {str(text): str(meaning) for text, meaning in data.values.items()}
     (target,) = target_columns(train.rows)
     cells = train.table.column(target, "data.train.targets")
-    named: dict[str, tuple[str, int]] = {}
+    name_of: dict[str, tuple[str, int]] = {}
     for place, (cell, text) in enumerate(
         zip(cells, template_cells(train.table, data.names, KEY), strict=True)  # type: ignore[arg-type]
     ):
         label, name = meanings.get(cell, cell), text.strip()
         if label not in classes or place in train.blank:
             continue
-        first, row = named.setdefault(label, (name, place))
+        first, row = name_of.setdefault(label, (name, place))
         if name != first or not is_writable(name):
             lines = train.table.lines
             raise DataError(
@@ -89,4 +89,4 @@ def _names_in_table(data: Data, train: Part, classes: Collection[str]) -> dict[s
                 expected="one name for each class",
                 fix=f"name another column, or write {KEY}: {{{label}: {first}}}",
             )
-    return {label: name for label, (name, _) in named.items()}
+    return {label: name for label, (name, _) in name_of.items()}

@@ -64,7 +64,7 @@ def find_near_duplicates(thumbs: Thumbs, sides: Ints, codes: Ints) -> NearDuplic
     """Return the pairs of near duplicates on different sides; equal images are not counted.
 
     The search is exact. Its time grows nearly linearly with the rows and with the pairs that are
-    within the limits or close to them; its memory with the rows, about 60 bytes each.
+    within the limits or close to them; its memory with the rows.
 
     Args:
         thumbs: uint8 (rows, 256), 16 x 16 grey levels.
